@@ -1,0 +1,66 @@
+# Two commands do everything: `make demo` and `make test`. Both make .venv from the hashed lock files and reuse it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+ONCE ?=
+GPUS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check unit golden stubs docs lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+demo: $(VENV)/.runtime ## run the three agents on this machine (ONCE=1 ends after the tour, GPUS=name|file chooses the fleet)
+	@$(BIN)/gpunode demo $(if $(ONCE),--once) $(if $(GPUS),--gpus "$(GPUS)")
+
+test: check unit ## style, types, layers and all tests
+
+check: $(VENV)/.dev ## ruff, mypy strict, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+unit: $(VENV)/.dev ## the tests alone
+	@$(BIN)/python -m pytest
+
+golden: $(VENV)/.dev ## write the golden files anew; read the diff before you commit it
+	@$(BIN)/python -m pytest --golden=write -p no:randomly -n 0 -m golden
+
+stubs: $(VENV)/.dev ## generate the kubelet API stubs from the .proto files
+	@$(BIN)/python -m tests.stubs write
+
+docs: $(VENV)/.dev ## write the generated parts of docs/ anew
+	@$(BIN)/python -m tests.docs write
+
+lock: $(VENV)/.uv ## resolve the lock files anew
+	@$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --extra build pyproject.toml -o requirements.lock
+	@$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## remove .venv and everything built
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "gpunode needs Python 3.11 or newer; '$(PYTHON)' is not. Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo "python3-venv is missing. Install it: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Installing the locked dependencies into $(VENV) ..."
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.uv: | $(BIN)/python
+	@$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/python -m pip --quiet install uv
+	@touch $@

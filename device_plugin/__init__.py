@@ -1,0 +1,1 @@
+"""Advertises GPUs to the kubelet, allocates them, watches their health."""

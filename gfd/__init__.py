@@ -1,0 +1,1 @@
+"""Labels the node with GPU facts from NVML, as GPU Feature Discovery does."""

@@ -1,0 +1,1 @@
+"""One file per concern, all pure: Inventory in, labels out."""

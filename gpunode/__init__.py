@@ -1,0 +1,1 @@
+"""The command for people, above the agents."""

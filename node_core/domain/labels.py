@@ -1,0 +1,93 @@
+"""Label syntax of Kubernetes (apimachinery's qualified name and label value) and the merge law of label collectors."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+Labels = Mapping[str, str]
+"""Full key (`nvidia.com/gpu.count`) -> value."""
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+MAX_NAME = 63
+MAX_PREFIX = 253
+
+
+def key_problem(key: str) -> str | None:
+    """Why the API server would refuse this label key, or None."""
+    prefix, slash, name = key.rpartition("/")
+    if slash and not (len(prefix) <= MAX_PREFIX and _SUBDOMAIN.fullmatch(prefix)):
+        return f"its prefix {prefix!r} is not a DNS subdomain of at most {MAX_PREFIX} characters"
+    if len(name) > MAX_NAME:
+        return f"its name has {len(name)} characters, {MAX_NAME} are allowed"
+    if not _NAME.fullmatch(name):
+        return "its name must begin and end with a letter or digit, with only letters, digits, '-', '_' and '.' between"
+    return None
+
+
+def value_problem(value: str) -> str | None:
+    """Why the API server would refuse this label value, or None. The empty value is a good one."""
+    if len(value) > MAX_NAME:
+        return f"its value has {len(value)} characters, {MAX_NAME} are allowed"
+    if value and not _NAME.fullmatch(value):
+        return f"its value {value!r} must begin and end with a letter or digit, with only letters, digits, '-', '_' and '.' between"
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A label that Kubernetes would not take, and why."""
+
+    key: str
+    value: str
+    why: str
+
+
+def split_valid(labels: Labels) -> tuple[dict[str, str], tuple[Refused, ...]]:
+    """The labels that Kubernetes takes, sorted by key, and those it would refuse."""
+    good: dict[str, str] = {}
+    bad: list[Refused] = []
+    for key, value in sorted(labels.items()):
+        why = key_problem(key) or value_problem(value)
+        if why is None:
+            good[key] = value
+        else:
+            bad.append(Refused(key=key, value=value, why=why))
+    return good, tuple(bad)
+
+
+def sanitize(text: str) -> str:
+    """A product or machine name as GPU Feature Discovery writes it, cut and trimmed to what Kubernetes accepts.
+
+    Characters outside letters, digits, '-', '_', '.', and space are dropped; runs of spaces become one '-'. Unlike upstream the result
+    is then cut to 63 characters and loses leading and trailing '-', '_' and '.', so the API server takes every result.
+    """
+    kept = re.sub(r"[^A-Za-z0-9\-_. ]", "", text)
+    return "-".join(kept.split()).strip("-_.")[:MAX_NAME].rstrip("-_.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What one collector (a source or labeler group) brought. labels: None when it failed. owns: key prefixes that are its own."""
+
+    name: str
+    labels: Labels | None
+    owns: tuple[str, ...]
+
+    def owns_key(self, key: str) -> bool:
+        return key.startswith(self.owns)
+
+
+def merge_collected(collected: Iterable[Collected], known: Labels) -> dict[str, str]:
+    """All labels to publish. A failed collector keeps its keys from `known`: an error never removes a label.
+
+    known: what is published now, from the last pass or, after a restart, from what the live Node says our field manager owns.
+    Later collectors win over earlier ones.
+    """
+    merged: dict[str, str] = {}
+    for part in collected:
+        if part.labels is None:
+            merged.update({key: value for key, value in known.items() if part.owns_key(key)})
+        else:
+            merged.update(part.labels)
+    return dict(sorted(merged.items()))

@@ -1,0 +1,98 @@
+"""What we ask of NVML, as a protocol with plain values, so that the real library and a simulation answer the same questions.
+
+Every call may raise `errors.NvmlError`, whose code is the nvmlReturn_t name without its prefix: `NOT_SUPPORTED`, `GPU_IS_LOST`, ...
+Method names are NVML's, without `nvml` and in snake case. Source: NVML API reference, device queries and MIG management.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from node_core.domain.inventory import Fabric, MigAttributes
+
+Handle = Any
+"""An opaque nvmlDevice_t of one session. Never kept beyond it."""
+
+NOT_SUPPORTED = "NOT_SUPPORTED"
+GPU_IS_LOST = "GPU_IS_LOST"
+NOT_FOUND = "NOT_FOUND"
+LIBRARY_NOT_FOUND = "LIBRARY_NOT_FOUND"
+DRIVER_NOT_LOADED = "DRIVER_NOT_LOADED"
+FUNCTION_NOT_FOUND = "FUNCTION_NOT_FOUND"
+ABSENT = frozenset({NOT_SUPPORTED, FUNCTION_NOT_FOUND})
+"""Codes by which NVML says that a board or driver has no such thing, which is an answer and not a failure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuInstanceProfile:
+    """Ids of nvmlGpuInstanceProfileInfo_t and nvmlComputeInstanceProfileInfo_t behind a MIG device; see `domain.mig`."""
+
+    gpu_instance_profile: int
+    compute_instance_profile: int
+
+
+class Nvml(Protocol):
+    """One initialised NVML session."""
+
+    def system_get_driver_version(self) -> str:
+        """`550.54.15`."""
+        ...
+
+    def system_get_cuda_driver_version(self) -> int:
+        """1000 * major + 10 * minor."""
+        ...
+
+    def device_get_count(self) -> int: ...
+
+    def device_get_handle_by_index(self, index: int) -> Handle: ...
+
+    def device_get_uuid(self, device: Handle) -> str:
+        """`GPU-…`, or `MIG-…` of a MIG device's handle."""
+        ...
+
+    def device_get_name(self, device: Handle) -> str: ...
+
+    def device_get_minor_number(self, device: Handle) -> int: ...
+
+    def device_get_bus_id(self, device: Handle) -> str:
+        """nvmlDeviceGetPciInfo's busId, `00000000:17:00.0`, with NVML's case and eight domain digits."""
+        ...
+
+    def device_get_memory_total(self, device: Handle) -> int:
+        """Bytes."""
+        ...
+
+    def device_get_cuda_compute_capability(self, device: Handle) -> tuple[int, int]: ...
+
+    def device_get_mig_mode(self, device: Handle) -> bool:
+        """The current mode, not the pending one."""
+        ...
+
+    def device_get_max_mig_device_count(self, device: Handle) -> int: ...
+
+    def device_get_mig_device_handle_by_index(self, device: Handle, slot: int) -> Handle:
+        """NOT_FOUND where the slot is empty."""
+        ...
+
+    def device_get_gpu_instance_id(self, mig_device: Handle) -> int: ...
+
+    def device_get_compute_instance_id(self, mig_device: Handle) -> int: ...
+
+    def device_get_attributes(self, mig_device: Handle) -> MigAttributes: ...
+
+    def device_get_mig_profile(self, device: Handle, mig_device: Handle) -> GpuInstanceProfile:
+        """The profile ids of a MIG device's GPU instance and compute instance (nvmlGpuInstanceGetInfo, nvmlComputeInstanceGetInfo)."""
+        ...
+
+    def device_get_fabric(self, device: Handle) -> Fabric | None:
+        """None unless the GPU is attached to a fabric: state completed, status success, a cluster UUID that is not zero."""
+        ...
+
+    def device_get_nvlink_remotes(self, device: Handle) -> tuple[str, ...]:
+        """The bus id at the other end of each active NVLink, one entry a link."""
+        ...
+
+
+OpenNvml = Callable[[], AbstractContextManager[Nvml]]
+"""Initialises NVML on entry (nvmlInit_v2) and shuts it down on exit. Entry raises NvmlError, e.g. LIBRARY_NOT_FOUND."""

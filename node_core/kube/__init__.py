@@ -1,0 +1,1 @@
+"""The only importer of `kubernetes`: reads and watches our Node, applies to it."""

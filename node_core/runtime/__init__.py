@@ -1,0 +1,1 @@
+"""Keeps a process alive: settings, schedule, signals, health and metrics, log."""
