@@ -91,3 +91,11 @@ def merge_collected(collected: Iterable[Collected], known: Labels) -> dict[str, 
         else:
             merged.update(part.labels)
     return dict(sorted(merged.items()))
+
+
+def settle(labels: Labels, known: Labels, volatile: frozenset[str]) -> dict[str, str]:
+    """`labels`, with the published values of volatile keys (a timestamp) where nothing else differs: those never cause a write."""
+    keys = (labels.keys() | known.keys()) - volatile
+    if any(labels.get(key) != known.get(key) for key in keys):
+        return dict(labels)
+    return {key: known.get(key, value) for key, value in labels.items()}

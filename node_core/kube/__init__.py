@@ -1,1 +1,1 @@
-"""The only importer of `kubernetes`: reads and watches our Node, applies to it."""
+"""The only importer of `kubernetes`: reads and watches our Node, applies to it. Exceptions leave here as errors.KubeError."""

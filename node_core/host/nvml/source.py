@@ -1,0 +1,70 @@
+"""The node's GPU inventory for agents: with a deadline, because a hung driver hangs every call into it."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+
+from node_core.domain.inventory import Inventory
+from node_core.errors import NvmlError
+from node_core.host.nvml.api import DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND
+
+DEADLINE = 30.0
+"""Seconds for one whole look. Initialising NVML on eight GPUs without the persistence daemon takes most of that."""
+
+_NO_DRIVER = frozenset({LIBRARY_NOT_FOUND, DRIVER_NOT_LOADED})
+
+
+class InventorySource:
+    """Looks at the GPUs, one look at a time, for all agents of a process.
+
+    read: one look without a deadline; raises NvmlError. gpus_on_pci: whether the PCI bus has an NVIDIA GPU. A node without driver
+    and without GPU has an empty inventory; one with a GPU and no driver has a problem, and raises, so that its labels stay.
+    """
+
+    def __init__(
+        self, read: Callable[[], Inventory], *, gpus_on_pci: Callable[[], bool], deadline: float = DEADLINE
+    ) -> None:
+        self._read = read
+        self._gpus_on_pci = gpus_on_pci
+        self._deadline = deadline
+        self._lock = threading.Lock()
+        self._hung: Future[Inventory] | None = None
+
+    def look(self) -> Inventory:
+        """The inventory now. Raises NvmlError; its code is TIMEOUT while the driver hangs."""
+        try:
+            return self._within_deadline()
+        except NvmlError as error:
+            if error.code in _NO_DRIVER and not self._gpus_on_pci():
+                return Inventory(driver=None, why_empty="no NVIDIA driver, and no NVIDIA GPU on the PCI bus")
+            raise
+
+    def _within_deadline(self) -> Inventory:
+        with self._lock:
+            if self._hung is not None and not self._hung.done():
+                raise _timeout()
+            self._hung = None
+            look = self._start()
+            try:
+                return look.result(self._deadline)
+            except FutureTimeout:
+                self._hung = look
+                raise _timeout() from None
+
+    def _start(self) -> "Future[Inventory]":
+        """A look in a daemon thread: one that hangs must not keep the process from ending."""
+        look: Future[Inventory] = Future()
+
+        def run() -> None:
+            try:
+                look.set_result(self._read())
+            except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits
+                look.set_exception(error)
+
+        threading.Thread(target=run, name="nvml", daemon=True).start()
+        return look
+
+
+def _timeout() -> NvmlError:
+    return NvmlError("NVML", "TIMEOUT", hint="the NVIDIA driver hangs: look for NVRM lines in the kernel log")

@@ -1,0 +1,50 @@
+"""One agent of a kind per node: a lock on a file that all agents of the node see."""
+
+import fcntl
+import os
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+DEFAULT_DIRECTORY = Path("/run/gpunode")
+
+
+class InstanceLock:
+    """An flock on `<directory>/<agent>.<node>.lock`, released by the kernel whenever the process ends.
+
+    Where the directory cannot be made or written (a person without root), there is no lock and that is said once.
+    """
+
+    def __init__(self, directory: Path, agent: str, node: str) -> None:
+        self._path = directory / f"{agent}.{node}.lock"
+        self._descriptor: int | None = None
+        self._impossible = False
+
+    def acquire(self) -> str | None:
+        """None when the node is ours; else a sentence about who has it."""
+        if self._descriptor is not None or self._impossible:
+            return None
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            self._impossible = True
+            log.warning("instance_lock_unavailable", path=str(self._path), why=error.strerror)
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            os.close(descriptor)
+            return f"another process (pid {holder}) serves this node: waiting for {self._path}"
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+        self._descriptor = descriptor
+        return None
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,179 @@
+"""The life of an agent that publishes labels: collect, merge with what is known, drop what Kubernetes would refuse, publish.
+
+One thread owns all of it. Passes, states of the Node and the end arrive as messages.
+"""
+
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from node_core.domain.backoff import Backoff
+from node_core.domain.labels import Collected, Refused, merge_collected, settle, split_valid
+from node_core.domain.node import NodeView
+from node_core.errors import NodeError
+from node_core.publish.api import Publisher
+from node_core.runtime import metrics
+from node_core.runtime.instance import InstanceLock
+from node_core.runtime.mailbox import Mailbox
+from node_core.runtime.messages import AgentMessage, NodeLost, NodeSeen, Pass, Stop
+from node_core.runtime.services import Services
+
+log = structlog.get_logger(__name__)
+
+HEARTBEAT = 30.0
+"""Seconds at most between two signs of life of the owning thread."""
+LOCK_RETRY = 2.0
+HEAL_WINDOW = 60.0
+"""Somebody who undoes our labels again within this many seconds is answered with growing delays instead of a fight."""
+
+
+class LabelAgent:
+    """name: also the field manager on the Node. collect: one look at the node. volatile: keys that never cause a write alone."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        collect: Callable[[], Sequence[Collected]],
+        publisher: Publisher,
+        services: Services,
+        lock: InstanceLock | None = None,
+        volatile: frozenset[str] = frozenset(),
+    ) -> None:
+        self.name = name
+        self.mailbox: Mailbox[AgentMessage] = Mailbox()
+        self._collect = collect
+        self._publisher = publisher
+        self._services = services
+        self._lock = lock
+        self._volatile = volatile
+        self._backoff = Backoff()
+        self._collected: Sequence[Collected] | None = None
+        self._refused: tuple[Refused, ...] = ()
+        self._failures = 0
+        self._retry_at: float | None = None
+        self._heals = 0
+        self._healed_at = 0.0
+
+    def run(self) -> None:
+        """Serves until Stop."""
+        self._services.readiness.expect(f"{self.name}/published")
+        if not self._alone():
+            return
+        self.mailbox.post(Pass())
+        while not isinstance(message := self._next(), Stop):
+            self._handle(message)
+
+    def run_once(self) -> bool:
+        """One pass; whether it was published."""
+        try:
+            self._publisher.refresh()
+        except NodeError as error:
+            self._publish_failed(error)
+            return False
+        self._pass()
+        return self._failures == 0
+
+    def close(self) -> None:
+        """Gives the node free for the next process. Labels stay."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def _alone(self) -> bool:
+        """Waits until no other process serves this node; False when told to stop meanwhile."""
+        while self._lock is not None and (holder := self._lock.acquire()) is not None:
+            self._services.readiness.report(f"{self.name}/instance", holder)
+            self._services.readiness.beat(self.name)
+            if isinstance(self.mailbox.take(LOCK_RETRY), Stop):
+                return False
+        self._services.readiness.report(f"{self.name}/instance", None)
+        return True
+
+    def _next(self) -> AgentMessage | None:
+        self._services.readiness.beat(self.name)
+        wait = HEARTBEAT
+        if self._retry_at is not None:
+            wait = min(wait, max(0.0, self._retry_at - self._services.clock()))
+        return self.mailbox.take(wait)
+
+    def _handle(self, message: AgentMessage | None) -> None:
+        match message:
+            case Pass():
+                self._pass()
+            case NodeSeen(view):
+                self._services.readiness.report(f"{self.name}/node", None)
+                self._node_seen(view)
+            case NodeLost(error):
+                self._services.readiness.report(f"{self.name}/node", str(error))
+                self._services.metrics.add(metrics.ERRORS, agent=self.name, check="node")
+            case None if self._retry_at is not None and self._services.clock() >= self._retry_at:
+                self._publish()
+            case _:
+                pass
+
+    def _pass(self) -> None:
+        start = self._services.clock()
+        self._collected = self._collect()
+        for part in self._collected:
+            failed = part.labels is None
+            self._services.metrics.set(metrics.COLLECTOR_FAILED, int(failed), agent=self.name, collector=part.name)
+        self._publish()
+        self._services.metrics.add(metrics.PASSES, agent=self.name)
+        self._services.metrics.set(metrics.PASS_SECONDS, self._services.clock() - start, agent=self.name)
+
+    def _node_seen(self, view: NodeView) -> None:
+        before = self._publisher.known()
+        self._publisher.observe(view)
+        if self._collected is None:
+            return
+        if before is None or self._retry_at is not None:
+            self._publish()  # what waited for the Node or the API goes out now
+        elif self._wanted() != view.applied_by(self.name):
+            self._heal()
+
+    def _heal(self) -> None:
+        """Somebody else changed our labels on the Node: put them back, at once the first time."""
+        now = self._services.clock()
+        if now - self._healed_at > HEAL_WINDOW:
+            self._heals = 0
+        self._healed_at = now
+        if self._heals == 0:
+            log.info("labels_restored", agent=self.name)
+            self._publish()
+        else:
+            self._retry_at = now + self._backoff.delay(self._heals, self._services.chance())
+        self._heals += 1
+
+    def _wanted(self) -> dict[str, str]:
+        """All labels to publish; those that Kubernetes would refuse are left out and said once."""
+        known = self._publisher.known() or {}
+        labels, refused = split_valid(merge_collected(self._collected or (), known))
+        if refused != self._refused:
+            self._refused = refused
+            for label in refused:
+                log.warning("label_refused", agent=self.name, key=label.key, value=label.value, why=label.why)
+        return settle(labels, known, self._volatile)
+
+    def _publish(self) -> None:
+        if self._publisher.known() is None:
+            return
+        labels = self._wanted()
+        try:
+            wrote = self._publisher.publish(labels)
+        except NodeError as error:
+            self._publish_failed(error)
+            return
+        self._failures = 0
+        self._retry_at = None
+        self._services.readiness.report(f"{self.name}/published", None)
+        self._services.metrics.set(metrics.LABELS, len(labels), agent=self.name)
+        self._services.metrics.set(metrics.LABELS_REFUSED, len(self._refused), agent=self.name)
+        if wrote:
+            self._services.metrics.add(metrics.LABEL_WRITES, agent=self.name)
+            log.info("labels_published", agent=self.name, count=len(labels))
+
+    def _publish_failed(self, error: NodeError) -> None:
+        self._failures += 1
+        self._retry_at = self._services.clock() + self._backoff.delay(self._failures, self._services.chance())
+        self._services.readiness.report(f"{self.name}/published", str(error))
+        self._services.metrics.add(metrics.ERRORS, agent=self.name, check="published")

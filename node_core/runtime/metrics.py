@@ -1,0 +1,93 @@
+"""Prometheus metrics, declared as data so that docs/metrics.md is generated from the same lines."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """name: without the `gpunode_` prefix; counters get Prometheus' `_total` suffix."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    help: str
+    labels: tuple[str, ...] = ("agent",)
+
+
+PASSES = Metric(name="passes", kind="counter", help="Looks at the node.")
+PASS_SECONDS = Metric(
+    name="pass_seconds", kind="gauge", help="Wall time of the last look at the node and its publication."
+)
+COLLECTOR_FAILED = Metric(
+    name="collector_failed",
+    kind="gauge",
+    help="1 while a source or labeler fails; its labels stay as they were.",
+    labels=("agent", "collector"),
+)
+LABELS = Metric(name="labels", kind="gauge", help="Labels that are published.")
+LABELS_REFUSED = Metric(
+    name="labels_refused", kind="gauge", help="Labels left out because Kubernetes would not take them."
+)
+LABEL_WRITES = Metric(
+    name="label_writes", kind="counter", help="Writes of labels. It stands still while nothing changes."
+)
+ERRORS = Metric(
+    name="errors", kind="counter", help="Failed requests and looks, by what failed.", labels=("agent", "check")
+)
+NOT_READY = Metric(
+    name="not_ready", kind="gauge", help="1 while this check keeps /readyz from being ok.", labels=("check",)
+)
+DEVICES = Metric(
+    name="devices", kind="gauge", help="Devices advertised to the kubelet.", labels=("agent", "resource", "health")
+)
+ALLOCATIONS = Metric(name="allocations", kind="counter", help="Containers given devices.", labels=("agent", "resource"))
+REGISTRATIONS = Metric(
+    name="registrations", kind="counter", help="Successful registrations at the kubelet.", labels=("agent", "resource")
+)
+
+ALL = (
+    PASSES,
+    PASS_SECONDS,
+    COLLECTOR_FAILED,
+    LABELS,
+    LABELS_REFUSED,
+    LABEL_WRITES,
+    ERRORS,
+    NOT_READY,
+    DEVICES,
+    ALLOCATIONS,
+    REGISTRATIONS,
+)
+
+
+class Metrics:
+    """One registry per process; agents in one process are told apart by the `agent` label."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._gauges = {
+            metric.name: Gauge(f"gpunode_{metric.name}", metric.help, metric.labels, registry=self._registry)
+            for metric in ALL
+            if metric.kind == "gauge"
+        }
+        self._counters = {
+            metric.name: Counter(f"gpunode_{metric.name}", metric.help, metric.labels, registry=self._registry)
+            for metric in ALL
+            if metric.kind == "counter"
+        }
+
+    def set(self, metric: Metric, value: float, **labels: str) -> None:
+        self._gauges[metric.name].labels(**labels).set(value)
+
+    def add(self, metric: Metric, amount: float = 1, **labels: str) -> None:
+        self._counters[metric.name].labels(**labels).inc(amount)
+
+    def clear(self, metric: Metric) -> None:
+        """Forgets all label values of a gauge, before it is set anew."""
+        self._gauges[metric.name].clear()
+
+    def render(self) -> bytes:
+        """The Prometheus text format."""
+        return generate_latest(self._registry)

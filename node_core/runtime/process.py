@@ -1,0 +1,167 @@
+"""A process of one or more agents: starts them, minds them, and ends or rebuilds them on a signal.
+
+SIGTERM, SIGINT and SIGQUIT end it; SIGHUP reads the settings again and rebuilds everything, unless they are wrong.
+"""
+
+import queue
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import structlog
+
+from node_core.domain.backoff import Backoff
+from node_core.errors import SettingsError
+from node_core.runtime.http import HealthServer
+from node_core.runtime.log import LogFormat, configure_log
+from node_core.runtime.mailbox import Mailbox
+from node_core.runtime.messages import AgentMessage, Stop
+from node_core.runtime.services import Services
+from node_core.runtime.settings import CommonSettings, report_usage
+
+log = structlog.get_logger(__name__)
+
+STOP_SECONDS = 1.5
+"""How long all agents together may take to end before the process goes without them."""
+
+
+class Agent(Protocol):
+    """run: owns the agent's state until Stop arrives. run_once: one pass, whether it succeeded. close: after run."""
+
+    name: str
+    mailbox: Mailbox[AgentMessage]
+
+    def run(self) -> None: ...
+
+    def run_once(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+class Part(Protocol):
+    """Something beside the agents that runs in threads of its own: a watch, a schedule."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What a program consists of, made from its settings but not started."""
+
+    agents: Sequence[Agent]
+    parts: Sequence[Part] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """common: the settings of the process. build: makes agents that report to the given services."""
+
+    common: CommonSettings
+    build: Callable[[Services], Built]
+
+
+def run_program(parse: Callable[[], Program | None], prog: str) -> int:
+    """Runs until a signal; the exit status. parse: reads flags, environment and files; None when only help was asked for."""
+    try:
+        program = parse()
+    except SettingsError as error:
+        return report_usage(error, prog)
+    if program is None:
+        return 0
+    configure_log(cast("LogFormat", program.common.log_format), program.common.log_level)
+    if program.common.oneshot:
+        return _run_once(program)
+    signals = _catch_signals()
+    while True:
+        running = Running(program)
+        running.start()
+        following = _wait(signals, parse)
+        running.stop()
+        if following is None:
+            return 0
+        program = following
+
+
+def _run_once(program: Program) -> int:
+    services = Services()
+    agents = program.build(services).agents
+    try:
+        outcomes = [agent.run_once() for agent in agents]  # each has its turn, whatever became of the one before
+        return 0 if all(outcomes) else 1
+    finally:
+        for agent in agents:
+            agent.close()
+
+
+def _catch_signals() -> "queue.SimpleQueue[int]":
+    caught: queue.SimpleQueue[int] = queue.SimpleQueue()  # its put is reentrant, as a signal handler needs
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, lambda arrived, _: caught.put(arrived))
+    return caught
+
+
+def _wait(signals: "queue.SimpleQueue[int]", parse: Callable[[], Program | None]) -> Program | None:
+    """The program to go on with after SIGHUP, or None to end. Wrong settings keep what is running."""
+    while (number := signals.get()) == signal.SIGHUP:
+        try:
+            program = parse()
+        except SettingsError as error:
+            log.error("settings_refused", problems=error.problems, effect="the running settings stay")
+            continue
+        log.info("restarting", signal="SIGHUP")
+        return program
+    log.info("stopping", signal=signal.Signals(number).name)
+    return None
+
+
+class Running:
+    """One set of agents, alive. Also used by the demo and by tests."""
+
+    def __init__(self, program: Program, services: Services | None = None) -> None:
+        self.services = services or Services()
+        self.health = HealthServer(program.common.address, self.services.readiness, self.services.metrics)
+        self._built = program.build(self.services)
+        self._threads = [
+            threading.Thread(target=self._mind, args=(agent,), name=agent.name, daemon=True)
+            for agent in self._built.agents
+        ]
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        self.health.start()
+        for thread in self._threads:
+            thread.start()
+        for part in self._built.parts:
+            part.start()
+
+    def stop(self) -> None:
+        """Ends everything; an agent that does not end in time is left behind, since its threads are daemons."""
+        self._stopping.set()
+        for agent in self._built.agents:
+            agent.mailbox.post(Stop())
+        for part in self._built.parts:
+            part.stop()
+        deadline = self.services.clock() + STOP_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - self.services.clock()))
+        for agent in self._built.agents:
+            agent.close()
+        self.health.stop()
+
+    def _mind(self, agent: Agent) -> None:
+        """An agent never ends because of a fault of ours: it says so and starts over, later each time."""
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                agent.run()
+            except Exception as error:
+                failures += 1
+                log.exception("agent_failed", agent=agent.name)
+                self.services.readiness.report(f"{agent.name}/running", f"{type(error).__name__}: {error}")
+                self._stopping.wait(Backoff().delay(failures, self.services.chance()))
+            else:
+                return

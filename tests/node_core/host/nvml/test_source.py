@@ -1,0 +1,51 @@
+"""The inventory with its deadline, and what a missing driver means."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from node_core.domain.inventory import Inventory
+from node_core.errors import NvmlError
+from node_core.host.nvml.source import InventorySource
+
+EMPTY = Inventory(driver=None)
+
+
+def failing(code: str) -> Callable[[], Inventory]:
+    def read() -> Inventory:
+        raise NvmlError("nvmlInit_v2", code)
+
+    return read
+
+
+def test_no_driver_and_no_gpu_is_an_empty_inventory_that_says_so() -> None:
+    source = InventorySource(failing("LIBRARY_NOT_FOUND"), gpus_on_pci=lambda: False)
+    assert source.look().why_empty == "no NVIDIA driver, and no NVIDIA GPU on the PCI bus"
+
+
+@pytest.mark.parametrize(("code", "on_pci"), [("DRIVER_NOT_LOADED", True), ("UNKNOWN", False)])
+def test_a_gpu_without_driver_and_any_other_failure_are_errors(code: str, on_pci: bool) -> None:
+    with pytest.raises(NvmlError, match=code):
+        InventorySource(failing(code), gpus_on_pci=lambda: on_pci).look()
+
+
+def test_a_hung_driver_costs_one_deadline_and_one_thread_until_it_answers() -> None:
+    release = threading.Event()
+    looks = []
+
+    def read() -> Inventory:
+        looks.append(1)
+        release.wait(10)
+        return EMPTY
+
+    source = InventorySource(read, gpus_on_pci=lambda: True, deadline=0.01)
+    for _ in range(5):
+        with pytest.raises(NvmlError, match="TIMEOUT"):
+            source.look()
+    assert len(looks) == 1
+    release.set()
+    assert source._hung is not None
+    source._hung.result(10)
+    assert source.look() == EMPTY
+    assert len(looks) == 2, "the answer that came too late is not taken for the present"

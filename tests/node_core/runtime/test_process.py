@@ -1,0 +1,184 @@
+"""Threads, health endpoints, and processes that outlive their own faults."""
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from node_core.runtime.log import configure_log
+from node_core.runtime.mailbox import Mailbox
+from node_core.runtime.messages import AgentMessage, KubeletChanged, Pass, Stop
+from node_core.runtime.process import Built, Program, Running
+from node_core.runtime.readiness import STUCK_AFTER, Readiness
+from node_core.runtime.schedule import Passes
+from node_core.runtime.services import Services
+from node_core.runtime.settings import CommonSettings
+
+
+def until(true: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.005)
+
+
+def common(address: str = "127.0.0.1:0") -> CommonSettings:
+    return CommonSettings(
+        node_name="n", kubeconfig=None, simulate=None, host_root=Path("/"), oneshot=False, interval=None,
+        address=address, log_format="json", log_level="info", lock_dir=Path("/nonexistent"),
+    )  # fmt: skip
+
+
+class Counting:
+    """An agent that counts its passes and fails at the first `faults` of them."""
+
+    name = "counting"
+
+    def __init__(self, services: Services, faults: int = 0) -> None:
+        self.mailbox: Mailbox[AgentMessage] = Mailbox()
+        self.services = services
+        self.faults = faults
+        self.runs = 0
+        self.closed = False
+
+    def run(self) -> None:
+        self.runs += 1
+        if self.runs <= self.faults:
+            raise ZeroDivisionError("a fault of ours")
+        self.services.readiness.report("counting/running", None)
+        while not isinstance(self.mailbox.take(), Stop):
+            pass
+
+    def run_once(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def agents() -> list[Counting]:
+    return []
+
+
+@pytest.fixture
+def running(agents: list[Counting]) -> Iterator[Callable[[int], Running]]:
+    started: list[Running] = []
+
+    def start(faults: int) -> Running:
+        def build(services: Services) -> Built:
+            agents.append(Counting(services, faults))
+            return Built(agents=agents)
+
+        running = Running(Program(common=common(), build=build), Services(chance=lambda: -0.999))
+        started.append(running)
+        running.start()
+        return running
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+def get(running: Running, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{running.health.port}{path}") as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_health_ready_and_metrics_answer(running: Callable[[int], Running], agents: list[Counting]) -> None:
+    process = running(0)
+    until(lambda: agents[0].runs == 1)
+    until(lambda: get(process, "/readyz") == (200, "[+]counting/running ok\nready\n"))
+    process.services.readiness.report("api", "the API server does not answer")
+    assert get(process, "/readyz") == (
+        503,
+        "[-]api the API server does not answer\n[+]counting/running ok\nnot ready\n",
+    )
+    assert get(process, "/healthz") == (200, "ok\n")
+    assert 'gpunode_not_ready{check="api"} 1.0' in get(process, "/metrics")[1]
+    assert get(process, "/other")[0] == 404
+
+
+def test_an_agent_that_fails_is_started_again(running: Callable[[int], Running], agents: list[Counting]) -> None:
+    process = running(2)
+    until(lambda: agents[0].runs == 3)
+    until(lambda: process.services.readiness.problems()["counting/running"] is None)
+
+
+def test_stopping_ends_every_thread_and_closes_agents(
+    running: Callable[[int], Running], agents: list[Counting]
+) -> None:
+    process = running(0)
+    until(lambda: agents[0].runs == 1)
+    process.stop()
+    assert agents[0].closed
+    assert not any(thread.name == "counting" for thread in threading.enumerate())
+
+
+def test_a_taken_port_does_not_stop_the_agents(running: Callable[[int], Running]) -> None:
+    taken = running(0).health.port
+    second = Running(Program(common=common(f"127.0.0.1:{taken}"), build=lambda _: Built(agents=())))
+    second.start()
+    assert second.health.port == 0
+    second.stop()
+
+
+def test_readiness_needs_every_expected_check_and_logs_only_changes() -> None:
+    now = [0.0]
+    readiness = Readiness(lambda: now[0])
+    readiness.expect("gfd/published")
+    assert readiness.problems() == {"gfd/published": "has not happened yet"}
+    readiness.report("gfd/published", None)
+    readiness.expect("gfd/published")
+    assert readiness.problems() == {"gfd/published": None}
+    readiness.beat("gfd")
+    now[0] = STUCK_AFTER + 1
+    assert readiness.stuck() == ("gfd",)
+
+
+def test_the_mailbox_keeps_the_newest_of_each_kind_in_order() -> None:
+    box: Mailbox[AgentMessage] = Mailbox()
+    for message in (Pass(), KubeletChanged(), Pass(), Pass()):
+        box.post(message)
+    assert [box.take(0), box.take(0), box.take(0)] == [KubeletChanged(), Pass(), None]
+
+
+def test_the_mailbox_wakes_its_owner() -> None:
+    box: Mailbox[AgentMessage] = Mailbox()
+    threading.Timer(0.01, lambda: box.post(Stop())).start()
+    assert box.take(10) == Stop()
+
+
+def test_passes_come_by_themselves() -> None:
+    came = threading.Event()
+    passes = Passes(1, came.set)
+    passes.start()
+    assert came.wait(10)
+    passes.stop()
+
+
+def test_no_interval_means_no_passes() -> None:
+    passes = Passes(None, lambda: pytest.fail("a pass came"))
+    passes.start()
+    assert passes._scheduler.get_jobs() == []
+    passes.stop()
+
+
+def test_logs_are_one_json_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_log("json", "warning")
+    structlog.get_logger().info("quiet")
+    structlog.get_logger().warning("told", key="tab\there\nand a new line")
+    line = capsys.readouterr().err
+    assert json.loads(line)["key"] == "tab\there\nand a new line"
+    assert line.count("\n") == 1
+    structlog.reset_defaults()
