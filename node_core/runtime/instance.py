@@ -6,9 +6,15 @@ from pathlib import Path
 
 import structlog
 
+from node_core.runtime.mailbox import Mailbox
+from node_core.runtime.messages import AgentMessage, Stop
+from node_core.runtime.readiness import Readiness
+
 log = structlog.get_logger(__name__)
 
 DEFAULT_DIRECTORY = Path("/run/gpunode")
+RETRY = 2.0
+"""Seconds between two tries to get the lock."""
 
 
 class InstanceLock:
@@ -48,3 +54,14 @@ class InstanceLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def wait_alone(lock: InstanceLock | None, agent: str, mailbox: Mailbox[AgentMessage], readiness: Readiness) -> bool:
+    """Waits until no other process serves this node, and says who does; False when told to stop meanwhile."""
+    while lock is not None and (holder := lock.acquire()) is not None:
+        readiness.report(f"{agent}/instance", holder)
+        readiness.beat(agent)
+        if isinstance(mailbox.take(RETRY), Stop):
+            return False
+    readiness.report(f"{agent}/instance", None)
+    return True

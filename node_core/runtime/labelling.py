@@ -13,7 +13,7 @@ from node_core.domain.node import NodeView
 from node_core.errors import NodeError
 from node_core.publish.api import Publisher
 from node_core.runtime import metrics
-from node_core.runtime.instance import InstanceLock
+from node_core.runtime.instance import InstanceLock, wait_alone
 from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, NodeLost, NodeSeen, Pass, Stop
 from node_core.runtime.services import Services
@@ -22,7 +22,6 @@ log = structlog.get_logger(__name__)
 
 HEARTBEAT = 30.0
 """Seconds at most between two signs of life of the owning thread."""
-LOCK_RETRY = 2.0
 HEAL_WINDOW = 60.0
 """Somebody who undoes our labels again within this many seconds is answered with growing delays instead of a fight."""
 
@@ -58,7 +57,7 @@ class LabelAgent:
     def run(self) -> None:
         """Serves until Stop."""
         self._services.readiness.expect(f"{self.name}/published")
-        if not self._alone():
+        if not wait_alone(self._lock, self.name, self.mailbox, self._services.readiness):
             return
         self.mailbox.post(Pass())
         while not isinstance(message := self._next(), Stop):
@@ -78,16 +77,6 @@ class LabelAgent:
         """Gives the node free for the next process. Labels stay."""
         if self._lock is not None:
             self._lock.release()
-
-    def _alone(self) -> bool:
-        """Waits until no other process serves this node; False when told to stop meanwhile."""
-        while self._lock is not None and (holder := self._lock.acquire()) is not None:
-            self._services.readiness.report(f"{self.name}/instance", holder)
-            self._services.readiness.beat(self.name)
-            if isinstance(self.mailbox.take(LOCK_RETRY), Stop):
-                return False
-        self._services.readiness.report(f"{self.name}/instance", None)
-        return True
 
     def _next(self) -> AgentMessage | None:
         self._services.readiness.beat(self.name)

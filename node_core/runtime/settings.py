@@ -92,6 +92,13 @@ class Interval(click.ParamType["float | Infinite"]):
         return INFINITE if seconds is None else seconds
 
 
+class PathType(click.Path):
+    """A path that need not exist; pathlib's."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+
 @dataclass(frozen=True, slots=True)
 class Infinite:
     """No periodic passes; click itself uses None for a missing value."""
@@ -118,11 +125,23 @@ def config_option(*flags: str, envvar: Sequence[str], load: Callable[[Path], tup
         *flags,
         "config",
         envvar=list(envvar),
-        type=click.Path(path_type=Path),
+        type=PathType(),
         is_eager=True,
         callback=read,
         help="YAML or JSON config file.",
         show_envvar=True,
+    )
+
+
+def publish_option(*, envvar: str) -> Any:
+    """--publish, of the agents that publish labels."""
+    return click.option(
+        "--publish",
+        envvar=envvar,
+        default="node",
+        type=click.Choice(["node", "stdout", "file"]),
+        show_default=True,
+        help="Where labels go.",
     )
 
 
@@ -161,7 +180,7 @@ def common_options(*, agent: str, address: str) -> Callable[[Callable[..., Any]]
             "--host-root",
             envvar="HOST_ROOT",
             default="/",
-            type=click.Path(path_type=Path),
+            type=PathType(),
             help="Where the host's / is.",
             show_envvar=True,
         ),
@@ -201,7 +220,7 @@ def common_options(*, agent: str, address: str) -> Callable[[Callable[..., Any]]
             "--lock-dir",
             envvar="GPUNODE_LOCK_DIR",
             default=DEFAULT_DIRECTORY,
-            type=click.Path(path_type=Path),
+            type=PathType(),
             hidden=True,
         ),
     )
