@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import urllib3.exceptions
+import yaml
 from kubernetes import config
 from kubernetes.client import ApiClient, ApiException, Configuration
 
@@ -35,7 +36,7 @@ def connect(kubeconfig: str | None, *, user_agent: str) -> ApiClient:
             config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
         else:
             config.load_incluster_config(client_configuration=configuration)
-    except (config.ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         hint = None if kubeconfig else "outside a pod, name a cluster with --kubeconfig or KUBECONFIG"
         raise KubeError(f"no usable cluster configuration: {kubeconfig or 'in-cluster'}: {error}", hint=hint) from error
     api = ApiClient(configuration)

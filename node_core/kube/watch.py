@@ -45,10 +45,13 @@ class NodeWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the watch; an answer that is being waited for is cut off."""
+        """Ends the watch; an answer that is being waited for is cut off, again if it was only being opened when we tried."""
         self._stopping.set()
-        self._watch.stop()
-        self._thread.join(timeout=1)
+        for _ in range(20):
+            self._watch.stop()
+            self._thread.join(timeout=0.05)
+            if not self._thread.is_alive():
+                return
 
     def _run(self) -> None:
         failures = 0

@@ -1,0 +1,74 @@
+"""nfd-lite's own flags, and the settings they become."""
+
+import re
+from typing import Any
+
+import click
+
+from nfd_lite.agent import NfdSettings
+from nfd_lite.config import load_worker_config, source_settings
+from nfd_lite.sources import ALL
+from node_core.decode import closest
+from node_core.runtime.settings import PathType, config_option, options
+
+
+class LabelSources(click.ParamType[frozenset[str]]):
+    """Comma-separated names of sources; `all`; `-name` takes one away."""
+
+    name = "sources"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> frozenset[str]:
+        if isinstance(value, frozenset):
+            return value
+        chosen: set[str] = set()
+        known = [source.name for source in ALL]
+        for word in filter(None, (part.strip() for part in value.split(","))):
+            name = word.removeprefix("-")
+            if name != "all" and name not in known:
+                self.fail(f"{name!r} is no source{closest(name, known)}; there are {', '.join(known)}", param, ctx)
+            names = set(known) if name == "all" else {name}
+            chosen = chosen - names if word.startswith("-") else chosen | names
+        return frozenset(chosen)
+
+
+class Pattern(click.ParamType[re.Pattern[str]]):
+    """A regular expression from whoever runs the agent."""
+
+    name = "regex"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> re.Pattern[str]:
+        try:
+            return re.compile(value)
+        except re.error as error:
+            self.fail(f"{value!r} is not a regular expression: {error}", param, ctx)
+
+
+nfd_options = options(
+    config_option("--config", name="nfd_config", envvar=["NFD_CONFIG"], load=load_worker_config),
+    click.option(
+        "--label-sources",
+        default="all",
+        type=LabelSources(),
+        show_default=True,
+        help="Sources that make labels: names, all, -name.",
+    ),
+    click.option("--label-white-list", type=Pattern(), help="Publish only labels in whose name this is found."),
+    click.option(
+        "--nfd-output-file",
+        default="/etc/kubernetes/node-feature-discovery/features.d/nfd-lite",
+        type=PathType(),
+        show_default=True,
+        help="With --publish file: the file.",
+    ),
+)
+
+
+def nfd_settings(values: dict[str, Any]) -> NfdSettings:
+    """From click's values. Without --publish labels go to the Node."""
+    return NfdSettings(
+        label_sources=values["label_sources"],
+        source_settings=source_settings(values["nfd_config"]),
+        white_list=values["label_white_list"],
+        publish=values.get("publish", "node"),
+        output_file=values["nfd_output_file"],
+    )

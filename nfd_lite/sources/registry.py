@@ -1,0 +1,13 @@
+"""Which sources there are. Order is precedence: a later one wins where two make the same label."""
+
+from nfd_lite.sources.api import Source
+from nfd_lite.sources.cpu import CPU
+from nfd_lite.sources.kernel import KERNEL
+from nfd_lite.sources.memory import MEMORY
+from nfd_lite.sources.network import NETWORK
+from nfd_lite.sources.pci import PCI
+from nfd_lite.sources.storage import STORAGE
+from nfd_lite.sources.system import SYSTEM
+from nfd_lite.sources.usb import USB
+
+ALL: tuple[Source, ...] = (CPU, KERNEL, MEMORY, NETWORK, PCI, STORAGE, SYSTEM, USB)
