@@ -3,12 +3,15 @@
 Keys that are not written here are errors: a setting that would silently do nothing is worse than a refusal.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import click
 import msgspec
 
 from node_core.decode import decode_struct, read_yaml
+from node_core.runtime.settings import Options, config_option, options
 
 
 class GfdFlags(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -44,9 +47,45 @@ class NvidiaConfig(msgspec.Struct, frozen=True, kw_only=True):
     flags: Flags = Flags()
 
 
-def load_nvidia_config(path: Path, section: Literal["gfd", "plugin"]) -> tuple[NvidiaConfig, dict[str, Any]]:
-    """The file and what it says for one agent's options, by parameter name. Raises SettingsError with every problem."""
+Section = Literal["gfd", "plugin"]
+
+
+def load_nvidia_config(path: Path, sections: Sequence[Section]) -> tuple[NvidiaConfig, dict[str, Any]]:
+    """The file and what it says for the options of these agents, by parameter name. Raises SettingsError with every problem."""
     config = decode_struct(read_yaml(path), NvidiaConfig, source=str(path))
-    own: GfdFlags | PluginFlags = getattr(config.flags, section)
-    said = {"mig_strategy": config.flags.mig_strategy, **msgspec.structs.asdict(own)}
+    said: dict[str, Any] = {"mig_strategy": config.flags.mig_strategy}
+    for section in sections:
+        said |= msgspec.structs.asdict(getattr(config.flags, section))
     return config, {name: value for name, value in said.items() if value is not None}
+
+
+def nvidia_options(*sections: Section) -> Options:
+    """The flags that gfd and the device plugin share, with the environment names of each."""
+    prefixed = "GFD_" if "gfd" in sections else ""
+    names = {
+        key: list(dict.fromkeys((f"{prefixed}{key}", key)))
+        for key in ("CONFIG_FILE", "MIG_STRATEGY", "FAIL_ON_INIT_ERROR")
+    }
+    return options(
+        config_option(
+            "--config-file",
+            name="nvidia_config",
+            envvar=names["CONFIG_FILE"],
+            load=lambda path: load_nvidia_config(path, sections),
+        ),
+        click.option(
+            "--mig-strategy",
+            envvar=names["MIG_STRATEGY"],
+            default="none",
+            type=click.Choice(["none", "single", "mixed"]),
+            show_default=True,
+            help="How MIG devices appear.",
+        ),
+        click.option(
+            "--fail-on-init-error",
+            envvar=names["FAIL_ON_INIT_ERROR"],
+            default=True,
+            type=bool,
+            help="Taken for compatibility; these agents never exit because of what is on the node.",
+        ),
+    )

@@ -35,19 +35,24 @@ class AgentCommand(click.Command):
         self._go_flags = go_flags
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.ignore_unknown_options = True
-        problems: list[str] = ctx.meta.setdefault(_PROBLEMS, [])
-        values, rest, order = self.make_parser(ctx).parse_args([self._two_dashes(arg) for arg in args])
-        problems += self._leftovers(ctx, rest)
-        for parameter in click.core.iter_params_for_processing(order, self.get_params(ctx)):
-            try:
-                parameter.handle_parse_result(ctx, values, [])
-            except click.UsageError as error:
-                problems.append(_describe(error, ctx))
-                ctx.params.setdefault(parameter.name or "", None)
+        args = [self._two_dashes(arg) for arg in args]
+        problems = self._problems(args, ctx)
         if problems and not ctx.resilient_parsing:
             raise SettingsError(problems)
-        return []
+        return super().parse_args(ctx, args)
+
+    def _problems(self, args: list[str], ctx: click.Context) -> list[str]:
+        """A rehearsal in a context of its own, which goes on after an error where click would stop."""
+        rehearsal = click.Context(self, parent=ctx.parent, info_name=ctx.info_name, ignore_unknown_options=True)
+        problems: list[str] = rehearsal.meta.setdefault(_PROBLEMS, [])
+        values, rest, order = self.make_parser(rehearsal).parse_args(list(args))
+        problems += self._leftovers(rehearsal, rest)
+        for parameter in click.core.iter_params_for_processing(order, self.get_params(rehearsal)):
+            try:
+                parameter.handle_parse_result(rehearsal, values, [])
+            except click.UsageError as error:
+                problems.append(_describe(error, rehearsal))
+        return problems
 
     def _two_dashes(self, arg: str) -> str:
         is_go = self._go_flags and len(arg) > 2 and arg[0] == "-" and arg[1].isalpha()
@@ -107,8 +112,10 @@ class Infinite:
 INFINITE = Infinite()
 
 
-def config_option(*flags: str, envvar: Sequence[str], load: Callable[[Path], tuple[Any, Mapping[str, Any]]]) -> Any:
-    """The eager option that reads a config file. load: path -> (decoded struct, defaults by parameter name)."""
+def config_option(
+    *flags: str, name: str, envvar: Sequence[str], load: Callable[[Path], tuple[Any, Mapping[str, Any]]]
+) -> "Options":
+    """The eager option that reads a config file. name: of its value. load: path -> (decoded struct, defaults by parameter name)."""
 
     def read(ctx: click.Context, _: click.Parameter, path: Path | None) -> Any:
         if path is None:
@@ -123,7 +130,7 @@ def config_option(*flags: str, envvar: Sequence[str], load: Callable[[Path], tup
 
     return click.option(
         *flags,
-        "config",
+        name,
         envvar=list(envvar),
         type=PathType(),
         is_eager=True,
@@ -133,7 +140,22 @@ def config_option(*flags: str, envvar: Sequence[str], load: Callable[[Path], tup
     )
 
 
-def publish_option(*, envvar: str) -> Any:
+Options = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""A decorator that adds click options to a command."""
+
+
+def options(*each: Options) -> Options:
+    """Several options as one decorator, in the order in which --help shows them."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(each):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def publish_option(*, envvar: str) -> Options:
     """--publish, of the agents that publish labels."""
     return click.option(
         "--publish",
@@ -161,10 +183,10 @@ class CommonSettings:
     lock_dir: Path
 
 
-def common_options(*, agent: str, address: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def common_options(*, agent: str, address: str) -> Options:
     """The flags of CommonSettings, with the agent's own environment names first where upstream has them."""
     upper = agent.upper().replace("-", "_")
-    options = (
+    return options(
         click.option("--node-name", envvar="NODE_NAME", default="", help="Name of this Node.", show_envvar=True),
         click.option(
             "--kubeconfig", envvar="KUBECONFIG", help="Cluster to talk to; in a pod its own.", show_envvar=True
@@ -224,13 +246,6 @@ def common_options(*, agent: str, address: str) -> Callable[[Callable[..., Any]]
             hidden=True,
         ),
     )
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
 
 
 def common_settings(values: dict[str, Any]) -> CommonSettings:

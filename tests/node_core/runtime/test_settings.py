@@ -7,29 +7,18 @@ import click
 import pytest
 
 from node_core.errors import SettingsError
-from node_core.runtime.nvidia_config import load_nvidia_config
+from node_core.runtime.nvidia_config import nvidia_options
 from node_core.runtime.settings import (
     AgentCommand,
     common_options,
     common_settings,
-    config_option,
     parse_command,
     report_usage,
 )
 
 
 @click.command(cls=AgentCommand, go_flags=True)
-@config_option(
-    "--config-file",
-    envvar=["GFD_CONFIG_FILE", "CONFIG_FILE"],
-    load=lambda path: load_nvidia_config(path, "gfd"),
-)
-@click.option(
-    "--mig-strategy",
-    envvar=["GFD_MIG_STRATEGY", "MIG_STRATEGY"],
-    default="none",
-    type=click.Choice(["none", "single", "mixed"]),
-)
+@nvidia_options("gfd")
 @common_options(agent="gfd", address=":8080")
 def command(**_: Any) -> None: ...
 
@@ -68,6 +57,12 @@ def test_the_flag_wins_over_the_environment_over_the_file_over_the_default(
 def test_the_file_sets_common_options_too(config: Path) -> None:
     settings = common_settings(parse("--config-file", str(config)))
     assert (settings.interval, settings.oneshot) == (30, True)
+
+
+def test_what_nobody_said_is_none() -> None:
+    settings = common_settings(parse())
+    assert settings.kubeconfig is None
+    assert settings.simulate is None
 
 
 def test_infinite_is_no_interval() -> None:

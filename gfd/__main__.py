@@ -1,0 +1,40 @@
+"""`gfd`: the command line, and where this agent's concrete edges meet."""
+
+import sys
+from typing import Any
+
+import click
+
+from gfd.agent import build_agent
+from gfd.options import gfd_options, gfd_settings
+from node_core.assembly import Edges, label_program
+from node_core.runtime.nvidia_config import nvidia_options
+from node_core.runtime.process import Program, run_program
+from node_core.runtime.settings import AgentCommand, common_options, common_settings, parse_command, publish_option
+
+
+@click.command(cls=AgentCommand, epilog="Without an NVIDIA driver and GPU the agent stays up and labels nothing.")
+@publish_option(envvar="GFD_PUBLISH")
+@gfd_options
+@nvidia_options("gfd")
+@common_options(agent="gfd", address=":8081")
+def command(**_: Any) -> None:
+    """Labels this node with facts about its NVIDIA GPUs."""
+
+
+def parse(arguments: list[str]) -> Program | None:
+    """The program that the command line, environment and config file ask for; None for --help."""
+    values = parse_command(command, arguments, "gfd")
+    if values is None:
+        return None
+    settings = gfd_settings(values)
+    edges = Edges(common_settings(values), "gfd")
+    return label_program(edges, settings.publish, lambda services: build_agent(settings, edges, services))
+
+
+def main() -> int:
+    return run_program(lambda: parse(sys.argv[1:]), "gfd")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

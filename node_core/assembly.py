@@ -1,0 +1,117 @@
+"""Where an agent's concrete edges are chosen, once for all three: real or simulated GPUs, the cluster, the host."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from node_core.domain.inventory import Inventory, PciAddress
+from node_core.errors import HostReadError, SettingsError
+from node_core.host.nvml.inventory import read_inventory
+from node_core.host.nvml.real import open_nvml
+from node_core.host.nvml.source import InventorySource
+from node_core.host.pci import has_nvidia_gpu, read_numa_node
+from node_core.host.root import HostRoot
+from node_core.publish.api import Publisher
+from node_core.publish.lines import FilePublisher, StreamPublisher
+from node_core.publish.node import NodePublisher
+from node_core.runtime.instance import InstanceLock
+from node_core.runtime.labelling import LabelAgent
+from node_core.runtime.messages import Pass
+from node_core.runtime.node_link import NodeLink
+from node_core.runtime.process import Agent, Built, Program
+from node_core.runtime.schedule import Passes
+from node_core.runtime.services import Services
+from node_core.runtime.settings import CommonSettings
+from node_core.simulate.nvml import numa_of, simulated_nvml
+from node_core.simulate.scenario import Scenario, load_scenario, pci_attributes
+from node_core.version import VERSION
+
+Destination = Literal["node", "stdout", "file"]
+
+
+class Edges:
+    """Made from the common settings; each edge comes to life when first asked for. Agents in one process share them."""
+
+    def __init__(self, common: CommonSettings, program: str) -> None:
+        self.common = common
+        self._program = program
+        self.root = HostRoot(common.host_root)
+        self.scenario: Scenario | None = load_scenario(common.simulate) if common.simulate else None
+
+    @cached_property
+    def node(self) -> NodeLink:
+        return NodeLink(
+            self.common.node_name, kubeconfig=self.common.kubeconfig, user_agent=f"{self._program}/{VERSION}"
+        )
+
+    @cached_property
+    def inventory(self) -> InventorySource:
+        if self.scenario is None:
+            return InventorySource(self._look, gpus_on_pci=self._gpus_on_pci)
+        start = time.monotonic()
+        nvml = simulated_nvml(self.scenario, lambda: time.monotonic() - start)
+        numa_node = numa_of(self.scenario)
+        return InventorySource(lambda: read_inventory(nvml, numa_node), gpus_on_pci=lambda: True)
+
+    def extra_pci(self) -> tuple[Mapping[str, str], ...]:
+        """The simulated PCI functions that go with simulated GPUs, in NFD's form of pci.device."""
+        return pci_attributes(self.scenario) if self.scenario else ()
+
+    def lock(self, agent: str) -> InstanceLock | None:
+        """One process of a kind per Node; a run that ends at once does not take the lock."""
+        return None if self.common.oneshot else InstanceLock(self.common.lock_dir, agent, self.common.node_name)
+
+    def _look(self) -> Inventory:
+        return read_inventory(open_nvml, self._numa_node)
+
+    def _numa_node(self, address: PciAddress) -> int | None:
+        return read_numa_node(self.root, address)
+
+    def _gpus_on_pci(self) -> bool:
+        try:
+            return has_nvidia_gpu(self.root)
+        except HostReadError:
+            return True  # not knowing is no reason to take labels away
+
+
+def choose_publisher(edges: Edges, destination: Destination, output_file: Path, manager: str) -> Publisher:
+    """The publisher that --publish names."""
+    match destination:
+        case "node":
+            return NodePublisher(edges.node.api, manager)
+        case "file":
+            return FilePublisher(output_file)
+        case "stdout":
+            return StreamPublisher()
+
+
+def label_program(edges: Edges, destination: Destination, build: Callable[[Services], LabelAgent]) -> Program:
+    """A process of one labelling agent."""
+    if destination == "node":
+        return node_program(edges, lambda services: (build(services),))
+
+    def built(services: Services) -> Built:
+        agent = build(services)
+        return Built(agents=(agent,), parts=(_passes(edges, agent),))
+
+    return Program(common=edges.common, build=built)
+
+
+def node_program(edges: Edges, build: Callable[[Services], Sequence[Agent]]) -> Program:
+    """A process of agents that all follow our own Node. Raises SettingsError when it has no name."""
+    if not edges.common.node_name:
+        raise SettingsError(["--node-name: is missing: name this Node, or set NODE_NAME (spec.nodeName in a pod)"])
+
+    def built(services: Services) -> Built:
+        agents = build(services)
+        for agent in agents:
+            edges.node.tell(agent.mailbox)
+        return Built(agents=agents, parts=(edges.node, *(_passes(edges, agent) for agent in agents)))
+
+    return Program(common=edges.common, build=built)
+
+
+def _passes(edges: Edges, agent: Agent) -> Passes:
+    return Passes(edges.common.interval, lambda: agent.mailbox.post(Pass()))

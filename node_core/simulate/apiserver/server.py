@@ -1,0 +1,188 @@
+"""The stand-in itself: starts and stops, knows its tokens, counts requests, and fails on demand. Listens on 127.0.0.1 only."""
+
+import base64
+import json
+import secrets
+import ssl
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from node_core.host.root import HostRoot
+from node_core.simulate.apiserver.api import Api
+from node_core.simulate.apiserver.certificate import make_certificate
+from node_core.simulate.apiserver.http import HttpServer
+from node_core.simulate.apiserver.machine import make_lease, make_node
+from node_core.simulate.apiserver.resources import resource_named
+from node_core.simulate.apiserver.status import ApiError, Obj
+from node_core.simulate.apiserver.store import Store, timestamp
+from node_core.simulate.apiserver.writes import Target, Writer
+
+NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+ADMIN = "gpunode-admin"
+_SETUP = Writer(manager="gpunode-simulate")
+
+
+class ApiServer:
+    """A small kube-apiserver. `with ApiServer() as server:` serves; `stop` and `start` again keep port, certificate and objects.
+
+    port: 0 takes a free one. tokens: bearer token -> user name, beside the admin's own token. watch_seconds: how long a watch lasts
+    that asks for no timeout. bookmark_seconds: how often a watch that allows it gets a bookmark.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        tokens: Mapping[str, str] | None = None,
+        store: Store | None = None,
+        watch_seconds: float = 1800.0,
+        bookmark_seconds: float = 60.0,
+    ) -> None:
+        self.store = store or Store()
+        self.api = Api(self.store)
+        self.token = secrets.token_urlsafe(24)
+        self.watch_seconds = watch_seconds
+        self.bookmark_seconds = bookmark_seconds
+        self._tokens = {**(tokens or {}), self.token: ADMIN}
+        self._pair = make_certificate(self.store.clock())
+        self._port = port
+        self._http: HttpServer | None = None
+        self._lock = threading.Lock()
+        self._counted: Counter[tuple[str, str]] = Counter()
+        self._failures: list[int] = []
+        self._make_namespaces()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Raises OSError when the port is taken."""
+        if self._http is None:
+            self._http = HttpServer(self, self._port, self._server_context())
+            self._port = self._http.port
+            self._http.start()
+
+    def stop(self) -> None:
+        """Cuts every connection, as a crash would. The objects stay."""
+        if self._http is not None:
+            self._http.stop()
+            self._http = None
+
+    @property
+    def url(self) -> str:
+        """Once it was started, for good."""
+        return f"https://127.0.0.1:{self._port}"
+
+    @property
+    def certificate(self) -> str:
+        """PEM of the certificate, which is its own authority."""
+        return self._pair.certificate
+
+    @property
+    def requests(self) -> Counter[tuple[str, str]]:
+        """How often each (verb, path template) was asked for since the start or `forget_requests`: ("patch", "/api/v1/nodes/{name}")."""
+        with self._lock:
+            return self._counted.copy()
+
+    @property
+    def writes(self) -> int:
+        """How many of them were no get, list or watch."""
+        return sum(count for (verb, _), count in self.requests.items() if verb not in ("get", "list", "watch"))
+
+    def forget_requests(self) -> None:
+        with self._lock:
+            self._counted.clear()
+
+    def fail_next(self, count: int, status: int = 503) -> None:
+        """The next `count` requests for objects get this HTTP status and do nothing."""
+        with self._lock:
+            self._failures += [status] * count
+
+    def reject_token(self, token: str) -> None:
+        """From now on the token gets 401, as after a rotation."""
+        with self._lock:
+            self._tokens.pop(token, None)
+
+    def accept_token(self, token: str, user: str) -> None:
+        with self._lock:
+            self._tokens[token] = user
+
+    def user_of(self, token: str) -> str | None:
+        with self._lock:
+            return self._tokens.get(token)
+
+    def count(self, verb: str, template: str) -> None:
+        with self._lock:
+            self._counted[verb, template] += 1
+
+    def take_failure(self) -> ApiError | None:
+        with self._lock:
+            status = self._failures.pop(0) if self._failures else None
+        return None if status is None else _simulated_failure(status)
+
+    def kubeconfig(self, token: str | None = None) -> Obj:
+        """For kubectl and client libraries; with the admin's token unless another is given."""
+        authority = base64.b64encode(self.certificate.encode()).decode()
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [
+                {"name": "gpunode-simulated", "cluster": {"server": self.url, "certificate-authority-data": authority}}
+            ],
+            "users": [{"name": ADMIN, "user": {"token": token or self.token}}],
+            "contexts": [{"name": "gpunode-simulated", "context": {"cluster": "gpunode-simulated", "user": ADMIN}}],
+            "current-context": "gpunode-simulated",
+        }
+
+    def write_kubeconfig(self, path: Path, token: str | None = None) -> None:
+        """For its owner's eyes only, from the first byte on. JSON is YAML."""
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(self.kubeconfig(token), indent=2) + "\n")
+
+    def add_node(self, name: str, *, labels: Mapping[str, str] | None = None, host: HostRoot | None = None) -> None:
+        """A Ready Node of this machine's size, and its Lease. Raises ApiError 409 when it is there already, 422 for bad labels."""
+        now = timestamp(self.store.clock())
+        node = make_node(name, labels or {}, host=host or HostRoot(), now=now)
+        self.api.create(Target(resource=resource_named("nodes")), node, Writer(manager="kubelet"))
+        leases = Target(resource=resource_named("leases.coordination.k8s.io"), namespace="kube-node-lease")
+        self.api.create(leases, make_lease(name, now=now), Writer(manager="kubelet"))
+
+    def _make_namespaces(self) -> None:
+        present = {item["metadata"]["name"] for item in self.store.list("namespaces")[0]}
+        for name in NAMESPACES:
+            if name not in present:
+                body: Any = {"metadata": {"name": name}}
+                self.api.create(Target(resource=resource_named("namespaces")), body, _SETUP)
+
+    def _server_context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:  # OpenSSL reads certificates from files only
+            file.write(self._pair.key + self._pair.certificate)
+            file.flush()
+            context.load_cert_chain(file.name)
+        return context
+
+
+def _simulated_failure(status: int) -> ApiError:
+    reasons = {
+        401: "Unauthorized",
+        403: "Forbidden",
+        409: "Conflict",
+        429: "TooManyRequests",
+        500: "InternalError",
+        503: "ServiceUnavailable",
+        504: "Timeout",
+    }
+    return ApiError(status, reasons.get(status, "InternalError"), f"simulated failure with HTTP status {status}")

@@ -1,0 +1,96 @@
+"""nfd-lite's settings and what becomes of a look."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from nfd_lite.agent import select_labels
+from nfd_lite.config import load_worker_config, source_settings
+from nfd_lite.options import nfd_options, nfd_settings
+from nfd_lite.sources import SourceSettings
+from node_core.domain.labels import Collected
+from node_core.errors import SettingsError
+from node_core.runtime.settings import AgentCommand, common_options, parse_command
+
+KERNEL = Collected(
+    name="kernel.version", labels={"f/kernel-version.full": "6.1", "f/kernel-version.major": "6"}, owns=("f/kernel-",)
+)
+PCI = Collected(name="pci.device", labels=None, owns=("f/pci-",))
+PRESENT = Collected(name="gpu.present", labels={"nvidia.com/gpu.present": "true"}, owns=("nvidia.com/gpu.present",))
+
+
+def settings(*arguments: str) -> tuple[frozenset[str], str | None]:
+    @nfd_options
+    @common_options(agent="nfd", address="")
+    def command(**_: object) -> None: ...
+
+    wrapped = AgentCommand("nfd-lite", params=list(reversed(command.__click_params__)))  # type: ignore[attr-defined]
+    values = parse_command(wrapped, arguments, "nfd-lite")
+    assert values is not None
+    made = nfd_settings(values)
+    return made.label_sources, made.white_list and made.white_list.pattern
+
+
+def test_only_chosen_sources_are_published_and_gpu_present_always() -> None:
+    assert select_labels([KERNEL, PCI, PRESENT], frozenset({"kernel"}), None) == [KERNEL, PRESENT]
+    assert select_labels([KERNEL, PCI, PRESENT], frozenset(), None) == [PRESENT]
+
+
+def test_the_white_list_searches_the_name_and_keeps_failures_as_they_are() -> None:
+    chosen = select_labels([KERNEL, PCI, PRESENT], frozenset({"kernel", "pci"}), re.compile("full$"))
+    assert [part.labels for part in chosen] == [{"f/kernel-version.full": "6.1"}, None, PRESENT.labels]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("all", {"cpu", "kernel", "memory", "network", "pci", "storage", "system", "usb"}),
+        ("all,-cpu,-usb", {"kernel", "memory", "network", "pci", "storage", "system"}),
+        ("kernel, pci", {"kernel", "pci"}),
+        ("", set()),
+    ],
+)
+def test_sources_are_chosen_by_name(words: str, expected: set[str]) -> None:
+    assert settings("--label-sources", words)[0] == expected
+
+
+def test_an_unknown_source_and_a_bad_pattern_are_reported_together() -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings("--label-sources", "kernal", "--label-white-list", "(")
+    assert any("'kernal' is no source (did you mean kernel?)" in problem for problem in caught.value.problems)
+    assert any("not a regular expression" in problem for problem in caught.value.problems)
+
+
+def test_the_worker_config_of_nfd_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "nfd-worker.conf"
+    path.write_text(
+        "core: {labelSources: [all, -usb], labelWhiteList: cpu, sleepInterval: 30s}\n"
+        "sources:\n"
+        "  cpu: {cpuid: {attributeWhitelist: [AVX2]}}\n"
+        "  kernel: {kconfigFile: /boot/config, configOpts: [NUMA]}\n"
+        "  pci: {deviceClassWhitelist: ['02'], deviceLabelFields: [vendor]}\n"
+    )
+    config, defaults = load_worker_config(path)
+    assert defaults == {"label_sources": "all,-usb", "label_white_list": "cpu", "sleep_interval": "30s"}
+    assert source_settings(config) == SourceSettings(
+        cpuid_attribute_whitelist=("AVX2",),
+        kernel_kconfig_file="/boot/config",
+        kernel_config_opts=("NUMA",),
+        pci_device_class_whitelist=("02",),
+        pci_device_label_fields=("vendor",),
+    )
+    sources, pattern = settings("--config", str(path))
+    assert "usb" not in sources
+    assert pattern == "cpu"
+
+
+def test_a_key_of_the_worker_config_that_we_do_not_act_on_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "nfd-worker.conf"
+    path.write_text("core: {noPublish: true}\nsources: {pci: {deviceClassWhiteList: ['02']}}\n")
+    with pytest.raises(SettingsError) as caught:
+        load_worker_config(path)
+    assert caught.value.problems == (
+        f"{path}: core.noPublish: unknown key",
+        f"{path}: sources.pci.deviceClassWhiteList: unknown key (did you mean deviceClassWhitelist?)",
+    )

@@ -1,0 +1,132 @@
+"""The stand-in under a real kubectl, where one is installed."""
+
+import os
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from node_core.simulate.apiserver import ApiServer
+
+pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: train, labels: {app: one}}
+spec:
+  containers:
+  - {name: c, image: busybox, resources: {limits: {nvidia.com/gpu: "1"}}}
+"""
+
+
+class Kubectl:
+    """kubectl(...) -> standard output; fails the test unless kubectl ends with 0."""
+
+    def __init__(self, server: ApiServer, home: Path) -> None:
+        server.write_kubeconfig(home / "config")
+        self.env = {"PATH": os.environ["PATH"], "HOME": str(home), "KUBECONFIG": str(home / "config")}
+
+    def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        command = ["kubectl", *arguments]
+        return subprocess.run(
+            command, input=stdin, env=self.env, capture_output=True, text=True, timeout=30, check=False
+        )
+
+    def __call__(self, *arguments: str, stdin: str = "") -> str:
+        done = self.run(*arguments, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.rstrip()
+
+
+@pytest.fixture
+def kubectl(server: ApiServer, tmp_path: Path) -> Kubectl:
+    return Kubectl(server, tmp_path)
+
+
+def test_nodes_are_shown_as_people_know_them(kubectl: Kubectl) -> None:
+    header, row = kubectl("get", "nodes").splitlines()
+    assert header.split() == ["NAME", "STATUS", "ROLES", "AGE", "VERSION"]
+    assert row.split()[:3] == ["n1", "Ready", "<none>"]
+    wide = kubectl("get", "nodes", "-o", "wide").splitlines()[0]
+    assert "CONTAINER-RUNTIME" in wide
+    assert "kubernetes.io/hostname=n1" in kubectl("get", "no", "--show-labels")
+    assert kubectl("get", "nodes", "-l", "gpu=no", "-o", "name") == ""
+    assert kubectl("get", "nodes", "-l", "gpu in (yes)", "-o", "name") == "node/n1"
+    assert kubectl("get", "node", "n1", "-o", "jsonpath={.metadata.labels.gpu}") == "yes"
+    assert "kind: Node" in kubectl("get", "node", "n1", "-o", "yaml")
+
+
+def test_a_node_is_labelled_annotated_tainted_and_cordoned(kubectl: Kubectl) -> None:
+    assert kubectl("label", "node", "n1", "a=b") == "node/n1 labeled"
+    assert kubectl("annotate", "node", "n1", "c=d") == "node/n1 annotated"
+    assert kubectl("taint", "node", "n1", "nvidia.com/gpu=present:NoSchedule") == "node/n1 tainted"
+    assert kubectl("cordon", "n1") == "node/n1 cordoned"
+    assert "Ready,SchedulingDisabled" in kubectl("get", "nodes")
+    described = kubectl("describe", "node", "n1")
+    assert "nvidia.com/gpu=present:NoSchedule" in described
+    assert "Unschedulable:      true" in described
+    kubectl("taint", "node", "n1", "nvidia.com/gpu-")
+    kubectl("uncordon", "n1")
+    kubectl("label", "node", "n1", "a-")
+    assert kubectl("get", "node", "n1", "-o", "jsonpath={.spec.taints}{.spec.unschedulable}{.metadata.labels.a}") == ""
+
+
+def test_a_bad_label_is_refused_with_the_reason(kubectl: Kubectl) -> None:
+    refused = kubectl.run("label", "node", "n1", "a=b c")
+    assert refused.returncode == 1
+    assert "must begin and end with a letter or digit" in refused.stderr or "alphanumeric" in refused.stderr
+
+
+def test_a_pod_is_applied_changed_described_and_deleted(kubectl: Kubectl) -> None:
+    assert kubectl("apply", "-f", "-", stdin=POD) == "pod/train created"
+    assert kubectl("apply", "-f", "-", stdin=POD) == "pod/train unchanged"
+    assert kubectl("apply", "-f", "-", stdin=POD.replace("one", "two")) == "pod/train configured"
+    assert kubectl("get", "pods", "-A").splitlines()[1].split()[:4] == ["default", "train", "0/1", "Pending"]
+    assert "nvidia.com/gpu:  1" in kubectl("describe", "pod", "train")
+    assert kubectl("delete", "pod", "train") == 'pod "train" deleted'
+    assert kubectl.run("get", "pod", "train").stderr.strip() == 'Error from server (NotFound): pods "train" not found'
+
+
+def test_server_side_apply_reports_conflicts_and_forces(kubectl: Kubectl) -> None:
+    config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: '1'}\n"
+    kubectl("apply", "--server-side", "-f", "-", stdin=config)
+    other = ("apply", "--server-side", "--field-manager=other", "-f", "-")
+    refused = kubectl.run(*other, stdin=config.replace("1'", "2'"))
+    assert 'Apply failed with 1 conflict: conflict with "kubectl": .data.a' in refused.stderr
+    kubectl(*other, "--force-conflicts", stdin=config.replace("1'", "2'"))
+    assert kubectl("get", "cm", "c", "-o", "jsonpath={.data.a}") == "2"
+
+
+def test_creating_twice_says_that_it_is_there(kubectl: Kubectl) -> None:
+    assert kubectl("create", "-f", "-", stdin=POD) == "pod/train created"
+    assert "(AlreadyExists)" in kubectl.run("create", "-f", "-", stdin=POD).stderr
+
+
+def test_the_server_tells_version_resources_and_health(kubectl: Kubectl) -> None:
+    assert "Server Version: v1.34.0+gpunode-simulated" in kubectl("version")
+    assert {"nodes", "pods", "leases"} <= {line.split()[0] for line in kubectl("api-resources").splitlines()}
+    assert [kubectl("get", "--raw", path) for path in ("/healthz", "/readyz")] == ["ok", "ok"]
+    assert "gitVersion" in kubectl("get", "--raw", "/version")
+    assert kubectl("get", "events") == ""
+
+
+def test_a_watch_prints_every_change(kubectl: Kubectl) -> None:
+    command = ["kubectl", "get", "node", "-w"]
+    process = subprocess.Popen(command, env=kubectl.env, stdout=subprocess.PIPE, text=True)
+    guard = threading.Timer(20, process.kill)
+    guard.start()
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline().startswith("NAME")
+        assert "Ready " in process.stdout.readline()
+        kubectl("cordon", "n1")
+        assert "SchedulingDisabled" in process.stdout.readline()
+    finally:
+        process.kill()
+        guard.cancel()
+        process.stdout.close()
+        process.wait()
+        guard.join()
