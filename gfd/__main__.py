@@ -10,14 +10,14 @@ from gfd.options import gfd_options, gfd_settings
 from node_core.assembly import Edges, label_program
 from node_core.runtime.nvidia_config import nvidia_options
 from node_core.runtime.process import Program, run_program
-from node_core.runtime.settings import AgentCommand, common_options, common_settings, parse_command, publish_option
+from node_core.runtime.settings import AgentCommand, common_options, common_settings, parse_command, publish_options
 
 
 @click.command(cls=AgentCommand, epilog="Without an NVIDIA driver and GPU the agent stays up and labels nothing.")
-@publish_option(envvar="GFD_PUBLISH")
+@publish_options(agent="GFD")
 @gfd_options
 @nvidia_options("gfd")
-@common_options(agent="gfd", address=":8081")
+@common_options(agent="GFD", address=":8081")
 def command(**_: Any) -> None:
     """Labels this node with facts about its NVIDIA GPUs."""
 

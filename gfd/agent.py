@@ -7,6 +7,7 @@ from typing import Literal
 
 from gfd.labelers import LabelOptions, labels
 from node_core.assembly import Destination, Edges, choose_publisher
+from node_core.domain.inventory import Inventory
 from node_core.domain.labels import Collected
 from node_core.errors import HostReadError, NvmlError
 from node_core.runtime.labelling import LabelAgent
@@ -14,6 +15,8 @@ from node_core.runtime.services import Services
 
 NAME = "gfd"
 TIMESTAMP = "nvidia.com/gfd.timestamp"
+GPU_KEYS = ("nvidia.com/gpu.", "nvidia.com/mig", "nvidia.com/mps.")
+"""Labels that describe the GPUs themselves, not the driver or the machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +57,20 @@ def collector(settings: GfdSettings, edges: Edges, services: Services) -> Callab
             machine=read_machine(settings, edges),
             timestamp=int(services.wall()) if settings.timestamp else None,
         )
-        return (Collected(name="nvml", labels=labels(inventory, options), owns=("nvidia.com/",)),)
+        return collect_labels(inventory, options)
 
     return collect
+
+
+def collect_labels(inventory: Inventory, options: LabelOptions) -> tuple[Collected, ...]:
+    """The labels of one look. Pure.
+
+    While some GPU cannot be read, what was published of the GPUs before stays, its count among it: a failure is no removal.
+    """
+    found = Collected(name="nvml", labels=labels(inventory, options), owns=("nvidia.com/",))
+    if not inventory.faults and not any(gpu.mig_faults for gpu in inventory.gpus):
+        return (found,)
+    return (found, Collected(name="faulty-gpus", labels=None, owns=GPU_KEYS))
 
 
 def read_machine(settings: GfdSettings, edges: Edges) -> str:

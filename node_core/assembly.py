@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -48,12 +49,15 @@ class Edges:
 
     @cached_property
     def inventory(self) -> InventorySource:
-        if self.scenario is None:
+        scenario = self.scenario
+        if scenario is None:
             return InventorySource(self._look, gpus_on_pci=self._gpus_on_pci)
         start = time.monotonic()
-        nvml = simulated_nvml(self.scenario, lambda: time.monotonic() - start)
-        numa_node = numa_of(self.scenario)
-        return InventorySource(lambda: read_inventory(nvml, numa_node), gpus_on_pci=lambda: True)
+        nvml = simulated_nvml(scenario, lambda: time.monotonic() - start)
+        numa_node = numa_of(scenario)
+        return InventorySource(
+            lambda: read_inventory(nvml, numa_node, simulated=True), gpus_on_pci=lambda: bool(scenario.gpus)
+        )
 
     def extra_pci(self) -> tuple[Mapping[str, str], ...]:
         """The simulated PCI functions that go with simulated GPUs, in NFD's form of pci.device."""
@@ -89,14 +93,18 @@ def choose_publisher(edges: Edges, destination: Destination, output_file: Path, 
 
 def label_program(edges: Edges, destination: Destination, build: Callable[[Services], LabelAgent]) -> Program:
     """A process of one labelling agent."""
+
+    def once(services: Services) -> bool:
+        return build(services).run_once()
+
     if destination == "node":
-        return node_program(edges, lambda services: (build(services),))
+        return replace(node_program(edges, lambda services: (build(services),)), once=once)
 
     def built(services: Services) -> Built:
         agent = build(services)
         return Built(agents=(agent,), parts=(_passes(edges, agent),))
 
-    return Program(common=edges.common, build=built)
+    return Program(common=edges.common, build=built, once=once)
 
 
 def node_program(edges: Edges, build: Callable[[Services], Sequence[Agent]]) -> Program:

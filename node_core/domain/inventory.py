@@ -21,7 +21,7 @@ class CudaVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Driver:
-    """version: as nvmlSystemGetDriverVersion gives it, `550.54.15`. cuda: None when NVML does not say."""
+    """version: as nvmlSystemGetDriverVersion gives it, `550.54.15`; empty when NVML does not say. cuda: None when it does not."""
 
     version: str
     cuda: CudaVersion | None
@@ -67,6 +67,14 @@ class MigDevice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MigFault:
+    """A MIG device that its GPU lists but that could not be read. slot: as of MigDevice. reason: call and code."""
+
+    slot: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NvLinkPeer:
     """links: how many active NVLinks lead straight to the GPU at `address` (links through an NVSwitch are not counted)."""
 
@@ -101,6 +109,7 @@ class Gpu:
     mig_capable: bool = False
     mig_enabled: bool = False
     mig_devices: tuple[MigDevice, ...] = ()
+    mig_faults: tuple[MigFault, ...] = ()
     peers: tuple[NvLinkPeer, ...] = ()
     fabric: Fabric | None = None
 

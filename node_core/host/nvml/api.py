@@ -4,7 +4,7 @@ Every call may raise `errors.NvmlError`, whose code is the nvmlReturn_t name wit
 Method names are NVML's, without `nvml` and in snake case. Source: NVML API reference, device queries and MIG management.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -26,7 +26,11 @@ ABSENT = frozenset({NOT_SUPPORTED, FUNCTION_NOT_FOUND})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuInstanceProfile:
-    """Ids of nvmlGpuInstanceProfileInfo_t and nvmlComputeInstanceProfileInfo_t behind a MIG device; see `domain.mig`."""
+    """Ids of nvmlGpuInstanceProfileInfo_t and nvmlComputeInstanceProfileInfo_t behind a MIG device; see `domain.mig`.
+
+    They are the numbers of NVML_GPU_INSTANCE_PROFILE_* and NVML_COMPUTE_INSTANCE_PROFILE_*, the same on every board, not the
+    board's own ids that `nvidia-smi mig -lgip` prints.
+    """
 
     gpu_instance_profile: int
     compute_instance_profile: int
@@ -96,3 +100,26 @@ class Nvml(Protocol):
 
 OpenNvml = Callable[[], AbstractContextManager[Nvml]]
 """Initialises NVML on entry (nvmlInit_v2) and shuts it down on exit. Entry raises NvmlError, e.g. LIBRARY_NOT_FOUND."""
+
+FUNCTIONS: Mapping[str, str] = {
+    "system_get_driver_version": "nvmlSystemGetDriverVersion",
+    "system_get_cuda_driver_version": "nvmlSystemGetCudaDriverVersion",
+    "device_get_count": "nvmlDeviceGetCount",
+    "device_get_handle_by_index": "nvmlDeviceGetHandleByIndex",
+    "device_get_uuid": "nvmlDeviceGetUUID",
+    "device_get_name": "nvmlDeviceGetName",
+    "device_get_minor_number": "nvmlDeviceGetMinorNumber",
+    "device_get_bus_id": "nvmlDeviceGetPciInfo",
+    "device_get_memory_total": "nvmlDeviceGetMemoryInfo",
+    "device_get_cuda_compute_capability": "nvmlDeviceGetCudaComputeCapability",
+    "device_get_mig_mode": "nvmlDeviceGetMigMode",
+    "device_get_max_mig_device_count": "nvmlDeviceGetMaxMigDeviceCount",
+    "device_get_mig_device_handle_by_index": "nvmlDeviceGetMigDeviceHandleByIndex",
+    "device_get_gpu_instance_id": "nvmlDeviceGetGpuInstanceId",
+    "device_get_compute_instance_id": "nvmlDeviceGetComputeInstanceId",
+    "device_get_attributes": "nvmlDeviceGetAttributes",
+    "device_get_mig_profile": "nvmlGpuInstanceGetInfo",
+    "device_get_fabric": "nvmlDeviceGetGpuFabricInfo",
+    "device_get_nvlink_remotes": "nvmlDeviceGetNvLinkState",
+}
+"""Method of `Nvml` -> the NVML function that decides whether there is an answer, for messages and for scenarios."""

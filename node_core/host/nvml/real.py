@@ -1,0 +1,218 @@
+"""NVML itself, through pynvml (distribution nvidia-ml-py). The only importer of pynvml, and not before NVML is opened.
+
+pynvml keeps the library for the life of the process: after a driver update under a running process NVML answers
+LIB_RM_VERSION_MISMATCH until the process is restarted. Source: NVML API reference; nvidia-ml-py.
+"""
+
+import ctypes
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any
+
+from node_core.domain.inventory import Fabric, MigAttributes
+from node_core.errors import NvmlError
+from node_core.host.nvml.api import (
+    FUNCTION_NOT_FOUND,
+    LIBRARY_NOT_FOUND,
+    NOT_SUPPORTED,
+    GpuInstanceProfile,
+    Handle,
+    Nvml,
+)
+from node_core.host.nvml.library import LIBRARY, load_library
+
+_SUCCESS = 0
+_SHARED_ENGINES = 0  # NVML_COMPUTE_INSTANCE_ENGINE_PROFILE_SHARED, the only engine profile there is
+_NO_SUCH = frozenset({NOT_SUPPORTED, "INVALID_ARGUMENT"})
+_HINTS = {
+    LIBRARY_NOT_FOUND: f"{LIBRARY} comes with the NVIDIA driver: install it, or make its folder visible here",
+    "DRIVER_NOT_LOADED": "load the nvidia kernel module and look at the kernel log for why it is not loaded",
+    "LIB_RM_VERSION_MISMATCH": "the library and the loaded kernel module differ: load the module that was installed, then restart this",
+    "NO_PERMISSION": "this process may not open /dev/nvidiactl or the GPU's device node",
+}
+
+
+def open_nvml(library: str | None = None) -> AbstractContextManager[Nvml]:
+    """A session from nvmlInit to nvmlShutdown. library: a path to load instead of what the dynamic linker finds.
+
+    Only the first session of a process chooses the library. Entry raises NvmlError, e.g. LIBRARY_NOT_FOUND or DRIVER_NOT_LOADED.
+    """
+    return _session(library)
+
+
+@contextmanager
+def _session(library: str | None) -> Iterator[Nvml]:
+    if library is not None:
+        load_library(library)
+    import pynvml  # noqa: PLC0415 - a node without a driver need not pay for it
+
+    calls = PynvmlCalls(pynvml)
+    calls.call("nvmlInit", reported_as="nvmlInit_v2")
+    try:
+        yield calls
+    finally:
+        with suppress(NvmlError):  # what was read stays true when the library cannot close
+            calls.call("nvmlShutdown")
+
+
+class PynvmlCalls:
+    """`Nvml` on the pynvml module. Every pynvml.NVMLError becomes an NvmlError, a function that is missing FUNCTION_NOT_FOUND."""
+
+    def __init__(self, pynvml: Any) -> None:
+        self._pynvml = pynvml
+
+    def call(self, function: str, *arguments: Any, reported_as: str | None = None) -> Any:
+        """What the function of that name gives. Raises NvmlError."""
+        name = reported_as or function
+        ask = getattr(self._pynvml, function, None)
+        if ask is None:
+            raise NvmlError(name, FUNCTION_NOT_FOUND, hint="the installed nvidia-ml-py does not know it")
+        try:
+            return ask(*arguments)
+        except self._pynvml.NVMLError as error:
+            code = self._code(error.value)
+            raise NvmlError(name, code, hint=_HINTS.get(code)) from error
+
+    def _code(self, value: int) -> str:
+        prefix = "NVML_ERROR_"
+        names = (name for name in vars(self._pynvml) if name.startswith(prefix))
+        found = (name.removeprefix(prefix) for name in names if getattr(self._pynvml, name) == value)
+        return next(found, f"ERROR_{value}")
+
+    def system_get_driver_version(self) -> str:
+        return _text(self.call("nvmlSystemGetDriverVersion"))
+
+    def system_get_cuda_driver_version(self) -> int:
+        return int(self.call("nvmlSystemGetCudaDriverVersion"))
+
+    def device_get_count(self) -> int:
+        return int(self.call("nvmlDeviceGetCount"))
+
+    def device_get_handle_by_index(self, index: int) -> Handle:
+        return self.call("nvmlDeviceGetHandleByIndex", index)
+
+    def device_get_uuid(self, device: Handle) -> str:
+        return _text(self.call("nvmlDeviceGetUUID", device))
+
+    def device_get_name(self, device: Handle) -> str:
+        return _text(self.call("nvmlDeviceGetName", device))
+
+    def device_get_minor_number(self, device: Handle) -> int:
+        return int(self.call("nvmlDeviceGetMinorNumber", device))
+
+    def device_get_bus_id(self, device: Handle) -> str:
+        return _text(self.call("nvmlDeviceGetPciInfo", device).busId)
+
+    def device_get_memory_total(self, device: Handle) -> int:
+        return int(self.call("nvmlDeviceGetMemoryInfo", device).total)
+
+    def device_get_cuda_compute_capability(self, device: Handle) -> tuple[int, int]:
+        major, minor = self.call("nvmlDeviceGetCudaComputeCapability", device)
+        return int(major), int(minor)
+
+    def device_get_mig_mode(self, device: Handle) -> bool:
+        current, _pending = self.call("nvmlDeviceGetMigMode", device)
+        return bool(current)
+
+    def device_get_max_mig_device_count(self, device: Handle) -> int:
+        return int(self.call("nvmlDeviceGetMaxMigDeviceCount", device))
+
+    def device_get_mig_device_handle_by_index(self, device: Handle, slot: int) -> Handle:
+        return self.call("nvmlDeviceGetMigDeviceHandleByIndex", device, slot)
+
+    def device_get_gpu_instance_id(self, mig_device: Handle) -> int:
+        return int(self.call("nvmlDeviceGetGpuInstanceId", mig_device))
+
+    def device_get_compute_instance_id(self, mig_device: Handle) -> int:
+        return int(self.call("nvmlDeviceGetComputeInstanceId", mig_device))
+
+    def device_get_attributes(self, mig_device: Handle) -> MigAttributes:
+        raw = self.call("nvmlDeviceGetAttributes", mig_device)
+        return MigAttributes(
+            memory_mib=raw.memorySizeMB,
+            multiprocessors=raw.multiprocessorCount,
+            gpu_instance_slices=raw.gpuInstanceSliceCount,
+            compute_instance_slices=raw.computeInstanceSliceCount,
+            copy_engines=raw.sharedCopyEngineCount,
+            decoders=raw.sharedDecoderCount,
+            encoders=raw.sharedEncoderCount,
+            jpeg_engines=raw.sharedJpegCount,
+            ofa_engines=raw.sharedOfaCount,
+        )
+
+    def device_get_mig_profile(self, device: Handle, mig_device: Handle) -> GpuInstanceProfile:
+        """NOT_FOUND where an instance was made from a profile that this pynvml has no number for."""
+        gpu = self.call("nvmlDeviceGetGpuInstanceById", device, self.device_get_gpu_instance_id(mig_device))
+        compute_id = self.device_get_compute_instance_id(mig_device)
+        compute = self.call("nvmlGpuInstanceGetComputeInstanceById", gpu, compute_id)
+        return GpuInstanceProfile(
+            gpu_instance_profile=self._profile_number(
+                "nvmlDeviceGetGpuInstanceProfileInfo",
+                self._pynvml.NVML_GPU_INSTANCE_PROFILE_COUNT,
+                lambda ask, number: ask(device, number, 1),
+                self.call("nvmlGpuInstanceGetInfo", gpu).profileId,
+            ),
+            compute_instance_profile=self._profile_number(
+                "nvmlGpuInstanceGetComputeInstanceProfileInfo",
+                self._pynvml.NVML_COMPUTE_INSTANCE_PROFILE_COUNT,
+                lambda ask, number: ask(gpu, number, _SHARED_ENGINES, 1),
+                self.call("nvmlComputeInstanceGetInfo", compute).profileId,
+            ),
+        )
+
+    def _profile_number(
+        self, function: str, count: int, ask: Callable[[Callable[..., Any], int], Any], board_id: int
+    ) -> int:
+        """The profile's number in NVML's list. An instance names its profile by the board's own id, so all are asked for theirs."""
+        for number in range(count):
+            try:
+                info = ask(lambda *arguments: self.call(function, *arguments), number)
+            except NvmlError as error:
+                if error.code in _NO_SUCH:
+                    continue
+                raise
+            if info.id == board_id:
+                return number
+        raise NvmlError(function, "NOT_FOUND", hint=f"no profile has the id {board_id}")
+
+    def device_get_fabric(self, device: Handle) -> Fabric | None:
+        info = self._fabric_info(device)
+        cluster = bytes(info.clusterUuid)
+        if info.state != self._pynvml.NVML_GPU_FABRIC_STATE_COMPLETED or info.status != _SUCCESS or not any(cluster):
+            return None
+        return Fabric(cluster_uuid=str(uuid.UUID(bytes=cluster)), clique=int(info.cliqueId))
+
+    def _fabric_info(self, device: Handle) -> Any:
+        """The first form of the call, or its successor where the library has dropped the first."""
+        first = self._pynvml.c_nvmlGpuFabricInfo_t()
+        try:
+            self.call("nvmlDeviceGetGpuFabricInfo", device, ctypes.byref(first))
+        except NvmlError as error:
+            if error.code not in (FUNCTION_NOT_FOUND, "DEPRECATED"):
+                raise
+        else:
+            return first
+        second = self._pynvml.c_nvmlGpuFabricInfo_v2_t()
+        self.call("nvmlDeviceGetGpuFabricInfoV", device, ctypes.byref(second))
+        return second
+
+    def device_get_nvlink_remotes(self, device: Handle) -> tuple[str, ...]:
+        links = range(self._pynvml.NVML_NVLINK_MAX_LINKS)
+        remotes = (self._remote(device, link) for link in links)
+        return tuple(remote for remote in remotes if remote is not None)
+
+    def _remote(self, device: Handle, link: int) -> str | None:
+        """None for a link that is not active, or that this board does not have."""
+        try:
+            if not self.call("nvmlDeviceGetNvLinkState", device, link):
+                return None
+            return _text(self.call("nvmlDeviceGetNvLinkRemotePciInfo", device, link).busId)
+        except NvmlError as error:
+            if error.code in _NO_SUCH:
+                return None
+            raise
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

@@ -1,0 +1,225 @@
+"""NVML of a node that a scenario describes, with NVML's own answers and error codes at every moment of the scenario.
+
+It stands in where `host.nvml.real` would be: agents run on it unchanged, and it is the test double of everything above NVML.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from node_core.domain.inventory import Driver, Fabric, MigAttributes, PciAddress
+from node_core.errors import NvmlError
+from node_core.host.nvml.api import (
+    DRIVER_NOT_LOADED,
+    FUNCTIONS,
+    GPU_IS_LOST,
+    LIBRARY_NOT_FOUND,
+    NOT_FOUND,
+    NOT_SUPPORTED,
+    GpuInstanceProfile,
+    Handle,
+    Nvml,
+    OpenNvml,
+)
+from node_core.simulate.mig_profiles import MAX_INSTANCES
+from node_core.simulate.scenario import Scenario, SimulatedGpu, SimulatedMig
+from node_core.simulate.scenario_file import FaultKind
+
+Clock = Callable[[], float]
+Value = TypeVar("Value")
+
+INVALID_ARGUMENT = "INVALID_ARGUMENT"
+UNINITIALIZED = "UNINITIALIZED"
+_INIT = "nvmlInit_v2"
+
+
+def simulated_nvml(scenario: Scenario, clock: Clock) -> OpenNvml:
+    """NVML of the scenario. clock: seconds since the scenario's start; faults begin and end by it, also within a session."""
+
+    def open_nvml() -> AbstractContextManager[Nvml]:
+        return _session(scenario, clock)
+
+    return open_nvml
+
+
+def numa_of(scenario: Scenario) -> Callable[[PciAddress], int | None]:
+    """The NUMA node of a simulated GPU by its address; None for any other address."""
+    nodes = {gpu.address: gpu.numa_node for gpu in scenario.gpus}
+    return nodes.get
+
+
+@contextmanager
+def _session(scenario: Scenario, clock: Clock) -> Iterator[Nvml]:
+    if scenario.driver is None:
+        raise NvmlError(_INIT, LIBRARY_NOT_FOUND, hint=f"scenario {scenario.name} has no driver")
+    if happens(scenario, clock(), "driver_gone"):
+        raise NvmlError(_INIT, DRIVER_NOT_LOADED, hint=f"scenario {scenario.name} takes the driver away")
+    nvml = SimulatedNvml(scenario, scenario.driver, clock)
+    try:
+        yield nvml
+    finally:
+        nvml.shutdown()
+
+
+class SimulatedNvml:
+    """`Nvml` of one session."""
+
+    def __init__(self, scenario: Scenario, driver: Driver, clock: Clock) -> None:
+        self._scenario = scenario
+        self._driver = driver
+        self._clock = clock
+        self._open = True
+
+    def shutdown(self) -> None:
+        """Every later call answers UNINITIALIZED."""
+        self._open = False
+
+    def system_get_driver_version(self) -> str:
+        self._check("system_get_driver_version")
+        return self._driver.version
+
+    def system_get_cuda_driver_version(self) -> int:
+        method = "system_get_cuda_driver_version"
+        self._check(method)
+        cuda = _known(method, self._driver.cuda)
+        return 1000 * cuda.major + 10 * cuda.minor
+
+    def device_get_count(self) -> int:
+        self._check("device_get_count")
+        return len(self._scenario.gpus)
+
+    def device_get_handle_by_index(self, index: int) -> Handle:
+        method = "device_get_handle_by_index"
+        self._check(method)
+        if not 0 <= index < len(self._scenario.gpus):
+            raise _error(method, INVALID_ARGUMENT)
+        gpu = self._scenario.gpus[index]
+        self._check(method, gpu)
+        return _Device(session=self, gpu=gpu)
+
+    def device_get_uuid(self, device: Handle) -> str:
+        handle = self._handle("device_get_uuid", device)
+        return handle.mig.uuid if handle.mig else handle.gpu.uuid
+
+    def device_get_name(self, device: Handle) -> str:
+        handle = self._handle("device_get_name", device)
+        return f"{handle.gpu.model} MIG {handle.mig.instance.name}" if handle.mig else handle.gpu.model
+
+    def device_get_minor_number(self, device: Handle) -> int:
+        return self._gpu("device_get_minor_number", device).index
+
+    def device_get_bus_id(self, device: Handle) -> str:
+        return self._gpu("device_get_bus_id", device).bus_id
+
+    def device_get_memory_total(self, device: Handle) -> int:
+        method = "device_get_memory_total"
+        return _known(method, self._gpu(method, device).memory_bytes)
+
+    def device_get_cuda_compute_capability(self, device: Handle) -> tuple[int, int]:
+        method = "device_get_cuda_compute_capability"
+        compute = _known(method, self._gpu(method, device).compute)
+        return compute.major, compute.minor
+
+    def device_get_mig_mode(self, device: Handle) -> bool:
+        return self._mig_capable("device_get_mig_mode", device).mig_enabled
+
+    def device_get_max_mig_device_count(self, device: Handle) -> int:
+        """0 for a board that has no MIG, which NVML does not call an error."""
+        return MAX_INSTANCES if self._gpu("device_get_max_mig_device_count", device).mig_capable else 0
+
+    def device_get_mig_device_handle_by_index(self, device: Handle, slot: int) -> Handle:
+        method = "device_get_mig_device_handle_by_index"
+        gpu = self._mig_capable(method, device)
+        if not 0 <= slot < MAX_INSTANCES:
+            raise _error(method, INVALID_ARGUMENT)
+        found = next((mig for mig in gpu.mig_devices if mig.slot == slot), None)
+        if found is None:
+            raise _error(method, NOT_FOUND)
+        return _Device(session=self, gpu=gpu, mig=found)
+
+    def device_get_gpu_instance_id(self, mig_device: Handle) -> int:
+        return self._mig("device_get_gpu_instance_id", mig_device).gpu_instance
+
+    def device_get_compute_instance_id(self, mig_device: Handle) -> int:
+        return self._mig("device_get_compute_instance_id", mig_device).compute_instance
+
+    def device_get_attributes(self, mig_device: Handle) -> MigAttributes:
+        return self._mig("device_get_attributes", mig_device).instance.attributes
+
+    def device_get_mig_profile(self, device: Handle, mig_device: Handle) -> GpuInstanceProfile:
+        method = "device_get_mig_profile"
+        gpu, mig = self._gpu(method, device), self._mig(method, mig_device)
+        if mig not in gpu.mig_devices:
+            raise _error(method, NOT_FOUND)
+        return GpuInstanceProfile(
+            gpu_instance_profile=mig.instance.profile.number, compute_instance_profile=mig.instance.compute_profile
+        )
+
+    def device_get_fabric(self, device: Handle) -> Fabric | None:
+        return self._gpu("device_get_fabric", device).fabric
+
+    def device_get_nvlink_remotes(self, device: Handle) -> tuple[str, ...]:
+        return self._gpu("device_get_nvlink_remotes", device).remotes
+
+    def _handle(self, method: str, device: Handle) -> "_Device":
+        self._check(method)
+        if not isinstance(device, _Device) or device.session is not self:
+            raise _error(method, INVALID_ARGUMENT)
+        self._check(method, device.gpu)
+        return device
+
+    def _gpu(self, method: str, device: Handle) -> SimulatedGpu:
+        handle = self._handle(method, device)
+        if handle.mig is not None:
+            raise _error(method, INVALID_ARGUMENT)
+        return handle.gpu
+
+    def _mig_capable(self, method: str, device: Handle) -> SimulatedGpu:
+        gpu = self._gpu(method, device)
+        if not gpu.mig_capable:
+            raise _error(method, NOT_SUPPORTED)
+        return gpu
+
+    def _mig(self, method: str, device: Handle) -> SimulatedMig:
+        handle = self._handle(method, device)
+        if handle.mig is None:
+            raise _error(method, INVALID_ARGUMENT)
+        return handle.mig
+
+    def _check(self, method: str, gpu: SimulatedGpu | None = None) -> None:
+        """Raises what NVML would answer now, whatever the arguments are."""
+        if not self._open:
+            raise _error(method, UNINITIALIZED)
+        now, index = self._clock(), None if gpu is None else gpu.index
+        if gpu is not None and happens(self._scenario, now, "lost", gpu=index):
+            raise _error(method, GPU_IS_LOST)
+        if happens(self._scenario, now, "unsupported", gpu=index, call=FUNCTIONS[method]):
+            raise _error(method, NOT_SUPPORTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Device:
+    """A handle of a GPU, or of a MIG device on it."""
+
+    session: SimulatedNvml
+    gpu: SimulatedGpu
+    mig: SimulatedMig | None = None
+
+
+def happens(scenario: Scenario, now: float, kind: FaultKind, gpu: int | None = None, call: str | None = None) -> bool:
+    """Whether a fault of this kind is there at `now` seconds, for that GPU and call. A fault that names no GPU is one of all."""
+    return any(
+        event.kind == kind and event.gpu in (None, gpu) and event.call == call and event.is_active(now)
+        for event in scenario.faults
+    )
+
+
+def _known(method: str, value: Value | None) -> Value:
+    if value is None:
+        raise _error(method, NOT_SUPPORTED)
+    return value
+
+
+def _error(method: str, code: str) -> NvmlError:
+    return NvmlError(FUNCTIONS[method], code)

@@ -1,0 +1,114 @@
+"""What a scenario file's types cannot say. Pure; every problem at once, each with its path."""
+
+from collections.abc import Iterator, Sequence
+
+from node_core.decode import closest
+from node_core.domain.mig import MIB
+from node_core.domain.quantity import parse_quantity
+from node_core.host.nvml.api import FUNCTIONS
+from node_core.simulate.mig_profiles import PROFILES, capacity_problem, parse_instance
+from node_core.simulate.scenario_file import FaultEvent, GpuGroup, MigFile, NvLinkFile, ScenarioFile
+
+MAX_GPUS = 64
+CALLS = tuple(sorted(set(FUNCTIONS.values()) - {"nvmlDeviceGetCount"}))
+"""NVML functions that a fault of kind `unsupported` can name. A count that is not supported would be no answer of NVML."""
+SYSTEM_CALLS = frozenset({"nvmlSystemGetDriverVersion", "nvmlSystemGetCudaDriverVersion"})
+_NEEDS = {"lost": {"gpu"}, "unsupported": {"call"}, "driver_gone": set[str](), "xid": {"gpu", "code"}}
+_TAKES = _NEEDS | {"unsupported": {"call", "gpu"}}
+
+
+def parse_memory(text: str) -> int:
+    """Bytes of a quantity (`81559Mi`, `16Gi`). Raises ValueError with the reason."""
+    value = parse_quantity(text)
+    if value.denominator != 1 or value < 0:
+        raise ValueError(f"{text!r} is not a number of bytes")
+    if 0 < value < MIB:
+        raise ValueError(f"{text!r} is less than 1Mi: write the unit, such as 16Gi or 81559Mi")
+    return int(value)
+
+
+def scenario_problems(file: ScenarioFile) -> list[str]:
+    """One line per problem; empty for a sound file."""
+    total = sum(group.count for group in file.gpus)
+    problems = [problem for at, group in enumerate(file.gpus) for problem in _group_problems(f"gpus[{at}]", group)]
+    problems += _duplicates("uuid", [uuid for group in file.gpus for uuid in group.uuid or ()])
+    problems += _duplicates("pci", [address for group in file.gpus for address in group.pci or ()])
+    problems += [f"gpus: {total} GPUs, at most {MAX_GPUS} are simulated"] if total > MAX_GPUS else []
+    problems += _nvlink_problems(file.nvlink, total)
+    problems += ["fabric.cluster_uuid: is zero, which NVML takes as not attached"] if _zero_cluster(file) else []
+    for at, event in enumerate(file.faults):
+        problems += _fault_problems(f"faults[{at}]", event, total)
+    return problems
+
+
+def _group_problems(path: str, group: GpuGroup) -> Iterator[str]:
+    if group.memory is not None:
+        yield from _memory_problem(f"{path}.memory", group.memory)
+    for name, values in (("numa", group.numa), ("uuid", group.uuid), ("pci", group.pci)):
+        if isinstance(values, list) and len(values) != group.count:
+            yield f"{path}.{name}: has {len(values)} entries for {group.count} GPUs"
+    if group.mig is not None:
+        yield from _mig_problems(f"{path}.mig", group.model, group.mig)
+
+
+def _memory_problem(path: str, memory: str) -> Iterator[str]:
+    try:
+        parse_memory(memory)
+    except ValueError as error:
+        yield f"{path}: {error}"
+
+
+def _mig_problems(path: str, model: str, mig: MigFile) -> Iterator[str]:
+    if mig.instances and mig.mode == "disabled":
+        yield f"{path}.instances: need mode: enabled"
+    if mig.instances and model not in PROFILES:
+        known = ", ".join(PROFILES)
+        yield f"{path}.instances: no MIG profiles are known of {model}{closest(model, list(PROFILES))}; they are of {known}"
+        return
+    instances = []
+    for at, name in enumerate(mig.instances):
+        try:
+            instances.append(parse_instance(model, name))
+        except ValueError as error:
+            yield f"{path}.instances[{at}]: {error}"
+    problem = capacity_problem(tuple(instances))
+    if problem:
+        yield f"{path}.instances: {problem}"
+
+
+def _duplicates(name: str, values: Sequence[str]) -> list[str]:
+    twice = sorted({value for value in values if values.count(value) > 1})
+    return [f"gpus: {name} {value} is given twice" for value in twice]
+
+
+def _nvlink_problems(nvlink: NvLinkFile, total: int) -> list[str]:
+    problems = ["nvlink: give peers or nvswitch, not both"] if nvlink.nvswitch and nvlink.peers else []
+    pairs = [tuple(sorted(peer.gpus)) for peer in nvlink.peers]
+    for at, (first, second) in enumerate(pairs):
+        path = f"nvlink.peers[{at}].gpus"
+        if second >= total:
+            problems.append(f"{path}: there is no GPU {second}, the last one is {total - 1}")
+        if first == second:
+            problems.append(f"{path}: a GPU is not its own peer")
+        if (first, second) in pairs[:at]:
+            problems.append(f"{path}: the pair {first}, {second} is given twice")
+    return problems
+
+
+def _zero_cluster(file: ScenarioFile) -> bool:
+    return file.fabric is not None and not file.fabric.cluster_uuid.replace("-", "").strip("0")
+
+
+def _fault_problems(path: str, event: FaultEvent, total: int) -> list[str]:
+    given = {name for name in ("gpu", "call", "code") if getattr(event, name) is not None}
+    problems = [f"{path}.{name}: is missing, kind {event.kind} needs it" for name in sorted(_NEEDS[event.kind] - given)]
+    problems += [f"{path}.{name}: means nothing with kind {event.kind}" for name in sorted(given - _TAKES[event.kind])]
+    if event.gpu is not None and event.gpu >= total:
+        problems.append(f"{path}.gpu: there is no GPU {event.gpu}, the last one is {total - 1}")
+    if event.call is not None and event.call not in CALLS:
+        problems.append(
+            f"{path}.call: no such call is simulated{closest(event.call, list(CALLS))}; there are {', '.join(CALLS)}"
+        )
+    if event.call in SYSTEM_CALLS and event.gpu is not None:
+        problems.append(f"{path}.gpu: {event.call} is not asked of a GPU")
+    return problems

@@ -1,0 +1,111 @@
+"""The scenario file: what a person writes to describe a node with GPUs. Strict: unknown keys and wrong types are errors.
+
+```yaml
+driver: {version: "550.54.15", cuda: "12.4"}     # leave it out for a node without driver
+gpus:                                            # groups of equal boards, in NVML's order
+  - model: NVIDIA H100 80GB HBM3                 # as NVML names it
+    count: 8
+    memory: 81559Mi                              # leave it out for a board without memory of its own
+    compute: "9.0"
+    device_id: "2330"                            # PCI, four hex digits; quote it, YAML reads digits as a number
+    subsystem_id: "16c1"
+    class: "0302"                                # 0302 3D controller (the default), 0300 VGA
+    numa: [0, 0, 0, 0, 1, 1, 1, 1]               # one number for all, or one a GPU; left out, the host does not say
+    pci: ["0000:1b:00.0", ...]                   # left out, addresses are made up; so is uuid
+    mig: {mode: enabled, instances: [3g.40gb, 1c.3g.40gb]}   # of each GPU; left out, the board cannot MIG
+nvlink: {nvswitch: true}                         # or peers: [{gpus: [0, 1], links: 4}]
+fabric: {cluster_uuid: ..., clique: 7}           # left out, no GPU is attached
+faults:                                          # what goes wrong, at seconds since the start
+  - {at: 20, for: 15, gpu: 3, kind: lost}        # every call on that GPU answers GPU_IS_LOST
+  - {at: 0, kind: unsupported, call: nvmlDeviceGetMemoryInfo}   # of all GPUs, or of the one that `gpu` names
+  - {at: 60, for: 10, kind: driver_gone}         # NVML does not initialise: DRIVER_NOT_LOADED
+  - {at: 5, gpu: 0, kind: xid, code: 79}         # recorded for health checks; NVML's answers stay as they are
+```
+Without `for` a fault stays. There are no other kinds: one that did nothing would be a trap.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+HexId = Annotated[str, Meta(pattern="^[0-9a-f]{4}$")]
+PciText = Annotated[str, Meta(pattern="^[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\\.[0-7]$")]
+UuidText = Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+GpuUuidText = Annotated[str, Meta(pattern="^GPU-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+TwoNumbers = Annotated[str, Meta(pattern="^[0-9]{1,2}\\.[0-9]{1,2}$")]
+Index = Annotated[int, Meta(ge=0)]
+Numa = Annotated[int, Meta(ge=0, le=1023)]
+Seconds = Annotated[float, Meta(ge=0)]
+Duration = Annotated[float, Meta(gt=0)]
+
+
+class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class DriverFile(_Strict, frozen=True, kw_only=True):
+    version: Annotated[str, Meta(min_length=1, max_length=80)]
+    cuda: TwoNumbers | None = None
+
+
+class MigFile(_Strict, frozen=True, kw_only=True):
+    mode: Literal["enabled", "disabled"]
+    instances: list[str] = []
+
+
+class GpuGroup(_Strict, frozen=True, kw_only=True):
+    model: Annotated[str, Meta(min_length=1, max_length=96)]
+    count: Annotated[int, Meta(ge=1, le=64)]
+    device_id: HexId
+    subsystem_id: HexId = "0000"
+    memory: str | None = None
+    compute: TwoNumbers | None = None
+    class_: Literal["0302", "0300"] = msgspec.field(default="0302", name="class")
+    numa: Numa | list[Numa] | None = None
+    uuid: list[GpuUuidText] | None = None
+    pci: list[PciText] | None = None
+    mig: MigFile | None = None
+
+
+class PeerFile(_Strict, frozen=True, kw_only=True):
+    gpus: tuple[Index, Index]
+    links: Annotated[int, Meta(ge=1, le=36)]
+
+
+class NvLinkFile(_Strict, frozen=True, kw_only=True):
+    """nvswitch: every GPU has its links to switches, so no two GPUs are linked directly."""
+
+    nvswitch: bool = False
+    peers: list[PeerFile] = []
+
+
+class FabricFile(_Strict, frozen=True, kw_only=True):
+    cluster_uuid: UuidText
+    clique: Annotated[int, Meta(ge=0, lt=1 << 32)]
+
+
+FaultKind = Literal["lost", "unsupported", "driver_gone", "xid"]
+
+
+class FaultEvent(_Strict, frozen=True, kw_only=True):
+    """at, for_: seconds. call: an NVML function. code: of an XID."""
+
+    at: Seconds
+    kind: FaultKind
+    for_: Duration | None = msgspec.field(default=None, name="for")
+    gpu: Index | None = None
+    call: str | None = None
+    code: Annotated[int, Meta(ge=1)] | None = None
+
+    def is_active(self, now: float) -> bool:
+        """now: seconds since the start."""
+        return self.at <= now and (self.for_ is None or now < self.at + self.for_)
+
+
+class ScenarioFile(_Strict, frozen=True, kw_only=True):
+    driver: DriverFile | None = None
+    gpus: list[GpuGroup] = []
+    nvlink: NvLinkFile = NvLinkFile()
+    fabric: FabricFile | None = None
+    faults: list[FaultEvent] = []

@@ -1,0 +1,247 @@
+"""Reading a node: what a board lacks is absent, what is broken is a fault, and neither hides the rest."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from node_core.domain.inventory import CudaVersion, Fabric, Gpu, Inventory, NvLinkPeer, PciAddress
+from node_core.errors import HostReadError, NvmlError
+from node_core.host.nvml.api import FUNCTIONS, Nvml, OpenNvml
+from node_core.host.nvml.inventory import parse_bus_id, parse_cuda_version, read_inventory
+from node_core.simulate.nvml import numa_of, simulated_nvml
+from node_core.simulate.scenario import Scenario, parse_scenario
+from node_core.simulate.scenario_checks import CALLS
+
+BOARD = {"model": "NVIDIA A100-SXM4-40GB", "memory": "40960Mi", "compute": "8.0", "device_id": "20b0"}
+EVERYTHING: dict[str, Any] = {
+    "driver": {"version": "550.54.15", "cuda": "12.4"},
+    "gpus": [
+        {**BOARD, "count": 1, "numa": 0, "mig": {"mode": "disabled"}},
+        {**BOARD, "count": 1, "numa": 1, "mig": {"mode": "enabled", "instances": ["3g.20gb", "1g.5gb+me", "1g.5gb"]}},
+    ],
+    "nvlink": {"peers": [{"gpus": [0, 1], "links": 4}]},
+    "fabric": {"cluster_uuid": "4f1a6d7e-93b2-4c58-8e0d-2ba71c9f5d63", "clique": 7},
+}
+
+
+def everything(*faults: dict[str, object]) -> Scenario:
+    return parse_scenario("everything", {**EVERYTHING, "faults": list(faults)}, source="test")
+
+
+def look(scenario: Scenario, now: float = 0.0) -> Inventory:
+    return read_inventory(simulated_nvml(scenario, lambda: now), numa_of(scenario))
+
+
+class Failing:
+    """NVML with one method that answers `code` wherever `when` says so of its arguments."""
+
+    def __init__(self, nvml: Nvml, method: str, code: str, when: Callable[..., bool]) -> None:
+        self._nvml, self._method, self._code, self._when = nvml, method, code, when
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._nvml, name)
+        if name != self._method:
+            return real
+
+        def ask(*arguments: Any) -> Any:
+            if self._when(*arguments):
+                raise NvmlError(FUNCTIONS[name], self._code)
+            return real(*arguments)
+
+        return ask
+
+
+def failing(scenario: Scenario, method: str, code: str, when: Callable[..., bool] = lambda *_: True) -> OpenNvml:
+    opened: Callable[[], AbstractContextManager[Nvml]] = simulated_nvml(scenario, lambda: 0.0)
+
+    @contextmanager
+    def open_nvml() -> Iterator[Nvml]:
+        with opened() as nvml:
+            yield Failing(nvml, method, code, when)
+
+    return open_nvml
+
+
+def test_a_look_brings_every_fact() -> None:
+    inventory = look(everything())
+    whole, cut = inventory.gpus
+    assert inventory.driver is not None
+    assert inventory.driver.cuda == CudaVersion(major=12, minor=4)
+    assert inventory.faults == ()
+    assert whole.address == "0000:10:00.0"
+    assert whole.numa_node == 0
+    assert whole.peers == (NvLinkPeer(address=PciAddress("0000:13:00.0"), links=4),)
+    assert whole.fabric == Fabric(cluster_uuid="4f1a6d7e-93b2-4c58-8e0d-2ba71c9f5d63", clique=7)
+    assert (whole.mig_capable, whole.mig_enabled, whole.mig_devices) == (True, False, ())
+    assert [device.profile for device in cut.mig_devices] == ["3g.20gb", "1g.5gb+me", "1g.5gb"]
+    assert [device.slot for device in cut.mig_devices] == [0, 1, 2]
+    assert cut.mig_devices[0].attributes.memory_mib == 19968
+
+
+def without_devices(gpu: Gpu) -> Gpu:
+    return replace(gpu, mig_devices=())
+
+
+def without_names(gpu: Gpu) -> Gpu:
+    return replace(gpu, mig_devices=tuple(replace(device, profile=None) for device in gpu.mig_devices))
+
+
+ABSENT_FACTS: dict[str, Callable[[Gpu], Gpu]] = {
+    "nvmlDeviceGetMinorNumber": lambda gpu: replace(gpu, minor=None),
+    "nvmlDeviceGetPciInfo": lambda gpu: replace(gpu, address=None, numa_node=None, peers=()),
+    "nvmlDeviceGetMemoryInfo": lambda gpu: without_names(replace(gpu, memory_bytes=None)),
+    "nvmlDeviceGetCudaComputeCapability": lambda gpu: replace(gpu, compute=None),
+    "nvmlDeviceGetMigMode": lambda gpu: replace(gpu, mig_capable=False, mig_enabled=False, mig_devices=()),
+    "nvmlDeviceGetMaxMigDeviceCount": without_devices,
+    "nvmlDeviceGetMigDeviceHandleByIndex": without_devices,
+    "nvmlGpuInstanceGetInfo": without_names,
+    "nvmlDeviceGetGpuFabricInfo": lambda gpu: replace(gpu, fabric=None),
+    "nvmlDeviceGetNvLinkState": lambda gpu: replace(gpu, peers=()),
+}
+MANDATORY = {"nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID", "nvmlDeviceGetName"}
+MANDATORY_FOR_MIG = {"nvmlDeviceGetGpuInstanceId", "nvmlDeviceGetComputeInstanceId", "nvmlDeviceGetAttributes"}
+OF_THE_SYSTEM = {"nvmlSystemGetDriverVersion", "nvmlSystemGetCudaDriverVersion"}
+
+
+def test_the_tables_below_know_every_call() -> None:
+    assert set(CALLS) == {*ABSENT_FACTS, *MANDATORY, *MANDATORY_FOR_MIG, *OF_THE_SYSTEM}
+
+
+@pytest.mark.parametrize("code", ["NOT_SUPPORTED", "FUNCTION_NOT_FOUND"])
+@pytest.mark.parametrize("call", ABSENT_FACTS)
+def test_a_call_that_is_not_supported_costs_its_own_fact_only(call: str, code: str) -> None:
+    scenario, before = everything(), look(everything())
+    method = next(method for method, function in FUNCTIONS.items() if function == call)
+    after = read_inventory(failing(scenario, method, code), numa_of(scenario))
+    assert after == replace(before, gpus=tuple(ABSENT_FACTS[call](gpu) for gpu in before.gpus))
+
+
+@pytest.mark.parametrize("call", sorted(MANDATORY))
+def test_a_gpu_without_handle_uuid_or_name_is_a_fault_and_its_neighbour_stays(call: str) -> None:
+    before = look(everything())
+    after = look(everything({"at": 0, "kind": "unsupported", "call": call, "gpu": 1}))
+    assert [gpu.uuid for gpu in after.gpus] == [before.gpus[0].uuid]
+    assert after.faults[0].index == 1
+    assert after.faults[0].reason == f"{call} answered NOT_SUPPORTED"
+    assert after.faults[0].uuid == (before.gpus[1].uuid if call == "nvmlDeviceGetName" else None)
+
+
+@pytest.mark.parametrize("call", sorted(MANDATORY_FOR_MIG))
+def test_mig_devices_that_cannot_be_read_leave_their_gpu_and_say_why(call: str) -> None:
+    gpu = look(everything({"at": 0, "kind": "unsupported", "call": call})).gpus[1]
+    assert gpu.mig_devices == ()
+    assert [fault.slot for fault in gpu.mig_faults] == [0, 1, 2]
+    assert gpu.mig_faults[0].reason == f"{call} answered NOT_SUPPORTED"
+
+
+def test_a_driver_that_says_no_version_keeps_its_gpus() -> None:
+    for call in OF_THE_SYSTEM:
+        inventory = look(everything({"at": 0, "kind": "unsupported", "call": call}))
+        assert len(inventory.gpus) == 2
+        assert inventory.driver is not None
+        assert (inventory.driver.version == "") == (call == "nvmlSystemGetDriverVersion")
+        assert (inventory.driver.cuda is None) == (call == "nvmlSystemGetCudaDriverVersion")
+
+
+OPTIONAL = sorted(method for method, function in FUNCTIONS.items() if function in ABSENT_FACTS and "mig" not in method)
+
+
+@pytest.mark.parametrize("method", OPTIONAL)
+def test_any_other_error_of_an_optional_call_makes_that_gpu_a_fault(method: str) -> None:
+    scenario, before = everything(), look(everything())
+    broken = failing(scenario, method, "UNKNOWN", when=lambda handle, *_: handle.gpu.index == 0)
+    after = read_inventory(broken, numa_of(scenario))
+    assert [gpu.uuid for gpu in after.gpus] == [before.gpus[1].uuid]
+    assert [(fault.index, fault.uuid) for fault in after.faults] == [(0, before.gpus[0].uuid)]
+    assert after.faults[0].reason.endswith("answered UNKNOWN")
+
+
+def test_a_lost_gpu_is_a_fault_and_the_links_to_it_are_gone() -> None:
+    scenario = everything({"at": 5, "for": 5, "kind": "lost", "gpu": 1})
+    assert [fault.index for fault in look(scenario, 5.0).faults] == [1]
+    assert look(scenario, 5.0).gpus[0].peers == ()
+    assert look(scenario, 10.0) == look(everything())
+
+
+def test_a_gpu_that_is_lost_while_its_mig_devices_are_read_is_a_fault() -> None:
+    scenario = everything()
+    after = read_inventory(failing(scenario, "device_get_attributes", "GPU_IS_LOST"), numa_of(scenario))
+    assert [fault.index for fault in after.faults] == [1]
+    assert [gpu.index for gpu in after.gpus] == [0]
+
+
+def test_an_empty_slot_is_a_gap_and_a_broken_one_leaves_its_siblings() -> None:
+    scenario = everything()
+    gap = failing(scenario, "device_get_mig_device_handle_by_index", "NOT_FOUND", when=lambda _, slot: slot == 0)
+    assert [device.slot for device in read_inventory(gap, numa_of(scenario)).gpus[1].mig_devices] == [1, 2]
+    broken = failing(scenario, "device_get_attributes", "UNKNOWN", when=lambda handle: handle.mig.slot == 1)
+    gpu = read_inventory(broken, numa_of(scenario)).gpus[1]
+    assert [device.slot for device in gpu.mig_devices] == [0, 2]
+    assert [fault.slot for fault in gpu.mig_faults] == [1]
+
+
+def test_a_profile_newer_than_the_binding_has_no_name() -> None:
+    scenario = everything()
+    gpu = read_inventory(failing(scenario, "device_get_mig_profile", "NOT_FOUND"), numa_of(scenario)).gpus[1]
+    assert [device.profile for device in gpu.mig_devices] == [None, None, None]
+
+
+@pytest.mark.parametrize("code", ["LIBRARY_NOT_FOUND", "DRIVER_NOT_LOADED"])
+def test_without_library_or_driver_the_caller_is_told(code: str) -> None:
+    document = {key: value for key, value in EVERYTHING.items() if code == "DRIVER_NOT_LOADED" or key != "driver"}
+    faults = [{"at": 0, "kind": "driver_gone"}] if code == "DRIVER_NOT_LOADED" else []
+    with pytest.raises(NvmlError) as raised:
+        look(parse_scenario("bare", {**document, "faults": faults}, source="test"))
+    assert raised.value.code == code
+
+
+def test_a_board_with_zero_memory_has_none() -> None:
+    document = {**EVERYTHING, "gpus": [{**BOARD, "count": 1, "memory": "0"}], "nvlink": {}}
+    assert look(parse_scenario("unified", document, source="test")).gpus[0].memory_bytes is None
+
+
+@pytest.mark.parametrize("name", ["DGX Display", "NVIDIA DGX Display"])
+def test_display_boards_are_no_gpus(name: str) -> None:
+    boards = [{**BOARD, "count": 1, "model": name}, {**BOARD, "count": 1}]
+    inventory = look(parse_scenario("dgx", {**EVERYTHING, "gpus": boards, "nvlink": {}}, source="test"))
+    assert [gpu.index for gpu in inventory.gpus] == [1]
+    alone = look(parse_scenario("dgx", {**EVERYTHING, "gpus": boards[:1], "nvlink": {}}, source="test"))
+    assert alone.why_empty == "the NVIDIA driver knows only boards for displays"
+
+
+def test_a_driver_without_gpus_says_so() -> None:
+    empty = look(parse_scenario("empty", {"driver": {"version": "550.54.15"}}, source="test"))
+    assert empty.why_empty == "the NVIDIA driver is loaded and counts no GPU"
+
+
+def test_a_numa_file_that_cannot_be_read_is_no_fault() -> None:
+    def unreadable(address: PciAddress) -> int | None:
+        raise HostReadError(f"cannot read numa_node of {address}")
+
+    inventory = read_inventory(simulated_nvml(everything(), lambda: 0.0), unreadable)
+    assert [gpu.numa_node for gpu in inventory.gpus] == [None, None]
+    assert inventory.faults == ()
+
+
+@pytest.mark.parametrize(
+    ("bus_id", "address"),
+    [
+        ("00000000:17:00.0", "0000:17:00.0"),
+        ("00000000:CA:00.0", "0000:ca:00.0"),
+        ("00000008:01:00.0", "0008:01:00.0"),
+        ("00010000:01:00.0", "10000:01:00.0"),
+        ("0000:17:00.0", "0000:17:00.0"),
+    ],
+)
+def test_a_bus_id_becomes_the_address_in_sysfs(bus_id: str, address: str) -> None:
+    assert parse_bus_id(bus_id) == address
+
+
+@pytest.mark.parametrize(
+    ("number", "version"), [(12040, (12, 4)), (13010, (13, 1)), (11080, (11, 8)), (12100, (12, 10))]
+)
+def test_a_cuda_version_is_read_from_its_number(number: int, version: tuple[int, int]) -> None:
+    assert parse_cuda_version(number) == CudaVersion(major=version[0], minor=version[1])

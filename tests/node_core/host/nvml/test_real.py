@@ -1,0 +1,177 @@
+"""What is made of pynvml's answers. The module is a copy of the real one whose calls are replaced; its types and codes are real."""
+
+import ctypes
+import uuid
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pynvml
+import pytest
+
+from node_core.domain.inventory import Fabric
+from node_core.errors import NvmlError
+from node_core.host.nvml.api import FUNCTIONS, GpuInstanceProfile
+from node_core.host.nvml.real import PynvmlCalls
+
+CLUSTER = uuid.UUID("4f1a6d7e-93b2-4c58-8e0d-2ba71c9f5d63")
+
+
+def calls(**functions: Callable[..., Any]) -> PynvmlCalls:
+    return PynvmlCalls(SimpleNamespace(**{**vars(pynvml), **functions}))
+
+
+def answering(code: int) -> Callable[..., Any]:
+    def ask(*_: object) -> None:
+        raise pynvml.NVMLError(code)
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        (pynvml.NVML_ERROR_NOT_SUPPORTED, "NOT_SUPPORTED"),
+        (pynvml.NVML_ERROR_GPU_IS_LOST, "GPU_IS_LOST"),
+        (pynvml.NVML_ERROR_DRIVER_NOT_LOADED, "DRIVER_NOT_LOADED"),
+        (pynvml.NVML_ERROR_UNKNOWN, "UNKNOWN"),
+        (12345, "ERROR_12345"),
+    ],
+)
+def test_an_error_carries_the_call_and_the_name_of_its_code(value: int, code: str) -> None:
+    with pytest.raises(NvmlError) as raised:
+        calls(nvmlDeviceGetUUID=answering(value)).device_get_uuid(object())
+    assert (raised.value.call, raised.value.code) == ("nvmlDeviceGetUUID", code)
+
+
+def test_a_driver_that_was_updated_underneath_comes_with_a_hint() -> None:
+    with pytest.raises(NvmlError, match="restart"):
+        calls(nvmlDeviceGetCount=answering(pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH)).device_get_count()
+
+
+def test_a_function_that_the_binding_lacks_is_not_found() -> None:
+    functions = {name: value for name, value in vars(pynvml).items() if name != "nvmlDeviceGetMigMode"}
+    with pytest.raises(NvmlError) as raised:
+        PynvmlCalls(SimpleNamespace(**functions)).device_get_mig_mode(object())
+    assert raised.value.code == "FUNCTION_NOT_FOUND"
+
+
+def test_every_function_that_messages_name_is_one_of_the_binding() -> None:
+    assert [name for name in FUNCTIONS.values() if not callable(getattr(pynvml, name, None))] == []
+
+
+def test_strings_may_come_as_bytes() -> None:
+    nvml = calls(nvmlDeviceGetName=lambda _: b"Tesla T4", nvmlDeviceGetUUID=lambda _: "GPU-1")
+    assert nvml.device_get_name(object()) == "Tesla T4"
+    assert nvml.device_get_uuid(object()) == "GPU-1"
+
+
+def test_the_bus_id_is_the_long_one() -> None:
+    info = pynvml.nvmlPciInfo_t(busIdLegacy=b"0000:17:00.0", busId=b"00000000:17:00.0")
+    assert calls(nvmlDeviceGetPciInfo=lambda _: info).device_get_bus_id(object()) == "00000000:17:00.0"
+
+
+def test_the_mig_mode_is_the_current_one_and_not_the_pending_one() -> None:
+    assert calls(nvmlDeviceGetMigMode=lambda _: [0, 1]).device_get_mig_mode(object()) is False
+    assert calls(nvmlDeviceGetMigMode=lambda _: [1, 0]).device_get_mig_mode(object()) is True
+
+
+def test_attributes_keep_their_units() -> None:
+    raw = pynvml.c_nvmlDeviceAttributes(
+        multiprocessorCount=14,
+        sharedCopyEngineCount=1,
+        gpuInstanceSliceCount=2,
+        computeInstanceSliceCount=1,
+        memorySizeMB=4864,
+    )
+    attributes = calls(nvmlDeviceGetAttributes=lambda _: raw).device_get_attributes(object())
+    assert (attributes.memory_mib, attributes.multiprocessors) == (4864, 14)
+    assert (attributes.gpu_instance_slices, attributes.compute_instance_slices) == (2, 1)
+    assert (attributes.copy_engines, attributes.decoders) == (1, 0)
+
+
+def board_with_profiles(gpu_instance_id: int, compute_instance_id: int) -> PynvmlCalls:
+    """An A100, where a board's own id of 3g.20gb is 9 and of its 2-slice compute instance 1. Other profiles it does not have."""
+    gpu_profiles = {0: 19, 1: 14, 2: 9, 7: 20}
+    compute_profiles = {0: 0, 1: 1, 2: 2}
+
+    def info(known: dict[int, int], number: int) -> SimpleNamespace:
+        if number not in known:
+            raise pynvml.NVMLError(
+                pynvml.NVML_ERROR_NOT_SUPPORTED if number % 2 else pynvml.NVML_ERROR_INVALID_ARGUMENT
+            )
+        return SimpleNamespace(id=known[number])
+
+    return calls(
+        nvmlDeviceGetGpuInstanceId=lambda _: 1,
+        nvmlDeviceGetComputeInstanceId=lambda _: 0,
+        nvmlDeviceGetGpuInstanceById=lambda _device, _id: object(),
+        nvmlGpuInstanceGetComputeInstanceById=lambda _gpu, _id: object(),
+        nvmlGpuInstanceGetInfo=lambda _: SimpleNamespace(profileId=gpu_instance_id),
+        nvmlComputeInstanceGetInfo=lambda _: SimpleNamespace(profileId=compute_instance_id),
+        nvmlDeviceGetGpuInstanceProfileInfo=lambda _device, number, _version: info(gpu_profiles, number),
+        nvmlGpuInstanceGetComputeInstanceProfileInfo=lambda _gpu, number, _engines, _version: info(
+            compute_profiles, number
+        ),
+    )
+
+
+@pytest.mark.parametrize(("ids", "numbers"), [((9, 2), (2, 2)), ((9, 1), (2, 1)), ((19, 0), (0, 0)), ((20, 0), (7, 0))])
+def test_a_boards_own_profile_ids_become_nvmls_numbers(ids: tuple[int, int], numbers: tuple[int, int]) -> None:
+    profile = board_with_profiles(*ids).device_get_mig_profile(object(), object())
+    assert profile == GpuInstanceProfile(gpu_instance_profile=numbers[0], compute_instance_profile=numbers[1])
+
+
+def test_an_instance_of_a_profile_that_is_not_listed_is_not_found() -> None:
+    with pytest.raises(NvmlError) as raised:
+        board_with_profiles(77, 0).device_get_mig_profile(object(), object())
+    assert raised.value.code == "NOT_FOUND"
+
+
+def filling(cluster: bytes = CLUSTER.bytes, state: int = 3, status: int = 0) -> Callable[..., Any]:
+    def fill(_: object, pointer: Any) -> None:
+        info = pointer._obj
+        ctypes.memmove(info.clusterUuid, cluster, 16)
+        info.state, info.status, info.cliqueId = state, status, 7
+
+    return fill
+
+
+def test_an_attached_gpu_has_its_cluster_and_clique() -> None:
+    fabric = calls(nvmlDeviceGetGpuFabricInfo=filling()).device_get_fabric(object())
+    assert fabric == Fabric(cluster_uuid=str(CLUSTER), clique=7)
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [filling(cluster=bytes(16)), filling(state=2), filling(status=pynvml.NVML_ERROR_UNKNOWN)],
+    ids=["no cluster", "in progress", "failed"],
+)
+def test_a_gpu_that_is_not_fully_attached_has_no_fabric(fill: Callable[..., Any]) -> None:
+    assert calls(nvmlDeviceGetGpuFabricInfo=fill).device_get_fabric(object()) is None
+
+
+@pytest.mark.parametrize("code", [pynvml.NVML_ERROR_FUNCTION_NOT_FOUND, pynvml.NVML_ERROR_DEPRECATED])
+def test_where_the_first_fabric_call_is_gone_its_successor_is_asked(code: int) -> None:
+    nvml = calls(nvmlDeviceGetGpuFabricInfo=answering(code), nvmlDeviceGetGpuFabricInfoV=filling())
+    assert nvml.device_get_fabric(object()) == Fabric(cluster_uuid=str(CLUSTER), clique=7)
+
+
+def test_only_active_links_that_lead_somewhere_are_remotes() -> None:
+    def state(_: object, link: int) -> int:
+        if link >= 4:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_INVALID_ARGUMENT)
+        return int(link != 1)
+
+    def remote(_: object, link: int) -> Any:
+        if link == 3:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return pynvml.nvmlPciInfo_t(busId=b"00000000:0F:00.0")
+
+    nvml = calls(nvmlDeviceGetNvLinkState=state, nvmlDeviceGetNvLinkRemotePciInfo=remote)
+    assert nvml.device_get_nvlink_remotes(object()) == ("00000000:0F:00.0",) * 2
+
+
+def test_a_gpu_that_is_lost_between_links_is_not_a_gpu_with_fewer_links() -> None:
+    with pytest.raises(NvmlError, match="GPU_IS_LOST"):
+        calls(nvmlDeviceGetNvLinkState=answering(pynvml.NVML_ERROR_GPU_IS_LOST)).device_get_nvlink_remotes(object())

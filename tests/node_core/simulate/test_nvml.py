@@ -1,0 +1,145 @@
+"""The simulated NVML answers as NVML does, errors and faults included."""
+
+from collections.abc import Callable
+
+import pytest
+
+from node_core.domain.mig import profile_name
+from node_core.errors import NvmlError
+from node_core.host.nvml.api import Nvml
+from node_core.simulate.mig_profiles import PROFILES, parse_instance
+from node_core.simulate.nvml import numa_of, simulated_nvml
+from node_core.simulate.scenario import Scenario, load_scenario, parse_scenario
+
+TWO_GPUS = {"model": "Tesla T4", "count": 2, "memory": "15360Mi", "compute": "7.5", "device_id": "1eb8"}
+
+
+def scenario(*faults: dict[str, object]) -> Scenario:
+    document = {"driver": {"version": "550.54.15", "cuda": "12.4"}, "gpus": [TWO_GPUS], "faults": list(faults)}
+    return parse_scenario("two", document, source="test")
+
+
+def code_of(ask: Callable[[], object]) -> str:
+    with pytest.raises(NvmlError) as raised:
+        ask()
+    return raised.value.code
+
+
+def test_arguments_that_nvml_refuses_are_invalid() -> None:
+    with simulated_nvml(scenario(), lambda: 0.0)() as nvml:
+        assert code_of(lambda: nvml.device_get_handle_by_index(2)) == "INVALID_ARGUMENT"
+        assert code_of(lambda: nvml.device_get_handle_by_index(-1)) == "INVALID_ARGUMENT"
+        assert code_of(lambda: nvml.device_get_uuid("no handle")) == "INVALID_ARGUMENT"
+        gpu = nvml.device_get_handle_by_index(0)
+        assert code_of(lambda: nvml.device_get_attributes(gpu)) == "INVALID_ARGUMENT"
+
+
+def test_a_board_without_mig_does_not_support_it() -> None:
+    with simulated_nvml(scenario(), lambda: 0.0)() as nvml:
+        gpu = nvml.device_get_handle_by_index(0)
+        assert code_of(lambda: nvml.device_get_mig_mode(gpu)) == "NOT_SUPPORTED"
+        assert nvml.device_get_max_mig_device_count(gpu) == 0
+
+
+def test_mig_devices_have_handles_of_their_own_and_empty_slots_none() -> None:
+    with simulated_nvml(load_scenario("h100x8-mig-mixed"), lambda: 0.0)() as nvml:
+        whole, cut = nvml.device_get_handle_by_index(0), nvml.device_get_handle_by_index(6)
+        mig = nvml.device_get_mig_device_handle_by_index(cut, 2)
+        assert nvml.device_get_uuid(mig).startswith("MIG-")
+        assert nvml.device_get_name(mig) == "NVIDIA H100 80GB HBM3 MIG 1g.10gb+me"
+        assert code_of(lambda: nvml.device_get_mig_device_handle_by_index(cut, 4)) == "NOT_FOUND"
+        assert code_of(lambda: nvml.device_get_mig_device_handle_by_index(cut, 7)) == "INVALID_ARGUMENT"
+        assert code_of(lambda: nvml.device_get_mig_profile(whole, mig)) == "NOT_FOUND"
+        assert code_of(lambda: nvml.device_get_memory_total(mig)) == "INVALID_ARGUMENT"
+
+
+def test_a_session_and_its_handles_end_together() -> None:
+    open_nvml = simulated_nvml(scenario(), lambda: 0.0)
+    with open_nvml() as first:
+        handle = first.device_get_handle_by_index(0)
+    assert code_of(first.device_get_count) == "UNINITIALIZED"
+    assert code_of(lambda: first.device_get_uuid(handle)) == "UNINITIALIZED"
+    with open_nvml() as second:
+        assert code_of(lambda: second.device_get_uuid(handle)) == "INVALID_ARGUMENT"
+
+
+def uuids(nvml: Nvml) -> list[str]:
+    found = []
+    for index in range(nvml.device_get_count()):
+        try:
+            found.append(nvml.device_get_uuid(nvml.device_get_handle_by_index(index)))
+        except NvmlError as error:
+            found.append(error.code)
+    return found
+
+
+def test_a_gpu_is_lost_for_as_long_as_the_scenario_says() -> None:
+    now = 0.0
+    two = scenario({"at": 10, "for": 5, "kind": "lost", "gpu": 1})
+    with simulated_nvml(two, lambda: now)() as nvml:
+        whole = [gpu.uuid for gpu in two.gpus]
+        handle = nvml.device_get_handle_by_index(1)
+        assert uuids(nvml) == whole
+        now = 10.0
+        assert uuids(nvml) == [whole[0], "GPU_IS_LOST"]
+        assert code_of(lambda: nvml.device_get_name(handle)) == "GPU_IS_LOST"
+        now = 15.0
+        assert uuids(nvml) == whole
+
+
+def test_a_fault_without_an_end_stays() -> None:
+    with simulated_nvml(scenario({"at": 1, "kind": "lost", "gpu": 0}), lambda: 1e9)() as nvml:
+        assert uuids(nvml)[0] == "GPU_IS_LOST"
+
+
+def test_an_unsupported_call_is_so_on_one_gpu_or_on_all() -> None:
+    of_one = scenario({"at": 0, "kind": "unsupported", "call": "nvmlDeviceGetMemoryInfo", "gpu": 1})
+    of_all = scenario({"at": 0, "kind": "unsupported", "call": "nvmlDeviceGetMemoryInfo"})
+    with simulated_nvml(of_one, lambda: 0.0)() as nvml:
+        assert nvml.device_get_memory_total(nvml.device_get_handle_by_index(0)) == 15360 << 20
+        second = nvml.device_get_handle_by_index(1)
+        assert code_of(lambda: nvml.device_get_memory_total(second)) == "NOT_SUPPORTED"
+        assert nvml.device_get_name(second) == "Tesla T4"
+    with simulated_nvml(of_all, lambda: 0.0)() as nvml:
+        first = nvml.device_get_handle_by_index(0)
+        assert code_of(lambda: nvml.device_get_memory_total(first)) == "NOT_SUPPORTED"
+
+
+@pytest.mark.parametrize(("now", "there"), [(0.0, True), (3.0, False), (4.9, False), (5.0, True)])
+def test_a_driver_that_goes_does_not_initialise_and_comes_back(now: float, there: bool) -> None:
+    open_nvml = simulated_nvml(scenario({"at": 3, "for": 2, "kind": "driver_gone"}), lambda: now)
+    if there:
+        with open_nvml() as nvml:
+            assert nvml.device_get_count() == 2
+    else:
+        assert code_of(open_nvml().__enter__) == "DRIVER_NOT_LOADED"
+
+
+def test_a_scenario_without_driver_has_no_library() -> None:
+    with pytest.raises(NvmlError, match="LIBRARY_NOT_FOUND"), simulated_nvml(load_scenario("none"), lambda: 0.0)():
+        pass
+
+
+def test_an_xid_changes_no_answer() -> None:
+    with simulated_nvml(scenario({"at": 0, "kind": "xid", "gpu": 0, "code": 79}), lambda: 1.0)() as nvml:
+        assert uuids(nvml) == [gpu.uuid for gpu in scenario().gpus]
+
+
+def test_numa_nodes_go_by_address() -> None:
+    h100x8 = load_scenario("h100x8")
+    node = numa_of(h100x8)
+    assert [node(gpu.address) for gpu in h100x8.gpus] == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert node(load_scenario("t4x1").gpus[0].address) is None
+
+
+TOTAL_MIB = {"NVIDIA A100-SXM4-40GB": 40960, "NVIDIA A100-SXM4-80GB": 81920, "NVIDIA H100 80GB HBM3": 81559}
+
+
+@pytest.mark.parametrize(
+    ("model", "profile"), [(model, profile) for model, profiles in PROFILES.items() for profile in profiles]
+)
+def test_the_name_computed_of_a_simulated_profile_is_its_name_in_the_table(model: str, profile: str) -> None:
+    instance = parse_instance(model, profile)
+    memory = instance.attributes.memory_mib
+    name = profile_name(instance.profile.number, instance.compute_profile, memory, TOTAL_MIB[model] << 20)
+    assert name == profile

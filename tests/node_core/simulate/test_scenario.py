@@ -1,0 +1,175 @@
+"""Scenario files: the shipped ones are sound, and a wrong one says everything that is wrong with it."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node_core.errors import SettingsError
+from node_core.simulate.mig_profiles import PROFILES, parse_instance
+from node_core.simulate.scenario import load_scenario, parse_scenario, pci_attributes, scenario_names
+
+GPU = {"model": "NVIDIA A100-SXM4-40GB", "count": 2, "memory": "40960Mi", "compute": "8.0", "device_id": "20b0"}
+
+
+def problems(document: Any) -> list[str]:
+    with pytest.raises(SettingsError) as raised:
+        parse_scenario("wrong", document, source="wrong.yaml")
+    return [problem.removeprefix("wrong.yaml: ") for problem in raised.value.problems]
+
+
+def test_the_shipped_scenarios_are_listed_by_name() -> None:
+    assert scenario_names() == (
+        "a100x4-mig-single",
+        "a100x8",
+        "gb200x4",
+        "h100x8",
+        "h100x8-mig-mixed",
+        "l40sx4",
+        "mixed-models",
+        "none",
+        "t4x1",
+    )
+
+
+@pytest.mark.parametrize("name", scenario_names())
+def test_gpus_of_shipped_scenarios_have_addresses_and_uuids_of_their_own(name: str) -> None:
+    gpus = load_scenario(name).gpus
+    uuids = [gpu.uuid for gpu in gpus] + [mig.uuid for gpu in gpus for mig in gpu.mig_devices]
+    assert len(set(uuids)) == len(uuids)
+    assert all(re.fullmatch(r"(GPU|MIG)-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", uuid) for uuid in uuids)
+    assert len({gpu.address for gpu in gpus}) == len(gpus)
+
+
+def test_uuids_are_the_same_on_every_load_and_differ_between_scenarios() -> None:
+    first = load_scenario("h100x8").gpus[0].uuid
+    assert load_scenario("h100x8").gpus[0].uuid == first
+    assert load_scenario("a100x8").gpus[0].uuid != first
+
+
+def test_instances_of_one_gpu_have_ids_of_their_own() -> None:
+    cut = load_scenario("h100x8-mig-mixed").gpus[7]
+    assert [mig.gpu_instance for mig in cut.mig_devices] == [1, 3, 7, 8]
+
+
+def test_a_path_is_loaded_as_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text('driver: {version: "1.2"}\ngpus: [{model: Mine, count: 1, device_id: "1234"}]\n')
+    scenario = load_scenario(str(path))
+    assert (scenario.name, scenario.gpus[0].model, scenario.gpus[0].memory_bytes) == ("mine", "Mine", None)
+
+
+def test_an_unknown_name_lists_the_names_and_the_nearest() -> None:
+    with pytest.raises(
+        SettingsError, match=r"no scenario 'h100x9' \(did you mean h100x8\?\): give one of a100x4-mig-single, "
+    ):
+        load_scenario("h100x9")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"gone\.yaml: No such file"):
+        load_scenario(str(tmp_path / "gone.yaml"))
+
+
+def test_wrong_keys_and_types_are_told_all_at_once_with_their_paths() -> None:
+    assert problems(
+        {
+            "diver": {},
+            "driver": {"version": 550},
+            "gpus": [{**GPU, "cuont": 2}, {"model": "X", "count": 0, "device_id": "20B0"}],
+            "faults": [{"at": -1, "kind": "hang"}],
+        }
+    ) == [
+        "diver: unknown key (did you mean driver?)",
+        "driver.version: Expected `str`, got `int`",
+        "gpus[0].cuont: unknown key (did you mean count?)",
+        "gpus[1].count: Expected `int` >= 1",
+        "gpus[1].device_id: Expected `str` matching regex '^[0-9a-f]{4}$'",
+        "faults[0].at: Expected `float` >= 0.0",
+        "faults[0].kind: Invalid enum value 'hang'",
+    ]
+
+
+def test_what_does_not_fit_together_is_told_all_at_once_with_its_path() -> None:
+    found = problems(
+        {
+            "gpus": [
+                {**GPU, "numa": [0], "pci": ["0000:01:00.0", "0000:01:00.0"], "memory": "40 GB"},
+                {**GPU, "mig": {"mode": "enabled", "instances": ["7g.40gb", "1g.5gb", "9g.9gb", "3c.3g.20gb"]}},
+                {**GPU, "mig": {"mode": "disabled", "instances": ["7g.40gb"]}},
+                {**GPU, "model": "Tesla T4", "mig": {"mode": "enabled", "instances": ["1g.5gb"]}},
+            ],
+            "nvlink": {"nvswitch": True, "peers": [{"gpus": [0, 0], "links": 1}, {"gpus": [0, 8], "links": 1}]},
+            "fabric": {"cluster_uuid": "00000000-0000-0000-0000-000000000000", "clique": 0},
+            "faults": [
+                {"at": 0, "kind": "lost"},
+                {"at": 0, "kind": "driver_gone", "gpu": 0},
+                {"at": 0, "kind": "unsupported", "call": "nvmlDeviceGetMemInfo"},
+                {"at": 0, "kind": "unsupported", "call": "nvmlSystemGetDriverVersion", "gpu": 0},
+                {"at": 0, "kind": "xid", "gpu": 8, "code": 79},
+            ],
+        }
+    )
+    assert [problem.split(": ")[0] for problem in found] == [
+        "gpus[0].memory",
+        "gpus[0].numa",
+        "gpus[1].mig.instances[2]",
+        "gpus[1].mig.instances[3]",
+        "gpus[1].mig.instances",
+        "gpus[2].mig.instances",
+        "gpus[3].mig.instances",
+        "gpus",
+        "nvlink",
+        "nvlink.peers[0].gpus",
+        "nvlink.peers[1].gpus",
+        "fabric.cluster_uuid",
+        "faults[0].gpu",
+        "faults[1].gpu",
+        "faults[2].call",
+        "faults[3].gpu",
+        "faults[4].gpu",
+    ]
+    text = "\n".join(found)
+    assert "8 of 7 compute slices" in text
+    assert "did you mean nvmlDeviceGetMemoryInfo?" in text
+
+
+@pytest.mark.parametrize(
+    ("profile", "count", "taken"),
+    [
+        ("2g.10gb", 4, "8 of 7 compute slices and 8 of 8 memory"),
+        ("1g.10gb", 5, "5 of 7 compute slices and 10 of 8 memory"),
+    ],
+)
+def test_a_board_has_so_many_compute_and_memory_slices(profile: str, count: int, taken: str) -> None:
+    mig = {"mode": "enabled", "instances": [profile] * count}
+    assert problems({"gpus": [{**GPU, "mig": mig}]}) == [f"gpus[0].mig.instances: they take {taken} slices"]
+    mig["instances"] = [profile] * (count - 1)
+    assert parse_scenario("right", {"gpus": [{**GPU, "mig": mig}]}, source="right.yaml").gpus[0].mig_enabled
+
+
+def test_a_cut_board_holds_one_media_profile_at_most() -> None:
+    mig = {"mode": "enabled", "instances": ["1g.5gb+me", "1g.5gb+me"]}
+    assert problems({"gpus": [{**GPU, "mig": mig}]}) == [
+        "gpus[0].mig.instances: a board can hold one profile with +me, not 2"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "profile"), [(model, profile) for model, profiles in PROFILES.items() for profile in profiles]
+)
+def test_the_smallest_compute_instance_of_every_profile_has_its_share(model: str, profile: str) -> None:
+    whole = parse_instance(model, profile).attributes
+    assert whole.compute_instance_slices == whole.gpu_instance_slices
+    if whole.gpu_instance_slices > 1:
+        part = parse_instance(model, f"1c.{profile}").attributes
+        assert (part.compute_instance_slices, part.gpu_instance_slices) == (1, whole.gpu_instance_slices)
+        assert part.multiprocessors == whole.multiprocessors // whole.gpu_instance_slices
+
+
+def test_simulated_functions_have_the_form_of_nfds_pci_source() -> None:
+    assert pci_attributes(load_scenario("none")) == ()
+    assert pci_attributes(load_scenario("t4x1")) == (
+        {"class": "0302", "vendor": "10de", "device": "1eb8", "subsystem_vendor": "10de", "subsystem_device": "12a2"},
+    )
