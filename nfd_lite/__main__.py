@@ -9,13 +9,13 @@ from nfd_lite.agent import build_agent
 from nfd_lite.options import nfd_options, nfd_settings
 from node_core.assembly import Edges, label_program
 from node_core.runtime.process import Program, run_program
-from node_core.runtime.settings import AgentCommand, common_options, common_settings, parse_command, publish_option
+from node_core.runtime.settings import AgentCommand, common_options, common_settings, parse_command, publish_options
 
 
 @click.command(cls=AgentCommand, go_flags=True)
-@publish_option(envvar="NFD_PUBLISH")
+@publish_options(agent="NFD")
 @nfd_options
-@common_options(agent="nfd", address=":8080")
+@common_options(agent="NFD", address=":8080")
 def command(**_: Any) -> None:
     """Labels this node with what its host is: OS, kernel, CPU, memory, storage, network, PCI and USB."""
 

@@ -56,6 +56,8 @@ def load_nvidia_config(path: Path, sections: Sequence[Section]) -> tuple[NvidiaC
     said: dict[str, Any] = {"mig_strategy": config.flags.mig_strategy}
     for section in sections:
         said |= msgspec.structs.asdict(getattr(config.flags, section))
+    if isinstance(strategies := said.get("device_list_strategy"), list):
+        said["device_list_strategy"] = ",".join(strategies)
     return config, {name: value for name, value in said.items() if value is not None}
 
 

@@ -28,14 +28,12 @@ STOP_SECONDS = 1.5
 
 
 class Agent(Protocol):
-    """run: owns the agent's state until Stop arrives. run_once: one pass, whether it succeeded. close: after run."""
+    """run: owns the agent's state until Stop arrives. close: after run."""
 
     name: str
     mailbox: Mailbox[AgentMessage]
 
     def run(self) -> None: ...
-
-    def run_once(self) -> bool: ...
 
     def close(self) -> None: ...
 
@@ -58,10 +56,14 @@ class Built:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """common: the settings of the process. build: makes agents that report to the given services."""
+    """common: the settings of the process. build: makes agents that report to the given services.
+
+    once: what --oneshot does instead, and whether it succeeded; None where that means nothing.
+    """
 
     common: CommonSettings
     build: Callable[[Services], Built]
+    once: Callable[[Services], bool] | None = None
 
 
 def run_program(parse: Callable[[], Program | None], prog: str) -> int:
@@ -73,8 +75,8 @@ def run_program(parse: Callable[[], Program | None], prog: str) -> int:
     if program is None:
         return 0
     configure_log(cast("LogFormat", program.common.log_format), program.common.log_level)
-    if program.common.oneshot:
-        return _run_once(program)
+    if program.common.oneshot and program.once is not None:
+        return 0 if program.once(Services()) else 1
     signals = _catch_signals()
     while True:
         running = Running(program)
@@ -84,17 +86,6 @@ def run_program(parse: Callable[[], Program | None], prog: str) -> int:
         if following is None:
             return 0
         program = following
-
-
-def _run_once(program: Program) -> int:
-    services = Services()
-    agents = program.build(services).agents
-    try:
-        outcomes = [agent.run_once() for agent in agents]  # each has its turn, whatever became of the one before
-        return 0 if all(outcomes) else 1
-    finally:
-        for agent in agents:
-            agent.close()
 
 
 def _catch_signals() -> "queue.SimpleQueue[int]":

@@ -155,15 +155,20 @@ def options(*each: Options) -> Options:
     return decorate
 
 
-def publish_option(*, envvar: str) -> Options:
-    """--publish, of the agents that publish labels."""
-    return click.option(
-        "--publish",
-        envvar=envvar,
-        default="node",
-        type=click.Choice(["node", "stdout", "file"]),
-        show_default=True,
-        help="Where labels go.",
+def publish_options(*, agent: str) -> Options:
+    """--publish and --oneshot, of the agents that publish labels. agent: the prefix of their environment names."""
+    return options(
+        click.option(
+            "--publish",
+            envvar=f"{agent}_PUBLISH",
+            default="node",
+            type=click.Choice(["node", "stdout", "file"]),
+            show_default=True,
+            help="Where labels go.",
+        ),
+        click.option(
+            "--oneshot", envvar=f"{agent}_ONESHOT", is_flag=True, help="Publish once and exit.", show_envvar=True
+        ),
     )
 
 
@@ -185,7 +190,6 @@ class CommonSettings:
 
 def common_options(*, agent: str, address: str) -> Options:
     """The flags of CommonSettings, with the agent's own environment names first where upstream has them."""
-    upper = agent.upper().replace("-", "_")
     return options(
         click.option("--node-name", envvar="NODE_NAME", default="", help="Name of this Node.", show_envvar=True),
         click.option(
@@ -207,11 +211,8 @@ def common_options(*, agent: str, address: str) -> Options:
             show_envvar=True,
         ),
         click.option(
-            "--oneshot", envvar=[f"{upper}_ONESHOT"], is_flag=True, help="Publish once and exit.", show_envvar=True
-        ),
-        click.option(
             "--sleep-interval",
-            envvar=[f"{upper}_SLEEP_INTERVAL"],
+            envvar=f"{agent}_SLEEP_INTERVAL",
             default="60s",
             type=Interval(),
             help="Between full passes.",
@@ -256,7 +257,7 @@ def common_settings(values: dict[str, Any]) -> CommonSettings:
         kubeconfig=values.pop("kubeconfig"),
         simulate=values.pop("simulate"),
         host_root=values.pop("host_root"),
-        oneshot=values.pop("oneshot"),
+        oneshot=values.pop("oneshot", False),
         interval=None if isinstance(interval, Infinite) else interval,
         address=values.pop("http_address"),
         log_format=values.pop("log_format"),

@@ -22,7 +22,7 @@ PRESENT = Collected(name="gpu.present", labels={"nvidia.com/gpu.present": "true"
 
 def settings(*arguments: str) -> tuple[frozenset[str], str | None]:
     @nfd_options
-    @common_options(agent="nfd", address="")
+    @common_options(agent="NFD", address="")
     def command(**_: object) -> None: ...
 
     wrapped = AgentCommand("nfd-lite", params=list(reversed(command.__click_params__)))  # type: ignore[attr-defined]

@@ -55,9 +55,6 @@ class Counting:
         while not isinstance(self.mailbox.take(), Stop):
             pass
 
-    def run_once(self) -> bool:
-        return True
-
     def close(self) -> None:
         self.closed = True
 

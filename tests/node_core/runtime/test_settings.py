@@ -13,13 +13,15 @@ from node_core.runtime.settings import (
     common_options,
     common_settings,
     parse_command,
+    publish_options,
     report_usage,
 )
 
 
 @click.command(cls=AgentCommand, go_flags=True)
 @nvidia_options("gfd")
-@common_options(agent="gfd", address=":8080")
+@publish_options(agent="GFD")
+@common_options(agent="GFD", address=":8080")
 def command(**_: Any) -> None: ...
 
 

@@ -1,0 +1,55 @@
+"""What each dependency costs a process: resident memory after importing it alone, and the time that takes.
+
+    .venv/bin/python benchmarks/import_cost.py [runs]
+
+Prints medians with minimum and maximum. Memory is VmHWM of a fresh interpreter, in MiB.
+"""
+
+import statistics
+import subprocess
+import sys
+import time
+
+MODULES = (
+    "sys",
+    "structlog",
+    "click",
+    "msgspec",
+    "yaml",
+    "prometheus_client",
+    "apscheduler.schedulers.background",
+    "grpc",
+    "kubernetes.client",
+    "pynvml",
+    "rich.console",
+    "nfd_lite.__main__",
+    "gfd.__main__",
+    "device_plugin.__main__",
+    "gpunode.run",
+)
+PROBE = (
+    "import {module}; print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+)
+
+
+def measure(module: str) -> tuple[float, float]:
+    """(MiB, seconds) of one import."""
+    start = time.perf_counter()
+    code = PROBE.format(module=module)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return int(done.stdout) / 1024, time.perf_counter() - start
+
+
+def spread(values: list[float], unit: str) -> str:
+    return f"{statistics.median(values):6.2f} {unit} ({min(values):.2f}..{max(values):.2f})"
+
+
+def main() -> None:
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    for module in MODULES:
+        memory, seconds = zip(*(measure(module) for _ in range(runs)), strict=True)
+        print(f"{module:36} {spread(list(memory), 'MiB')}  {spread(list(seconds), 's')}")
+
+
+if __name__ == "__main__":
+    main()
