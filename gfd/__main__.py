@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from gfd.agent import build_agent
+from gfd.agent import OUTPUT_FILE, build_agent
 from gfd.options import gfd_options, gfd_settings
 from node_core.assembly import Edges, label_program
 from node_core.runtime.nvidia_config import nvidia_options
@@ -14,7 +14,7 @@ from node_core.runtime.settings import AgentCommand, common_options, common_sett
 
 
 @click.command(cls=AgentCommand, epilog="Without an NVIDIA driver and GPU the agent stays up and labels nothing.")
-@publish_options(agent="GFD")
+@publish_options(agent="GFD", output_file=str(OUTPUT_FILE))
 @gfd_options
 @nvidia_options("gfd")
 @common_options(agent="GFD", address=":8081")
@@ -28,7 +28,7 @@ def parse(arguments: list[str]) -> Program | None:
     if values is None:
         return None
     settings = gfd_settings(values)
-    edges = Edges(common_settings(values), "gfd")
+    edges = Edges(common_settings(values), "gfd", values["driver_root"])
     return label_program(edges, settings.publish, lambda services: build_agent(settings, edges, services))
 
 

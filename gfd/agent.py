@@ -15,6 +15,7 @@ from node_core.runtime.services import Services
 
 NAME = "gfd"
 TIMESTAMP = "nvidia.com/gfd.timestamp"
+OUTPUT_FILE = Path("/etc/kubernetes/node-feature-discovery/features.d/gfd")
 GPU_KEYS = ("nvidia.com/gpu.", "nvidia.com/mig", "nvidia.com/mps.")
 """Labels that describe the GPUs themselves, not the driver or the machine."""
 
@@ -27,7 +28,7 @@ class GfdSettings:
     timestamp: bool = True
     machine_type_file: str = "/sys/class/dmi/id/product_name"
     publish: Destination = "node"
-    output_file: Path = Path("/etc/kubernetes/node-feature-discovery/features.d/gfd")
+    output_file: Path = OUTPUT_FILE
 
 
 def build_agent(settings: GfdSettings, edges: Edges, services: Services) -> LabelAgent:

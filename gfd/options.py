@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
-from gfd.agent import GfdSettings
-from node_core.runtime.settings import PathType, options
+from gfd.agent import OUTPUT_FILE, GfdSettings
+from node_core.runtime.settings import options
 
 gfd_options = options(
     click.option("--no-timestamp", envvar="GFD_NO_TIMESTAMP", is_flag=True, help="Leave nvidia.com/gfd.timestamp out."),
@@ -16,25 +16,15 @@ gfd_options = options(
         show_default=True,
         help="Host file with the machine type.",
     ),
-    click.option(
-        "--output-file",
-        "--output",
-        "-o",
-        envvar="GFD_OUTPUT_FILE",
-        default="/etc/kubernetes/node-feature-discovery/features.d/gfd",
-        type=PathType(),
-        show_default=True,
-        help="With --publish file: the file.",
-    ),
 )
 
 
 def gfd_settings(values: dict[str, Any]) -> GfdSettings:
-    """From click's values. Without --publish labels go to the Node."""
+    """From click's values. In one process with other agents labels go to the Node."""
     return GfdSettings(
         mig_strategy=values["mig_strategy"],
         timestamp=not values["no_timestamp"],
         machine_type_file=values["machine_type_file"],
         publish=values.get("publish", "node"),
-        output_file=values["output_file"],
+        output_file=values.get("output_file", OUTPUT_FILE),
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from nfd_lite.agent import build_agent
+from nfd_lite.agent import OUTPUT_FILE, build_agent
 from nfd_lite.options import nfd_options, nfd_settings
 from node_core.assembly import Edges, label_program
 from node_core.runtime.process import Program, run_program
@@ -13,7 +13,7 @@ from node_core.runtime.settings import AgentCommand, common_options, common_sett
 
 
 @click.command(cls=AgentCommand, go_flags=True)
-@publish_options(agent="NFD")
+@publish_options(agent="NFD", output_file=str(OUTPUT_FILE))
 @nfd_options
 @common_options(agent="NFD", address=":8080")
 def command(**_: Any) -> None:

@@ -18,6 +18,7 @@ from node_core.runtime.services import Services
 log = structlog.get_logger(__name__)
 
 NAME = "nfd-lite"
+OUTPUT_FILE = Path("/etc/kubernetes/node-feature-discovery/features.d/nfd-lite")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +32,8 @@ class NfdSettings:
     label_sources: frozenset[str]
     source_settings: SourceSettings
     white_list: re.Pattern[str] | None
-    publish: Destination
-    output_file: Path
+    publish: Destination = "node"
+    output_file: Path = OUTPUT_FILE
 
 
 def build_agent(settings: NfdSettings, edges: Edges, services: Services) -> LabelAgent:

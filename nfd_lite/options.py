@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from nfd_lite.agent import NfdSettings
+from nfd_lite.agent import OUTPUT_FILE, NfdSettings
 from nfd_lite.config import load_worker_config, source_settings
 from nfd_lite.sources import ALL
 from node_core.decode import closest
-from node_core.runtime.settings import PathType, config_option, options
+from node_core.runtime.settings import config_option, options
 
 
 class LabelSources(click.ParamType[frozenset[str]]):
@@ -53,22 +53,15 @@ nfd_options = options(
         help="Sources that make labels: names, all, -name.",
     ),
     click.option("--label-white-list", type=Pattern(), help="Publish only labels in whose name this is found."),
-    click.option(
-        "--nfd-output-file",
-        default="/etc/kubernetes/node-feature-discovery/features.d/nfd-lite",
-        type=PathType(),
-        show_default=True,
-        help="With --publish file: the file.",
-    ),
 )
 
 
 def nfd_settings(values: dict[str, Any]) -> NfdSettings:
-    """From click's values. Without --publish labels go to the Node."""
+    """From click's values. In one process with other agents labels go to the Node."""
     return NfdSettings(
         label_sources=values["label_sources"],
         source_settings=source_settings(values["nfd_config"]),
         white_list=values["label_white_list"],
         publish=values.get("publish", "node"),
-        output_file=values["nfd_output_file"],
+        output_file=values.get("output_file", OUTPUT_FILE),
     )

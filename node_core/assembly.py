@@ -10,6 +10,7 @@ from typing import Literal
 from node_core.domain.inventory import Inventory, PciAddress
 from node_core.errors import HostReadError, SettingsError
 from node_core.host.nvml.inventory import read_inventory
+from node_core.host.nvml.library import find_library
 from node_core.host.nvml.real import open_nvml
 from node_core.host.nvml.source import InventorySource
 from node_core.host.pci import has_nvidia_gpu, read_numa_node
@@ -33,11 +34,15 @@ Destination = Literal["node", "stdout", "file"]
 
 
 class Edges:
-    """Made from the common settings; each edge comes to life when first asked for. Agents in one process share them."""
+    """Made from the common settings; each edge comes to life when first asked for. Agents in one process share them.
 
-    def __init__(self, common: CommonSettings, program: str) -> None:
+    driver_root: the driver's root as we see it; libnvidia-ml is looked for below it, then where the loader looks.
+    """
+
+    def __init__(self, common: CommonSettings, program: str, driver_root: Path = Path("/driver-root")) -> None:
         self.common = common
         self._program = program
+        self._driver_root = driver_root
         self.root = HostRoot(common.host_root)
         self.scenario: Scenario | None = load_scenario(common.simulate) if common.simulate else None
 
@@ -68,7 +73,8 @@ class Edges:
         return None if self.common.oneshot else InstanceLock(self.common.lock_dir, agent, self.common.node_name)
 
     def _look(self) -> Inventory:
-        return read_inventory(open_nvml, self._numa_node)
+        library = find_library(str(self._driver_root))  # anew each time: a driver may come and go
+        return read_inventory(lambda: open_nvml(library), self._numa_node)
 
     def _numa_node(self, address: PciAddress) -> int | None:
         return read_numa_node(self.root, address)

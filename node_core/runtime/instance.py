@@ -61,7 +61,7 @@ def wait_alone(lock: InstanceLock | None, agent: str, mailbox: Mailbox[AgentMess
     while lock is not None and (holder := lock.acquire()) is not None:
         readiness.report(f"{agent}/instance", holder)
         readiness.beat(agent)
-        if isinstance(mailbox.take(RETRY), Stop):
+        if mailbox.holds(Stop, RETRY):
             return False
     readiness.report(f"{agent}/instance", None)
     return True

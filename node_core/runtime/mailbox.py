@@ -21,6 +21,11 @@ class Mailbox(Generic[Message]):
             self._messages.append(message)
             self._arrived.notify()
 
+    def holds(self, kind: type[Message], timeout: float) -> bool:
+        """Whether a message of this type is there within `timeout` seconds. Nothing is taken out."""
+        with self._arrived:
+            return self._arrived.wait_for(lambda: any(isinstance(each, kind) for each in self._messages), timeout)
+
     def take(self, timeout: float | None = None) -> Message | None:
         """The oldest message, or None after `timeout` seconds."""
         with self._arrived:

@@ -47,6 +47,13 @@ REGISTRATIONS = Metric(
     name="registrations", kind="counter", help="Successful registrations at the kubelet.", labels=("agent", "resource")
 )
 
+REGISTRATION_FAILURES = Metric(
+    name="registration_failures",
+    kind="counter",
+    help="Registrations that the kubelet refused or did not answer.",
+    labels=("agent", "resource"),
+)
+
 ALL = (
     PASSES,
     PASS_SECONDS,
@@ -59,6 +66,7 @@ ALL = (
     DEVICES,
     ALLOCATIONS,
     REGISTRATIONS,
+    REGISTRATION_FAILURES,
 )
 
 

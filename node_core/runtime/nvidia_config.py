@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from node_core.decode import decode_struct, read_yaml
-from node_core.runtime.settings import Options, config_option, options
+from node_core.runtime.settings import Options, PathType, config_option, options
 
 
 class GfdFlags(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -27,6 +27,7 @@ class GfdFlags(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class PluginFlags(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """flags.plugin."""
 
+    container_driver_root: str | None = None
     device_list_strategy: str | list[str] | None = None
     device_id_strategy: str | None = msgspec.field(default=None, name="deviceIDStrategy")
 
@@ -56,6 +57,7 @@ def load_nvidia_config(path: Path, sections: Sequence[Section]) -> tuple[NvidiaC
     said: dict[str, Any] = {"mig_strategy": config.flags.mig_strategy}
     for section in sections:
         said |= msgspec.structs.asdict(getattr(config.flags, section))
+    said["driver_root"] = said.pop("container_driver_root", None)
     if isinstance(strategies := said.get("device_list_strategy"), list):
         said["device_list_strategy"] = ",".join(strategies)
     return config, {name: value for name, value in said.items() if value is not None}
@@ -82,6 +84,16 @@ def nvidia_options(*sections: Section) -> Options:
             type=click.Choice(["none", "single", "mixed"]),
             show_default=True,
             help="How MIG devices appear.",
+        ),
+        click.option(
+            "--driver-root-ctr-path",
+            "--container-driver-root",
+            "driver_root",
+            envvar=["DRIVER_ROOT_CTR_PATH", "CONTAINER_DRIVER_ROOT"],
+            default="/driver-root",
+            type=PathType(),
+            show_default=True,
+            help="Where the driver's root is for us; libnvidia-ml is looked for below it first.",
         ),
         click.option(
             "--fail-on-init-error",

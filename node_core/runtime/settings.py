@@ -155,8 +155,8 @@ def options(*each: Options) -> Options:
     return decorate
 
 
-def publish_options(*, agent: str) -> Options:
-    """--publish and --oneshot, of the agents that publish labels. agent: the prefix of their environment names."""
+def publish_options(*, agent: str, output_file: str) -> Options:
+    """Where and how often, of the agents that publish labels. agent: the prefix of their environment names."""
     return options(
         click.option(
             "--publish",
@@ -165,6 +165,16 @@ def publish_options(*, agent: str) -> Options:
             type=click.Choice(["node", "stdout", "file"]),
             show_default=True,
             help="Where labels go.",
+        ),
+        click.option(
+            "--output-file",
+            "--output",
+            "-o",
+            envvar=f"{agent}_OUTPUT_FILE",
+            default=output_file,
+            type=PathType(),
+            show_default=True,
+            help="With --publish file: the file.",
         ),
         click.option(
             "--oneshot", envvar=f"{agent}_ONESHOT", is_flag=True, help="Publish once and exit.", show_envvar=True

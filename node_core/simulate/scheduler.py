@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from node_core.simulate.apiserver.api import Api
-from node_core.simulate.apiserver.resources import resource_named
 from node_core.simulate.apiserver.status import ApiError
 from node_core.simulate.apiserver.store import Store, timestamp
-from node_core.simulate.apiserver.writes import Target, Writer
+from node_core.simulate.apiserver.writes import Writer
 from node_core.simulate.placement import Placement, is_finished, plan_placement
+from node_core.simulate.recording import pod_target, record_event
 
 NAME = "default-scheduler"
 _WRITER = Writer(manager="kube-scheduler")
@@ -75,7 +75,7 @@ class Scheduler:
             found = bool(events)
 
     def _settle(self, pod: Obj, placement: Placement) -> None:
-        target = _target(pod)
+        target = pod_target(pod)
         if placement.node is None:
             self._explain(pod, placement.message)
             return
@@ -94,28 +94,12 @@ class Scheduler:
             self._record(pod, "Warning", "FailedScheduling", message)
 
     def _set_condition(self, pod: Obj, condition: Mapping[str, str]) -> None:
-        target = _target(pod, "status")
+        target = pod_target(pod, "status")
         now = timestamp(self._store.clock())
         self._api.update(target, lambda live: _with_condition(live, condition, now), _WRITER)
 
     def _record(self, pod: Obj, kind: str, reason: str, message: str) -> None:
-        now, metadata = timestamp(self._store.clock()), pod["metadata"]
-        about = {"apiVersion": "v1", "kind": "Pod", "resourceVersion": metadata["resourceVersion"]}
-        about |= {name: metadata[name] for name in ("name", "namespace", "uid")}
-        event = {
-            "metadata": {"generateName": f"{metadata['name']}."},
-            "involvedObject": about,
-            "type": kind,
-            "reason": reason,
-            "message": message,
-            "source": {"component": NAME},
-            "reportingComponent": NAME,
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-        }
-        events = Target(resource=resource_named("events"), namespace=metadata["namespace"])
-        self._api.create(events, event, _WRITER)
+        record_event(self._api, pod, kind, reason, message, component=NAME, writer=_WRITER)
 
 
 def is_waiting(pod: Mapping[str, Any]) -> bool:
@@ -137,13 +121,6 @@ def _placement(pod: Obj, nodes: Sequence[Obj], pods: Sequence[Obj]) -> Placement
 def _age_order(pod: Obj) -> tuple[str, str, str]:
     metadata = pod["metadata"]
     return metadata["creationTimestamp"], metadata["namespace"], metadata["name"]
-
-
-def _target(pod: Obj, subresource: str = "") -> Target:
-    metadata = pod["metadata"]
-    return Target(
-        resource=resource_named("pods"), namespace=metadata["namespace"], name=metadata["name"], subresource=subresource
-    )
 
 
 def _says(pod: Obj, condition: Mapping[str, str]) -> bool:

@@ -10,7 +10,7 @@ from node_core.domain.node import NodeView, parse_node, render_label_patch
 
 
 def managed(manager: str, *keys: str, **entry: Any) -> dict[str, Any]:
-    fields = {"f:metadata": {"f:labels": {".": {}} | {f"f:{key}": {} for key in keys}}}
+    fields: dict[str, Any] = {"f:metadata": {"f:labels": {".": {}} | {f"f:{key}": {} for key in keys}}}
     return {"manager": manager, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": fields} | entry
 
 
@@ -53,4 +53,4 @@ def test_an_apply_patch_names_the_node_and_nothing_but_labels() -> None:
 def test_backoff_grows_to_its_ceiling_and_keeps_half_of_it_as_jitter(failures: int, chance: float) -> None:
     delay = Backoff(first=1, most=60).delay(failures, chance)
     ceiling = min(60, 2 ** min(failures - 1, 10))
-    assert ceiling / 2 <= delay < ceiling
+    assert ceiling / 2 <= delay <= ceiling

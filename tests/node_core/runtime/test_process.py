@@ -150,6 +150,15 @@ def test_the_mailbox_keeps_the_newest_of_each_kind_in_order() -> None:
     assert [box.take(0), box.take(0), box.take(0)] == [KubeletChanged(), Pass(), None]
 
 
+def test_looking_for_one_kind_of_message_takes_nothing_out() -> None:
+    box: Mailbox[AgentMessage] = Mailbox()
+    box.post(Pass())
+    assert not box.holds(Stop, 0)
+    box.post(Stop())
+    assert box.holds(Stop, 0)
+    assert [box.take(0), box.take(0)] == [Pass(), Stop()]
+
+
 def test_the_mailbox_wakes_its_owner() -> None:
     box: Mailbox[AgentMessage] = Mailbox()
     threading.Timer(0.01, lambda: box.post(Stop())).start()

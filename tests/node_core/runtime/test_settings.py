@@ -20,7 +20,7 @@ from node_core.runtime.settings import (
 
 @click.command(cls=AgentCommand, go_flags=True)
 @nvidia_options("gfd")
-@publish_options(agent="GFD")
+@publish_options(agent="GFD", output_file="/f")
 @common_options(agent="GFD", address=":8080")
 def command(**_: Any) -> None: ...
 

@@ -1,0 +1,39 @@
+"""`gpu-device-plugin`: the command line, and where this agent's concrete edges meet."""
+
+import sys
+from typing import Any
+
+import click
+
+from device_plugin.agent import build_agent
+from device_plugin.options import plugin_options, plugin_settings
+from node_core.assembly import Edges, node_program
+from node_core.runtime.nvidia_config import nvidia_options
+from node_core.runtime.process import Program, run_program
+from node_core.runtime.settings import AgentCommand, common_options, common_settings, parse_command
+
+
+@click.command(cls=AgentCommand)
+@plugin_options
+@nvidia_options("plugin")
+@common_options(agent="DEVICE_PLUGIN", address=":8082")
+def command(**_: Any) -> None:
+    """Advertises this node's GPUs to the kubelet while the Node is labelled nvidia.com/gpu.present=true."""
+
+
+def parse(arguments: list[str]) -> Program | None:
+    """The program that the command line, environment and config file ask for; None for --help."""
+    values = parse_command(command, arguments, "gpu-device-plugin")
+    if values is None:
+        return None
+    settings = plugin_settings(values)
+    edges = Edges(common_settings(values), "gpu-device-plugin", values["driver_root"])
+    return node_program(edges, lambda services: (build_agent(settings, edges, services),))
+
+
+def main() -> int:
+    return run_program(lambda: parse(sys.argv[1:]), "gpu-device-plugin")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""The preferred devices: provably the best, and an answer to every question."""
+
+import itertools
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from device_plugin.allocate.links import choose_linked, pair_weight
+from device_plugin.allocate.preferred import preferred_ids
+from device_plugin.devices import Device, DeviceId
+from node_core.domain.inventory import GpuUuid, NvLinkPeer, PciAddress
+
+Links = dict[tuple[int, int], int]
+
+
+def address(index: int) -> PciAddress:
+    return PciAddress(f"0000:{index:02x}:00.0")
+
+
+def node(count: int, links: Links, numa: Sequence[int | None]) -> list[Device]:
+    """links: (lower, higher) -> how many."""
+    both = links | {(b, a): value for (a, b), value in links.items()}
+    return [
+        Device(
+            id=DeviceId(f"GPU-{index}"),
+            index=str(index),
+            gpu=GpuUuid(f"GPU-{index}"),
+            address=address(index),
+            numa_node=numa[index],
+            peers=tuple(
+                NvLinkPeer(address=address(peer), links=both[index, peer])
+                for peer in range(count)
+                if both.get((index, peer))
+            ),
+        )
+        for index in range(count)
+    ]
+
+
+def slices(*counts: int, numa: Sequence[int | None] = (None,) * 16) -> list[Device]:
+    return [
+        Device(id=DeviceId(f"MIG-{gpu}-{slot}"), index=f"{gpu}:{slot}", gpu=GpuUuid(f"GPU-{gpu}"), numa_node=numa[gpu])
+        for gpu, count in enumerate(counts)
+        for slot in range(count)
+    ]
+
+
+def ask(devices: Sequence[Device], size: int, required: Sequence[str] = (), available: Sequence[str] = ()) -> list[str]:
+    table = {device.id: device for device in devices}
+    return list(preferred_ids(table, available or [device.id for device in devices], required, size))
+
+
+def best_by_brute_force(free: Sequence[Device], fixed: Sequence[Device], count: int) -> tuple[Device, ...]:
+    """The definition, written out: the heaviest set, then the heaviest rest, then the first."""
+
+    def weigh(group: Sequence[Device]) -> int:
+        return sum(pair_weight(a, b) for a, b in itertools.combinations(group, 2))
+
+    def key(chosen: tuple[Device, ...]) -> tuple[int, int]:
+        return weigh((*fixed, *chosen)), weigh([device for device in free if device not in chosen])
+
+    sets = list(itertools.combinations(free, count))
+    most = max(map(key, sets))
+    return next(chosen for chosen in sets if key(chosen) == most)
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> tuple[list[Device], list[Device], int]:
+    count = draw(st.integers(1, 8))
+    pairs = list(itertools.combinations(range(count), 2))
+    links = {pair: draw(st.sampled_from([0, 0, 1, 2, 4])) for pair in pairs}
+    devices = node(count, links, draw(st.lists(st.sampled_from([None, 0, 1]), min_size=count, max_size=count)))
+    fixed = draw(st.integers(0, min(2, count - 1)))
+    return devices[fixed:], devices[:fixed], draw(st.integers(0, count - fixed))
+
+
+@settings(max_examples=300, deadline=None)
+@given(questions())
+def test_no_set_of_gpus_is_better(question: tuple[list[Device], list[Device], int]) -> None:
+    free, fixed, count = question
+    assert choose_linked(free, fixed, count) == best_by_brute_force(free, fixed, count)
+
+
+def test_what_stays_free_counts_only_between_sets_that_weigh_the_same_with_the_required() -> None:
+    devices = node(5, {(1, 4): 4, (0, 3): 2, (3, 4): 2}, [None] * 5)
+    assert choose_linked(devices[1:], devices[:1], 2) == best_by_brute_force(devices[1:], devices[:1], 2)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_no_set_of_sixteen_is_better(seed: int) -> None:
+    chance = random.Random(seed)
+    links = {pair: chance.choice([0, 0, 1, 2, 6, 12]) for pair in itertools.combinations(range(16), 2)}
+    devices = node(16, links, [index // 8 for index in range(16)])
+    assert choose_linked(devices, (), 5) == best_by_brute_force(devices, (), 5)
+
+
+CUBE: Links = {
+    (0, 1): 1, (0, 2): 1, (0, 3): 2, (0, 4): 2, (1, 2): 2, (1, 3): 1, (1, 5): 2, (2, 3): 2, (2, 6): 1, (3, 7): 1,
+    (4, 5): 1, (4, 6): 1, (4, 7): 2, (5, 6): 2, (5, 7): 1, (6, 7): 2,
+}  # fmt: skip
+"""NVLinks of a DGX-1."""
+
+
+@pytest.mark.parametrize(
+    ("links", "size", "chosen"),
+    [
+        ({(4, 5): 4}, 2, [4, 5]),
+        ({(4, 5): 4}, 1, [0]),
+        ({(0, 1): 4, (2, 3): 4}, 1, [4]),
+        ({(0, 1): 4, (2, 3): 4, (4, 5): 4, (6, 7): 4}, 4, [0, 1, 2, 3]),
+        ({}, 4, [0, 1, 2, 3]),
+        (CUBE, 2, [0, 3]),
+        (CUBE, 4, [0, 1, 2, 3]),
+    ],
+    ids=["a pair", "one, far from the pair", "one, no pair torn", "two pairs", "one NUMA node", "cube 2", "cube 4"],
+)
+def test_known_nodes_of_eight(links: Links, size: int, chosen: list[int]) -> None:
+    devices = node(8, links, [0] * 4 + [1] * 4)
+    assert ask(devices, size) == [f"GPU-{index}" for index in chosen]
+
+
+def test_three_of_a_node_with_one_bridge_hold_the_bridge() -> None:
+    """Padding of the request once crashed a plugin on exactly this question."""
+    devices = node(6, {(4, 5): 4}, [0] * 6)
+    available = [f"GPU-{index}" for index in (0, 1, 2, 4, 5)]
+    assert ask(devices, 3, available=available) == ["GPU-0", "GPU-4", "GPU-5"]
+
+
+def test_the_required_pull_their_neighbours_in() -> None:
+    devices = node(8, {(0, 1): 4, (6, 7): 4}, [None] * 8)
+    assert ask(devices, 2, required=["GPU-6"]) == ["GPU-6", "GPU-7"]
+
+
+def test_the_order_of_the_question_does_not_matter() -> None:
+    devices = node(8, CUBE, [0] * 8)
+    forward = [device.id for device in devices]
+    assert ask(devices, 3, available=forward) == ask(devices, 3, available=forward[::-1])
+
+
+def test_a_huge_node_is_answered_within_its_budget() -> None:
+    chance = random.Random(1)
+    links = {pair: chance.randrange(13) for pair in itertools.combinations(range(40), 2)}
+    devices = node(40, links, [None] * 40)
+    assert len(set(ask(devices, 20))) == 20
+
+
+@given(
+    available=st.lists(st.sampled_from([*(f"GPU-{index}" for index in range(6)), "GPU-9", "", "tegra"]), max_size=12),
+    required=st.lists(st.sampled_from(["GPU-0", "GPU-5", "GPU-9"]), max_size=3),
+    size=st.integers(-(2**31), 2**31 - 1),
+    sick=st.booleans(),
+)
+def test_every_question_has_an_answer(available: list[str], required: list[str], size: int, sick: bool) -> None:
+    devices = node(6, {(0, 1): 2}, [0] * 6)
+    if sick:
+        devices[3] = Device(id=DeviceId("GPU-3"), index="3", gpu=GpuUuid("GPU-3"), why_unhealthy="lost")
+    chosen = ask(devices, size, required, available or [""])
+    usable = {device.id for device in devices if device.healthy} & set(available)
+    assert len(set(chosen)) == len(chosen)
+    assert set(required) <= set(chosen) <= usable | set(required)
+    assert len(chosen) == max(len(set(required)), min(size, len(usable | set(required))))
+
+
+@pytest.mark.parametrize(
+    ("counts", "required", "size", "chosen"),
+    [
+        ((7, 2, 3), [], 2, ["MIG-1-0", "MIG-1-1"]),
+        ((7, 2, 3), [], 3, ["MIG-2-0", "MIG-2-1", "MIG-2-2"]),
+        ((4, 2, 3), [], 6, ["MIG-0-0", "MIG-0-1", "MIG-0-2", "MIG-0-3", "MIG-1-0", "MIG-1-1"]),
+        ((7, 2, 3), ["MIG-0-6"], 2, ["MIG-0-6", "MIG-0-0"]),
+    ],
+    ids=["the fullest that has enough", "exactly enough", "the most, then what fits", "where the required is"],
+)
+def test_slices_are_packed(counts: tuple[int, ...], required: list[str], size: int, chosen: list[str]) -> None:
+    assert ask(slices(*counts), size, required) == chosen
+
+
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=8), st.data())
+def test_slices_never_take_more_gpus_than_needed(counts: list[int], data: st.DataObject) -> None:
+    size = data.draw(st.integers(0, sum(counts)))
+    used = {each.split("-")[1] for each in ask(slices(*counts), size)}
+    needed = next(n for n in range(len(counts) + 1) if sum(sorted(counts, reverse=True)[:n]) >= size)
+    assert len(used) <= max(needed, 1)
+
+
+def test_slices_stay_on_one_numa_node_where_that_costs_nothing() -> None:
+    devices = slices(3, 3, 3, 3, numa=[0, 1, 0, 1])
+    assert {each.split("-")[1] for each in ask(devices, 6)} == {"0", "2"}

@@ -1,0 +1,73 @@
+"""GPUs and short directories for the tests of the device plugin."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from node_core.domain.inventory import (
+    Gpu,
+    GpuUuid,
+    MigAttributes,
+    MigDevice,
+    MigFault,
+    MigUuid,
+    NvLinkPeer,
+    PciAddress,
+)
+
+MakeGpu = Callable[..., Gpu]
+
+
+def address(index: int) -> PciAddress:
+    return PciAddress(f"0000:{index:02x}:00.0")
+
+
+def mig(gpu: int, slot: int, profile: str | None) -> MigDevice:
+    attributes = MigAttributes(
+        memory_mib=9856, multiprocessors=16, gpu_instance_slices=1, compute_instance_slices=1, copy_engines=1,
+        decoders=1, encoders=0, jpeg_engines=1, ofa_engines=0,
+    )  # fmt: skip
+    return MigDevice(
+        uuid=MigUuid(f"MIG-{gpu}-{slot}"), slot=slot, gpu_instance=slot, compute_instance=0, profile=profile,
+        attributes=attributes,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def gpu() -> MakeGpu:
+    """gpu(index, *profiles, ...): profiles None: a whole GPU. links: GPU index -> NVLinks to it. broken: MIG slots that fail."""
+
+    def make(
+        index: int,
+        profiles: Sequence[str | None] | None = None,
+        *,
+        numa: int | None = None,
+        links: dict[int, int] | None = None,
+        broken: Sequence[int] = (),
+    ) -> Gpu:
+        return Gpu(
+            index=index,
+            uuid=GpuUuid(f"GPU-{index}"),
+            minor=index,
+            model="NVIDIA H100 80GB HBM3",
+            memory_bytes=80 << 30,
+            compute=None,
+            address=address(index),
+            numa_node=numa,
+            mig_capable=True,
+            mig_enabled=profiles is not None,
+            mig_devices=tuple(mig(index, slot, profile) for slot, profile in enumerate(profiles or ())),
+            mig_faults=tuple(MigFault(slot=slot, reason="nvmlDeviceGetAttributes answered UNKNOWN") for slot in broken),
+            peers=tuple(NvLinkPeer(address=address(peer), links=count) for peer, count in (links or {}).items()),
+        )
+
+    return make
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A unix socket's path is short, and those of tmp_path are not."""
+    with tempfile.TemporaryDirectory(prefix="k-") as path:
+        yield Path(path)

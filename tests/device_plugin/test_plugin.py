@@ -1,0 +1,228 @@
+"""One resource on a real socket, called as the kubelet calls it."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from device_plugin.allocate.respond import envvar
+from device_plugin.board import MAX_STREAMS
+from device_plugin.devices import Device, DeviceId
+from device_plugin.plugin import ResourcePlugin
+from node_core.domain.inventory import GpuUuid
+from node_core.domain.resources import GPU
+from node_core.errors import KubeletError
+from node_core.kubelet import deviceplugin_pb2 as pb
+from node_core.kubelet.client import PluginClient
+from node_core.kubelet.rpc import CallError
+
+DEVICES = tuple(
+    Device(id=DeviceId(f"GPU-{index}"), index=str(index), gpu=GpuUuid(f"GPU-{index}"), numa_node=index % 2)
+    for index in range(4)
+)
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.002)
+
+
+class Follower:
+    """Reads a plugin's stream in a thread and keeps every list."""
+
+    def __init__(self, path: Path) -> None:
+        self.lists: list[dict[str, str]] = []
+        self._client = PluginClient(path)
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            for devices in self._client.device_lists():
+                self.lists.append({device.ID: device.health for device in devices})
+        except CallError:
+            pass
+
+    def wait_for_end(self) -> None:
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    def close(self) -> None:
+        self._client.close()
+        self.wait_for_end()
+
+
+@pytest.fixture
+def plugin(directory: Path) -> Iterator[ResourcePlugin]:
+    """Serving, at no kubelet."""
+    plugin = ResourcePlugin(
+        GPU, DEVICES, directory=directory, kubelet_socket=directory / "kubelet.sock", strategies=[envvar("uuid")]
+    )
+    plugin.serve()
+    yield plugin
+    plugin.stop()
+
+
+@pytest.fixture
+def client(plugin: ResourcePlugin) -> Iterator[PluginClient]:
+    with PluginClient(plugin.path) as client:
+        yield client
+
+
+@pytest.fixture
+def follow(plugin: ResourcePlugin) -> Iterator[Callable[[], Follower]]:
+    followers: list[Follower] = []
+
+    def start() -> Follower:
+        followers.append(Follower(plugin.path))
+        return followers[-1]
+
+    yield start
+    for follower in followers:
+        follower.close()
+
+
+def healthy(*devices: Device) -> dict[str, str]:
+    return {device.id: "Healthy" for device in devices}
+
+
+def test_the_socket_has_nvidias_name(plugin: ResourcePlugin, directory: Path) -> None:
+    assert [path.name for path in directory.iterdir()] == ["nvidia-gpu.sock"]
+    assert plugin.is_serving
+
+
+def test_the_options_offer_a_preference(client: PluginClient) -> None:
+    assert client.options() == pb.DevicePluginOptions(get_preferred_allocation_available=True)
+
+
+def test_the_list_tells_health_and_numa_node(client: PluginClient, plugin: ResourcePlugin) -> None:
+    plugin.update([replace(DEVICES[0], why_unhealthy="lost"), replace(DEVICES[1], numa_node=None), DEVICES[2]])
+    first = next(client.device_lists())
+    assert first == (
+        pb.Device(ID="GPU-0", health="Unhealthy", topology=pb.TopologyInfo(nodes=[pb.NUMANode(ID=0)])),
+        pb.Device(ID="GPU-1", health="Healthy"),
+        pb.Device(ID="GPU-2", health="Healthy", topology=pb.TopologyInfo(nodes=[pb.NUMANode(ID=0)])),
+    )
+
+
+def test_every_stream_gets_every_change_and_nothing_else(
+    plugin: ResourcePlugin, follow: Callable[[], Follower]
+) -> None:
+    followers = [follow(), follow()]
+    until(lambda: all(len(follower.lists) == 1 for follower in followers))
+    assert plugin.streams == 2
+    assert not plugin.update(list(DEVICES))
+    assert plugin.update(DEVICES[:1])
+    until(lambda: all(len(follower.lists) == 2 for follower in followers))
+    assert [follower.lists for follower in followers] == [[healthy(*DEVICES), healthy(DEVICES[0])]] * 2
+
+
+def test_a_stream_that_its_caller_closes_is_over_at_once(
+    plugin: ResourcePlugin, follow: Callable[[], Follower]
+) -> None:
+    stays, goes = follow(), follow()
+    until(lambda: plugin.streams == 2)
+    goes.close()
+    until(lambda: plugin.streams == 1)
+    plugin.update(DEVICES[:2])
+    until(lambda: stays.lists[-1:] == [healthy(*DEVICES[:2])])
+
+
+def test_streams_that_are_left_over_never_block_allocations(
+    plugin: ResourcePlugin, client: PluginClient, follow: Callable[[], Follower]
+) -> None:
+    followers = [follow() for _ in range(MAX_STREAMS + 12)]
+    until(lambda: all(follower.lists for follower in followers))
+    assert plugin.streams == MAX_STREAMS
+    assert client.allocate(["GPU-0"]).envs == {"NVIDIA_VISIBLE_DEVICES": "GPU-0"}
+
+
+def test_a_retired_resource_says_that_it_has_nothing_left(
+    plugin: ResourcePlugin, follow: Callable[[], Follower], directory: Path
+) -> None:
+    follower = follow()
+    until(lambda: bool(follower.lists))
+    plugin.stop(retire=True)
+    follower.wait_for_end()
+    assert follower.lists == [healthy(*DEVICES), {}]
+    assert list(directory.iterdir()) == []
+
+
+def test_a_plugin_that_stops_for_now_does_not(plugin: ResourcePlugin, follow: Callable[[], Follower]) -> None:
+    follower = follow()
+    until(lambda: bool(follower.lists))
+    plugin.stop()
+    follower.wait_for_end()
+    assert follower.lists == [healthy(*DEVICES)]
+
+
+def test_allocation_answers_with_the_devices(client: PluginClient) -> None:
+    response = client.allocate(["GPU-2", "GPU-0"])
+    assert response == pb.ContainerAllocateResponse(envs={"NVIDIA_VISIBLE_DEVICES": "GPU-2,GPU-0"})
+
+
+def test_allocation_of_garbage_is_an_error_that_says_what(client: PluginClient, plugin: ResourcePlugin) -> None:
+    plugin.update([replace(DEVICES[0], why_unhealthy="XID 79"), *DEVICES[1:]])
+    with pytest.raises(CallError, match=r"nvidia\.com/gpu has no device 'GPU-9'") as unknown:
+        client.allocate(["GPU-1", "GPU-9"])
+    with pytest.raises(CallError, match="'GPU-0' is unhealthy: XID 79") as sick:
+        client.allocate(["GPU-0"])
+    assert (unknown.value.code, sick.value.code) == ("NOT_FOUND", "FAILED_PRECONDITION")
+    assert client.allocate([]) == pb.ContainerAllocateResponse()
+    assert client.allocate(["GPU-1"] * 5000).envs == {"NVIDIA_VISIBLE_DEVICES": "GPU-1"}
+
+
+def test_the_preference_answers_everything(client: PluginClient) -> None:
+    ids = [device.id for device in DEVICES]
+    assert client.preferred(ids, (), 2) == ("GPU-0", "GPU-2")
+    assert client.preferred([], (), 0) == ()
+    assert client.preferred(["GPU-9"] * 3, ["GPU-8"], -5) == ("GPU-8",)
+    assert client.preferred(ids, ["GPU-3"], 2**31 - 1) == ("GPU-3", "GPU-0", "GPU-1", "GPU-2")
+    assert len(client.preferred([f"{ids[0]}{n}" for n in range(20000)] + [*map(str, ids)], (), 3)) == 3
+
+
+def test_allocations_are_counted(directory: Path) -> None:
+    counts: list[int] = []
+    plugin = ResourcePlugin(
+        GPU, DEVICES, directory=directory, kubelet_socket=directory / "kubelet.sock", strategies=[],
+        on_allocate=counts.append,
+    )  # fmt: skip
+    two = pb.AllocateRequest(container_requests=[pb.ContainerAllocateRequest(devices_ids=["GPU-0"])] * 2)
+    assert len(plugin.allocate(two).container_responses) == 2
+    assert counts == [2]
+
+
+def test_a_second_plugin_leaves_the_first_alone(plugin: ResourcePlugin, directory: Path) -> None:
+    second = ResourcePlugin(GPU, DEVICES, directory=directory, kubelet_socket=directory / "kubelet.sock", strategies=[])
+    with pytest.raises(KubeletError, match="another plugin serves"):
+        second.serve()
+    second.stop()
+    assert plugin.is_serving
+    with PluginClient(plugin.path) as client:
+        assert client.options().get_preferred_allocation_available
+
+
+def test_a_socket_that_was_removed_is_made_again(plugin: ResourcePlugin, follow: Callable[[], Follower]) -> None:
+    plugin.path.unlink()
+    plugin.serve()
+    assert plugin.is_serving
+    follower = follow()
+    until(lambda: follower.lists == [healthy(*DEVICES)])
+
+
+def test_the_end_leaves_no_threads(directory: Path) -> None:
+    before = set(threading.enumerate())
+    plugin = ResourcePlugin(GPU, DEVICES, directory=directory, kubelet_socket=directory / "kubelet.sock", strategies=[])
+    plugin.serve()
+    followers = [Follower(plugin.path) for _ in range(4)]
+    until(lambda: plugin.streams == 4)
+    plugin.stop()
+    plugin.stop()
+    for follower in followers:
+        follower.close()
+    until(lambda: not set(threading.enumerate()) - before)

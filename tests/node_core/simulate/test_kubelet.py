@@ -1,0 +1,276 @@
+"""The stand-in kubelet does to plugins what the kubelet does."""
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from node_core.errors import KubeletError
+from node_core.kubelet import deviceplugin_pb2 as pb
+from node_core.kubelet.registration import register
+from node_core.kubelet.rpc import CallError
+from node_core.kubelet.server import UnixServer
+from node_core.kubelet.service import Stream, device_plugin_handler
+from node_core.simulate.kubelet import Kubelet
+from node_core.simulate.kubelet_devices import GRACE_SECONDS, AdmissionError, Resource, name_problem
+
+GPU = "nvidia.com/gpu"
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.002)
+
+
+class FakePlugin:
+    """Serves what it is told to, with a preference for the last ids."""
+
+    def __init__(self, directory: Path, resource: str = GPU, name: str = "fake") -> None:
+        self.resource = resource
+        self.health = {"a": True, "b": True, "c": True}
+        self.asked: list[tuple[str, ...]] = []
+        self.refusal: CallError | None = None
+        self._changed = threading.Condition()
+        self._version = 1
+        self._stopped = False
+        self._kubelet_socket = directory / "kubelet.sock"
+        self._server = UnixServer(directory / f"{name}.sock", device_plugin_handler(self))
+        self._server.start()
+
+    def register(self, *, preference: bool = True) -> None:
+        options = pb.DevicePluginOptions(get_preferred_allocation_available=preference)
+        register(self._kubelet_socket, self.resource, self._server.path.name, options)
+
+    def set_health(self, **health: bool) -> None:
+        with self._changed:
+            self.health = health
+            self._version += 1
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        self._server.stop(0.1)
+
+    def options(self) -> pb.DevicePluginOptions:
+        return pb.DevicePluginOptions()
+
+    def list_and_watch(self, stream: Stream) -> Iterator[pb.ListAndWatchResponse]:
+        ended = threading.Event()
+
+        def end() -> None:
+            with self._changed:
+                ended.set()
+                self._changed.notify_all()
+
+        stream.on_end(end)
+        sent = 0
+        while True:
+            with self._changed:
+                while not self._stopped and not ended.is_set() and self._version == sent:
+                    self._changed.wait()
+                if self._stopped or ended.is_set():
+                    return
+                sent, health = self._version, dict(self.health)
+            devices = [pb.Device(ID=i, health="Healthy" if well else "Unhealthy") for i, well in health.items()]
+            yield pb.ListAndWatchResponse(devices=devices)
+
+    def preferred_allocation(self, request: pb.PreferredAllocationRequest) -> pb.PreferredAllocationResponse:
+        asked = request.container_requests[0]
+        ids = sorted(asked.available_deviceIDs, reverse=True)[: asked.allocation_size]
+        return pb.PreferredAllocationResponse(
+            container_responses=[pb.ContainerPreferredAllocationResponse(deviceIDs=[*ids, "never heard of"])]
+        )
+
+    def allocate(self, request: pb.AllocateRequest) -> pb.AllocateResponse:
+        if self.refusal is not None:
+            raise self.refusal
+        self.asked.append(tuple(request.container_requests[0].devices_ids))
+        response = pb.ContainerAllocateResponse(envs={"IDS": ",".join(self.asked[-1])})
+        return pb.AllocateResponse(container_responses=[response])
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="k-") as path:  # a unix socket's path is short
+        yield Path(path)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def kubelet(directory: Path, clock: Clock) -> Iterator[Kubelet]:
+    kubelet = Kubelet(directory, clock=clock)
+    kubelet.start()
+    yield kubelet
+    kubelet.stop()
+
+
+@pytest.fixture
+def make_plugin(directory: Path) -> Iterator[Callable[..., FakePlugin]]:
+    plugins: list[FakePlugin] = []
+
+    def make(**settings: str) -> FakePlugin:
+        plugins.append(FakePlugin(directory, **settings))
+        return plugins[-1]
+
+    yield make
+    for plugin in plugins:
+        plugin.stop()
+
+
+@pytest.fixture
+def plugin(kubelet: Kubelet, make_plugin: Callable[..., FakePlugin]) -> FakePlugin:
+    """Registered, and its list has arrived."""
+    plugin = make_plugin()
+    plugin.register()
+    until(lambda: kubelet.resources() == {GPU: Resource(capacity=3, allocatable=3)})
+    return plugin
+
+
+def test_a_list_is_capacity_and_health_is_allocatable(kubelet: Kubelet, plugin: FakePlugin) -> None:
+    plugin.set_health(a=True, b=False)
+    until(lambda: kubelet.resources() == {GPU: Resource(capacity=2, allocatable=1)})
+    assert kubelet.device_health(GPU) == {"a": True, "b": False}
+    plugin.set_health()
+    until(lambda: kubelet.resources() == {GPU: Resource(capacity=0, allocatable=0)})
+
+
+def test_every_change_is_told_and_the_last_one_last(kubelet: Kubelet, plugin: FakePlugin) -> None:
+    told: list[object] = []
+    kubelet.subscribe(told.append)
+    plugin.set_health(a=False)
+    until(lambda: bool(told) and told[-1] == {GPU: Resource(capacity=1, allocatable=0)})
+
+
+def test_a_broken_stream_makes_all_unhealthy_and_after_the_grace_nothing(
+    kubelet: Kubelet, plugin: FakePlugin, clock: Clock
+) -> None:
+    plugin.stop()
+    until(lambda: kubelet.resources() == {GPU: Resource(capacity=3, allocatable=0)})
+    clock.now += GRACE_SECONDS
+    assert GPU in kubelet.resources()
+    clock.now += 1
+    assert kubelet.resources() == {}
+
+
+def test_the_preference_is_taken_as_far_as_it_is_available(kubelet: Kubelet, plugin: FakePlugin) -> None:
+    grant = kubelet.admit("pod", "main", {GPU: 2, "cpu": 4, "example.com/none": 1})
+    assert grant.device_ids == {GPU: ("c", "b")}
+    assert grant.env == {"IDS": "c,b"}
+    assert kubelet.admit("pod", "main", {GPU: 2}) == grant
+    assert plugin.asked == [("c", "b")]
+
+
+def test_a_plugin_without_preference_is_not_asked(kubelet: Kubelet, plugin: FakePlugin) -> None:
+    plugin.register(preference=False)
+    until(lambda: kubelet.resources()[GPU].allocatable == 3)
+    assert kubelet.admit("pod", "main", {GPU: 1}).device_ids == {GPU: ("a",)}
+
+
+@pytest.mark.usefixtures("plugin")
+def test_no_device_is_given_twice_until_its_pod_is_released(kubelet: Kubelet) -> None:
+    kubelet.admit("one", "main", {GPU: 2})
+    with pytest.raises(AdmissionError, match=r"unavailable for nvidia\.com/gpu\. Requested: 2, Available: 1"):
+        kubelet.admit("two", "main", {GPU: 2})
+    kubelet.release("one")
+    assert kubelet.admit("two", "main", {GPU: 2}).device_ids == {GPU: ("c", "b")}
+
+
+def test_unhealthy_devices_are_never_given(kubelet: Kubelet, plugin: FakePlugin) -> None:
+    plugin.set_health(a=True, b=False)
+    until(lambda: kubelet.resources()[GPU].allocatable == 1)
+    assert kubelet.admit("one", "main", {GPU: 1}).device_ids == {GPU: ("a",)}
+    plugin.set_health(a=False, b=False)
+    until(lambda: kubelet.resources()[GPU].allocatable == 0)
+    with pytest.raises(AdmissionError, match="no healthy devices present"):
+        kubelet.admit("two", "main", {GPU: 1})
+
+
+def test_a_refusal_is_an_admission_error_and_holds_nothing(kubelet: Kubelet, plugin: FakePlugin) -> None:
+    plugin.refusal = CallError("NOT_FOUND", "no device")
+    with pytest.raises(
+        AdmissionError, match="Allocate failed due to rpc error: code = NOT_FOUND desc = no device, whi"
+    ):
+        kubelet.admit("one", "main", {GPU: 3})
+    plugin.refusal = None
+    assert kubelet.admit("two", "main", {GPU: 3}).device_ids == {GPU: ("c", "b", "a")}
+
+
+def test_the_newest_registration_of_a_resource_counts(
+    kubelet: Kubelet, plugin: FakePlugin, make_plugin: Callable[..., FakePlugin]
+) -> None:
+    newer = make_plugin(name="newer")
+    newer.set_health(z=True)
+    newer.register()
+    until(lambda: kubelet.resources() == {GPU: Resource(capacity=1, allocatable=1)})
+    plugin.stop()
+    assert kubelet.admit("pod", "main", {GPU: 1}).device_ids == {GPU: ("z",)}
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_restart_removes_sockets_and_keeps_who_holds_what(
+    kubelet: Kubelet, directory: Path, make_plugin: Callable[..., FakePlugin]
+) -> None:
+    kubelet.admit("one", "main", {GPU: 2})
+    kubelet.restart()
+    assert sorted(path.name for path in directory.iterdir()) == ["kubelet.sock", "kubelet_internal_checkpoint"]
+    assert kubelet.resources() == {GPU: Resource(capacity=0, allocatable=0)}
+    make_plugin().register()
+    until(lambda: kubelet.resources() == {GPU: Resource(capacity=3, allocatable=3)})
+    assert kubelet.admit("two", "main", {GPU: 1}).device_ids == {GPU: ("a",)}
+
+
+@pytest.mark.parametrize("name", ["gpu", "kubernetes.io/gpu", "node.kubernetes.io/gpu", "nvidia.com/", "nvidia.com/-a"])
+def test_a_resource_name_that_is_not_extended_is_refused(
+    kubelet: Kubelet, make_plugin: Callable[..., FakePlugin], name: str
+) -> None:
+    assert name_problem(name) is not None
+    with pytest.raises(KubeletError, match="is invalid"):
+        make_plugin(resource=name).register()
+    assert kubelet.resources() == {}
+
+
+def test_an_endpoint_that_nobody_serves_is_refused(kubelet: Kubelet) -> None:
+    for endpoint in ("none.sock", "../kubelet.sock"):
+        with pytest.raises(KubeletError, match="failed to dial"):
+            register(kubelet.socket, GPU, endpoint, pb.DevicePluginOptions())
+
+
+def test_another_version_is_refused(kubelet: Kubelet) -> None:
+    with pytest.raises(CallError, match='"v1alpha" is not supported'):
+        kubelet._register(pb.RegisterRequest(version="v1alpha", endpoint="e", resource_name=GPU))
+
+
+def test_one_kubelet_serves_a_directory(kubelet: Kubelet, directory: Path) -> None:
+    with pytest.raises(KubeletError, match="serves"):
+        Kubelet(directory).start()
+    assert kubelet.socket.exists()
+
+
+def test_stopping_leaves_no_threads(directory: Path) -> None:
+    before = set(threading.enumerate())
+    kubelet = Kubelet(directory)
+    kubelet.start()
+    plugin = FakePlugin(directory)
+    plugin.register()
+    until(lambda: bool(kubelet.resources()))
+    kubelet.stop()
+    plugin.stop()
+    until(lambda: not set(threading.enumerate()) - before)

@@ -1,0 +1,166 @@
+"""The stand-in kubelet's way with Pods, against a fake API server."""
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device_plugin.allocate.respond import envvar
+from device_plugin.devices import Device, DeviceId
+from device_plugin.plugin import ResourcePlugin
+from node_core.domain.inventory import GpuUuid
+from node_core.domain.resources import GPU
+from node_core.simulate.kubelet import Kubelet
+from node_core.simulate.node_agent import NodeAgent, device_requests
+
+Obj = dict[str, Any]
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.002)
+
+
+class FakeApi:
+    """Pods in a dict, and everything that is written."""
+
+    def __init__(self) -> None:
+        self.bound: dict[str, Obj] = {}
+        self.node: list[tuple[dict[str, str], dict[str, str]]] = []
+        self.events: list[tuple[str, str, str]] = []
+        self._changed = threading.Condition()
+        self._awake = False
+
+    def add(self, name: str, *limits: Mapping[str, object]) -> None:
+        containers = [
+            {"name": f"c{index}", "image": "i", "resources": {"limits": dict(limit)}}
+            for index, limit in enumerate(limits)
+        ]
+        metadata = {"uid": f"uid-{name}", "name": name, "namespace": "default"}
+        self.bound[name] = {"metadata": metadata, "spec": {"containers": containers}, "status": {"phase": "Pending"}}
+        self.wake()
+
+    def remove(self, name: str) -> None:
+        del self.bound[name]
+        self.wake()
+
+    def status(self, name: str) -> Obj:
+        status: Obj = self.bound[name]["status"]
+        return status
+
+    def pods(self) -> tuple[Obj, ...]:
+        return tuple(self.bound.values())
+
+    def wait(self, timeout: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._awake, timeout)
+            self._awake = False
+
+    def wake(self) -> None:
+        with self._changed:
+            self._awake = True
+            self._changed.notify_all()
+
+    def patch_node_status(self, capacity: Mapping[str, str], allocatable: Mapping[str, str]) -> None:
+        self.node.append((dict(capacity), dict(allocatable)))
+
+    def patch_pod_status(self, namespace: str, name: str, status: Obj) -> None:
+        if name in self.bound:
+            self.bound[name]["status"] |= status
+            self.wake()
+
+    def record(self, pod: Obj, kind: str, reason: str, message: str) -> None:
+        self.events.append((pod["metadata"]["name"], reason, message))
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    return FakeApi()
+
+
+@pytest.fixture
+def kubelet() -> Iterator[Kubelet]:
+    with tempfile.TemporaryDirectory(prefix="k-") as path:  # a unix socket's path is short
+        kubelet = Kubelet(Path(path))
+        kubelet.start()
+        yield kubelet
+        kubelet.stop()
+
+
+@pytest.fixture
+def agent(api: FakeApi, kubelet: Kubelet) -> Iterator[NodeAgent]:
+    agent = NodeAgent(api, kubelet, "n1")
+    agent.start()
+    yield agent
+    agent.stop()
+
+
+@pytest.fixture
+def plugin(agent: NodeAgent, api: FakeApi, kubelet: Kubelet) -> Iterator[ResourcePlugin]:
+    """Two GPUs, that the Node's status has."""
+    assert agent.grants == {}
+    devices = [Device(id=DeviceId(f"GPU-{i}"), index=str(i), gpu=GpuUuid(f"GPU-{i}")) for i in range(2)]
+    plugin = ResourcePlugin(
+        GPU, devices, directory=kubelet.directory, kubelet_socket=kubelet.socket, strategies=[envvar("uuid")]
+    )
+    plugin.serve()
+    plugin.register()
+    until(lambda: api.node[-1:] == [({GPU: "2"}, {GPU: "2"})])
+    yield plugin
+    plugin.stop()
+
+
+def test_the_node_says_what_plugins_say(api: FakeApi, plugin: ResourcePlugin) -> None:
+    plugin.update(plugin.devices[:1])
+    until(lambda: api.node[-1:] == [({GPU: "1"}, {GPU: "1"})])
+    plugin.stop(retire=True)
+    until(lambda: api.node[-1:] == [({GPU: "0"}, {GPU: "0"})])
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_pod_gets_its_devices_and_runs(api: FakeApi, agent: NodeAgent) -> None:
+    api.add("pod", {GPU: 1, "cpu": "500m"}, {GPU: "1"}, {"memory": "1Gi"})
+    until(lambda: api.status("pod")["phase"] == "Running")
+    assert [status["ready"] for status in api.status("pod")["containerStatuses"]] == [True] * 3
+    granted = {name: dict(grant.env) for name, grant in agent.grants["uid-pod"].items()}
+    assert granted == {
+        "c0": {"NVIDIA_VISIBLE_DEVICES": "GPU-0"}, "c1": {"NVIDIA_VISIBLE_DEVICES": "GPU-1"}, "c2": {},
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_pod_that_cannot_have_them_fails_with_the_kubelets_words(api: FakeApi, agent: NodeAgent) -> None:
+    api.add("pod", {GPU: 1}, {GPU: 2})
+    until(lambda: api.status("pod")["phase"] == "Failed")
+    assert api.status("pod")["reason"] == "UnexpectedAdmissionError"
+    assert "Requested: 2, Available: 1" in api.status("pod")["message"]
+    until(lambda: [event[:2] for event in api.events] == [("pod", "UnexpectedAdmissionError")])
+    assert agent.grants == {}
+    api.add("other", {GPU: 2})
+    until(lambda: api.status("other")["phase"] == "Running")
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_pod_that_goes_or_ends_frees_its_devices(api: FakeApi, agent: NodeAgent) -> None:
+    api.add("one", {GPU: 2})
+    until(lambda: api.status("one")["phase"] == "Running")
+    api.remove("one")
+    until(lambda: agent.grants == {})
+    api.add("two", {GPU: 2})
+    until(lambda: api.status("two")["phase"] == "Running")
+    api.patch_pod_status("default", "two", {"phase": "Succeeded"})
+    until(lambda: agent.grants == {})
+    api.add("three", {GPU: 2})
+    until(lambda: api.status("three")["phase"] == "Running")
+
+
+def test_only_whole_numbers_of_extended_resources_are_requests() -> None:
+    resources = {"requests": {GPU: "2", "cpu": "1"}, "limits": {GPU: "2", "memory": "1Gi", "a.b/c": "1k"}}
+    assert device_requests({"resources": resources}) == {GPU: 2}
+    assert device_requests({}) == {}
