@@ -1,0 +1,34 @@
+"""`gpunode`: the command for people."""
+
+import sys
+
+import click
+
+from gpunode.demo.command import demo
+from node_core.version import VERSION
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="gpunode")
+def gpunode() -> None:
+    """Turns what a Kubernetes node is into what a cluster can schedule on, GPUs first."""
+
+
+@gpunode.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def run(arguments: tuple[str, ...]) -> None:
+    """Run nfd-lite, gfd and gpu-device-plugin in one process."""
+    from gpunode.run import main as run_agents  # noqa: PLC0415 - the demo and --help do without it
+
+    sys.exit(run_agents(arguments))
+
+
+gpunode.add_command(demo)
+
+
+def main() -> None:
+    gpunode(prog_name="gpunode")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""`gpunode run`: the three agents in one process, for nodes where memory counts. One NVML session, one inventory, one watch."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from device_plugin.agent import PluginSettings
+from device_plugin.agent import build_agent as build_plugin
+from device_plugin.options import plugin_options, plugin_settings
+from gfd.agent import GfdSettings
+from gfd.agent import build_agent as build_gfd
+from gfd.options import gfd_options, gfd_settings
+from nfd_lite.agent import NfdSettings
+from nfd_lite.agent import build_agent as build_nfd
+from nfd_lite.options import nfd_options, nfd_settings
+from node_core.assembly import Edges, node_program
+from node_core.runtime.nvidia_config import nvidia_options
+from node_core.runtime.process import Program, run_program
+from node_core.runtime.settings import AgentCommand, common_options, common_settings, parse_command
+
+
+@click.command(cls=AgentCommand, name="run")
+@nfd_options
+@gfd_options
+@plugin_options
+@nvidia_options("gfd", "plugin")
+@common_options(agent="GPUNODE", address=":8080")
+def command(**_: Any) -> None:
+    """Runs nfd-lite, gfd and gpu-device-plugin in one process."""
+
+
+def all_agents(edges: Edges, nfd: NfdSettings, gfd: GfdSettings, plugin: PluginSettings) -> Program:
+    """The three agents over the same edges."""
+    return node_program(
+        edges,
+        lambda services: (
+            build_nfd(nfd, edges, services),
+            build_gfd(gfd, edges, services),
+            build_plugin(plugin, edges, services),
+        ),
+    )
+
+
+def parse(arguments: Sequence[str]) -> Program | None:
+    """The program that the command line, environment and config files ask for; None for --help."""
+    values = parse_command(command, arguments, "gpunode run")
+    if values is None:
+        return None
+    edges = Edges(common_settings(values), "gpunode", values["driver_root"])
+    return all_agents(edges, nfd_settings(values), gfd_settings(values), plugin_settings(values))
+
+
+def main(arguments: Sequence[str]) -> int:
+    return run_program(lambda: parse(arguments), "gpunode run")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,142 @@
+"""The agents as processes: signals, outages, wrong credentials, two on one node. They stay up and lose nothing."""
+
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+H100 = ("--simulate", "h100x8")
+COUNT = "nvidia.com/gpu.count"
+PRESENT = "nvidia.com/gpu.present"
+KERNEL = "feature.node.kubernetes.io/kernel-version.full"
+
+
+def test_the_three_agents_as_separate_processes_label_the_node_and_advertise_its_gpus(cluster: Any) -> None:
+    plugin = cluster.start("device_plugin", *H100)
+    cluster.start("gfd", *H100)
+    cluster.until(lambda: cluster.labels.get(COUNT) == "8")
+    assert cluster.gpus is None, "the plugin waits for nfd-lite's label"
+    nfd = cluster.start("nfd_lite", *H100)
+    cluster.until(lambda: cluster.gpus == "8")
+    assert KERNEL in cluster.labels
+    managers = {entry["manager"] for entry in cluster.node["metadata"]["managedFields"]}
+    assert {"nfd-lite", "gfd"} <= managers
+    for process in (plugin, nfd):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+    assert cluster.labels[COUNT] == "8"
+    assert cluster.labels[PRESENT] == "true"
+
+
+def test_one_process_does_the_same_and_leaves_labels_and_capacity_behind(cluster: Any) -> None:
+    process = cluster.start("gpunode", "run", *H100)
+    cluster.until(lambda: cluster.gpus == "8" and COUNT in cluster.labels)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == 0
+    assert cluster.labels[COUNT] == "8"
+    assert cluster.node["status"]["capacity"]["nvidia.com/gpu"] == "8"
+    assert not (cluster.directory / "dp" / "nvidia-gpu.sock").exists()
+
+
+def test_a_restart_after_a_kill_writes_nothing_that_is_already_so(cluster: Any) -> None:
+    process = cluster.start("gpunode", "run", *H100)
+    cluster.until(lambda: cluster.gpus == "8" and COUNT in cluster.labels)
+    process.kill()
+    process.wait()
+    cluster.until(lambda: cluster.gpus == "0")
+    cluster.server.forget_requests()
+    cluster.start("gpunode", "run", *H100)
+    cluster.until(lambda: cluster.gpus == "8")
+    cluster.until(lambda: cluster.log(1).count('"event": "ready"') >= 2)
+    assert ("patch", "/api/v1/nodes/{name}") not in cluster.server.requests
+
+
+def test_sighup_builds_everything_anew_and_bad_settings_do_not(cluster: Any) -> None:
+    config = cluster.directory / "config.yaml"
+    config.write_text("flags: {migStrategy: none}\n")
+    process = cluster.start("gpunode", "run", "--simulate", "a100x4-mig-single", "--config-file", str(config))
+    cluster.until(lambda: cluster.gpus == "4")
+    config.write_text("flags: {migStrategie: single}\n")
+    process.send_signal(signal.SIGHUP)
+    cluster.until(lambda: "settings_refused" in cluster.log(0))
+    assert cluster.gpus == "4"
+    config.write_text("flags: {migStrategy: single}\n")
+    process.send_signal(signal.SIGHUP)
+    cluster.until(lambda: cluster.gpus == "28")
+    cluster.until(lambda: cluster.labels.get("nvidia.com/mig.strategy") == "single")
+    assert process.poll() is None
+
+
+def test_a_kubelet_restart_brings_the_gpus_back(cluster: Any) -> None:
+    cluster.start("gpunode", "run", *H100)
+    cluster.until(lambda: cluster.gpus == "8")
+    cluster.kubelet.restart()
+    cluster.until(lambda: cluster.kubelet.resources()["nvidia.com/gpu"].allocatable == 8)
+
+
+def test_an_api_outage_is_waited_out(cluster: Any) -> None:
+    cluster.server.stop()
+    process = cluster.start("gfd", *H100)
+    cluster.until(lambda: "does not answer" in cluster.log(0))
+    cluster.server.start()
+    cluster.until(lambda: cluster.labels.get(COUNT) == "8")
+    assert process.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--node-name", "other"), "no such Node"),
+        (("--kubeconfig", "/nonexistent"), "no usable cluster configuration"),
+        (("--kubelet-socket", "/nonexistent/kubelet.sock"), "/nonexistent"),
+    ],
+)
+def test_what_is_missing_is_said_and_the_agent_stays(cluster: Any, flags: tuple[str, str], said: str) -> None:
+    cluster.server.store.mutate("nodes", "n1", labelled)
+    process = cluster.start("device_plugin", *H100)
+    process.kill()
+    process.wait()
+    command = [*process.args, *flags]
+    with (cluster.directory / "again.log").open("w") as log:
+        again = subprocess.Popen(command, stderr=log, text=True)
+    cluster.processes.append(again)
+    cluster.until(lambda: said in (cluster.directory / "again.log").read_text())
+    assert again.poll() is None
+
+
+def labelled(node: dict[str, Any]) -> dict[str, Any]:
+    node["metadata"]["labels"][PRESENT] = "true"
+    return node
+
+
+def test_a_token_that_is_refused_is_said_and_a_new_one_is_taken(cluster: Any) -> None:
+    cluster.server.write_kubeconfig(cluster.directory / "kubeconfig", "wrong")
+    cluster.start("gfd", *H100)
+    cluster.until(lambda: "token or certificate was refused" in cluster.log(0))
+    cluster.server.write_kubeconfig(cluster.directory / "kubeconfig")
+    cluster.until(lambda: cluster.labels.get(COUNT) == "8")
+
+
+def test_the_second_agent_of_a_node_says_so_and_takes_over_when_the_first_ends(cluster: Any) -> None:
+    first = cluster.start("gfd", *H100)
+    cluster.until(lambda: COUNT in cluster.labels)
+    second = cluster.start("gfd", "--simulate", "t4x1")
+    cluster.until(lambda: f"another process (pid {first.pid}) serves this node" in cluster.log(1))
+    assert cluster.labels[COUNT] == "8"
+    first.send_signal(signal.SIGTERM)
+    cluster.until(lambda: cluster.labels[COUNT] == "1")
+    assert second.poll() is None
+
+
+def test_one_shot_prints_sorted_lines_and_needs_nothing() -> None:
+    lines = run_once("gfd", "--publish", "stdout", *H100).stdout.splitlines()
+    assert lines == sorted(lines)
+    assert f"{COUNT}=8" in lines
+    assert run_once("nfd_lite", "--publish", "stdout").stdout.count(f"{KERNEL}=") == 1
+
+
+def run_once(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", module, "--oneshot", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True)
