@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from node_core.host.nvml.real import open_nvml
 from node_core.host.nvml.source import InventorySource
 from node_core.host.pci import has_nvidia_gpu, read_numa_node
 from node_core.host.root import HostRoot
+from node_core.host.uevents import HardwareEvents
 from node_core.publish.api import Publisher
 from node_core.publish.lines import FilePublisher, StreamPublisher
 from node_core.publish.node import NodePublisher
@@ -22,7 +23,7 @@ from node_core.runtime.instance import InstanceLock
 from node_core.runtime.labelling import LabelAgent
 from node_core.runtime.messages import Pass
 from node_core.runtime.node_link import NodeLink
-from node_core.runtime.process import Agent, Built, Program
+from node_core.runtime.process import Agent, Built, Part, Program
 from node_core.runtime.schedule import Passes
 from node_core.runtime.services import Services
 from node_core.runtime.settings import CommonSettings
@@ -108,7 +109,7 @@ def label_program(edges: Edges, destination: Destination, build: Callable[[Servi
 
     def built(services: Services) -> Built:
         agent = build(services)
-        return Built(agents=(agent,), parts=(_passes(edges, agent),))
+        return Built(agents=(agent,), parts=_prompts(edges, (agent,)))
 
     return Program(common=edges.common, build=built, once=once)
 
@@ -122,10 +123,17 @@ def node_program(edges: Edges, build: Callable[[Services], Sequence[Agent]]) -> 
         agents = build(services)
         for agent in agents:
             edges.node.tell(agent.mailbox)
-        return Built(agents=agents, parts=(edges.node, *(_passes(edges, agent) for agent in agents)))
+        return Built(agents=agents, parts=(edges.node, *_prompts(edges, agents)))
 
     return Program(common=edges.common, build=built)
 
 
-def _passes(edges: Edges, agent: Agent) -> Passes:
-    return Passes(edges.common.interval, lambda: agent.mailbox.post(Pass()))
+def _prompts(edges: Edges, agents: Sequence[Agent]) -> tuple[Part, ...]:
+    """What makes agents look again: hardware events, and passes as the safety net."""
+
+    def look(agents: Sequence[Agent]) -> None:
+        for agent in agents:
+            agent.mailbox.post(Pass())
+
+    passes = (Passes(edges.common.interval, partial(look, (agent,))) for agent in agents)
+    return (HardwareEvents(partial(look, agents)), *passes)

@@ -1,0 +1,90 @@
+"""Hardware events: what matters, what comes together, and what must not stop us."""
+
+import queue
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from node_core.host.uevents import HardwareEvents, is_hardware, parse_uevent
+
+GPU = b"add@/devices/pci0000:00/0000:00:05.0\0ACTION=add\0DEVPATH=/devices/pci0000:00/0000:00:05.0\0SUBSYSTEM=pci\0"
+VETH = b"add@/devices/virtual/net/veth1\0ACTION=add\0DEVPATH=/devices/virtual/net/veth1\0SUBSYSTEM=net\0"
+
+
+@pytest.fixture
+def kernel() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, theirs:
+        yield ours, theirs
+
+
+@pytest.mark.parametrize(
+    ("message", "matters"),
+    [
+        (GPU, True),
+        (b"add@/module/nvidia\0ACTION=add\0DEVPATH=/module/nvidia\0SUBSYSTEM=module\0", True),
+        (VETH, False),
+        (b"change@/devices/virtual/tty\0SUBSYSTEM=tty\0", False),
+        (b"libudev\0\xfe\xed\xca\xfe", False),
+        (b"", False),
+        (b"\0" * 4096, False),
+        (b"add@/x\0SUBSYSTEM=pci\xff\0", False),
+        (b"add@/x\0=\0SUBSYSTEM=usb\0", True),
+    ],
+    ids=["gpu", "driver", "pod-interface", "tty", "udev", "empty", "zeros", "not-utf8", "odd-field"],
+)
+def test_only_hardware_matters(message: bytes, matters: bool) -> None:
+    assert is_hardware(parse_uevent(message)) is matters
+
+
+def test_events_that_come_together_are_one_change(kernel: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = kernel
+    changes: queue.Queue[int] = queue.Queue()
+    for _ in range(50):
+        theirs.send(GPU)
+    events = HardwareEvents(lambda: changes.put(1), listen=lambda: ours, gather=0.05)
+    events.start()
+    changes.get(timeout=10)
+    theirs.send(VETH)
+    theirs.send(GPU)
+    changes.get(timeout=10)
+    events.stop()
+    assert changes.empty()
+
+
+def test_a_storm_without_end_is_still_told(kernel: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = kernel
+    told = threading.Event()
+    events = HardwareEvents(told.set, listen=lambda: ours, gather=0.02)
+    events.start()
+    for _ in range(100_000):
+        theirs.send(GPU)
+        if told.is_set():
+            break
+    assert told.wait(10)
+    events.stop()
+
+
+def test_a_refused_socket_is_said_once_and_is_no_failure() -> None:
+    def refuse() -> socket.socket:
+        raise PermissionError(1, "Operation not permitted")
+
+    with capture_logs() as logs:
+        events = HardwareEvents(lambda: None, listen=refuse)
+        events.start()
+        events.stop()
+    assert [entry["event"] for entry in logs] == ["uevents_unavailable"]
+
+
+def test_the_kernels_own_socket_opens_and_closes_without_a_trace() -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        events = HardwareEvents(lambda: None)
+        events.start()
+        events.stop()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert not any(thread.name == "uevents" for thread in threading.enumerate())
