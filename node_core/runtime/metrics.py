@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +74,7 @@ class Metrics:
     """One registry per process; agents in one process are told apart by the `agent` label."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # a second series per counter that nobody reads
         self._registry = CollectorRegistry()
         self._gauges = {
             metric.name: Gauge(f"gpunode_{metric.name}", metric.help, metric.labels, registry=self._registry)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from node_core.runtime import metrics
 from node_core.runtime.log import configure_log
 from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, KubeletChanged, Pass, Stop
@@ -104,6 +105,18 @@ def test_health_ready_and_metrics_answer(running: Callable[[int], Running], agen
     assert get(process, "/healthz") == (200, "ok\n")
     assert 'gpunode_not_ready{check="api"} 1.0' in get(process, "/metrics")[1]
     assert get(process, "/other")[0] == 404
+
+
+def test_metrics_are_those_that_are_declared_and_no_more() -> None:
+    services = Services()
+    for metric in metrics.ALL:
+        if metric.kind == "counter":
+            services.metrics.add(metric, **dict.fromkeys(metric.labels, "x"))
+        else:
+            services.metrics.set(metric, 1, **dict.fromkeys(metric.labels, "x"))
+    lines = services.metrics.render().decode().splitlines()
+    names = {line.split("{")[0] for line in lines if not line.startswith("#")}
+    assert names == {f"gpunode_{each.name}{'_total' if each.kind == 'counter' else ''}" for each in metrics.ALL}
 
 
 def test_an_agent_that_fails_is_started_again(running: Callable[[int], Running], agents: list[Counting]) -> None:
