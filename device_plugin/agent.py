@@ -15,6 +15,7 @@ from device_plugin import gate
 from device_plugin.devices import Plan, fail_devices, plan_devices
 from device_plugin.manager import Manager
 from node_core.assembly import Edges
+from node_core.domain.backoff import Backoff
 from node_core.domain.resources import ResourceName
 from node_core.errors import NvmlError
 from node_core.host.nvml.source import InventorySource
@@ -28,8 +29,8 @@ from node_core.runtime.services import Services
 log = structlog.get_logger(__name__)
 
 NAME = "gpu-device-plugin"
-RETRY = 5.0
-"""Seconds until a look at the GPUs that failed is tried again."""
+RETRIES = Backoff(first=2.0, most=60.0)
+"""When a look at the GPUs that failed is tried again."""
 BELIEVED = 2
 """So many failed looks in a row make the GPUs unusable: one alone is no reason to keep pods away from them."""
 
@@ -131,7 +132,7 @@ class PluginAgent:
 
     def _look_failed(self, error: NvmlError) -> None:
         self._failures += 1
-        self._look_at = self._services.clock() + RETRY
+        self._look_at = self._services.clock() + RETRIES.delay(self._failures, self._services.chance())
         self._services.readiness.report(f"{NAME}/gpus", str(error))
         self._services.metrics.add(metrics.ERRORS, agent=NAME, check="gpus")
         if self._failures >= BELIEVED:
@@ -154,10 +155,12 @@ class PluginAgent:
             (metrics.ALLOCATIONS, self._manager.allocations),
         ):
             self._count(metric, counts)
-        self._services.metrics.clear(metrics.DEVICES)
-        for resource, devices in self._plan.resources.items():
-            for health, amount in Counter("healthy" if one.healthy else "unhealthy" for one in devices).items():
-                self._services.metrics.set(metrics.DEVICES, amount, agent=NAME, resource=resource, health=health)
+        health: Counter[tuple[str, ...]] = Counter(
+            (NAME, resource, "healthy" if device.healthy else "unhealthy")
+            for resource, devices in self._plan.resources.items()
+            for device in devices
+        )
+        self._services.metrics.replace(metrics.DEVICES, health)
 
     def _count(self, metric: metrics.Metric, counts: Mapping[ResourceName, int]) -> None:
         """Brings a counter to what the manager has counted since the process began."""

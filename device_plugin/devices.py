@@ -147,7 +147,8 @@ def _lost(
 ) -> Iterator[tuple[ResourceName, Device]]:
     reasons = _unreadable(known, inventory)
     for resource, device in _pairs(known):
-        reason = reasons.get(device.gpu) or reasons.get(_slot_key(device.gpu, device.order[0][-1]), "")
+        _, colon, slot = device.index.partition(":")
+        reason = reasons.get(device.gpu) or (reasons.get(_slot_key(device.gpu, int(slot))) if colon else None)
         if reason and device.id not in present:
             yield resource, replace(device, why_unhealthy=reason)
 

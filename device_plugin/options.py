@@ -13,7 +13,6 @@ plugin_options = options(
         envvar="DEVICE_LIST_STRATEGY",
         default="envvar",
         type=click.Choice(["envvar"]),
-        show_default=True,
         help="How containers are told their GPUs.",
     ),
     click.option(
@@ -21,7 +20,6 @@ plugin_options = options(
         envvar="DEVICE_ID_STRATEGY",
         default="uuid",
         type=click.Choice(["uuid", "index"]),
-        show_default=True,
         help="What GPUs are called in NVIDIA_VISIBLE_DEVICES.",
     ),
     click.option(
@@ -29,7 +27,6 @@ plugin_options = options(
         envvar="KUBELET_SOCKET",
         default="/var/lib/kubelet/device-plugins/kubelet.sock",
         type=PathType(),
-        show_default=True,
         help="The kubelet's registration socket; ours lie beside it.",
     ),
 )

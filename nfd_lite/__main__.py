@@ -12,7 +12,7 @@ from node_core.runtime.process import Program, run_program
 from node_core.runtime.settings import AgentCommand, common_options, common_settings, parse_command, publish_options
 
 
-@click.command(cls=AgentCommand, go_flags=True)
+@click.command(cls=AgentCommand)
 @publish_options(agent="NFD", output_file=str(OUTPUT_FILE))
 @nfd_options
 @common_options(agent="NFD", address=":8080")

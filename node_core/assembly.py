@@ -3,14 +3,13 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from node_core.domain.inventory import Inventory, PciAddress
 from node_core.errors import HostReadError, SettingsError
 from node_core.host.nvml.inventory import read_inventory
-from node_core.host.nvml.library import find_library
 from node_core.host.nvml.real import open_nvml
 from node_core.host.nvml.source import InventorySource
 from node_core.host.pci import has_nvidia_gpu, read_numa_node
@@ -44,6 +43,8 @@ class Edges:
         self.common = common
         self._program = program
         self._driver_root = driver_root
+        if not common.host_root.is_dir():
+            raise SettingsError([f"--host-root: {common.host_root} is not a directory"])
         self.root = HostRoot(common.host_root)
         self.scenario: Scenario | None = load_scenario(common.simulate) if common.simulate else None
 
@@ -74,15 +75,14 @@ class Edges:
         return None if self.common.oneshot else InstanceLock(self.common.lock_dir, agent, self.common.node_name)
 
     def _look(self) -> Inventory:
-        library = find_library(str(self._driver_root))  # anew each time: a driver may come and go
-        return read_inventory(lambda: open_nvml(library), self._numa_node)
+        return read_inventory(lambda: open_nvml(driver_root=str(self._driver_root)), self._numa_node)
 
     def _numa_node(self, address: PciAddress) -> int | None:
         return read_numa_node(self.root, address)
 
     def _gpus_on_pci(self) -> bool:
         try:
-            return has_nvidia_gpu(self.root)
+            return not self.root.entries("/sys") or has_nvidia_gpu(self.root)
         except HostReadError:
             return True  # not knowing is no reason to take labels away
 
@@ -131,9 +131,9 @@ def node_program(edges: Edges, build: Callable[[Services], Sequence[Agent]]) -> 
 def _prompts(edges: Edges, agents: Sequence[Agent]) -> tuple[Part, ...]:
     """What makes agents look again: hardware events, and passes as the safety net."""
 
-    def look(agents: Sequence[Agent]) -> None:
+    def look() -> None:
+        edges.inventory.forget()
         for agent in agents:
             agent.mailbox.post(Pass())
 
-    passes = (Passes(edges.common.interval, partial(look, (agent,))) for agent in agents)
-    return (HardwareEvents(partial(look, agents)), *passes)
+    return (HardwareEvents(look), Passes(edges.common.interval, look))

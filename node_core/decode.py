@@ -20,17 +20,30 @@ MAX_FILE = 1 << 20
 
 def read_yaml(path: Path) -> Any:
     """The content of a YAML or JSON file, an empty mapping for an empty one. Raises SettingsError."""
+    if path.exists() and not path.is_file():
+        raise SettingsError([f"{path}: is not a regular file"])
     try:
         text = path.read_text()
         if len(text) > MAX_FILE:
             raise SettingsError([f"{path}: is larger than {MAX_FILE} bytes"])
-        return yaml.safe_load(text) or {}
+        return yaml.load(text, _Loader) or {}  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise SettingsError([f"{path}: {error.strerror}"]) from error
     except (UnicodeDecodeError, RecursionError) as error:
         raise SettingsError([f"{path}: is not a YAML text file"]) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that YAML knows and Python cannot be
         raise SettingsError([f"{path}: {' '.join(str(error).split())}"]) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Of two equal keys YAML's loaders silently take the last; here that is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        twice = [key for index, key in enumerate(keys) if key in keys[:index]]
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]!r} is there twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def decode_struct(data: Any, into: type[StructType], *, source: str) -> StructType:

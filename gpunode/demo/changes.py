@@ -11,19 +11,22 @@ AGENT_OF_PREFIX = (
 )
 PLUGIN = "gpu-device-plugin"
 KUBERNETES = "kubernetes"
+SOMEBODY = "somebody"
+"""Who took a label away: a Node does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeState:
-    """labels: all of the Node. resources: resource -> (capacity, allocatable), extended resources only."""
+    """labels: all of the Node. owners: label -> the field manager that has it. resources: resource -> (capacity, allocatable)."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
+    owners: Mapping[str, str] = field(default_factory=dict)
     resources: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """before or after is None where the thing appeared or vanished."""
+    """agent: who did it, as far as the Node says. before or after is None where the thing appeared or vanished."""
 
     agent: str
     kind: Literal["label", "resource"]
@@ -48,7 +51,7 @@ def group_labels(labels: Mapping[str, str]) -> dict[str, dict[str, str]]:
 def diff_nodes(before: NodeState, after: NodeState) -> tuple[Change, ...]:
     """Every label and resource that differs, labels first, each sorted by key."""
     labels = [
-        Change(agent=agent_of(key), kind="label", key=key, before=old, after=new)
+        Change(agent=after.owners.get(key, SOMEBODY), kind="label", key=key, before=old, after=new)
         for key, old, new in _differences(before.labels, after.labels)
     ]
     resources = [

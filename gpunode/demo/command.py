@@ -1,5 +1,6 @@
 """`gpunode demo`: the command line of the tour."""
 
+import signal
 import sys
 
 import click
@@ -25,6 +26,10 @@ def demo(once: bool, gpus: str | None) -> None:
     from gpunode.demo.stage import has_real_gpus, open_stage  # noqa: PLC0415
     from gpunode.demo.tour import Tour, TourError  # noqa: PLC0415
 
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(
+            number, lambda arrived, _: sys.exit(128 + arrived)
+        )  # the folder and its kubeconfig go, as at Ctrl-C
     scenario = gpus or (None if has_real_gpus() else DEFAULT_SCENARIO)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     stays = console.is_terminal and not once

@@ -19,7 +19,7 @@ def render_facts(facts: Mapping[str, str]) -> RenderableType:
     table = _grid()
     for name, value in facts.items():
         table.add_row(Text(name, style="bright_black"), Text(value))
-    return Padding(table, (0, 0, 0, 2))
+    return _indent(table)
 
 
 def render_step(number: int, title: str, agent: str, note: str = "") -> RenderableType:
@@ -40,7 +40,7 @@ def render_labels(labels: Mapping[str, str], agent: str) -> RenderableType:
     paragraph = (
         [Text.assemble(name, f"  true for {len(flags)}:\n", (" ".join(flags), AGENT_STYLE[agent]))] if flags else []
     )
-    return Padding(Group(table, *paragraph), (0, 0, 0, 2))
+    return _indent(Group(table, *paragraph))
 
 
 def render_resources(resources: Mapping[str, tuple[str, str]]) -> RenderableType:
@@ -48,7 +48,7 @@ def render_resources(resources: Mapping[str, tuple[str, str]]) -> RenderableType
     table = _grid()
     for name, (capacity, allocatable) in sorted(resources.items()):
         table.add_row(Text(name, style="magenta"), Text(f"capacity {capacity}, allocatable {allocatable}"))
-    return Padding(table, (0, 0, 0, 2))
+    return _indent(table)
 
 
 def render_manifest(text: str) -> RenderableType:
@@ -63,7 +63,7 @@ def render_commands(commands: Iterable[str]) -> RenderableType:
 
 def render_change(change: Change, clock: str) -> RenderableType:
     """One line of the live feed."""
-    style = AGENT_STYLE[change.agent]
+    style = AGENT_STYLE.get(change.agent, "blue")
     line = Text.assemble((f"{clock}  ", "bright_black"), (f"{change.agent:<18}", style), f"{change.key}  ")
     match change:
         case Change(before=None, after=str(after)):
@@ -78,6 +78,10 @@ def render_change(change: Change, clock: str) -> RenderableType:
 def render_amount(resources: Mapping[str, tuple[str, str]]) -> str:
     """`nvidia.com/gpu 8`, for headings; `none` without any."""
     return ", ".join(f"{name} {show_resource(*amount)}" for name, amount in sorted(resources.items())) or "none"
+
+
+def _indent(shown: RenderableType) -> RenderableType:
+    return Padding(shown, (0, 0, 0, 2), expand=False)
 
 
 def _grid() -> Table:

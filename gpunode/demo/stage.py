@@ -65,8 +65,18 @@ def parse_node_state(node: dict[str, Any]) -> NodeState:
     capacity, allocatable = status.get("capacity") or {}, status.get("allocatable") or {}
     return NodeState(
         labels=dict(node["metadata"].get("labels") or {}),
+        owners=label_owners(node),
         resources={name: (capacity[name], allocatable.get(name, "0")) for name in capacity if "/" in name},
     )
+
+
+def label_owners(node: dict[str, Any]) -> dict[str, str]:
+    """Label -> field manager, from managedFields; an agent's own where several agree."""
+    owners: dict[str, str] = {}
+    for entry in node["metadata"].get("managedFields") or ():
+        fields = (entry.get("fieldsV1") or {}).get("f:metadata", {}).get("f:labels", {})
+        owners |= {key.removeprefix("f:"): entry["manager"] for key in fields if key.startswith("f:")}
+    return owners
 
 
 def name_node(host_name: str) -> str:

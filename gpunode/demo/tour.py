@@ -44,8 +44,8 @@ class Tour:
         """All steps once. stays: whether the cluster is still there afterwards. Raises TourError."""
         inventory = self._look()
         self._show_surroundings(inventory)
-        simulated = "" if self._scenario is None else "; of the PCI functions the GPUs' are simulated"
-        self._show_labels(1, "nfd-lite", f"reads this machine{simulated}", has_gpus=bool(inventory.gpus))
+        beside = " and the GPUs' simulated PCI functions" if self._scenario and inventory.gpus else ""
+        self._show_labels(1, "nfd-lite", f"reads this machine{beside}", has_gpus=bool(inventory.gpus))
         self._show_labels(2, "gfd", f"reads the GPUs, {self._kind()}", has_gpus=bool(inventory.gpus))
         resources = self._show_resources(inventory)
         if resources:

@@ -13,6 +13,14 @@ MAX_NAME = 63
 MAX_PREFIX = 253
 
 
+def node_name_problem(name: str) -> str | None:
+    """Why no Node can have this name, or None: a Node's name is a DNS subdomain."""
+    if len(name) <= MAX_PREFIX and _SUBDOMAIN.fullmatch(name):
+        return None
+    shown = name if len(name) <= 40 else f"{name[:40]}..."
+    return f"{shown!r} is no Node's name: lower-case letters, digits, '-' and '.', at most {MAX_PREFIX} characters"
+
+
 def key_problem(key: str) -> str | None:
     """Why the API server would refuse this label key, or None."""
     prefix, slash, name = key.rpartition("/")

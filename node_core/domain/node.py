@@ -5,17 +5,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from node_core.domain.labels import Labels
+from node_core.domain.taints import LiveTaint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
-    """owned: field manager -> the label keys it applied (managedFields with operation Apply). A key may have several owners."""
+    """owned: field manager -> the label keys it applied (managedFields with operation Apply). A key may have several owners.
+
+    taints: spec.taints as it stands, in its order.
+    """
 
     name: str
     uid: str
     resource_version: str
     labels: Labels
     owned: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    taints: tuple[LiveTaint, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     def is_older_than(self, other: "NodeView") -> bool:
         """Whether the API server wrote this state before the other; resourceVersions of one kind compare as integers."""
@@ -36,6 +42,8 @@ def parse_node(node: Mapping[str, Any]) -> NodeView:
         resource_version=metadata.get("resourceVersion", ""),
         labels=dict(metadata.get("labels") or {}),
         owned=_label_owners(metadata.get("managedFields") or ()),
+        taints=tuple((node.get("spec") or {}).get("taints") or ()),
+        annotations=dict(metadata.get("annotations") or {}),
     )
 
 

@@ -25,6 +25,10 @@ GATHER = 0.2
 HARDWARE = frozenset({"pci", "module", "usb", "net", "nvidia", "cpu", "memory", "block"})
 """Subsystems whose events can change a label or a device."""
 
+VIRTUAL = ("/devices/virtual/net/", "/devices/virtual/block/")
+QUIET = 2.0
+"""Seconds at least between two changes that are told: a device that will not settle must not keep the node looking."""
+
 
 def parse_uevent(message: bytes) -> Mapping[str, str]:
     """`add@/devices/…` and KEY=value strings, each ended by NUL, as a mapping; empty for anything else."""
@@ -36,8 +40,8 @@ def parse_uevent(message: bytes) -> Mapping[str, str]:
 
 
 def is_hardware(event: Mapping[str, str]) -> bool:
-    """Whether what the event tells can matter to us. Network interfaces of pods come and go all day: those are virtual."""
-    return event.get("SUBSYSTEM") in HARDWARE and not event.get("DEVPATH", "").startswith("/devices/virtual/net/")
+    """Whether what the event tells can matter to us. The interfaces and volumes of pods come and go all day: those are virtual."""
+    return event.get("SUBSYSTEM") in HARDWARE and not event.get("DEVPATH", "").startswith(VIRTUAL)
 
 
 class HardwareEvents:
@@ -47,9 +51,16 @@ class HardwareEvents:
     """
 
     def __init__(
-        self, changed: Callable[[], None], *, listen: Callable[[], socket.socket] | None = None, gather: float = GATHER
+        self,
+        changed: Callable[[], None],
+        *,
+        listen: Callable[[], socket.socket] | None = None,
+        gather: float = GATHER,
+        quiet: float = QUIET,
     ) -> None:
         self._changed = changed
+        self._quiet = quiet
+        self._told_at = -quiet
         self._listen = listen or open_uevents
         self._gather = gather
         self._stop_reader, self._stop_writer = -1, -1
@@ -77,11 +88,12 @@ class HardwareEvents:
             while self._wait(events, None):
                 if receive(events):
                     self._take_rest(events)
+                    self._told_at = time.monotonic()
                     self._changed()
 
     def _take_rest(self, events: socket.socket) -> None:
         """What comes in the same moment; a storm without end is cut into moments."""
-        end = time.monotonic() + self._gather
+        end = max(time.monotonic() + self._gather, self._told_at + self._quiet)
         while (left := end - time.monotonic()) > 0 and self._wait(events, left):
             receive(events)
 

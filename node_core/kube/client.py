@@ -5,10 +5,13 @@ Source: Kubernetes API concepts, server-side apply.
 """
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import quote
 
+import structlog
+import urllib3
 import urllib3.exceptions
 import yaml
 from kubernetes import config
@@ -16,7 +19,12 @@ from kubernetes.client import ApiClient, ApiException, Configuration
 
 from node_core.domain.labels import Labels
 from node_core.domain.node import NodeView, parse_node, render_label_patch
+from node_core.domain.taints import TaintPlan, render_taint_patch
 from node_core.errors import KubeError
+
+log = structlog.get_logger(__name__)
+
+View = TypeVar("View")
 
 TIMEOUT = (5.0, 15.0)
 """Seconds to connect and to read an answer."""
@@ -31,17 +39,30 @@ _HINTS = {
 def connect(kubeconfig: str | None, *, user_agent: str) -> ApiClient:
     """A client from a kubeconfig file, or from the pod's service account when none is named. Raises KubeError."""
     configuration = Configuration()
+    configuration.keep_alive = True  # a watch is silent for minutes; the kernel finds out when nobody is there any more
     try:
         if kubeconfig:
+            _require_file(kubeconfig)
             config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
         else:
             config.load_incluster_config(client_configuration=configuration)
     except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         hint = None if kubeconfig else "outside a pod, name a cluster with --kubeconfig or KUBECONFIG"
         raise KubeError(f"no usable cluster configuration: {kubeconfig or 'in-cluster'}: {error}", hint=hint) from error
+    if not configuration.verify_ssl:
+        log.warning("tls_not_verified", server=configuration.host, effect="whoever is on the way may be the API server")
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     api = ApiClient(configuration)
     api.user_agent = user_agent
     return api
+
+
+def _require_file(kubeconfig: str) -> None:
+    """The client says of any file that it cannot read that it is invalid, and waits for ever for a pipe."""
+    for path in map(Path, filter(None, kubeconfig.split(":"))):
+        if path.exists() and not path.is_file():
+            raise OSError(f"{path} is not a regular file")
+        path.open().close()
 
 
 class NodeApi:
@@ -54,40 +75,61 @@ class NodeApi:
         self._api: ApiClient | None = None
 
     def get(self) -> NodeView:
-        return parse_node(self._json("GET", self._path))
+        return understand(parse_node, self.request("GET", self._path))
 
     def apply_labels(self, manager: str, labels: Labels, *, force: bool) -> NodeView:
         """Server-side apply: `labels` become all the labels that `manager` owns. Without force a conflict is KubeError 409."""
         query = {"fieldManager": manager, "force": str(force).lower()}
         patch = render_label_patch(self.node_name, labels)
-        return parse_node(
-            self._json("PATCH", self._path, query=query, body=patch, content="application/apply-patch+yaml")
+        answer = self.request("PATCH", self._path, query=query, body=patch, content="application/apply-patch+yaml")
+        return understand(parse_node, answer)
+
+    def set_taints(self, manager: str, plan: TaintPlan, seen: NodeView) -> NodeView:
+        """Writes the planned taints and which of them are ours, as one step. KubeError 409 when the Node is not as `seen` any more."""
+        patch = render_taint_patch(
+            plan, version=seen.resource_version, tainted=bool(seen.taints), annotations=seen.annotations
         )
+        query = {"fieldManager": manager}
+        try:
+            node = self.request("PATCH", self._path, query=query, body=patch, content="application/json-patch+json")
+        except KubeError as error:
+            if error.status == 422 and self.get().resource_version != seen.resource_version:
+                raise KubeError(f"the taints were not written: {error.message}", status=409) from error
+            raise
+        return understand(parse_node, node)
 
     def open_watch(self, **query: Any) -> Any:
         """The answer to a list or watch of just this Node, unread. Call it through kubernetes.watch.Watch."""
+        return self.open_watch_of("/api/v1/nodes", self.node_name, **query)
+
+    def open_watch_of(self, collection: str, name: str, **query: Any) -> Any:
+        """The same of the object `name` in the collection at this path."""
         query.pop("_preload_content", None)
         names = {"resource_version": "resourceVersion", "timeout_seconds": "timeoutSeconds"}
         asked = {names.get(key, key): str(value).lower() for key, value in query.items()}
-        asked["fieldSelector"] = f"metadata.name={self.node_name}"
+        asked |= only(name)
         asked["allowWatchBookmarks"] = "true"
-        return self._call("GET", "/api/v1/nodes", query=asked, timeout=None)
+        silence = float(query.get("timeout_seconds") or 0) + TIMEOUT[1]
+        return self.open("GET", collection, query=asked, timeout=(TIMEOUT[0], silence))
 
     @property
     def _path(self) -> str:
         return f"/api/v1/nodes/{quote(self.node_name, safe='')}"
 
-    def _json(self, verb: str, path: str, **request: Any) -> Mapping[str, Any]:
-        response = self._call(verb, path, timeout=TIMEOUT, **request)
+    def request(self, verb: str, path: str, **request: Any) -> Mapping[str, Any]:
+        """The JSON that a request is answered with. query, body, content: as of the request. Raises KubeError."""
+        response = self.open(verb, path, timeout=TIMEOUT, **request)
         try:
             answer: Mapping[str, Any] = json.loads(response.data)
         except ValueError as error:
             raise KubeError(f"{verb} {path}: the answer is not JSON; is this a Kubernetes API server?") from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise no_answer(verb, path, error) from error
         finally:
             response.release_conn()
         return answer
 
-    def _call(
+    def open(
         self,
         verb: str,
         path: str,
@@ -97,6 +139,7 @@ class NodeApi:
         content: str | None = None,
         timeout: Any,
     ) -> Any:
+        """An answer, unread. Raises KubeError."""
         api = self._connected()
         headers = {"Accept": "application/json"} | ({"Content-Type": content} if content else {})
         request = api.param_serialize(
@@ -123,6 +166,19 @@ class NodeApi:
         return self._api
 
 
+def understand(parse: Callable[[Mapping[str, Any]], View], answer: Mapping[str, Any]) -> View:
+    """What `parse` makes of an answer. Raises KubeError when it is not of the form that Kubernetes documents."""
+    try:
+        return parse(answer)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise KubeError(f"the API server's answer cannot be understood: {type(error).__name__}: {error}") from error
+
+
+def only(name: str) -> dict[str, str]:
+    """The query that narrows a list or watch to one object."""
+    return {"fieldSelector": f"metadata.name={name}"}
+
+
 def no_answer(verb: str, path: str, error: Exception) -> KubeError:
     """The connection failed: reason without the client's nested class names."""
     reason = getattr(error, "reason", None) or error
@@ -132,7 +188,7 @@ def no_answer(verb: str, path: str, error: Exception) -> KubeError:
 def _refusal(verb: str, path: str, response: Any) -> KubeError:
     try:
         detail = json.loads(response.data).get("message", "")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, urllib3.exceptions.HTTPError, OSError):
         detail = response.reason or ""
     response.release_conn()
     message = f"{verb} {path}: HTTP {response.status}: {detail}".rstrip(": ")

@@ -1,8 +1,10 @@
-"""Follows one Node: one list, then one watch that resumes where it broke. No periodic reads."""
+"""Follows one object: one read, then one watch that resumes where it broke. No periodic reads."""
 
 import random
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 import urllib3.exceptions
@@ -19,27 +21,56 @@ log = structlog.get_logger(__name__)
 WATCH_SECONDS = 540
 """How long a watch is asked to last. It resumes from its last resourceVersion, which is no read of the API."""
 
+SETTLED = 5.0
+"""Seconds after which a watch that is still open is a good one: what fails then starts the back-off anew."""
 
-class NodeWatch:
-    """Calls `seen` with each new state of the Node and `failed` when it cannot be followed. Runs in its own daemon thread."""
+View = TypeVar("View")
+View_co = TypeVar("View_co", covariant=True)
+
+
+class Subject(Protocol[View_co]):
+    """What is followed. shown: its kind and name, for messages. path: of its collection."""
+
+    @property
+    def shown(self) -> str: ...
+
+    @property
+    def path(self) -> str: ...
+
+    def look(self) -> tuple[View_co, str]:
+        """The state now, and the version from which to watch. Raises KubeError."""
+        ...
+
+    def open_watch(self, **query: Any) -> Any:
+        """The answer to a watch, unread."""
+        ...
+
+    def state(self, event: str, obj: Mapping[str, Any]) -> View_co:
+        """The state after an event. Raises KubeError when there is nothing to follow any more."""
+        ...
+
+
+class ObjectWatch(Generic[View]):
+    """Calls `seen` with each new state and `failed` when it cannot be followed. Runs in its own daemon thread."""
 
     def __init__(
         self,
-        api: NodeApi,
+        subject: Subject[View],
         *,
-        seen: Callable[[NodeView], None],
+        seen: Callable[[View], None],
         failed: Callable[[KubeError], None],
         backoff: Backoff | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        self._api = api
+        self._subject = subject
         self._seen = seen
         self._failed = failed
         self._backoff = backoff or Backoff()
         self._rng = rng or random.Random()
+        self._settled = False
         self._stopping = threading.Event()
         self._watch = Watch(return_type="object")
-        self._thread = threading.Thread(target=self._run, name="node-watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"watch {subject.shown}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -56,43 +87,90 @@ class NodeWatch:
     def _run(self) -> None:
         failures = 0
         while not self._stopping.is_set():
-            try:
-                self._follow()
-                failures = 0
-            except KubeError as error:
-                if self._stopping.is_set():
-                    return
-                failures = 1 if self._saw_something else failures + 1
-                if error.status != 410:  # the history is gone: list again at once
-                    self._failed(error)
-                    self._stopping.wait(self._backoff.delay(failures, self._rng.random()))
+            error = self._follow()
+            if self._stopping.is_set():
+                return
+            failures = 1 if self._settled else failures + 1
+            if error.status == 410 and failures == 1:
+                continue  # the history is gone: look again at once
+            self._failed(error)
+            self._pause(failures)
 
-    def _follow(self) -> None:
-        self._saw_something = False
-        view = self._api.get()
-        self._deliver(view)
-        version: str | None = view.resource_version
-        while version is not None and not self._stopping.is_set():
-            version = self._watch_from(version)
+    def _follow(self) -> KubeError:
+        """Looks once and watches from there, until the reason that it returns."""
+        self._settled = False
+        try:
+            view, version = self._subject.look()
+            self._seen(view)
+            brief = 0
+            while not self._stopping.is_set():
+                began = time.monotonic()
+                version = self._watch_from(version)
+                brief = 0 if time.monotonic() - began > 1 else brief + 1
+                if brief > 1:  # a server that ends every watch at once must not be asked without end
+                    self._pause(brief)
+        except KubeError as error:
+            return error
+        except Exception as error:
+            log.exception("watch_failed", of=self._subject.shown)
+            return KubeError(f"watch of {self._subject.shown}: {type(error).__name__}: {error}")
+        return KubeError("the watch was stopped")
 
-    def _watch_from(self, version: str) -> str | None:
-        """One watch request; the version to resume from, or None when the Node was deleted."""
+    def _pause(self, failures: int) -> None:
+        self._stopping.wait(self._backoff.delay(failures, self._rng.random()))
+
+    def _watch_from(self, version: str) -> str:
+        """One watch request; the version to resume from."""
         self._watch.resource_version = version
+        began = time.monotonic()
         seconds = WATCH_SECONDS + self._rng.randrange(60)
         try:
-            for event in self._watch.stream(self._api.open_watch, resource_version=version, timeout_seconds=seconds):
-                if event["type"] == "DELETED":
-                    raise KubeError(f"Node {self._api.node_name} was deleted", status=404)
+            for event in self._watch.stream(
+                self._subject.open_watch, resource_version=version, timeout_seconds=seconds
+            ):
+                if event is None:
+                    raise KubeError(f"watch of {self._subject.shown}: an event that is not JSON")
                 if event["type"] != "BOOKMARK":
-                    self._deliver(parse_node(event["object"]))
+                    self._seen(self._subject.state(event["type"], event["object"]))
+                self._settled = True
         except ApiException as error:
             raise KubeError(
-                f"watch of Node {self._api.node_name} ended: {error.reason}", status=error.status or 0
+                f"watch of {self._subject.shown} ended: {error.reason}", status=error.status or 0
             ) from error
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise no_answer("GET", "/api/v1/nodes?watch=true", error) from error
+            raise no_answer("GET", f"{self._subject.path}?watch=true", error) from error
+        finally:
+            self._settled = self._settled or time.monotonic() - began > SETTLED
         return str(self._watch.resource_version)
 
-    def _deliver(self, view: NodeView) -> None:
-        self._saw_something = True
-        self._seen(view)
+
+class NodeWatch(ObjectWatch[NodeView]):
+    """Follows our Node. One that is deleted is an error, and followed again when it is back."""
+
+    def __init__(
+        self,
+        api: NodeApi,
+        *,
+        seen: Callable[[NodeView], None],
+        failed: Callable[[KubeError], None],
+        backoff: Backoff | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        super().__init__(_OurNode(api), seen=seen, failed=failed, backoff=backoff, rng=rng)
+
+
+class _OurNode:
+    def __init__(self, api: NodeApi) -> None:
+        self._api = api
+        self.shown = f"Node {api.node_name}"
+        self.path = "/api/v1/nodes"
+        self.open_watch = api.open_watch
+
+    def look(self) -> tuple[NodeView, str]:
+        view = self._api.get()
+        return view, view.resource_version
+
+    def state(self, event: str, obj: Mapping[str, Any]) -> NodeView:
+        if event == "DELETED":
+            raise KubeError(f"{self.shown} was deleted", status=404)
+        return parse_node(obj)

@@ -10,11 +10,18 @@ class Publisher(Protocol):
     """One destination, used by one thread."""
 
     def known(self) -> Labels | None:
-        """What is published now as ours, also by an earlier process; None while that cannot be told yet."""
+        """What is published now as ours, also by an earlier process; None while that cannot be told yet.
+
+        Raises PublishError or KubeError when it has to be asked for and there is no answer.
+        """
         ...
 
     def publish(self, labels: Labels) -> bool:
         """Makes `labels` all that is published as ours; whether that took a write. Raises PublishError or KubeError."""
+        ...
+
+    def is_current(self, labels: Labels) -> bool:
+        """Whether, by all that was observed, publishing `labels` would write nothing. Asks nobody."""
         ...
 
     def observe(self, view: NodeView) -> None:

@@ -1,8 +1,10 @@
 """`key=value` lines, sorted: on standard output for people, or as a feature file for Node Feature Discovery's local source."""
 
+import contextlib
 import os
 import sys
 import tempfile
+from errno import ENOENT
 from pathlib import Path
 from typing import TextIO
 
@@ -25,6 +27,9 @@ def parse_lines(text: str) -> dict[str, str]:
 class _NotTheNode:
     """What concerns the Node does not concern these destinations."""
 
+    def is_current(self, labels: Labels) -> bool:  # noqa: ARG002
+        return True
+
     def observe(self, view: NodeView) -> None: ...
 
     def refresh(self) -> None: ...
@@ -44,8 +49,15 @@ class StreamPublisher(_NotTheNode):
         if labels == self._published:
             return False
         stream = self._stream or sys.stdout
-        stream.write(render_lines(labels))
-        stream.flush()
+        if stream is None:  # Python's way to say that it was closed before the start
+            raise PublishError("standard output is closed")
+        try:
+            stream.write(render_lines(labels))
+            stream.flush()
+        except OSError as error:
+            with contextlib.suppress(OSError, ValueError):  # what is left in the buffer must not fail again when we end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            raise PublishError(f"cannot write the labels: {error.strerror}") from error
         self._published = dict(labels)
         return True
 
@@ -57,6 +69,7 @@ class FilePublisher(_NotTheNode):
         self._path = path
 
     def known(self) -> Labels:
+        self._refuse_odd()
         try:
             return parse_lines(self._path.read_text(errors="replace"))
         except FileNotFoundError:
@@ -65,15 +78,21 @@ class FilePublisher(_NotTheNode):
             raise PublishError(f"cannot read {self._path}: {error.strerror}") from error
 
     def publish(self, labels: Labels) -> bool:
+        self._refuse_odd()
         text = render_lines(labels)
         try:
             if self._path.is_file() and self._path.read_text(errors="replace") == text:
                 return False
             replace_file(self._path, text)
         except OSError as error:
-            hint = "create the directory, or name another file with --output-file"
+            hint = "create the directory, or name another file with --output-file" if error.errno == ENOENT else None
             raise PublishError(f"cannot write {self._path}: {error.strerror}", hint=hint) from error
         return True
+
+    def _refuse_odd(self) -> None:
+        """A device, a pipe or a folder is nothing to replace; a link would be cut off from what it names."""
+        if self._path.is_symlink() or (self._path.exists() and not self._path.is_file()):
+            raise PublishError(f"{self._path} is no regular file", hint="name another file with --output-file")
 
 
 def replace_file(path: Path, text: str) -> None:

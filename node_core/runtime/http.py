@@ -1,5 +1,7 @@
 """/healthz, /readyz and /metrics. Answers come from memory, never from the node: a hung driver does not hang a probe."""
 
+import re
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -33,6 +35,26 @@ def render_metrics(readiness: Readiness, metrics: Metrics) -> Answer:
     return 200, metrics.render()
 
 
+def parse_address(text: str) -> tuple[str, int]:
+    """`host:port`, `:port` for all addresses, `[::1]:port`. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError(f"{text!r} is not an address: write host:port or :port, with a port up to 65535")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise ValueError(f"{text!r} is not an address: an IPv6 host goes in brackets, [::1]:8080")
+    return host.strip("[]"), int(port)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; without a host on all addresses, of IPv6 too where there is IPv6. Raises OSError."""
+    if host:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", port))
+
+
 class HealthServer:
     """Listens on host:port; port 0 takes a free one, an empty address serves nothing."""
 
@@ -50,12 +72,16 @@ class HealthServer:
         """Serves in the background. A port that is taken is said and not fatal: the node keeps its labels and devices."""
         if not self._address:
             return
-        host, _, port = self._address.rpartition(":")
         try:
-            self._server = ThreadingHTTPServer((host, int(port)), self._handler())
+            listener = listen(*parse_address(self._address))
         except OSError as error:
-            log.error("health_port_unavailable", address=self._address, why=error.strerror)
+            log.error("health_port_unavailable", address=self._address, why=error.strerror or str(error))
             return
+        # bound here, because HTTPServer looks its own name up in the DNS when it binds
+        self._server = ThreadingHTTPServer(listener.getsockname()[:2], self._handler(), bind_and_activate=False)
+        self._server.socket.close()
+        self._server.socket = listener
+        self._server.server_address = listener.getsockname()
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.1,), name="health", daemon=True).start()
 

@@ -1,5 +1,6 @@
 """One agent of a kind per node: a lock on a file that all agents of the node see."""
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -36,8 +37,7 @@ class InstanceLock:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            self._impossible = True
-            log.warning("instance_lock_unavailable", path=str(self._path), why=error.strerror)
+            self._give_up(error)
             return None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -45,10 +45,19 @@ class InstanceLock:
             holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
             return f"another process (pid {holder}) serves this node: waiting for {self._path}"
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
+        except OSError as error:
+            os.close(descriptor)
+            self._give_up(error)
+            return None
+        with contextlib.suppress(OSError):  # a full disk keeps our number from others, not the node from us
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, str(os.getpid()).encode())
         self._descriptor = descriptor
         return None
+
+    def _give_up(self, error: OSError) -> None:
+        self._impossible = True
+        log.warning("instance_lock_unavailable", path=str(self._path), why=error.strerror)
 
     def release(self) -> None:
         if self._descriptor is not None:

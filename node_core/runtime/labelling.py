@@ -49,6 +49,8 @@ class LabelAgent:
         self._backoff = Backoff()
         self._collected: Sequence[Collected] | None = None
         self._refused: tuple[Refused, ...] = ()
+        self._tried = False
+        self._was_lost = False
         self._failures = 0
         self._retry_at: float | None = None
         self._heals = 0
@@ -93,32 +95,46 @@ class LabelAgent:
                 self._services.readiness.report(f"{self.name}/node", None)
                 self._node_seen(view)
             case NodeLost(error):
+                self._was_lost = True
                 self._services.readiness.report(f"{self.name}/node", str(error))
                 self._services.metrics.add(metrics.ERRORS, agent=self.name, check="node")
             case None if self._retry_at is not None and self._services.clock() >= self._retry_at:
                 self._publish()
+            case None:
+                self._look_after()
             case _:
                 pass
 
     def _pass(self) -> None:
         start = self._services.clock()
         self._collected = self._collect()
-        for part in self._collected:
-            failed = part.labels is None
-            self._services.metrics.set(metrics.COLLECTOR_FAILED, int(failed), agent=self.name, collector=part.name)
+        failed: dict[tuple[str, ...], int] = {(self.name, part.name): 0 for part in self._collected}
+        failed |= {(self.name, part.name): 1 for part in self._collected if part.labels is None}
+        self._services.metrics.replace(metrics.COLLECTOR_FAILED, failed)
         self._publish()
         self._services.metrics.add(metrics.PASSES, agent=self.name)
         self._services.metrics.set(metrics.PASS_SECONDS, self._services.clock() - start, agent=self.name)
 
     def _node_seen(self, view: NodeView) -> None:
-        before = self._publisher.known()
         self._publisher.observe(view)
         if self._collected is None:
             return
-        if before is None or self._retry_at is not None:
+        if not self._tried or self._was_lost:
+            self._was_lost = False
             self._publish()  # what waited for the Node or the API goes out now
-        elif self._wanted() != view.applied_by(self.name):
+        else:
+            self._look_after()
+
+    def _look_after(self) -> None:
+        """Puts back what somebody changed, as far as the publisher was told. Asks nobody."""
+        if self._tried and self._retry_at is None and not self._is_current():
             self._heal()
+
+    def _is_current(self) -> bool:
+        try:
+            return self._publisher.is_current(self._wanted())
+        except NodeError:
+            return False  # what cannot be told is found out by publishing
 
     def _heal(self) -> None:
         """Somebody else changed our labels on the Node: put them back, at once the first time."""
@@ -144,10 +160,11 @@ class LabelAgent:
         return settle(labels, known, self._volatile)
 
     def _publish(self) -> None:
-        if self._publisher.known() is None:
-            return
-        labels = self._wanted()
         try:
+            if self._publisher.known() is None:
+                return
+            self._tried = True
+            labels = self._wanted()
             wrote = self._publisher.publish(labels)
         except NodeError as error:
             self._publish_failed(error)

@@ -1,5 +1,6 @@
 """Prometheus metrics, declared as data so that docs/metrics.md is generated from the same lines."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,6 +77,7 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # a second series per counter that nobody reads
         self._registry = CollectorRegistry()
+        self._replaced: dict[str, frozenset[tuple[str, ...]]] = {}
         self._gauges = {
             metric.name: Gauge(f"gpunode_{metric.name}", metric.help, metric.labels, registry=self._registry)
             for metric in ALL
@@ -93,9 +95,14 @@ class Metrics:
     def add(self, metric: Metric, amount: float = 1, **labels: str) -> None:
         self._counters[metric.name].labels(**labels).inc(amount)
 
-    def clear(self, metric: Metric) -> None:
-        """Forgets all label values of a gauge, before it is set anew."""
-        self._gauges[metric.name].clear()
+    def replace(self, metric: Metric, samples: Mapping[tuple[str, ...], int]) -> None:
+        """Makes these all the samples of a gauge, by label values in the order of its labels. No scrape sees it without them."""
+        gauge = self._gauges[metric.name]
+        for values, sample in samples.items():
+            gauge.labels(*values).set(sample)
+        for values in self._replaced.get(metric.name, frozenset()) - samples.keys():
+            gauge.remove(*values)
+        self._replaced[metric.name] = frozenset(samples)
 
     def render(self) -> bytes:
         """The Prometheus text format."""

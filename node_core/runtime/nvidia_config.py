@@ -3,14 +3,19 @@
 Keys that are not written here are errors: a setting that would silently do nothing is worse than a refusal.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import click
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from node_core.decode import decode_struct, read_yaml
+from node_core.domain.resources import PREFIX, resource_name
+from node_core.domain.sharing import SharedResource, Sharing, SharingStrategy, advertised_name, parse_devices
+from node_core.errors import SettingsError
 from node_core.runtime.settings import Options, PathType, config_option, options
 
 
@@ -41,19 +46,53 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     gfd: GfdFlags = GfdFlags()
 
 
+class ReplicatedResource(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of sharing.*.resources. devices: `all`, a count, or a list of indexes and UUIDs (domain.sharing.parse_devices)."""
+
+    name: str
+    replicas: Annotated[int, Meta(ge=1)]
+    rename: str | None = None
+    devices: Any = "all"
+
+
+class Replicated(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """sharing.timeSlicing or sharing.mps."""
+
+    resources: list[ReplicatedResource]
+    rename_by_default: bool = False
+    fail_requests_greater_than_one: bool | None = None
+
+
+class SharingSection(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """sharing. A way of sharing whose resources all have one replica shares nothing; at most one may share something."""
+
+    time_slicing: Replicated | UnsetType = UNSET
+    mps: Replicated | UnsetType = UNSET
+
+
 class NvidiaConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The whole file."""
 
     version: Literal["v1"] = "v1"
     flags: Flags = Flags()
+    sharing: SharingSection = SharingSection()
 
 
 Section = Literal["gfd", "plugin"]
+
+NOT_WITH_THE_PLUGIN = (
+    "gpu-device-plugin cannot share GPUs yet: take this out, or give it in a file of its own to gfd alone"
+)
 
 
 def load_nvidia_config(path: Path, sections: Sequence[Section]) -> tuple[NvidiaConfig, dict[str, Any]]:
     """The file and what it says for the options of these agents, by parameter name. Raises SettingsError with every problem."""
     config = decode_struct(read_yaml(path), NvidiaConfig, source=str(path))
+    problems = list(sharing_problems(config.sharing))
+    if "plugin" in sections and not problems and plan_sharing(config.sharing) is not None:
+        problems = [f"sharing: {NOT_WITH_THE_PLUGIN}"]
+    if problems:
+        raise SettingsError([f"{path}: {problem}" for problem in problems])
     said: dict[str, Any] = {"mig_strategy": config.flags.mig_strategy}
     for section in sections:
         said |= msgspec.structs.asdict(getattr(config.flags, section))
@@ -61,6 +100,94 @@ def load_nvidia_config(path: Path, sections: Sequence[Section]) -> tuple[NvidiaC
     if isinstance(strategies := said.get("device_list_strategy"), list):
         said["device_list_strategy"] = ",".join(strategies)
     return config, {name: value for name, value in said.items() if value is not None}
+
+
+def plan_sharing(section: SharingSection) -> Sharing | None:
+    """What is shared; None where nothing is. For a section without `sharing_problems`."""
+    for strategy, replicated in _ways(section):
+        shared = tuple(_shared(each, replicated) for each in replicated.resources if each.replicas > 1)
+        if shared:
+            fail = replicated.fail_requests_greater_than_one
+            default = strategy is SharingStrategy.MPS
+            return Sharing(
+                strategy=strategy,
+                resources=shared,
+                fail_requests_greater_than_one=default if fail is None else fail,
+            )
+    return None
+
+
+def sharing_problems(section: SharingSection) -> Iterator[str]:
+    """Everything that is wrong with a section and that types alone do not say, each with its path."""
+    for strategy, replicated in _ways(section):
+        yield from _replicated_problems(_path(strategy), replicated)
+    active = [_path(strategy) for strategy, replicated in _ways(section) if _shares(replicated)]
+    if len(active) > 1:
+        yield f"{' and '.join(active)}: both share GPUs; a node shares in one way only, so leave one of them out"
+
+
+def _ways(section: SharingSection) -> Iterator[tuple[SharingStrategy, Replicated]]:
+    if section.time_slicing is not UNSET:
+        yield SharingStrategy.TIME_SLICING, section.time_slicing
+    if section.mps is not UNSET:
+        yield SharingStrategy.MPS, section.mps
+
+
+def _path(strategy: SharingStrategy) -> str:
+    return "sharing.timeSlicing" if strategy is SharingStrategy.TIME_SLICING else "sharing.mps"
+
+
+def _shares(replicated: Replicated) -> bool:
+    return any(each.replicas > 1 for each in replicated.resources)
+
+
+def _shared(entry: ReplicatedResource, of: Replicated) -> SharedResource:
+    resource = resource_name(entry.name)
+    return SharedResource(
+        resource=resource,
+        replicas=entry.replicas,
+        advertised=advertised_name(resource, entry.rename, by_default=of.rename_by_default),
+        devices=parse_devices(entry.devices),
+    )
+
+
+def _replicated_problems(path: str, replicated: Replicated) -> Iterator[str]:
+    if not replicated.resources:
+        yield f"{path}.resources: is empty: name the resources to share"
+    for index, entry in enumerate(replicated.resources):
+        yield from _entry_problems(f"{path}.resources[{index}]", entry, replicated)
+    yield from (f"{path}.resources: {name} is there more than once" for name in _twice(replicated))
+
+
+def _twice(replicated: Replicated) -> list[str]:
+    """Names that two entries have, or are advertised by."""
+    suffix = ".shared" if replicated.rename_by_default else ""
+    names = Counter(
+        name
+        for entry in replicated.resources
+        for name in {_prefixed(entry.name), _prefixed(entry.rename or f"{entry.name}{suffix}")}
+    )
+    return [name for name, times in names.items() if times > 1]
+
+
+def _prefixed(name: str) -> str:
+    return name if name.startswith(PREFIX) else PREFIX + name
+
+
+def _entry_problems(path: str, entry: ReplicatedResource, of: Replicated) -> Iterator[str]:
+    yield from _refusal(f"{path}.name", lambda: resource_name(entry.name))
+    if entry.rename is not None:
+        yield from _refusal(f"{path}.rename", lambda: resource_name(entry.rename or ""))
+    elif of.rename_by_default and not list(_refusal("", lambda: resource_name(entry.name))):
+        yield from _refusal(f"{path}.name", lambda: advertised_name(resource_name(entry.name), None, by_default=True))
+    yield from _refusal(f"{path}.devices", lambda: parse_devices(entry.devices))
+
+
+def _refusal(path: str, parse: Callable[[], object]) -> Iterator[str]:
+    try:
+        parse()
+    except ValueError as error:
+        yield f"{path}: {error}"
 
 
 def nvidia_options(*sections: Section) -> Options:

@@ -24,11 +24,13 @@ from node_core.runtime.settings import CommonSettings, report_usage
 log = structlog.get_logger(__name__)
 
 STOP_SECONDS = 1.5
-"""How long all agents together may take to end before the process goes without them."""
+"""How long everything together may take to end before the process goes without it."""
+PROVEN_SECONDS = 60.0
+"""An agent that ran so long after a fault starts over with a short delay again."""
 
 
 class Agent(Protocol):
-    """run: owns the agent's state until Stop arrives. close: after run."""
+    """run: owns the agent's state until Stop arrives. close: gives everything back, in the same thread, after the last run."""
 
     name: str
     mailbox: Mailbox[AgentMessage]
@@ -103,6 +105,9 @@ def _wait(signals: "queue.SimpleQueue[int]", parse: Callable[[], Program | None]
         except SettingsError as error:
             log.error("settings_refused", problems=error.problems, effect="the running settings stay")
             continue
+        except Exception:
+            log.exception("settings_refused", effect="the running settings stay")
+            continue
         log.info("restarting", signal="SIGHUP")
         return program
     log.info("stopping", signal=signal.Signals(number).name)
@@ -123,36 +128,37 @@ class Running:
         self._stopping = threading.Event()
 
     def start(self) -> None:
-        self.health.start()
         for thread in self._threads:
             thread.start()
         for part in self._built.parts:
             part.start()
+        self.health.start()
 
     def stop(self) -> None:
-        """Ends everything; an agent that does not end in time is left behind, since its threads are daemons."""
+        """Ends everything at once; what does not end in time is left behind, since all threads are daemons."""
+        deadline = self.services.clock() + STOP_SECONDS
         self._stopping.set()
         for agent in self._built.agents:
             agent.mailbox.post(Stop())
-        for part in self._built.parts:
-            part.stop()
-        deadline = self.services.clock() + STOP_SECONDS
-        for thread in self._threads:
+        stops = (*(part.stop for part in self._built.parts), self.health.stop)
+        ending = [threading.Thread(target=stop, name="stop", daemon=True) for stop in stops]
+        for thread in ending:
+            thread.start()
+        for thread in (*self._threads, *ending):
             thread.join(max(0.0, deadline - self.services.clock()))
-        for agent in self._built.agents:
-            agent.close()
-        self.health.stop()
 
     def _mind(self, agent: Agent) -> None:
         """An agent never ends because of a fault of ours: it says so and starts over, later each time."""
         failures = 0
         while not self._stopping.is_set():
+            began = self.services.clock()
             try:
                 agent.run()
             except Exception as error:
-                failures += 1
+                failures = 1 if self.services.clock() - began > PROVEN_SECONDS else failures + 1
                 log.exception("agent_failed", agent=agent.name)
-                self.services.readiness.report(f"{agent.name}/running", f"{type(error).__name__}: {error}")
+                self.services.readiness.failed(agent.name, f"{type(error).__name__}: {error}")
                 self._stopping.wait(Backoff().delay(failures, self.services.chance()))
             else:
-                return
+                break
+        agent.close()

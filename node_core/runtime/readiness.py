@@ -38,9 +38,16 @@ class Readiness:
             self._problems.setdefault(check, "has not happened yet")
 
     def beat(self, thread: str) -> None:
-        """A sign of life of an agent's thread."""
+        """A sign of life of an agent's thread, which also ends what `failed` said of it."""
         with self._lock:
             self._beats[thread] = self._clock()
+            was_failed = self._problems.get(f"{thread}/running") is not None
+        if was_failed:
+            self.report(f"{thread}/running", None)
+
+    def failed(self, thread: str, problem: str) -> None:
+        """An agent's thread ended by a fault and will start over."""
+        self.report(f"{thread}/running", problem)
 
     def problems(self) -> Mapping[str, str | None]:
         """Every check, sorted by name."""

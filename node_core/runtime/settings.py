@@ -15,8 +15,11 @@ from click.core import ParameterSource
 
 from node_core.decode import closest
 from node_core.domain.duration import parse_interval
+from node_core.domain.labels import node_name_problem
 from node_core.errors import SettingsError
+from node_core.runtime.http import parse_address
 from node_core.runtime.instance import DEFAULT_DIRECTORY
+from node_core.version import VERSION
 
 USAGE = 2
 """Exit status for wrong flags, environment or files; the only failure that ends an agent."""
@@ -27,12 +30,17 @@ _PROBLEMS = "gpunode.problems"
 class AgentCommand(click.Command):
     """Collects every problem of flags, environment and config file before it gives up.
 
-    go_flags: also take long flags with one dash (`-oneshot`), as Go programs do.
+    --help names each flag's environment variables and default. Long flags are also taken with one dash (`-oneshot`), as the Go
+    programs take them that these agents replace.
     """
 
-    def __init__(self, *args: Any, go_flags: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("context_settings", {"help_option_names": ["-h", "--help"]})
         super().__init__(*args, **kwargs)
-        self._go_flags = go_flags
+        for option in self.params:
+            if isinstance(option, click.Option):
+                option.show_envvar = True
+                option.show_default = True
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         args = [self._two_dashes(arg) for arg in args]
@@ -45,7 +53,7 @@ class AgentCommand(click.Command):
         """A rehearsal in a context of its own, which goes on after an error where click would stop."""
         rehearsal = click.Context(self, parent=ctx.parent, info_name=ctx.info_name, ignore_unknown_options=True)
         problems: list[str] = rehearsal.meta.setdefault(_PROBLEMS, [])
-        values, rest, order = self.make_parser(rehearsal).parse_args(list(args))
+        values, rest, order = self._parse_leniently(rehearsal, args, problems)
         problems += self._leftovers(rehearsal, rest)
         for parameter in click.core.iter_params_for_processing(order, self.get_params(rehearsal)):
             try:
@@ -54,9 +62,18 @@ class AgentCommand(click.Command):
                 problems.append(_describe(error, rehearsal))
         return problems
 
+    def _parse_leniently(self, ctx: click.Context, args: list[str], problems: list[str]) -> Any:
+        """click's parser, which gives up at a flag without its value: that flag is noted and left out."""
+        while True:
+            try:
+                return self.make_parser(ctx).parse_args(list(args))
+            except click.BadOptionUsage as error:
+                problems.append(f"{error.option_name}: {error.message}")
+                args = [arg for arg in args if arg.partition("=")[0] != error.option_name]
+
     def _two_dashes(self, arg: str) -> str:
-        is_go = self._go_flags and len(arg) > 2 and arg[0] == "-" and arg[1].isalpha()
-        return f"-{arg}" if is_go else arg
+        flags = {name for parameter in self.params for name in (*parameter.opts, *parameter.secondary_opts)}
+        return f"-{arg}" if f"-{arg.partition('=')[0]}" in flags and not arg.startswith("--") else arg
 
     def _leftovers(self, ctx: click.Context, rest: Sequence[str]) -> list[str]:
         flags = [name for parameter in self.get_params(ctx) for name in parameter.opts if name.startswith("--")]
@@ -97,11 +114,41 @@ class Interval(click.ParamType["float | Infinite"]):
         return INFINITE if seconds is None else seconds
 
 
+class Address(click.ParamType[str]):
+    """host:port to listen on; empty for nowhere."""
+
+    name = "host:port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            if value:
+                parse_address(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
 class PathType(click.Path):
     """A path that need not exist; pathlib's."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            self.fail("is empty: name a path", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class NodeName(click.ParamType[str]):
+    """The name of a Node; empty where none is needed."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value and (problem := node_name_problem(value)):
+            self.fail(problem, param, ctx)
+        return str(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +172,13 @@ def config_option(
         except SettingsError as error:
             ctx.meta.setdefault(_PROBLEMS, []).extend(error.problems)
             return None
+        options = {parameter.name for parameter in ctx.command.params}
+        idle = [
+            f"{path}: {name.replace('_', '-')} has no effect on {ctx.info_name}"
+            for name in defaults
+            if name not in options
+        ]
+        ctx.meta.setdefault(_PROBLEMS, []).extend(idle)
         ctx.default_map = {**(ctx.default_map or {}), **defaults}
         return decoded
 
@@ -136,7 +190,6 @@ def config_option(
         is_eager=True,
         callback=read,
         help="YAML or JSON config file.",
-        show_envvar=True,
     )
 
 
@@ -163,7 +216,6 @@ def publish_options(*, agent: str, output_file: str) -> Options:
             envvar=f"{agent}_PUBLISH",
             default="node",
             type=click.Choice(["node", "stdout", "file"]),
-            show_default=True,
             help="Where labels go.",
         ),
         click.option(
@@ -173,18 +225,15 @@ def publish_options(*, agent: str, output_file: str) -> Options:
             envvar=f"{agent}_OUTPUT_FILE",
             default=output_file,
             type=PathType(),
-            show_default=True,
             help="With --publish file: the file.",
         ),
-        click.option(
-            "--oneshot", envvar=f"{agent}_ONESHOT", is_flag=True, help="Publish once and exit.", show_envvar=True
-        ),
+        click.option("--oneshot", envvar=f"{agent}_ONESHOT", is_flag=True, help="Publish once and exit."),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommonSettings:
-    """What every agent takes. interval: seconds, None for never. lock_dir: None for no lock."""
+    """What every agent takes. interval: seconds, None for never. lock_dir: where the files of `runtime.instance` lie."""
 
     node_name: str
     kubeconfig: str | None
@@ -201,16 +250,13 @@ class CommonSettings:
 def common_options(*, agent: str, address: str) -> Options:
     """The flags of CommonSettings, with the agent's own environment names first where upstream has them."""
     return options(
-        click.option("--node-name", envvar="NODE_NAME", default="", help="Name of this Node.", show_envvar=True),
-        click.option(
-            "--kubeconfig", envvar="KUBECONFIG", help="Cluster to talk to; in a pod its own.", show_envvar=True
-        ),
+        click.option("--node-name", type=NodeName(), envvar="NODE_NAME", default="", help="Name of this Node."),
+        click.option("--kubeconfig", envvar="KUBECONFIG", help="Cluster to talk to; in a pod its own."),
         click.option(
             "--simulate",
             envvar="GPUNODE_SIMULATE",
             metavar="NAME|FILE",
             help="Simulate GPUs from a scenario.",
-            show_envvar=True,
         ),
         click.option(
             "--host-root",
@@ -218,7 +264,6 @@ def common_options(*, agent: str, address: str) -> Options:
             default="/",
             type=PathType(),
             help="Where the host's / is.",
-            show_envvar=True,
         ),
         click.option(
             "--sleep-interval",
@@ -226,36 +271,34 @@ def common_options(*, agent: str, address: str) -> Options:
             default="60s",
             type=Interval(),
             help="Between full passes.",
-            show_default=True,
         ),
         click.option(
             "--http-address",
+            type=Address(),
             envvar="HTTP_ADDRESS",
             default=address,
             help="/healthz, /readyz, /metrics; empty for none.",
-            show_default=True,
         ),
         click.option(
             "--log-format",
             envvar="LOG_FORMAT",
             default="auto",
             type=click.Choice(["auto", "json", "console"]),
-            show_default=True,
         ),
         click.option(
             "--log-level",
             envvar="LOG_LEVEL",
             default="info",
             type=click.Choice(["debug", "info", "warning", "error"]),
-            show_default=True,
         ),
         click.option(
             "--lock-dir",
             envvar="GPUNODE_LOCK_DIR",
             default=DEFAULT_DIRECTORY,
             type=PathType(),
-            hidden=True,
+            help="Where the lock lies that keeps a second agent of a kind off the Node.",
         ),
+        click.version_option(VERSION),
     )
 
 

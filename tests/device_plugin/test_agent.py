@@ -7,14 +7,14 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
-from device_plugin.agent import RETRY, PluginAgent, PluginSettings
+from device_plugin.agent import RETRIES, PluginAgent, PluginSettings
 from device_plugin.devices import Plan
 from device_plugin.manager import Manager
 from node_core.domain.inventory import Inventory
 from node_core.domain.node import NodeView
 from node_core.errors import KubeError, NvmlError
 from node_core.host.nvml.inventory import read_inventory
-from node_core.host.nvml.source import InventorySource
+from node_core.host.nvml.source import FRESH, InventorySource
 from node_core.runtime.messages import AgentMessage, KubeletChanged, NodeLost, NodeSeen, Pass, Stop
 from node_core.runtime.readiness import Readiness
 from node_core.runtime.services import Services
@@ -60,13 +60,14 @@ class Bench:
         self.services = Services(readiness=Readiness(lambda: self.now), clock=lambda: self.now, chance=lambda: 0.0)
         self.agent = PluginAgent(
             PluginSettings(),
-            inventory=InventorySource(read, gpus_on_pci=lambda: True),
+            inventory=InventorySource(read, gpus_on_pci=lambda: True, clock=lambda: self.now),
             manager=lambda _: cast("Manager", self.manager),
             services=self.services,
         )
 
     def play(self, *messages: AgentMessage | None) -> None:
         for message in messages:
+            self.now += FRESH  # so that every look is a new one
             self.agent._handle(message)
             self.agent._report()
 
@@ -126,11 +127,11 @@ def test_one_failed_look_is_forgiven_and_the_second_makes_the_gpus_unhealthy_unt
     bench.play(Pass())
     assert bench.advertised == [8]
     assert "UNKNOWN" in (bench.problem("gpus") or "")
-    bench.now += RETRY
+    bench.now += RETRIES.most
     bench.play(None)
     assert bench.advertised == [8, -8]
     read.code = None
-    bench.now += RETRY
+    bench.now += RETRIES.most
     bench.play(None)
     assert bench.advertised == [8, -8, 8]
     assert bench.problem("gpus") is None
@@ -140,7 +141,9 @@ def test_a_failed_look_is_not_repeated_before_its_time() -> None:
     read = Flaky()
     read.code = "DRIVER_NOT_LOADED"
     bench = Bench(read)
-    bench.play(NodeSeen(OPEN), None, None, None)
+    bench.play(NodeSeen(OPEN))
+    for _ in range(3):
+        bench.agent._handle(None)
     assert (
         bench.services.metrics.render().count(b'gpunode_errors_total{agent="gpu-device-plugin",check="gpus"} 1.0') == 1
     )

@@ -79,10 +79,11 @@ def test_labels_are_grouped_by_the_agent_that_makes_them() -> None:
 
 def test_changes_are_what_differs() -> None:
     before = NodeState(labels={"nvidia.com/gpu.count": "8", "x": "1"}, resources={"nvidia.com/gpu": ("8", "8")})
-    after = NodeState(labels={"nvidia.com/gpu.count": "7"}, resources={"nvidia.com/gpu": ("8", "7")})
+    owners = {"nvidia.com/gpu.count": "kubectl-label"}
+    after = NodeState(labels={"nvidia.com/gpu.count": "7"}, owners=owners, resources={"nvidia.com/gpu": ("8", "7")})
     assert diff_nodes(before, after) == (
-        Change(agent="gfd", kind="label", key="nvidia.com/gpu.count", before="8", after="7"),
-        Change(agent="kubernetes", kind="label", key="x", before="1", after=None),
+        Change(agent="kubectl-label", kind="label", key="nvidia.com/gpu.count", before="8", after="7"),
+        Change(agent="somebody", kind="label", key="x", before="1", after=None),
         Change(agent="gpu-device-plugin", kind="resource", key="nvidia.com/gpu", before="8", after="7 of 8"),
     )
     assert diff_nodes(after, after) == ()

@@ -1,5 +1,6 @@
 """Files from people: every problem at once, with its path."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -62,14 +63,31 @@ def test_a_list_where_a_mapping_belongs_says_where() -> None:
         (b"!!python/object/apply:os.system [id]", "could not determine a constructor"),
         (b"[" * 100_000, "not a YAML text file"),
         (b" " * (MAX_FILE + 1), "larger than"),
+        (b"a: 2024-13-45", "month must be in"),
+        (b"a: !!int foo", "invalid literal"),
+        (b"a: 1" + b"0" * 5000, "digits"),
+        (b"b: {a: 1, a: 2}", "the key 'a' is there twice"),
+        (b"a: &x {k: &y [1]}\nb: {<<: *x, [1]: 2}", "unhashable"),
     ],
-    ids=["unclosed", "binary", "hostile", "deep", "huge"],
+    ids=["unclosed", "binary", "hostile", "deep", "huge", "no-date", "no-number", "long-number", "twice", "odd-key"],
 )
 def test_a_file_that_is_not_yaml_says_so(tmp_path: Path, content: bytes, part: str) -> None:
     path = tmp_path / "f.yaml"
     path.write_bytes(content)
     with pytest.raises(SettingsError, match=part):
         read_yaml(path)
+
+
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", tmp_path, Path("/dev/zero")):
+        with pytest.raises(SettingsError, match="not a regular file"):
+            read_yaml(path)
+
+
+def test_merge_keys_are_no_duplicates(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("base: &base {a: 1}\nuse: {<<: *base, a: 2}\n")
+    assert read_yaml(tmp_path / "f")["use"] == {"a": 2}
 
 
 def test_a_missing_file_and_an_empty_one_differ(tmp_path: Path) -> None:

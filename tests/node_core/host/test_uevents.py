@@ -28,6 +28,7 @@ def kernel() -> Iterator[tuple[socket.socket, socket.socket]]:
         (GPU, True),
         (b"add@/module/nvidia\0ACTION=add\0DEVPATH=/module/nvidia\0SUBSYSTEM=module\0", True),
         (VETH, False),
+        (b"change@/devices/virtual/block/dm-0\0DEVPATH=/devices/virtual/block/dm-0\0SUBSYSTEM=block\0", False),
         (b"change@/devices/virtual/tty\0SUBSYSTEM=tty\0", False),
         (b"libudev\0\xfe\xed\xca\xfe", False),
         (b"", False),
@@ -35,7 +36,7 @@ def kernel() -> Iterator[tuple[socket.socket, socket.socket]]:
         (b"add@/x\0SUBSYSTEM=pci\xff\0", False),
         (b"add@/x\0=\0SUBSYSTEM=usb\0", True),
     ],
-    ids=["gpu", "driver", "pod-interface", "tty", "udev", "empty", "zeros", "not-utf8", "odd-field"],
+    ids=["gpu", "driver", "pod-interface", "pod-volume", "tty", "udev", "empty", "zeros", "not-utf8", "odd-field"],
 )
 def test_only_hardware_matters(message: bytes, matters: bool) -> None:
     assert is_hardware(parse_uevent(message)) is matters
@@ -46,7 +47,7 @@ def test_events_that_come_together_are_one_change(kernel: tuple[socket.socket, s
     changes: queue.Queue[int] = queue.Queue()
     for _ in range(50):
         theirs.send(GPU)
-    events = HardwareEvents(lambda: changes.put(1), listen=lambda: ours, gather=0.05)
+    events = HardwareEvents(lambda: changes.put(1), listen=lambda: ours, gather=0.05, quiet=0.05)
     events.start()
     changes.get(timeout=10)
     theirs.send(VETH)

@@ -1,21 +1,31 @@
 """The Kubernetes door against the stand-in API server: apply, conflicts, watches, and every way in which a cluster may be missing."""
 
+import http.server
+import json
+import os
 import queue
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from node_core.domain.backoff import Backoff
+from node_core.domain.labels import Labels
 from node_core.domain.node import NodeView
+from node_core.domain.node_feature import GFD_PREFIX, NodeFeature, NodeFeatureView
+from node_core.domain.taints import TAINTS_ANNOTATION, Taint, TaintPlan, render_taint
 from node_core.errors import KubeError
 from node_core.kube.client import NodeApi
-from node_core.kube.watch import NodeWatch
+from node_core.kube.node_feature import NodeFeatureApi
+from node_core.kube.watch import NodeWatch, ObjectWatch
 from node_core.simulate.apiserver import ApiServer
 
 GET = ("get", "/api/v1/nodes/{name}")
 WATCH = ("watch", "/api/v1/nodes")
+NODE_FEATURES = "nodefeatures.nfd.k8s-sigs.io"
 
 
 @pytest.fixture
@@ -188,6 +198,242 @@ def test_a_node_that_is_deleted_is_reported_and_followed_again_when_it_returns(
     server.store.delete("leases.coordination.k8s.io", "n1", namespace="kube-node-lease")
     server.add_node("n1", labels={"back": "again"})
     followed.until(lambda view: view.labels.get("back") == "again")
+
+
+class FollowedFeatures:
+    """A watch of the NodeFeature object of our Node."""
+
+    def __init__(self, api: NodeApi, namespace: str = "default") -> None:
+        self.states: queue.Queue[NodeFeatureView | None] = queue.Queue()
+        self.errors: queue.Queue[KubeError] = queue.Queue()
+        self.api = NodeFeatureApi(api, namespace=namespace, prefix=GFD_PREFIX)
+        self.watch = ObjectWatch(
+            self.api, seen=self.states.put, failed=self.errors.put, backoff=Backoff(first=0.01, most=0.05)
+        )
+        self.watch.start()
+
+    def apply(self, labels: Labels) -> NodeFeatureView:
+        return self.api.apply("gfd", NodeFeature(node_name="n1", node_uid="u", labels=labels), force=False)
+
+
+@pytest.fixture
+def features(api: NodeApi) -> Iterator[FollowedFeatures]:
+    one = FollowedFeatures(api)
+    yield one
+    one.watch.stop()
+
+
+def test_a_node_feature_is_followed_through_creation_change_deletion_and_return(
+    features: FollowedFeatures, server: ApiServer
+) -> None:
+    assert features.states.get(timeout=10) is None
+    for value in ("1", "2"):
+        features.apply({"x": value})
+        assert (state := features.states.get(timeout=10)) is not None
+        assert state.applied_by("gfd") == {"x": value}
+    server.store.delete(NODE_FEATURES, "nvidia-features-for-n1", namespace="default")
+    assert features.states.get(timeout=10) is None
+    features.apply({"x": "3"})
+    assert features.states.get(timeout=10) is not None
+
+
+def test_only_our_own_node_feature_is_followed_and_listed_once(
+    features: FollowedFeatures, server: ApiServer, api: NodeApi
+) -> None:
+    assert features.states.get(timeout=10) is None
+    NodeFeatureApi(api, namespace="default", prefix="other-").apply(
+        "x", NodeFeature(node_name="n1", node_uid="u", labels={}), force=False
+    )
+    features.apply({"x": "1"})
+    assert (state := features.states.get(timeout=10)) is not None
+    assert state.labels == {"x": "1"}
+    path = "/apis/nfd.k8s-sigs.io/v1alpha1/namespaces/{namespace}/nodefeatures"
+    assert (server.requests["list", path], server.requests["watch", path]) == (1, 1)
+
+
+def test_a_watch_of_a_node_feature_survives_an_outage(features: FollowedFeatures, server: ApiServer) -> None:
+    assert features.states.get(timeout=10) is None
+    server.stop()
+    assert "does not answer" in features.errors.get(timeout=10).message
+    server.start()
+    features.apply({"x": "1"})
+    while features.states.get(timeout=10) is None:
+        pass
+
+
+class WithoutCrd(NodeApi):
+    """A cluster that does not know the kind, in the two ways API servers say so."""
+
+    says = ""
+
+    def open(self, verb: str, path: str, **request: Any) -> Any:
+        if "nodefeatures" in path:
+            raise KubeError(f"{verb} {path}: HTTP 404: {self.says}", status=404, hint="no such Node")
+        return super().open(verb, path, **request)
+
+
+@pytest.mark.parametrize("says", ["Not Found", "the server could not find the requested resource"])
+def test_a_cluster_without_the_crd_says_so_and_is_no_empty_object(kubeconfig: Path, says: str) -> None:
+    node = WithoutCrd("n1", kubeconfig=str(kubeconfig), user_agent="t")
+    node.says = says
+    api = NodeFeatureApi(node, namespace="default")
+    wanted = NodeFeature(node_name="n1", node_uid="u", labels={})
+    for ask in (api.get, api.look, lambda: api.apply("gfd", wanted, force=False)):
+        with pytest.raises(KubeError, match=r"is the NodeFeature CRD installed\?.*manifests/crds") as caught:
+            ask()
+        assert "no such Node" not in str(caught.value)
+
+
+def test_an_unknown_path_of_the_real_door_is_a_404_without_the_objects_name(api: NodeApi) -> None:
+    with pytest.raises(KubeError) as caught:
+        api.request("GET", "/apis/nfd.k8s-sigs.io/v9/namespaces/default/nodefeatures/n1")
+    assert caught.value.status == 404
+    assert '"n1" not found' not in caught.value.message
+
+
+def test_taints_and_the_claim_on_them_are_written_together_and_only_to_the_state_that_was_seen(api: NodeApi) -> None:
+    taint = Taint(key="nvidia.com/a", effect="NoSchedule")
+    plan = TaintPlan(taints=(render_taint(taint),), owned=frozenset({taint}))
+    before = api.get()
+    after = api.set_taints("gfd", plan, before)
+    assert after.taints == ({"key": "nvidia.com/a", "effect": "NoSchedule"},)
+    assert after.annotations[TAINTS_ANNOTATION] == "nvidia.com/a:NoSchedule"
+    with pytest.raises(KubeError, match="were not written") as caught:
+        api.set_taints("gfd", plan, before)
+    assert caught.value.status == 409
+
+
+def test_labels_and_taints_do_not_take_each_other_away(api: NodeApi) -> None:
+    taint = Taint(key="nvidia.com/a", effect="NoSchedule")
+    api.set_taints("gfd", TaintPlan(taints=(render_taint(taint),), owned=frozenset({taint})), api.get())
+    view = api.apply_labels("gfd", {"nvidia.com/b": "1"}, force=False)
+    assert (len(view.taints), TAINTS_ANNOTATION in view.annotations) == (1, True)
+    view = api.set_taints("gfd", TaintPlan(taints=(), owned=frozenset()), view)
+    assert view.applied_by("gfd") == {"nvidia.com/b": "1"}
+
+
+class Strange:
+    """A subject whose server misbehaves in the given way, and how often it was asked."""
+
+    shown = "Node n1"
+    path = "/api/v1/nodes"
+
+    def __init__(self, look: Callable[[], tuple[str, str]], watch: Callable[[], Any]) -> None:
+        self.looks = 0
+        self.watches = 0
+        self._look = look
+        self._watch = watch
+
+    def look(self) -> tuple[str, str]:
+        self.looks += 1
+        return self._look()
+
+    def open_watch(self, **_: Any) -> Any:
+        self.watches += 1
+        return self._watch()
+
+    def state(self, event: str, obj: Mapping[str, Any]) -> str:
+        return str(obj["metadata"]["name"])
+
+
+class Answer:
+    """A watch's answer, as urllib3 streams it."""
+
+    status = 200
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        yield self.content
+
+    def close(self) -> None: ...
+
+    def release_conn(self) -> None: ...
+
+
+def answer(content: bytes) -> Any:
+    return Answer(content)
+
+
+def fail(error: Exception) -> Any:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("look", "watch"),
+    [
+        (lambda: fail(KeyError("metadata")), lambda: answer(b"")),
+        (lambda: fail(RuntimeError("a fault of ours")), lambda: answer(b"")),
+        (lambda: ("n1", "7"), lambda: answer(b"")),
+        (lambda: ("n1", "7"), lambda: answer(b'{"type": "MODIFIED", "obj')),
+        (lambda: ("n1", "7"), lambda: answer(b'{"type": "MODIFIED", "obj\n')),
+        (lambda: ("n1", "7"), lambda: answer(b'{"type": "ERROR", "object": {}}\n')),
+        (
+            lambda: ("n1", "7"),
+            lambda: answer(b'{"type": "ERROR", "object": {"code": 410, "reason": "Gone", "message": ""}}\n'),
+        ),
+        (lambda: ("n1", "7"), lambda: fail(KubeError("forbidden", status=403))),
+    ],
+    ids=["odd-object", "our-fault", "empty", "cut", "no-json", "odd-error", "always-gone", "forbidden"],
+)
+def test_a_strange_server_is_asked_ever_slower_and_never_ends_the_watch(
+    look: Callable[[], tuple[str, str]], watch: Callable[[], Any]
+) -> None:
+    subject = Strange(look, watch)
+    pauses: list[int] = []
+    done = threading.Event()
+
+    class Counted(Backoff):
+        def delay(self, failures: int, chance: float) -> float:
+            pauses.append(failures)
+            if len(pauses) == 6:
+                done.set()
+            return 30.0 if done.is_set() else 0.001
+
+    followed = ObjectWatch[str](subject, seen=lambda _: None, failed=lambda _: None, backoff=Counted())
+    followed.start()
+    assert done.wait(10)
+    followed.stop()
+    assert not followed._thread.is_alive()
+    assert pauses == sorted(pauses), "each pause is longer than the one before"
+    assert pauses[-1] >= 6
+    assert subject.looks + subject.watches <= 2 * len(pauses) + 3
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b'"text"', b'{"metadata": 5}', b"null", b"<html>"])
+def test_an_answer_that_is_no_node_is_an_error_and_no_crash(body: bytes, tmp_path: Path) -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header(
+                "Content-Length", str(len(body) + (1 if body == b"null" else 0))
+            )  # one of them is cut short
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as odd:
+        threading.Thread(target=odd.serve_forever, args=(0.01,), daemon=True).start()
+        cluster = {"name": "c", "cluster": {"server": f"http://127.0.0.1:{odd.server_port}"}}
+        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+        config = {
+            "clusters": [cluster],
+            "contexts": [context],
+            "users": [{"name": "u", "user": {}}],
+            "current-context": "c",
+        }
+        (tmp_path / "k").write_text(json.dumps(config))
+        with pytest.raises(KubeError):
+            NodeApi("n1", kubeconfig=str(tmp_path / "k"), user_agent="t").get()
+        odd.shutdown()
+
+
+def test_a_pipe_is_no_kubeconfig(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(KubeError, match="not a regular file"):
+        NodeApi("n1", kubeconfig=str(tmp_path / "pipe"), user_agent="t").get()
 
 
 def test_stopping_ends_the_thread_while_nothing_happens(api: NodeApi) -> None:

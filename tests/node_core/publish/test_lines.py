@@ -1,6 +1,7 @@
 """Labels as lines: on a stream, in a file."""
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -43,8 +44,26 @@ def test_the_file_is_replaced_only_when_it_changes_and_leaves_no_litter(tmp_path
     assert path.stat().st_mode & 0o777 == 0o644
 
 
+def test_only_a_regular_file_is_ever_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    for path in (tmp_path / "fifo", tmp_path / "link", Path("/dev/null")):
+        with pytest.raises(PublishError, match="no regular file"):
+            FilePublisher(path).known()
+        with pytest.raises(PublishError, match="no regular file"):
+            FilePublisher(path).publish({"a": "1"})
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_stream_that_is_gone_is_an_error_and_no_traceback() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream, pytest.raises(PublishError, match="cannot write the labels"):
+        StreamPublisher(stream).publish({"a": "1"})
+
+
 def test_a_directory_that_is_missing_is_an_error_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(PublishError, match=r"cannot write .*create the directory"):
         FilePublisher(tmp_path / "no" / "gfd").publish({"a": "1"})
-    with pytest.raises(PublishError, match="cannot read"):
+    with pytest.raises(PublishError, match="no regular file"):
         FilePublisher(tmp_path).known()

@@ -40,6 +40,9 @@ class Node:
     def known(self) -> Labels | None:
         return None if self.view is None else self.view.applied_by("gfd")
 
+    def is_current(self, labels: Labels) -> bool:
+        return labels == self.known()
+
     def observe(self, view: NodeView) -> None:
         self.view = view
 
@@ -136,6 +139,37 @@ def test_an_api_outage_is_retried_with_growing_delays_and_published_after() -> N
     assert bench.node.writes == [{"x/count": "8"}]
     assert bench.why() is None
     assert bench.agent._retry_at is None
+
+
+def test_other_changes_of_the_node_do_not_cut_a_wait_short() -> None:
+    bench = Bench(gpu({"x/count": "8"}))
+    bench.play(bench.seen({}))
+    bench.node.failing = KubeError("down", status=503)
+    bench.play(Pass())
+    tries = bench.services.metrics.render().count(b'check="published"')
+    waits = bench.agent._retry_at
+    for _ in range(20):
+        bench.play(bench.seen({}))
+    assert bench.agent._retry_at == waits, "an unrelated change is no reason to ask again"
+    assert bench.services.metrics.render().count(b'check="published"') == tries
+
+
+def test_a_person_who_insists_is_answered_ever_slower_whatever_else_changes_on_the_node() -> None:
+    bench = Bench(gpu({"x/count": "8"}))
+    bench.play(bench.seen({}), Pass())
+    for _ in range(10):
+        bench.play(bench.seen({}), bench.seen({}))
+    assert len(bench.node.writes) == 2
+
+
+def test_a_collector_that_fails_is_shown_until_it_recovers_and_one_that_is_gone_is_not() -> None:
+    parts = [Collected(name="pci", labels=None, owns=("x/",)), Collected(name="pci", labels={}, owns=("x/",))]
+    bench = Bench(lambda: parts)
+    bench.play(Pass())
+    assert b'gpunode_collector_failed{agent="gfd",collector="pci"} 1.0' in bench.services.metrics.render()
+    parts[:] = []
+    bench.play(Pass())
+    assert b"collector_failed{" not in bench.services.metrics.render()
 
 
 def test_the_return_of_the_api_is_used_at_once() -> None:

@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from node_core.runtime import metrics
+from node_core.runtime.http import parse_address
 from node_core.runtime.log import configure_log
 from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, KubeletChanged, Pass, Stop
@@ -111,7 +112,7 @@ def test_metrics_are_those_that_are_declared_and_no_more() -> None:
     services = Services()
     for metric in metrics.ALL:
         if metric.kind == "counter":
-            services.metrics.add(metric, **dict.fromkeys(metric.labels, "x"))
+            services.metrics.add(metric, 1, **dict.fromkeys(metric.labels, "x"))
         else:
             services.metrics.set(metric, 1, **dict.fromkeys(metric.labels, "x"))
     lines = services.metrics.render().decode().splitlines()
@@ -123,6 +124,67 @@ def test_an_agent_that_fails_is_started_again(running: Callable[[int], Running],
     process = running(2)
     until(lambda: agents[0].runs == 3)
     until(lambda: process.services.readiness.problems()["counting/running"] is None)
+
+
+def test_a_sign_of_life_ends_what_was_said_of_a_fault() -> None:
+    readiness = Readiness()
+    readiness.failed("gfd", "OSError: one bad moment")
+    assert readiness.problems() == {"gfd/running": "OSError: one bad moment"}
+    readiness.beat("gfd")
+    assert readiness.problems() == {"gfd/running": None}
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (":8080", ("", 8080)),
+        ("127.0.0.1:0", ("127.0.0.1", 0)),
+        ("[::1]:9", ("::1", 9)),
+        ("host.name:65535", ("host.name", 65535)),
+    ],
+)
+def test_addresses_are_host_and_port(text: str, address: tuple[str, int]) -> None:
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["abc", ":99999", "::1", "[::1]:x", ":-1", "127.0.0.1", "/tmp/sock", ":", "::1:80"])
+def test_anything_else_is_no_address(text: str) -> None:
+    with pytest.raises(ValueError, match="is not an address"):
+        parse_address(text)
+
+
+def test_stopping_waits_for_nobody_for_ever() -> None:
+    class Stubborn(Counting):
+        def run(self) -> None:
+            threading.Event().wait(30)
+
+    class Slow:
+        def start(self) -> None: ...
+
+        def stop(self) -> None:
+            threading.Event().wait(30)
+
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 0.5
+        return now[0]
+
+    services = Services(clock=clock)
+    built = Built(agents=[Stubborn(services)], parts=(Slow(), Slow()))
+    running = Running(Program(common=common(), build=lambda _: built), services)
+    running.start()
+    running.stop()
+    assert now[0] < 5
+
+
+def test_gauges_are_replaced_without_a_gap() -> None:
+    services = Services()
+    services.metrics.replace(metrics.DEVICES, {("a", "gpu", "healthy"): 8, ("a", "gpu", "unhealthy"): 1})
+    services.metrics.replace(metrics.DEVICES, {("a", "gpu", "healthy"): 9})
+    text = services.metrics.render()
+    assert b'gpunode_devices{agent="a",health="healthy",resource="gpu"} 9.0' in text
+    assert b"unhealthy" not in text
 
 
 def test_stopping_ends_every_thread_and_closes_agents(

@@ -18,7 +18,7 @@ from node_core.runtime.settings import (
 )
 
 
-@click.command(cls=AgentCommand, go_flags=True)
+@click.command(cls=AgentCommand)
 @nvidia_options("gfd")
 @publish_options(agent="GFD", output_file="/f")
 @common_options(agent="GFD", address=":8080")

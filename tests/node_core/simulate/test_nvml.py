@@ -1,5 +1,6 @@
 """The simulated NVML answers as NVML does, errors and faults included."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from node_core.domain.mig import profile_name
 from node_core.errors import NvmlError
 from node_core.host.nvml.api import Nvml
+from node_core.host.nvml.inventory import read_inventory
+from node_core.host.nvml.source import InventorySource
 from node_core.simulate.mig_profiles import PROFILES, parse_instance
 from node_core.simulate.nvml import numa_of, simulated_nvml
 from node_core.simulate.scenario import Scenario, load_scenario, parse_scenario
@@ -123,6 +126,66 @@ def test_a_scenario_without_driver_has_no_library() -> None:
 def test_an_xid_changes_no_answer() -> None:
     with simulated_nvml(scenario({"at": 0, "kind": "xid", "gpu": 0, "code": 79}), lambda: 1.0)() as nvml:
         assert uuids(nvml) == [gpu.uuid for gpu in scenario().gpus]
+
+
+class Time:
+    """A clock that waiting moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.waits: list[float] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
+        if len(self.waits) >= 5:
+            raise TimeoutError
+
+
+def test_a_call_that_hangs_answers_when_the_hang_is_over() -> None:
+    hang = {"at": 1, "for": 100, "kind": "hang", "gpu": 1, "call": "nvmlDeviceGetName"}
+    time = Time()
+    with simulated_nvml(scenario(hang), time.clock, time.wait)() as nvml:
+        first, second = nvml.device_get_handle_by_index(0), nvml.device_get_handle_by_index(1)
+        assert nvml.device_get_name(second) == "Tesla T4"
+        time.now = 21.0
+        assert nvml.device_get_name(first) == "Tesla T4"
+        assert nvml.device_get_uuid(second).startswith("GPU-")
+        assert time.waits == []
+        assert nvml.device_get_name(second) == "Tesla T4"
+        assert time.now == sum(time.waits) + 21 == 101
+
+
+def test_a_hang_without_an_end_never_answers() -> None:
+    time = Time()
+    endless = scenario({"at": 0, "kind": "hang", "call": "nvmlDeviceGetCount"})
+    with simulated_nvml(endless, time.clock, time.wait)() as nvml, pytest.raises(TimeoutError):
+        nvml.device_get_count()
+
+
+def test_a_simulated_hang_is_a_timeout_for_who_looks_with_a_deadline() -> None:
+    release = threading.Event()
+
+    def wait(_: float) -> None:
+        release.wait(10)
+        raise NvmlError("nvmlDeviceGetName", "UNKNOWN")
+
+    endless = scenario({"at": 0, "kind": "hang", "call": "nvmlDeviceGetName", "gpu": 1})
+    nvml = simulated_nvml(endless, lambda: 0.0, wait)
+    source = InventorySource(lambda: read_inventory(nvml, numa_of(endless)), gpus_on_pci=lambda: True, deadline=0.05)
+    assert code_of(source.look) == "TIMEOUT"
+    release.set()
+
+
+def test_a_gpu_that_is_lost_while_a_call_hangs_is_lost_when_it_answers() -> None:
+    hang = {"at": 0, "for": 10, "kind": "hang", "call": "nvmlDeviceGetName"}
+    time = Time()
+    with simulated_nvml(scenario(hang, {"at": 5, "kind": "lost", "gpu": 0}), time.clock, time.wait)() as nvml:
+        first = nvml.device_get_handle_by_index(0)
+        assert code_of(lambda: nvml.device_get_name(first)) == "GPU_IS_LOST"
 
 
 def test_numa_nodes_go_by_address() -> None:

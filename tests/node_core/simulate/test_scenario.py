@@ -78,7 +78,7 @@ def test_wrong_keys_and_types_are_told_all_at_once_with_their_paths() -> None:
             "diver": {},
             "driver": {"version": 550},
             "gpus": [{**GPU, "cuont": 2}, {"model": "X", "count": 0, "device_id": "20B0"}],
-            "faults": [{"at": -1, "kind": "hang"}],
+            "faults": [{"at": -1, "kind": "slow"}],
         }
     ) == [
         "diver: unknown key (did you mean driver?)",
@@ -87,7 +87,7 @@ def test_wrong_keys_and_types_are_told_all_at_once_with_their_paths() -> None:
         "gpus[1].count: Expected `int` >= 1",
         "gpus[1].device_id: Expected `str` matching regex '^[0-9a-f]{4}$'",
         "faults[0].at: Expected `float` >= 0.0",
-        "faults[0].kind: Invalid enum value 'hang'",
+        "faults[0].kind: Invalid enum value 'slow'",
     ]
 
 
@@ -108,6 +108,9 @@ def test_what_does_not_fit_together_is_told_all_at_once_with_its_path() -> None:
                 {"at": 0, "kind": "unsupported", "call": "nvmlDeviceGetMemInfo"},
                 {"at": 0, "kind": "unsupported", "call": "nvmlSystemGetDriverVersion", "gpu": 0},
                 {"at": 0, "kind": "xid", "gpu": 8, "code": 79},
+                {"at": 0, "kind": "hang", "gpu": 0},
+                {"at": 0, "kind": "hang", "gpu": 0, "call": "nvmlDeviceGetCount"},
+                {"at": 0, "kind": "unsupported", "call": "nvmlDeviceGetCount"},
             ],
         }
     )
@@ -129,6 +132,9 @@ def test_what_does_not_fit_together_is_told_all_at_once_with_its_path() -> None:
         "faults[2].call",
         "faults[3].gpu",
         "faults[4].gpu",
+        "faults[5].call",
+        "faults[6].gpu",
+        "faults[7].call",
     ]
     text = "\n".join(found)
     assert "8 of 7 compute slices" in text

@@ -30,6 +30,39 @@ def test_a_gpu_without_driver_and_any_other_failure_are_errors(code: str, on_pci
         InventorySource(failing(code), gpus_on_pci=lambda: on_pci).look()
 
 
+def test_agents_that_ask_at_once_share_a_look_until_it_is_old_or_forgotten() -> None:
+    looks, now = [], [100.0]
+
+    def read() -> Inventory:
+        looks.append(1)
+        return EMPTY
+
+    source = InventorySource(read, gpus_on_pci=lambda: True, clock=lambda: now[0])
+    source.look()
+    source.look()
+    assert len(looks) == 1
+    source.forget()
+    source.look()
+    assert len(looks) == 2
+    now[0] += 1.0
+    source.look()
+    assert len(looks) == 3
+
+
+def test_a_failed_look_serves_nobody_else() -> None:
+    answers = iter([NvmlError("nvmlInit_v2", "UNKNOWN"), None])
+
+    def read() -> Inventory:
+        if error := next(answers):
+            raise error
+        return EMPTY
+
+    source = InventorySource(read, gpus_on_pci=lambda: True)
+    with pytest.raises(NvmlError):
+        source.look()
+    assert source.look() == EMPTY
+
+
 def test_a_hung_driver_costs_one_deadline_and_one_thread_until_it_answers() -> None:
     release = threading.Event()
     looks = []

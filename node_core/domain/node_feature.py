@@ -1,0 +1,106 @@
+"""A NodeFeature object: what we make of it, and what we read back. PURE. Source: NFD's API, nfd.k8s-sigs.io/v1alpha1."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from node_core.domain.features import Features
+from node_core.domain.labels import Labels
+
+API_VERSION = "nfd.k8s-sigs.io/v1alpha1"
+NODE_NAME_LABEL = "nfd.node.kubernetes.io/node-name"
+"""nfd-master passes over NodeFeature objects that do not say with this label which Node they are about."""
+GFD_PREFIX = "nvidia-features-for-"
+"""Before the Node's name in the name of GPU Feature Discovery's object. NFD's own worker uses the bare Node name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFeatureView:
+    """The live object. owned: field manager -> the keys of spec.labels it applied. owners: the uids in ownerReferences."""
+
+    uid: str
+    resource_version: str
+    labels: Labels
+    features: Mapping[str, Any]
+    node_name: str | None
+    owners: frozenset[str] = frozenset()
+    owned: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def is_older_than(self, other: "NodeFeatureView") -> bool:
+        versions = (self.resource_version, other.resource_version)
+        return all(version.isdecimal() for version in versions) and int(versions[0]) < int(versions[1])
+
+    def applied_by(self, manager: str) -> dict[str, str]:
+        """The live labels that this field manager owns: what it published, whichever process did it."""
+        return {key: self.labels[key] for key in sorted(self.owned.get(manager, ())) if key in self.labels}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFeature:
+    """What we want to stand there. node_uid: the Node owns the object, so it outlives our pods and goes with the Node."""
+
+    node_name: str
+    node_uid: str
+    labels: Labels
+    features: Features = field(default_factory=Features)
+
+    def is_said_by(self, live: NodeFeatureView | None, manager: str) -> bool:
+        """Whether the live object already says exactly this in this field manager's name."""
+        return live is not None and (
+            live.applied_by(manager) == dict(self.labels)
+            and live.node_name == self.node_name
+            and self.node_uid in live.owners
+            and live.features == render_features(self.features)
+        )
+
+
+def parse_node_feature(obj: Mapping[str, Any]) -> NodeFeatureView:
+    """A NodeFeature object, as JSON gives it. Anybody may have written it: what is not of the right form counts as absent."""
+    metadata = obj["metadata"]
+    spec = obj.get("spec") or {}
+    return NodeFeatureView(
+        uid=metadata.get("uid", ""),
+        resource_version=metadata.get("resourceVersion", ""),
+        labels=dict(spec.get("labels") or {}),
+        features=spec.get("features") or {},
+        node_name=(metadata.get("labels") or {}).get(NODE_NAME_LABEL),
+        owners=frozenset(owner.get("uid", "") for owner in metadata.get("ownerReferences") or ()),
+        owned=_label_owners(metadata.get("managedFields") or ()),
+    )
+
+
+def _label_owners(managed_fields: Any) -> dict[str, frozenset[str]]:
+    owners: dict[str, frozenset[str]] = {}
+    for entry in managed_fields:
+        if entry.get("operation") != "Apply" or entry.get("subresource"):
+            continue
+        fields = (entry.get("fieldsV1") or {}).get("f:spec", {}).get("f:labels", {})
+        owners[entry.get("manager", "")] = frozenset(key.removeprefix("f:") for key in fields if key.startswith("f:"))
+    return owners
+
+
+def render_node_feature(wanted: NodeFeature, *, name: str, namespace: str) -> dict[str, Any]:
+    """The body of a server-side apply that makes `wanted` all that a field manager owns of the object."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "NodeFeature",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {NODE_NAME_LABEL: wanted.node_name},
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": wanted.node_name, "uid": wanted.node_uid}],
+        },
+        "spec": {"labels": dict(wanted.labels), "features": render_features(wanted.features)},
+    }
+
+
+def render_features(features: Features) -> dict[str, Any]:
+    """spec.features. The three maps are always there, empty ones too, as GPU Feature Discovery writes them."""
+    return {
+        "flags": {name: {"elements": {flag: {} for flag in sorted(flags)}} for name, flags in features.flags.items()},
+        "attributes": {name: {"elements": dict(values)} for name, values in features.attributes.items()},
+        "instances": {
+            name: {"elements": [{"attributes": dict(instance)} for instance in instances]}
+            for name, instances in features.instances.items()
+        },
+    }

@@ -1,0 +1,25 @@
+"""Our NodeFeature object in a process: who publishes it, and the watch that tells when somebody else changed it."""
+
+import random
+
+from node_core.domain.node_feature import GFD_PREFIX
+from node_core.publish.node_feature import NodeFeaturePublisher
+from node_core.runtime.node_link import NodeLink
+
+
+class FeatureLink:
+    """manager: the field manager. namespace: None for the one of our pod. prefix: before the Node's name in the object's name."""
+
+    def __init__(self, node: NodeLink, manager: str, *, namespace: str | None = None, prefix: str = GFD_PREFIX) -> None:
+        from node_core.kube.node_feature import NodeFeatureApi, read_pod_namespace  # noqa: PLC0415
+        from node_core.kube.watch import ObjectWatch  # noqa: PLC0415
+
+        api = NodeFeatureApi(node.api, namespace=namespace or read_pod_namespace(), prefix=prefix)
+        self.publisher = NodeFeaturePublisher(api, node.api, manager)
+        self._watch = ObjectWatch(api, seen=self.publisher.seen, failed=self.publisher.unseen, rng=random.Random())
+
+    def start(self) -> None:
+        self._watch.start()
+
+    def stop(self) -> None:
+        self._watch.stop()
