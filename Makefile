@@ -10,7 +10,7 @@ GPUS ?=
 .PHONY: help demo test check unit golden stubs docs lock clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
 demo: $(VENV)/.runtime ## run the three agents on this machine (ONCE=1 ends after the tour, GPUS=name|file chooses the fleet)
 	@$(BIN)/gpunode demo $(if $(ONCE),--once) $(if $(GPUS),--gpus "$(GPUS)")
@@ -25,6 +25,10 @@ check: $(VENV)/.dev ## ruff, mypy strict, import contracts
 
 unit: $(VENV)/.dev ## the tests alone
 	@$(BIN)/python -m pytest
+
+.PHONY: test-gpu
+test-gpu: $(VENV)/.dev ## what we say of this machine's real GPUs, compared with nvidia-smi; skipped without a driver
+	@$(BIN)/python -m pytest -m gpu -n 0 -rs tests/gpu
 
 golden: $(VENV)/.dev ## write the golden files anew; read the diff before you commit it
 	@$(BIN)/python -m pytest --golden=write -p no:randomly -n 0 -m golden

@@ -1,34 +1,58 @@
-"""One look at the GPUs, as labels. What a failing look would have said stays as it is on the Node."""
+"""One look at the GPUs, as labels. What a failing part of it would have said stays as it is on the Node."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gfd.labelers import LabelOptions, labels
+import structlog
+
+from gfd.labelers import LabelOptions, labels, mode, vgpu
+from gfd.labelers.resource import mps_hindered
 from node_core.assembly import Destination, Edges, choose_publisher
-from node_core.domain.inventory import Inventory
+from node_core.domain.inventory import Inventory, PciAddress
 from node_core.domain.labels import Collected
+from node_core.domain.sharing import Sharing
 from node_core.errors import HostReadError, NvmlError
+from node_core.host.pci import DEVICES
+from node_core.host.pci_config import VgpuScan, read_vgpus
+from node_core.host.root import HostRoot
 from node_core.runtime.labelling import LabelAgent
 from node_core.runtime.services import Services
+
+log = structlog.get_logger(__name__)
 
 NAME = "gfd"
 TIMESTAMP = "nvidia.com/gfd.timestamp"
 OUTPUT_FILE = Path("/etc/kubernetes/node-feature-discovery/features.d/gfd")
 GPU_KEYS = ("nvidia.com/gpu.", "nvidia.com/mig", "nvidia.com/mps.")
 """Labels that describe the GPUs themselves, not the driver or the machine."""
+NVML_KEYS = (*GPU_KEYS, "nvidia.com/cuda.", TIMESTAMP)
+VGPU_KEYS = (f"{vgpu.VGPU}.",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GfdSettings:
-    """What gfd takes beside the common settings."""
+    """What gfd takes beside the common settings. sharing: what the config file shares, or None."""
 
     mig_strategy: Literal["none", "single", "mixed"] = "none"
     timestamp: bool = True
     machine_type_file: str = "/sys/class/dmi/id/product_name"
     publish: Destination = "node"
     output_file: Path = OUTPUT_FILE
+    sharing: Sharing | None = None
+
+
+class Warnings:
+    """States of the node that people should know of: one line when a state begins, none while it stays."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, bool] = {}
+
+    def tell(self, event: str, holds: bool, why: str) -> None:
+        if holds and not self._known.get(event):
+            log.warning(event, agent=NAME, why=why)
+        self._known[event] = holds
 
 
 def build_agent(settings: GfdSettings, edges: Edges, services: Services) -> LabelAgent:
@@ -44,34 +68,76 @@ def build_agent(settings: GfdSettings, edges: Edges, services: Services) -> Labe
 
 
 def collector(settings: GfdSettings, edges: Edges, services: Services) -> Callable[[], tuple[Collected, ...]]:
-    """The function that looks once. A failure is reported to readiness and leaves all labels to what is known."""
+    """The function that looks once. A failure is reported to readiness and leaves its labels to what is known."""
+    warnings = Warnings()
 
     def collect() -> tuple[Collected, ...]:
+        vgpus = collect_vgpus(edges, services, warnings)
         try:
             inventory = edges.inventory.look()
         except NvmlError as error:
             services.readiness.report(f"{NAME}/gpus", str(error))
-            return (Collected(name="nvml", labels=None, owns=("nvidia.com/",)),)
+            return (Collected(name="nvml", labels=None, owns=NVML_KEYS), vgpus)
         services.readiness.report(f"{NAME}/gpus", None)
+        hindered = mps_hindered(inventory, settings.sharing)
+        warnings.tell("mps_hindered", hindered, "a GPU is in MIG mode, which MPS does not go with: nothing is shared")
         options = LabelOptions(
             mig_strategy=settings.mig_strategy,
             machine=read_machine(settings, edges),
             timestamp=int(services.wall()) if settings.timestamp else None,
+            sharing=settings.sharing,
+            pci_classes=collect_classes(edges, services, inventory),
         )
-        return collect_labels(inventory, options)
+        return (*collect_labels(inventory, options), vgpus)
 
     return collect
 
 
 def collect_labels(inventory: Inventory, options: LabelOptions) -> tuple[Collected, ...]:
-    """The labels of one look. Pure.
+    """The labels of one look at NVML. Pure.
 
-    While some GPU cannot be read, what was published of the GPUs before stays, its count among it: a failure is no removal.
+    While some GPU cannot be read, what was published of the GPUs before stays, its count among it: a failure is no removal. So does the
+    mode while PCI cannot be read.
     """
-    found = Collected(name="nvml", labels=labels(inventory, options), owns=("nvidia.com/",))
-    if not inventory.faults and not any(gpu.mig_faults for gpu in inventory.gpus):
-        return (found,)
-    return (found, Collected(name="faulty-gpus", labels=None, owns=GPU_KEYS))
+    parts = [Collected(name="nvml", labels=labels(inventory, options), owns=NVML_KEYS)]
+    if inventory.gpus and options.pci_classes is None:
+        parts.append(Collected(name="gpu-mode", labels=None, owns=(mode.KEY,)))
+    if inventory.faults or any(gpu.mig_faults for gpu in inventory.gpus):
+        parts.append(Collected(name="faulty-gpus", labels=None, owns=GPU_KEYS))
+    return tuple(parts)
+
+
+def collect_vgpus(edges: Edges, services: Services, warnings: Warnings) -> Collected:
+    """What PCI says of vGPUs; simulated GPUs are none."""
+    try:
+        scan = VgpuScan() if edges.scenario else read_vgpus(edges.root)
+    except HostReadError as error:
+        services.readiness.report(f"{NAME}/vgpus", str(error))
+        return Collected(name="vgpu", labels=None, owns=VGPU_KEYS)
+    services.readiness.report(f"{NAME}/vgpus", None)
+    why = "the kernel shows the PCI configuration space of GPUs in full to a privileged process only"
+    warnings.tell("vgpus_unknown", bool(scan.hidden), why)
+    return Collected(name="vgpu", labels=vgpu.labels(scan), owns=VGPU_KEYS)
+
+
+def collect_classes(edges: Edges, services: Services, inventory: Inventory) -> Mapping[PciAddress, str] | None:
+    """The class codes of the GPUs that PCI knows; None where reading failed."""
+    if edges.scenario:
+        return {gpu.address: gpu.class_code for gpu in edges.scenario.gpus}
+    try:
+        classes = read_classes(edges.root, inventory)
+    except HostReadError as error:
+        services.readiness.report(f"{NAME}/pci", str(error))
+        return None
+    services.readiness.report(f"{NAME}/pci", None)
+    return classes
+
+
+def read_classes(root: HostRoot, inventory: Inventory) -> dict[PciAddress, str]:
+    """Without those that the bus does not have. Raises HostReadError where one is there and cannot be read."""
+    addresses = (gpu.address for gpu in inventory.gpus if gpu.address is not None)
+    found = ((address, root.text(f"{DEVICES}/{address}/class")) for address in addresses)
+    return {address: text.lower().removeprefix("0x") for address, text in found if text}
 
 
 def read_machine(settings: GfdSettings, edges: Edges) -> str:

@@ -1,15 +1,16 @@
 """One file per concern, all pure: Inventory in, labels out. Order in `ALL` is precedence: a later labeler wins.
 
 GPUs that could not be read (`Inventory.faults`) are in no count: their model is not known. Without one readable GPU only the
-timestamp is left; whether that may be published is for the caller to decide from `Inventory.faults`.
+timestamp is left; whether that may be published is for the caller to decide from `Inventory.faults`. Labels of vGPUs come from PCI and
+not from the inventory; `vgpu.labels` stands for itself.
 """
 
-from gfd.labelers import capable, fabric, gpu, machine, mig, timestamp, versions
-from gfd.labelers.api import Labeler, LabelOptions, MigStrategy
+from gfd.labelers import capable, fabric, gpu, machine, mig, mode, models, timestamp, topology, versions, vgpu
+from gfd.labelers.api import Declared, Labeler, LabelOptions, MigStrategy
 from node_core.domain.inventory import Inventory
 from node_core.domain.labels import Labels
 
-__all__ = ["ALL", "LabelOptions", "Labeler", "MigStrategy", "labels"]
+__all__ = ["ALL", "DECLARED", "Declared", "LabelOptions", "Labeler", "MigStrategy", "labels"]
 
 WITHOUT_GPUS: tuple[Labeler, ...] = (timestamp.labels,)
 ALL: tuple[Labeler, ...] = (
@@ -19,8 +20,25 @@ ALL: tuple[Labeler, ...] = (
     capable.labels,
     gpu.labels,
     mig.labels,
+    models.labels,
+    mode.labels,
     fabric.labels,
+    topology.labels,
 )
+DECLARED: tuple[Declared, ...] = (
+    *timestamp.DECLARED,
+    *machine.DECLARED,
+    *versions.DECLARED,
+    *capable.DECLARED,
+    *gpu.DECLARED,
+    *mig.DECLARED,
+    *models.DECLARED,
+    *mode.DECLARED,
+    *fabric.DECLARED,
+    *topology.DECLARED,
+    *vgpu.DECLARED,
+)
+"""Every label that gfd can give, in the order of the documents."""
 
 
 def labels(inventory: Inventory, options: LabelOptions) -> Labels:

@@ -1,9 +1,18 @@
 """The NVLink clique that all attached GPUs of this node belong to: GPUs of one clique, on any node, reach each other by NVLink."""
 
-from gfd.labelers.api import LabelOptions
+from gfd.labelers.api import Declared, LabelOptions
 from gfd.labelers.resource import GPU
 from node_core.domain.inventory import Inventory
 from node_core.domain.labels import Labels
+
+DECLARED = (
+    Declared(
+        key=f"{GPU}.clique",
+        value="`<cluster UUID>.<clique>` of the NVLink fabric",
+        source="nvmlDeviceGetGpuFabricInfo",
+        presence="with GPUs attached to one clique",
+    ),
+)
 
 
 def labels(inventory: Inventory, _: LabelOptions) -> Labels:

@@ -7,11 +7,51 @@ Source: NVIDIA, MIG support in Kubernetes.
 
 from collections.abc import Iterator
 
-from gfd.labelers.api import NVIDIA, LabelOptions
-from gfd.labelers.resource import GPU, NOT_OFFERED, prevailing, product_name, resource_labels
+from gfd.labelers.api import NVIDIA, Declared, LabelOptions
+from gfd.labelers.resource import (
+    GPU,
+    INVALID,
+    declare_resource,
+    effective_sharing,
+    offer,
+    prevailing,
+    resource_labels,
+)
 from node_core.domain.inventory import Gpu, Inventory, MigAttributes, MigDevice
 from node_core.domain.labels import Labels
 from node_core.domain.mig import label_form
+from node_core.domain.sharing import Sharing
+
+ATTRIBUTES = {
+    "multiprocessors": "multiprocessors of one MIG device",
+    "slices.gi": "slices of its GPU instance",
+    "slices.ci": "slices of its compute instance",
+    "engines.copy": "copy engines, shared by the GPU instance",
+    "engines.decoder": "video decoders, shared by the GPU instance",
+    "engines.encoder": "video encoders, shared by the GPU instance",
+    "engines.jpeg": "JPEG decoders, shared by the GPU instance",
+    "engines.ofa": "optical flow accelerators, shared by the GPU instance",
+}
+PROFILE = f"{NVIDIA}/mig-<profile>"
+_SINGLE = "with strategy `single`, all GPUs cut into one profile"
+_MIXED = "with strategy `mixed`, for each profile"
+DECLARED = (
+    Declared(
+        key=f"{NVIDIA}/mig.strategy",
+        value="`single` or `mixed`",
+        source="`--mig-strategy`",
+        presence="with a GPU, but for strategy `none`",
+    ),
+    *(
+        Declared(key=f"{GPU}.{name}", value=value, source="nvmlDeviceGetAttributes", presence=_SINGLE)
+        for name, value in ATTRIBUTES.items()
+    ),
+    *declare_resource(PROFILE, _MIXED),
+    *(
+        Declared(key=f"{PROFILE}.{name}", value=value, source="nvmlDeviceGetAttributes", presence=_MIXED)
+        for name, value in {"memory": "MiB of one MIG device", **ATTRIBUTES}.items()
+    ),
+)
 
 Placed = tuple[str, MigDevice]
 """The model of the GPU, and a MIG device on it."""
@@ -19,16 +59,17 @@ Placed = tuple[str, MigDevice]
 
 def labels(inventory: Inventory, options: LabelOptions) -> Labels:
     strategy = {f"{NVIDIA}/mig.strategy": options.mig_strategy}
+    sharing = effective_sharing(inventory, options)
     match options.mig_strategy:
         case "none":
             return {}
         case "single":
-            return strategy | single_labels(inventory.gpus)
+            return strategy | single_labels(inventory.gpus, sharing)
         case "mixed":
-            return strategy | mixed_labels(inventory.gpus)
+            return strategy | mixed_labels(inventory.gpus, sharing)
 
 
-def single_labels(gpus: tuple[Gpu, ...]) -> dict[str, str]:
+def single_labels(gpus: tuple[Gpu, ...], sharing: Sharing | None) -> dict[str, str]:
     """They replace those of whole GPUs; none where no GPU is in MIG mode."""
     enabled = tuple(gpu for gpu in gpus if gpu.mig_enabled)
     model = prevailing(gpu.model for gpu in enabled)
@@ -40,16 +81,16 @@ def single_labels(gpus: tuple[Gpu, ...]) -> dict[str, str]:
     empty = any(not gpu.mig_devices and not gpu.mig_faults for gpu in enabled)
     if empty or len(enabled) < len(gpus) or profile is None:
         return _invalid(model)
-    return _profile_labels(GPU, profile, tuple(_devices(enabled)))
+    return _profile_labels(GPU, profile, tuple(_devices(enabled)), sharing)
 
 
-def mixed_labels(gpus: tuple[Gpu, ...]) -> dict[str, str]:
+def mixed_labels(gpus: tuple[Gpu, ...], sharing: Sharing | None) -> dict[str, str]:
     """Those of each profile. A device whose profile has no name can be no resource and is left out."""
     devices = tuple(_devices(gpus))
     found: dict[str, str] = {}
     for profile in sorted({device.profile for _, device in devices if device.profile}):
         of_profile = tuple((model, device) for model, device in devices if device.profile == profile)
-        found |= _profile_labels(f"{NVIDIA}/mig-{label_form(profile)}", profile, of_profile)
+        found |= _profile_labels(f"{NVIDIA}/mig-{label_form(profile)}", profile, of_profile, sharing)
     return found
 
 
@@ -59,18 +100,20 @@ def _devices(gpus: tuple[Gpu, ...]) -> Iterator[Placed]:
 
 def _invalid(model: str) -> dict[str, str]:
     return {
-        **resource_labels(GPU, product_name(model, "MIG", "INVALID"), 0, replicas=NOT_OFFERED),
-        f"{GPU}.sharing-strategy": "",
+        **resource_labels(GPU, model, "MIG", "INVALID", count=0, offer=INVALID),
         f"{GPU}.memory": "0",
     }
 
 
-def _profile_labels(resource: str, profile: str, devices: tuple[Placed, ...]) -> dict[str, str]:
+def _profile_labels(
+    resource: str, profile: str, devices: tuple[Placed, ...], sharing: Sharing | None
+) -> dict[str, str]:
     """devices: all of that profile; they are described by those of the model that has most of them."""
     model = prevailing(model for model, _ in devices) or ""
     attributes = next(device.attributes for name, device in devices if name == model)
-    product = product_name(model, "MIG", label_form(profile))
-    return resource_labels(resource, product, len(devices)) | _attribute_labels(resource, attributes)
+    suffixes = ("MIG", label_form(profile))
+    common = resource_labels(resource, model, *suffixes, count=len(devices), offer=offer(sharing, resource))
+    return common | _attribute_labels(resource, attributes)
 
 
 def _attribute_labels(resource: str, attributes: MigAttributes) -> dict[str, str]:

@@ -5,10 +5,13 @@ This is the one place where sharing enters: replicas, the strategy and the produ
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from gfd.labelers.api import NVIDIA
+from gfd.labelers.api import NVIDIA, Declared, LabelOptions
+from node_core.domain.inventory import Inventory
 from node_core.domain.labels import MAX_NAME, sanitize
+from node_core.domain.sharing import Sharing, SharingStrategy
 
 
 class Ordered(Protocol):
@@ -18,17 +21,53 @@ class Ordered(Protocol):
 Value = TypeVar("Value", bound=Ordered)
 
 GPU = f"{NVIDIA}/gpu"
-UNSHARED = "1"
-NOT_OFFERED = "0"
 
 
-def resource_labels(resource: str, product: str, count: int, *, replicas: str = UNSHARED) -> dict[str, str]:
-    """resource: the label prefix. count: GPUs or MIG devices, not multiplied by replicas. replicas: `0` where it is not offered."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """How each device of a resource is given out. replicas: how often, 0 where it is not. suffixes: of the product's name."""
+
+    replicas: int
+    strategy: str = "none"
+    suffixes: tuple[str, ...] = ()
+
+
+UNSHARED = Offer(replicas=1)
+NOT_OFFERED = Offer(replicas=0)
+INVALID = Offer(replicas=0, strategy="")
+
+
+def mps_hindered(inventory: Inventory, sharing: Sharing | None) -> bool:
+    """Whether the configuration wants MPS that this node cannot give: MPS does not go with MIG."""
+    return (
+        sharing is not None
+        and sharing.strategy is SharingStrategy.MPS
+        and any(gpu.mig_enabled for gpu in inventory.gpus)
+    )
+
+
+def effective_sharing(inventory: Inventory, options: LabelOptions) -> Sharing | None:
+    """What is shared on this node; nothing where MPS is hindered, as then no GPU is given out more than once."""
+    return None if mps_hindered(inventory, options.sharing) else options.sharing
+
+
+def offer(sharing: Sharing | None, resource: str) -> Offer:
+    """resource: its name before any renaming. A renamed resource is told apart by its name, so its product stays as it is."""
+    shared = sharing.of(resource) if sharing else None
+    if sharing is None or shared is None:
+        return UNSHARED
+    return Offer(
+        replicas=shared.replicas, strategy=sharing.strategy.value, suffixes=() if shared.renamed else ("SHARED",)
+    )
+
+
+def resource_labels(resource: str, model: str, *suffixes: str, count: int, offer: Offer) -> dict[str, str]:
+    """resource: the label prefix. suffixes: of the product. count: GPUs or MIG devices, not multiplied by replicas."""
     return {
-        f"{resource}.product": product,
+        f"{resource}.product": product_name(model, *suffixes, *offer.suffixes),
         f"{resource}.count": str(count),
-        f"{resource}.replicas": replicas,
-        f"{resource}.sharing-strategy": "none",
+        f"{resource}.replicas": str(offer.replicas),
+        f"{resource}.sharing-strategy": offer.strategy,
     }
 
 
@@ -47,3 +86,34 @@ def prevailing(values: Iterable[Value | None]) -> Value | None:
     counts = Counter(value for value in values if value is not None)
     most = max(counts.values(), default=0)
     return min((value for value, count in counts.items() if count == most), default=None)
+
+
+def declare_resource(resource: str, presence: str) -> tuple[Declared, ...]:
+    """The declarations of `resource_labels` under a prefix."""
+    config = "`sharing` of the config file"
+    return (
+        Declared(
+            key=f"{resource}.product",
+            value="the model; then `-MIG-<profile>`; then `-SHARED` if shared and not renamed",
+            source="nvmlDeviceGetName",
+            presence=presence,
+        ),
+        Declared(
+            key=f"{resource}.count",
+            value="GPUs or MIG devices, not multiplied by replicas",
+            source="NVML",
+            presence=presence,
+        ),
+        Declared(
+            key=f"{resource}.replicas",
+            value="how often each is given out: 1 unshared, 0 not at all",
+            source=config,
+            presence=presence,
+        ),
+        Declared(
+            key=f"{resource}.sharing-strategy",
+            value="`none`, `time-slicing` or `mps`; empty where the MIG layout is invalid",
+            source=config,
+            presence=presence,
+        ),
+    )

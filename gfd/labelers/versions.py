@@ -1,6 +1,6 @@
 """Versions of the driver and of the newest CUDA that it supports, each also under the older name that workloads still select by."""
 
-from gfd.labelers.api import NVIDIA, LabelOptions
+from gfd.labelers.api import NVIDIA, Declared, LabelOptions
 from node_core.domain.inventory import CudaVersion, Inventory
 from node_core.domain.labels import Labels, sanitize, value_problem
 
@@ -8,6 +8,24 @@ DRIVER = f"{NVIDIA}/cuda.driver-version"
 RUNTIME = f"{NVIDIA}/cuda.runtime-version"
 OLD_DRIVER = f"{NVIDIA}/cuda.driver"
 OLD_RUNTIME = f"{NVIDIA}/cuda.runtime"
+
+_DRIVER = {"source": "nvmlSystemGetDriverVersion", "presence": "with a GPU, where NVML says it"}
+_RUNTIME = {"source": "nvmlSystemGetCudaDriverVersion", "presence": "with a GPU, where NVML says it"}
+_OLD = "the same, under its older name"
+DECLARED = (
+    Declared(key=f"{DRIVER}.full", value="the driver's version: `550.54.15`", **_DRIVER),
+    Declared(key=f"{DRIVER}.major", value="its first part", **_DRIVER),
+    Declared(key=f"{DRIVER}.minor", value="its second part", **_DRIVER),
+    Declared(key=f"{DRIVER}.revision", value="its third part; empty if there are two", **_DRIVER),
+    Declared(key=f"{OLD_DRIVER}.major", value=_OLD, **_DRIVER),
+    Declared(key=f"{OLD_DRIVER}.minor", value=_OLD, **_DRIVER),
+    Declared(key=f"{OLD_DRIVER}.rev", value=_OLD, **_DRIVER),
+    Declared(key=f"{RUNTIME}.full", value="the newest CUDA that the driver supports: `12.4`", **_RUNTIME),
+    Declared(key=f"{RUNTIME}.major", value="its first part", **_RUNTIME),
+    Declared(key=f"{RUNTIME}.minor", value="its second part", **_RUNTIME),
+    Declared(key=f"{OLD_RUNTIME}.major", value=_OLD, **_RUNTIME),
+    Declared(key=f"{OLD_RUNTIME}.minor", value=_OLD, **_RUNTIME),
+)
 
 
 def labels(inventory: Inventory, _: LabelOptions) -> Labels:

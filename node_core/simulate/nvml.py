@@ -3,6 +3,8 @@
 It stands in where `host.nvml.real` would be: agents run on it unchanged, and it is the test double of everything above NVML.
 """
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -27,18 +29,23 @@ from node_core.simulate.scenario import Scenario, SimulatedGpu, SimulatedMig
 from node_core.simulate.scenario_file import FaultKind
 
 Clock = Callable[[], float]
+Wait = Callable[[float], None]
 Value = TypeVar("Value")
 
 INVALID_ARGUMENT = "INVALID_ARGUMENT"
 UNINITIALIZED = "UNINITIALIZED"
 _INIT = "nvmlInit_v2"
+_LONGEST_WAIT = 60.0
 
 
-def simulated_nvml(scenario: Scenario, clock: Clock) -> OpenNvml:
-    """NVML of the scenario. clock: seconds since the scenario's start; faults begin and end by it, also within a session."""
+def simulated_nvml(scenario: Scenario, clock: Clock, wait: Wait = time.sleep) -> OpenNvml:
+    """NVML of the scenario. clock: seconds since the scenario's start; faults begin and end by it, also within a session.
+
+    wait: sleeps for a number of seconds of that clock; what a call does that hangs.
+    """
 
     def open_nvml() -> AbstractContextManager[Nvml]:
-        return _session(scenario, clock)
+        return _session(scenario, clock, wait)
 
     return open_nvml
 
@@ -50,12 +57,12 @@ def numa_of(scenario: Scenario) -> Callable[[PciAddress], int | None]:
 
 
 @contextmanager
-def _session(scenario: Scenario, clock: Clock) -> Iterator[Nvml]:
+def _session(scenario: Scenario, clock: Clock, wait: Wait) -> Iterator[Nvml]:
     if scenario.driver is None:
         raise NvmlError(_INIT, LIBRARY_NOT_FOUND, hint=f"scenario {scenario.name} has no driver")
     if happens(scenario, clock(), "driver_gone"):
         raise NvmlError(_INIT, DRIVER_NOT_LOADED, hint=f"scenario {scenario.name} takes the driver away")
-    nvml = SimulatedNvml(scenario, scenario.driver, clock)
+    nvml = SimulatedNvml(scenario, scenario.driver, clock, wait)
     try:
         yield nvml
     finally:
@@ -65,10 +72,11 @@ def _session(scenario: Scenario, clock: Clock) -> Iterator[Nvml]:
 class SimulatedNvml:
     """`Nvml` of one session."""
 
-    def __init__(self, scenario: Scenario, driver: Driver, clock: Clock) -> None:
+    def __init__(self, scenario: Scenario, driver: Driver, clock: Clock, wait: Wait) -> None:
         self._scenario = scenario
         self._driver = driver
         self._clock = clock
+        self._wait = wait
         self._open = True
 
     def shutdown(self) -> None:
@@ -191,7 +199,10 @@ class SimulatedNvml:
         """Raises what NVML would answer now, whatever the arguments are."""
         if not self._open:
             raise _error(method, UNINITIALIZED)
-        now, index = self._clock(), None if gpu is None else gpu.index
+        index = None if gpu is None else gpu.index
+        while seconds := seconds_of_hang(self._scenario, self._clock(), gpu=index, call=FUNCTIONS[method]):
+            self._wait(min(seconds, _LONGEST_WAIT))
+        now = self._clock()
         if gpu is not None and happens(self._scenario, now, "lost", gpu=index):
             raise _error(method, GPU_IS_LOST)
         if happens(self._scenario, now, "unsupported", gpu=index, call=FUNCTIONS[method]):
@@ -213,6 +224,16 @@ def happens(scenario: Scenario, now: float, kind: FaultKind, gpu: int | None = N
         event.kind == kind and event.gpu in (None, gpu) and event.call == call and event.is_active(now)
         for event in scenario.faults
     )
+
+
+def seconds_of_hang(scenario: Scenario, now: float, gpu: int | None, call: str) -> float:
+    """For how long that call will not return; 0 when it does, infinity when never. A fault that names no GPU is one of all."""
+    ends = [
+        math.inf if event.for_ is None else event.at + event.for_
+        for event in scenario.faults
+        if event.kind == "hang" and event.gpu in (None, gpu) and event.call == call and event.is_active(now)
+    ]
+    return max(ends, default=now) - now
 
 
 def _known(method: str, value: Value | None) -> Value:

@@ -10,11 +10,18 @@ from node_core.simulate.mig_profiles import PROFILES, capacity_problem, parse_in
 from node_core.simulate.scenario_file import FaultEvent, GpuGroup, MigFile, NvLinkFile, ScenarioFile
 
 MAX_GPUS = 64
-CALLS = tuple(sorted(set(FUNCTIONS.values()) - {"nvmlDeviceGetCount"}))
+COUNT = "nvmlDeviceGetCount"
+CALLS = tuple(sorted(set(FUNCTIONS.values()) - {COUNT}))
 """NVML functions that a fault of kind `unsupported` can name. A count that is not supported would be no answer of NVML."""
-SYSTEM_CALLS = frozenset({"nvmlSystemGetDriverVersion", "nvmlSystemGetCudaDriverVersion"})
-_NEEDS = {"lost": {"gpu"}, "unsupported": {"call"}, "driver_gone": set[str](), "xid": {"gpu", "code"}}
-_TAKES = _NEEDS | {"unsupported": {"call", "gpu"}}
+SYSTEM_CALLS = frozenset({"nvmlSystemGetDriverVersion", "nvmlSystemGetCudaDriverVersion", COUNT})
+_NEEDS = {
+    "lost": {"gpu"},
+    "unsupported": {"call"},
+    "driver_gone": set[str](),
+    "xid": {"gpu", "code"},
+    "hang": {"call"},
+}
+_TAKES = _NEEDS | {"unsupported": {"call", "gpu"}, "hang": {"call", "gpu"}}
 
 
 def parse_memory(text: str) -> int:
@@ -105,9 +112,10 @@ def _fault_problems(path: str, event: FaultEvent, total: int) -> list[str]:
     problems += [f"{path}.{name}: means nothing with kind {event.kind}" for name in sorted(given - _TAKES[event.kind])]
     if event.gpu is not None and event.gpu >= total:
         problems.append(f"{path}.gpu: there is no GPU {event.gpu}, the last one is {total - 1}")
-    if event.call is not None and event.call not in CALLS:
+    calls = sorted({*CALLS, COUNT}) if event.kind == "hang" else list(CALLS)
+    if event.call is not None and event.call not in calls:
         problems.append(
-            f"{path}.call: no such call is simulated{closest(event.call, list(CALLS))}; there are {', '.join(CALLS)}"
+            f"{path}.call: no such call is simulated{closest(event.call, calls)}; there are {', '.join(calls)}"
         )
     if event.call in SYSTEM_CALLS and event.gpu is not None:
         problems.append(f"{path}.gpu: {event.call} is not asked of a GPU")

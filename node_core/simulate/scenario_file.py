@@ -19,6 +19,7 @@ faults:                                          # what goes wrong, at seconds s
   - {at: 20, for: 15, gpu: 3, kind: lost}        # every call on that GPU answers GPU_IS_LOST
   - {at: 0, kind: unsupported, call: nvmlDeviceGetMemoryInfo}   # of all GPUs, or of the one that `gpu` names
   - {at: 60, for: 10, kind: driver_gone}         # NVML does not initialise: DRIVER_NOT_LOADED
+  - {at: 9, for: 20, gpu: 1, kind: hang, call: nvmlDeviceGetName}   # that call does not return until the fault is over
   - {at: 5, gpu: 0, kind: xid, code: 79}         # recorded for health checks; NVML's answers stay as they are
 ```
 Without `for` a fault stays. There are no other kinds: one that did nothing would be a trap.
@@ -85,11 +86,14 @@ class FabricFile(_Strict, frozen=True, kw_only=True):
     clique: Annotated[int, Meta(ge=0, lt=1 << 32)]
 
 
-FaultKind = Literal["lost", "unsupported", "driver_gone", "xid"]
+FaultKind = Literal["lost", "unsupported", "driver_gone", "xid", "hang"]
 
 
 class FaultEvent(_Strict, frozen=True, kw_only=True):
-    """at, for_: seconds. call: an NVML function. code: of an XID."""
+    """at, for_: seconds. call: an NVML function. code: of an XID.
+
+    A call with the kind `hang` does not return until the fault is over, for all GPUs or for the one that `gpu` names.
+    """
 
     at: Seconds
     kind: FaultKind

@@ -1,12 +1,25 @@
 """What gfd makes of a look that failed in part."""
 
 from dataclasses import replace
+from pathlib import Path
 
-from gfd.agent import collect_labels
+import pytest
+from structlog.testing import capture_logs
+
+from gfd.__main__ import command
+from gfd.agent import GfdSettings, collect_labels, collector, read_classes
 from gfd.labelers import LabelOptions
+from gfd.options import gfd_settings
+from node_core.assembly import Edges
 from node_core.domain.inventory import Fault, Inventory
-from node_core.domain.labels import merge_collected
+from node_core.domain.labels import Collected, merge_collected
+from node_core.domain.resources import resource_name
+from node_core.domain.sharing import SharedResource, Sharing, SharingStrategy
+from node_core.errors import HostReadError
 from node_core.host.nvml.inventory import read_inventory
+from node_core.host.root import HostRoot
+from node_core.runtime.services import Services
+from node_core.runtime.settings import CommonSettings, parse_command
 from node_core.simulate.nvml import numa_of, simulated_nvml
 from node_core.simulate.scenario import load_scenario
 
@@ -41,3 +54,143 @@ def test_a_gpu_that_is_gone_for_good_is_no_longer_counted() -> None:
     published = merge_collected(collect_labels(look(), OPTIONS), {})
     fewer = replace(look(), gpus=look().gpus[:-1])
     assert merge_collected(collect_labels(fewer, OPTIONS), published)["nvidia.com/gpu.count"] == "7"
+
+
+GUEST = bytes((0x09, 0, 27)) + b"VF" + bytes((0, 22)) + b"460.16".ljust(10, b"\0") + b"r460_00".ljust(10, b"\0")
+MPS = Sharing(
+    strategy=SharingStrategy.MPS,
+    resources=(SharedResource(resource=resource_name("gpu"), replicas=4, advertised=resource_name("gpu")),),
+    fail_requests_greater_than_one=True,
+)
+
+
+def edges(root: Path, simulate: str | None = None) -> Edges:
+    return Edges(
+        CommonSettings(
+            node_name="n",
+            kubeconfig=None,
+            simulate=simulate,
+            host_root=root,
+            oneshot=True,
+            interval=None,
+            address="",
+            log_format="json",
+            log_level="info",
+            lock_dir=root,
+        ),
+        "gfd",
+        root,
+    )
+
+
+def board(root: Path, address: str, *, shown: int = 256) -> Path:
+    """A vGPU, of whose configuration space only so many bytes are shown."""
+    folder = root / "sys/bus/pci/devices" / address
+    folder.mkdir(parents=True)
+    ids = {"class": "0x030000", "vendor": "0x10de", "device": "0x1eb8", "subsystem_vendor": "0x10de"}
+    for name, text in {**ids, "subsystem_device": "0x12a2"}.items():
+        (folder / name).write_text(f"{text}\n")
+    config = bytearray(256)
+    config[0x06], config[0x34] = 0x10, 0xD0
+    config[0xD0 : 0xD0 + len(GUEST)] = GUEST
+    (folder / "config").write_bytes(bytes(config[:shown]))
+    return folder
+
+
+def passes(*found: tuple[Collected, ...]) -> dict[str, str]:
+    """What is published after these passes."""
+    known: dict[str, str] = {}
+    for parts in found:
+        known = merge_collected(parts, known)
+    return known
+
+
+def below(labels: dict[str, str], prefix: str) -> dict[str, str]:
+    return {key: value for key, value in labels.items() if key.startswith(f"nvidia.com/{prefix}")}
+
+
+def test_a_guest_says_that_its_gpus_are_virtual_while_nvml_fails(tmp_path: Path) -> None:
+    board(tmp_path, "0000:02:00.0")
+    services = Services()
+    collect = collector(GfdSettings(), edges(tmp_path), services)
+    found = below(passes(collect()), "vgpu.")
+    assert found == {
+        "nvidia.com/vgpu.present": "true",
+        "nvidia.com/vgpu.host-driver-version": "460.16",
+        "nvidia.com/vgpu.host-driver-branch": "r460_00",
+    }
+    assert services.readiness.problems()["gfd/vgpus"] is None
+
+
+def test_labels_of_vgpus_stay_while_pci_cannot_be_read_and_go_when_it_says_so(tmp_path: Path) -> None:
+    folder = board(tmp_path, "0000:02:00.0")
+    services = Services()
+    collect = collector(GfdSettings(), edges(tmp_path), services)
+    first = collect()
+    content = (folder / "config").read_bytes()
+    (folder / "config").unlink()
+    (folder / "config").mkdir()
+    second = collect()
+    assert below(passes(first, second), "vgpu.") == below(passes(first), "vgpu.")
+    assert "config" in (services.readiness.problems()["gfd/vgpus"] or "")
+    (folder / "config").rmdir()
+    (folder / "config").write_bytes(bytes(len(content)))
+    assert below(passes(first, second, collect()), "vgpu.") == {"nvidia.com/vgpu.present": "false"}
+
+
+def test_a_hidden_configuration_space_is_said_once_and_makes_no_label(tmp_path: Path) -> None:
+    board(tmp_path, "0000:02:00.0", shown=64)
+    collect = collector(GfdSettings(), edges(tmp_path), Services())
+    with capture_logs() as said:
+        assert below(passes(collect(), collect(), collect()), "vgpu.") == {}
+    assert [line["event"] for line in said if line["event"] == "vgpus_unknown"] == ["vgpus_unknown"]
+
+
+def test_mps_on_a_node_with_mig_is_said_once_and_not_offered(tmp_path: Path) -> None:
+    collect = collector(GfdSettings(sharing=MPS), edges(tmp_path, "a100x4-mig-single"), Services())
+    with capture_logs() as said:
+        found = passes(collect(), collect())
+    assert [line["event"] for line in said] == ["mps_hindered"]
+    assert (found["nvidia.com/mps.capable"], found["nvidia.com/gpu.replicas"]) == ("false", "0")
+    offered = passes(collector(GfdSettings(sharing=MPS), edges(tmp_path, "h100x8"), Services())())
+    assert (offered["nvidia.com/mps.capable"], offered["nvidia.com/gpu.replicas"]) == ("true", "4")
+
+
+def test_simulated_gpus_have_the_mode_of_their_class_and_are_not_virtual(tmp_path: Path) -> None:
+    board(tmp_path, "0000:02:00.0")
+    found = passes(collector(GfdSettings(), edges(tmp_path, "h100x8"), Services())())
+    assert (found["nvidia.com/gpu.mode"], found["nvidia.com/vgpu.present"]) == ("compute", "false")
+
+
+def test_the_class_of_a_gpu_that_pci_does_not_know_is_left_out_and_an_unreadable_one_is_a_failure(
+    tmp_path: Path,
+) -> None:
+    inventory = look()
+    address = inventory.gpus[0].address
+    assert address is not None
+    folder = board(tmp_path, address)
+    assert read_classes(HostRoot(tmp_path), inventory) == {address: "030000"}
+    (folder / "class").unlink()
+    (folder / "class").mkdir()
+    with pytest.raises(HostReadError):
+        read_classes(HostRoot(tmp_path), inventory)
+
+
+def test_the_mode_stays_while_pci_cannot_be_read() -> None:
+    inventory = look()
+    classes = {gpu.address: "030200" for gpu in inventory.gpus if gpu.address is not None}
+    sound = collect_labels(inventory, replace(OPTIONS, pci_classes=classes))
+    broken = collect_labels(inventory, OPTIONS)
+    assert passes(sound, broken) == passes(sound)
+    assert "nvidia.com/gpu.mode" not in passes(broken)
+
+
+def test_the_settings_of_the_command_line_carry_what_the_config_file_shares(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("sharing: {mps: {resources: [{name: gpu, replicas: 4}]}}\n")
+    values = parse_command(command, ["--config-file", str(path)], "gfd")
+    assert values is not None
+    assert gfd_settings(values).sharing == MPS
+    without = parse_command(command, [], "gfd")
+    assert without is not None
+    assert gfd_settings(without).sharing is None

@@ -5,6 +5,7 @@ LIB_RM_VERSION_MISMATCH until the process is restarted. Source: NVML API referen
 """
 
 import ctypes
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -20,7 +21,7 @@ from node_core.host.nvml.api import (
     Handle,
     Nvml,
 )
-from node_core.host.nvml.library import LIBRARY, load_library
+from node_core.host.nvml.library import LIBRARY, load_any_library, load_library
 
 _SUCCESS = 0
 _SHARED_ENGINES = 0  # NVML_COMPUTE_INSTANCE_ENGINE_PROFILE_SHARED, the only engine profile there is
@@ -33,18 +34,21 @@ _HINTS = {
 }
 
 
-def open_nvml(library: str | None = None) -> AbstractContextManager[Nvml]:
-    """A session from nvmlInit to nvmlShutdown. library: a path to load instead of what the dynamic linker finds.
+def open_nvml(library: str | None = None, *, driver_root: str | None = None) -> AbstractContextManager[Nvml]:
+    """A session from nvmlInit to nvmlShutdown. library: a path to load instead of searching.
 
-    Only the first session of a process chooses the library. Entry raises NvmlError, e.g. LIBRARY_NOT_FOUND or DRIVER_NOT_LOADED.
+    driver_root: where the search begins, see `library`; it is looked below anew until a library is there. The first session of a process
+    chooses the library for all. Entry raises NvmlError, e.g. LIBRARY_NOT_FOUND (its hint says where it looked) or DRIVER_NOT_LOADED.
     """
-    return _session(library)
+    return _session(library, driver_root)
 
 
 @contextmanager
-def _session(library: str | None) -> Iterator[Nvml]:
+def _session(library: str | None, driver_root: str | None) -> Iterator[Nvml]:
     if library is not None:
         load_library(library)
+    elif getattr(sys.modules.get("pynvml"), "nvmlLib", None) is None:
+        load_any_library(driver_root)
     import pynvml  # noqa: PLC0415 - a node without a driver need not pay for it
 
     calls = PynvmlCalls(pynvml)

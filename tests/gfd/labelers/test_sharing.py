@@ -1,0 +1,151 @@
+"""What sharing makes of the labels, in every state of a node."""
+
+from collections.abc import Callable
+
+import pytest
+
+from gfd.labelers import LabelOptions, MigStrategy, labels
+from node_core.domain.inventory import (
+    ComputeCapability,
+    Driver,
+    Gpu,
+    GpuUuid,
+    Inventory,
+    MigAttributes,
+    MigDevice,
+    MigUuid,
+)
+from node_core.domain.mig import MIB
+from node_core.domain.resources import ResourceName, resource_name
+from node_core.domain.sharing import SharedResource, Sharing, SharingStrategy
+
+GPU = resource_name("gpu")
+MODEL = "MOCKMODEL"
+ATTRIBUTES = MigAttributes(
+    memory_mib=100,
+    multiprocessors=1,
+    gpu_instance_slices=1,
+    compute_instance_slices=1,
+    copy_engines=0,
+    decoders=0,
+    encoders=0,
+    jpeg_engines=0,
+    ofa_engines=0,
+)
+
+
+def gpu(*profiles: str, mig: bool = False) -> Gpu:
+    return Gpu(
+        index=0,
+        uuid=GpuUuid("GPU-0"),
+        minor=0,
+        model=MODEL,
+        memory_bytes=300 * MIB,
+        compute=ComputeCapability(major=8, minor=0),
+        address=None,
+        mig_capable=mig or bool(profiles),
+        mig_enabled=mig or bool(profiles),
+        mig_devices=tuple(
+            MigDevice(
+                uuid=MigUuid(f"MIG-{slot}"),
+                slot=slot,
+                gpu_instance=slot,
+                compute_instance=0,
+                profile=profile,
+                attributes=ATTRIBUTES,
+            )
+            for slot, profile in enumerate(profiles)
+        ),
+    )
+
+
+def share(
+    *names: ResourceName,
+    by: SharingStrategy = SharingStrategy.TIME_SLICING,
+    as_: Callable[[ResourceName], ResourceName] = lambda name: name,
+) -> Sharing:
+    return Sharing(
+        strategy=by,
+        resources=tuple(SharedResource(resource=name, replicas=2, advertised=as_(name)) for name in names),
+        fail_requests_greater_than_one=False,
+    )
+
+
+def of(*gpus: Gpu, sharing: Sharing | None, strategy: MigStrategy = "none") -> dict[str, str]:
+    inventory = Inventory(driver=Driver(version="400.300", cuda=None), gpus=gpus)
+    found = labels(inventory, LabelOptions(machine="m", mig_strategy=strategy, sharing=sharing))
+    return {key.removeprefix("nvidia.com/"): value for key, value in found.items()}
+
+
+def said(found: dict[str, str], resource: str = "gpu") -> tuple[str, ...]:
+    return tuple(found[f"{resource}.{name}"] for name in ("product", "count", "replicas", "sharing-strategy"))
+
+
+TIME = share(GPU)
+MPS = share(GPU, by=SharingStrategy.MPS)
+
+
+def test_the_reference_gpu_without_sharing() -> None:
+    found = of(gpu(), sharing=None)
+    assert said(found) == (MODEL, "1", "1", "none")
+    assert (found["gpu.family"], found["gpu.compute.major"], found["gpu.compute.minor"]) == ("ampere", "8", "0")
+    assert (found["gpu.memory"], found["cuda.driver.rev"], found["mps.capable"]) == ("300", "", "false")
+
+
+@pytest.mark.parametrize(("sharing", "word"), [(TIME, "time-slicing"), (MPS, "mps")], ids=["time-slicing", "mps"])
+def test_a_shared_gpu_says_how_often_and_how_and_is_counted_once(sharing: Sharing, word: str) -> None:
+    found = of(gpu(), sharing=sharing)
+    assert said(found) == (f"{MODEL}-SHARED", "1", "2", word)
+    assert found["mps.capable"] == ("true" if word == "mps" else "false")
+
+
+@pytest.mark.parametrize("name", ["gpu.shared", "slice-of-a-gpu"], ids=["by default", "by hand"])
+def test_a_renamed_resource_keeps_its_product_and_its_keys(name: str) -> None:
+    found = of(gpu(), sharing=share(GPU, as_=lambda _: resource_name(name)))
+    assert said(found) == (MODEL, "1", "2", "time-slicing")
+    assert not [key for key in found if name in key]
+
+
+def test_sharing_of_another_resource_changes_nothing() -> None:
+    assert of(gpu(), sharing=share(resource_name("mig-1g.100gb"))) == of(gpu(), sharing=None)
+
+
+@pytest.mark.parametrize("strategy", ["none", "mixed"])
+def test_whole_gpus_in_mig_mode_are_offered_only_beside_others(strategy: MigStrategy) -> None:
+    assert said(of(gpu(mig=True), sharing=TIME, strategy=strategy)) == (MODEL, "1", "0", "none")
+    assert said(of(gpu(mig=True), gpu(), sharing=TIME, strategy=strategy)) == (
+        f"{MODEL}-SHARED",
+        "2",
+        "2",
+        "time-slicing",
+    )
+
+
+def test_single_shares_mig_devices_as_gpus() -> None:
+    two = (gpu("1g.100gb"), gpu("1g.100gb"))
+    assert said(of(*two, sharing=None, strategy="single")) == (f"{MODEL}-MIG-1g.100gb", "2", "1", "none")
+    shared = of(*two, sharing=TIME, strategy="single")
+    assert said(shared) == (f"{MODEL}-MIG-1g.100gb-SHARED", "2", "2", "time-slicing")
+
+
+@pytest.mark.parametrize(
+    "gpus",
+    [(gpu(mig=True),), (gpu("1g.100gb"), gpu()), (gpu("1g.100gb", "2g.100gb"),)],
+    ids=["empty", "beside a whole GPU", "two profiles"],
+)
+def test_an_invalid_layout_is_never_shared(gpus: tuple[Gpu, ...]) -> None:
+    assert said(of(*gpus, sharing=TIME, strategy="single")) == (f"{MODEL}-MIG-INVALID", "0", "0", "")
+
+
+def test_mixed_shares_each_profile_by_its_own_name() -> None:
+    found = of(gpu("1g.100gb", "2g.100gb"), sharing=share(resource_name("mig-1g.100gb")), strategy="mixed")
+    assert said(found, "mig-1g.100gb") == (f"{MODEL}-MIG-1g.100gb-SHARED", "1", "2", "time-slicing")
+    assert said(found, "mig-2g.100gb") == (f"{MODEL}-MIG-2g.100gb", "1", "1", "none")
+
+
+@pytest.mark.parametrize("strategy", ["none", "single", "mixed"])
+def test_mps_next_to_a_gpu_in_mig_mode_shares_nothing(strategy: MigStrategy) -> None:
+    gpus = (gpu("1g.100gb"), gpu())
+    found = of(*gpus, sharing=MPS, strategy=strategy)
+    assert found == of(*gpus, sharing=None, strategy=strategy)
+    assert found["mps.capable"] == "false"

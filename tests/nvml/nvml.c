@@ -1,0 +1,558 @@
+/* A libnvidia-ml.so.1 for tests: NVML's binary interface, answering from a file that $GPUNODE_NVML_SCENARIO names.
+ *
+ * The file is read at every first nvmlInit, so that one process can look at many nodes. Its lines are written by
+ * scenario_lines.py, which says what they are. Structures and argument order are those of the NVML API reference; they are declared
+ * here a second time on purpose, because what is under test is how the caller lays them out.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef int nvmlReturn_t;
+enum {
+    SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7,
+    DRIVER_NOT_LOADED = 9, TIMEOUT = 10, ARGUMENT_VERSION_MISMATCH = 25, UNKNOWN = 999
+};
+
+typedef struct { unsigned long long total, free, used; } nvmlMemory_t;
+typedef struct {
+    char busIdLegacy[16];
+    unsigned domain, bus, device, pciDeviceId, pciSubSystemId;
+    char busId[32];
+} nvmlPciInfo_t;
+typedef struct {
+    unsigned multiprocessorCount, sharedCopyEngineCount, sharedDecoderCount, sharedEncoderCount, sharedJpegCount, sharedOfaCount,
+        gpuInstanceSliceCount, computeInstanceSliceCount;
+    unsigned long long memorySizeMB;
+} nvmlDeviceAttributes_t;
+typedef struct { unsigned start, size; } nvmlPlacement_t;
+typedef struct { void *device; unsigned id, profileId; nvmlPlacement_t placement; } nvmlGpuInstanceInfo_t;
+typedef struct { void *device, *gpuInstance; unsigned id, profileId; nvmlPlacement_t placement; } nvmlComputeInstanceInfo_t;
+typedef struct {
+    unsigned id, isP2pSupported, sliceCount, instanceCount, multiprocessorCount, copyEngineCount, decoderCount, encoderCount,
+        jpegCount, ofaCount;
+    unsigned long long memorySizeMB;
+} nvmlGpuInstanceProfileInfo_t;
+typedef struct {
+    unsigned id, sliceCount, instanceCount, multiprocessorCount, sharedCopyEngineCount, sharedDecoderCount, sharedEncoderCount,
+        sharedJpegCount, sharedOfaCount;
+} nvmlComputeInstanceProfileInfo_t;
+typedef struct { unsigned char clusterUuid[16]; nvmlReturn_t status; unsigned cliqueId; unsigned char state; } nvmlGpuFabricInfo_t;
+typedef struct {
+    unsigned version;
+    unsigned char clusterUuid[16];
+    nvmlReturn_t status;
+    unsigned cliqueId;
+    unsigned char state;
+    unsigned healthMask;
+} nvmlGpuFabricInfo_v2_t;
+typedef struct {
+    void *device;
+    unsigned long long eventType, eventData;
+    unsigned gpuInstanceId, computeInstanceId;
+} nvmlEventData_t;
+#define FABRIC_V2 (unsigned)(sizeof(nvmlGpuFabricInfo_v2_t) | (2u << 24))
+#define EVENT_XID 8ull
+
+enum { MAX_GPUS = 64, MAX_SLOTS = 16, MAX_LINKS = 36, MAX_RULES = 64, MAX_EVENTS = 256, GI_PROFILES = 18, CI_PROFILES = 9 };
+enum kind { GPU = 0x6d01, MIG, GPU_INSTANCE, COMPUTE_INSTANCE };
+
+struct gpu;
+struct mig;
+struct handle { enum kind kind; struct gpu *gpu; struct mig *mig; };
+struct mig {
+    struct handle as_device, as_gpu_instance, as_compute_instance;
+    int present;
+    unsigned gpu_instance, compute_instance, gpu_profile, compute_profile;
+    nvmlDeviceAttributes_t attributes;
+    char uuid[96], name[96];
+};
+struct gpu {
+    struct handle as_device;
+    unsigned index, minor, mig_capable, mig_enabled, max_mig, links, attached, clique;
+    long long memory;
+    int major_version, minor_version;
+    unsigned char cluster[16];
+    char uuid[96], bus_id[32], name[96], remotes[MAX_LINKS][32];
+    struct mig migs[MAX_SLOTS];
+};
+struct rule { char function[64]; int gpu, code, hangs; };
+struct event { double at; unsigned gpu; unsigned long long xid; };
+struct event_set { int gpus[MAX_GPUS]; unsigned next; };
+
+static struct {
+    int sessions, init_code, cuda;
+    unsigned gpu_count, rule_count, event_count;
+    char driver[80];
+    struct timespec start;
+    struct gpu gpus[MAX_GPUS];
+    struct rule rules[MAX_RULES];
+    struct event events[MAX_EVENTS];
+} node;
+static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
+
+/* ---- the scenario file ---- */
+
+static void malformed(const char *line) {
+    fprintf(stderr, "nvml stand-in: cannot read the scenario line: %s", line);
+    abort();
+}
+
+static struct gpu *gpu_at(unsigned index, const char *line) {
+    if (index >= MAX_GPUS || index >= node.gpu_count) malformed(line);
+    return &node.gpus[index];
+}
+
+static void read_gpu(const char *line) {
+    if (node.gpu_count >= MAX_GPUS) malformed(line);
+    struct gpu *gpu = &node.gpus[node.gpu_count];
+    gpu->index = node.gpu_count;
+    if (sscanf(line, "gpu %u %95s %31s %lld %d %d %u %u %u %95[^\n]", &gpu->minor, gpu->uuid, gpu->bus_id, &gpu->memory,
+               &gpu->major_version, &gpu->minor_version, &gpu->mig_capable, &gpu->mig_enabled, &gpu->max_mig, gpu->name) != 10)
+        malformed(line);
+    gpu->as_device = (struct handle){GPU, gpu, NULL};
+    node.gpu_count++;
+}
+
+static void read_mig(const char *line) {
+    unsigned index, slot;
+    struct mig mig = {0};
+    nvmlDeviceAttributes_t *has = &mig.attributes;
+    if (sscanf(line, "mig %u %u %95s %u %u %u %u %llu %u %u %u %u %u %u %u %u %95[^\n]", &index, &slot, mig.uuid, &mig.gpu_instance,
+               &mig.compute_instance, &mig.gpu_profile, &mig.compute_profile, &has->memorySizeMB, &has->multiprocessorCount,
+               &has->gpuInstanceSliceCount, &has->computeInstanceSliceCount, &has->sharedCopyEngineCount, &has->sharedDecoderCount,
+               &has->sharedEncoderCount, &has->sharedJpegCount, &has->sharedOfaCount, mig.name) != 17 || slot >= MAX_SLOTS)
+        malformed(line);
+    struct gpu *gpu = gpu_at(index, line);
+    struct mig *place = &gpu->migs[slot];
+    mig.present = 1;
+    *place = mig;
+    place->as_device = (struct handle){MIG, gpu, place};
+    place->as_gpu_instance = (struct handle){GPU_INSTANCE, gpu, place};
+    place->as_compute_instance = (struct handle){COMPUTE_INSTANCE, gpu, place};
+}
+
+static void read_fabric(const char *line) {
+    unsigned index, clique;
+    char hex[33];
+    if (sscanf(line, "fabric %u %32[0-9a-f] %u", &index, hex, &clique) != 3 || strlen(hex) != 32) malformed(line);
+    struct gpu *gpu = gpu_at(index, line);
+    for (int at = 0; at < 16; at++) sscanf(hex + 2 * at, "%2hhx", &gpu->cluster[at]);
+    gpu->attached = 1;
+    gpu->clique = clique;
+}
+
+static void read_link(const char *line) {
+    unsigned index;
+    char bus_id[32];
+    if (sscanf(line, "link %u %31s", &index, bus_id) != 2) malformed(line);
+    struct gpu *gpu = gpu_at(index, line);
+    if (gpu->links >= MAX_LINKS) malformed(line);
+    strcpy(gpu->remotes[gpu->links++], bus_id);
+}
+
+static void read_rule(const char *line, int hangs) {
+    if (node.rule_count >= MAX_RULES) malformed(line);
+    struct rule *rule = &node.rules[node.rule_count++];
+    char gpu[16];
+    rule->hangs = hangs;
+    int found = sscanf(line, "%*s %63s %15s %d", rule->function, gpu, &rule->code);
+    if (found != (hangs ? 2 : 3)) malformed(line);
+    rule->gpu = strcmp(gpu, "*") == 0 ? -1 : atoi(gpu);
+}
+
+static void read_event(const char *line) {
+    if (node.event_count >= MAX_EVENTS) malformed(line);
+    struct event *event = &node.events[node.event_count++];
+    if (sscanf(line, "xid %u %lf %llu", &event->gpu, &event->at, &event->xid) != 3) malformed(line);
+}
+
+static int starts(const char *line, const char *word) {
+    return strncmp(line, word, strlen(word)) == 0 && line[strlen(word)] == ' ';
+}
+
+static void read_line(const char *line) {
+    if (starts(line, "init")) node.init_code = atoi(line + 5);
+    else if (starts(line, "driver")) sscanf(line, "driver %79[^\n]", node.driver);
+    else if (starts(line, "cuda")) node.cuda = atoi(line + 5);
+    else if (starts(line, "gpu")) read_gpu(line);
+    else if (starts(line, "mig")) read_mig(line);
+    else if (starts(line, "fabric")) read_fabric(line);
+    else if (starts(line, "link")) read_link(line);
+    else if (starts(line, "fault")) read_rule(line, 0);
+    else if (starts(line, "hang")) read_rule(line, 1);
+    else if (starts(line, "xid")) read_event(line);
+    else malformed(line);
+}
+
+static nvmlReturn_t load(void) {
+    int sessions = node.sessions;
+    memset(&node, 0, sizeof node);
+    node.sessions = sessions;
+    const char *path = getenv("GPUNODE_NVML_SCENARIO");
+    FILE *file = path ? fopen(path, "r") : NULL;
+    if (file == NULL) return DRIVER_NOT_LOADED;
+    char line[1024];
+    while (fgets(line, sizeof line, file)) read_line(line);
+    fclose(file);
+    clock_gettime(CLOCK_MONOTONIC, &node.start);
+    return node.init_code;
+}
+
+/* ---- what every call does first ---- */
+
+static void hang(void) {
+    for (;;) pause();
+}
+
+/* `name` is what is exported; a rule may leave its version suffix out. */
+static int is_about(const char *rule, const char *name) {
+    size_t length = strlen(rule);
+    if (strncmp(rule, name, length) != 0) return 0;
+    return name[length] == '\0' || (name[length] == '_' && name[length + 1] == 'v');
+}
+
+static nvmlReturn_t rules_say(const char *name, const struct gpu *gpu) {
+    for (unsigned at = 0; at < node.rule_count; at++) {
+        const struct rule *rule = &node.rules[at];
+        if (!is_about(rule->function, name) && strcmp(rule->function, "*") != 0) continue;
+        if (rule->gpu >= 0 && (gpu == NULL || gpu->index != (unsigned)rule->gpu)) continue;
+        if (rule->hangs) hang();
+        return rule->code;
+    }
+    return SUCCESS;
+}
+
+static nvmlReturn_t check_system(const char *name) {
+    return node.sessions == 0 ? UNINITIALIZED : rules_say(name, NULL);
+}
+
+static nvmlReturn_t check(const char *name, const struct handle *handle, enum kind kind) {
+    if (node.sessions == 0) return UNINITIALIZED;
+    if (handle == NULL || handle->kind != kind) return INVALID_ARGUMENT;
+    return rules_say(name, handle->gpu);
+}
+
+static nvmlReturn_t check_any(const char *name, const struct handle *handle) {
+    if (handle != NULL && handle->kind == MIG) return check(name, handle, MIG);
+    return check(name, handle, GPU);
+}
+
+#define TRY(expression) do { nvmlReturn_t code_ = (expression); if (code_ != SUCCESS) return code_; } while (0)
+
+static nvmlReturn_t copy_text(char *to, unsigned length, const char *text) {
+    if (to == NULL) return INVALID_ARGUMENT;
+    if (strlen(text) >= length) return INSUFFICIENT_SIZE;
+    strcpy(to, text);
+    return SUCCESS;
+}
+
+static nvmlReturn_t fill_pci(nvmlPciInfo_t *info, const char *bus_id) {
+    if (info == NULL) return INVALID_ARGUMENT;
+    memset(info, 0, sizeof *info);
+    strcpy(info->busId, bus_id);
+    strcpy(info->busIdLegacy, strlen(bus_id) > 12 ? bus_id + strlen(bus_id) - 12 : bus_id);
+    sscanf(bus_id, "%x:%x:%x", &info->domain, &info->bus, &info->device);
+    return SUCCESS;
+}
+
+/* ---- the library itself ---- */
+
+nvmlReturn_t nvmlInitWithFlags(unsigned flags) {
+    (void)flags;
+    pthread_mutex_lock(&loading);
+    nvmlReturn_t code = node.sessions ? SUCCESS : load();
+    node.sessions += code == SUCCESS;
+    pthread_mutex_unlock(&loading);
+    if (code == SUCCESS) rules_say("nvmlInit_v2", NULL); /* may hang */
+    return code;
+}
+
+nvmlReturn_t nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
+
+nvmlReturn_t nvmlShutdown(void) {
+    pthread_mutex_lock(&loading);
+    nvmlReturn_t code = node.sessions ? SUCCESS : UNINITIALIZED;
+    node.sessions -= code == SUCCESS;
+    pthread_mutex_unlock(&loading);
+    return code;
+}
+
+const char *nvmlErrorString(nvmlReturn_t code) {
+    switch (code) {
+    case SUCCESS: return "Success";
+    case UNINITIALIZED: return "Uninitialized";
+    case INVALID_ARGUMENT: return "Invalid Argument";
+    case NOT_SUPPORTED: return "Not Supported";
+    case NOT_FOUND: return "Not Found";
+    case DRIVER_NOT_LOADED: return "Driver Not Loaded";
+    case TIMEOUT: return "Timeout";
+    case 15: return "GPU is lost";
+    case 18: return "Driver/library version mismatch";
+    default: return "Unknown Error";
+    }
+}
+
+/* ---- the system ---- */
+
+nvmlReturn_t nvmlSystemGetDriverVersion(char *version, unsigned length) {
+    TRY(check_system(__func__));
+    return copy_text(version, length, node.driver);
+}
+
+nvmlReturn_t nvmlSystemGetCudaDriverVersion(int *version) {
+    TRY(check_system(__func__));
+    *version = node.cuda;
+    return node.cuda ? SUCCESS : NOT_SUPPORTED;
+}
+
+nvmlReturn_t nvmlDeviceGetCount_v2(unsigned *count) {
+    TRY(check_system(__func__));
+    *count = node.gpu_count;
+    return SUCCESS;
+}
+
+/* ---- a GPU ---- */
+
+nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned index, struct handle **device) {
+    if (node.sessions == 0) return UNINITIALIZED;
+    if (index >= node.gpu_count) return INVALID_ARGUMENT;
+    TRY(rules_say(__func__, &node.gpus[index]));
+    *device = &node.gpus[index].as_device;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetUUID(struct handle *device, char *uuid, unsigned length) {
+    TRY(check_any(__func__, device));
+    return copy_text(uuid, length, device->mig ? device->mig->uuid : device->gpu->uuid);
+}
+
+nvmlReturn_t nvmlDeviceGetName(struct handle *device, char *name, unsigned length) {
+    TRY(check_any(__func__, device));
+    return copy_text(name, length, device->mig ? device->mig->name : device->gpu->name);
+}
+
+nvmlReturn_t nvmlDeviceGetMinorNumber(struct handle *device, unsigned *minor) {
+    TRY(check(__func__, device, GPU));
+    *minor = device->gpu->minor;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetPciInfo_v3(struct handle *device, nvmlPciInfo_t *info) {
+    TRY(check(__func__, device, GPU));
+    return fill_pci(info, device->gpu->bus_id);
+}
+
+nvmlReturn_t nvmlDeviceGetMemoryInfo(struct handle *device, nvmlMemory_t *memory) {
+    TRY(check(__func__, device, GPU));
+    if (device->gpu->memory < 0) return NOT_SUPPORTED;
+    *memory = (nvmlMemory_t){(unsigned long long)device->gpu->memory, (unsigned long long)device->gpu->memory, 0};
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetCudaComputeCapability(struct handle *device, int *major, int *minor) {
+    TRY(check(__func__, device, GPU));
+    if (device->gpu->major_version < 0) return NOT_SUPPORTED;
+    *major = device->gpu->major_version;
+    *minor = device->gpu->minor_version;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetGpuFabricInfo(struct handle *device, nvmlGpuFabricInfo_t *info) {
+    TRY(check(__func__, device, GPU));
+    if (!device->gpu->attached) return NOT_SUPPORTED;
+    memcpy(info->clusterUuid, device->gpu->cluster, 16);
+    info->status = SUCCESS;
+    info->cliqueId = device->gpu->clique;
+    info->state = 3;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetGpuFabricInfoV(struct handle *device, nvmlGpuFabricInfo_v2_t *info) {
+    TRY(check(__func__, device, GPU));
+    if (info->version != FABRIC_V2) return ARGUMENT_VERSION_MISMATCH;
+    if (!device->gpu->attached) return NOT_SUPPORTED;
+    memcpy(info->clusterUuid, device->gpu->cluster, 16);
+    info->status = SUCCESS;
+    info->cliqueId = device->gpu->clique;
+    info->state = 3;
+    info->healthMask = 0;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetNvLinkState(struct handle *device, unsigned link, unsigned *active) {
+    TRY(check(__func__, device, GPU));
+    if (link >= MAX_LINKS) return INVALID_ARGUMENT;
+    if (device->gpu->links == 0) return NOT_SUPPORTED;
+    *active = link < device->gpu->links;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetNvLinkRemotePciInfo_v2(struct handle *device, unsigned link, nvmlPciInfo_t *info) {
+    TRY(check(__func__, device, GPU));
+    if (link >= device->gpu->links) return INVALID_ARGUMENT;
+    return fill_pci(info, device->gpu->remotes[link]);
+}
+
+/* ---- MIG ---- */
+
+nvmlReturn_t nvmlDeviceGetMigMode(struct handle *device, unsigned *current, unsigned *pending) {
+    TRY(check(__func__, device, GPU));
+    if (!device->gpu->mig_capable) return NOT_SUPPORTED;
+    *current = *pending = device->gpu->mig_enabled;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetMaxMigDeviceCount(struct handle *device, unsigned *count) {
+    TRY(check(__func__, device, GPU));
+    *count = device->gpu->max_mig;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetMigDeviceHandleByIndex(struct handle *device, unsigned slot, struct handle **mig_device) {
+    TRY(check(__func__, device, GPU));
+    if (!device->gpu->mig_capable) return NOT_SUPPORTED;
+    if (slot >= device->gpu->max_mig || slot >= MAX_SLOTS) return INVALID_ARGUMENT;
+    if (!device->gpu->migs[slot].present) return NOT_FOUND;
+    *mig_device = &device->gpu->migs[slot].as_device;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetGpuInstanceId(struct handle *device, unsigned *id) {
+    TRY(check(__func__, device, MIG));
+    *id = device->mig->gpu_instance;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetComputeInstanceId(struct handle *device, unsigned *id) {
+    TRY(check(__func__, device, MIG));
+    *id = device->mig->compute_instance;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetAttributes_v2(struct handle *device, nvmlDeviceAttributes_t *attributes) {
+    TRY(check(__func__, device, MIG));
+    *attributes = device->mig->attributes;
+    return SUCCESS;
+}
+
+/* A board's own ids of profiles, which differ from NVML's numbers so that nobody can take one for the other. */
+static unsigned board_gpu_profile(unsigned number) { return 40 - number; }
+static unsigned board_compute_profile(unsigned number) { return 20 - number; }
+
+nvmlReturn_t nvmlDeviceGetGpuInstanceById(struct handle *device, unsigned id, struct handle **instance) {
+    TRY(check(__func__, device, GPU));
+    for (unsigned slot = 0; slot < MAX_SLOTS; slot++) {
+        struct mig *mig = &device->gpu->migs[slot];
+        if (mig->present && mig->gpu_instance == id) {
+            *instance = &mig->as_gpu_instance;
+            return SUCCESS;
+        }
+    }
+    return NOT_FOUND;
+}
+
+nvmlReturn_t nvmlGpuInstanceGetComputeInstanceById(struct handle *gpu_instance, unsigned id, struct handle **instance) {
+    TRY(check(__func__, gpu_instance, GPU_INSTANCE));
+    if (gpu_instance->mig->compute_instance != id) return NOT_FOUND;
+    *instance = &gpu_instance->mig->as_compute_instance;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlGpuInstanceGetInfo(struct handle *instance, nvmlGpuInstanceInfo_t *info) {
+    TRY(check(__func__, instance, GPU_INSTANCE));
+    *info = (nvmlGpuInstanceInfo_t){&instance->gpu->as_device, instance->mig->gpu_instance,
+                                    board_gpu_profile(instance->mig->gpu_profile), {0, 1}};
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlComputeInstanceGetInfo_v2(struct handle *instance, nvmlComputeInstanceInfo_t *info) {
+    TRY(check(__func__, instance, COMPUTE_INSTANCE));
+    *info = (nvmlComputeInstanceInfo_t){&instance->gpu->as_device, &instance->mig->as_gpu_instance, instance->mig->compute_instance,
+                                        board_compute_profile(instance->mig->compute_profile), {0, 1}};
+    return SUCCESS;
+}
+
+/* Boards do not have every profile: these know the five of every board, and those of their own instances. */
+nvmlReturn_t nvmlDeviceGetGpuInstanceProfileInfo(struct handle *device, unsigned number, nvmlGpuInstanceProfileInfo_t *info) {
+    TRY(check(__func__, device, GPU));
+    if (number >= GI_PROFILES) return INVALID_ARGUMENT;
+    int known = device->gpu->mig_capable && number <= 4;
+    for (unsigned slot = 0; slot < MAX_SLOTS; slot++)
+        known |= device->gpu->migs[slot].present && device->gpu->migs[slot].gpu_profile == number;
+    if (!known) return NOT_SUPPORTED;
+    memset(info, 0, sizeof *info);
+    info->id = board_gpu_profile(number);
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlGpuInstanceGetComputeInstanceProfileInfo(struct handle *instance, unsigned number, unsigned engines,
+                                                          nvmlComputeInstanceProfileInfo_t *info) {
+    TRY(check(__func__, instance, GPU_INSTANCE));
+    if (number >= CI_PROFILES || engines != 0) return INVALID_ARGUMENT;
+    if (number > 4 && number != instance->mig->compute_profile) return NOT_SUPPORTED;
+    memset(info, 0, sizeof *info);
+    info->id = board_compute_profile(number);
+    return SUCCESS;
+}
+
+/* ---- events ---- */
+
+nvmlReturn_t nvmlEventSetCreate(struct event_set **set) {
+    TRY(check_system(__func__));
+    *set = calloc(1, sizeof **set);
+    return *set ? SUCCESS : UNKNOWN;
+}
+
+nvmlReturn_t nvmlEventSetFree(struct event_set *set) {
+    free(set);
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetSupportedEventTypes(struct handle *device, unsigned long long *types) {
+    TRY(check(__func__, device, GPU));
+    *types = EVENT_XID;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceRegisterEvents(struct handle *device, unsigned long long types, struct event_set *set) {
+    TRY(check_any(__func__, device));
+    if (types & ~EVENT_XID) return NOT_SUPPORTED;
+    set->gpus[device->gpu->index] |= (types & EVENT_XID) != 0;
+    return SUCCESS;
+}
+
+static double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - node.start.tv_sec) + (double)(now.tv_nsec - node.start.tv_nsec) / 1e9;
+}
+
+static void sleep_until(double at) {
+    for (double left = at - seconds(); left > 0; left = at - seconds()) {
+        struct timespec wait = {(time_t)left, (long)((left - (double)(time_t)left) * 1e9)};
+        nanosleep(&wait, NULL);
+    }
+}
+
+/* Events are in the order of their time. Blocks until the next of a registered GPU, or until the timeout is over. */
+nvmlReturn_t nvmlEventSetWait_v2(struct event_set *set, nvmlEventData_t *data, unsigned timeout_ms) {
+    TRY(check_system(__func__));
+    double end = seconds() + timeout_ms / 1e3;
+    while (set->next < node.event_count && !set->gpus[node.events[set->next].gpu]) set->next++;
+    if (set->next == node.event_count || node.events[set->next].at > end) {
+        sleep_until(end);
+        return TIMEOUT;
+    }
+    const struct event *event = &node.events[set->next++];
+    sleep_until(event->at);
+    *data = (nvmlEventData_t){&node.gpus[event->gpu].as_device, EVENT_XID, event->xid, ~0u, ~0u};
+    return SUCCESS;
+}

@@ -1,0 +1,83 @@
+"""What we read through pynvml and a C library is what the simulation says, for every fleet that ships and every MIG strategy."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node_core.errors import NvmlError
+from node_core.host.nvml.inventory import read_inventory
+from node_core.simulate.nvml import numa_of, simulated_nvml
+from node_core.simulate.scenario import Scenario, load_scenario, parse_scenario, scenario_names
+from tests.nvml.looks import as_json, look_all
+from tests.nvml.scenario_lines import render_lines, write_host_root
+
+STRATEGIES = ("none", "single", "mixed")
+ODD = parse_scenario(
+    "odd",
+    {
+        "driver": {"version": "550.1"},
+        "gpus": [
+            {"model": "NVIDIA GB10", "count": 1, "device_id": "2e12", "class": "0300"},
+            {
+                "model": "NVIDIA A100-SXM4-40GB",
+                "count": 2,
+                "device_id": "20b0",
+                "memory": "40536Mi",
+                "compute": "8.0",
+                "mig": {"mode": "enabled", "instances": ["1c.3g.20gb", "1g.5gb+me", "2g.10gb"]},
+            },
+            {"model": "NVIDIA A30 é", "count": 1, "device_id": "20b7", "memory": "24Gi", "mig": {"mode": "enabled"}},
+        ],
+        "nvlink": {"peers": [{"gpus": [1, 2], "links": 12}]},
+        "faults": [
+            {"at": 0, "kind": "lost", "gpu": 2},
+            {"at": 0, "kind": "unsupported", "gpu": 1, "call": "nvmlDeviceGetMinorNumber"},
+        ],
+    },
+    source="here",
+)
+"""Boards without facts, a lost one, MIG devices with fewer compute slices than GPU slices, and no MIG device where MIG is on."""
+
+SCENARIOS = {**{name: load_scenario(name) for name in scenario_names()}, "odd": ODD}
+
+
+@pytest.fixture(scope="module")
+def looks(library: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("looks")
+    jobs: dict[str, dict[str, Any]] = {}
+    for name, scenario in SCENARIOS.items():
+        lines = folder / f"{name}.lines"
+        lines.write_text(render_lines(scenario))
+        root = str(write_host_root(folder / name, scenario))
+        jobs[name] = {"lines": str(lines), "library": str(library), "host_root": root}
+        if name not in scenario_names():
+            continue
+        for strategy in STRATEGIES:
+            arguments = ["--oneshot", "--publish", "stdout", "--no-timestamp", "--mig-strategy", strategy]
+            arguments += ["--host-root", root, "--driver-root-ctr-path", str(library.parents[2])]
+            jobs[f"{name} {strategy}"] = {"lines": str(lines), "gfd": arguments}
+            jobs[f"{name} {strategy} simulated"] = {"gfd": [*arguments, "--simulate", name]}
+    return dict(zip(jobs, look_all(list(jobs.values())), strict=True))
+
+
+def simulated(scenario: Scenario) -> Any:
+    try:
+        return as_json(read_inventory(simulated_nvml(scenario, lambda: 0.0), numa_of(scenario)))
+    except NvmlError as error:
+        return error.code
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_inventory_through_the_library_is_the_simulated_one(name: str, looks: dict[str, Any]) -> None:
+    found = looks[name]
+    assert found.get("raised", found) == simulated(SCENARIOS[name])
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("name", scenario_names())
+def test_the_labels_through_the_library_are_the_simulated_ones(name: str, strategy: str, looks: dict[str, Any]) -> None:
+    found = looks[f"{name} {strategy}"]
+    assert found["status"] == 0
+    assert found == looks[f"{name} {strategy} simulated"]
+    assert any("nvidia.com/gpu.product=" in line for line in found["labels"]) == bool(SCENARIOS[name].gpus)

@@ -1,0 +1,100 @@
+"""A driver whose calls do not return, libraries that lack functions, and events, through pynvml and a C library."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node_core.host.nvml.inventory import read_inventory
+from node_core.simulate.nvml import numa_of, simulated_nvml
+from node_core.simulate.scenario import load_scenario
+from tests.nvml.conftest import Build
+from tests.nvml.looks import ROOT, as_json, look_all
+from tests.nvml.scenario_lines import VARIABLE, render_lines, write_host_root
+
+EVENTS = """
+import ctypes, sys, pynvml
+ctypes.CDLL(sys.argv[1], mode=ctypes.RTLD_GLOBAL)
+pynvml.nvmlInit()
+events = pynvml.nvmlEventSetCreate()
+for index in (0, 2):
+    device = pynvml.nvmlDeviceGetHandleByIndex(index)
+    pynvml.nvmlDeviceRegisterEvents(device, pynvml.nvmlEventTypeXidCriticalError, events)
+for wait in (10_000, 10_000, 1):
+    try:
+        event = pynvml.nvmlEventSetWait_v2(events, wait)
+        print(pynvml.nvmlDeviceGetUUID(event.device), event.eventType, event.eventData)
+    except pynvml.NVMLError as error:
+        print(error)
+pynvml.nvmlEventSetFree(events)
+"""
+
+
+def run(lines: Path, *arguments: str) -> list[str]:
+    """Ends within its timeout or fails: a call that hangs sleeps for ever."""
+    environment = {**os.environ, VARIABLE: str(lines)}
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=30)
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["hang nvmlDeviceGetMemoryInfo 1", "hang nvmlInit *", "hang nvmlDeviceGetCount *"],
+    ids=lambda rule: rule[5:],
+)
+def test_a_call_that_hangs_costs_its_deadline_and_does_not_keep_the_process(
+    rule: str, library: Path, tmp_path: Path
+) -> None:
+    lines = tmp_path / "lines"
+    lines.write_text(render_lines(load_scenario("l40sx4"), more=(rule,)))
+    assert run(lines, "-m", "tests.nvml.hanging", str(library), "0.2") == ["TIMEOUT", "TIMEOUT"]
+
+
+def test_a_driver_that_does_not_hang_is_within_its_deadline(library: Path, tmp_path: Path) -> None:
+    lines = tmp_path / "lines"
+    lines.write_text(render_lines(load_scenario("l40sx4")))
+    assert run(lines, "-m", "tests.nvml.hanging", str(library), "20") == ["4", "4"]
+
+
+def look(scenario_name: str, library: Path, folder: Path) -> tuple[Any, Any]:
+    """What the library gives, and what the simulation says."""
+    scenario = load_scenario(scenario_name)
+    lines = folder / "lines"
+    lines.write_text(render_lines(scenario))
+    host_root = write_host_root(folder / "host", scenario)
+    (found,) = look_all([{"lines": str(lines), "library": str(library), "host_root": str(host_root)}])
+    return found, as_json(read_inventory(simulated_nvml(scenario, lambda: 0.0), numa_of(scenario)))
+
+
+def test_the_newer_fabric_call_says_the_same_where_the_first_is_gone(build: Build, tmp_path: Path) -> None:
+    found, simulated = look("gb200x4", build("nvmlDeviceGetGpuFabricInfo"), tmp_path)
+    assert found == simulated
+
+
+def test_an_old_library_gives_all_that_it_has(build: Build, tmp_path: Path) -> None:
+    lacking = (
+        "nvmlDeviceGetMigMode",
+        "nvmlDeviceGetGpuFabricInfo",
+        "nvmlDeviceGetGpuFabricInfoV",
+        "nvmlDeviceGetNvLinkState",
+    )
+    found, simulated = look("gb200x4", build(*lacking, "nvmlSystemGetCudaDriverVersion"), tmp_path)
+    without: dict[str, object] = {"mig_capable": False, "fabric": None, "peers": []}
+    assert found["gpus"] == [{**gpu, **without} for gpu in simulated["gpus"]]
+    assert found["driver"] == {"version": "570.172.08", "cuda": None}
+    assert found["faults"] == []
+
+
+def test_events_come_for_registered_gpus_in_the_order_of_time(library: Path, tmp_path: Path) -> None:
+    lines = tmp_path / "lines"
+    scenario = load_scenario("l40sx4")
+    lines.write_text(render_lines(scenario, more=("xid 1 0 13", "xid 2 0.01 79", "xid 0 0.05 31", "xid 0 900 48")))
+    assert run(lines, "-c", EVENTS, str(library)) == [
+        f"{scenario.gpus[2].uuid} 8 79",
+        f"{scenario.gpus[0].uuid} 8 31",
+        "Timeout",
+    ]
