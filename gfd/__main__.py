@@ -6,15 +6,19 @@ from typing import Any
 import click
 
 from gfd.agent import OUTPUT_FILE, build_agent
-from gfd.options import gfd_options, gfd_settings
+from gfd.options import destination_options, gfd_options, gfd_settings
 from node_core.assembly import Edges, label_program
 from node_core.runtime.nvidia_config import nvidia_options
 from node_core.runtime.process import Program, run_program
 from node_core.runtime.settings import AgentCommand, common_options, common_settings, parse_command, publish_options
 
 
-@click.command(cls=AgentCommand, epilog="Without an NVIDIA driver and GPU the agent stays up and labels nothing.")
-@publish_options(agent="GFD", output_file=str(OUTPUT_FILE))
+@click.command(
+    cls=AgentCommand,
+    epilog="Without an NVIDIA driver and GPU the agent stays up and labels little: a timestamp, and that there is no vGPU.",
+)
+@publish_options(agent="GFD", output_file=str(OUTPUT_FILE), destinations=("node", "node-feature", "file", "stdout"))
+@destination_options
 @gfd_options
 @nvidia_options("gfd")
 @common_options(agent="GFD", address=":8081")

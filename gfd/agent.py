@@ -12,12 +12,14 @@ from gfd.labelers.resource import mps_hindered
 from node_core.assembly import Destination, Edges, choose_publisher
 from node_core.domain.inventory import Inventory, PciAddress
 from node_core.domain.labels import Collected
+from node_core.domain.premium import PremiumRule
 from node_core.domain.sharing import Sharing
 from node_core.errors import HostReadError, NvmlError
 from node_core.host.pci import DEVICES
 from node_core.host.pci_config import VgpuScan, read_vgpus
 from node_core.host.root import HostRoot
 from node_core.runtime.labelling import LabelAgent
+from node_core.runtime.premium import Premium, TaintingPublisher, TaintKeeper
 from node_core.runtime.services import Services
 
 log = structlog.get_logger(__name__)
@@ -33,14 +35,19 @@ VGPU_KEYS = (f"{vgpu.VGPU}.",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GfdSettings:
-    """What gfd takes beside the common settings. sharing: what the config file shares, or None."""
+    """What gfd takes beside the common settings. sharing, premium: from the config file.
+
+    namespace: of the NodeFeature object; None for that of our pod.
+    """
 
     mig_strategy: Literal["none", "single", "mixed"] = "none"
     timestamp: bool = True
     machine_type_file: str = "/sys/class/dmi/id/product_name"
     publish: Destination = "node"
     output_file: Path = OUTPUT_FILE
+    namespace: str | None = None
     sharing: Sharing | None = None
+    premium: tuple[PremiumRule, ...] = ()
 
 
 class Warnings:
@@ -56,19 +63,28 @@ class Warnings:
 
 
 def build_agent(settings: GfdSettings, edges: Edges, services: Services) -> LabelAgent:
-    """An agent that is not started yet."""
+    """An agent that is not started yet. Where it publishes to the cluster it keeps the premium taints, also those of rules now gone."""
+    premium = Premium(settings.premium)
+    publisher = choose_publisher(edges, settings.publish, settings.output_file, NAME, namespace=settings.namespace)
+    if settings.publish in ("node", "node-feature"):
+        publisher = TaintingPublisher(publisher, TaintKeeper(edges.node.api, NAME), premium)
     return LabelAgent(
         NAME,
-        collect=collector(settings, edges, services),
-        publisher=choose_publisher(edges, settings.publish, settings.output_file, NAME),
+        collect=collector(settings, edges, services, premium),
+        publisher=publisher,
         services=services,
         lock=edges.lock(NAME),
         volatile=frozenset({TIMESTAMP}),
     )
 
 
-def collector(settings: GfdSettings, edges: Edges, services: Services) -> Callable[[], tuple[Collected, ...]]:
-    """The function that looks once. A failure is reported to readiness and leaves its labels to what is known."""
+def collector(
+    settings: GfdSettings, edges: Edges, services: Services, premium: Premium
+) -> Callable[[], tuple[Collected, ...]]:
+    """The function that looks once. A failure is reported to readiness and leaves its labels to what is known.
+
+    The labels of premium rules come first, so that no rule can change what gfd itself says.
+    """
     warnings = Warnings()
 
     def collect() -> tuple[Collected, ...]:
@@ -77,7 +93,7 @@ def collector(settings: GfdSettings, edges: Edges, services: Services) -> Callab
             inventory = edges.inventory.look()
         except NvmlError as error:
             services.readiness.report(f"{NAME}/gpus", str(error))
-            return (Collected(name="nvml", labels=None, owns=NVML_KEYS), vgpus)
+            return (*premium.unseen(), Collected(name="nvml", labels=None, owns=NVML_KEYS), vgpus)
         services.readiness.report(f"{NAME}/gpus", None)
         hindered = mps_hindered(inventory, settings.sharing)
         warnings.tell("mps_hindered", hindered, "a GPU is in MIG mode, which MPS does not go with: nothing is shared")
@@ -88,7 +104,7 @@ def collector(settings: GfdSettings, edges: Edges, services: Services) -> Callab
             sharing=settings.sharing,
             pci_classes=collect_classes(edges, services, inventory),
         )
-        return (*collect_labels(inventory, options), vgpus)
+        return (*premium.look(inventory), *collect_labels(inventory, options), vgpus)
 
     return collect
 

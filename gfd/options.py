@@ -1,10 +1,12 @@
 """gfd's own flags, and the settings they become."""
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from gfd.agent import OUTPUT_FILE, GfdSettings
+from node_core.assembly import Destination
 from node_core.runtime.nvidia_config import NvidiaConfig, plan_sharing
 from node_core.runtime.settings import options
 
@@ -14,20 +16,48 @@ gfd_options = options(
         "--machine-type-file",
         envvar="GFD_MACHINE_TYPE_FILE",
         default="/sys/class/dmi/id/product_name",
-        show_default=True,
         help="Host file with the machine type.",
     ),
 )
 
 
+destination_options = options(
+    click.option(
+        "--use-node-feature-api",
+        envvar=["GFD_USE_NODE_FEATURE_API", "USE_NODE_FEATURE_API"],
+        type=bool,
+        help="As upstream: true is --publish node-feature, false is --publish file; --publish wins.",
+    ),
+    click.option(
+        "--namespace", envvar="NAMESPACE", help="Of the NodeFeature object; the pod's own if nothing is said."
+    ),
+)
+
+
+def choose_destination(
+    publish: Destination | None, use_node_feature_api: bool | None, output_file: Path
+) -> Destination:
+    """--publish if it is said; else what upstream's flags mean, where an empty output file is standard output; else the Node. Pure."""
+    if publish is not None:
+        return publish
+    if use_node_feature_api is None:
+        return "node"
+    if use_node_feature_api:
+        return "node-feature"
+    return "stdout" if output_file == Path() else "file"
+
+
 def gfd_settings(values: dict[str, Any]) -> GfdSettings:
     """From click's values. In one process with other agents labels go to the Node."""
     config: NvidiaConfig | None = values.get("nvidia_config")
+    output_file = values.get("output_file", OUTPUT_FILE)
     return GfdSettings(
         mig_strategy=values["mig_strategy"],
         timestamp=not values["no_timestamp"],
         machine_type_file=values["machine_type_file"],
-        publish=values.get("publish", "node"),
-        output_file=values.get("output_file", OUTPUT_FILE),
+        publish=choose_destination(values.get("publish"), values.get("use_node_feature_api"), output_file),
+        output_file=output_file,
+        namespace=values.get("namespace"),
         sharing=plan_sharing(config.sharing) if config else None,
+        premium=tuple(config.premium) if config else (),
     )

@@ -64,6 +64,6 @@ def nfd_settings(values: dict[str, Any]) -> NfdSettings:
         label_sources=values["label_sources"],
         source_settings=source_settings(values["nfd_config"]),
         white_list=values["label_white_list"],
-        publish=values.get("publish", "node"),
+        publish=values.get("publish") or "node",
         output_file=values.get("output_file", OUTPUT_FILE),
     )

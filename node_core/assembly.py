@@ -18,6 +18,7 @@ from node_core.host.uevents import HardwareEvents
 from node_core.publish.api import Publisher
 from node_core.publish.lines import FilePublisher, StreamPublisher
 from node_core.publish.node import NodePublisher
+from node_core.runtime.feature_link import FeatureLink
 from node_core.runtime.instance import InstanceLock
 from node_core.runtime.labelling import LabelAgent
 from node_core.runtime.messages import Pass
@@ -30,7 +31,9 @@ from node_core.simulate.nvml import numa_of, simulated_nvml
 from node_core.simulate.scenario import Scenario, load_scenario, pci_attributes
 from node_core.version import VERSION
 
-Destination = Literal["node", "stdout", "file"]
+Destination = Literal["node", "node-feature", "stdout", "file"]
+CLUSTER = ("node", "node-feature")
+"""Destinations for which the agent follows our Node."""
 
 
 class Edges:
@@ -46,6 +49,7 @@ class Edges:
         if not common.host_root.is_dir():
             raise SettingsError([f"--host-root: {common.host_root} is not a directory"])
         self.root = HostRoot(common.host_root)
+        self.feature_links: list[FeatureLink] = []
         self.scenario: Scenario | None = load_scenario(common.simulate) if common.simulate else None
 
     @cached_property
@@ -87,9 +91,15 @@ class Edges:
             return True  # not knowing is no reason to take labels away
 
 
-def choose_publisher(edges: Edges, destination: Destination, output_file: Path, manager: str) -> Publisher:
-    """The publisher that --publish names."""
+def choose_publisher(
+    edges: Edges, destination: Destination, output_file: Path, manager: str, *, namespace: str | None = None
+) -> Publisher:
+    """The publisher that --publish names. namespace: of a NodeFeature object, None for the pod's own."""
     match destination:
+        case "node-feature":
+            link = FeatureLink(edges.node, manager, namespace=namespace)
+            edges.feature_links.append(link)
+            return link.publisher
         case "node":
             return NodePublisher(edges.node.api, manager)
         case "file":
@@ -104,7 +114,7 @@ def label_program(edges: Edges, destination: Destination, build: Callable[[Servi
     def once(services: Services) -> bool:
         return build(services).run_once()
 
-    if destination == "node":
+    if destination in CLUSTER:
         return replace(node_program(edges, lambda services: (build(services),)), once=once)
 
     def built(services: Services) -> Built:
@@ -123,7 +133,9 @@ def node_program(edges: Edges, build: Callable[[Services], Sequence[Agent]]) -> 
         agents = build(services)
         for agent in agents:
             edges.node.tell(agent.mailbox)
-        return Built(agents=agents, parts=(edges.node, *_prompts(edges, agents)))
+            for link in edges.feature_links:
+                link.tell(agent.mailbox)
+        return Built(agents=agents, parts=(edges.node, *edges.feature_links, *_prompts(edges, agents)))
 
     return Program(common=edges.common, build=built)
 

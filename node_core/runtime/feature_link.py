@@ -2,8 +2,10 @@
 
 import random
 
-from node_core.domain.node_feature import GFD_PREFIX
+from node_core.domain.node_feature import GFD_PREFIX, NodeFeatureView
 from node_core.publish.node_feature import NodeFeaturePublisher
+from node_core.runtime.mailbox import Mailbox
+from node_core.runtime.messages import AgentMessage, PublishedSeen
 from node_core.runtime.node_link import NodeLink
 
 
@@ -16,7 +18,17 @@ class FeatureLink:
 
         api = NodeFeatureApi(node.api, namespace=namespace or read_pod_namespace(), prefix=prefix)
         self.publisher = NodeFeaturePublisher(api, node.api, manager)
-        self._watch = ObjectWatch(api, seen=self.publisher.seen, failed=self.publisher.unseen, rng=random.Random())
+        self._watch = ObjectWatch(api, seen=self._seen, failed=self.publisher.unseen, rng=random.Random())
+        self._mailboxes: tuple[Mailbox[AgentMessage], ...] = ()
+
+    def tell(self, mailbox: Mailbox[AgentMessage]) -> None:
+        """From the start of the watch on, this mailbox is told of every state of the object."""
+        self._mailboxes = (*self._mailboxes, mailbox)
+
+    def _seen(self, view: NodeFeatureView | None) -> None:
+        self.publisher.seen(view)
+        for mailbox in self._mailboxes:
+            mailbox.post(PublishedSeen())
 
     def start(self) -> None:
         self._watch.start()

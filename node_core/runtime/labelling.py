@@ -15,7 +15,7 @@ from node_core.publish.api import Publisher
 from node_core.runtime import metrics
 from node_core.runtime.instance import InstanceLock, wait_alone
 from node_core.runtime.mailbox import Mailbox
-from node_core.runtime.messages import AgentMessage, NodeLost, NodeSeen, Pass, Stop
+from node_core.runtime.messages import AgentMessage, NodeLost, NodeSeen, Pass, PublishedSeen, Stop
 from node_core.runtime.services import Services
 
 log = structlog.get_logger(__name__)
@@ -100,7 +100,7 @@ class LabelAgent:
                 self._services.metrics.add(metrics.ERRORS, agent=self.name, check="node")
             case None if self._retry_at is not None and self._services.clock() >= self._retry_at:
                 self._publish()
-            case None:
+            case None | PublishedSeen():
                 self._look_after()
             case _:
                 pass

@@ -31,8 +31,13 @@ class KubeletChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedSeen:
+    """What we published elsewhere than on the Node has a new state, which the publisher knows already."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """End, leaving labels and kubelet state as they are."""
 
 
-AgentMessage = Pass | NodeSeen | NodeLost | KubeletChanged | Stop
+AgentMessage = Pass | NodeSeen | NodeLost | KubeletChanged | PublishedSeen | Stop

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from node_core.decode import decode_struct, read_yaml
+from node_core.domain.premium import PremiumRule
 from node_core.domain.resources import PREFIX, resource_name
 from node_core.domain.sharing import SharedResource, Sharing, SharingStrategy, advertised_name, parse_devices
 from node_core.errors import SettingsError
@@ -42,6 +43,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     mig_strategy: str | None = None
     fail_on_init_error: bool | None = None
+    use_node_feature_api: bool | None = msgspec.field(default=None, name="useNodeFeatureAPI")
     plugin: PluginFlags = PluginFlags()
     gfd: GfdFlags = GfdFlags()
 
@@ -71,11 +73,12 @@ class SharingSection(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class NvidiaConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole file."""
+    """The whole file. premium: ours, not NVIDIA's; see domain.premium."""
 
     version: Literal["v1"] = "v1"
     flags: Flags = Flags()
     sharing: SharingSection = SharingSection()
+    premium: list[PremiumRule] = []
 
 
 Section = Literal["gfd", "plugin"]
@@ -94,6 +97,8 @@ def load_nvidia_config(path: Path, sections: Sequence[Section]) -> tuple[NvidiaC
     if problems:
         raise SettingsError([f"{path}: {problem}" for problem in problems])
     said: dict[str, Any] = {"mig_strategy": config.flags.mig_strategy}
+    if "gfd" in sections:
+        said["use_node_feature_api"] = config.flags.use_node_feature_api
     for section in sections:
         said |= msgspec.structs.asdict(getattr(config.flags, section))
     said["driver_root"] = said.pop("container_driver_root", None)

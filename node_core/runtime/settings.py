@@ -131,11 +131,12 @@ class Address(click.ParamType[str]):
 class PathType(click.Path):
     """A path that need not exist; pathlib's."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, may_be_empty: bool = False) -> None:
         super().__init__(path_type=Path)
+        self._may_be_empty = may_be_empty
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not str(value):
+        if not str(value) and not self._may_be_empty:
             self.fail("is empty: name a path", param, ctx)
         return super().convert(value, param, ctx)
 
@@ -208,15 +209,16 @@ def options(*each: Options) -> Options:
     return decorate
 
 
-def publish_options(*, agent: str, output_file: str) -> Options:
+def publish_options(
+    *, agent: str, output_file: str, destinations: Sequence[str] = ("node", "file", "stdout")
+) -> Options:
     """Where and how often, of the agents that publish labels. agent: the prefix of their environment names."""
     return options(
         click.option(
             "--publish",
             envvar=f"{agent}_PUBLISH",
-            default="node",
-            type=click.Choice(["node", "stdout", "file"]),
-            help="Where labels go.",
+            type=click.Choice(destinations),
+            help="Where labels go; to the Node if nothing is said.",
         ),
         click.option(
             "--output-file",
@@ -224,7 +226,7 @@ def publish_options(*, agent: str, output_file: str) -> Options:
             "-o",
             envvar=f"{agent}_OUTPUT_FILE",
             default=output_file,
-            type=PathType(),
+            type=PathType(may_be_empty=True),
             help="With --publish file: the file.",
         ),
         click.option("--oneshot", envvar=f"{agent}_ONESHOT", is_flag=True, help="Publish once and exit."),

@@ -18,6 +18,7 @@ from node_core.domain.sharing import SharedResource, Sharing, SharingStrategy
 from node_core.errors import HostReadError
 from node_core.host.nvml.inventory import read_inventory
 from node_core.host.root import HostRoot
+from node_core.runtime.premium import Premium
 from node_core.runtime.services import Services
 from node_core.runtime.settings import CommonSettings, parse_command
 from node_core.simulate.nvml import numa_of, simulated_nvml
@@ -112,7 +113,7 @@ def below(labels: dict[str, str], prefix: str) -> dict[str, str]:
 def test_a_guest_says_that_its_gpus_are_virtual_while_nvml_fails(tmp_path: Path) -> None:
     board(tmp_path, "0000:02:00.0")
     services = Services()
-    collect = collector(GfdSettings(), edges(tmp_path), services)
+    collect = collector(GfdSettings(), edges(tmp_path), services, Premium())
     found = below(passes(collect()), "vgpu.")
     assert found == {
         "nvidia.com/vgpu.present": "true",
@@ -125,7 +126,7 @@ def test_a_guest_says_that_its_gpus_are_virtual_while_nvml_fails(tmp_path: Path)
 def test_labels_of_vgpus_stay_while_pci_cannot_be_read_and_go_when_it_says_so(tmp_path: Path) -> None:
     folder = board(tmp_path, "0000:02:00.0")
     services = Services()
-    collect = collector(GfdSettings(), edges(tmp_path), services)
+    collect = collector(GfdSettings(), edges(tmp_path), services, Premium())
     first = collect()
     content = (folder / "config").read_bytes()
     (folder / "config").unlink()
@@ -140,25 +141,25 @@ def test_labels_of_vgpus_stay_while_pci_cannot_be_read_and_go_when_it_says_so(tm
 
 def test_a_hidden_configuration_space_is_said_once_and_makes_no_label(tmp_path: Path) -> None:
     board(tmp_path, "0000:02:00.0", shown=64)
-    collect = collector(GfdSettings(), edges(tmp_path), Services())
+    collect = collector(GfdSettings(), edges(tmp_path), Services(), Premium())
     with capture_logs() as said:
         assert below(passes(collect(), collect(), collect()), "vgpu.") == {}
     assert [line["event"] for line in said if line["event"] == "vgpus_unknown"] == ["vgpus_unknown"]
 
 
 def test_mps_on_a_node_with_mig_is_said_once_and_not_offered(tmp_path: Path) -> None:
-    collect = collector(GfdSettings(sharing=MPS), edges(tmp_path, "a100x4-mig-single"), Services())
+    collect = collector(GfdSettings(sharing=MPS), edges(tmp_path, "a100x4-mig-single"), Services(), Premium())
     with capture_logs() as said:
         found = passes(collect(), collect())
     assert [line["event"] for line in said] == ["mps_hindered"]
     assert (found["nvidia.com/mps.capable"], found["nvidia.com/gpu.replicas"]) == ("false", "0")
-    offered = passes(collector(GfdSettings(sharing=MPS), edges(tmp_path, "h100x8"), Services())())
+    offered = passes(collector(GfdSettings(sharing=MPS), edges(tmp_path, "h100x8"), Services(), Premium())())
     assert (offered["nvidia.com/mps.capable"], offered["nvidia.com/gpu.replicas"]) == ("true", "4")
 
 
 def test_simulated_gpus_have_the_mode_of_their_class_and_are_not_virtual(tmp_path: Path) -> None:
     board(tmp_path, "0000:02:00.0")
-    found = passes(collector(GfdSettings(), edges(tmp_path, "h100x8"), Services())())
+    found = passes(collector(GfdSettings(), edges(tmp_path, "h100x8"), Services(), Premium())())
     assert (found["nvidia.com/gpu.mode"], found["nvidia.com/vgpu.present"]) == ("compute", "false")
 
 

@@ -141,3 +141,44 @@ def test_one_shot_prints_sorted_lines_and_needs_nothing() -> None:
 def run_once(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", module, "--oneshot", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True)
+
+
+PREMIUM = """
+premium:
+  - name: big-gpus
+    match: {product: "*H100*", memoryAtLeast: 80Gi}
+    taint: {key: nvidia.com/gpu.premium, value: "true", effect: NoSchedule}
+    labels: {nvidia.com/gpu.premium: "true"}
+"""
+
+
+def test_premium_gpus_taint_the_node_and_a_rule_that_is_gone_takes_its_taint_along(cluster: Any) -> None:
+    theirs = {"key": "example.com/mine", "effect": "NoExecute"}
+    cluster.server.store.mutate("nodes", "n1", lambda node: node | {"spec": {"taints": [theirs]}})
+    config = cluster.directory / "config.yaml"
+    config.write_text(PREMIUM)
+    process = cluster.start("gfd", *H100, "--config-file", str(config))
+    cluster.until(lambda: cluster.labels.get("nvidia.com/gpu.premium") == "true")
+    ours = {"key": "nvidia.com/gpu.premium", "value": "true", "effect": "NoSchedule"}
+    assert cluster.node["spec"]["taints"] == [theirs, ours]
+    config.write_text("version: v1\n")
+    process.send_signal(signal.SIGHUP)
+    cluster.until(lambda: cluster.node["spec"]["taints"] == [theirs])
+    cluster.until(lambda: "nvidia.com/gpu.premium" not in cluster.labels)
+    assert cluster.labels[COUNT] == "8"
+
+
+def test_labels_go_to_a_node_feature_object_where_that_is_asked_for(cluster: Any) -> None:
+    cluster.start("gfd", *H100, "--use-node-feature-api=true", "--namespace", "kube-system")
+
+    def labels() -> dict[str, str]:
+        objects, _ = cluster.server.store.list("nodefeatures.nfd.k8s-sigs.io")
+        return {key: value for each in objects for key, value in each["spec"]["labels"].items()}
+
+    cluster.until(lambda: labels().get(COUNT) == "8")
+    assert COUNT not in cluster.labels
+    (only,), _ = cluster.server.store.list("nodefeatures.nfd.k8s-sigs.io")
+    assert only["metadata"]["name"] == "nvidia-features-for-n1"
+    assert only["metadata"]["ownerReferences"][0]["kind"] == "Node"
+    cluster.server.store.delete("nodefeatures.nfd.k8s-sigs.io", "nvidia-features-for-n1", namespace="kube-system")
+    cluster.until(lambda: labels().get(COUNT) == "8", seconds=45)

@@ -154,15 +154,19 @@ def test_anything_else_is_no_address(text: str) -> None:
 
 
 def test_stopping_waits_for_nobody_for_ever() -> None:
+    released = threading.Event()
+
     class Stubborn(Counting):
+        name = "stubborn"
+
         def run(self) -> None:
-            threading.Event().wait(30)
+            released.wait(30)
 
     class Slow:
         def start(self) -> None: ...
 
         def stop(self) -> None:
-            threading.Event().wait(30)
+            released.wait(30)
 
     now = [0.0]
 
@@ -176,6 +180,7 @@ def test_stopping_waits_for_nobody_for_ever() -> None:
     running.start()
     running.stop()
     assert now[0] < 5
+    released.set()
 
 
 def test_gauges_are_replaced_without_a_gap() -> None:
