@@ -5,6 +5,7 @@ Source: Kubernetes API concepts, server-side apply.
 """
 
 import json
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -73,6 +74,7 @@ class NodeApi:
         self._kubeconfig = kubeconfig
         self._user_agent = user_agent
         self._api: ApiClient | None = None
+        self._connecting = threading.Lock()
 
     def get(self) -> NodeView:
         return understand(parse_node, self.request("GET", self._path))
@@ -161,9 +163,10 @@ class NodeApi:
         return response
 
     def _connected(self) -> ApiClient:
-        if self._api is None:
-            self._api = connect(self._kubeconfig, user_agent=self._user_agent)
-        return self._api
+        with self._connecting:  # the watch and the agents ask from threads of their own
+            if self._api is None:
+                self._api = connect(self._kubeconfig, user_agent=self._user_agent)
+            return self._api
 
 
 def understand(parse: Callable[[Mapping[str, Any]], View], answer: Mapping[str, Any]) -> View:
