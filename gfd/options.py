@@ -8,7 +8,7 @@ import click
 from gfd.agent import OUTPUT_FILE, GfdSettings
 from node_core.assembly import Destination
 from node_core.runtime.nvidia_config import NvidiaConfig, plan_sharing
-from node_core.runtime.settings import options
+from node_core.runtime.settings import options, taken_option
 
 gfd_options = options(
     click.option("--no-timestamp", envvar="GFD_NO_TIMESTAMP", is_flag=True, help="Leave nvidia.com/gfd.timestamp out."),
@@ -31,6 +31,9 @@ destination_options = options(
     click.option(
         "--namespace", envvar="NAMESPACE", help="Of the NodeFeature object; the pod's own if nothing is said."
     ),
+    taken_option("--pod-name", "POD_NAME", "labels belong to the Node and outlive our pod"),
+    taken_option("--kube-api-qps", "KUBE_API_QPS", "there is nothing to limit, only writes when something changed"),
+    taken_option("--kube-api-burst", "KUBE_API_BURST", "as --kube-api-qps"),
 )
 
 

@@ -55,8 +55,10 @@ def test_command_and_arguments_are_ones_that_the_program_takes(daemon_set: dict[
 
 
 def test_the_node_name_comes_from_the_pod_and_probes_ask_the_health_server(daemon_set: dict[str, Any]) -> None:
-    (variable,) = container(daemon_set)["env"]
-    assert (variable["name"], variable["valueFrom"]["fieldRef"]["fieldPath"]) == ("NODE_NAME", "spec.nodeName")
+    variables = {variable["name"]: variable for variable in container(daemon_set)["env"]}
+    assert variables["NODE_NAME"]["valueFrom"]["fieldRef"]["fieldPath"] == "spec.nodeName"
+    reads_nvml = daemon_set["metadata"]["name"] != "nfd-lite"
+    assert ("NVIDIA_VISIBLE_DEVICES" in variables) == reads_nvml
     assert container(daemon_set)["livenessProbe"]["httpGet"]["path"] == "/healthz"
     assert container(daemon_set)["readinessProbe"]["httpGet"]["path"] == "/readyz"
 

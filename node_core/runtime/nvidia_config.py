@@ -43,6 +43,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     mig_strategy: str | None = None
     fail_on_init_error: bool | None = None
+    device_discovery_strategy: str | None = None
     use_node_feature_api: bool | None = msgspec.field(default=None, name="useNodeFeatureAPI")
     plugin: PluginFlags = PluginFlags()
     gfd: GfdFlags = GfdFlags()
@@ -96,7 +97,10 @@ def load_nvidia_config(path: Path, sections: Sequence[Section]) -> tuple[NvidiaC
         problems = [f"sharing: {NOT_WITH_THE_PLUGIN}"]
     if problems:
         raise SettingsError([f"{path}: {problem}" for problem in problems])
-    said: dict[str, Any] = {"mig_strategy": config.flags.mig_strategy}
+    said: dict[str, Any] = {
+        "mig_strategy": config.flags.mig_strategy,
+        "device_discovery_strategy": config.flags.device_discovery_strategy,
+    }
     if "gfd" in sections:
         said["use_node_feature_api"] = config.flags.use_node_feature_api
     for section in sections:
@@ -226,6 +230,13 @@ def nvidia_options(*sections: Section) -> Options:
             type=PathType(),
             show_default=True,
             help="Where the driver's root is for us; libnvidia-ml is looked for below it first.",
+        ),
+        click.option(
+            "--device-discovery-strategy",
+            envvar="DEVICE_DISCOVERY_STRATEGY",
+            default="auto",
+            type=click.Choice(["auto", "nvml"]),
+            help="How GPUs are found: through NVML, which auto means too. tegra and vfio are not there.",
         ),
         click.option(
             "--fail-on-init-error",

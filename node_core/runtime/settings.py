@@ -209,6 +209,13 @@ def options(*each: Options) -> Options:
     return decorate
 
 
+def taken_option(flag: str, envvar: str, why: str) -> Options:
+    """A flag that upstream has and that does nothing here, so that old manifests keep working. why: it does nothing."""
+    return click.option(
+        flag, envvar=envvar, expose_value=False, help=f"Taken for compatibility, without effect: {why}."
+    )
+
+
 def publish_options(
     *, agent: str, output_file: str, destinations: Sequence[str] = ("node", "file", "stdout")
 ) -> Options:

@@ -20,6 +20,10 @@ from node_core.runtime.settings import parse_command
         (["--use-node-feature-api", "false", "--output-file", ""], "stdout"),
         (["--use-node-feature-api", "true", "--publish", "node"], "node"),
         (["-use-node-feature-api=false", "-o", "/tmp/x"], "file"),
+        (
+            ["--pod-name", "p", "--kube-api-qps", "5", "--kube-api-burst=10", "--device-discovery-strategy", "nvml"],
+            "node",
+        ),
     ],
 )
 def test_flags_choose_the_destination(flags: list[str], destination: str) -> None:
