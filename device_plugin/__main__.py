@@ -8,9 +8,11 @@ import click
 from device_plugin.agent import build_agent
 from device_plugin.options import plugin_options, plugin_settings
 from node_core.assembly import Edges, node_program
+from node_core.runtime.command import AgentCommand, parse_command
+from node_core.runtime.flags import common_options
 from node_core.runtime.nvidia_config import nvidia_options
 from node_core.runtime.process import Program, run_program
-from node_core.runtime.settings import AgentCommand, common_options, common_settings, parse_command
+from node_core.runtime.settings import common_settings
 
 
 @click.command(cls=AgentCommand)

@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from device_plugin.agent import PluginSettings
-from node_core.runtime.settings import PathType, options
+from node_core.runtime.flag_types import PathType
+from node_core.runtime.flags import options
 
 plugin_options = options(
     click.option(

@@ -8,9 +8,11 @@ import click
 from gfd.agent import OUTPUT_FILE, build_agent
 from gfd.options import destination_options, gfd_options, gfd_settings
 from node_core.assembly import Edges, label_program
+from node_core.runtime.command import AgentCommand, parse_command
+from node_core.runtime.flags import common_options, publish_options
 from node_core.runtime.nvidia_config import nvidia_options
 from node_core.runtime.process import Program, run_program
-from node_core.runtime.settings import AgentCommand, common_options, common_settings, parse_command, publish_options
+from node_core.runtime.settings import common_settings
 
 
 @click.command(

@@ -7,8 +7,8 @@ import click
 
 from gfd.agent import OUTPUT_FILE, GfdSettings
 from node_core.assembly import Destination
+from node_core.runtime.flags import options, taken_option
 from node_core.runtime.nvidia_config import NvidiaConfig, plan_sharing
-from node_core.runtime.settings import options, taken_option
 
 gfd_options = options(
     click.option("--no-timestamp", envvar="GFD_NO_TIMESTAMP", is_flag=True, help="Leave nvidia.com/gfd.timestamp out."),

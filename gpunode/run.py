@@ -16,9 +16,11 @@ from nfd_lite.agent import NfdSettings
 from nfd_lite.agent import build_agent as build_nfd
 from nfd_lite.options import nfd_options, nfd_settings
 from node_core.assembly import Edges, node_program
+from node_core.runtime.command import AgentCommand, parse_command
+from node_core.runtime.flags import common_options
 from node_core.runtime.nvidia_config import nvidia_options
 from node_core.runtime.process import Program, run_program
-from node_core.runtime.settings import AgentCommand, common_options, common_settings, parse_command
+from node_core.runtime.settings import common_settings
 
 
 @click.command(cls=AgentCommand, name="run")

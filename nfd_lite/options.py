@@ -9,7 +9,7 @@ from nfd_lite.agent import OUTPUT_FILE, NfdSettings, WhiteList
 from nfd_lite.config import load_worker_config, source_settings
 from nfd_lite.sources import ALL
 from node_core.decode import closest
-from node_core.runtime.settings import config_option, options
+from node_core.runtime.flags import config_option, options
 
 
 class LabelSources(click.ParamType[frozenset[str]]):

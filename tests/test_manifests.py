@@ -11,7 +11,7 @@ import yaml
 from device_plugin.__main__ import command as plugin
 from gfd.__main__ import command as gfd
 from nfd_lite.__main__ import command as nfd
-from node_core.runtime.settings import parse_command
+from node_core.runtime.command import parse_command
 
 ROOT = Path(__file__).parent.parent / "manifests"
 COMMANDS: dict[str, click.Command] = {"nfd-lite": nfd, "gfd": gfd, "gpu-device-plugin": plugin}

@@ -6,7 +6,7 @@ import sys
 import click
 
 from node_core.errors import SettingsError
-from node_core.runtime.settings import report_usage
+from node_core.runtime.command import report_usage
 
 DEFAULT_SCENARIO = "h100x8"
 

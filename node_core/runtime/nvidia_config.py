@@ -17,7 +17,8 @@ from node_core.domain.premium import PremiumRule
 from node_core.domain.resources import PREFIX, resource_name
 from node_core.domain.sharing import SharedResource, Sharing, SharingStrategy, advertised_name, parse_devices
 from node_core.errors import SettingsError
-from node_core.runtime.settings import Options, PathType, config_option, options
+from node_core.runtime.flag_types import PathType
+from node_core.runtime.flags import Options, config_option, options
 
 
 class GfdFlags(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -14,12 +14,13 @@ import structlog
 
 from node_core.domain.backoff import Backoff
 from node_core.errors import SettingsError
+from node_core.runtime.command import report_usage
 from node_core.runtime.http import HealthServer
 from node_core.runtime.log import LogFormat, configure_log
 from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, Stop
 from node_core.runtime.services import Services
-from node_core.runtime.settings import CommonSettings, report_usage
+from node_core.runtime.settings import CommonSettings
 
 log = structlog.get_logger(__name__)
 

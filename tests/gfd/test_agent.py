@@ -18,9 +18,10 @@ from node_core.domain.sharing import SharedResource, Sharing, SharingStrategy
 from node_core.errors import HostReadError
 from node_core.host.nvml.inventory import read_inventory
 from node_core.host.root import HostRoot
+from node_core.runtime.command import parse_command
 from node_core.runtime.premium import Premium
 from node_core.runtime.services import Services
-from node_core.runtime.settings import CommonSettings, parse_command
+from node_core.runtime.settings import CommonSettings
 from node_core.simulate.nvml import numa_of, simulated_nvml
 from node_core.simulate.scenario import load_scenario
 

@@ -7,7 +7,7 @@ import pytest
 from gfd.__main__ import command
 from gfd.options import gfd_settings
 from node_core.errors import SettingsError
-from node_core.runtime.settings import parse_command
+from node_core.runtime.command import parse_command
 
 
 @pytest.mark.parametrize(

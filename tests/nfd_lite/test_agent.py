@@ -13,8 +13,10 @@ from nfd_lite.sources import SourceSettings
 from node_core.assembly import Edges
 from node_core.domain.labels import Collected
 from node_core.errors import SettingsError
+from node_core.runtime.command import AgentCommand, parse_command
+from node_core.runtime.flags import common_options
 from node_core.runtime.readiness import Readiness
-from node_core.runtime.settings import AgentCommand, common_options, common_settings, parse_command
+from node_core.runtime.settings import common_settings
 
 KERNEL = Collected(
     name="kernel.version", labels={"f/kernel-version.full": "6.1", "f/kernel-version.major": "6"}, owns=("f/kernel-",)

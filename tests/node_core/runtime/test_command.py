@@ -7,15 +7,10 @@ import click
 import pytest
 
 from node_core.errors import SettingsError
+from node_core.runtime.command import AgentCommand, parse_command, report_usage
+from node_core.runtime.flags import common_options, publish_options
 from node_core.runtime.nvidia_config import nvidia_options
-from node_core.runtime.settings import (
-    AgentCommand,
-    common_options,
-    common_settings,
-    parse_command,
-    publish_options,
-    report_usage,
-)
+from node_core.runtime.settings import common_settings
 
 
 @click.command(cls=AgentCommand)

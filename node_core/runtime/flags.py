@@ -1,0 +1,148 @@
+"""Flags that several agents have, as decorators: flag > environment > config file > default."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from node_core.errors import SettingsError
+from node_core.runtime.command import PROBLEMS
+from node_core.runtime.flag_types import Address, Interval, NodeName, PathType
+from node_core.runtime.instance import DEFAULT_DIRECTORY
+from node_core.version import VERSION
+
+
+def config_option(
+    *flags: str, name: str, envvar: Sequence[str], load: Callable[[Path], tuple[Any, Mapping[str, Any]]]
+) -> "Options":
+    """The eager option that reads a config file. name: of its value. load: path -> (decoded struct, defaults by parameter name)."""
+
+    def read(ctx: click.Context, _: click.Parameter, path: Path | None) -> Any:
+        if path is None:
+            return None
+        try:
+            decoded, defaults = load(path)
+        except SettingsError as error:
+            ctx.meta.setdefault(PROBLEMS, []).extend(error.problems)
+            return None
+        options = {parameter.name for parameter in ctx.command.params}
+        idle = [
+            f"{path}: {name.replace('_', '-')} has no effect on {ctx.info_name}"
+            for name in defaults
+            if name not in options
+        ]
+        ctx.meta.setdefault(PROBLEMS, []).extend(idle)
+        ctx.default_map = {**(ctx.default_map or {}), **defaults}
+        return decoded
+
+    return click.option(
+        *flags,
+        name,
+        envvar=list(envvar),
+        type=PathType(),
+        is_eager=True,
+        callback=read,
+        help="YAML or JSON config file.",
+    )
+
+
+Options = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""A decorator that adds click options to a command."""
+
+
+def options(*each: Options) -> Options:
+    """Several options as one decorator, in the order in which --help shows them."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(each):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def taken_option(flag: str, envvar: str, why: str) -> Options:
+    """A flag that upstream has and that does nothing here, so that old manifests keep working. why: it does nothing."""
+    return click.option(
+        flag, envvar=envvar, expose_value=False, help=f"Taken for compatibility, without effect: {why}."
+    )
+
+
+def publish_options(
+    *, agent: str, output_file: str, destinations: Sequence[str] = ("node", "file", "stdout")
+) -> Options:
+    """Where and how often, of the agents that publish labels. agent: the prefix of their environment names."""
+    return options(
+        click.option(
+            "--publish",
+            envvar=f"{agent}_PUBLISH",
+            type=click.Choice(destinations),
+            help="Where labels go; to the Node if nothing is said.",
+        ),
+        click.option(
+            "--output-file",
+            "--output",
+            "-o",
+            envvar=f"{agent}_OUTPUT_FILE",
+            default=output_file,
+            type=PathType(may_be_empty=True),
+            help="With --publish file: the file.",
+        ),
+        click.option("--oneshot", envvar=f"{agent}_ONESHOT", is_flag=True, help="Publish once and exit."),
+    )
+
+
+def common_options(*, agent: str, address: str) -> Options:
+    """The flags of CommonSettings, with the agent's own environment names first where upstream has them."""
+    return options(
+        click.option("--node-name", type=NodeName(), envvar="NODE_NAME", default="", help="Name of this Node."),
+        click.option("--kubeconfig", envvar="KUBECONFIG", help="Cluster to talk to; in a pod its own."),
+        click.option(
+            "--simulate",
+            envvar="GPUNODE_SIMULATE",
+            metavar="NAME|FILE",
+            help="Simulate GPUs from a scenario.",
+        ),
+        click.option(
+            "--host-root",
+            envvar="HOST_ROOT",
+            default="/",
+            type=PathType(),
+            help="Where the host's / is.",
+        ),
+        click.option(
+            "--sleep-interval",
+            envvar=f"{agent}_SLEEP_INTERVAL",
+            default="60s",
+            type=Interval(),
+            help="Between full passes.",
+        ),
+        click.option(
+            "--http-address",
+            type=Address(),
+            envvar="HTTP_ADDRESS",
+            default=address,
+            help="/healthz, /readyz, /metrics; empty for none.",
+        ),
+        click.option(
+            "--log-format",
+            envvar="LOG_FORMAT",
+            default="auto",
+            type=click.Choice(["auto", "json", "console"]),
+        ),
+        click.option(
+            "--log-level",
+            envvar="LOG_LEVEL",
+            default="info",
+            type=click.Choice(["debug", "info", "warning", "error"]),
+        ),
+        click.option(
+            "--lock-dir",
+            envvar="GPUNODE_LOCK_DIR",
+            default=DEFAULT_DIRECTORY,
+            type=PathType(),
+            help="Where the lock lies that keeps a second agent of a kind off the Node.",
+        ),
+        click.version_option(VERSION),
+    )
