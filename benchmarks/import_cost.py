@@ -21,6 +21,8 @@ MODULES = (
     "grpc",
     "kubernetes.client",
     "pynvml",
+    "re2",
+    "cryptography.x509",
     "rich.console",
     "nfd_lite.__main__",
     "gfd.__main__",
