@@ -16,9 +16,11 @@ from device_plugin.devices import Plan, fail_devices, plan_devices
 from device_plugin.manager import Manager
 from node_core.assembly import Edges
 from node_core.domain.backoff import Backoff
+from node_core.domain.labels import GPU_PRESENT
 from node_core.domain.resources import ResourceName
 from node_core.errors import NvmlError
 from node_core.host.nvml.source import InventorySource
+from node_core.kubelet.sockets import KUBELET_SOCKET
 from node_core.runtime import metrics
 from node_core.runtime.instance import InstanceLock, wait_alone
 from node_core.runtime.labelling import HEARTBEAT
@@ -41,7 +43,7 @@ class PluginSettings:
 
     mig_strategy: Literal["none", "single", "mixed"] = "none"
     id_strategy: Literal["uuid", "index"] = "uuid"
-    kubelet_socket: Path = Path("/var/lib/kubelet/device-plugins/kubelet.sock")
+    kubelet_socket: Path = KUBELET_SOCKET
 
 
 class PluginAgent:
@@ -111,7 +113,7 @@ class PluginAgent:
         if is_open == self._open:
             return
         self._open = is_open
-        log.info("gate_opened" if is_open else "gate_closed", label=gate.KEY)
+        log.info("gate_opened" if is_open else "gate_closed", label=GPU_PRESENT)
         if is_open:
             self._look()
         else:

@@ -1,11 +1,10 @@
 """Whether this node's GPUs are to be served: the label that nfd-lite sets says so. Pure."""
 
-from node_core.domain.labels import Labels
+from node_core.domain.labels import GPU_PRESENT, Labels
 
-KEY = "nvidia.com/gpu.present"
 VALUE = "true"
 
 
 def is_open(labels: Labels) -> bool:
     """Whether the Node's labels ask for its GPUs to be advertised."""
-    return labels.get(KEY) == VALUE
+    return labels.get(GPU_PRESENT) == VALUE

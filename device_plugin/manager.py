@@ -97,11 +97,6 @@ class Manager:
         due = [served.retry_at for served in self._served.values() if served.retry_at is not None]
         return max(0.0, min(most, *(at - self._clock() for at in due))) if due else most
 
-    @property
-    def watch_mode(self) -> str:
-        """`inotify`, or `polling` where the kernel had no watch left."""
-        return self._watch.mode
-
     def problems(self) -> tuple[str, ...]:
         """A sentence for each resource that the kubelet does not have from us."""
         return tuple(

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from device_plugin.agent import PluginSettings
+from node_core.kubelet.sockets import KUBELET_SOCKET
 from node_core.runtime.flag_types import PathType
 from node_core.runtime.flags import options
 
@@ -26,7 +27,7 @@ plugin_options = options(
     click.option(
         "--kubelet-socket",
         envvar="KUBELET_SOCKET",
-        default="/var/lib/kubelet/device-plugins/kubelet.sock",
+        default=str(KUBELET_SOCKET),
         type=PathType(),
         help="The kubelet's registration socket; ours lie beside it.",
     ),

@@ -7,12 +7,11 @@ from typing import Protocol
 
 import structlog
 
-from nfd_lite.gpu_present import LABEL as GPU_PRESENT_LABEL
 from nfd_lite.sources import GPU_PRESENT_PART, Host, SourceSettings, collect
 from nfd_lite.sources.api import PREFIX
 from node_core.assembly import Destination, Edges, choose_publisher
 from node_core.domain.features import Features
-from node_core.domain.labels import Collected, Labels
+from node_core.domain.labels import GPU_PRESENT, Collected, Labels
 from node_core.host.cpuid import read_cpu
 from node_core.runtime.labelling import LabelAgent
 from node_core.runtime.readiness import Readiness
@@ -71,7 +70,7 @@ class Collector:
         hidden = [folder for folder in ("/proc", "/sys") if not self._host.root.entries(folder)]
         self._readiness.report(f"{NAME}/host", hidden_problem(hidden, self._host.root.base))
         if hidden:
-            return (Collected(name="host", labels=None, owns=(PREFIX, GPU_PRESENT_LABEL)),)
+            return (Collected(name="host", labels=None, owns=(PREFIX, GPU_PRESENT)),)
         collection = collect(self._host, self._settings.source_settings, before=self._features)
         self._features = collection.features
         self._tell(dict(collection.errors))

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from node_core.domain.labels import GPU_PRESENT
+
 AGENT_OF_PREFIX = (
     ("feature.node.kubernetes.io/", "nfd-lite"),
-    ("nvidia.com/gpu.present", "nfd-lite"),
+    (GPU_PRESENT, "nfd-lite"),
     ("nvidia.com/", "gfd"),
 )
 PLUGIN = "gpu-device-plugin"

@@ -5,6 +5,7 @@ from typing import Any
 
 from gpunode.demo.changes import NodeState
 from gpunode.demo.stage import Stage
+from node_core.domain.labels import GPU_PRESENT
 from node_core.simulate.apiserver.resources import resource_named
 from node_core.simulate.apiserver.writes import Target, Writer
 from node_core.simulate.kubelet import ContainerGrant
@@ -24,7 +25,7 @@ def choose_resource(resources: Mapping[str, tuple[str, str]]) -> str:
 
 def render_pod(labels: Mapping[str, str], resource: str, amount: int) -> Obj:
     """A pod that wants a node with this node's GPUs, as a person would write it."""
-    selector = {PRODUCT: labels[PRODUCT]} if PRODUCT in labels else {"nvidia.com/gpu.present": "true"}
+    selector = {PRODUCT: labels[PRODUCT]} if PRODUCT in labels else {GPU_PRESENT: "true"}
     return {
         "apiVersion": "v1",
         "kind": "Pod",

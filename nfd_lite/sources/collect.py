@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from nfd_lite.gpu_present import LABEL as GPU_PRESENT
 from nfd_lite.gpu_present import gpu_present
 from nfd_lite.sources.api import Host, Look, Part, Partial, Source, SourceSettings
 from nfd_lite.sources.pci import DEVICE as PCI_DEVICE
 from nfd_lite.sources.registry import ALL
 from node_core.domain.features import Features, merge_features
-from node_core.domain.labels import Collected
+from node_core.domain.labels import GPU_PRESENT, Collected
 from node_core.errors import HostReadError
 
 GPU_PRESENT_PART = "gpu.present"

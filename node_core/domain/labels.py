@@ -9,6 +9,8 @@ Labels = Mapping[str, str]
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+GPU_PRESENT = "nvidia.com/gpu.present"
+"""Set by nfd-lite on nodes with an NVIDIA GPU; the device plugin waits for it, charts and people select by it."""
 MAX_NAME = 63
 MAX_PREFIX = 253
 

@@ -14,12 +14,12 @@ import msgspec
 
 from node_core.domain.family import family
 from node_core.domain.inventory import ComputeCapability, Gpu, Inventory
-from node_core.domain.labels import Collected, Labels, key_problem, sanitize, value_problem
+from node_core.domain.labels import GPU_PRESENT, Collected, Labels, key_problem, sanitize, value_problem
 from node_core.domain.quantity import parse_quantity
 from node_core.domain.taints import Effect, Taint, WantedTaints
 
 PREFIX = "nvidia.com/"
-RESERVED = frozenset({"nvidia.com/gpu.present"})
+RESERVED = frozenset({GPU_PRESENT})
 """Labels that other agents write and decide by."""
 _GIB = 1 << 30
 

@@ -1,12 +1,8 @@
 """The Kubernetes door against the stand-in API server: apply, conflicts, watches, and every way in which a cluster may be missing."""
 
-import http.server
-import json
-import os
 import queue
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -310,130 +306,6 @@ def test_labels_and_taints_do_not_take_each_other_away(api: NodeApi) -> None:
     assert (len(view.taints), TAINTS_ANNOTATION in view.annotations) == (1, True)
     view = api.set_taints("gfd", TaintPlan(taints=(), owned=frozenset()), view)
     assert view.applied_by("gfd") == {"nvidia.com/b": "1"}
-
-
-class Strange:
-    """A subject whose server misbehaves in the given way, and how often it was asked."""
-
-    shown = "Node n1"
-    path = "/api/v1/nodes"
-
-    def __init__(self, look: Callable[[], tuple[str, str]], watch: Callable[[], Any]) -> None:
-        self.looks = 0
-        self.watches = 0
-        self._look = look
-        self._watch = watch
-
-    def look(self) -> tuple[str, str]:
-        self.looks += 1
-        return self._look()
-
-    def open_watch(self, **_: Any) -> Any:
-        self.watches += 1
-        return self._watch()
-
-    def state(self, event: str, obj: Mapping[str, Any]) -> str:
-        return str(obj["metadata"]["name"])
-
-
-class Answer:
-    """A watch's answer, as urllib3 streams it."""
-
-    status = 200
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-
-    def stream(self, **_: Any) -> Iterator[bytes]:
-        yield self.content
-
-    def close(self) -> None: ...
-
-    def release_conn(self) -> None: ...
-
-
-def answer(content: bytes) -> Any:
-    return Answer(content)
-
-
-def fail(error: Exception) -> Any:
-    raise error
-
-
-@pytest.mark.parametrize(
-    ("look", "watch"),
-    [
-        (lambda: fail(KeyError("metadata")), lambda: answer(b"")),
-        (lambda: fail(RuntimeError("a fault of ours")), lambda: answer(b"")),
-        (lambda: ("n1", "7"), lambda: answer(b"")),
-        (lambda: ("n1", "7"), lambda: answer(b'{"type": "MODIFIED", "obj')),
-        (lambda: ("n1", "7"), lambda: answer(b'{"type": "MODIFIED", "obj\n')),
-        (lambda: ("n1", "7"), lambda: answer(b'{"type": "ERROR", "object": {}}\n')),
-        (
-            lambda: ("n1", "7"),
-            lambda: answer(b'{"type": "ERROR", "object": {"code": 410, "reason": "Gone", "message": ""}}\n'),
-        ),
-        (lambda: ("n1", "7"), lambda: fail(KubeError("forbidden", status=403))),
-    ],
-    ids=["odd-object", "our-fault", "empty", "cut", "no-json", "odd-error", "always-gone", "forbidden"],
-)
-def test_a_strange_server_is_asked_ever_slower_and_never_ends_the_watch(
-    look: Callable[[], tuple[str, str]], watch: Callable[[], Any]
-) -> None:
-    subject = Strange(look, watch)
-    pauses: list[int] = []
-    done = threading.Event()
-
-    class Counted(Backoff):
-        def delay(self, failures: int, chance: float) -> float:
-            pauses.append(failures)
-            if len(pauses) == 6:
-                done.set()
-            return 30.0 if done.is_set() else 0.001
-
-    followed = ObjectWatch[str](subject, seen=lambda _: None, failed=lambda _: None, backoff=Counted())
-    followed.start()
-    assert done.wait(10)
-    followed.stop()
-    assert not followed._thread.is_alive()
-    assert pauses == sorted(pauses), "each pause is longer than the one before"
-    assert pauses[-1] >= 6
-    assert subject.looks + subject.watches <= 2 * len(pauses) + 3
-
-
-@pytest.mark.parametrize("body", [b"{}", b"[]", b'"text"', b'{"metadata": 5}', b"null", b"<html>"])
-def test_an_answer_that_is_no_node_is_an_error_and_no_crash(body: bytes, tmp_path: Path) -> None:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header(
-                "Content-Length", str(len(body) + (1 if body == b"null" else 0))
-            )  # one of them is cut short
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None: ...
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as odd:
-        threading.Thread(target=odd.serve_forever, args=(0.01,), daemon=True).start()
-        cluster = {"name": "c", "cluster": {"server": f"http://127.0.0.1:{odd.server_port}"}}
-        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
-        config = {
-            "clusters": [cluster],
-            "contexts": [context],
-            "users": [{"name": "u", "user": {}}],
-            "current-context": "c",
-        }
-        (tmp_path / "k").write_text(json.dumps(config))
-        with pytest.raises(KubeError):
-            NodeApi("n1", kubeconfig=str(tmp_path / "k"), user_agent="t").get()
-        odd.shutdown()
-
-
-def test_a_pipe_is_no_kubeconfig(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(KubeError, match="not a regular file"):
-        NodeApi("n1", kubeconfig=str(tmp_path / "pipe"), user_agent="t").get()
 
 
 def test_stopping_ends_the_thread_while_nothing_happens(api: NodeApi) -> None:
