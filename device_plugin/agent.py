@@ -162,7 +162,7 @@ class PluginAgent:
             for resource, devices in self._plan.resources.items()
             for device in devices
         )
-        self._services.metrics.replace(metrics.DEVICES, health)
+        self._services.metrics.replace(metrics.DEVICES, NAME, health)
 
     def _count(self, metric: metrics.Metric, counts: Mapping[ResourceName, int]) -> None:
         """Brings a counter to what the manager has counted since the process began."""

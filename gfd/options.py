@@ -6,12 +6,14 @@ from typing import Any
 import click
 
 from gfd.agent import OUTPUT_FILE, GfdSettings
-from node_core.assembly import Destination
-from node_core.runtime.flags import options, taken_option
+from node_core.assembly import CLUSTER, Destination
+from node_core.runtime.flags import bool_option, options, taken_option
 from node_core.runtime.nvidia_config import NvidiaConfig, plan_sharing
 
 gfd_options = options(
-    click.option("--no-timestamp", envvar="GFD_NO_TIMESTAMP", is_flag=True, help="Leave nvidia.com/gfd.timestamp out."),
+    bool_option(
+        "--no-timestamp", envvar="GFD_NO_TIMESTAMP", default=False, help_text="Leave nvidia.com/gfd.timestamp out."
+    ),
     click.option(
         "--machine-type-file",
         envvar="GFD_MACHINE_TYPE_FILE",
@@ -22,11 +24,11 @@ gfd_options = options(
 
 
 destination_options = options(
-    click.option(
+    bool_option(
         "--use-node-feature-api",
         envvar=["GFD_USE_NODE_FEATURE_API", "USE_NODE_FEATURE_API"],
-        type=bool,
-        help="As upstream: true is --publish node-feature, false is --publish file; --publish wins.",
+        default=None,
+        help_text="As upstream: true is --publish node-feature; false is --publish file, or stdout where --output-file is empty.",
     ),
     click.option(
         "--namespace", envvar="NAMESPACE", help="Of the NodeFeature object; the pod's own if nothing is said."
@@ -48,6 +50,13 @@ def choose_destination(
     if use_node_feature_api:
         return "node-feature"
     return "stdout" if output_file == Path() else "file"
+
+
+def premium_problem(settings: GfdSettings) -> str | None:
+    """Why the premium rules cannot be kept, or None. Pure."""
+    if settings.publish in CLUSTER or not any(rule.taint for rule in settings.premium):
+        return None
+    return f"premium: taints need the cluster, and --publish {settings.publish} does not go there: publish to node or node-feature"
 
 
 def gfd_settings(values: dict[str, Any]) -> GfdSettings:

@@ -81,7 +81,7 @@ def _options(command: click.Command) -> str:
 
 def _row(option: click.Option) -> tuple[str, str, str, str]:
     names = option.envvar if isinstance(option.envvar, list | tuple) else [option.envvar] if option.envvar else []
-    default = f"`{option.default}`" if isinstance(option.default, str) and option.default else ""
+    default = f"`{option.default}`" if isinstance(option.default, str | Path) and str(option.default) else ""
     choices = f" One of {', '.join(map(str, option.type.choices))}." if isinstance(option.type, click.Choice) else ""
     return (
         ", ".join(f"`{name}`" for name in option.opts),

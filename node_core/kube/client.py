@@ -30,6 +30,19 @@ View = TypeVar("View")
 TIMEOUT = (5.0, 15.0)
 """Seconds to connect and to read an answer."""
 
+_UNUSABLE = (
+    config.ConfigException,
+    yaml.YAMLError,
+    urllib3.exceptions.HTTPError,
+    ImportError,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+)
+"""What the client raises for one configuration or another that it cannot use."""
+
 _HINTS = {
     401: "the token or certificate was refused: check the kubeconfig or the service account",
     403: "the credentials may not do this: check the ClusterRole in manifests/",
@@ -47,13 +60,13 @@ def connect(kubeconfig: str | None, *, user_agent: str) -> ApiClient:
             config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
         else:
             config.load_incluster_config(client_configuration=configuration)
-    except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        api = ApiClient(configuration)
+    except _UNUSABLE as error:
         hint = None if kubeconfig else "outside a pod, name a cluster with --kubeconfig or KUBECONFIG"
         raise KubeError(f"no usable cluster configuration: {kubeconfig or 'in-cluster'}: {error}", hint=hint) from error
     if not configuration.verify_ssl:
         log.warning("tls_not_verified", server=configuration.host, effect="whoever is on the way may be the API server")
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    api = ApiClient(configuration)
     api.user_agent = user_agent
     return api
 
@@ -154,8 +167,8 @@ class NodeApi:
         )
         try:
             response = api.call_api(*request, _request_timeout=timeout).response
-        except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise no_answer(verb, path, error) from error
+        except (ApiException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise no_answer(verb, path, error) from error  # ValueError: a token that no header can hold
         if response.status == 401:
             self._api = None  # the credentials may have been renewed on disk
         if response.status >= 400:

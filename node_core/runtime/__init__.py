@@ -1,1 +1,1 @@
-"""Keeps a process alive: settings, schedule, signals, health and metrics, log. It knows no labels' meaning and no GPU."""
+"""Keeps a process alive: settings, schedule, signals, health and metrics, log. NVIDIA's config file and the premium taints are here too."""

@@ -62,7 +62,8 @@ class AgentCommand(click.Command):
                 return self.make_parser(ctx).parse_args(list(args))
             except click.BadOptionUsage as error:
                 problems.append(f"{error.option_name}: {error.message}")
-                args = [arg for arg in args if arg.partition("=")[0] != error.option_name]
+                left = [arg for arg in args if not _names(arg, error.option_name)]
+                args = left if len(left) < len(args) else []
 
     def _two_dashes(self, arg: str) -> str:
         flags = {name for parameter in self.params for name in (*parameter.opts, *parameter.secondary_opts)}
@@ -74,6 +75,12 @@ class AgentCommand(click.Command):
         if unknown:
             return [f"{flag}: unknown flag{closest(flag, flags)}" for flag in unknown]
         return [f"{arg!r}: unexpected argument" for arg in rest]
+
+
+def _names(arg: str, flag: str) -> bool:
+    """Whether a word of the command line is this flag, or a bundle of short ones that has it: `-vo` and `-o`."""
+    is_bundle = len(flag) == 2 and arg.startswith("-") and not arg.startswith("--") and flag[1] in arg
+    return arg.partition("=")[0] == flag or is_bundle
 
 
 def _describe(error: click.UsageError, ctx: click.Context) -> str:

@@ -62,6 +62,13 @@ def options(*each: Options) -> Options:
     return decorate
 
 
+def bool_option(flag: str, *, envvar: str | list[str], default: bool | None, help_text: str) -> Options:
+    """A flag that may stand alone or have a value, as Go's do: `--oneshot`, `--oneshot=false`."""
+    return click.option(
+        flag, envvar=envvar, is_flag=False, flag_value="true", default=default, type=bool, help=help_text
+    )
+
+
 def taken_option(flag: str, envvar: str, why: str) -> Options:
     """A flag that upstream has and that does nothing here, so that old manifests keep working. why: it does nothing."""
     return click.option(
@@ -89,7 +96,7 @@ def publish_options(
             type=PathType(may_be_empty=True),
             help="With --publish file: the file.",
         ),
-        click.option("--oneshot", envvar=f"{agent}_ONESHOT", is_flag=True, help="Publish once and exit."),
+        bool_option("--oneshot", envvar=f"{agent}_ONESHOT", default=False, help_text="Publish once and exit."),
     )
 
 

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 HEARTBEAT = 30.0
 """Seconds at most between two signs of life of the owning thread."""
-HEAL_WINDOW = 60.0
+HEAL_WINDOW = 180.0
 """Somebody who undoes our labels again within this many seconds is answered with growing delays instead of a fight."""
 
 
@@ -110,7 +110,7 @@ class LabelAgent:
         self._collected = self._collect()
         failed: dict[tuple[str, ...], int] = {(self.name, part.name): 0 for part in self._collected}
         failed |= {(self.name, part.name): 1 for part in self._collected if part.labels is None}
-        self._services.metrics.replace(metrics.COLLECTOR_FAILED, failed)
+        self._services.metrics.replace(metrics.COLLECTOR_FAILED, self.name, failed)
         self._publish()
         self._services.metrics.add(metrics.PASSES, agent=self.name)
         self._services.metrics.set(metrics.PASS_SECONDS, self._services.clock() - start, agent=self.name)
@@ -141,12 +141,12 @@ class LabelAgent:
         now = self._services.clock()
         if now - self._healed_at > HEAL_WINDOW:
             self._heals = 0
-        self._healed_at = now
         if self._heals == 0:
             log.info("labels_restored", agent=self.name)
+            self._healed_at = now
             self._publish()
         else:
-            self._retry_at = now + self._backoff.delay(self._heals, self._services.chance())
+            self._healed_at = self._retry_at = now + self._backoff.delay(self._heals, self._services.chance())
         self._heals += 1
 
     def _wanted(self) -> dict[str, str]:

@@ -77,7 +77,7 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # a second series per counter that nobody reads
         self._registry = CollectorRegistry()
-        self._replaced: dict[str, frozenset[tuple[str, ...]]] = {}
+        self._replaced: dict[tuple[str, str], frozenset[tuple[str, ...]]] = {}
         self._gauges = {
             metric.name: Gauge(f"gpunode_{metric.name}", metric.help, metric.labels, registry=self._registry)
             for metric in ALL
@@ -95,14 +95,17 @@ class Metrics:
     def add(self, metric: Metric, amount: float = 1, **labels: str) -> None:
         self._counters[metric.name].labels(**labels).inc(amount)
 
-    def replace(self, metric: Metric, samples: Mapping[tuple[str, ...], int]) -> None:
-        """Makes these all the samples of a gauge, by label values in the order of its labels. No scrape sees it without them."""
+    def replace(self, metric: Metric, agent: str, samples: Mapping[tuple[str, ...], int]) -> None:
+        """Makes these all the samples of a gauge that an agent has, by label values in the order of its labels.
+
+        agent: the first of the labels. No scrape sees the gauge without them.
+        """
         gauge = self._gauges[metric.name]
         for values, sample in samples.items():
             gauge.labels(*values).set(sample)
-        for values in self._replaced.get(metric.name, frozenset()) - samples.keys():
+        for values in self._replaced.get((metric.name, agent), frozenset()) - samples.keys():
             gauge.remove(*values)
-        self._replaced[metric.name] = frozenset(samples)
+        self._replaced[metric.name, agent] = frozenset(samples)
 
     def render(self) -> bytes:
         """The Prometheus text format."""

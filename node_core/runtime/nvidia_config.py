@@ -4,7 +4,7 @@ Keys that are not written here are errors: a setting that would silently do noth
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +18,7 @@ from node_core.domain.resources import PREFIX, resource_name
 from node_core.domain.sharing import SharedResource, Sharing, SharingStrategy, advertised_name, parse_devices
 from node_core.errors import SettingsError
 from node_core.runtime.flag_types import PathType
-from node_core.runtime.flags import Options, config_option, options
+from node_core.runtime.flags import Options, bool_option, config_option, options
 
 
 class GfdFlags(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -35,6 +35,10 @@ class PluginFlags(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """flags.plugin."""
 
     container_driver_root: str | None = None
+    pass_device_specs: bool | None = None
+    cdi_annotation_prefix: str | None = None
+    nvidia_ctk_path: str | None = msgspec.field(default=None, name="nvidiaCTKPath")
+    shared_devices_allocation_policy: str | None = None
     device_list_strategy: str | list[str] | None = None
     device_id_strategy: str | None = msgspec.field(default=None, name="deviceIDStrategy")
 
@@ -45,6 +49,12 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     mig_strategy: str | None = None
     fail_on_init_error: bool | None = None
     device_discovery_strategy: str | None = None
+    mps_root: str | None = None
+    nvidia_driver_root: str | None = None
+    nvidia_dev_root: str | None = None
+    gdrcopy_enabled: bool | None = None
+    gds_enabled: bool | None = None
+    mofed_enabled: bool | None = None
     use_node_feature_api: bool | None = msgspec.field(default=None, name="useNodeFeatureAPI")
     plugin: PluginFlags = PluginFlags()
     gfd: GfdFlags = GfdFlags()
@@ -80,6 +90,8 @@ class NvidiaConfig(msgspec.Struct, frozen=True, kw_only=True):
     version: Literal["v1"] = "v1"
     flags: Flags = Flags()
     sharing: SharingSection = SharingSection()
+    resources: dict[str, list[Any]] = {}
+    imex: dict[str, Any] = {}
     premium: list[PremiumRule] = []
 
 
@@ -90,12 +102,55 @@ NOT_WITH_THE_PLUGIN = (
 )
 
 
+IDLE = frozenset({"pass_device_specs", "cdi_annotation_prefix", "nvidia_ctk_path", "shared_devices_allocation_policy"})
+NOT_YET: Mapping[str, tuple[Any, ...]] = {
+    "flags.mpsRoot": ("",),
+    "flags.nvidiaDriverRoot": ("", "/"),
+    "flags.nvidiaDevRoot": ("", "/"),
+    "flags.gdrcopyEnabled": (False,),
+    "flags.gdsEnabled": (False,),
+    "flags.mofedEnabled": (False,),
+    "flags.plugin.passDeviceSpecs": (False,),
+    "flags.plugin.cdiAnnotationPrefix": ("", "cdi.k8s.io/"),
+    "flags.plugin.nvidiaCTKPath": ("", "/usr/bin/nvidia-ctk"),
+    "flags.plugin.sharedDevicesAllocationPolicy": ("", "distributed"),
+}
+"""Keys of the device plugin that it does not act on yet, and the values that ask for nothing."""
+
+
+def not_yet_problems(config: NvidiaConfig) -> Iterator[str]:
+    """What the file asks of the device plugin that it cannot do yet: each would otherwise be ignored in silence."""
+    data = msgspec.to_builtins(config)
+    for path, harmless in NOT_YET.items():
+        value: Any = data
+        for key in path.split("."):
+            value = value[key]
+        if value is not None and value not in harmless:
+            yield f"{path}: gpu-device-plugin cannot do this yet: take it out, or give it to gfd alone"
+    for section in (config.resources, config.imex):
+        if any(section.values()):
+            name = "resources" if section is config.resources else "imex"
+            yield f"{name}: gpu-device-plugin cannot do this yet: take it out, or give it to gfd alone"
+
+
+def without_nulls(data: Any) -> Any:
+    """A section, or a section of `flags`, with nothing after its key is one that is not there, as Go's decoder has it."""
+    if not isinstance(data, dict):
+        return data
+    present = {key: value for key, value in data.items() if value is not None}
+    if isinstance(flags := present.get("flags"), dict):
+        present["flags"] = {key: value for key, value in flags.items() if value is not None}
+    return present
+
+
 def load_nvidia_config(path: Path, sections: Sequence[Section]) -> tuple[NvidiaConfig, dict[str, Any]]:
     """The file and what it says for the options of these agents, by parameter name. Raises SettingsError with every problem."""
-    config = decode_struct(read_yaml(path), NvidiaConfig, source=str(path))
+    config = decode_struct(without_nulls(read_yaml(path)), NvidiaConfig, source=str(path))
     problems = list(sharing_problems(config.sharing))
     if "plugin" in sections and not problems and plan_sharing(config.sharing) is not None:
         problems = [f"sharing: {NOT_WITH_THE_PLUGIN}"]
+    if "plugin" in sections:
+        problems += not_yet_problems(config)
     if problems:
         raise SettingsError([f"{path}: {problem}" for problem in problems])
     said: dict[str, Any] = {
@@ -105,7 +160,8 @@ def load_nvidia_config(path: Path, sections: Sequence[Section]) -> tuple[NvidiaC
     if "gfd" in sections:
         said["use_node_feature_api"] = config.flags.use_node_feature_api
     for section in sections:
-        said |= msgspec.structs.asdict(getattr(config.flags, section))
+        own = msgspec.structs.asdict(getattr(config.flags, section))
+        said |= {name: value for name, value in own.items() if name not in IDLE}
     said["driver_root"] = said.pop("container_driver_root", None)
     if isinstance(strategies := said.get("device_list_strategy"), list):
         said["device_list_strategy"] = ",".join(strategies)
@@ -239,11 +295,10 @@ def nvidia_options(*sections: Section) -> Options:
             type=click.Choice(["auto", "nvml"]),
             help="How GPUs are found: through NVML, which auto means too. tegra and vfio are not there.",
         ),
-        click.option(
+        bool_option(
             "--fail-on-init-error",
             envvar=names["FAIL_ON_INIT_ERROR"],
             default=True,
-            type=bool,
-            help="Taken for compatibility; these agents never exit because of what is on the node.",
+            help_text="Taken for compatibility; these agents never exit because of what is on the node.",
         ),
     )

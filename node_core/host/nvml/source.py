@@ -43,10 +43,12 @@ class InventorySource:
         self._clock = clock
         self._hung: Future[Inventory] | None = None
         self._last: tuple[float, Inventory] | None = None
+        self._changes = 0
 
     def forget(self) -> None:
         """The next to ask gets a look of its own."""
         self._last = None
+        self._changes += 1
 
     def look(self) -> Inventory:
         """The inventory now. Raises NvmlError; its code is TIMEOUT while the driver hangs."""
@@ -64,14 +66,15 @@ class InventorySource:
             self._hung = None
             if (last := self._last) is not None and self._clock() - last[0] < FRESH:
                 return last[1]
-            asked = self._clock()
+            asked, changes = self._clock(), self._changes
             look = self._start()
             try:
                 inventory = look.result(self._deadline)
             except FutureTimeout:
                 self._hung = look
                 raise _timeout() from None
-            self._last = (asked, inventory)
+            if changes == self._changes:  # else it may have seen the GPUs as they were before
+                self._last = (asked, inventory)
             return inventory
 
     def _start(self) -> "Future[Inventory]":

@@ -103,7 +103,7 @@ def test_a_wrong_value_in_the_file_is_not_blamed_on_the_flag(tmp_path: Path) -> 
         (["serve"], "'serve': unexpected argument"),
         (["--node-name"], "requires an argument"),
         (["--config-file", "/nonexistent/c.yaml"], "No such file"),
-        (["--oneshot=1"], "does not take a value"),
+        (["--oneshot=perhaps"], "is not a valid boolean"),
     ],
 )
 def test_other_mistakes_say_what_they_are(arguments: list[str], part: str) -> None:

@@ -141,6 +141,26 @@ def test_an_api_outage_is_retried_with_growing_delays_and_published_after() -> N
     assert bench.agent._retry_at is None
 
 
+def test_an_hour_without_the_api_and_a_restart_in_it_lose_nothing() -> None:
+    before = Bench(gpu({"x/count": "8", "x/driver": "550"}))
+    before.play(before.seen({}), Pass())
+    published = before.node.known()
+    before.node.failing = KubeError("down")
+    after = Bench(gpu({"x/count": "7", "x/driver": "550"}))
+    after.node.failing = KubeError("down")
+    for bench in (before, after):  # the first half hour, a restart, the second
+        end = bench.clock.now + 1800
+        while bench.clock.now < end:
+            bench.play(Pass(), NodeLost(KubeError("down")))
+            bench.clock.now = max(bench.agent._retry_at or 0, bench.clock.now + 60)
+            bench.play(None)
+    assert before.node.known() == published
+    assert after.node.writes == []
+    after.node.failing = None
+    after.play(after.seen({"x/count": "8", "x/driver": "550"}))
+    assert after.node.writes == [{"x/count": "7", "x/driver": "550"}]
+
+
 def test_other_changes_of_the_node_do_not_cut_a_wait_short() -> None:
     bench = Bench(gpu({"x/count": "8"}))
     bench.play(bench.seen({}))

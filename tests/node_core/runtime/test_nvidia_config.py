@@ -154,7 +154,9 @@ def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
     assert len(found) == 3
 
 
-@pytest.mark.parametrize("key", ["resources: {}", "imex: {required: false}", "sharing: {timeslicing: {}}"])
+@pytest.mark.parametrize(
+    "key", ["resource: {}", "flags: {plugin: {passDeviceSpec: false}}", "sharing: {timeslicing: {}}"]
+)
 def test_what_would_do_nothing_is_unknown(tmp_path: Path, key: str) -> None:
     (found,) = problems(tmp_path, key)
     assert "unknown key" in found

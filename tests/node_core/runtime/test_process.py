@@ -185,11 +185,13 @@ def test_stopping_waits_for_nobody_for_ever() -> None:
 
 def test_gauges_are_replaced_without_a_gap() -> None:
     services = Services()
-    services.metrics.replace(metrics.DEVICES, {("a", "gpu", "healthy"): 8, ("a", "gpu", "unhealthy"): 1})
-    services.metrics.replace(metrics.DEVICES, {("a", "gpu", "healthy"): 9})
+    services.metrics.replace(metrics.DEVICES, "a", {("a", "gpu", "healthy"): 8, ("a", "gpu", "unhealthy"): 1})
+    services.metrics.replace(metrics.DEVICES, "a", {("a", "gpu", "healthy"): 9})
     text = services.metrics.render()
     assert b'gpunode_devices{agent="a",health="healthy",resource="gpu"} 9.0' in text
     assert b"unhealthy" not in text
+    services.metrics.replace(metrics.DEVICES, "b", {})
+    assert b'agent="a"' in services.metrics.render(), "another agent's samples are its own"
 
 
 def test_stopping_ends_every_thread_and_closes_agents(

@@ -49,6 +49,21 @@ def test_agents_that_ask_at_once_share_a_look_until_it_is_old_or_forgotten() -> 
     assert len(looks) == 3
 
 
+def test_a_change_during_a_look_gets_a_look_of_its_own() -> None:
+    looks = []
+
+    def read() -> Inventory:
+        looks.append(1)
+        if len(looks) == 1:
+            source.forget()
+        return EMPTY
+
+    source = InventorySource(read, gpus_on_pci=lambda: True, clock=lambda: 100.0)
+    source.look()
+    source.look()
+    assert len(looks) == 2
+
+
 def test_a_failed_look_serves_nobody_else() -> None:
     answers = iter([NvmlError("nvmlInit_v2", "UNKNOWN"), None])
 
