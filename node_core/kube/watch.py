@@ -1,9 +1,10 @@
 """Follows one object: one read, then one watch that resumes where it broke. No periodic reads."""
 
+import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
@@ -116,6 +117,14 @@ class ObjectWatch(Generic[View]):
             return KubeError(f"watch of {self._subject.shown}: {type(error).__name__}: {error}")
         return KubeError("the watch was stopped")
 
+    def _take(self, events: Iterable[Any]) -> None:
+        for event in events:
+            if event is None:
+                raise KubeError(f"watch of {self._subject.shown}: an event that is not JSON")
+            if event["type"] != "BOOKMARK":
+                self._seen(self._subject.state(event["type"], event["object"]))
+            self._settled = True
+
     def _pause(self, failures: int) -> None:
         self._stopping.wait(self._backoff.delay(failures, self._rng.random()))
 
@@ -125,14 +134,9 @@ class ObjectWatch(Generic[View]):
         began = time.monotonic()
         seconds = WATCH_SECONDS + self._rng.randrange(60)
         try:
-            for event in self._watch.stream(
-                self._subject.open_watch, resource_version=version, timeout_seconds=seconds
-            ):
-                if event is None:
-                    raise KubeError(f"watch of {self._subject.shown}: an event that is not JSON")
-                if event["type"] != "BOOKMARK":
-                    self._seen(self._subject.state(event["type"], event["object"]))
-                self._settled = True
+            asked = self._watch.stream(self._subject.open_watch, resource_version=version, timeout_seconds=seconds)
+            with contextlib.closing(asked) as events:  # an error on the way must not keep the connection
+                self._take(events)
         except ApiException as error:
             raise KubeError(
                 f"watch of {self._subject.shown} ended: {error.reason}", status=error.status or 0
