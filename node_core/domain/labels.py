@@ -78,11 +78,15 @@ def sanitize(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What one collector (a source or labeler group) brought. labels: None when it failed. owns: key prefixes that are its own."""
+    """What one collector (a source or labeler group) brought. labels: None when it failed.
+
+    owns: key prefixes that are its own. rest: its keys are free, so when it fails it owns every key that no other collector does.
+    """
 
     name: str
     labels: Labels | None
-    owns: tuple[str, ...]
+    owns: tuple[str, ...] = ()
+    rest: bool = False
 
     def owns_key(self, key: str) -> bool:
         return key.startswith(self.owns)
@@ -94,10 +98,13 @@ def merge_collected(collected: Iterable[Collected], known: Labels) -> dict[str, 
     known: what is published now, from the last pass or, after a restart, from what the live Node says our field manager owns.
     Later collectors win over earlier ones.
     """
+    parts = tuple(collected)
+    free = {key for key in known if not any(part.owns_key(key) for part in parts)}
     merged: dict[str, str] = {}
-    for part in collected:
+    for part in parts:
         if part.labels is None:
-            merged.update({key: value for key, value in known.items() if part.owns_key(key)})
+            kept = (key for key in known if part.owns_key(key) or (part.rest and key in free))
+            merged.update({key: known[key] for key in kept})
         else:
             merged.update(part.labels)
     return dict(sorted(merged.items()))

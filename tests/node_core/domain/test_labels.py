@@ -104,6 +104,13 @@ def test_merging_is_idempotent_under_failure(labels: dict[str, str], known: dict
     assert known.keys() <= once.keys()
 
 
+def test_a_failed_collector_of_free_keys_keeps_what_no_other_collector_owns() -> None:
+    failed = Collected(name="local", labels=None, rest=True)
+    fine = Collected(name="cpu", labels={"x/cpu": "new"}, owns=("x/cpu",))
+    known = {"x/cpu": "old", "x/cpu-gone": "1", "vendor.io/mine": "2"}
+    assert merge_collected([fine, failed], known) == {"x/cpu": "new", "vendor.io/mine": "2"}
+
+
 def test_a_volatile_key_alone_causes_no_change() -> None:
     known = {"time": "1", "count": "8"}
     assert settle({"time": "2", "count": "8"}, known, frozenset({"time"})) == known
