@@ -1,35 +1,74 @@
-"""Registering a resource at the kubelet."""
+"""Registering a resource at the kubelet, in the version of the API that it speaks."""
 
 from pathlib import Path
+from typing import Literal, get_args
 
 import grpc
 
 from node_core.errors import KubeletError
 from node_core.kubelet import deviceplugin_pb2 as pb
-from node_core.kubelet.rpc import kubelet_error, open_channel
-from node_core.kubelet.sockets import API_VERSION
+from node_core.kubelet.rpc import explain, kubelet_error, open_channel
 
-METHOD = "/v1beta1.Registration/Register"
+ApiVersion = Literal["v1beta1", "v1alpha"]
+VERSIONS: tuple[ApiVersion, ...] = get_args(ApiVersion)
+"""Newest first. Kubelets before 1.10 have v1alpha alone."""
+PACKAGES: dict[ApiVersion, str] = {"v1beta1": "v1beta1", "v1alpha": "deviceplugin"}
 TIMEOUT = 5.0
 
 
 def register(
-    kubelet_socket: Path, resource: str, endpoint: str, options: pb.DevicePluginOptions, *, timeout: float = TIMEOUT
-) -> None:
+    kubelet_socket: Path,
+    resource: str,
+    endpoint: str,
+    options: pb.DevicePluginOptions,
+    *,
+    versions: tuple[ApiVersion, ...] = VERSIONS,
+    timeout: float = TIMEOUT,
+) -> ApiVersion:
     """Tells the kubelet that `resource` is served on the socket of that name in its directory. It connects back before it answers.
 
+    versions: tried in this order; the next one only where the kubelet does not know the one before. The result is the one it took.
     Raises KubeletError: no kubelet, no answer within `timeout` seconds, or the kubelet's refusal in its own words.
     """
     if not kubelet_socket.exists():
         raise KubeletError(f"cannot register {resource}: there is no {kubelet_socket}", hint="is the kubelet running?")
-    request = pb.RegisterRequest(version=API_VERSION, endpoint=endpoint, resource_name=resource, options=options)
     with open_channel(kubelet_socket) as channel:
-        call = channel.unary_unary(
-            METHOD,
-            request_serializer=pb.RegisterRequest.SerializeToString,
-            response_deserializer=pb.Empty.FromString,
-        )
-        try:
-            call(request, timeout=timeout)
-        except grpc.RpcError as error:
-            raise kubelet_error(f"cannot register {resource}", error) from error
+        for version in versions[:-1]:
+            if _register(channel, version, resource, endpoint, options, timeout):
+                return version
+        _register(channel, versions[-1], resource, endpoint, options, timeout, is_last=True)
+        return versions[-1]
+
+
+def _register(
+    channel: grpc.Channel,
+    version: ApiVersion,
+    resource: str,
+    endpoint: str,
+    options: pb.DevicePluginOptions,
+    timeout: float,
+    *,
+    is_last: bool = False,
+) -> bool:
+    """Whether the kubelet took it; False where it does not speak this version and another one can be tried."""
+    request = pb.RegisterRequest(version=version, endpoint=endpoint, resource_name=resource)
+    if version == "v1beta1":
+        request.options.CopyFrom(options)
+    call = channel.unary_unary(
+        f"/{PACKAGES[version]}.Registration/Register",
+        request_serializer=pb.RegisterRequest.SerializeToString,
+        response_deserializer=pb.Empty.FromString,
+    )
+    try:
+        call(request, timeout=timeout)
+    except grpc.RpcError as error:
+        if not is_last and _is_unknown_version(error):
+            return False
+        raise kubelet_error(f"cannot register {resource}", error) from error
+    return True
+
+
+def _is_unknown_version(error: grpc.RpcError) -> bool:
+    """A kubelet without the service, or one that names the version that it wants instead."""
+    code, details = explain(error)
+    return code == "UNIMPLEMENTED" or "is not supported by kubelet" in details

@@ -20,10 +20,10 @@ STOP_SECONDS = 1.0
 class UnixServer:
     """threads: how many calls are answered at once; each open stream takes one. Not to be started twice."""
 
-    def __init__(self, path: Path, handler: grpc.GenericRpcHandler, *, threads: int = 8, name: str = "rpc") -> None:
+    def __init__(self, path: Path, *handlers: grpc.GenericRpcHandler, threads: int = 8, name: str = "rpc") -> None:
         self.path = path
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._server = grpc.server(self._pool, handlers=[handler], options=[("grpc.so_reuseport", 0)])
+        self._server = grpc.server(self._pool, handlers=list(handlers), options=[("grpc.so_reuseport", 0)])
         self._stamp: Stamp | None = None
 
     def start(self) -> None:

@@ -1,4 +1,9 @@
-"""What a device plugin and a kubelet answer, as plain Python, and its way into a gRPC server."""
+"""What a device plugin and a kubelet answer, as plain Python, and its way into a gRPC server.
+
+v1alpha is what kubelets before 1.10 speak. Its messages travel as parts of v1beta1's do: a request and an answer of its Allocate are
+those of one container, so it needs no stubs of its own. It has no topology, no preference and no CDI devices.
+Source: Kubernetes 1.9, pkg/kubelet/apis/deviceplugin/v1alpha.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, Protocol
@@ -57,15 +62,42 @@ def device_plugin_handler(plugin: DevicePlugin) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler("v1beta1.DevicePlugin", methods)
 
 
-def registration_handler(register: Callable[[pb.RegisterRequest], None]) -> grpc.GenericRpcHandler:
-    """The service v1beta1.Registration, which the kubelet serves. register: may raise CallError."""
+def alpha_handler(plugin: DevicePlugin) -> grpc.GenericRpcHandler:
+    """The service deviceplugin.DevicePlugin, v1alpha, on top of the same plugin."""
+
+    def list_and_watch(_: pb.Empty, context: grpc.ServicerContext) -> Iterator[pb.ListAndWatchResponse]:
+        return map(_without_topology, plugin.list_and_watch(_ContextStream(context)))
+
+    def allocate(request: pb.ContainerAllocateRequest) -> pb.ContainerAllocateResponse:
+        whole = plugin.allocate(pb.AllocateRequest(container_requests=[request]))
+        answer = whole.container_responses[0]
+        return pb.ContainerAllocateResponse(envs=answer.envs, mounts=answer.mounts, devices=answer.devices)
+
+    methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "ListAndWatch": grpc.unary_stream_rpc_method_handler(
+            list_and_watch, request_deserializer=pb.Empty.FromString, response_serializer=_serialize
+        ),
+        "Allocate": _unary(allocate, pb.ContainerAllocateRequest),
+    }
+    return grpc.method_handlers_generic_handler("deviceplugin.DevicePlugin", methods)
+
+
+def _without_topology(devices: pb.ListAndWatchResponse) -> pb.ListAndWatchResponse:
+    """Field 3 of a device is its attributes in v1alpha."""
+    return pb.ListAndWatchResponse(devices=[pb.Device(ID=each.ID, health=each.health) for each in devices.devices])
+
+
+def registration_handler(
+    register: Callable[[pb.RegisterRequest], None], package: str = "v1beta1"
+) -> grpc.GenericRpcHandler:
+    """The service Registration, which the kubelet serves. register: may raise CallError. package: `deviceplugin` for v1alpha."""
 
     def answer(request: pb.RegisterRequest) -> pb.Empty:
         register(request)
         return pb.Empty()
 
     return grpc.method_handlers_generic_handler(
-        "v1beta1.Registration", {"Register": _unary(answer, pb.RegisterRequest)}
+        f"{package}.Registration", {"Register": _unary(answer, pb.RegisterRequest)}
     )
 
 
