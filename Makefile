@@ -7,7 +7,7 @@ ONCE ?=
 GPUS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit golden stubs docs lock clean
+.PHONY: help demo test check unit cluster cluster-down golden stubs docs lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -29,6 +29,12 @@ unit: $(VENV)/.dev ## the tests alone
 .PHONY: test-gpu
 test-gpu: $(VENV)/.dev ## what we say of this machine's real GPUs, compared with nvidia-smi; skipped without a driver
 	@$(BIN)/python -m pytest -m gpu -n 0 -rs tests/gpu
+
+cluster: $(VENV)/.dev ## a real Kubernetes cluster on this machine, with an image of this tree; needs root and Go
+	@$(BIN)/python -m tests.e2e.cluster up
+
+cluster-down: $(VENV)/.dev ## take it down; what was built stays in the cache
+	@$(BIN)/python -m tests.e2e.cluster down
 
 golden: $(VENV)/.dev ## write the golden files anew; read the diff before you commit it
 	@$(BIN)/python -m pytest --golden=write -p no:randomly -n 0 -m golden

@@ -1,0 +1,31 @@
+"""Other programs, run to their end: what they print, or an error that says what they said."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.e2e.cluster.errors import ClusterError
+
+LAST_CHARACTERS = 3000
+
+
+def run(
+    *command: str,
+    stdin: str | None = None,
+    seconds: float = 60.0,
+    check: bool = True,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Standard output. Without check also for programs that fail, and with their errors in it."""
+    errors = subprocess.PIPE if check else subprocess.STDOUT
+    try:
+        done = subprocess.run(
+            command, input=stdin, stdout=subprocess.PIPE, stderr=errors, text=True, check=False,
+            timeout=seconds, cwd=folder, env=environment,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise ClusterError(f"{' '.join(command)}: not within {seconds:.0f} s") from error
+    if check and done.returncode != 0:
+        raise ClusterError(f"{' '.join(command)}: {done.stderr.strip()[-LAST_CHARACTERS:]}")
+    return str(done.stdout)

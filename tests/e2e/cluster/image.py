@@ -1,0 +1,145 @@
+"""The images of the test cluster, made of this machine's Python, its installed packages and this tree. No registry, no daemon.
+
+Python, its libraries and its standard library lie at the same paths as here, so that what it finds by path it finds.
+"""
+
+import hashlib
+import re
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from tests.e2e.cluster.archive import Entry, Image, write_archive
+from tests.e2e.cluster.build import locked
+from tests.e2e.cluster.commands import run
+
+ROOT = Path(__file__).parents[3]
+PACKAGES = ("node_core", "nfd_lite", "gfd", "device_plugin", "gpunode")
+LEFT_OUT = {
+    "__pycache__",
+    "ensurepip",
+    "idlelib",
+    "lib2to3",
+    "site-packages",
+    "dist-packages",
+    "test",
+    "tkinter",
+    "turtledemo",
+}
+BUSYBOX = Path("/bin/busybox")
+HOME = "opt/gpunode"
+KEPT = 3
+
+GPUNODE = "gpunode.local/gpunode:e2e"
+TEST_IMAGE = "gpunode.local/busybox:e2e"
+PAUSE = "gpunode.local/pause:e2e"
+
+
+def build_busybox(cache: Path) -> Path:
+    """An archive of TEST_IMAGE and of PAUSE, which only sleeps."""
+    images = (
+        Image(reference=TEST_IMAGE, command=("/bin/sh",), environment={"PATH": "/bin"}),
+        Image(reference=PAUSE, command=("/bin/sleep", "2147483647")),
+    )
+    return cached_archive(cache, "busybox", images, list(busybox_entries()))
+
+
+def build_gpunode(cache: Path) -> Path:
+    """An archive of GPUNODE: the four commands in the PATH, and busybox."""
+    environment = {
+        "PATH": f"/{HOME}/bin:/bin",
+        "PYTHONPATH": f"/{HOME}/lib",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    entries = [*python_entries(), *package_entries(), *project_entries(), *busybox_entries()]
+    return cached_archive(cache, "gpunode", (Image(reference=GPUNODE, environment=environment),), entries)
+
+
+def busybox_entries() -> Iterator[Entry]:
+    yield Entry(path="bin/busybox", content=BUSYBOX, executable=True)
+    yield Entry(path="tmp/.keep")
+    yield Entry(path="etc/passwd", content=b"root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
+    for applet in run(str(BUSYBOX), "--list").split():
+        if applet != "busybox":
+            yield Entry(path=f"bin/{applet}", link="busybox")
+
+
+def python_entries() -> Iterator[Entry]:
+    """The interpreter, the standard library, and the shared libraries of all that is loaded."""
+    standard = Path(sysconfig.get_path("stdlib"))
+    files = [path for path in _tree(standard) if not path.relative_to(standard).parts[0].startswith("config-")]
+    packages = Path(sysconfig.get_path("platlib"))
+    interpreter = Path(sys.executable).resolve()
+    loaded = [interpreter, *(path for path in (*files, *_tree(packages)) if ".so" in path.suffixes)]
+    libraries = {path for path in shared_libraries(loaded) if not path.is_relative_to(packages)}
+    for path in {interpreter, *files, *libraries}:
+        yield Entry(path=str(path).lstrip("/"), content=path, executable=path == interpreter or path in libraries)
+
+
+def package_entries() -> Iterator[Entry]:
+    """What requirements.lock names, as it is installed here."""
+    for name in locked_names((ROOT / "requirements.lock").read_text()):
+        try:
+            installed = distribution(name)
+        except PackageNotFoundError:  # the lock holds other systems' packages too
+            continue
+        for file in installed.files or ():
+            if ".." not in file.parts and "__pycache__" not in file.parts:
+                yield Entry(path=f"{HOME}/lib/{file}", content=Path(str(installed.locate_file(file))))
+
+
+def project_entries() -> Iterator[Entry]:
+    for package in PACKAGES:
+        for path in _tree(ROOT / package):
+            yield Entry(path=f"{HOME}/lib/{path.relative_to(ROOT)}", content=path)
+    installed = distribution("gpunode")
+    metadata = f"Metadata-Version: 2.4\nName: gpunode\nVersion: {installed.version}\n"
+    yield Entry(path=f"{HOME}/lib/gpunode-{installed.version}.dist-info/METADATA", content=metadata.encode())
+    yield Entry(path=f"{HOME}/bin/python3", link=str(Path(sys.executable).resolve()))
+    for script in installed.entry_points.select(group="console_scripts"):
+        text = f"#!{Path(sys.executable).resolve()}\nfrom {script.module} import {script.attr}\n{script.attr}()\n"
+        yield Entry(path=f"{HOME}/bin/{script.name}", content=text.encode(), executable=True)
+
+
+def locked_names(lock: str) -> list[str]:
+    return re.findall(r"^([A-Za-z0-9._-]+)==", lock, re.MULTILINE)
+
+
+def shared_libraries(files: Iterable[Path]) -> set[Path]:
+    """What ldd(1) says that files load."""
+    return parse_ldd(run("ldd", *map(str, files), check=False))
+
+
+def parse_ldd(text: str) -> set[Path]:
+    """`name => /path (0x…)` and `/path (0x…)`; the kernel's own library has no path."""
+    return {Path(path) for path in re.findall(r"^\s+(?:\S+ => )?(/\S+) \(0x", text, re.MULTILINE)}
+
+
+def _tree(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        if path.is_file() and not LEFT_OUT.intersection(path.relative_to(folder).parts):
+            yield path
+
+
+def cached_archive(cache: Path, name: str, images: Iterable[Image], entries: list[Entry]) -> Path:
+    """The newest archives are kept: another run may be about to import one."""
+    folder = cache / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / f".{name}.lock"):
+        path = folder / f"{name}-{_digest(repr(images), entries)}.tar"
+        if not path.exists():
+            write_archive(path, images, entries)
+            for older in sorted(folder.glob(f"{name}-*.tar"), key=lambda each: each.stat().st_mtime)[:-KEPT]:
+                older.unlink()
+    return path
+
+
+def _digest(about: str, entries: Iterable[Entry]) -> str:
+    digest = hashlib.sha256(about.encode())
+    for entry in sorted(entries, key=lambda each: each.path):
+        content = entry.content if isinstance(entry.content, bytes) else entry.content.read_bytes()
+        digest.update(repr((entry.path, entry.link, entry.executable, hashlib.sha256(content).digest())).encode())
+    return digest.hexdigest()[:16]

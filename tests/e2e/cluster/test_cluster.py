@@ -1,0 +1,79 @@
+"""A cluster is found by what it wrote; files hold keys and are their owner's alone."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cluster import attach
+from tests.e2e.cluster.cluster import Cluster
+from tests.e2e.cluster.errors import ClusterError
+from tests.e2e.cluster.files import read_state, users, write_files, write_state
+from tests.e2e.cluster.layout import Layout
+from tests.e2e.cluster.life import node_ready
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    return Layout(run_dir=run_dir, binaries=tmp_path / "bin", node_name="node-7")
+
+
+def test_there_is_no_cluster_before_it_says_so(layout: Layout) -> None:
+    write_files(layout)
+    assert attach(layout.run_dir) is None
+
+
+def test_a_cluster_is_found_again_as_it_was(layout: Layout) -> None:
+    write_state(layout)
+    assert read_state(layout.run_dir) == layout
+    cluster = attach(layout.run_dir)
+    assert cluster is not None
+    assert (cluster.node_name, cluster.run_dir) == ("node-7", layout.run_dir)
+    assert not any(map(cluster.running, cluster.components))
+
+
+def test_files_with_keys_are_for_their_owner_alone(layout: Layout) -> None:
+    write_files(layout)
+    files = [path for path in layout.run_dir.rglob("*") if path.is_file()]
+    assert len(files) == len(users("")) + 3 + 2 + 3 * 2
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+
+
+def test_a_kubelet_is_its_node_and_no_more() -> None:
+    assert users("node-7")["kubelet"] == ("system:node:node-7", "system:nodes")
+    assert [name for name, (_, group) in users("node-7").items() if group == "system:masters"] == ["admin"]
+
+
+def test_an_unknown_component_is_told_with_those_that_there_are(layout: Layout) -> None:
+    with pytest.raises(ClusterError, match=r"no component kubeproxy .*kube-apiserver"):
+        Cluster(layout).stop("kubeproxy")
+
+
+def test_a_program_that_ends_at_once_is_told_with_its_log(layout: Layout) -> None:
+    write_files(layout)
+    layout.binaries.mkdir()
+    etcd = layout.binaries / "etcd"
+    etcd.write_text("#!/bin/sh\necho no space left >&2\nexit 1\n")
+    etcd.chmod(0o755)
+    with pytest.raises(ClusterError, match=r"etcd ended(.|\n)*no space left"):
+        Cluster(layout).start("etcd")
+
+
+READY = [{"type": "Ready", "status": "True"}]
+TAINT = {"key": "node.kubernetes.io/not-ready"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "ready"),
+    [
+        pytest.param({}, {"conditions": READY}, True, id="ready"),
+        pytest.param({}, {"conditions": [{"type": "Ready", "status": "Unknown"}]}, False, id="unknown"),
+        pytest.param({}, {}, False, id="without conditions"),
+        pytest.param({"taints": [TAINT]}, {"conditions": READY}, False, id="still tainted"),
+    ],
+)
+def test_a_node_is_ready_when_pods_may_come(spec: dict[str, object], status: dict[str, object], ready: bool) -> None:
+    assert node_ready(json.dumps({"spec": spec, "status": status})) is ready
