@@ -24,15 +24,23 @@ def read_yaml(path: Path) -> Any:
         raise SettingsError([f"{path}: is not a regular file"])
     try:
         text = path.read_text()
-        if len(text) > MAX_FILE:
-            raise SettingsError([f"{path}: is larger than {MAX_FILE} bytes"])
-        return yaml.load(text, _Loader) or {}  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise SettingsError([f"{path}: {error.strerror}"]) from error
-    except (UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
         raise SettingsError([f"{path}: is not a YAML text file"]) from error
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, source: str) -> Any:
+    """The same of a text. source: what problems are said of."""
+    if len(text) > MAX_FILE:
+        raise SettingsError([f"{source}: is larger than {MAX_FILE} bytes"])
+    try:
+        return yaml.load(text, _Loader) or {}  # noqa: S506 - a SafeLoader
+    except RecursionError as error:
+        raise SettingsError([f"{source}: is not a YAML text file"]) from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that YAML knows and Python cannot be
-        raise SettingsError([f"{path}: {' '.join(str(error).split())}"]) from error
+        raise SettingsError([f"{source}: {' '.join(str(error).split())}"]) from error
 
 
 class _Loader(yaml.SafeLoader):

@@ -56,7 +56,10 @@ class Term:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """match_features: all of them have to match. match_any: one of these groups has to match; no group asks nothing."""
+    """match_features: all of them have to match. match_any: one of these groups has to match; no group asks nothing.
+
+    problems: why the rule cannot be evaluated on any node, one sentence each with its path; such a rule has nothing but its name.
+    """
 
     name: str
     labels: Labels = field(default_factory=dict)
@@ -68,6 +71,7 @@ class Rule:
     extended_resources: Mapping[str, str] = field(default_factory=dict)
     match_features: tuple[Term, ...] = ()
     match_any: tuple[tuple[Term, ...], ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +95,31 @@ class RuleProblem:
     key: str | None = None
 
 
+RuleId = tuple[str, str]
+"""Name of the set and of the rule. The second of two rules of one name in one set is called `name (2)`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What one rule gave. Outputs are full, resolved and valid.
+
+    vars: its variables. matched: its labels and variables as it wrote them, which later rules see as `rule.matched`.
+    """
+
+    labels: Labels = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+    extended_resources: Mapping[str, str] = field(default_factory=dict)
+    vars: Attributes = field(default_factory=dict)
+    matched: Attributes = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What all rules together ask for. Keys are full, values are resolved and valid: Kubernetes takes every one of them.
 
     extended_resources: quantities as text in canonical form. taints: at most one for each key and effect. problems: in rule order.
+    made: what each rule gave that could be evaluated; of one that failed, what it gave before, where that is known.
     """
 
     labels: Labels = field(default_factory=dict)
@@ -103,8 +127,14 @@ class Outcome:
     taints: tuple[Taint, ...] = ()
     extended_resources: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[RuleProblem, ...] = ()
+    made: Mapping[RuleId, Made] = field(default_factory=dict)
 
     @property
-    def failed(self) -> frozenset[tuple[str, str]]:
+    def failed(self) -> frozenset[RuleId]:
         """Set and name of the rules that could not be evaluated. What they made before is kept: an error takes nothing away."""
         return frozenset((each.set_name, each.rule) for each in self.problems if each.key is None)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether a rule failed of which nobody knows what it made before: then whatever is published may be its, and stays."""
+        return not self.failed <= self.made.keys()

@@ -26,3 +26,16 @@ def merge_features(parts: tuple[Features, ...]) -> Features:
         attributes={name: value for part in parts for name, value in part.attributes.items()},
         instances={name: value for part in parts for name, value in part.instances.items()},
     )
+
+
+def without_features(features: Features, hidden: tuple[str, ...]) -> Features:
+    """Without those that are named: `<source>.<feature>`, or a beginning of it with `*` at the end."""
+
+    def is_shown(name: str) -> bool:
+        return not any(name.startswith(each[:-1]) if each.endswith("*") else name == each for each in hidden)
+
+    return Features(
+        flags={name: value for name, value in features.flags.items() if is_shown(name)},
+        attributes={name: value for name, value in features.attributes.items() if is_shown(name)},
+        instances={name: value for name, value in features.instances.items() if is_shown(name)},
+    )

@@ -11,6 +11,9 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 GPU_PRESENT = "nvidia.com/gpu.present"
 """Set by nfd-lite on nodes with an NVIDIA GPU; the device plugin waits for it, charts and people select by it."""
+OPEN = ("feature.node.kubernetes.io",)
+"""Namespaces below kubernetes.io that are for everybody, with those below them. Source: Node Feature Discovery."""
+OPEN_FOR_LABELS = (*OPEN, "profile.node.kubernetes.io")
 MAX_NAME = 63
 MAX_PREFIX = 253
 
@@ -33,6 +36,19 @@ def key_problem(key: str) -> str | None:
     if not _NAME.fullmatch(name):
         return "its name must begin and end with a letter or digit, with only letters, digits, '-', '_' and '.' between"
     return None
+
+
+def namespace_problem(key: str, allowed: tuple[str, ...] = OPEN_FOR_LABELS) -> str | None:
+    """Why rules and files of people may not use this key's namespace, or None: of Kubernetes' own they may use `allowed`."""
+    namespace = key.rpartition("/")[0]
+    if not is_below(namespace, "kubernetes.io") or any(is_below(namespace, each) for each in allowed):
+        return None
+    return f"its namespace {namespace!r} belongs to Kubernetes: use {' or '.join(allowed)}, or another domain"
+
+
+def is_below(namespace: str, parent: str) -> bool:
+    """Whether it is the same, or a part of it."""
+    return namespace == parent or namespace.endswith(f".{parent}")
 
 
 def value_problem(value: str) -> str | None:
@@ -96,15 +112,15 @@ def merge_collected(collected: Iterable[Collected], known: Labels) -> dict[str, 
     """All labels to publish. A failed collector keeps its keys from `known`: an error never removes a label.
 
     known: what is published now, from the last pass or, after a restart, from what the live Node says our field manager owns.
-    Later collectors win over earlier ones.
+    Later collectors win over earlier ones, and what is found over free keys that are kept.
     """
     parts = tuple(collected)
-    free = {key for key in known if not any(part.owns_key(key) for part in parts)}
-    merged: dict[str, str] = {}
+    keeps_rest = any(part.rest and part.labels is None for part in parts)
+    free = (key for key in known if not any(part.owns_key(key) for part in parts))
+    merged = {key: known[key] for key in free} if keeps_rest else {}
     for part in parts:
         if part.labels is None:
-            kept = (key for key in known if part.owns_key(key) or (part.rest and key in free))
-            merged.update({key: known[key] for key in kept})
+            merged.update({key: value for key, value in known.items() if part.owns_key(key)})
         else:
             merged.update(part.labels)
     return dict(sorted(merged.items()))

@@ -111,6 +111,12 @@ def test_a_failed_collector_of_free_keys_keeps_what_no_other_collector_owns() ->
     assert merge_collected([fine, failed], known) == {"x/cpu": "new", "vendor.io/mine": "2"}
 
 
+def test_what_is_found_wins_over_free_keys_that_are_kept() -> None:
+    rules = Collected(name="rules", labels={"vendor.io/mine": "3"}, rest=True)
+    failed = Collected(name="local", labels=None, rest=True)
+    assert merge_collected([rules, failed], {"vendor.io/mine": "2"}) == {"vendor.io/mine": "3"}
+
+
 def test_a_volatile_key_alone_causes_no_change() -> None:
     known = {"time": "1", "count": "8"}
     assert settle({"time": "2", "count": "8"}, known, frozenset({"time"})) == known

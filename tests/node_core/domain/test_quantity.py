@@ -1,10 +1,11 @@
+from contextlib import suppress
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node_core.domain.quantity import parse_quantity
+from node_core.domain.quantity import canonical_quantity, parse_quantity
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_a_quantity_is_read_exactly(text: str | float, value: Fraction) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "1 Gi", "1gi", "1KiB", "--1", "1e", "1.2.3", "Gi", "1e9999", "\u0661", "1\n", True]
+    "text", ["", "x", "1 Gi", "1gi", "1KiB", "--1", "1e", "1.2.3", "Gi", "1e9999", "\u0661", "1\n", True, "1" * 65]
 )
 def test_what_is_no_quantity_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="is not a quantity: write a number"):
@@ -54,3 +55,60 @@ def test_what_is_no_quantity_is_refused_with_an_example(text: str) -> None:
 @given(st.integers(min_value=-(10**30), max_value=10**30))
 def test_every_integer_is_its_own_quantity(number: int) -> None:
     assert parse_quantity(str(number)) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("0", "0"),
+        ("0Gi", "0"),
+        ("-0", "0"),
+        ("+5", "5"),
+        ("007", "7"),
+        ("1000", "1k"),
+        ("1500", "1500"),
+        ("1.5k", "1500"),
+        ("1000000", "1M"),
+        ("1000k", "1M"),
+        ("-2000", "-2k"),
+        ("0.5", "500m"),
+        ("1000m", "1"),
+        ("0.0001", "100u"),
+        ("0.1n", "1n"),
+        ("-0.1n", "-1n"),
+        ("1024Ki", "1Mi"),
+        ("1000Ki", "1000Ki"),
+        ("1.5Gi", "1536Mi"),
+        ("0.5Ki", "512"),
+        ("1Ki", "1Ki"),
+        ("1024Pi", "1Ei"),
+        ("1.0001Ki", "1025"),
+        ("1e3", "1e3"),
+        ("1E3", "1e3"),
+        ("1000e0", "1e3"),
+        ("12e2", "1200"),
+        ("5e-1", "500e-3"),
+        ("1000E", "1000E"),
+    ],
+)
+def test_an_amount_as_kubernetes_writes_it(text: str, canonical: str) -> None:
+    assert canonical_quantity(text) == canonical
+
+
+NUMBERS = st.decimals(min_value=-(10**9), max_value=10**9, places=3).map(str)
+SUFFIXES = st.sampled_from(["", "n", "u", "m", "k", "M", "G", "Ki", "Mi", "Gi", "e3", "E6", "e-2"])
+
+
+@given(NUMBERS, SUFFIXES)
+def test_the_canonical_form_is_one_and_names_the_same_amount(number: str, suffix: str) -> None:
+    canonical = canonical_quantity(number + suffix)
+    assert canonical_quantity(canonical) == canonical
+    assert abs(parse_quantity(canonical) - parse_quantity(number + suffix)) < (
+        1 if suffix.endswith("i") else Fraction(1, 10**9)
+    )
+
+
+@given(st.text())
+def test_any_text_is_a_quantity_or_refused(text: str) -> None:
+    with suppress(ValueError):
+        assert parse_quantity(canonical_quantity(text)) is not None

@@ -1,0 +1,306 @@
+"""Objects from a cluster or a file: every problem with its path, and no rule suffers for another."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nfd_lite.rules.decode import decode_rule_set, parse_rule_sets
+from nfd_lite.rules.model import Expression, Op, Rule, RuleSet, Term, ValueType
+from node_core.domain.taints import Taint
+from node_core.errors import SettingsError
+
+GOOD = {"name": "good", "labels": {"x": "1"}}
+
+
+def rule_object(*rules: Any, **changes: Any) -> dict[str, Any]:
+    whole = {
+        "apiVersion": "nfd.k8s-sigs.io/v1alpha1",
+        "kind": "NodeFeatureRule",
+        "metadata": {"name": "n", "uid": "u", "managedFields": []},
+        "spec": {"rules": list(rules)},
+    }
+    return {key: value for key, value in (whole | changes).items() if value != "left out"}
+
+
+def problems_of(*rules: Any) -> tuple[str, ...]:
+    return tuple(problem for rule in decode_rule_set(rule_object(*rules)).rules for problem in rule.problems)
+
+
+def with_expression(**expression: Any) -> dict[str, Any]:
+    return {"name": "r", "matchFeatures": [{"feature": "f.f", "matchExpressions": {"X": expression}}]}
+
+
+def test_an_object_with_everything() -> None:
+    decoded = decode_rule_set(
+        rule_object(
+            {
+                "name": "all",
+                "labels": {"l": "1"},
+                "labelsTemplate": "a=b",
+                "annotations": {"a": "2"},
+                "vars": {"v": "3"},
+                "varsTemplate": "c=d",
+                "taints": [
+                    {"key": "a.com/t", "value": "v", "effect": "NoExecute", "timeAdded": "2026-01-01T00:00:00Z"}
+                ],
+                "extendedResources": {"r": "4"},
+                "matchFeatures": [
+                    {
+                        "feature": "a.b",
+                        "matchExpressions": {"k": {"op": "GtLt", "value": ["1", "2"], "type": "version"}},
+                    },
+                    {"feature": "c.d", "matchName": {"op": "In", "value": ["n"]}, "matchExpressions": {}},
+                ],
+                "matchAny": [{"matchFeatures": [{"feature": "e.f"}]}],
+            }
+        )
+    )
+    version = Expression(op=Op.GT_LT, value=("1", "2"), type=ValueType.VERSION)
+    assert decoded == RuleSet(
+        name="n",
+        rules=(
+            Rule(
+                name="all",
+                labels={"l": "1"},
+                labels_template="a=b",
+                annotations={"a": "2"},
+                vars={"v": "3"},
+                vars_template="c=d",
+                taints=(Taint(key="a.com/t", value="v", effect="NoExecute"),),
+                extended_resources={"r": "4"},
+                match_features=(
+                    Term(feature="a.b", match_expressions={"k": version}),
+                    Term(feature="c.d", match_expressions={}, match_name=Expression(op=Op.IN, value=("n",))),
+                ),
+                match_any=((Term(feature="e.f"),),),
+            ),
+        ),
+    )
+
+
+def test_null_is_as_good_as_absent() -> None:
+    fields = dict.fromkeys(
+        (
+            "labels",
+            "labelsTemplate",
+            "annotations",
+            "vars",
+            "varsTemplate",
+            "taints",
+            "extendedResources",
+            "matchFeatures",
+            "matchAny",
+        )
+    )
+    term = {"feature": "a.b", "matchExpressions": None, "matchName": None}
+    assert decode_rule_set(rule_object({"name": "r", **fields})).rules == (Rule(name="r"),)
+    (rule,) = decode_rule_set(rule_object({"name": "r", "matchFeatures": [term]})).rules
+    assert rule.match_features == (Term(feature="a.b"),)
+
+
+@pytest.mark.parametrize(
+    ("data", "problems"),
+    [
+        pytest.param([], ["the document: expected a mapping, got a list"], id="a list"),
+        pytest.param("x", ["the document: expected a mapping, got text"], id="text"),
+        pytest.param(
+            rule_object(apiVersion="v1", kind="NodeFeature"),
+            [
+                "apiVersion: expected nfd.k8s-sigs.io/v1alpha1, got v1",
+                "kind: expected NodeFeatureRule, got NodeFeature",
+            ],
+            id="another kind",
+        ),
+        pytest.param(
+            rule_object(apiVersion="left out", metadata={}, spec={}),
+            ["apiVersion: is missing", "metadata.name: is missing", "spec.rules: is missing"],
+            id="missing",
+        ),
+        pytest.param(
+            rule_object(specs=1, spec={"rule": [], "rules": {}}),
+            [
+                "specs: unknown key (did you mean spec?)",
+                "spec.rule: unknown key (did you mean rules?)",
+                "spec.rules: expected a list, got a mapping",
+            ],
+            id="misspelt",
+        ),
+        pytest.param(
+            rule_object(metadata={"name": 5}),
+            ["metadata.name: expected text, got int 5: write it in quotes"],
+            id="name",
+        ),
+        pytest.param(rule_object(spec=[]), ["spec: expected a mapping, got a list"], id="spec"),
+    ],
+)
+def test_what_is_wrong_around_the_rules_is_told_at_once(data: Any, problems: list[str]) -> None:
+    with pytest.raises(SettingsError) as raised:
+        decode_rule_set(data, "file.yaml")
+    assert list(raised.value.problems) == [f"file.yaml: {problem}" for problem in problems]
+
+
+@pytest.mark.parametrize(
+    ("rule", "problems"),
+    [
+        pytest.param("x", ["spec.rules[0]: expected a mapping, got text"], id="text"),
+        pytest.param({}, ["spec.rules[0].name: is missing"], id="no name"),
+        pytest.param(
+            {"name": "r", "label": {}, "LabelsTemplate": "", "zzz": 1},
+            [
+                "spec.rules[0].label: unknown key (did you mean labels?)",
+                "spec.rules[0].LabelsTemplate: unknown key (did you mean labelsTemplate?)",
+                "spec.rules[0].zzz: unknown key",
+            ],
+            id="unknown keys",
+        ),
+        pytest.param(
+            {"name": "r", "labels": {"x": True, 5: "y", "z": None}},
+            [
+                "spec.rules[0].labels.5: expected text as a key, got int 5: write it in quotes",
+                "spec.rules[0].labels.x: expected text, got bool True: write it in quotes",
+                "spec.rules[0].labels.z: expected text, got nothing",
+            ],
+            id="labels",
+        ),
+        pytest.param(
+            {"name": "r", "labels": ["x"]}, ["spec.rules[0].labels: expected a mapping, got a list"], id="list"
+        ),
+        pytest.param(
+            {"name": "r", "vars": {"x": "\ud800"}},
+            ["spec.rules[0].vars.x: expected text, got half of a Unicode character"],
+            id="surrogate",
+        ),
+        pytest.param(
+            {"name": "r", "taints": [{"key": "a.com/b"}, {"effect": "NoSchedule", "Key": "x"}]},
+            [
+                "spec.rules[0].taints[0].effect: is missing",
+                "spec.rules[0].taints[1].Key: unknown key (did you mean key?)",
+                "spec.rules[0].taints[1].key: is missing",
+            ],
+            id="taints",
+        ),
+        pytest.param(
+            {"name": "r", "matchAny": [{}, {"matchFeature": []}]},
+            [
+                "spec.rules[0].matchAny[0].matchFeatures: is missing",
+                "spec.rules[0].matchAny[1].matchFeature: unknown key (did you mean matchFeatures?)",
+                "spec.rules[0].matchAny[1].matchFeatures: is missing",
+            ],
+            id="matchAny",
+        ),
+        pytest.param(
+            {"name": "r", "matchFeatures": [{"matchExpression": {}}]},
+            [
+                "spec.rules[0].matchFeatures[0].matchExpression: unknown key (did you mean matchExpressions?)",
+                "spec.rules[0].matchFeatures[0].feature: is missing",
+            ],
+            id="term",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_rule_is_told_at_once(rule: Any, problems: list[str]) -> None:
+    assert sorted(problems_of(rule)) == sorted(problems)
+
+
+X = "spec.rules[0].matchFeatures[0].matchExpressions.X"
+
+
+@pytest.mark.parametrize(
+    ("expression", "problem"),
+    [
+        pytest.param(
+            {"op": "in"}, f"{X}.op: 'in' is no operator (did you mean In?); there are In, NotIn, ", id="case of op"
+        ),
+        pytest.param({"op": "Exist"}, f"{X}.op: 'Exist' is no operator (did you mean Exists?)", id="misspelt op"),
+        pytest.param({"op": ""}, f"{X}.op: '' is no operator", id="empty op"),
+        pytest.param({"op": 5}, f"{X}.op: expected text, got int 5", id="number for op"),
+        pytest.param({}, f"{X}.op: is missing", id="no op"),
+        pytest.param({"op": "In", "values": ["1"]}, f"{X}.values: unknown key (did you mean value?)", id="values"),
+        pytest.param({"op": "In", "value": "1"}, f"{X}.value: expected a list, got text", id="value not a list"),
+        pytest.param(
+            {"op": "In", "value": [1]}, f"{X}.value[0]: expected text, got int 1: write it in quotes", id="number"
+        ),
+        pytest.param({"op": "In"}, f"{X}: In needs at least one value", id="no value"),
+        pytest.param({"op": "Exists", "value": ["1"]}, f"{X}: Exists takes no value, not 1", id="a value too many"),
+        pytest.param({"op": "GtLt", "value": ["1"]}, f"{X}: GtLt takes two values, not 1", id="a value too few"),
+        pytest.param({"op": "Gt", "value": ["x"]}, f"{X}: 'x' is not an integer", id="no integer"),
+        pytest.param({"op": "InRegexp", "value": ["("]}, f"{X}: '(' is not a regular expression: ", id="no pattern"),
+        pytest.param({"op": "Gt", "value": ["1"], "type": "semver"}, f"{X}.type: 'semver' is no type", id="no type"),
+        pytest.param({"op": "In", "value": ["1"], "type": "version"}, f"{X}: type is for Gt, ", id="type"),
+    ],
+)
+def test_what_is_wrong_with_an_expression_is_told_once(expression: dict[str, Any], problem: str) -> None:
+    (told,) = problems_of(with_expression(**expression))
+    assert told.startswith(problem)
+
+
+def test_a_template_that_is_none_is_a_problem_of_its_rule() -> None:
+    (told,) = problems_of({"name": "r", "labelsTemplate": "{{ range }}"})
+    assert told.startswith("spec.rules[0].labelsTemplate: ")
+
+
+def test_an_unsound_rule_leaves_the_others_and_keeps_nothing_but_its_name() -> None:
+    bad = {"name": "bad", "labels": {"x": "1"}, "nonsense": 1}
+    decoded = decode_rule_set(rule_object(GOOD, bad, GOOD))
+    good = Rule(name="good", labels={"x": "1"})
+    assert decoded.rules == (good, Rule(name="bad", problems=("spec.rules[1].nonsense: unknown key",)), good)
+
+
+def test_a_rule_without_a_name_is_known_by_its_place() -> None:
+    assert decode_rule_set(rule_object(GOOD, {})).rules[1].name == "spec.rules[1]"
+
+
+def test_a_text_has_one_object_for_each_document_and_each_item_of_a_list() -> None:
+    one, two, three = (rule_object(GOOD, metadata={"name": name}) for name in ("one", "two", "three"))
+    text = f"---\n{yaml.dump(one)}\n---\n---\n{json.dumps({'kind': 'List', 'apiVersion': 'v1', 'metadata': {}, 'items': [two, three]})}\n"
+    assert [each.name for each in parse_rule_sets(text, "f")] == ["one", "two", "three"]
+    assert parse_rule_sets("", "f") == ()
+
+
+def test_the_problems_of_all_objects_of_a_text_are_told() -> None:
+    text = yaml.dump_all([rule_object(kind="X"), rule_object(GOOD), []])
+    with pytest.raises(SettingsError) as raised:
+        parse_rule_sets(text, "f")
+    assert raised.value.problems == (
+        "f: kind: expected NodeFeatureRule, got X",
+        "f: the document: expected a mapping, got a list",
+    )
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(("In", "version", "name", "feature", "op")),
+    lambda below: (
+        st.lists(below, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(("name", "op", "value", "feature", "matchFeatures", "labels", "type")) | st.text(),
+            below,
+            max_size=4,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@settings(deadline=None)
+@given(st.lists(JSON, max_size=3))
+def test_any_rules_are_decoded_or_told_about(rules: list[Any]) -> None:
+    decoded = decode_rule_set(rule_object(*rules))
+    assert len(decoded.rules) == len(rules)
+    for rule in decoded.rules:
+        assert all(problem.startswith("spec.rules[") for problem in rule.problems)
+
+
+@settings(deadline=None)
+@given(JSON)
+def test_any_object_is_decoded_or_refused(data: Any) -> None:
+    with pytest.raises(SettingsError):
+        decode_rule_set(data)

@@ -1,0 +1,149 @@
+"""What an author is told about terms and expressions."""
+
+from typing import Any
+
+import pytest
+
+from nfd_lite.rules.decode import decode_rule
+from nfd_lite.rules.evaluate import evaluate
+from nfd_lite.rules.explain import RuleTrace, trace, trace_group
+from nfd_lite.rules.model import Rule, RuleSet, Term
+from nfd_lite.rules.spot import Spot
+from node_core.domain.features import Features
+
+PCI = (
+    *({"vendor": "8086", "class": class_} for class_ in ("0600", "0604", "0604", "0106", "0c03")),
+    {"vendor": "10de", "class": "0302"},
+)
+FEATURES = Features(
+    flags={"cpu.cpuid": frozenset({"AVX", "AVX2"})},
+    attributes={"kernel.version": {"full": "5.15.0", "major": "5"}, "cpu.cpuid": {"AVX10_VERSION": "2"}},
+    instances={"pci.device": PCI, "no.instances": ()},
+)
+
+
+def rule(**fields: Any) -> Rule:
+    return decode_rule(Spot(value={"name": "r", **fields}))
+
+
+def term(feature: str, **fields: Any) -> Term:
+    return rule(matchFeatures=[{"feature": feature, **fields}]).match_features[0]
+
+
+def expression(op: str, *value: str, **more: Any) -> dict[str, Any]:
+    return {"op": op, "value": list(value), **more}
+
+
+@pytest.mark.parametrize(
+    ("asked", "matched", "why"),
+    [
+        (term("pci.device"), True, "6 instances"),
+        (term("no.instances"), True, "0 instances"),
+        (term("no.instances", matchExpressions={}), False, "0 instances"),
+        (term("cpu.cpuid"), True, "3 names"),
+        (term("pci.devices"), False, "this node has no such feature (did you mean pci.device?)"),
+        (term("zzz"), False, "this node has no such feature"),
+        (term("pci.device", matchExpressions={"vendor": expression("In", "10de")}), True, "1 of 6 instances"),
+        (
+            term(
+                "pci.device", matchExpressions={"vendor": expression("In", "10de"), "class": expression("In", "0604")}
+            ),
+            False,
+            "0 of 6 instances",
+        ),
+        (term("kernel.version", matchExpressions={"major": expression("In", "5")}), True, ""),
+        (
+            term("kernel.version", matchExpressions={"full": expression("Gt", "5")}),
+            None,
+            "kernel.version: full: '5.15.0' is not an integer",
+        ),
+    ],
+    ids=str,
+)
+def test_a_term(asked: Term, matched: bool | None, why: str) -> None:
+    group = trace_group((asked,), FEATURES)
+    assert (group.matched, group.terms[0].matched, group.terms[0].why) == (matched, matched, why)
+
+
+@pytest.mark.parametrize(
+    ("feature", "name", "fields", "told"),
+    [
+        ("kernel.version", "major", expression("In", "5", "6"), ("In '5', '6'", True, "'5'")),
+        ("kernel.version", "major", expression("Gt", "5"), ("Gt '5'", False, "'5'")),
+        ("kernel.version", "full", expression("Ge", "5.4", type="version"), ("Ge '5.4' (version)", True, "'5.15.0'")),
+        ("kernel.version", "full", expression("Gt", "5"), ("Gt '5'", None, "'5.15.0' is not an integer")),
+        ("kernel.version", "mayor", expression("Exists"), ("Exists", False, "is not there (did you mean major?)")),
+        ("kernel.version", "zzz", expression("DoesNotExist"), ("DoesNotExist", True, "is not there")),
+        ("cpu.cpuid", "AVX", expression("Exists"), ("Exists", True, "is there")),
+        ("cpu.cpuid", "AVX", expression("IsTrue"), ("IsTrue", False, "is there, as a flag without a value")),
+        ("cpu.cpuid", "avx", expression("Exists"), ("Exists", False, "is not there (did you mean AVX?)")),
+        ("cpu.cpuid", "AVX10_VERSION", expression("Ge", "1"), ("Ge '1'", True, "'2'")),
+        (
+            "pci.device",
+            "vendor",
+            expression("In", "10de"),
+            ("In '10de'", True, "1 of 6 instances; '8086' (5), '10de' (1)"),
+        ),
+        (
+            "pci.device",
+            "class",
+            expression("In", "0300"),
+            ("In '0300'", False, "0 of 6 instances; '0604' (2), '0106' (1), '0302' (1) and 2 more"),
+        ),
+        ("pci.device", "serial", expression("Exists"), ("Exists", False, "0 of 6 instances; none has it")),
+        ("pci.device", "class", expression("Gt", "1"), ("Gt '1'", None, "'0c03' is not an integer")),
+        ("pci.device", "", expression("In", "class"), ("In 'class'", True, "1 of 2 names: class")),
+        (
+            "cpu.cpuid",
+            "",
+            expression("InRegexp", "^AVX"),
+            ("InRegexp '^AVX'", True, "3 of 3 names: AVX, AVX10_VERSION, AVX2"),
+        ),
+        ("cpu.cpuid", "", expression("In", "SSE"), ("In 'SSE'", False, "0 of 3 names")),
+        ("cpu.cpuid", "", expression("Gt", "1"), ("Gt '1'", None, "'AVX' is not an integer")),
+    ],
+)
+def test_an_expression(feature: str, name: str, fields: dict[str, Any], told: tuple[str, bool | None, str]) -> None:
+    asked = term(feature, **({"matchExpressions": {name: fields}} if name else {"matchName": fields}))
+    (seen,) = trace_group((asked,), FEATURES).terms[0].expressions
+    assert (seen.name, (seen.asks, seen.holds, seen.seen)) == (name, told)
+
+
+def test_a_long_value_is_cut() -> None:
+    features = Features(attributes={"a.b": {"x": "y" * 1000}})
+    (seen,) = trace_group((term("a.b", matchExpressions={"x": expression("Exists")}),), features).terms[0].expressions
+    assert seen.seen == repr("y" * 60 + "...")
+
+
+def one(**fields: Any) -> RuleTrace:
+    (traced,) = trace([RuleSet(name="s", rules=(rule(**fields),))], FEATURES)
+    return traced
+
+
+def test_a_rule_says_what_it_made() -> None:
+    sets = [RuleSet(name="s", rules=(rule(labels={"x": "1", "kubernetes.io/y": "1"}, vars={"v": "1"}),))]
+    (traced,) = trace(sets, FEATURES)
+    assert (traced.set_name, traced.rule, traced.matched) == ("s", "r", True)
+    assert traced.made == evaluate(sets, FEATURES).made["s", "r"]
+    assert [problem.key for problem in traced.problems] == ["kubernetes.io/y"]
+
+
+def test_a_rule_that_fails_is_neither_matched_nor_not() -> None:
+    assert one(labelsTemplate="x").matched is None
+    assert one(wrong=1).matched is None
+    assert one(matchFeatures=[{"feature": "none.such"}]).matched is False
+
+
+def test_groups_are_told_apart() -> None:
+    misses, fits = {"feature": "none.such"}, {"feature": "pci.device"}
+    traced = one(matchAny=[{"matchFeatures": [misses]}, {"matchFeatures": [fits]}], matchFeatures=[fits])
+    assert [group.matched for group in traced.match_any] == [False, True]
+    assert traced.match_features is not None
+    assert traced.match_features.matched is True
+
+
+def test_rules_see_what_earlier_ones_made() -> None:
+    asks = [{"feature": "rule.matched", "matchExpressions": {"v": expression("In", "1")}}]
+    later = RuleSet(name="b", rules=(rule(matchFeatures=asks),))
+    first = RuleSet(name="a", rules=(rule(vars={"v": "1"}),))
+    assert [(each.set_name, each.matched) for each in trace([later, first], FEATURES)] == [("a", True), ("b", True)]

@@ -1,0 +1,156 @@
+"""What holds for all rules on all nodes."""
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nfd_lite.rules.custom import custom_labels
+from nfd_lite.rules.decode import decode_rule
+from nfd_lite.rules.evaluate import evaluate
+from nfd_lite.rules.explain import trace
+from nfd_lite.rules.model import Op, Outcome, RuleSet
+from nfd_lite.rules.spot import Spot
+from node_core.domain.features import Features
+from node_core.domain.labels import key_problem, split_valid
+from node_core.domain.quantity import canonical_quantity
+
+FEATURE = st.sampled_from(
+    ("a.flags", "a.both", "a.attributes", "a.instances", "A.Both", "rule.matched", "none.such", "nodot")
+)
+NAME = st.sampled_from(("x", "y", "X", "example.com/x", "kubernetes.io/x"))
+VALUE = st.sampled_from(
+    ("1", "2", "true", "false", "5.15.0", "4.18.0_1", "", "@a.attributes.x", "@", "no value!", "10Mi", "-1")
+)
+TEMPLATE = st.sampled_from(
+    (
+        *("", "x=1", "no pair", "{{ .", "{{ .none.such }}"),
+        "{{ range .a.both }}{{ .Name }}=1\n{{ end }}",
+        "{{ range $domain, $features := . }}{{ range $name, $found := $features }}{{ $name }}={{ len $found }}\n{{ end }}{{ end }}",
+    )
+)
+EXPRESSION = st.fixed_dictionaries(
+    {"op": st.sampled_from([op.value for op in Op if op])},
+    optional={"value": st.lists(VALUE, max_size=3), "type": st.sampled_from(("", "version"))},
+)
+TERM = st.fixed_dictionaries(
+    {"feature": FEATURE},
+    optional={"matchExpressions": st.dictionaries(NAME, EXPRESSION, max_size=3), "matchName": EXPRESSION},
+)
+TERMS = st.lists(TERM, max_size=3)
+PAIRS = st.dictionaries(NAME, VALUE, max_size=3)
+TAINT = st.fixed_dictionaries(
+    {"key": st.sampled_from(("a.com/x", "x")), "effect": st.sampled_from(("NoSchedule", "NoExecute", "never"))},
+    optional={"value": VALUE},
+)
+RULE = st.fixed_dictionaries(
+    {"name": st.sampled_from(("r", "s"))},
+    optional={
+        "labels": PAIRS,
+        "annotations": PAIRS,
+        "vars": PAIRS,
+        "extendedResources": PAIRS,
+        "taints": st.lists(TAINT, max_size=3),
+        "labelsTemplate": TEMPLATE,
+        "varsTemplate": TEMPLATE,
+        "matchFeatures": TERMS,
+        "matchAny": st.lists(TERMS.map(lambda terms: {"matchFeatures": terms}), max_size=2),
+    },
+)
+SETS = st.lists(
+    st.tuples(st.sampled_from("abc"), st.lists(RULE, max_size=3)), max_size=3, unique_by=lambda each: each[0]
+)
+FEATURES = st.builds(
+    Features,
+    flags=st.dictionaries(st.sampled_from(("a.flags", "a.both")), st.frozensets(NAME)),
+    attributes=st.dictionaries(st.sampled_from(("a.attributes", "a.both", "nodot")), PAIRS),
+    instances=st.dictionaries(st.sampled_from(("a.instances", "a.both")), st.lists(PAIRS, max_size=3).map(tuple)),
+)
+MANY = settings(max_examples=150, deadline=None)
+Documents = list[tuple[str, list[dict[str, Any]]]]
+
+
+def decode(documents: Documents) -> list[RuleSet]:
+    return [
+        RuleSet(name=name, rules=tuple(decode_rule(Spot(value=rule, path="rule")) for rule in rules))
+        for name, rules in documents
+    ]
+
+
+def turned(value: Any) -> Any:
+    """The same with every mapping in the opposite order."""
+    if isinstance(value, dict):
+        return {key: turned(below) for key, below in reversed(value.items())}
+    if isinstance(value, list | tuple):
+        return type(value)(map(turned, value))
+    return value
+
+
+@MANY
+@given(SETS, FEATURES)
+def test_any_rules_on_any_node_have_an_outcome_that_kubernetes_takes(documents: Documents, features: Features) -> None:
+    outcome = evaluate(decode(documents), features)
+    assert not split_valid(outcome.labels)[1]
+    assert not any(map(key_problem, (*outcome.annotations, *outcome.extended_resources)))
+    assert all(canonical_quantity(amount) == amount for amount in outcome.extended_resources.values())
+    assert len({taint.place for taint in outcome.taints}) == len(outcome.taints)
+    assert len(outcome.made.keys() | outcome.failed) == sum(len(rules) for _, rules in documents)
+
+
+@MANY
+@given(SETS, FEATURES)
+def test_the_order_of_keys_and_of_objects_makes_no_difference(documents: Documents, features: Features) -> None:
+    other = Features(
+        flags=turned(features.flags), attributes=turned(features.attributes), instances=turned(features.instances)
+    )
+    outcome = evaluate(decode(documents), features)
+    again = evaluate(decode(turned(documents)[::-1]), other)
+    assert in_any_order(again) == in_any_order(outcome)
+    assert list(again.labels) == list(outcome.labels)
+
+
+def in_any_order(outcome: Outcome) -> Outcome:
+    """Several problems of one document are told in its order."""
+    return replace(outcome, problems=tuple(sorted(outcome.problems, key=str)))
+
+
+@MANY
+@given(SETS, FEATURES)
+def test_looking_again_changes_nothing(documents: Documents, features: Features) -> None:
+    sets = decode(documents)
+    before = evaluate(sets, features)
+    assert evaluate(sets, features, before=before) == before
+
+
+@MANY
+@given(SETS, FEATURES)
+def test_what_a_trace_says_is_what_happens(documents: Documents, features: Features) -> None:
+    sets = decode(documents)
+    traces = trace(sets, features)
+    assert sum((each.problems for each in traces), ()) == evaluate(sets, features).problems
+    for each in traces:
+        groups = [group.matched for group in (each.match_features, *each.match_any) if group is not None]
+        assert each.matched is not True or each.match_features is None or each.match_features.matched
+        assert each.matched is not False or False in groups
+
+
+@MANY
+@given(SETS, FEATURES)
+def test_rules_that_become_unsound_take_nothing_away(documents: Documents, features: Features) -> None:
+    sets = decode(documents)
+    before = evaluate(sets, features)
+    broken = decode([(name, [rule | {"wrong": 1} for rule in rules]) for name, rules in documents])
+    now = evaluate(broken, features, before=before)
+    assert (now.labels, now.annotations, now.taints, now.extended_resources) == (
+        before.labels,
+        before.annotations,
+        before.taints,
+        before.extended_resources,
+    )
+
+
+@MANY
+@given(SETS, FEATURES)
+def test_custom_rules_have_an_outcome_too(documents: Documents, features: Features) -> None:
+    assert isinstance(custom_labels(decode(documents), features), Outcome)
