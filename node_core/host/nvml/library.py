@@ -8,60 +8,25 @@ library; then, below our own root, the places of distributions that the dynamic 
 """
 
 import ctypes
-import errno
 import platform
-import stat
-import struct
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from node_core.errors import NvmlError
+from node_core.host.driver_root import LD_CACHE, LIBRARY_FOLDERS, NESTED_ROOTS, find_libraries
+from node_core.host.elf import elf_machine
 from node_core.host.nvml.api import LIBRARY_NOT_FOUND
 
 LIBRARY = "libnvidia-ml.so.1"
-LIBRARY_FOLDERS = (
-    "usr/lib64",  # RHEL, SUSE, Amazon Linux; a library that a container runtime injected
-    "usr/lib/x86_64-linux-gnu",  # Debian and Ubuntu, and so most k3s and RKE2 nodes
-    "usr/lib/aarch64-linux-gnu",
-    "lib64",  # the root is /home/kubernetes/bin/nvidia (GKE), /usr/local/nvidia or /opt/nvidia
-    "lib/x86_64-linux-gnu",
-    "lib/aarch64-linux-gnu",
-    "usr/lib",  # Arch; the root is /usr/local/glibc (Talos)
-    "lib",  # the root is /run/opengl-driver (NixOS) or /usr/lib/wsl
-)
-"""Below a driver root, in the order in which they are looked at."""
-
-NESTED_ROOTS = (
-    "run/nvidia/driver",  # a driver container's root, of the GPU operator; RKE2 and k3s with it too
-    "home/kubernetes/bin/nvidia",  # GKE on Container-Optimized OS
-    "usr/local/nvidia",  # where GKE mounts it in containers
-    "run/opengl-driver",  # NixOS
-    "usr/local/glibc",  # Talos, its system extension
-    "usr/lib/wsl",
-    "opt/nvidia",
-)
-"""Driver roots below a host's root: looked at after the host's own folders."""
-
-_MACHINES = {"x86_64": 62, "aarch64": 183}
-"""e_machine of an ELF file (elf.h), by `uname -m`."""
-_ELF_HEADER = struct.Struct("<4sB13xH")
 _NOT_THERE = f"{LIBRARY}: cannot open shared object file: No such file"
 """How dlerror(3) begins where the dynamic linker has no such library; the beginning differs where one that it needs is missing."""
-_MAX_LINKS = 40
-"""As the kernel follows them (path_resolution(7))."""
-
-
-def library_candidates(driver_root: str) -> tuple[str, ...]:
-    """Where the library may lie below a driver root (`/`, `/run/nvidia/driver`, a mount of one), the best place first."""
-    roots = (PurePosixPath(driver_root) / nested for nested in ("", *NESTED_ROOTS))
-    return tuple(str(root / folder / LIBRARY) for root in roots for folder in LIBRARY_FOLDERS)
 
 
 def find_library(driver_root: str) -> str | None:
     """The first candidate that is a library for this machine, links resolved. None leaves the search to the dynamic linker.
 
-    A link is followed as it is meant where the root is `/`: it never leads out of the root.
+    Links never lead out of the root, see `driver_root`.
     """
     return next(_libraries(driver_root), None)
 
@@ -96,7 +61,7 @@ def load_any_library(driver_root: str | None = None, *, own_root: str = "/") -> 
 def render_search(roots: tuple[str, ...], broken: Sequence[str] = ()) -> str:
     """What to do, and where the library was looked for. broken: what the dynamic linker said of each that was tried."""
     places = [root if Path(root).is_dir() else f"{root} (which is not there)" for root in roots]
-    folders = ", ".join((*LIBRARY_FOLDERS, *(f"{root}/*" for root in NESTED_ROOTS)))
+    folders = ", ".join((*LIBRARY_FOLDERS, *(f"{root}/*" for root in NESTED_ROOTS), LD_CACHE))
     said = f"; {'; '.join(broken)}" if broken else ""
     return (
         f"{LIBRARY} comes with the NVIDIA driver: install it, or make its folder visible here; "
@@ -105,58 +70,8 @@ def render_search(roots: tuple[str, ...], broken: Sequence[str] = ()) -> str:
 
 
 def _libraries(root: str) -> Iterator[str]:
-    """In the order of `library_candidates`. A nested root's links are those of our root, or else those of a root of its own."""
-    for nested in ("", *NESTED_ROOTS):
-        inner = resolve_inside(Path(root), PurePosixPath(nested))
-        if inner is None:
-            continue
-        for folder in LIBRARY_FOLDERS:
-            outside = resolve_inside(Path(root), PurePosixPath(nested, folder, LIBRARY))
-            path = outside or resolve_inside(inner, PurePosixPath(folder, LIBRARY))
-            if path is not None and is_library(path):
-                yield str(path)
-
-
-def resolve_inside(root: Path, inside: PurePosixPath) -> Path | None:
-    """The file that a path inside a root means to whoever has that root as `/`; None where there is none.
-
-    Absolute links start at the root again and `..` does not leave it, as in a chroot (path_resolution(7), openat2(2) RESOLVE_IN_ROOT).
-    """
-    waiting, found, links = list(reversed(inside.parts)), list[str](), 0
-    while waiting:
-        part = waiting.pop()
-        if part == "..":
-            found = found[:-1]
-            continue
-        try:
-            target = root.joinpath(*found, part).readlink()
-        except OSError as error:
-            if error.errno != errno.EINVAL:  # EINVAL: it is there and no link
-                return None
-            found.append(part)
-            continue
-        links += 1
-        if links > _MAX_LINKS:
-            return None
-        found = [] if target.is_absolute() else found
-        waiting += reversed(target.parts[1:] if target.is_absolute() else target.parts)
-    return root.joinpath(*found)
-
-
-def is_library(path: Path) -> bool:
-    """Whether this is a regular file with the ELF header of a 64-bit program for this machine.
-
-    Container images often hold empty files of that name, left where a runtime had mounted the real ones while they were made.
-    """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return False
-        with path.open("rb") as file:
-            header = file.read(_ELF_HEADER.size)
-    except OSError:
-        return False
-    if len(header) < _ELF_HEADER.size:
-        return False
-    magic, bits, machine = _ELF_HEADER.unpack(header)
-    here = _MACHINES.get(platform.machine(), machine)
-    return bool((magic, bits, machine) == (b"\x7fELF", 2, here))
+    """Those for this machine, the best first."""
+    for found, path in find_libraries(Path(root), LIBRARY):
+        library = found.base / path.lstrip("/")
+        if elf_machine(library) == platform.machine():
+            yield str(library)

@@ -1,0 +1,81 @@
+"""What every container with a GPU gets of the driver."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from device_plugin.cdi.devices import node_edits
+from device_plugin.cdi.hooks import COMPAT, LDCACHE, LINKS, NO_NODES, PROFILE, has_hook, hook, link_hook
+from device_plugin.cdi.kinds import VOID
+from device_plugin.cdi.libraries import cache_edits, library_edits
+from device_plugin.cdi.options import EXPLICIT_LIBRARIES, NO_IPC, CdiOptions
+from node_core.domain.cdi import READ_ONLY, SOCKET, Edits, MountEdit, merge
+from node_core.domain.inventory import Inventory
+from node_core.host.device_nodes import DeviceNodes
+from node_core.host.driver_files import DriverFiles
+from node_core.host.driver_libraries import SHARED_STEMS
+from node_core.host.driver_root import DriverFile, Layout
+
+CONTROL_NODES = ("/dev/nvidia-modeset", "/dev/nvidia-uvm-tools", "/dev/nvidia-uvm", "/dev/nvidiactl")
+HOOKS: tuple[str, ...] = (LINKS, COMPAT, LDCACHE, NO_NODES, PROFILE)
+_NEEDED_NODES = ("/dev/nvidia-uvm", "/dev/nvidiactl")
+_GLX_SERVER = "libglxserver_nvidia.so"
+
+
+def driver_edits(driver: DriverFiles, nodes: DeviceNodes, options: CdiOptions) -> Edits:
+    """Control nodes, libraries, programs, firmware, configuration and sockets, in the order of NVIDIA's own specs."""
+    explicit = EXPLICIT_LIBRARIES in options.feature_flags
+    wanted = [library for library in driver.libraries if explicit or library.stem not in SHARED_STEMS]
+    libraries = library_edits(wanted, driver.machine, options)
+    files = (*driver.configs, *driver.xorg, *driver.firmware, *driver.binaries)
+    version = driver.version or ""
+    return merge(
+        [
+            node_edits(CONTROL_NODES, nodes, options),
+            libraries,
+            _glx_link(driver, options),
+            Edits(hooks=hook(options, COMPAT, f"--host-driver-version={version}") if version else ()),
+            cache_edits(libraries.mounts, options),
+            Edits(hooks=(*hook(options, NO_NODES), *hook(options, PROFILE))),
+            Edits(mounts=mount_files(files, options)),
+            Edits(mounts=() if NO_IPC in options.feature_flags else mount_files(driver.sockets, options, SOCKET)),
+            Edits(env=_env(libraries.mounts)),
+        ]
+    )
+
+
+def driver_notes(inventory: Inventory, driver: DriverFiles, nodes: DeviceNodes, options: CdiOptions) -> Iterator[str]:
+    """What will not work in containers."""
+    for path in _NEEDED_NODES:
+        if inventory.gpus and path not in nodes.nodes:
+            yield f"There is no device node {options.roots.dev_path(path)}: CUDA does not work in containers without it."
+    loaded = inventory.driver.version if inventory.driver else None
+    if loaded and driver.version and loaded != driver.version:
+        where = options.roots.driver
+        yield f"The loaded driver is {loaded}, the libraries below {where} are of {driver.version}: load the module that is installed."
+    if driver.layout is Layout.NIXOS:
+        yield "Programs of the Nix store, such as nvidia-smi, need its own loader: they start only in images that have it."
+
+
+def mount_files(
+    files: Iterable[DriverFile], options: CdiOptions, how: tuple[str, ...] = READ_ONLY
+) -> tuple[MountEdit, ...]:
+    return tuple(
+        MountEdit(host_path=options.roots.driver_path(file.path), container_path=file.place, options=how)
+        for file in files
+    )
+
+
+def _glx_link(driver: DriverFiles, options: CdiOptions) -> Edits:
+    """The X server asks for its GLX module by a name without version."""
+    modules = [module for module in driver.xorg if _GLX_SERVER in module.place]
+    links = [(module, str(PurePosixPath(module.place).with_name(_GLX_SERVER))) for module in modules]
+    if has_hook(options, LINKS):
+        return Edits(hooks=link_hook(options, [(PurePosixPath(module.place).name, link) for module, link in links]))
+    return Edits(mounts=mount_files([replace(module, place=link) for module, link in links], options))
+
+
+def _env(mounts: Iterable[MountEdit]) -> tuple[str, ...]:
+    places = [PurePosixPath(mount.container_path) for mount in mounts]
+    folders = dict.fromkeys(str(place.parent) for place in places if place.name.startswith("libcuda.so"))
+    return (*([f"NVIDIA_CTK_LIBCUDA_DIR={':'.join(folders)}"] if folders else []), VOID)

@@ -1,0 +1,121 @@
+"""The device nodes that containers with GPUs need, and what they are for.
+
+Source: kernel Documentation/admin-guide/devices.rst; sysfs of DRM devices, `/sys/bus/pci/devices/<address>/drm/`.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from node_core.domain.inventory import PciAddress
+from node_core.errors import HostReadError
+from node_core.host.mig_caps import MigCaps, read_mig_caps
+from node_core.host.pci import DEVICES
+from node_core.host.root import HostRoot
+
+FOLDERS = ("/dev", "/dev/dri", "/dev/infiniband", "/dev/nvidia-caps", "/dev/nvidia-caps-imex-channels")
+BY_PATH = "/dev/dri/by-path"
+_IN_DEV = ("nvidia", "dxg", "gdrdrv")
+"""How the names in /dev begin that are looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostNode:
+    """A character device. mode: permission bits."""
+
+    major: int
+    minor: int
+    mode: int
+    gid: int = 0
+
+
+ReadNode = Callable[[Path], HostNode | None]
+"""None where there is no character device."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceNodes:
+    """nodes: by path below the dev root, `/dev/nvidia0`. drm: paths of a GPU's DRM nodes. by_path: name of a link below BY_PATH -> path.
+
+    caps: what MIG devices need. problems: a sentence for each thing that could not be read.
+    """
+
+    nodes: Mapping[str, HostNode] = field(default_factory=dict)
+    drm: Mapping[PciAddress, tuple[str, ...]] = field(default_factory=dict)
+    by_path: Mapping[str, str] = field(default_factory=dict)
+    caps: MigCaps = field(default_factory=MigCaps)
+    problems: tuple[str, ...] = ()
+
+
+def read_node(path: Path) -> HostNode | None:
+    """What is at a path, without following a link."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    if not stat.S_ISCHR(status.st_mode):
+        return None
+    mode = stat.S_IMODE(status.st_mode)
+    return HostNode(major=os.major(status.st_rdev), minor=os.minor(status.st_rdev), mode=mode, gid=status.st_gid)
+
+
+def read_device_nodes(
+    dev: HostRoot,
+    host: HostRoot,
+    *,
+    addresses: Iterable[PciAddress] = (),
+    others: Iterable[str] = (),
+    read: ReadNode = read_node,
+) -> DeviceNodes:
+    """dev: the root whose /dev it is. host: for /proc and /sys. addresses: of the GPUs. others: more paths to look at.
+
+    Never fails: what cannot be read is a problem.
+    """
+    problems: list[str] = []
+    paths = [*(path for folder in FOLDERS for path in _in_folder(dev, folder, problems)), *others]
+    found = {path: read(dev.path(path)) for path in paths}
+    return DeviceNodes(
+        nodes={path: node for path, node in found.items() if node is not None},
+        drm={address: tuple(_drm(host, address, problems)) for address in addresses},
+        by_path={name: f"/dev/dri/{target}" for name, target in _by_path(dev, problems)},
+        caps=_caps(host, problems),
+        problems=tuple(problems),
+    )
+
+
+def _names(root: HostRoot, folder: str, problems: list[str]) -> tuple[str, ...]:
+    try:
+        return root.entries(folder)
+    except HostReadError as error:
+        problems.append(f"{error}.")
+        return ()
+
+
+def _in_folder(dev: HostRoot, folder: str, problems: list[str]) -> list[str]:
+    names = _names(dev, folder, problems)
+    return [f"{folder}/{name}" for name in names if folder != "/dev" or name.startswith(_IN_DEV)]
+
+
+def _drm(host: HostRoot, address: PciAddress, problems: list[str]) -> list[str]:
+    return [f"/dev/dri/{name}" for name in _names(host, f"{DEVICES}/{address}/drm", problems)]
+
+
+def _by_path(dev: HostRoot, problems: list[str]) -> Iterator[tuple[str, str]]:
+    """Links to a node beside their folder; others are none of ours."""
+    for name in _names(dev, BY_PATH, problems):
+        try:
+            target = PurePosixPath(dev.path(f"{BY_PATH}/{name}").readlink())
+        except OSError:
+            continue
+        if target.parent == PurePosixPath(".."):
+            yield name, target.name
+
+
+def _caps(host: HostRoot, problems: list[str]) -> MigCaps:
+    try:
+        return read_mig_caps(host)
+    except HostReadError as error:
+        problems.append(f"{error}.")
+        return MigCaps()

@@ -1,0 +1,71 @@
+"""Device nodes and what sysfs says of them."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from node_core.domain.inventory import PciAddress
+from node_core.host.device_nodes import DeviceNodes, HostNode, read_device_nodes, read_node
+from node_core.host.root import HostRoot
+from tests.roots.drivers.layout import lay_out, lay_out_tree, read_captured_node
+
+ADDRESS = PciAddress("0000:17:00.0")
+
+
+def read(root: Path, *others: str) -> DeviceNodes:
+    host = HostRoot(root)
+    return read_device_nodes(host, host, addresses=[ADDRESS], others=others, read=read_captured_node)
+
+
+def test_a_hosts_nodes_are_read_with_what_they_are_for(tmp_path: Path) -> None:
+    nodes = read(lay_out_tree("devices", tmp_path))
+    assert nodes.nodes["/dev/nvidia0"] == HostNode(major=195, minor=0, mode=0o666)
+    assert nodes.nodes["/dev/dri/renderD128"] == HostNode(major=226, minor=128, mode=0o660, gid=105)
+    assert "/dev/nvidia-caps/nvidia-cap156" in nodes.nodes
+    assert nodes.drm == {ADDRESS: ("/dev/dri/card1", "/dev/dri/renderD128")}
+    assert nodes.by_path["pci-0000:17:00.0-card"] == "/dev/dri/card1"
+    assert nodes.caps.node("gpu1/gi2/access") == "/dev/nvidia-caps/nvidia-cap156"
+    assert nodes.problems == ()
+
+
+def test_nodes_of_others_are_looked_at_only_when_asked_for(tmp_path: Path) -> None:
+    lay_out_tree("devices", tmp_path)
+    assert "/dev/null" not in read(tmp_path).nodes
+    assert "/dev/null" in read(tmp_path, "/dev/null", "/dev/missing").nodes
+
+
+def test_a_host_without_devices_has_none(tmp_path: Path) -> None:
+    assert read(tmp_path) == DeviceNodes(drm={ADDRESS: ()})
+
+
+@pytest.mark.parametrize("target", ["/dev/nvidia0", "../../sda", "card0", "../dri/card0"])
+def test_a_link_elsewhere_is_not_a_name_of_a_gpu(target: str, tmp_path: Path) -> None:
+    lay_out(tmp_path, f"/dev/dri/by-path/pci-0000:17:00.0-card -> {target}")
+    lay_out(tmp_path, "/dev/dri/by-path/pci-0000:18:00.0-card = no link")
+    assert read(tmp_path).by_path == {}
+
+
+def test_what_cannot_be_read_is_a_problem_and_the_rest_is_read(tmp_path: Path) -> None:
+    lay_out_tree("devices", tmp_path)
+    (tmp_path / "proc/driver/nvidia-caps/mig-minors").unlink()
+    lay_out(tmp_path, "/proc/driver/nvidia-caps/mig-minors/")
+    (tmp_path / "dev/infiniband/rdma_cm").unlink()
+    nodes = read(tmp_path)
+    assert "/dev/nvidia0" in nodes.nodes
+    assert len(nodes.problems) == 1
+    assert "mig-minors" in nodes.problems[0]
+
+
+def test_only_a_character_device_is_a_node(tmp_path: Path) -> None:
+    lay_out(tmp_path, "/file = ")
+    (tmp_path / "link").symlink_to("/dev/null")
+    assert [read_node(tmp_path / name) for name in ("file", "link", "missing", ".")] == [None] * 4
+
+
+def test_a_real_node_is_read_with_its_numbers_and_mode() -> None:
+    status = Path("/dev/null").lstat()
+    mode = stat.S_IMODE(status.st_mode)
+    assert read_node(Path("/dev/null")) == HostNode(major=1, minor=3, mode=mode, gid=status.st_gid)
+    assert os.major(status.st_rdev) == 1

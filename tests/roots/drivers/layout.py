@@ -1,0 +1,66 @@
+"""Captured driver roots: `<name>.tree`, a line for each file, is laid out below a folder.
+
+`PATH/` is a folder, `PATH -> TARGET` a link, `PATH = TEXT` a file, `PATH library MACHINE` the beginning of a library, `PATH program` a file
+that can be run, `PATH socket` a socket, `PATH node MAJOR:MINOR MODE [GID]` stands for a character device, see `read_captured_node`.
+"""
+
+import os
+import re
+import stat
+import struct
+from pathlib import Path
+
+from node_core.host.device_nodes import HostNode
+
+TREES = Path(__file__).parent
+DRIVERS = tuple(sorted(path.stem for path in TREES.glob("*.tree") if path.stem != "devices"))
+_MACHINES = {"x86_64": (2, 62), "aarch64": (2, 183), "i386": (1, 3)}
+
+
+def elf_header(machine: str) -> bytes:
+    bits, number = _MACHINES[machine]
+    return struct.pack("<4sB13xH", b"\x7fELF", bits, number)
+
+
+def lay_out_tree(name: str, root: Path, *, machine: str = "") -> Path:
+    """machine: what its 64-bit libraries are for instead of what the tree says."""
+    for line in (TREES / f"{name}.tree").read_text().splitlines():
+        if not line.startswith("#"):
+            lay_out(root, re.sub("library (x86_64|aarch64)$", f"library {machine}", line) if machine else line)
+    return root
+
+
+def lay_out(root: Path, line: str) -> Path:
+    """One line of a tree."""
+    name, _, what = line.partition(" ")
+    path = root / name.lstrip("/")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kind, _, more = what.partition(" ")
+    match kind:
+        case "":
+            path.mkdir(exist_ok=True)
+        case "->":
+            path.symlink_to(more)
+        case "=":
+            path.write_text(more.replace("\\n", "\n"))
+        case "library":
+            path.write_bytes(elf_header(more))
+        case "program":
+            path.write_text("#!")
+            path.chmod(0o755)
+        case "socket":
+            os.mknod(path, stat.S_IFSOCK | 0o666)
+        case "node":
+            path.write_text(more)
+        case _:
+            raise ValueError(line)
+    return path
+
+
+def read_captured_node(path: Path) -> HostNode | None:
+    """What a tree says of a device node; anybody may read a file that stands for one, and only root could make the real one."""
+    if path.is_symlink() or not path.is_file():
+        return None
+    numbers, mode, gid, *_ = (*path.read_text().split(), "0", "0")
+    major, _, minor = numbers.partition(":")
+    return HostNode(major=int(major), minor=int(minor), mode=int(mode, 8), gid=int(gid)) if minor else None
