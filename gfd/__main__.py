@@ -6,9 +6,8 @@ from typing import Any
 import click
 
 from gfd.agent import OUTPUT_FILE, build_agent
-from gfd.options import destination_options, gfd_options, gfd_settings, premium_problem
+from gfd.options import destination_options, gfd_options, gfd_settings
 from node_core.assembly import Edges, label_program
-from node_core.errors import SettingsError
 from node_core.runtime.command import AgentCommand, parse_command
 from node_core.runtime.flags import common_options, publish_options
 from node_core.runtime.nvidia_config import nvidia_options
@@ -35,9 +34,7 @@ def parse(arguments: list[str]) -> Program | None:
     if values is None:
         return None
     settings = gfd_settings(values)
-    if problem := premium_problem(settings):
-        raise SettingsError([problem])
-    edges = Edges(common_settings(values), "gfd", values["driver_root"])
+    edges = Edges(common_settings(values), "gfd", values["driver_root"], values["device_discovery_strategy"])
     return label_program(edges, settings.publish, lambda services: build_agent(settings, edges, services))
 
 

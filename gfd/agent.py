@@ -7,7 +7,7 @@ from typing import Literal
 
 import structlog
 
-from gfd.labelers import LabelOptions, labels, mode, vgpu
+from gfd.labelers import LabelOptions, labels, machine, mode, topology, vgpu
 from gfd.labelers.resource import mps_hindered
 from node_core.assembly import Destination, Edges, choose_publisher
 from node_core.domain.inventory import Inventory, PciAddress
@@ -15,11 +15,13 @@ from node_core.domain.labels import Collected
 from node_core.domain.premium import PremiumRule
 from node_core.domain.sharing import Sharing
 from node_core.errors import HostReadError, NvmlError
-from node_core.host.pci import DEVICES
+from node_core.host.pci import DEVICES, check_sysfs
 from node_core.host.pci_config import VgpuScan, read_vgpus
 from node_core.host.root import HostRoot
+from node_core.publish.outputs import OutputsPublisher
+from node_core.publish.taints import TaintKeeper
 from node_core.runtime.labelling import LabelAgent
-from node_core.runtime.premium import Premium, TaintingPublisher, TaintKeeper
+from node_core.runtime.premium import Premium
 from node_core.runtime.services import Services
 
 log = structlog.get_logger(__name__)
@@ -29,7 +31,8 @@ TIMESTAMP = "nvidia.com/gfd.timestamp"
 OUTPUT_FILE = Path("/etc/kubernetes/node-feature-discovery/features.d/gfd")
 GPU_KEYS = ("nvidia.com/gpu.", "nvidia.com/mig", "nvidia.com/mps.")
 """Labels that describe the GPUs themselves, not the driver or the machine."""
-NVML_KEYS = (*GPU_KEYS, "nvidia.com/cuda.", TIMESTAMP)
+DRIVER_KEYS = ("nvidia.com/cuda.",)
+NVML_KEYS = (*GPU_KEYS, *DRIVER_KEYS, TIMESTAMP)
 VGPU_KEYS = (f"{vgpu.VGPU}.",)
 
 
@@ -67,7 +70,8 @@ def build_agent(settings: GfdSettings, edges: Edges, services: Services) -> Labe
     premium = Premium(settings.premium)
     publisher = choose_publisher(edges, settings.publish, settings.output_file, NAME, namespace=settings.namespace)
     if settings.publish in ("node", "node-feature"):
-        publisher = TaintingPublisher(publisher, TaintKeeper(edges.node.api, NAME), premium)
+        taints = TaintKeeper(edges.node.api, NAME)
+        publisher = OutputsPublisher(publisher, outputs=premium.outputs, taints=taints)
     return LabelAgent(
         NAME,
         collect=collector(settings, edges, services, premium),
@@ -91,7 +95,7 @@ def collector(
         vgpus = collect_vgpus(edges, services, warnings)
         try:
             inventory = edges.inventory.look()
-        except NvmlError as error:
+        except (NvmlError, HostReadError) as error:
             services.readiness.report(f"{NAME}/gpus", str(error))
             return (*premium.unseen(), Collected(name="nvml", labels=None, owns=NVML_KEYS), vgpus)
         services.readiness.report(f"{NAME}/gpus", None)
@@ -99,11 +103,12 @@ def collector(
         warnings.tell("mps_hindered", hindered, "a GPU is in MIG mode, which MPS does not go with: nothing is shared")
         options = LabelOptions(
             mig_strategy=settings.mig_strategy,
-            machine=read_machine(settings, edges),
+            machine=collect_machine(settings, edges, services),
             timestamp=int(services.wall()) if settings.timestamp else None,
             sharing=settings.sharing,
             pci_classes=collect_classes(edges, services, inventory),
         )
+        report_numa(services, inventory)
         return (*premium.look(inventory), *collect_labels(inventory, options), vgpus)
 
     return collect
@@ -112,14 +117,19 @@ def collector(
 def collect_labels(inventory: Inventory, options: LabelOptions) -> tuple[Collected, ...]:
     """The labels of one look at NVML. Pure.
 
-    While some GPU cannot be read, what was published of the GPUs before stays, its count among it: a failure is no removal. So does the
-    mode while PCI cannot be read.
+    While some GPU cannot be read, what was published of the GPUs before stays, its count among it: a failure is no removal; while none
+    can, so does what was published of the driver. So do the machine, the mode and what is said of NUMA while their files cannot be read.
     """
     parts = [Collected(name="nvml", labels=labels(inventory, options), owns=NVML_KEYS)]
+    if inventory.gpus and options.machine is None:
+        parts.append(Collected(name="machine", labels=None, owns=(machine.KEY,)))
     if inventory.gpus and options.pci_classes is None:
         parts.append(Collected(name="gpu-mode", labels=None, owns=(mode.KEY,)))
+    if any(gpu.numa_fault for gpu in inventory.gpus):
+        parts.append(Collected(name="gpu-numa", labels=None, owns=(f"{topology.NUMA}.",)))
     if inventory.faults or any(gpu.mig_faults for gpu in inventory.gpus):
-        parts.append(Collected(name="faulty-gpus", labels=None, owns=GPU_KEYS))
+        unseen = GPU_KEYS if inventory.gpus else (*GPU_KEYS, *DRIVER_KEYS)
+        parts.append(Collected(name="faulty-gpus", labels=None, owns=unseen))
     return tuple(parts)
 
 
@@ -139,7 +149,7 @@ def collect_vgpus(edges: Edges, services: Services, warnings: Warnings) -> Colle
 def collect_classes(edges: Edges, services: Services, inventory: Inventory) -> Mapping[PciAddress, str] | None:
     """The class codes of the GPUs that PCI knows; None where reading failed."""
     if edges.scenario:
-        return {gpu.address: gpu.class_code for gpu in edges.scenario.gpus}
+        return {address: gpu.class_code for address, gpu in edges.scenario.on_pci.items()}
     try:
         classes = read_classes(edges.root, inventory)
     except HostReadError as error:
@@ -150,15 +160,24 @@ def collect_classes(edges: Edges, services: Services, inventory: Inventory) -> M
 
 
 def read_classes(root: HostRoot, inventory: Inventory) -> dict[PciAddress, str]:
-    """Without those that the bus does not have. Raises HostReadError where one is there and cannot be read."""
+    """Without those that the bus does not have. Raises HostReadError where one is there and cannot be read, or there is no sysfs."""
+    check_sysfs(root)
     addresses = (gpu.address for gpu in inventory.gpus if gpu.address is not None)
     found = ((address, root.text(f"{DEVICES}/{address}/class")) for address in addresses)
     return {address: text.lower().removeprefix("0x") for address, text in found if text}
 
 
-def read_machine(settings: GfdSettings, edges: Edges) -> str:
-    """The machine type, or `unknown` where the file is missing, empty or not ours to read."""
+def collect_machine(settings: GfdSettings, edges: Edges, services: Services) -> str | None:
+    """The machine type, empty where the file is missing or none is named; None where it cannot be read."""
     try:
-        return edges.root.text(settings.machine_type_file) or "unknown"
-    except HostReadError:
-        return "unknown"
+        found = edges.root.text(settings.machine_type_file) if settings.machine_type_file else ""
+    except HostReadError as error:
+        services.readiness.report(f"{NAME}/machine", str(error))
+        return None
+    services.readiness.report(f"{NAME}/machine", None)
+    return found or ""
+
+
+def report_numa(services: Services, inventory: Inventory) -> None:
+    """To readiness: the first NUMA node that could not be read."""
+    services.readiness.report(f"{NAME}/numa", next(filter(None, (gpu.numa_fault for gpu in inventory.gpus)), None))

@@ -1,12 +1,18 @@
 """gfd's own flags, and the settings they become."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from gfd.agent import OUTPUT_FILE, GfdSettings
+from gfd.labelers import DECLARED
 from node_core.assembly import CLUSTER, Destination
+from node_core.decode import closest
+from node_core.domain.family import FAMILIES
+from node_core.domain.premium import PremiumRule
+from node_core.errors import SettingsError
 from node_core.runtime.flags import bool_option, options, taken_option
 from node_core.runtime.nvidia_config import NvidiaConfig, plan_sharing
 
@@ -52,15 +58,34 @@ def choose_destination(
     return "stdout" if output_file == Path() else "file"
 
 
-def premium_problem(settings: GfdSettings) -> str | None:
-    """Why the premium rules cannot be kept, or None. Pure."""
-    if settings.publish in CLUSTER or not any(rule.taint for rule in settings.premium):
-        return None
-    return f"premium: taints need the cluster, and --publish {settings.publish} does not go there: publish to node or node-feature"
+def premium_problems(settings: GfdSettings) -> Iterator[str]:
+    """Why the premium rules cannot be kept, a sentence each. Pure."""
+    for rule in settings.premium:
+        yield from (f"premium rule {rule.name!r}: {problem}" for problem in _rule_problems(rule))
+    if settings.publish not in CLUSTER and any(rule.taint for rule in settings.premium):
+        yield f"premium: taints need the cluster, and --publish {settings.publish} does not go there: publish to node or node-feature"
+
+
+def _rule_problems(rule: PremiumRule) -> Iterator[str]:
+    family = rule.match.family
+    if family is not None and family.lower() not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        yield f"match.family: no GPU is of the family {family!r}{closest(family.lower(), list(FAMILIES))}; there are {known}"
+    for key in rule.labels:
+        if any(each.matches(key) for each in DECLARED):
+            free = key.replace("nvidia.com/", "nvidia.com/premium.", 1)
+            yield f"labels: {key} is what gfd itself says of the node (did you mean {free}?)"
 
 
 def gfd_settings(values: dict[str, Any]) -> GfdSettings:
-    """From click's values. In one process with other agents labels go to the Node."""
+    """From click's values. In one process with other agents labels go to the Node. Raises SettingsError."""
+    settings = _settings(values)
+    if problems := list(premium_problems(settings)):
+        raise SettingsError(problems)
+    return settings
+
+
+def _settings(values: dict[str, Any]) -> GfdSettings:
     config: NvidiaConfig | None = values.get("nvidia_config")
     output_file = values.get("output_file", OUTPUT_FILE)
     return GfdSettings(

@@ -16,14 +16,14 @@ NVIDIA = "nvidia.com"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelOptions:
-    """machine: the machine type as the host gives it. timestamp: seconds since 1970, or None to leave the label out.
+    """machine: the machine type as the host gives it; None when it could not be read.
 
-    sharing: what the configuration shares, or None. pci_classes: the class code of each GPU that PCI knows, hex digits without 0x
-    (`030200`); None when PCI could not be read.
+    timestamp: seconds since 1970, or None to leave the label out. sharing: what the configuration shares, or None.
+    pci_classes: the class code of each GPU that PCI knows, hex digits without 0x (`030200`); None when PCI could not be read.
     """
 
     mig_strategy: MigStrategy = "none"
-    machine: str
+    machine: str | None
     timestamp: int | None = None
     sharing: Sharing | None = None
     pci_classes: Mapping[PciAddress, str] | None = None

@@ -4,9 +4,10 @@ from gfd.labelers.api import NVIDIA, Declared, LabelOptions
 from node_core.domain.inventory import Inventory
 from node_core.domain.labels import Labels, sanitize
 
+KEY = f"{NVIDIA}/gpu.machine"
 DECLARED = (
     Declared(
-        key=f"{NVIDIA}/gpu.machine",
+        key=KEY,
         value="the machine type, or `unknown`",
         source="`--machine-type-file`",
         presence="with a GPU",
@@ -15,4 +16,5 @@ DECLARED = (
 
 
 def labels(_: Inventory, options: LabelOptions) -> Labels:
-    return {f"{NVIDIA}/gpu.machine": sanitize(options.machine) or "unknown"}
+    """Nothing where it could not be read."""
+    return {} if options.machine is None else {KEY: sanitize(options.machine) or "unknown"}

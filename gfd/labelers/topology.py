@@ -1,8 +1,9 @@
 """How the GPUs of a node lie to each other, beyond what GPU Feature Discovery says: groups joined by NVLink, and NUMA nodes.
 
-A group is GPUs that reach each other by NVLink, straight or through other GPUs of the group, or through one fabric clique. NVML does not
-say which GPUs a switch without a fabric joins, so a node where no two GPUs are known to be joined has no NVLink labels. GPUs in MIG mode
-are in no group: NVLink does not reach MIG devices. Source: NVML API reference, NvLink methods; NVIDIA MIG user guide, limitations.
+A group is GPUs that reach each other by NVLink, straight or through other GPUs of the group, through one fabric clique, or, where there
+is no fabric, through the NVSwitches of their board: those join all GPUs that have a link to one. A node where no two GPUs are known to be
+joined has no NVLink labels. GPUs in MIG mode are in no group: NVLink does not reach MIG devices. Source: NVML API reference, NvLink
+methods; NVIDIA MIG user guide, limitations.
 """
 
 from collections import Counter
@@ -13,16 +14,18 @@ from gfd.labelers.resource import GPU
 from node_core.domain.inventory import Gpu, Inventory, PciAddress
 from node_core.domain.labels import Labels
 
+NUMA = f"{GPU}.numa"
 _JOINED = {
-    "source": "nvmlDeviceGetNvLinkRemotePciInfo, nvmlDeviceGetGpuFabricInfo",
+    "source": "nvmlDeviceGetNvLinkRemotePciInfo, nvmlDeviceGetNvLinkRemoteDeviceType, nvmlDeviceGetGpuFabricInfo",
     "presence": "where two GPUs are known to be joined",
 }
+_SWITCHES = "switches"
 _NUMA = {"source": "numa_node in sysfs", "presence": "where the kernel says it of every GPU"}
 DECLARED = (
     Declared(key=f"{GPU}.nvlink.largest", value="GPUs in the largest group that NVLink joins", **_JOINED),
     Declared(key=f"{GPU}.nvlink.smallest", value="GPUs in the smallest such group; 1 if some GPU is alone", **_JOINED),
-    Declared(key=f"{GPU}.numa.nodes", value="NUMA nodes that have a GPU", **_NUMA),
-    Declared(key=f"{GPU}.numa.largest", value="GPUs of the NUMA node that has most of them", **_NUMA),
+    Declared(key=f"{NUMA}.nodes", value="NUMA nodes that have a GPU", **_NUMA),
+    Declared(key=f"{NUMA}.largest", value="GPUs of the NUMA node that has most of them", **_NUMA),
 )
 
 
@@ -43,7 +46,7 @@ def numa_labels(gpus: tuple[Gpu, ...]) -> dict[str, str]:
     if any(gpu.numa_node is None for gpu in gpus):
         return {}
     counts = Counter(gpu.numa_node for gpu in gpus)
-    return {f"{GPU}.numa.nodes": str(len(counts)), f"{GPU}.numa.largest": str(max(counts.values()))} if counts else {}
+    return {f"{NUMA}.nodes": str(len(counts)), f"{NUMA}.largest": str(max(counts.values()))} if counts else {}
 
 
 def group_sizes(gpus: tuple[Gpu, ...]) -> tuple[int, ...]:
@@ -64,9 +67,11 @@ def group_sizes(gpus: tuple[Gpu, ...]) -> tuple[int, ...]:
 
 
 def _ports(gpu: Gpu, known: frozenset[PciAddress]) -> Iterator[Hashable]:
-    """What joins a GPU to those that have the same: its address, those of its peers among the known, its clique."""
+    """What joins a GPU to those that have the same: its address, those of its peers among the known, its clique or its switches."""
     if gpu.address is not None:
         yield gpu.address
     yield from (peer.address for peer in gpu.peers if peer.address in known)
     if gpu.fabric is not None:
         yield gpu.fabric.cluster_uuid, gpu.fabric.clique
+    elif gpu.switch_links:
+        yield _SWITCHES

@@ -13,6 +13,22 @@ _BY_MAJOR = {
     12: "blackwell",
     13: "rubin",
 }
+FAMILIES = (
+    "tesla",
+    "fermi",
+    "kepler",
+    "maxwell",
+    "pascal",
+    "volta",
+    "turing",
+    "ampere",
+    "ada-lovelace",
+    "hopper",
+    "blackwell",
+    "rubin",
+    "undefined",
+)
+"""Every answer of `family`, oldest first."""
 
 
 def family(compute: ComputeCapability) -> str:

@@ -1,14 +1,23 @@
 """What NVML says of a node's GPUs, as frozen values. Absent is None; what could not be read at all is a Fault."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NewType
 
 GpuUuid = NewType("GpuUuid", str)
-"""NVML's identifier, `GPU-` and a UUID."""
+"""NVML's identifier, `GPU-` and a UUID. Of a GPU that has none, a name that is the same at every look: `tegra-0`, `vfio-0000:17:00.0`."""
 MigUuid = NewType("MigUuid", str)
 """NVML's identifier of a MIG device, `MIG-` and a UUID."""
 PciAddress = NewType("PciAddress", str)
 """domain:bus:device.function as in /sys/bus/pci/devices, lower case: `0000:17:00.0`."""
+
+
+class Platform(StrEnum):
+    """The kind of machine, by which containers reach GPUs in different ways. TEGRA: an SoC with its own GPU. NVML: any other machine."""
+
+    NVML = "nvml"
+    TEGRA = "tegra"
+    WSL = "wsl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +26,10 @@ class CudaVersion:
 
     major: int
     minor: int
+
+
+UNKNOWN_VERSION = "unknown.unknown.unknown"
+"""Of a driver that NVML is not asked about, as GPU Feature Discovery writes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +89,7 @@ class MigFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NvLinkPeer:
-    """links: how many active NVLinks lead straight to the GPU at `address` (links through an NVSwitch are not counted)."""
+    """links: how many active NVLinks lead straight to the GPU at `address`; those to an NVSwitch are `Gpu.switch_links`."""
 
     address: PciAddress
     links: int
@@ -95,7 +108,8 @@ class Gpu:
     """One physical GPU.
 
     minor: N of /dev/nvidiaN. memory_bytes: the total of nvmlDeviceGetMemoryInfo; None where the board has none of its own.
-    numa_node: from sysfs; None where the kernel says -1 or nothing. mig_capable: nvmlDeviceGetMigMode is supported.
+    numa_node: from sysfs; None where the kernel says -1 or nothing, and where it could not be read: numa_fault then says why.
+    mig_capable: nvmlDeviceGetMigMode is supported. switch_links: how many active NVLinks lead to an NVSwitch.
     """
 
     index: int
@@ -106,11 +120,13 @@ class Gpu:
     compute: ComputeCapability | None
     address: PciAddress | None
     numa_node: int | None = None
+    numa_fault: str | None = None
     mig_capable: bool = False
     mig_enabled: bool = False
     mig_devices: tuple[MigDevice, ...] = ()
     mig_faults: tuple[MigFault, ...] = ()
     peers: tuple[NvLinkPeer, ...] = ()
+    switch_links: int = 0
     fabric: Fabric | None = None
 
 
@@ -135,4 +151,5 @@ class Inventory:
     gpus: tuple[Gpu, ...] = ()
     faults: tuple[Fault, ...] = ()
     why_empty: str | None = None
+    platform: Platform = Platform.NVML
     simulated: bool = False

@@ -1,6 +1,7 @@
 """PCI functions from sysfs. Source: kernel Documentation/ABI/testing/sysfs-bus-pci and Documentation/PCI/sysfs-pci.rst."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from node_core.domain.inventory import PciAddress
@@ -9,8 +10,11 @@ from node_core.host.root import HostRoot
 
 DEVICES = "/sys/bus/pci/devices"
 NVIDIA = "10de"
+NumaNode = Callable[[PciAddress], int | None]
+"""`read_numa_node` of some host. Raises HostReadError."""
 GPU_CLASSES = frozenset({"0300", "0302"})
 """VGA compatible controller and 3D controller, the first four digits of a class code."""
+_NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +76,29 @@ def has_nvidia_gpu(root: HostRoot) -> bool:
 
 
 def read_numa_node(root: HostRoot, address: PciAddress) -> int | None:
-    """The NUMA node that a function is near; None where the kernel says none in particular, or nothing."""
-    number = _number(root, f"{DEVICES}/{address}/numa_node")
-    return number if number is not None and number >= 0 else None
+    """The NUMA node that a function is near; None where the kernel says none in particular, or nothing. Raises HostReadError."""
+    path = f"{DEVICES}/{address}/numa_node"
+    text = root.text(path)
+    if text is None:
+        check_sysfs(root)
+        return None
+    if not _NUMBER.fullmatch(text):
+        raise HostReadError(f"{path} holds {text[:40]!r}, not a number")
+    return int(text) if int(text) >= 0 else None
+
+
+def check_sysfs(root: HostRoot) -> None:
+    """What is missing there says something only where there is sysfs. Raises HostReadError."""
+    if not root.entries("/sys"):
+        raise HostReadError("/sys is empty", hint="make the host's sysfs visible below --host-root")
+
+
+def known_numa(numa_node: NumaNode, address: PciAddress) -> tuple[int | None, str | None]:
+    """The NUMA node, and why it could not be read."""
+    try:
+        return numa_node(address), None
+    except HostReadError as error:
+        return None, str(error)
 
 
 def read_function(root: HostRoot, address: PciAddress) -> PciFunction:
@@ -87,7 +111,7 @@ def read_function(root: HostRoot, address: PciAddress) -> PciFunction:
         device=_hex(root, f"{folder}/device", 4),
         subsystem_vendor=_hex(root, f"{folder}/subsystem_vendor", 4),
         subsystem_device=_hex(root, f"{folder}/subsystem_device", 4),
-        numa_node=read_numa_node(root, address),
+        numa_node=known_numa(lambda each: read_numa_node(root, each), address)[0],
         driver=root.link_name(f"{folder}/driver"),
         sriov_totalvfs=_number(root, f"{folder}/sriov_totalvfs"),
         sriov_numvfs=_number(root, f"{folder}/sriov_numvfs"),
@@ -111,4 +135,4 @@ def _number(root: HostRoot, path: str) -> int | None:
         text = root.text(path)
     except HostReadError:
         return None
-    return int(text) if text and re.fullmatch(r"-?\d{1,9}", text) else None
+    return int(text) if text and _NUMBER.fullmatch(text) else None

@@ -21,6 +21,7 @@ from node_core.host.nvml.api import (
     NOT_SUPPORTED,
     GpuInstanceProfile,
     Handle,
+    NvLinks,
     Nvml,
     OpenNvml,
 )
@@ -52,7 +53,7 @@ def simulated_nvml(scenario: Scenario, clock: Clock, wait: Wait = time.sleep) ->
 
 def numa_of(scenario: Scenario) -> Callable[[PciAddress], int | None]:
     """The NUMA node of a simulated GPU by its address; None for any other address."""
-    nodes = {gpu.address: gpu.numa_node for gpu in scenario.gpus}
+    nodes = {address: gpu.numa_node for address, gpu in scenario.on_pci.items()}
     return nodes.get
 
 
@@ -118,7 +119,8 @@ class SimulatedNvml:
         return self._gpu("device_get_minor_number", device).index
 
     def device_get_bus_id(self, device: Handle) -> str:
-        return self._gpu("device_get_bus_id", device).bus_id
+        method = "device_get_bus_id"
+        return _known(method, self._gpu(method, device).bus_id)
 
     def device_get_memory_total(self, device: Handle) -> int:
         method = "device_get_memory_total"
@@ -167,8 +169,8 @@ class SimulatedNvml:
     def device_get_fabric(self, device: Handle) -> Fabric | None:
         return self._gpu("device_get_fabric", device).fabric
 
-    def device_get_nvlink_remotes(self, device: Handle) -> tuple[str, ...]:
-        return self._gpu("device_get_nvlink_remotes", device).remotes
+    def device_get_nvlinks(self, device: Handle) -> NvLinks:
+        return self._gpu("device_get_nvlinks", device).links
 
     def _handle(self, method: str, device: Handle) -> "_Device":
         self._check(method)

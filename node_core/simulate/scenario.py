@@ -14,14 +14,14 @@ from pathlib import Path
 from node_core.decode import closest, decode_struct, read_yaml
 from node_core.domain.inventory import ComputeCapability, CudaVersion, Driver, Fabric, GpuUuid, MigUuid, PciAddress
 from node_core.errors import SettingsError
+from node_core.host.nvml.api import NvLinks
 from node_core.simulate.mig_profiles import Instance, parse_instance
 from node_core.simulate.scenario_checks import parse_memory, scenario_problems
 from node_core.simulate.scenario_file import FaultEvent, GpuGroup, NvLinkFile, ScenarioFile
 
 NVIDIA = "10de"
 SWITCH_LINKS = 18
-SWITCH_BUS_ID = "0000FFFF:00:00.0"
-"""What an NVLink to a switch leads to; no GPU is at this address."""
+"""Of a GPU whose scenario does not say how many."""
 
 _FIRST_GPU_INSTANCE = {7: 0, 4: 1, 3: 1, 2: 3, 1: 7}
 """Compute slices -> the lowest GPU instance id that drivers give to such an instance."""
@@ -40,14 +40,17 @@ class SimulatedMig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedGpu:
-    """A GPU as NVML and PCI know it. device_id, subsystem_id, class_code: four hex digits. bus_id, remotes: in NVML's form."""
+    """A GPU as NVML and PCI know it. device_id, subsystem_id, class_code: four hex digits. bus_id: in NVML's form.
+
+    address, bus_id: None for a GPU on no PCI bus; its device_id is then empty.
+    """
 
     index: int
     uuid: GpuUuid
     model: str
     memory_bytes: int | None
     compute: ComputeCapability | None
-    address: PciAddress
+    address: PciAddress | None
     device_id: str
     subsystem_id: str
     class_code: str
@@ -55,22 +58,28 @@ class SimulatedGpu:
     mig_capable: bool
     mig_enabled: bool
     mig_devices: tuple[SimulatedMig, ...]
-    remotes: tuple[str, ...]
+    links: NvLinks
     fabric: Fabric | None
 
     @property
-    def bus_id(self) -> str:
-        return render_bus_id(self.address)
+    def bus_id(self) -> str | None:
+        return None if self.address is None else render_bus_id(self.address)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """driver: None on a node without one, whether or not it has GPUs. faults: in the file's order."""
+    """driver: None on a node without one, whether or not it has GPUs. faults: in the file's order. wsl: Windows has the GPUs."""
 
     name: str
     driver: Driver | None
     gpus: tuple[SimulatedGpu, ...]
     faults: tuple[FaultEvent, ...] = ()
+    wsl: bool = False
+
+    @property
+    def on_pci(self) -> Mapping[PciAddress, SimulatedGpu]:
+        """The GPUs that the kernel sees on the PCI bus."""
+        return {gpu.address: gpu for gpu in self.gpus if gpu.address is not None and not self.wsl}
 
 
 def scenario_names() -> tuple[str, ...]:
@@ -100,7 +109,9 @@ def parse_scenario(name: str, data: object, *, source: str) -> Scenario:
     problems = scenario_problems(file)
     if problems:
         raise SettingsError([f"{source}: {problem}" for problem in problems])
-    return Scenario(name=name, driver=_driver(file), gpus=tuple(_gpus(name, file)), faults=tuple(file.faults))
+    return Scenario(
+        name=name, driver=_driver(file), gpus=tuple(_gpus(name, file)), faults=tuple(file.faults), wsl=file.wsl
+    )
 
 
 def pci_attributes(scenario: Scenario) -> tuple[Mapping[str, str], ...]:
@@ -113,7 +124,7 @@ def pci_attributes(scenario: Scenario) -> tuple[Mapping[str, str], ...]:
             "subsystem_vendor": NVIDIA,
             "subsystem_device": gpu.subsystem_id,
         }
-        for gpu in scenario.gpus
+        for gpu in scenario.on_pci.values()
     )
 
 
@@ -150,14 +161,14 @@ def _gpus(name: str, file: ScenarioFile) -> Iterator[SimulatedGpu]:
             memory_bytes=None if group.memory is None else parse_memory(group.memory),
             compute=_compute(group.compute),
             address=addresses[index],
-            device_id=group.device_id,
+            device_id=group.device_id or "",
             subsystem_id=group.subsystem_id,
             class_code=group.class_,
             numa_node=group.numa[at] if isinstance(group.numa, list) else group.numa,
             mig_capable=group.mig is not None,
             mig_enabled=group.mig is not None and group.mig.mode == "enabled",
             mig_devices=tuple(_mig_devices(seed, group)),
-            remotes=_remotes(index, file.nvlink, addresses),
+            links=_links(index, file.nvlink, addresses),
             fabric=fabric,
         )
 
@@ -175,7 +186,9 @@ def _compute(text: str | None) -> ComputeCapability | None:
     return ComputeCapability(major=major, minor=minor)
 
 
-def _address(group: GpuGroup, at: int, index: int) -> PciAddress:
+def _address(group: GpuGroup, at: int, index: int) -> PciAddress | None:
+    if group.pci == "none":
+        return None
     return PciAddress(group.pci[at] if group.pci else f"0000:{0x10 + 3 * index:02x}:00.0")
 
 
@@ -200,8 +213,9 @@ def _mig_devices(seed: str, group: GpuGroup) -> Iterator[SimulatedMig]:
         )
 
 
-def _remotes(index: int, nvlink: NvLinkFile, addresses: list[PciAddress]) -> tuple[str, ...]:
+def _links(index: int, nvlink: NvLinkFile, addresses: list[PciAddress | None]) -> NvLinks:
     if nvlink.nvswitch:
-        return (SWITCH_BUS_ID,) * SWITCH_LINKS
+        return NvLinks(switched=nvlink.switch_links or SWITCH_LINKS)
     peers = [(peer.gpus[1 - peer.gpus.index(index)], peer.links) for peer in nvlink.peers if index in peer.gpus]
-    return tuple(render_bus_id(addresses[other]) for other, links in peers for _ in range(links))
+    found = ((addresses[other], links) for other, links in peers)
+    return NvLinks(remotes=tuple(render_bus_id(at) for at, links in found if at is not None for _ in range(links)))

@@ -39,9 +39,10 @@ def scenario_problems(file: ScenarioFile) -> list[str]:
     total = sum(group.count for group in file.gpus)
     problems = [problem for at, group in enumerate(file.gpus) for problem in _group_problems(f"gpus[{at}]", group)]
     problems += _duplicates("uuid", [uuid for group in file.gpus for uuid in group.uuid or ()])
-    problems += _duplicates("pci", [address for group in file.gpus for address in group.pci or ()])
+    problems += _duplicates("pci", [address for group in file.gpus for address in _addresses(group)])
     problems += [f"gpus: {total} GPUs, at most {MAX_GPUS} are simulated"] if total > MAX_GPUS else []
     problems += _nvlink_problems(file.nvlink, total)
+    problems += _off_bus_problems(file)
     problems += ["fabric.cluster_uuid: is zero, which NVML takes as not attached"] if _zero_cluster(file) else []
     for at, event in enumerate(file.faults):
         problems += _fault_problems(f"faults[{at}]", event, total)
@@ -56,6 +57,24 @@ def _group_problems(path: str, group: GpuGroup) -> Iterator[str]:
             yield f"{path}.{name}: has {len(values)} entries for {group.count} GPUs"
     if group.mig is not None:
         yield from _mig_problems(f"{path}.mig", group.model, group.mig)
+    if group.pci != "none" and group.device_id is None:
+        yield f"{path}.device_id: is missing"
+    if group.pci == "none":
+        given = (name for name in ("device_id", "numa") if getattr(group, name) is not None)
+        yield from (f"{path}.{name}: means nothing with pci: none" for name in given)
+
+
+def _addresses(group: GpuGroup) -> list[str]:
+    return group.pci if isinstance(group.pci, list) else []
+
+
+def _off_bus_problems(file: ScenarioFile) -> Iterator[str]:
+    """NVML names the other end of an NVLink by its PCI address."""
+    groups = [group for group in file.gpus for _ in range(group.count)]
+    for at, peer in enumerate(file.nvlink.peers):
+        for index in peer.gpus:
+            if index < len(groups) and groups[index].pci == "none":
+                yield f"nvlink.peers[{at}].gpus: GPU {index} is on no PCI bus, where no NVLink leads"
 
 
 def _memory_problem(path: str, memory: str) -> Iterator[str]:
@@ -90,6 +109,8 @@ def _duplicates(name: str, values: Sequence[str]) -> list[str]:
 
 def _nvlink_problems(nvlink: NvLinkFile, total: int) -> list[str]:
     problems = ["nvlink: give peers or nvswitch, not both"] if nvlink.nvswitch and nvlink.peers else []
+    if nvlink.switch_links is not None and not nvlink.nvswitch:
+        problems.append("nvlink.switch_links: needs nvswitch: true")
     pairs = [tuple(sorted(peer.gpus)) for peer in nvlink.peers]
     for at, (first, second) in enumerate(pairs):
         path = f"nvlink.peers[{at}].gpus"

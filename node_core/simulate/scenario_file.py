@@ -11,10 +11,11 @@ gpus:                                            # groups of equal boards, in NV
     subsystem_id: "16c1"
     class: "0302"                                # 0302 3D controller (the default), 0300 VGA
     numa: [0, 0, 0, 0, 1, 1, 1, 1]               # one number for all, or one a GPU; left out, the host does not say
-    pci: ["0000:1b:00.0", ...]                   # left out, addresses are made up; so is uuid
+    pci: ["0000:1b:00.0", ...]                   # left out, addresses are made up; so is uuid; `none` for an SoC's own GPU
     mig: {mode: enabled, instances: [3g.40gb, 1c.3g.40gb]}   # of each GPU; left out, the board cannot MIG
-nvlink: {nvswitch: true}                         # or peers: [{gpus: [0, 1], links: 4}]
+nvlink: {nvswitch: true, switch_links: 12}       # of each GPU, 18 if left out; or peers: [{gpus: [0, 1], links: 4}]
 fabric: {cluster_uuid: ..., clique: 7}           # left out, no GPU is attached
+wsl: true                                        # left out, Linux drives the GPUs itself and sees them on the PCI bus
 faults:                                          # what goes wrong, at seconds since the start
   - {at: 20, for: 15, gpu: 3, kind: lost}        # every call on that GPU answers GPU_IS_LOST
   - {at: 0, kind: unsupported, call: nvmlDeviceGetMemoryInfo}   # of all GPUs, or of the one that `gpu` names
@@ -58,14 +59,14 @@ class MigFile(_Strict, frozen=True, kw_only=True):
 class GpuGroup(_Strict, frozen=True, kw_only=True):
     model: Annotated[str, Meta(min_length=1, max_length=96)]
     count: Annotated[int, Meta(ge=1, le=64)]
-    device_id: HexId
+    device_id: HexId | None = None
     subsystem_id: HexId = "0000"
     memory: str | None = None
     compute: TwoNumbers | None = None
     class_: Literal["0302", "0300"] = msgspec.field(default="0302", name="class")
     numa: Numa | list[Numa] | None = None
     uuid: list[GpuUuidText] | None = None
-    pci: list[PciText] | None = None
+    pci: list[PciText] | Literal["none"] | None = None
     mig: MigFile | None = None
 
 
@@ -75,9 +76,10 @@ class PeerFile(_Strict, frozen=True, kw_only=True):
 
 
 class NvLinkFile(_Strict, frozen=True, kw_only=True):
-    """nvswitch: every GPU has its links to switches, so no two GPUs are linked directly."""
+    """nvswitch: every GPU has its links to switches, so no two GPUs are linked directly. switch_links: so many of them."""
 
     nvswitch: bool = False
+    switch_links: Annotated[int, Meta(ge=1, le=36)] | None = None
     peers: list[PeerFile] = []
 
 
@@ -112,4 +114,5 @@ class ScenarioFile(_Strict, frozen=True, kw_only=True):
     gpus: list[GpuGroup] = []
     nvlink: NvLinkFile = NvLinkFile()
     fabric: FabricFile | None = None
+    wsl: bool = False
     faults: list[FaultEvent] = []

@@ -7,15 +7,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from gfd.__main__ import command
-from gfd.agent import GfdSettings, collect_labels, collector, read_classes
+from gfd.agent import GfdSettings, collect_labels, collector, read_classes, report_numa
 from gfd.labelers import LabelOptions
 from gfd.options import gfd_settings
 from node_core.assembly import Edges
-from node_core.domain.inventory import Fault, Inventory
+from node_core.domain.inventory import Fault, Inventory, Platform
 from node_core.domain.labels import Collected, merge_collected
 from node_core.domain.resources import resource_name
 from node_core.domain.sharing import SharedResource, Sharing, SharingStrategy
 from node_core.errors import HostReadError
+from node_core.host.discovery.strategy import Strategy
 from node_core.host.nvml.inventory import read_inventory
 from node_core.host.root import HostRoot
 from node_core.runtime.command import parse_command
@@ -24,6 +25,7 @@ from node_core.runtime.services import Services
 from node_core.runtime.settings import CommonSettings
 from node_core.simulate.nvml import numa_of, simulated_nvml
 from node_core.simulate.scenario import load_scenario
+from tests.conftest import Golden
 
 OPTIONS = LabelOptions(mig_strategy="none", machine="m", timestamp=None)
 
@@ -48,6 +50,13 @@ def test_a_lost_gpu_changes_no_label_of_the_gpus_but_the_driver_is_still_followe
     assert after.keys() == published.keys()
 
 
+def test_a_node_that_loses_all_its_gpus_keeps_every_label() -> None:
+    sound = look()
+    published = merge_collected(collect_labels(sound, OPTIONS), {})
+    lost = tuple(Fault(index=gpu.index, uuid=gpu.uuid, reason="GPU_IS_LOST") for gpu in sound.gpus)
+    assert merge_collected(collect_labels(replace(sound, gpus=(), faults=lost), OPTIONS), published) == published
+
+
 def test_a_node_that_starts_with_a_lost_gpu_is_labelled_with_those_that_answer() -> None:
     assert merge_collected(collect_labels(lose_one(look()), OPTIONS), {})["nvidia.com/gpu.count"] == "7"
 
@@ -66,7 +75,7 @@ MPS = Sharing(
 )
 
 
-def edges(root: Path, simulate: str | None = None) -> Edges:
+def edges(root: Path, simulate: str | None = None, discovery: Strategy = "auto") -> Edges:
     return Edges(
         CommonSettings(
             node_name="n",
@@ -82,6 +91,7 @@ def edges(root: Path, simulate: str | None = None) -> Edges:
         ),
         "gfd",
         root,
+        discovery,
     )
 
 
@@ -164,6 +174,12 @@ def test_simulated_gpus_have_the_mode_of_their_class_and_are_not_virtual(tmp_pat
     assert (found["nvidia.com/gpu.mode"], found["nvidia.com/vgpu.present"]) == ("compute", "false")
 
 
+@pytest.mark.parametrize("name", ["wsl", "jetson-orin", "h100x8"])
+def test_simulated_gpus_are_on_the_platform_of_their_scenario(name: str, tmp_path: Path) -> None:
+    platforms = {"wsl": Platform.WSL, "jetson-orin": Platform.TEGRA, "h100x8": Platform.NVML}
+    assert edges(tmp_path, name).inventory.look().platform is platforms[name]
+
+
 def test_the_class_of_a_gpu_that_pci_does_not_know_is_left_out_and_an_unreadable_one_is_a_failure(
     tmp_path: Path,
 ) -> None:
@@ -176,6 +192,8 @@ def test_the_class_of_a_gpu_that_pci_does_not_know_is_left_out_and_an_unreadable
     (folder / "class").mkdir()
     with pytest.raises(HostReadError):
         read_classes(HostRoot(tmp_path), inventory)
+    with pytest.raises(HostReadError, match="/sys is empty"):
+        read_classes(HostRoot(tmp_path / "elsewhere"), inventory)
 
 
 def test_the_mode_stays_while_pci_cannot_be_read() -> None:
@@ -185,6 +203,106 @@ def test_the_mode_stays_while_pci_cannot_be_read() -> None:
     broken = collect_labels(inventory, OPTIONS)
     assert passes(sound, broken) == passes(sound)
     assert "nvidia.com/gpu.mode" not in passes(broken)
+
+
+def test_what_is_said_of_numa_stays_while_one_file_cannot_be_read_and_goes_when_the_kernel_says_none() -> None:
+    sound = look()
+    published = merge_collected(collect_labels(sound, OPTIONS), {})
+    blind = (replace(sound.gpus[0], numa_node=None, numa_fault="cannot read numa_node"), *sound.gpus[1:])
+    assert merge_collected(collect_labels(replace(sound, gpus=blind), OPTIONS), published) == published
+    assert below(merge_collected(collect_labels(replace(sound, gpus=blind), OPTIONS), {}), "gpu.numa.") == {}
+    none = (replace(sound.gpus[0], numa_node=None), *sound.gpus[1:])
+    assert below(merge_collected(collect_labels(replace(sound, gpus=none), OPTIONS), published), "gpu.numa.") == {}
+
+
+def test_the_machine_stays_while_its_file_cannot_be_read_and_is_unknown_when_there_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "product_name"
+    file.write_text("Example Server\n")
+    services = Services()
+    settings = GfdSettings(machine_type_file="/product_name", timestamp=False)
+    collect = collector(settings, edges(tmp_path, "t4x1"), services, Premium())
+    known = passes(collect())
+    assert known["nvidia.com/gpu.machine"] == "Example-Server"
+    file.unlink()
+    file.mkdir()
+    assert passes(collect()) == {key: value for key, value in known.items() if key != "nvidia.com/gpu.machine"}
+    assert merge_collected(collect(), known) == known
+    assert "/product_name" in (services.readiness.problems()["gfd/machine"] or "")
+    file.rmdir()
+    assert merge_collected(collect(), known) == {**known, "nvidia.com/gpu.machine": "unknown"}
+    assert services.readiness.problems()["gfd/machine"] is None
+
+
+def test_a_machine_type_file_that_nobody_names_makes_an_unknown_machine(tmp_path: Path) -> None:
+    collect = collector(GfdSettings(machine_type_file=""), edges(tmp_path, "t4x1"), Services(), Premium())
+    assert passes(collect())["nvidia.com/gpu.machine"] == "unknown"
+
+
+def test_a_numa_file_that_cannot_be_read_is_said_until_it_can() -> None:
+    services = Services()
+    sound = look()
+    blind = replace(sound, gpus=(replace(sound.gpus[0], numa_fault="cannot read numa_node"),))
+    for inventory, problem in ((sound, None), (blind, "cannot read numa_node"), (sound, None)):
+        report_numa(services, inventory)
+        assert services.readiness.problems()["gfd/numa"] == problem
+
+
+def passed_through(root: Path, address: str) -> Path:
+    folder = board(root, address)
+    (folder / "config").write_bytes(bytes(256))
+    (folder / "numa_node").write_text("0\n")
+    (folder / "driver").symlink_to("../../../bus/pci/drivers/vfio-pci")
+    return folder
+
+
+@pytest.mark.golden
+def test_gpus_of_virtual_machines_are_labelled_by_what_pci_says(tmp_path: Path, golden: Golden) -> None:
+    names = tmp_path / "usr/share/misc/pci.ids"
+    names.parent.mkdir(parents=True)
+    names.write_text("10de  NVIDIA Corporation\n\t1eb8  TU104GL [Tesla T4]\n")
+    for address in ("0000:02:00.0", "0000:03:00.0"):
+        passed_through(tmp_path, address)
+    found = passes(collector(GfdSettings(timestamp=False), edges(tmp_path, discovery="vfio"), Services(), Premium())())
+    golden("gfd/vfio-none.txt", "".join(f"{key}={value}\n" for key, value in found.items()))
+
+
+def test_labels_of_gpus_of_virtual_machines_stay_while_anything_about_them_cannot_be_read(tmp_path: Path) -> None:
+    first, second = (passed_through(tmp_path, address) for address in ("0000:02:00.0", "0000:03:00.0"))
+    services = Services()
+
+    def look() -> tuple[Collected, ...]:
+        fresh = edges(tmp_path, discovery="vfio")
+        return collector(GfdSettings(timestamp=False, machine_type_file=""), fresh, services, Premium())()
+
+    known = passes(look())
+    assert known["nvidia.com/gpu.count"] == "2"
+    (first / "device").unlink()
+    assert merge_collected(look(), known) == known
+    (first / "device").write_text("0x1eb8\n")
+    (tmp_path / "sys").rename(tmp_path / "elsewhere")
+    assert below(merge_collected(look(), known), "gpu.") == below(known, "gpu.")
+    assert "sysfs" in (services.readiness.problems()["gfd/gpus"] or "")
+    (tmp_path / "elsewhere").rename(tmp_path / "sys")
+    (second / "driver").unlink()
+    assert merge_collected(look(), known)["nvidia.com/gpu.count"] == "1"
+
+
+@pytest.mark.skipif(
+    Path("/proc/driver/nvidia").exists(), reason="this machine has an NVIDIA driver, which would answer"
+)
+@pytest.mark.parametrize("sign", ["dev/dxg", "etc/nv_tegra_release"])
+def test_labels_stay_on_a_machine_without_pci_whose_driver_is_gone(sign: str, tmp_path: Path) -> None:
+    (tmp_path / "sys/kernel").mkdir(parents=True)
+    (tmp_path / sign).parent.mkdir()
+    settings = GfdSettings(timestamp=False)
+    known = passes(collector(settings, edges(tmp_path, "wsl"), Services(), Premium())())
+
+    def look() -> tuple[Collected, ...]:
+        return collector(settings, edges(tmp_path, discovery="tegra"), Services(), Premium())()
+
+    assert merge_collected(look(), known) == {"nvidia.com/vgpu.present": "false"}
+    (tmp_path / sign).touch()
+    assert merge_collected(look(), known) == known
 
 
 def test_the_settings_of_the_command_line_carry_what_the_config_file_shares(tmp_path: Path) -> None:

@@ -5,18 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.nvml.build import COMPILER, IN_CI, NO_COMPILER, build_library
+from tests.nvml.build import build_library, skip_without_compiler
 
 Build = Callable[..., Path]
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without a compiler the tests that need one are skipped, all with one line; in CI they fail instead."""
-    if COMPILER is None and not IN_CI:
-        for item in items:
-            if isinstance(item, pytest.Function) and "build" in item.fixturenames:
-                item.add_marker(pytest.mark.skip(reason=NO_COMPILER))
+    skip_without_compiler(items)
 
 
 @pytest.fixture(scope="session")

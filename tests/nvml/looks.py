@@ -19,9 +19,7 @@ import msgspec
 from gfd.__main__ import parse
 from node_core.domain.inventory import Inventory
 from node_core.errors import NvmlError
-from node_core.host.nvml.inventory import read_inventory
-from node_core.host.nvml.real import open_nvml
-from node_core.host.pci import read_numa_node
+from node_core.host.discovery.strategy import read_gpus
 from node_core.host.root import HostRoot
 from node_core.runtime.process import run_program
 from tests.nvml.scenario_lines import VARIABLE
@@ -52,7 +50,7 @@ def work(job: Job) -> Any:
         return run_gfd(job["gfd"])
     root = HostRoot(Path(job["host_root"]))
     try:
-        return as_json(read_inventory(lambda: open_nvml(job["library"]), lambda address: read_numa_node(root, address)))
+        return as_json(read_gpus("auto", root, Path(job["library"]).parents[2]))
     except NvmlError as error:
         return {"raised": error.code, "call": error.call, "hint": error.hint}
 

@@ -81,6 +81,7 @@ struct gpu {
     int major_version, minor_version;
     unsigned char cluster[16];
     char uuid[96], bus_id[32], name[96], remotes[MAX_LINKS][32];
+    int remote_types[MAX_LINKS];
     struct mig migs[MAX_SLOTS];
 };
 struct rule { char function[64]; int gpu, code, hangs; };
@@ -151,10 +152,12 @@ static void read_fabric(const char *line) {
 
 static void read_link(const char *line) {
     unsigned index;
+    int type;
     char bus_id[32];
-    if (sscanf(line, "link %u %31s", &index, bus_id) != 2) malformed(line);
+    if (sscanf(line, "link %u %d %31s", &index, &type, bus_id) != 3) malformed(line);
     struct gpu *gpu = gpu_at(index, line);
     if (gpu->links >= MAX_LINKS) malformed(line);
+    gpu->remote_types[gpu->links] = type;
     strcpy(gpu->remotes[gpu->links++], bus_id);
 }
 
@@ -347,6 +350,7 @@ nvmlReturn_t nvmlDeviceGetMinorNumber(struct handle *device, unsigned *minor) {
 
 nvmlReturn_t nvmlDeviceGetPciInfo_v3(struct handle *device, nvmlPciInfo_t *info) {
     TRY(check(__func__, device, GPU));
+    if (strcmp(device->gpu->bus_id, "-") == 0) return NOT_SUPPORTED;
     return fill_pci(info, device->gpu->bus_id);
 }
 
@@ -392,6 +396,13 @@ nvmlReturn_t nvmlDeviceGetNvLinkState(struct handle *device, unsigned link, unsi
     if (link >= MAX_LINKS) return INVALID_ARGUMENT;
     if (device->gpu->links == 0) return NOT_SUPPORTED;
     *active = link < device->gpu->links;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetNvLinkRemoteDeviceType(struct handle *device, unsigned link, int *type) {
+    TRY(check(__func__, device, GPU));
+    if (link >= device->gpu->links) return INVALID_ARGUMENT;
+    *type = device->gpu->remote_types[link];
     return SUCCESS;
 }
 

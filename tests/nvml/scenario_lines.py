@@ -3,9 +3,9 @@
 ```
 init CODE                                 what nvmlInit answers; left out, success
 driver VERSION / cuda NUMBER              0: not supported
-gpu MINOR UUID BUS_ID BYTES MAJOR MINOR MIG_CAPABLE MIG_ENABLED MAX_MIG NAME     -1 for what is not supported
+gpu MINOR UUID BUS_ID BYTES MAJOR MINOR MIG_CAPABLE MIG_ENABLED MAX_MIG NAME     -1, or - for BUS_ID: not supported
 mig GPU SLOT UUID GI CI GI_PROFILE CI_PROFILE MIB SM GI_SLICES CI_SLICES COPY DEC ENC JPEG OFA NAME
-link GPU BUS_ID                           an active NVLink and where it leads
+link GPU TYPE BUS_ID                      an active NVLink and where it leads: TYPE is 0 for a GPU, 2 for a switch
 fabric GPU CLUSTER_HEX CLIQUE
 fault FUNCTION GPU|* CODE                 what that function answers; FUNCTION may be * and may lack its version suffix
 hang FUNCTION GPU|*                       that function does not return
@@ -16,11 +16,14 @@ xid GPU SECONDS CODE                      an event, at seconds since nvmlInit
 from collections.abc import Iterator
 from pathlib import Path
 
+from node_core.host.discovery.platform import DXG, TEGRA_RELEASE, is_integrated
 from node_core.simulate.mig_profiles import MAX_INSTANCES
 from node_core.simulate.scenario import NVIDIA, Scenario, SimulatedGpu, SimulatedMig
 from node_core.simulate.scenario_file import FaultEvent
 
 VARIABLE = "GPUNODE_NVML_SCENARIO"
+SWITCH_BUS_ID = "0000FFFF:00:00.0"
+"""Of every switch; no GPU is at this address."""
 CONFIG_SPACE = 256
 """Bytes of a function's PCI configuration space, as a privileged process reads it."""
 LIBRARY_NOT_FOUND, DRIVER_NOT_LOADED, GPU_IS_LOST, NOT_SUPPORTED = 12, 9, 15, 3
@@ -32,12 +35,16 @@ def render_lines(scenario: Scenario, *, now: float = 0.0, more: tuple[str, ...] 
 
 
 def write_host_root(folder: Path, scenario: Scenario) -> Path:
-    """The machine type, and sysfs of the scenario's PCI functions. Returns the folder."""
+    """The machine type, sysfs of the scenario's PCI functions, what tells WSL and a Tegra. Returns the folder."""
     product = folder / "sys/class/dmi/id/product_name"
     product.parent.mkdir(parents=True)
     product.write_text("Stand-in 1\n")
-    for gpu in scenario.gpus:
-        function = folder / "sys/bus/pci/devices" / gpu.address
+    for name in (DXG,) * scenario.wsl + (TEGRA_RELEASE,) * any(is_integrated(gpu.model) for gpu in scenario.gpus):
+        sign = folder / name.lstrip("/")
+        sign.parent.mkdir(parents=True)
+        sign.touch()
+    for address, gpu in scenario.on_pci.items():
+        function = folder / "sys/bus/pci/devices" / address
         function.mkdir(parents=True)
         numa_node = -1 if gpu.numa_node is None else gpu.numa_node
         attributes = {
@@ -78,14 +85,16 @@ def _gpu_line(gpu: SimulatedGpu) -> str:
     memory = -1 if gpu.memory_bytes is None else gpu.memory_bytes
     compute = (-1, -1) if gpu.compute is None else (gpu.compute.major, gpu.compute.minor)
     mig = (int(gpu.mig_capable), int(gpu.mig_enabled), MAX_INSTANCES if gpu.mig_capable else 0)
-    return _words("gpu", gpu.index, gpu.uuid, gpu.bus_id, memory, *compute, *mig, gpu.model)
+    return _words("gpu", gpu.index, gpu.uuid, gpu.bus_id or "-", memory, *compute, *mig, gpu.model)
 
 
 def _gpu_parts(gpu: SimulatedGpu) -> Iterator[str]:
     for mig in gpu.mig_devices:
         yield _mig_line(gpu, mig)
-    for remote in gpu.remotes:
-        yield f"link {gpu.index} {remote}"
+    for remote in gpu.links.remotes:
+        yield f"link {gpu.index} 0 {remote}"
+    for _ in range(gpu.links.switched):
+        yield f"link {gpu.index} 2 {SWITCH_BUS_ID}"
     if gpu.fabric is not None:
         yield f"fabric {gpu.index} {gpu.fabric.cluster_uuid.replace('-', '')} {gpu.fabric.clique}"
 

@@ -63,7 +63,7 @@ def looks(library: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 def simulated(scenario: Scenario) -> Any:
     try:
-        return as_json(read_inventory(simulated_nvml(scenario, lambda: 0.0), numa_of(scenario)))
+        return as_json(read_inventory(simulated_nvml(scenario, lambda: 0.0), numa_of(scenario), wsl=scenario.wsl))
     except NvmlError as error:
         return error.code
 

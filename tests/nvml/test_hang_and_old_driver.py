@@ -83,9 +83,15 @@ def test_an_old_library_gives_all_that_it_has(build: Build, tmp_path: Path) -> N
         "nvmlDeviceGetNvLinkState",
     )
     found, simulated = look("gb200x4", build(*lacking, "nvmlSystemGetCudaDriverVersion"), tmp_path)
-    without: dict[str, object] = {"mig_capable": False, "fabric": None, "peers": []}
+    without: dict[str, object] = {"mig_capable": False, "fabric": None, "peers": [], "switch_links": 0}
     assert found["gpus"] == [{**gpu, **without} for gpu in simulated["gpus"]]
     assert found["driver"] == {"version": "570.172.08", "cuda": None}
+    assert found["faults"] == []
+
+
+def test_a_library_that_does_not_say_what_a_link_leads_to_knows_no_switches(build: Build, tmp_path: Path) -> None:
+    found, simulated = look("h100x8", build("nvmlDeviceGetNvLinkRemoteDeviceType"), tmp_path)
+    assert found["gpus"] == [{**gpu, "switch_links": 0} for gpu in simulated["gpus"]]
     assert found["faults"] == []
 
 

@@ -10,7 +10,7 @@ import pytest
 from node_core.simulate.scenario import load_scenario
 from tests.nvml.build import SONAME
 from tests.nvml.conftest import Build
-from tests.nvml.scenario_lines import VARIABLE, render_lines
+from tests.nvml.scenario_lines import SWITCH_BUS_ID, VARIABLE, render_lines
 
 ASK = """
 import sys
@@ -97,7 +97,7 @@ def test_the_structures_are_laid_out_as_the_binding_lays_them_out(library: Path,
     bus_id, legacy, numbers, memory, remote, error = done.stdout.splitlines()
     assert (bus_id, legacy, numbers) == (gpu.bus_id, "0008:01:00.0", "8 1 0")
     assert memory == f"{gpu.memory_bytes} {gpu.memory_bytes} 0"
-    assert remote == gpu.remotes[0]
+    assert remote == SWITCH_BUS_ID
     assert error == "GPU is lost"
 
 

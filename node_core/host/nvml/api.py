@@ -36,6 +36,14 @@ class GpuInstanceProfile:
     compute_instance_profile: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NvLinks:
+    """A GPU's active NVLinks. remotes: the bus id at the other end, one entry a link. switched: how many lead to a switch instead."""
+
+    remotes: tuple[str, ...] = ()
+    switched: int = 0
+
+
 class Nvml(Protocol):
     """One initialised NVML session."""
 
@@ -93,9 +101,7 @@ class Nvml(Protocol):
         """None unless the GPU is attached to a fabric: state completed, status success, a cluster UUID that is not zero."""
         ...
 
-    def device_get_nvlink_remotes(self, device: Handle) -> tuple[str, ...]:
-        """The bus id at the other end of each active NVLink, one entry a link."""
-        ...
+    def device_get_nvlinks(self, device: Handle) -> NvLinks: ...
 
 
 OpenNvml = Callable[[], AbstractContextManager[Nvml]]
@@ -120,6 +126,6 @@ FUNCTIONS: Mapping[str, str] = {
     "device_get_attributes": "nvmlDeviceGetAttributes",
     "device_get_mig_profile": "nvmlGpuInstanceGetInfo",
     "device_get_fabric": "nvmlDeviceGetGpuFabricInfo",
-    "device_get_nvlink_remotes": "nvmlDeviceGetNvLinkState",
+    "device_get_nvlinks": "nvmlDeviceGetNvLinkState",
 }
 """Method of `Nvml` -> the NVML function that decides whether there is an answer, for messages and for scenarios."""

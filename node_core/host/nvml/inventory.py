@@ -1,7 +1,7 @@
 """Reads a whole node through NVML. One bad GPU, or one bad MIG device, never hides the others.
 
 What a board may lack is asked with `optional`: NOT_SUPPORTED and a function that the library does not have are absent facts, any other
-error makes the GPU a Fault. Only the handle, the UUID and the name are what a GPU must have to be one.
+error makes the GPU a Fault. Only the handle, the UUID and the name are what a GPU must have to be one, and an integrated one no UUID.
 """
 
 from collections import Counter
@@ -24,10 +24,11 @@ from node_core.domain.inventory import (
     PciAddress,
 )
 from node_core.domain.mig import profile_name
-from node_core.errors import HostReadError, NvmlError
-from node_core.host.nvml.api import ABSENT, GPU_IS_LOST, NOT_FOUND, Handle, Nvml, OpenNvml
+from node_core.errors import NvmlError
+from node_core.host.discovery.platform import choose_platform, is_integrated, tegra_id
+from node_core.host.nvml.api import ABSENT, GPU_IS_LOST, NOT_FOUND, Handle, NvLinks, Nvml, OpenNvml
+from node_core.host.pci import NumaNode, known_numa
 
-NumaNode = Callable[[PciAddress], int | None]
 Answer = TypeVar("Answer")
 
 DISPLAY_ONLY = frozenset({"DGX Display", "NVIDIA DGX Display"})
@@ -36,13 +37,15 @@ DISPLAY_ONLY = frozenset({"DGX Display", "NVIDIA DGX Display"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    """A GPU, and the bus id at the other end of each of its NVLinks, whoever that is."""
+    """A GPU, and its NVLinks wherever they lead."""
 
     gpu: Gpu
-    remotes: tuple[str, ...]
+    links: NvLinks
 
 
-def read_inventory(open_nvml: OpenNvml, numa_node: NumaNode, *, simulated: bool = False) -> Inventory:
+def read_inventory(
+    open_nvml: OpenNvml, numa_node: NumaNode, *, wsl: bool = False, simulated: bool = False
+) -> Inventory:
     """One look. Raises NvmlError when NVML itself gives nothing: LIBRARY_NOT_FOUND, DRIVER_NOT_LOADED, no count."""
     with open_nvml() as nvml:
         driver = read_driver(nvml)
@@ -50,7 +53,15 @@ def read_inventory(open_nvml: OpenNvml, numa_node: NumaNode, *, simulated: bool 
     reads = [one for one in found if isinstance(one, _Read)]
     faults = tuple(one for one in found if isinstance(one, Fault))
     why_empty = None if reads or faults else _why_empty(len(found))
-    return Inventory(driver=driver, gpus=link(reads), faults=faults, why_empty=why_empty, simulated=simulated)
+    gpus = link(reads)
+    return Inventory(
+        driver=driver,
+        gpus=gpus,
+        faults=faults,
+        why_empty=why_empty,
+        platform=choose_platform((gpu.model for gpu in gpus), wsl=wsl),
+        simulated=simulated,
+    )
 
 
 def read_driver(nvml: Nvml) -> Driver:
@@ -85,8 +96,10 @@ def read_gpu(nvml: Nvml, index: int, numa_node: NumaNode) -> _Read | Fault | Non
     uuid: GpuUuid | None = None
     try:
         device = nvml.device_get_handle_by_index(index)
-        uuid = GpuUuid(nvml.device_get_uuid(device))
+        uuid = optional(lambda: GpuUuid(nvml.device_get_uuid(device)))
         model = nvml.device_get_name(device)
+        if uuid is None:  # asked again, its error says why
+            uuid = tegra_id(index) if is_integrated(model) else GpuUuid(nvml.device_get_uuid(device))
         return None if model in DISPLAY_ONLY else _read_facts(nvml, device, numa_node, index, uuid, model)
     except NvmlError as error:
         return Fault(index=index, uuid=uuid, reason=str(error))
@@ -97,6 +110,7 @@ def _read_facts(nvml: Nvml, device: Handle, numa_node: NumaNode, index: int, uui
     address = None if bus_id is None else parse_bus_id(bus_id)
     compute = optional(lambda: nvml.device_get_cuda_compute_capability(device))
     mig_mode = optional(lambda: nvml.device_get_mig_mode(device))
+    numa, numa_fault = (None, None) if address is None else known_numa(numa_node, address)
     gpu = Gpu(
         index=index,
         uuid=uuid,
@@ -106,20 +120,14 @@ def _read_facts(nvml: Nvml, device: Handle, numa_node: NumaNode, index: int, uui
         memory_bytes=optional(lambda: nvml.device_get_memory_total(device)) or None,
         compute=None if compute is None else ComputeCapability(major=compute[0], minor=compute[1]),
         address=address,
-        numa_node=_numa_of(numa_node, address),
+        numa_node=numa,
+        numa_fault=numa_fault,
         mig_capable=mig_mode is not None,
         mig_enabled=bool(mig_mode),
         fabric=optional(lambda: nvml.device_get_fabric(device)),
     )
-    remotes = optional(lambda: nvml.device_get_nvlink_remotes(device)) or ()
-    return _Read(gpu=_with_mig(nvml, device, gpu) if gpu.mig_enabled else gpu, remotes=remotes)
-
-
-def _numa_of(numa_node: NumaNode, address: PciAddress | None) -> int | None:
-    try:
-        return None if address is None else numa_node(address)
-    except HostReadError:
-        return None
+    links = optional(lambda: nvml.device_get_nvlinks(device)) or NvLinks()
+    return _Read(gpu=_with_mig(nvml, device, gpu) if gpu.mig_enabled else gpu, links=links)
 
 
 def _with_mig(nvml: Nvml, device: Handle, gpu: Gpu) -> Gpu:
@@ -173,9 +181,11 @@ def _read_profile(
 
 
 def link(reads: list[_Read]) -> tuple[Gpu, ...]:
-    """The GPUs, each with its NVLinks counted by the GPU of this node that they lead to; links to switches lead to none."""
+    """The GPUs, each with its NVLinks counted by the GPU of this node that they lead to, or as leading to switches."""
     known = frozenset(read.gpu.address for read in reads)
-    return tuple(replace(read.gpu, peers=_peers(read.remotes, known)) for read in reads)
+    return tuple(
+        replace(read.gpu, peers=_peers(read.links.remotes, known), switch_links=read.links.switched) for read in reads
+    )
 
 
 def _peers(remotes: tuple[str, ...], known: frozenset[PciAddress | None]) -> tuple[NvLinkPeer, ...]:

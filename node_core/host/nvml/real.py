@@ -19,6 +19,7 @@ from node_core.host.nvml.api import (
     NOT_SUPPORTED,
     GpuInstanceProfile,
     Handle,
+    NvLinks,
     Nvml,
 )
 from node_core.host.nvml.library import LIBRARY, load_any_library, load_library
@@ -26,6 +27,7 @@ from node_core.host.nvml.library import LIBRARY, load_any_library, load_library
 _SUCCESS = 0
 _SHARED_ENGINES = 0  # NVML_COMPUTE_INSTANCE_ENGINE_PROFILE_SHARED, the only engine profile there is
 _NO_SUCH = frozenset({NOT_SUPPORTED, "INVALID_ARGUMENT"})
+_NOT_SAID = _NO_SUCH | {FUNCTION_NOT_FOUND}
 _HINTS = {
     LIBRARY_NOT_FOUND: f"{LIBRARY} comes with the NVIDIA driver: install it, or make its folder visible here",
     "DRIVER_NOT_LOADED": "load the nvidia kernel module and look at the kernel log for why it is not loaded",
@@ -201,19 +203,27 @@ class PynvmlCalls:
         self.call("nvmlDeviceGetGpuFabricInfoV", device, ctypes.byref(second))
         return second
 
-    def device_get_nvlink_remotes(self, device: Handle) -> tuple[str, ...]:
+    def device_get_nvlinks(self, device: Handle) -> NvLinks:
         links = range(self._pynvml.NVML_NVLINK_MAX_LINKS)
-        remotes = (self._remote(device, link) for link in links)
-        return tuple(remote for remote in remotes if remote is not None)
+        active = [link for link in links if self._of_link("nvmlDeviceGetNvLinkState", device, link)]
+        switched = {link for link in active if self._is_switched(device, link)}
+        ends = (
+            self._of_link("nvmlDeviceGetNvLinkRemotePciInfo", device, link) for link in active if link not in switched
+        )
+        return NvLinks(remotes=tuple(_text(end.busId) for end in ends if end is not None), switched=len(switched))
 
-    def _remote(self, device: Handle, link: int) -> str | None:
-        """None for a link that is not active, or that this board does not have."""
+    def _is_switched(self, device: Handle, link: int) -> bool:
+        return bool(
+            self._of_link("nvmlDeviceGetNvLinkRemoteDeviceType", device, link)
+            == self._pynvml.NVML_NVLINK_DEVICE_TYPE_SWITCH
+        )
+
+    def _of_link(self, function: str, device: Handle, link: int) -> Any:
+        """None for a link that this board does not have, and for what the driver does not say of one."""
         try:
-            if not self.call("nvmlDeviceGetNvLinkState", device, link):
-                return None
-            return _text(self.call("nvmlDeviceGetNvLinkRemotePciInfo", device, link).busId)
+            return self.call(function, device, link)
         except NvmlError as error:
-            if error.code in _NO_SUCH:
+            if error.code in _NOT_SAID:
                 return None
             raise
 

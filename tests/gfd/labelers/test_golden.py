@@ -25,12 +25,14 @@ OPTIONS = LabelOptions(machine="Example Server (rev 2)", timestamp=1700000000)
 def look(name: str) -> Inventory:
     scenario = load_scenario(name)
     nvml = simulated_nvml(scenario, lambda: 0.0)
-    source = InventorySource(lambda: read_inventory(nvml, numa_of(scenario)), gpus_on_pci=lambda: bool(scenario.gpus))
+    source = InventorySource(
+        lambda: read_inventory(nvml, numa_of(scenario), wsl=scenario.wsl), gpus_on_pci=lambda: bool(scenario.gpus)
+    )
     return source.look()
 
 
 def classes(name: str) -> dict[PciAddress, str]:
-    return {gpu.address: gpu.class_code for gpu in load_scenario(name).gpus}
+    return {address: gpu.class_code for address, gpu in load_scenario(name).on_pci.items()}
 
 
 def sharing(strategy: SharingStrategy, *resources: ResourceName, rename: bool = False) -> Sharing:

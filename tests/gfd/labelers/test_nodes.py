@@ -152,6 +152,20 @@ def test_one_clique_joins_its_gpus_and_two_do_not() -> None:
     assert of("nvlink.", gpu(0, fabric=one), gpu(1, fabric=two)) == {}
 
 
+def test_switches_join_all_gpus_that_have_a_link_to_one() -> None:
+    assert of("nvlink.", *(gpu(number, switch_links=18) for number in range(3))) == {"largest": "3", "smallest": "3"}
+    some = (gpu(0, switch_links=12), gpu(1, switch_links=12), gpu(2), gpu(3, switch_links=12, mig_enabled=True))
+    assert of("nvlink.", *some) == {"largest": "2", "smallest": "1"}
+    assert of("nvlink.", gpu(0, switch_links=18), gpu(1)) == {}
+
+
+def test_a_clique_says_more_than_the_switches_that_lead_to_it() -> None:
+    one, two = (Fabric(cluster_uuid="c", clique=number) for number in (1, 2))
+    assert of("nvlink.", gpu(0, fabric=one, switch_links=18), gpu(1, fabric=two, switch_links=18)) == {}
+    pair = (gpu(0, fabric=one, switch_links=18), gpu(1, fabric=one, switch_links=18))
+    assert of("nvlink.", *pair, gpu(2, switch_links=18)) == {"largest": "2", "smallest": "1"}
+
+
 def test_without_a_known_link_nothing_is_said_of_nvlink() -> None:
     assert of("nvlink.", gpu(0), gpu(1)) == {}
     assert of("nvlink.", linked(0, 9), linked(1, 9)) == {}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from node_core.domain.inventory import PciAddress
 from node_core.domain.mig import profile_name
 from node_core.errors import NvmlError
 from node_core.host.nvml.api import Nvml
@@ -191,8 +192,8 @@ def test_a_gpu_that_is_lost_while_a_call_hangs_is_lost_when_it_answers() -> None
 def test_numa_nodes_go_by_address() -> None:
     h100x8 = load_scenario("h100x8")
     node = numa_of(h100x8)
-    assert [node(gpu.address) for gpu in h100x8.gpus] == [0, 0, 0, 0, 1, 1, 1, 1]
-    assert node(load_scenario("t4x1").gpus[0].address) is None
+    assert [node(address) for address in h100x8.on_pci] == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert node(PciAddress("0000:ff:00.0")) is None
 
 
 TOTAL_MIB = {"NVIDIA A100-SXM4-40GB": 40960, "NVIDIA A100-SXM4-80GB": 81920, "NVIDIA H100 80GB HBM3": 81559}

@@ -23,13 +23,17 @@ def test_the_shipped_scenarios_are_listed_by_name() -> None:
     assert scenario_names() == (
         "a100x4-mig-single",
         "a100x8",
+        "gb10",
         "gb200x4",
         "h100x8",
         "h100x8-mig-mixed",
+        "jetson-orin",
+        "jetson-thor",
         "l40sx4",
         "mixed-models",
         "none",
         "t4x1",
+        "wsl",
     )
 
 
@@ -172,6 +176,38 @@ def test_the_smallest_compute_instance_of_every_profile_has_its_share(model: str
         part = parse_instance(model, f"1c.{profile}").attributes
         assert (part.compute_instance_slices, part.gpu_instance_slices) == (1, whole.gpu_instance_slices)
         assert part.multiprocessors == whole.multiprocessors // whole.gpu_instance_slices
+
+
+def test_gpus_have_as_many_links_to_switches_as_the_file_says() -> None:
+    assert {gpu.links.switched for gpu in load_scenario("a100x8").gpus} == {12}
+    assert {gpu.links.switched for gpu in load_scenario("h100x8").gpus} == {18}
+    assert problems({"gpus": [GPU], "nvlink": {"switch_links": 4}}) == ["nvlink.switch_links: needs nvswitch: true"]
+
+
+def test_a_gpu_on_no_pci_bus_has_nothing_that_only_pci_can_say() -> None:
+    assert problems({"gpus": [{**GPU, "pci": "nowhere"}]}) == ["gpus[0].pci: Invalid enum value 'nowhere'"]
+    found = problems(
+        {
+            "gpus": [
+                {"model": "Orin (nvgpu)", "count": 1, "pci": "none", "device_id": "1234", "numa": 0},
+                {"model": "Tesla T4", "count": 1},
+            ],
+            "nvlink": {"peers": [{"gpus": [0, 1], "links": 1}, {"gpus": [1, 2], "links": 1}]},
+        }
+    )
+    assert found == [
+        "gpus[0].device_id: means nothing with pci: none",
+        "gpus[0].numa: means nothing with pci: none",
+        "gpus[1].device_id: is missing",
+        "nvlink.peers[1].gpus: there is no GPU 2, the last one is 1",
+        "nvlink.peers[0].gpus: GPU 0 is on no PCI bus, where no NVLink leads",
+    ]
+
+
+@pytest.mark.parametrize("name", ["jetson-orin", "wsl"])
+def test_gpus_that_linux_does_not_see_on_pci_are_no_simulated_functions(name: str) -> None:
+    assert pci_attributes(load_scenario(name)) == ()
+    assert load_scenario(name).on_pci == {}
 
 
 def test_simulated_functions_have_the_form_of_nfds_pci_source() -> None:

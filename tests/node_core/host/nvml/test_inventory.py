@@ -3,16 +3,19 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from node_core.domain.inventory import CudaVersion, Fabric, Gpu, Inventory, NvLinkPeer, PciAddress
+from node_core.domain.inventory import CudaVersion, Fabric, Gpu, Inventory, NvLinkPeer, PciAddress, Platform
 from node_core.errors import HostReadError, NvmlError
 from node_core.host.nvml.api import FUNCTIONS, Nvml, OpenNvml
 from node_core.host.nvml.inventory import parse_bus_id, parse_cuda_version, read_inventory
+from node_core.host.pci import known_numa, read_numa_node
+from node_core.host.root import HostRoot
 from node_core.simulate.nvml import numa_of, simulated_nvml
-from node_core.simulate.scenario import Scenario, parse_scenario
+from node_core.simulate.scenario import Scenario, load_scenario, parse_scenario
 from node_core.simulate.scenario_checks import CALLS
 
 BOARD = {"model": "NVIDIA A100-SXM4-40GB", "memory": "40960Mi", "compute": "8.0", "device_id": "20b0"}
@@ -99,7 +102,7 @@ ABSENT_FACTS: dict[str, Callable[[Gpu], Gpu]] = {
     "nvmlDeviceGetMigDeviceHandleByIndex": without_devices,
     "nvmlGpuInstanceGetInfo": without_names,
     "nvmlDeviceGetGpuFabricInfo": lambda gpu: replace(gpu, fabric=None),
-    "nvmlDeviceGetNvLinkState": lambda gpu: replace(gpu, peers=()),
+    "nvmlDeviceGetNvLinkState": lambda gpu: replace(gpu, peers=(), switch_links=0),
 }
 MANDATORY = {"nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID", "nvmlDeviceGetName"}
 MANDATORY_FOR_MIG = {"nvmlDeviceGetGpuInstanceId", "nvmlDeviceGetComputeInstanceId", "nvmlDeviceGetAttributes"}
@@ -212,6 +215,28 @@ def test_display_boards_are_no_gpus(name: str) -> None:
     assert alone.why_empty == "the NVIDIA driver knows only boards for displays"
 
 
+def test_an_integrated_gpu_need_not_have_a_uuid_and_says_what_the_machine_is() -> None:
+    fault = {"at": 0, "kind": "unsupported", "call": "nvmlDeviceGetUUID"}
+    document = {**EVERYTHING, "nvlink": {}, "faults": [fault]}
+    orin = {"model": "Orin (nvgpu)", "count": 1, "pci": "none"}
+    alone = look(parse_scenario("orin", {**document, "gpus": [orin]}, source="test"))
+    assert [(gpu.uuid, gpu.address, gpu.numa_node) for gpu in alone.gpus] == [("tegra-0", None, None)]
+    assert (alone.platform, alone.faults) == (Platform.TEGRA, ())
+    beside = look(parse_scenario("igx", {**document, "gpus": [{**BOARD, "count": 1}, orin]}, source="test"))
+    assert [gpu.uuid for gpu in beside.gpus] == ["tegra-1"]
+    assert [fault.index for fault in beside.faults] == [0]
+
+
+@pytest.mark.parametrize(
+    ("name", "platform"),
+    [("jetson-orin", "tegra"), ("jetson-thor", "tegra"), ("wsl", "wsl"), ("gb10", "nvml"), ("h100x8", "nvml")],
+)
+def test_the_shipped_scenarios_are_on_their_platforms(name: str, platform: str) -> None:
+    scenario = load_scenario(name)
+    nvml = simulated_nvml(scenario, lambda: 0.0)
+    assert read_inventory(nvml, numa_of(scenario), wsl=scenario.wsl).platform == platform
+
+
 def test_a_driver_without_gpus_says_so() -> None:
     empty = look(parse_scenario("empty", {"driver": {"version": "550.54.15"}}, source="test"))
     assert empty.why_empty == "the NVIDIA driver is loaded and counts no GPU"
@@ -222,8 +247,45 @@ def test_a_numa_file_that_cannot_be_read_is_no_fault() -> None:
         raise HostReadError(f"cannot read numa_node of {address}")
 
     inventory = read_inventory(simulated_nvml(everything(), lambda: 0.0), unreadable)
-    assert [gpu.numa_node for gpu in inventory.gpus] == [None, None]
+    found = [(gpu.numa_node, gpu.numa_fault) for gpu in inventory.gpus]
+    assert found == [(None, f"cannot read numa_node of {gpu.address}") for gpu in inventory.gpus]
     assert inventory.faults == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "node", "fault"),
+    [
+        ("1\n", 1, None),
+        ("-1\n", None, None),
+        (None, None, None),
+        ("one\n", None, "'one', not a number"),
+        ("", None, "''"),
+    ],
+)
+def test_no_numa_node_is_an_answer_and_an_unreadable_one_is_not(
+    tmp_path: Path, content: str | None, node: int | None, fault: str | None
+) -> None:
+    address = PciAddress("0000:17:00.0")
+    folder = tmp_path / "sys/bus/pci/devices" / address
+    folder.mkdir(parents=True)
+    if content is not None:
+        (folder / "numa_node").write_text(content)
+    found, why = known_numa(lambda each: read_numa_node(HostRoot(tmp_path), each), address)
+    assert found == node
+    assert (why is None) == (fault is None)
+    assert (fault or "") in (why or "")
+
+
+def test_a_missing_numa_file_says_nothing_where_there_is_no_sysfs(tmp_path: Path) -> None:
+    with pytest.raises(HostReadError, match="/sys is empty"):
+        read_numa_node(HostRoot(tmp_path), PciAddress("0000:17:00.0"))
+
+
+def test_a_numa_file_that_is_a_folder_is_said_by_its_path(tmp_path: Path) -> None:
+    address = PciAddress("0000:17:00.0")
+    (tmp_path / "sys/bus/pci/devices" / address / "numa_node").mkdir(parents=True)
+    with pytest.raises(HostReadError, match=r"/sys/bus/pci/devices/0000:17:00\.0/numa_node"):
+        read_numa_node(HostRoot(tmp_path), address)
 
 
 @pytest.mark.parametrize(

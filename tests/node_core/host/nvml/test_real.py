@@ -11,7 +11,7 @@ import pytest
 
 from node_core.domain.inventory import Fabric
 from node_core.errors import NvmlError
-from node_core.host.nvml.api import FUNCTIONS, GpuInstanceProfile
+from node_core.host.nvml.api import FUNCTIONS, GpuInstanceProfile, NvLinks
 from node_core.host.nvml.real import PynvmlCalls
 
 CLUSTER = uuid.UUID("4f1a6d7e-93b2-4c58-8e0d-2ba71c9f5d63")
@@ -168,10 +168,28 @@ def test_only_active_links_that_lead_somewhere_are_remotes() -> None:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
         return pynvml.nvmlPciInfo_t(busId=b"00000000:0F:00.0")
 
-    nvml = calls(nvmlDeviceGetNvLinkState=state, nvmlDeviceGetNvLinkRemotePciInfo=remote)
-    assert nvml.device_get_nvlink_remotes(object()) == ("00000000:0F:00.0",) * 2
+    def kind(_: object, link: int) -> int:
+        if link == 0:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)
+        return int(pynvml.NVML_NVLINK_DEVICE_TYPE_GPU)
+
+    nvml = calls(
+        nvmlDeviceGetNvLinkState=state,
+        nvmlDeviceGetNvLinkRemoteDeviceType=kind,
+        nvmlDeviceGetNvLinkRemotePciInfo=remote,
+    )
+    assert nvml.device_get_nvlinks(object()) == NvLinks(remotes=("00000000:0F:00.0",) * 2)
+
+
+def test_links_to_switches_are_counted_and_not_asked_where_they_lead() -> None:
+    nvml = calls(
+        nvmlDeviceGetNvLinkState=lambda _, link: int(link < 3),
+        nvmlDeviceGetNvLinkRemoteDeviceType=lambda _, link: pynvml.NVML_NVLINK_DEVICE_TYPE_SWITCH if link else 0,
+        nvmlDeviceGetNvLinkRemotePciInfo=lambda _, link: pynvml.nvmlPciInfo_t(busId=f"{link}".encode()),
+    )
+    assert nvml.device_get_nvlinks(object()) == NvLinks(remotes=("0",), switched=2)
 
 
 def test_a_gpu_that_is_lost_between_links_is_not_a_gpu_with_fewer_links() -> None:
     with pytest.raises(NvmlError, match="GPU_IS_LOST"):
-        calls(nvmlDeviceGetNvLinkState=answering(pynvml.NVML_ERROR_GPU_IS_LOST)).device_get_nvlink_remotes(object())
+        calls(nvmlDeviceGetNvLinkState=answering(pynvml.NVML_ERROR_GPU_IS_LOST)).device_get_nvlinks(object())
