@@ -7,17 +7,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from node_core.domain.inventory import Inventory, PciAddress
-from node_core.errors import HostReadError, SettingsError
+from node_core.domain.features import Features
+from node_core.domain.inventory import Inventory
+from node_core.domain.node_feature import GFD_PREFIX
+from node_core.domain.outputs import NodeOutputs
+from node_core.errors import SettingsError
+from node_core.host.discovery.platform import may_have_gpus
+from node_core.host.discovery.strategy import Strategy, read_gpus
 from node_core.host.nvml.inventory import read_inventory
-from node_core.host.nvml.real import open_nvml
 from node_core.host.nvml.source import InventorySource
-from node_core.host.pci import has_nvidia_gpu, read_numa_node
 from node_core.host.root import HostRoot
 from node_core.host.uevents import HardwareEvents
 from node_core.publish.api import Publisher
-from node_core.publish.lines import FilePublisher, StreamPublisher
+from node_core.publish.lines import FilePublisher, NoPublisher, StreamPublisher
 from node_core.publish.node import NodePublisher
+from node_core.runtime.collection_link import CollectionLink
 from node_core.runtime.feature_link import FeatureLink
 from node_core.runtime.instance import InstanceLock
 from node_core.runtime.labelling import LabelAgent
@@ -31,7 +35,7 @@ from node_core.simulate.nvml import numa_of, simulated_nvml
 from node_core.simulate.scenario import Scenario, load_scenario, pci_attributes
 from node_core.version import VERSION
 
-Destination = Literal["node", "node-feature", "stdout", "file"]
+Destination = Literal["node", "node-feature", "stdout", "file", "nothing"]
 CLUSTER = ("node", "node-feature")
 """Destinations for which the agent follows our Node."""
 
@@ -39,17 +43,31 @@ CLUSTER = ("node", "node-feature")
 class Edges:
     """Made from the common settings; each edge comes to life when first asked for. Agents in one process share them.
 
-    driver_root: the driver's root as we see it; libnvidia-ml is looked for below it, then where the loader looks.
+    driver_root: the driver's root as we see it; libnvidia-ml is looked for below it, then where the loader looks. discovery: how GPUs are
+    found; simulated ones answer as NVML does. feature_links, collections, parts: what the agents want to have run beside them.
     """
 
-    def __init__(self, common: CommonSettings, program: str, driver_root: Path = Path("/driver-root")) -> None:
+    def __init__(
+        self,
+        common: CommonSettings,
+        program: str,
+        driver_root: Path = Path("/driver-root"),
+        discovery: Strategy = "auto",
+    ) -> None:
         self.common = common
         self._program = program
         self._driver_root = driver_root
+        self._discovery = discovery
         if not common.host_root.is_dir():
             raise SettingsError([f"--host-root: {common.host_root} is not a directory"])
+        if common.simulate and discovery not in ("auto", "nvml"):
+            raise SettingsError(
+                [f"--device-discovery-strategy: {discovery} finds no simulated GPUs: take it or --simulate out"]
+            )
         self.root = HostRoot(common.host_root)
         self.feature_links: list[FeatureLink] = []
+        self.collections: list[CollectionLink] = []
+        self.parts: list[Part] = []
         self.scenario: Scenario | None = load_scenario(common.simulate) if common.simulate else None
 
     @cached_property
@@ -62,64 +80,78 @@ class Edges:
     def inventory(self) -> InventorySource:
         scenario = self.scenario
         if scenario is None:
-            return InventorySource(self._look, gpus_on_pci=self._gpus_on_pci)
+            return InventorySource(self._look, gpus_on_pci=lambda: may_have_gpus(self.root))
         start = time.monotonic()
         nvml = simulated_nvml(scenario, lambda: time.monotonic() - start)
         numa_node = numa_of(scenario)
         return InventorySource(
-            lambda: read_inventory(nvml, numa_node, simulated=True), gpus_on_pci=lambda: bool(scenario.gpus)
+            lambda: read_inventory(nvml, numa_node, wsl=scenario.wsl, simulated=True),
+            gpus_on_pci=lambda: bool(scenario.gpus),
         )
 
     def extra_pci(self) -> tuple[Mapping[str, str], ...]:
         """The simulated PCI functions that go with simulated GPUs, in NFD's form of pci.device."""
         return pci_attributes(self.scenario) if self.scenario else ()
 
+    def gpus_off_pci(self) -> bool:
+        """Whether there are simulated GPUs that are on no PCI bus, with a driver."""
+        scenario = self.scenario
+        return scenario is not None and scenario.driver is not None and len(scenario.on_pci) < len(scenario.gpus)
+
     def lock(self, agent: str) -> InstanceLock | None:
         """One process of a kind per Node; a run that ends at once does not take the lock."""
         return None if self.common.oneshot else InstanceLock(self.common.lock_dir, agent, self.common.node_name)
 
     def _look(self) -> Inventory:
-        return read_inventory(lambda: open_nvml(driver_root=str(self._driver_root)), self._numa_node)
-
-    def _numa_node(self, address: PciAddress) -> int | None:
-        return read_numa_node(self.root, address)
-
-    def _gpus_on_pci(self) -> bool:
-        try:
-            return not self.root.entries("/sys") or has_nvidia_gpu(self.root)
-        except HostReadError:
-            return True  # not knowing is no reason to take labels away
+        return read_gpus(self._discovery, self.root, self._driver_root)
 
 
 def choose_publisher(
-    edges: Edges, destination: Destination, output_file: Path, manager: str, *, namespace: str | None = None
+    edges: Edges,
+    destination: Destination,
+    output_file: Path,
+    manager: str,
+    *,
+    namespace: str | None = None,
+    prefix: str = GFD_PREFIX,
+    features: Callable[[], Features] = Features,
+    outputs: Callable[[], NodeOutputs | None] = NodeOutputs,
 ) -> Publisher:
-    """The publisher that --publish names. namespace: of a NodeFeature object, None for the pod's own."""
+    """The publisher that --publish names.
+
+    namespace, prefix, features: of a NodeFeature object; its namespace None for the pod's own, its name the prefix and the Node's name.
+    outputs: what is wanted on the Node beside labels, of which annotations go out with them.
+    """
     match destination:
         case "node-feature":
-            link = FeatureLink(edges.node, manager, namespace=namespace)
+            link = FeatureLink(edges.node, manager, namespace=namespace, prefix=prefix, features=features)
             edges.feature_links.append(link)
             return link.publisher
         case "node":
-            return NodePublisher(edges.node.api, manager)
+            return NodePublisher(edges.node.api, manager, outputs=outputs)
         case "file":
             return FilePublisher(output_file)
         case "stdout":
             return StreamPublisher()
+        case "nothing":
+            return NoPublisher()
 
 
 def label_program(edges: Edges, destination: Destination, build: Callable[[Services], LabelAgent]) -> Program:
     """A process of one labelling agent."""
 
     def once(services: Services) -> bool:
-        return build(services).run_once()
+        agent = build(services)
+        for link in edges.collections:
+            link.look()
+        return agent.run_once()
 
     if destination in CLUSTER:
         return replace(node_program(edges, lambda services: (build(services),)), once=once)
 
     def built(services: Services) -> Built:
         agent = build(services)
-        return Built(agents=(agent,), parts=_prompts(edges, (agent,)))
+        return Built(agents=(agent,), parts=(*edges.parts, *_prompts(edges, (agent,))))
 
     return Program(common=edges.common, build=built, once=once)
 
@@ -135,7 +167,8 @@ def node_program(edges: Edges, build: Callable[[Services], Sequence[Agent]]) -> 
             edges.node.tell(agent.mailbox)
             for link in edges.feature_links:
                 link.tell(agent.mailbox)
-        return Built(agents=agents, parts=(edges.node, *edges.feature_links, *_prompts(edges, agents)))
+        links: tuple[Part, ...] = (edges.node, *edges.feature_links, *edges.collections)
+        return Built(agents=agents, parts=(*links, *edges.parts, *_prompts(edges, agents)))
 
     return Program(common=edges.common, build=built)
 

@@ -1,4 +1,4 @@
-"""The CRD is one that the API server takes what we publish by: every field that we render has its place in the schema."""
+"""The CRDs are ones that the API server takes what we publish by, and all that rules may say: every field has its place in the schema."""
 
 from pathlib import Path
 from typing import Any
@@ -6,23 +6,42 @@ from typing import Any
 import pytest
 import yaml
 
+from nfd_lite.rules.model import Op
 from node_core.domain.features import Features
 from node_core.domain.node_feature import API_VERSION, NodeFeature, render_node_feature
+from node_core.domain.taints import EFFECTS
+from node_core.simulate.apiserver.resources import resource_named
 
 ROOT = Path(__file__).parent.parent / "manifests" / "crds"
 TYPES: dict[str, type] = {"object": dict, "array": list, "string": str}
 
 
+def read(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / f"{name}.yaml").read_text())
+    return found
+
+
+def schema_of(crd: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return found
+
+
 @pytest.fixture(scope="module")
 def crd() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((ROOT / "nodefeature.yaml").read_text())
-    return found
+    return read("nodefeature")
+
+
+@pytest.fixture(scope="module")
+def rule_crd() -> dict[str, Any]:
+    return read("nodefeaturerule")
 
 
 def problems(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:
     """What the API server would refuse or silently drop."""
     if not isinstance(value, TYPES[schema["type"]]):
         return [f"{path} is no {schema['type']}"]
+    if "enum" in schema and value not in schema["enum"]:
+        return [f"{path} is none of {', '.join(schema['enum'])}"]
     if isinstance(value, list):
         return [
             each for index, item in enumerate(value) for each in problems(item, schema["items"], f"{path}[{index}]")
@@ -36,17 +55,26 @@ def problems(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:
     return found
 
 
-def test_the_kustomization_holds_the_crd_and_the_base_does_not(crd: dict[str, Any]) -> None:
-    assert yaml.safe_load((ROOT / "kustomization.yaml").read_text())["resources"] == ["nodefeature.yaml"]
+def test_the_kustomization_holds_the_crds_and_the_base_does_not() -> None:
+    files = {path.name for path in ROOT.iterdir()} - {"kustomization.yaml"}
+    assert set(yaml.safe_load((ROOT / "kustomization.yaml").read_text())["resources"]) == files
     assert "../crds" not in (ROOT.parent / "base" / "kustomization.yaml").read_text()
-    assert (crd["apiVersion"], crd["kind"]) == ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 
 
-def test_names_and_version_are_those_that_we_ask_for(crd: dict[str, Any]) -> None:
+@pytest.mark.parametrize("file", ["nodefeature", "nodefeaturerule"])
+def test_names_scope_and_version_are_those_that_we_ask_for(file: str) -> None:
+    crd = read(file)
     names, (version,) = crd["spec"]["names"], crd["spec"]["versions"]
+    assert (crd["apiVersion"], crd["kind"]) == ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
     assert crd["metadata"]["name"] == f"{names['plural']}.{crd['spec']['group']}"
     assert f"{crd['spec']['group']}/{version['name']}" == API_VERSION
-    assert (version["served"], version["storage"], crd["spec"]["scope"]) == (True, True, "Namespaced")
+    assert (version["served"], version["storage"]) == (True, True)
+    resource = resource_named(crd["metadata"]["name"])
+    assert (names["kind"], names["listKind"]) == (resource.kind, f"{resource.kind}List")
+    assert (tuple(names.get("shortNames", ())), crd["spec"]["scope"] == "Namespaced") == (
+        resource.short,
+        resource.namespaced,
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,15 +90,78 @@ def test_names_and_version_are_those_that_we_ask_for(crd: dict[str, Any]) -> Non
     ids=["gfd", "host"],
 )
 def test_the_schema_takes_all_that_we_publish_and_drops_nothing(crd: dict[str, Any], features: Features) -> None:
-    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    wanted = NodeFeature(node_name="n", node_uid="u", labels={"nvidia.com/gpu.count": "8"}, features=features)
+    schema = schema_of(crd)
+    wanted = NodeFeature(
+        node_name="n",
+        node_uid="u",
+        labels={"nvidia.com/gpu.count": "8"},
+        features=features,
+        annotations={"example.com/a": "1"},
+    )
     assert problems(render_node_feature(wanted, name="n", namespace="default"), schema) == []
 
 
 def test_the_check_finds_what_is_wrong(crd: dict[str, Any]) -> None:
-    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    schema = schema_of(crd)
     assert problems({}, schema) == [".spec is missing"]
     assert problems({"spec": {"labels": {"a": 1}, "feature": {}}}, schema) == [
         ".spec.labels.a is no string",
         ".spec.feature is unknown",
     ]
+
+
+TERM = {
+    "feature": "pci.device",
+    "matchExpressions": {"vendor": {"op": "In", "value": ["10de"]}},
+    "matchName": {"op": "Exists"},
+}
+FULL_RULE = {
+    "name": "all that a rule may say",
+    "labels": {"a": "@pci.device.class"},
+    "labelsTemplate": "{{ range .pci.device }}b-{{ .vendor }}=true\n{{ end }}",
+    "annotations": {"c": "any text"},
+    "vars": {"d": "1"},
+    "varsTemplate": "e=2",
+    "taints": [{"key": "example.com/f", "value": "1", "effect": effect} for effect in EFFECTS],
+    "extendedResources": {"example.com/g": "1k"},
+    "matchFeatures": [TERM, {"feature": "kernel.version"}],
+    "matchAny": [{"matchFeatures": [TERM]}, {"matchFeatures": []}],
+}
+
+
+def test_the_schema_of_rules_takes_all_that_a_rule_may_say(rule_crd: dict[str, Any]) -> None:
+    body = {
+        "apiVersion": API_VERSION,
+        "kind": "NodeFeatureRule",
+        "metadata": {"name": "r"},
+        "spec": {"rules": [FULL_RULE, {"name": "bare"}]},
+    }
+    assert problems(body, schema_of(rule_crd)) == []
+    fields = schema_of(rule_crd)["properties"]["spec"]["properties"]["rules"]["items"]["properties"]
+    assert fields.keys() == FULL_RULE.keys()
+
+
+@pytest.mark.parametrize("op", [*(op for op in Op if op), "Equals"])
+def test_the_schema_takes_every_operator_that_the_engine_has_and_no_other(rule_crd: dict[str, Any], op: str) -> None:
+    for term in ({"matchExpressions": {"x": {"op": op, "type": "version"}}}, {"matchName": {"op": op, "value": []}}):
+        rule = {"name": "r", "matchFeatures": [{"feature": "a.b", **term}]}
+        for each in (rule, {"name": "r", "matchAny": [{"matchFeatures": rule["matchFeatures"]}]}):
+            found = problems({"spec": {"rules": [each]}}, schema_of(rule_crd))
+            assert bool(found) is (op == "Equals"), found
+
+
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        ({}, "name is missing"),
+        ({"name": "r", "taints": [{"key": "a"}]}, "effect is missing"),
+        ({"name": "r", "matchFeatures": [{}]}, "feature is missing"),
+        ({"name": "r", "matchAny": [{}]}, "matchFeatures is missing"),
+        ({"name": "r", "extendedResources": {"a": 1}}, "is no string"),
+        ({"name": "r", "label": {}}, "label is unknown"),
+    ],
+    ids=["name", "taint", "term", "any", "amount", "misspelt"],
+)
+def test_the_schema_refuses_what_no_rule_can_be(rule_crd: dict[str, Any], rule: dict[str, Any], problem: str) -> None:
+    (found,) = problems({"spec": {"rules": [rule]}}, schema_of(rule_crd))
+    assert problem in found

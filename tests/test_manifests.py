@@ -77,12 +77,3 @@ def test_no_agent_is_privileged(daemon_set: dict[str, Any]) -> None:
     assert context["allowPrivilegeEscalation"] is False
     assert context["readOnlyRootFilesystem"] is True
     assert "privileged" not in context
-
-
-def test_only_the_labelling_agents_may_write_and_only_nodes() -> None:
-    roles = {name: role["rules"] for name, role in of_kind("ClusterRole").items()}
-    for rules in roles.values():
-        assert [rule["resources"] for rule in rules] == [["nodes"]]
-    assert "patch" not in roles["gpunode-reader"][0]["verbs"]
-    writers = {subject["name"] for subject in of_kind("ClusterRoleBinding")["gpunode-labeller"]["subjects"]}
-    assert writers == {"nfd-lite", "gfd"}

@@ -5,62 +5,79 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from node_core.domain.labels import Labels
+from node_core.domain.managed_fields import Owned, owned_keys
 from node_core.domain.taints import LiveTaint
+from node_core.domain.versions import is_older
+
+API_VERSION = "v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
     """owned: field manager -> the label keys it applied (managedFields with operation Apply). A key may have several owners.
 
-    taints: spec.taints as it stands, in its order.
+    owned_annotations, owned_capacity: the same of annotations and of status.capacity. taints: spec.taints as it stands, in its order.
+    look: by which look of its watch the state was found; 0 where nobody watches.
     """
 
     name: str
     uid: str
     resource_version: str
     labels: Labels
-    owned: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    owned: Owned = field(default_factory=dict)
     taints: tuple[LiveTaint, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
+    owned_annotations: Owned = field(default_factory=dict)
+    capacity: Mapping[str, str] = field(default_factory=dict)
+    owned_capacity: Owned = field(default_factory=dict)
+    look: int = 0
 
     def is_older_than(self, other: "NodeView") -> bool:
-        """Whether the API server wrote this state before the other; resourceVersions of one kind compare as integers."""
-        versions = (self.resource_version, other.resource_version)
-        return all(version.isdecimal() for version in versions) and int(versions[0]) < int(versions[1])
+        return is_older(self, other)
 
     def applied_by(self, manager: str) -> dict[str, str]:
         """The live labels that this field manager owns: what it published, whichever process did it."""
-        return {key: self.labels[key] for key in sorted(self.owned.get(manager, ())) if key in self.labels}
+        return _owned_of(self.labels, self.owned, manager)
+
+    def annotations_by(self, manager: str) -> dict[str, str]:
+        return _owned_of(self.annotations, self.owned_annotations, manager)
+
+    def capacity_by(self, manager: str) -> dict[str, str]:
+        return _owned_of(self.capacity, self.owned_capacity, manager)
 
 
-def parse_node(node: Mapping[str, Any]) -> NodeView:
+def _owned_of(live: Mapping[str, str], owned: Owned, manager: str) -> dict[str, str]:
+    return {key: live[key] for key in sorted(owned.get(manager, ())) if key in live}
+
+
+def parse_node(node: Mapping[str, Any], *, look: int = 0) -> NodeView:
     """A v1 Node object, as JSON gives it."""
-    metadata = node["metadata"]
+    metadata, status = node["metadata"], node.get("status") or {}
+    managed = metadata.get("managedFields")
     return NodeView(
         name=metadata["name"],
         uid=metadata.get("uid", ""),
         resource_version=metadata.get("resourceVersion", ""),
         labels=dict(metadata.get("labels") or {}),
-        owned=_label_owners(metadata.get("managedFields") or ()),
+        owned=owned_keys(managed, "metadata", "labels"),
         taints=tuple((node.get("spec") or {}).get("taints") or ()),
         annotations=dict(metadata.get("annotations") or {}),
+        owned_annotations=owned_keys(managed, "metadata", "annotations"),
+        capacity=dict(status.get("capacity") or {}),
+        owned_capacity=owned_keys(managed, "status", "capacity", subresource="status"),
+        look=look,
     )
 
 
-def _label_owners(managed_fields: Any) -> dict[str, frozenset[str]]:
-    owners: dict[str, frozenset[str]] = {}
-    for entry in managed_fields:
-        if entry.get("operation") != "Apply" or entry.get("subresource"):
-            continue
-        fields = (entry.get("fieldsV1") or {}).get("f:metadata", {}).get("f:labels", {})
-        owners[entry.get("manager", "")] = frozenset(key.removeprefix("f:") for key in fields if key.startswith("f:"))
-    return owners
+def render_metadata_patch(node_name: str, labels: Labels, annotations: Mapping[str, str]) -> dict[str, Any]:
+    """The body of a server-side apply that makes these all the labels and annotations that a field manager owns on the Node."""
+    metadata: dict[str, Any] = {"name": node_name, "labels": dict(labels)}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    return {"apiVersion": API_VERSION, "kind": "Node", "metadata": metadata}
 
 
-def render_label_patch(node_name: str, labels: Labels) -> dict[str, Any]:
-    """The body of a server-side apply that makes `labels` all that a field manager owns on the Node."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": node_name, "labels": dict(labels)},
-    }
+def render_capacity_patch(node_name: str, capacity: Mapping[str, str]) -> dict[str, Any]:
+    """The body of a server-side apply to the Node's status: these become all the resources that a field manager owns there."""
+    status = {"status": {"capacity": dict(capacity)}} if capacity else {}
+    return {"apiVersion": API_VERSION, "kind": "Node", "metadata": {"name": node_name}, **status}

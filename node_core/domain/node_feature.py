@@ -5,34 +5,49 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from node_core.domain.features import Features
-from node_core.domain.labels import Labels
+from node_core.domain.labels import Labels, value_problem
+from node_core.domain.managed_fields import Owned, owned_fields, owned_keys, owned_part
+from node_core.domain.versions import is_older
 
 API_VERSION = "nfd.k8s-sigs.io/v1alpha1"
 NODE_NAME_LABEL = "nfd.node.kubernetes.io/node-name"
 """nfd-master passes over NodeFeature objects that do not say with this label which Node they are about."""
+VERSION_ANNOTATION = "nfd.node.kubernetes.io/worker.version"
+"""Which worker wrote the object; others who create such objects do not set it."""
 GFD_PREFIX = "nvidia-features-for-"
-"""Before the Node's name in the name of GPU Feature Discovery's object. NFD's own worker uses the bare Node name."""
+"""Before the Node's name in the name of GPU Feature Discovery's object."""
+WORKER_PREFIX = ""
+"""NFD's own worker uses the bare Node name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFeatureView:
-    """The live object. owned: field manager -> the keys of spec.labels it applied. owners: the uids in ownerReferences."""
+    """The live object. owned: field manager -> the keys of spec.labels it applied. owners: the uids in ownerReferences.
+
+    managed: metadata.managedFields. look: by which look of its watch the state was found; 0 where nobody watches.
+    """
 
     uid: str
     resource_version: str
     labels: Labels
     features: Mapping[str, Any]
     node_name: str | None
+    annotations: Mapping[str, str] = field(default_factory=dict)
     owners: frozenset[str] = frozenset()
-    owned: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    owned: Owned = field(default_factory=dict)
+    managed: tuple[Mapping[str, Any], ...] = ()
+    look: int = 0
 
     def is_older_than(self, other: "NodeFeatureView") -> bool:
-        versions = (self.resource_version, other.resource_version)
-        return all(version.isdecimal() for version in versions) and int(versions[0]) < int(versions[1])
+        return is_older(self, other)
 
     def applied_by(self, manager: str) -> dict[str, str]:
         """The live labels that this field manager owns: what it published, whichever process did it."""
         return {key: self.labels[key] for key in sorted(self.owned.get(manager, ())) if key in self.labels}
+
+    def features_by(self, manager: str) -> Any:
+        """What this field manager owns of spec.features."""
+        return owned_part(self.features, owned_fields(self.managed, manager, "spec", "features"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +58,7 @@ class NodeFeature:
     node_uid: str
     labels: Labels
     features: Features = field(default_factory=Features)
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     def is_said_by(self, live: NodeFeatureView | None, manager: str) -> bool:
         """Whether the live object already says exactly this in this field manager's name."""
@@ -50,46 +66,50 @@ class NodeFeature:
             live.applied_by(manager) == dict(self.labels)
             and live.node_name == self.node_name
             and self.node_uid in live.owners
-            and live.features == render_features(self.features)
+            and self.annotations.items() <= live.annotations.items()
+            and live.features_by(manager) == render_features(self.features)
         )
 
 
-def parse_node_feature(obj: Mapping[str, Any]) -> NodeFeatureView:
+def node_label_problem(node_name: str) -> str | None:
+    """Why no NodeFeature object can be about this Node, or None: a label names the Node, and takes less than a Node's name may have."""
+    problem = value_problem(node_name)
+    return f"the label {NODE_NAME_LABEL} cannot name the Node {node_name}: {problem}" if problem else None
+
+
+def parse_node_feature(obj: Mapping[str, Any], *, look: int = 0) -> NodeFeatureView:
     """A NodeFeature object, as JSON gives it. Anybody may have written it: what is not of the right form counts as absent."""
     metadata = obj["metadata"]
     spec = obj.get("spec") or {}
+    managed = tuple(metadata.get("managedFields") or ())
     return NodeFeatureView(
         uid=metadata.get("uid", ""),
         resource_version=metadata.get("resourceVersion", ""),
         labels=dict(spec.get("labels") or {}),
         features=spec.get("features") or {},
         node_name=(metadata.get("labels") or {}).get(NODE_NAME_LABEL),
+        annotations=dict(metadata.get("annotations") or {}),
         owners=frozenset(owner.get("uid", "") for owner in metadata.get("ownerReferences") or ()),
-        owned=_label_owners(metadata.get("managedFields") or ()),
+        owned=owned_keys(managed, "spec", "labels"),
+        managed=managed,
+        look=look,
     )
-
-
-def _label_owners(managed_fields: Any) -> dict[str, frozenset[str]]:
-    owners: dict[str, frozenset[str]] = {}
-    for entry in managed_fields:
-        if entry.get("operation") != "Apply" or entry.get("subresource"):
-            continue
-        fields = (entry.get("fieldsV1") or {}).get("f:spec", {}).get("f:labels", {})
-        owners[entry.get("manager", "")] = frozenset(key.removeprefix("f:") for key in fields if key.startswith("f:"))
-    return owners
 
 
 def render_node_feature(wanted: NodeFeature, *, name: str, namespace: str) -> dict[str, Any]:
     """The body of a server-side apply that makes `wanted` all that a field manager owns of the object."""
+    metadata: dict[str, Any] = {
+        "name": name,
+        "namespace": namespace,
+        "labels": {NODE_NAME_LABEL: wanted.node_name},
+        "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": wanted.node_name, "uid": wanted.node_uid}],
+    }
+    if wanted.annotations:
+        metadata["annotations"] = dict(wanted.annotations)
     return {
         "apiVersion": API_VERSION,
         "kind": "NodeFeature",
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "labels": {NODE_NAME_LABEL: wanted.node_name},
-            "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": wanted.node_name, "uid": wanted.node_uid}],
-        },
+        "metadata": metadata,
         "spec": {"labels": dict(wanted.labels), "features": render_features(wanted.features)},
     }
 

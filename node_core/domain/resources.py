@@ -1,9 +1,11 @@
 """Names under which GPUs and MIG devices are advertised. Source: Kubernetes documentation, Extended Resources; NVIDIA MIG strategies."""
 
 import re
+from dataclasses import dataclass
 from typing import NewType
 
 from node_core.domain.mig import label_form
+from node_core.domain.selection import is_product, is_profile
 
 ResourceName = NewType("ResourceName", str)
 """`nvidia.com/gpu`; made by `resource_name`."""
@@ -40,3 +42,26 @@ GPU = ResourceName("nvidia.com/gpu")
 def mig_resource(profile: str) -> ResourceName:
     """The resource of a MIG profile with strategy `mixed`: `1g.10gb+me` is `nvidia.com/mig-1g.10gb.me`. Raises ValueError."""
     return resource_name(f"mig-{label_form(profile)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamePattern:
+    """pattern: of a product, or of a MIG profile."""
+
+    pattern: str
+    resource: ResourceName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceNames:
+    """By what names GPUs and MIG devices are advertised instead of the usual ones. The first pattern that matches counts."""
+
+    gpus: tuple[NamePattern, ...] = ()
+    mig: tuple[NamePattern, ...] = ()
+
+    def of_gpu(self, model: str) -> ResourceName:
+        return next((each.resource for each in self.gpus if is_product(each.pattern, model)), GPU)
+
+    def of_mig(self, profile: str | None) -> ResourceName | None:
+        """None where it is to have its usual name."""
+        return next((each.resource for each in self.mig if profile and is_profile(each.pattern, profile)), None)

@@ -2,6 +2,7 @@
 
 `spec.taints` is one atomic list that everybody writes whole, so what is ours is kept beside it, in an annotation of the Node.
 It is an annotation of our own: nfd-master removes what stands in `nfd.node.kubernetes.io/taints` and is not its own wish.
+Each agent has one for itself, so that none takes away what another has set.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 TAINTS_ANNOTATION = "gpunode.nvidia.com/taints"
-"""Our taints on this Node: `key[=value]:Effect`, sorted, with commas between; absent when there are none."""
+"""The taints of premium rules on this Node: `key[=value]:Effect`, sorted, with commas between; absent when there are none."""
+RULE_TAINTS_ANNOTATION = "gpunode.nvidia.com/rule-taints"
+"""The same for the taints of NodeFeatureRules."""
 
 Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 EFFECTS: tuple[str, ...] = get_args(Effect)
@@ -45,7 +48,7 @@ class TaintPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedTaints:
-    """What the last look decided. partial: not every GPU could be seen, so nothing is taken away."""
+    """What the last look decided. partial: it could not see all, so nothing is taken away."""
 
     taints: tuple[Taint, ...] = ()
     partial: bool = False
@@ -111,24 +114,23 @@ def _parse_taint(text: str) -> Taint:
 
 
 def render_taint_patch(
-    plan: TaintPlan, *, version: str, tainted: bool, annotations: Mapping[str, str]
+    plan: TaintPlan, *, claim: str, version: str, tainted: bool, annotations: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """A JSON patch that writes list and annotation as one step, and only to the state of the Node that the plan was made from.
 
-    version: that state's resourceVersion. tainted: whether it has taints. annotations: those it has.
+    claim: the annotation that says which are ours. version: that state's resourceVersion. tainted: whether it has taints.
+    annotations: those it has.
     """
     patch: list[dict[str, Any]] = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}]
     if plan.taints:
         patch.append({"op": "add", "path": "/spec/taints", "value": [dict(taint) for taint in plan.taints]})
     elif tainted:
         patch.append({"op": "remove", "path": "/spec/taints"})
-    path = f"/metadata/annotations/{TAINTS_ANNOTATION.replace('/', '~1')}"
+    path = f"/metadata/annotations/{claim.replace('/', '~1')}"
     if plan.owned and not annotations:
-        patch.append(
-            {"op": "add", "path": "/metadata/annotations", "value": {TAINTS_ANNOTATION: render_owned(plan.owned)}}
-        )
+        patch.append({"op": "add", "path": "/metadata/annotations", "value": {claim: render_owned(plan.owned)}})
     elif plan.owned:
         patch.append({"op": "add", "path": path, "value": render_owned(plan.owned)})
-    elif TAINTS_ANNOTATION in annotations:
+    elif claim in annotations:
         patch.append({"op": "remove", "path": path})
     return patch

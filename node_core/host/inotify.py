@@ -1,18 +1,25 @@
-"""Tells when entries of a directory come and go, whatever happens to the directory itself. Source: inotify(7)."""
+"""Tells when entries of a directory come, go or get new content, whatever happens to the directory itself. Source: inotify(7)."""
 
 import ctypes
 import errno
 import os
 import select
+import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
 _CREATE, _DELETE, _MOVED_FROM, _MOVED_TO = 0x100, 0x200, 0x40, 0x80
 _DELETE_SELF, _MOVE_SELF, _ONLYDIR = 0x400, 0x800, 0x01000000
-_MASK = _CREATE | _DELETE | _MOVED_FROM | _MOVED_TO | _DELETE_SELF | _MOVE_SELF | _ONLYDIR
+_ENTRIES = _CREATE | _DELETE | _MOVED_FROM | _MOVED_TO | _DELETE_SELF | _MOVE_SELF | _ONLYDIR
+_CONTENTS = 0x8 | 0x4
+"""IN_CLOSE_WRITE, IN_ATTRIB. Not IN_MODIFY: a file that is still being written says half of what is meant."""
+_EVENT = struct.Struct("iIII")
+"""wd, mask, cookie and the length of the name that follows."""
+_LOST = -1
+"""The watch of an event that says that the kernel's queue was full."""
 POLL_SECONDS = 2.0
 POLLS_BEFORE_RETRY = 30
 
@@ -30,14 +37,14 @@ class Watches(Protocol):
 
     def fileno(self) -> int: ...
 
-    def add(self, path: Path) -> int:
-        """The watch of that directory; the same number when it is watched already."""
+    def add(self, path: Path, *, contents: bool = False) -> int:
+        """The watch of that directory; the same number when it is watched already. contents: also for what its files say."""
         ...
 
     def remove(self, watch: int) -> None: ...
 
-    def drain(self) -> None:
-        """Forgets the events that wait. What they say is looked up on disk: events may be lost, the disk is not."""
+    def drain(self) -> frozenset[int]:
+        """The watches that have events, -1 among them when events were lost. What they say is looked up on disk."""
         ...
 
 
@@ -59,18 +66,29 @@ class Inotify:
     def fileno(self) -> int:
         return self._fd
 
-    def add(self, path: Path) -> int:
-        return _checked(self._libc.inotify_add_watch(self._fd, os.fsencode(path), ctypes.c_uint32(_MASK)))
+    def add(self, path: Path, *, contents: bool = False) -> int:
+        mask = ctypes.c_uint32(_ENTRIES | _CONTENTS if contents else _ENTRIES)
+        return _checked(self._libc.inotify_add_watch(self._fd, os.fsencode(path), mask))
 
     def remove(self, watch: int) -> None:
         _checked(self._libc.inotify_rm_watch(self._fd, watch))
 
-    def drain(self) -> None:
+    def drain(self) -> frozenset[int]:
+        found: set[int] = set()
         try:
-            while os.read(self._fd, 1 << 16):
-                pass
+            while events := os.read(self._fd, 1 << 16):
+                found.update(_watches_of(events))
         except BlockingIOError:
-            return
+            pass
+        return frozenset(found)
+
+
+def _watches_of(events: bytes) -> Iterator[int]:
+    at = 0
+    while at < len(events):
+        watch, _, _, length = _EVENT.unpack_from(events, at)
+        yield watch
+        at += _EVENT.size + length
 
 
 class DirectoryWatch:
@@ -78,6 +96,9 @@ class DirectoryWatch:
 
     While the directory is missing, its nearest existing parent is watched. Where the kernel has no watch left for us, it looks every
     `poll_seconds` instead: see `mode`. `on_change` must not raise. It is also called once after `start`.
+
+    contents: also when a file in it was written and closed, or its owner or mode changed. quiet: seconds between two calls at least;
+    what happens in them is told once, after them.
     """
 
     def __init__(
@@ -85,12 +106,16 @@ class DirectoryWatch:
         path: Path,
         on_change: Callable[[], None],
         *,
+        contents: bool = False,
+        quiet: float = 0.0,
         open_watches: Callable[[], Watches] = Inotify,
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
         self.mode: Mode = "inotify"
         self._path = path.absolute()
         self._on_change = on_change
+        self._contents = contents
+        self._quiet = quiet
         self._open_watches = open_watches
         self._poll_seconds = poll_seconds
         self._thread: threading.Thread | None = None
@@ -126,24 +151,25 @@ class DirectoryWatch:
     def _follow(self, watches: Watches, seen: "_Seen") -> bool:
         """True when stopped. Raises OSError when the kernel's limits leave us no watch."""
         held: set[int] = set()
+        written = False
         while True:
-            held = _rearm(watches, self._path, held)
-            self._tell(seen)
-            if self._wait(watches.fileno(), None):
+            own, held = _rearm(watches, self._path, held, contents=self._contents)
+            if self._tell(seen, written=written) or self._wait(watches.fileno(), None):
                 return True
-            watches.drain()
+            touched = watches.drain()
+            # two writes within a tick of the file system's clock look alike, so what the kernel says counts too
+            written = self._contents and bool(touched & {own, _LOST})
 
     def _poll(self, seen: "_Seen") -> bool:
         """True when stopped; False when it is time to try inotify again."""
-        for _ in range(POLLS_BEFORE_RETRY):
-            self._tell(seen)
-            if self._wait(None, self._poll_seconds):
-                return True
-        return False
+        return any(self._tell(seen) or self._wait(None, self._poll_seconds) for _ in range(POLLS_BEFORE_RETRY))
 
-    def _tell(self, seen: "_Seen") -> None:
-        if seen.has_changed():
-            self._on_change()
+    def _tell(self, seen: "_Seen", *, written: bool = False) -> bool:
+        """Calls when there is something to tell. Whether we are to stop."""
+        if not seen.has_changed() and not written:
+            return False
+        self._on_change()
+        return self._quiet > 0 and self._wait(None, self._quiet)
 
     def _wait(self, events: int | None, timeout: float | None) -> bool:
         """Whether we are to stop; returns too when there are events or the time is over."""
@@ -182,12 +208,17 @@ def _identity(entry: "os.DirEntry[str]") -> tuple[str, int, int] | None:
     return entry.name, status.st_ino, status.st_ctime_ns
 
 
-def _rearm(watches: Watches, path: Path, held: set[int]) -> set[int]:
-    """Watches the directory, or its nearest existing parent, and the parent of that, where its own end is seen."""
+def _rearm(watches: Watches, path: Path, held: set[int], *, contents: bool) -> tuple[int | None, set[int]]:
+    """Watches the directory, or its nearest existing parent, and the parent of that, where its own end is seen.
+
+    The watch of the directory itself, None while it is missing, and all watches.
+    """
     while True:
         nearest = nearest_directory(path)
         try:
-            wanted = {watches.add(nearest), watches.add(nearest.parent)}
+            parent = watches.add(nearest.parent)
+            own = watches.add(nearest, contents=contents and nearest == path)
+            wanted = {own, parent}
         except FileNotFoundError:
             continue  # it went in between
         except NotADirectoryError:
@@ -195,7 +226,7 @@ def _rearm(watches: Watches, path: Path, held: set[int]) -> set[int]:
         for watch in held - wanted:
             _forget(watches, watch)
         if nearest_directory(path) == nearest:
-            return wanted
+            return (own if nearest == path else None), wanted
         held = wanted
 
 

@@ -22,8 +22,8 @@ BUFFER = 1 << 20
 """Bytes that the kernel keeps for us. More events at once are lost, which it tells by ENOBUFS: then everything may have changed."""
 GATHER = 0.2
 """Seconds in which events that belong together (a device and its children) are taken as one."""
-HARDWARE = frozenset({"pci", "module", "usb", "net", "nvidia", "cpu", "memory", "block"})
-"""Subsystems whose events can change a label or a device."""
+HARDWARE = frozenset({"pci", "module", "usb", "net", "nvidia", "cpu", "memory", "node", "block", "nd", "misc"})
+"""Subsystems whose events can change a label or a device. module: loading and unloading, of which no file system event tells."""
 
 VIRTUAL = ("/devices/virtual/net/", "/devices/virtual/block/")
 QUIET = 2.0

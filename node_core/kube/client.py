@@ -7,76 +7,31 @@ Source: Kubernetes API concepts, server-side apply.
 import json
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-import structlog
-import urllib3
 import urllib3.exceptions
-import yaml
-from kubernetes import config
-from kubernetes.client import ApiClient, ApiException, Configuration
+from kubernetes.client import ApiClient, ApiException
 
 from node_core.domain.labels import Labels
-from node_core.domain.node import NodeView, parse_node, render_label_patch
+from node_core.domain.node import NodeView, parse_node, render_capacity_patch, render_metadata_patch
+from node_core.domain.outputs import ResourcePlan, render_clearing
 from node_core.domain.taints import TaintPlan, render_taint_patch
 from node_core.errors import KubeError
-
-log = structlog.get_logger(__name__)
+from node_core.kube.connect import connect
 
 View = TypeVar("View")
 
 TIMEOUT = (5.0, 15.0)
 """Seconds to connect and to read an answer."""
-
-_UNUSABLE = (
-    config.ConfigException,
-    yaml.YAMLError,
-    urllib3.exceptions.HTTPError,
-    ImportError,
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-)
-"""What the client raises for one configuration or another that it cannot use."""
+APPLY = "application/apply-patch+yaml"
+JSON_PATCH = "application/json-patch+json"
 
 _HINTS = {
     401: "the token or certificate was refused: check the kubeconfig or the service account",
     403: "the credentials may not do this: check the ClusterRole in manifests/",
     404: "no such Node: check --node-name or NODE_NAME against `kubectl get nodes`",
 }
-
-
-def connect(kubeconfig: str | None, *, user_agent: str) -> ApiClient:
-    """A client from a kubeconfig file, or from the pod's service account when none is named. Raises KubeError."""
-    configuration = Configuration()
-    configuration.keep_alive = True  # a watch is silent for minutes; the kernel finds out when nobody is there any more
-    try:
-        if kubeconfig:
-            _require_file(kubeconfig)
-            config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
-        else:
-            config.load_incluster_config(client_configuration=configuration)
-        api = ApiClient(configuration)
-    except _UNUSABLE as error:
-        hint = None if kubeconfig else "outside a pod, name a cluster with --kubeconfig or KUBECONFIG"
-        raise KubeError(f"no usable cluster configuration: {kubeconfig or 'in-cluster'}: {error}", hint=hint) from error
-    if not configuration.verify_ssl:
-        log.warning("tls_not_verified", server=configuration.host, effect="whoever is on the way may be the API server")
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    api.user_agent = user_agent
-    return api
-
-
-def _require_file(kubeconfig: str) -> None:
-    """The client says of any file that it cannot read that it is invalid, and waits for ever for a pipe."""
-    for path in map(Path, filter(None, kubeconfig.split(":"))):
-        if path.exists() and not path.is_file():
-            raise OSError(f"{path} is not a regular file")
-        path.open().close()
 
 
 class NodeApi:
@@ -92,21 +47,50 @@ class NodeApi:
     def get(self) -> NodeView:
         return understand(parse_node, self.request("GET", self._path))
 
-    def apply_labels(self, manager: str, labels: Labels, *, force: bool) -> NodeView:
-        """Server-side apply: `labels` become all the labels that `manager` owns. Without force a conflict is KubeError 409."""
+    def apply_labels(
+        self, manager: str, labels: Labels, *, annotations: Mapping[str, str] | None = None, force: bool
+    ) -> NodeView:
+        """Server-side apply: these become all the labels and annotations that `manager` owns. Without force a conflict is KubeError 409."""
+        return self._apply(self._path, manager, render_metadata_patch(self.node_name, labels, annotations or {}), force)
+
+    def set_capacity(self, manager: str, plan: ResourcePlan) -> NodeView:
+        """Server-side apply: the planned resources become all of status.capacity that `manager` owns.
+
+        KubeError 409 for a conflict, and when what is to be cleared is not there any more as it was.
+        """
+        path = f"{self._path}/status"
+        if plan.cleared:
+            self._clear_capacity(path, manager, plan)
+        return self._apply(path, manager, render_capacity_patch(self.node_name, plan.resources), force=False)
+
+    def _clear_capacity(self, path: str, manager: str, plan: ResourcePlan) -> None:
+        try:
+            query = {"fieldManager": manager}
+            self.request("PATCH", path, query=query, body=render_clearing(plan.cleared), content=JSON_PATCH)
+        except KubeError as error:
+            status = 409 if error.status == 422 else error.status
+            raise KubeError(f"the capacity was not cleared: {error.message}", status=status, hint=error.hint) from error
+
+    def _apply(self, path: str, manager: str, patch: Mapping[str, Any], force: bool) -> NodeView:
         query = {"fieldManager": manager, "force": str(force).lower()}
-        patch = render_label_patch(self.node_name, labels)
-        answer = self.request("PATCH", self._path, query=query, body=patch, content="application/apply-patch+yaml")
+        answer = self.request("PATCH", path, query=query, body=patch, content=APPLY)
         return understand(parse_node, answer)
 
-    def set_taints(self, manager: str, plan: TaintPlan, seen: NodeView) -> NodeView:
-        """Writes the planned taints and which of them are ours, as one step. KubeError 409 when the Node is not as `seen` any more."""
+    def set_taints(self, manager: str, plan: TaintPlan, seen: NodeView, *, claim: str) -> NodeView:
+        """Writes the planned taints, and in the annotation `claim` which of them are ours, as one step.
+
+        KubeError 409 when the Node is not as `seen` any more.
+        """
         patch = render_taint_patch(
-            plan, version=seen.resource_version, tainted=bool(seen.taints), annotations=seen.annotations
+            plan,
+            claim=claim,
+            version=seen.resource_version,
+            tainted=bool(seen.taints),
+            annotations=seen.annotations,
         )
         query = {"fieldManager": manager}
         try:
-            node = self.request("PATCH", self._path, query=query, body=patch, content="application/json-patch+json")
+            node = self.request("PATCH", self._path, query=query, body=patch, content=JSON_PATCH)
         except KubeError as error:
             if error.status == 422 and self.get().resource_version != seen.resource_version:
                 raise KubeError(f"the taints were not written: {error.message}", status=409) from error
@@ -115,15 +99,14 @@ class NodeApi:
 
     def open_watch(self, **query: Any) -> Any:
         """The answer to a list or watch of just this Node, unread. Call it through kubernetes.watch.Watch."""
-        return self.open_watch_of("/api/v1/nodes", self.node_name, **query)
+        return self.open_watch_of("/api/v1/nodes", only(self.node_name), **query)
 
-    def open_watch_of(self, collection: str, name: str, **query: Any) -> Any:
-        """The same of the object `name` in the collection at this path."""
+    def open_watch_of(self, collection: str, selector: Mapping[str, str], **query: Any) -> Any:
+        """The same of the collection at this path. selector: the query that narrows it."""
         query.pop("_preload_content", None)
         names = {"resource_version": "resourceVersion", "timeout_seconds": "timeoutSeconds"}
         asked = {names.get(key, key): str(value).lower() for key, value in query.items()}
-        asked |= only(name)
-        asked["allowWatchBookmarks"] = "true"
+        asked |= {**selector, "allowWatchBookmarks": "true"}
         silence = float(query.get("timeout_seconds") or 0) + TIMEOUT[1]
         return self.open("GET", collection, query=asked, timeout=(TIMEOUT[0], silence))
 
@@ -208,4 +191,5 @@ def _refusal(verb: str, path: str, response: Any) -> KubeError:
         detail = response.reason or ""
     response.release_conn()
     message = f"{verb} {path}: HTTP {response.status}: {detail}".rstrip(": ")
-    return KubeError(message, status=response.status, hint=_HINTS.get(response.status))
+    of_node = response.status != 404 or path.startswith("/api/v1/nodes/")
+    return KubeError(message, status=response.status, hint=_HINTS.get(response.status) if of_node else None)

@@ -14,7 +14,7 @@ from node_core.domain.node_feature import (
     render_node_feature,
 )
 from node_core.errors import KubeError
-from node_core.kube.client import NodeApi, only, understand
+from node_core.kube.client import APPLY, NodeApi, only, understand
 
 POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 DEFAULT_NAMESPACE = "default"
@@ -40,6 +40,7 @@ class NodeFeatureApi:
         self.name = f"{prefix}{api.node_name}"
         self.namespace = namespace
         self._api = api
+        self._looks = 0
 
     def get(self) -> NodeFeatureView | None:
         """The object, None when there is none. Raises KubeError, also when its kind is not known to the cluster."""
@@ -54,9 +55,8 @@ class NodeFeatureApi:
         """Server-side apply, which also creates. Without force a conflict is KubeError 409."""
         query = {"fieldManager": manager, "force": str(force).lower()}
         body = render_node_feature(wanted, name=self.name, namespace=self.namespace)
-        content = "application/apply-patch+yaml"
         try:
-            answer = self._api.request("PATCH", self._path, query=query, body=body, content=content)
+            answer = self._api.request("PATCH", self._path, query=query, body=body, content=APPLY)
             return understand(parse_node_feature, answer)
         except KubeError as error:
             raise self._explained(error) from error
@@ -67,14 +67,15 @@ class NodeFeatureApi:
             found = self._api.request("GET", self.path, query=only(self.name))
         except KubeError as error:
             raise self._explained(error) from error
-        views = [parse_node_feature(item) for item in found.get("items") or ()]
+        self._looks += 1
+        views = [parse_node_feature(item, look=self._looks) for item in found.get("items") or ()]
         return (views[0] if views else None), str(found["metadata"]["resourceVersion"])
 
     def open_watch(self, **query: Any) -> Any:
-        return self._api.open_watch_of(self.path, self.name, **query)
+        return self._api.open_watch_of(self.path, only(self.name), **query)
 
     def state(self, event: str, obj: Mapping[str, Any]) -> NodeFeatureView | None:
-        return None if event == "DELETED" else parse_node_feature(obj)
+        return None if event == "DELETED" else parse_node_feature(obj, look=self._looks)
 
     @property
     def shown(self) -> str:

@@ -1,10 +1,11 @@
-"""Follows one object: one read, then one watch that resumes where it broke. No periodic reads."""
+"""Follows one object or one collection: one read, then one watch that resumes where it ended. No periodic reads."""
 
 import contextlib
 import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
@@ -52,7 +53,10 @@ class Subject(Protocol[View_co]):
 
 
 class ObjectWatch(Generic[View]):
-    """Calls `seen` with each new state and `failed` when it cannot be followed. Runs in its own daemon thread."""
+    """Calls `seen` with each new state and `failed` when it cannot be followed. Runs in its own daemon thread.
+
+    absent: how long to wait after a 404, where that is no failure; None: as after any other error.
+    """
 
     def __init__(
         self,
@@ -61,12 +65,14 @@ class ObjectWatch(Generic[View]):
         seen: Callable[[View], None],
         failed: Callable[[KubeError], None],
         backoff: Backoff | None = None,
+        absent: Backoff | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self._subject = subject
         self._seen = seen
         self._failed = failed
         self._backoff = backoff or Backoff()
+        self._absent = absent or self._backoff
         self._rng = rng or random.Random()
         self._settled = False
         self._stopping = threading.Event()
@@ -95,7 +101,7 @@ class ObjectWatch(Generic[View]):
             if error.status == 410 and failures == 1:
                 continue  # the history is gone: look again at once
             self._failed(error)
-            self._pause(failures)
+            self._pause(failures, self._absent if error.status == 404 else self._backoff)
 
     def _follow(self) -> KubeError:
         """Looks once and watches from there, until the reason that it returns."""
@@ -109,7 +115,7 @@ class ObjectWatch(Generic[View]):
                 version = self._watch_from(version)
                 brief = 0 if time.monotonic() - began > 1 else brief + 1
                 if brief > 1:  # a server that ends every watch at once must not be asked without end
-                    self._pause(brief)
+                    self._pause(brief, self._backoff)
         except KubeError as error:
             return error
         except Exception as error:
@@ -125,8 +131,8 @@ class ObjectWatch(Generic[View]):
                 self._seen(self._subject.state(event["type"], event["object"]))
             self._settled = True
 
-    def _pause(self, failures: int) -> None:
-        self._stopping.wait(self._backoff.delay(failures, self._rng.random()))
+    def _pause(self, failures: int, backoff: Backoff) -> None:
+        self._stopping.wait(backoff.delay(failures, self._rng.random()))
 
     def _watch_from(self, version: str) -> str:
         """One watch request; the version to resume from."""
@@ -166,15 +172,17 @@ class NodeWatch(ObjectWatch[NodeView]):
 class _OurNode:
     def __init__(self, api: NodeApi) -> None:
         self._api = api
+        self._looks = 0
         self.shown = f"Node {api.node_name}"
         self.path = "/api/v1/nodes"
         self.open_watch = api.open_watch
 
     def look(self) -> tuple[NodeView, str]:
-        view = self._api.get()
+        self._looks += 1
+        view = replace(self._api.get(), look=self._looks)
         return view, view.resource_version
 
     def state(self, event: str, obj: Mapping[str, Any]) -> NodeView:
         if event == "DELETED":
             raise KubeError(f"{self.shown} was deleted", status=404)
-        return parse_node(obj)
+        return parse_node(obj, look=self._looks)

@@ -35,6 +35,16 @@ class _NotTheNode:
     def refresh(self) -> None: ...
 
 
+class NoPublisher(_NotTheNode):
+    """For a look of which nothing is to be written."""
+
+    def known(self) -> Labels:
+        return {}
+
+    def publish(self, labels: Labels) -> bool:  # noqa: ARG002
+        return False
+
+
 class StreamPublisher(_NotTheNode):
     """Prints the labels whenever they changed."""
 

@@ -1,16 +1,19 @@
-"""Labels on our own Node by server-side apply, one field manager per agent.
+"""Labels and annotations on our own Node by server-side apply, one field manager per agent.
 
 What the manager stops applying disappears by itself; what others own stays. Nothing is sent when the watched Node already
 says what we would write.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import structlog
 
 from node_core.domain.labels import Labels
 from node_core.domain.node import NodeView
+from node_core.domain.outputs import NodeOutputs
 from node_core.errors import KubeError, PublishError
+from node_core.publish.latest import Latest
 
 log = structlog.get_logger(__name__)
 
@@ -20,49 +23,64 @@ class LabelApi(Protocol):
 
     def get(self) -> NodeView: ...
 
-    def apply_labels(self, manager: str, labels: Labels, *, force: bool) -> NodeView: ...
+    def apply_labels(
+        self, manager: str, labels: Labels, *, annotations: Mapping[str, str], force: bool
+    ) -> NodeView: ...
 
 
 class NodePublisher:
-    """manager: the field manager, `nfd-lite` or `gfd`. `observe` brings each state of the Node that the watch sees."""
+    """manager: the field manager, `nfd-lite` or `gfd`. `observe` brings each state of the Node that the watch sees.
 
-    def __init__(self, api: LabelApi, manager: str) -> None:
+    outputs: what is wanted beside labels at each publishing, of which the annotations go out here; None: they stay as they are.
+    """
+
+    def __init__(self, api: LabelApi, manager: str, *, outputs: Callable[[], NodeOutputs | None] = NodeOutputs) -> None:
         self._api = api
         self._manager = manager
-        self._live: NodeView | None = None
+        self._outputs = outputs
+        self._latest: Latest[NodeView] = Latest()
         self._published: Labels = {}
+        self._annotated: Mapping[str, str] = {}
 
     def observe(self, view: NodeView) -> None:
-        """The watched Node. The watch may still bring a state from before our own last write: that one is passed over."""
-        if self._live is None or view.uid != self._live.uid or not view.is_older_than(self._live):
-            self._live = view
+        self._latest.observe(view)
 
     def refresh(self) -> None:
         self.observe(self._api.get())
 
     def known(self) -> Labels | None:
-        if self._live is None:
-            return None
-        return {**self._live.applied_by(self._manager), **self._published}
+        live = self._latest.view
+        return None if live is None else {**live.applied_by(self._manager), **self._published}
 
     def is_current(self, labels: Labels) -> bool:
         """Whether the Node already says exactly this in our name."""
-        return self._live is not None and self._live.applied_by(self._manager) == dict(labels)
+        live = self._latest.view
+        return live is not None and self._says(live, labels, self._annotations(live))
 
     def publish(self, labels: Labels) -> bool:
-        if self._live is None:
+        live = self._latest.view
+        if live is None:
             raise PublishError("the Node has not been read yet")
-        wrote = not self.is_current(labels)
+        annotations = self._annotations(live)
+        wrote = not self._says(live, labels, annotations)
         if wrote:
-            self._live = self._apply(labels)
-        self._published = dict(labels)
+            self._latest.answered(self._apply(labels, annotations))
+        self._published, self._annotated = dict(labels), annotations
         return wrote
 
-    def _apply(self, labels: Labels) -> NodeView:
+    def _annotations(self, live: NodeView) -> dict[str, str]:
+        known = {**live.annotations_by(self._manager), **self._annotated}
+        outputs = self._outputs()
+        return known if outputs is None else outputs.annotations_over(known)
+
+    def _says(self, live: NodeView, labels: Labels, annotations: Mapping[str, str]) -> bool:
+        return live.applied_by(self._manager) == labels and live.annotations_by(self._manager) == annotations
+
+    def _apply(self, labels: Labels, annotations: Mapping[str, str]) -> NodeView:
         try:
-            return self._api.apply_labels(self._manager, labels, force=False)
+            return self._api.apply_labels(self._manager, labels, annotations=annotations, force=False)
         except KubeError as error:
             if error.status != 409:
                 raise
             log.warning("label_conflict_taken", manager=self._manager, conflict=error.message)
-            return self._api.apply_labels(self._manager, labels, force=True)
+            return self._api.apply_labels(self._manager, labels, annotations=annotations, force=True)

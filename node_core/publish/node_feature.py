@@ -6,7 +6,7 @@ where there is one.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import structlog
@@ -14,8 +14,9 @@ import structlog
 from node_core.domain.features import Features
 from node_core.domain.labels import Labels
 from node_core.domain.node import NodeView
-from node_core.domain.node_feature import NodeFeature, NodeFeatureView
+from node_core.domain.node_feature import NodeFeature, NodeFeatureView, node_label_problem
 from node_core.errors import KubeError, PublishError
+from node_core.publish.latest import Latest
 
 log = structlog.get_logger(__name__)
 
@@ -35,17 +36,27 @@ class NodeSource(Protocol):
 
 
 class NodeFeaturePublisher:
-    """manager: the field manager. features: what spec.features shall say at each publishing; nothing, for gfd."""
+    """manager: the field manager. features: what spec.features shall say at each publishing; nothing, for gfd.
+
+    annotations: of the object.
+    """
 
     def __init__(
-        self, api: FeatureApi, node: NodeSource, manager: str, *, features: Callable[[], Features] = Features
+        self,
+        api: FeatureApi,
+        node: NodeSource,
+        manager: str,
+        *,
+        features: Callable[[], Features] = Features,
+        annotations: Mapping[str, str] | None = None,
     ) -> None:
         self._api = api
         self._node = node
         self._manager = manager
         self._features = features
+        self._annotations = dict(annotations or {})
         self._owner: NodeView | None = None
-        self._live: NodeFeatureView | None = None
+        self._latest: Latest[NodeFeatureView] = Latest()
         self._was_read = False
         self._published: Labels = {}
         self._news: deque[NodeFeatureView | None] = deque(maxlen=1)
@@ -66,25 +77,27 @@ class NodeFeaturePublisher:
         self._take_news()
         if not self._was_read:
             self._read()
-        applied = self._live.applied_by(self._manager) if self._live else {}
-        return {**applied, **self._published}
+        live = self._latest.view
+        return {**(live.applied_by(self._manager) if live else {}), **self._published}
 
     def is_current(self, labels: Labels) -> bool:
         """Whether the object already says exactly this in our name."""
         self._take_news()
         if self._owner is None or not self._was_read:
             return False
-        return self._wanted(labels, self._owner).is_said_by(self._live, self._manager)
+        return self._wanted(labels, self._owner).is_said_by(self._latest.view, self._manager)
 
     def publish(self, labels: Labels) -> bool:
         if self._owner is None:
             raise PublishError("the Node has not been read yet")
+        if problem := node_label_problem(self._owner.name):
+            raise PublishError(problem, hint="publish with --publish node")
         self._take_news()
         if not self._was_read:
             self._read()
         wrote = not self.is_current(labels)
         if wrote:
-            self._live = self._apply(self._wanted(labels, self._owner))
+            self._latest.answered(self._apply(self._wanted(labels, self._owner)))
         self._published = dict(labels)
         return wrote
 
@@ -100,18 +113,31 @@ class NodeFeaturePublisher:
         self._watched = False
 
     def _take_news(self) -> None:
-        """What the watch brought last; a state from before our own last write is passed over."""
+        """What the watch brought last."""
         if not self._news:
             return
         live = self._news.pop()
-        if live is None or self._live is None or live.uid != self._live.uid or not live.is_older_than(self._live):
-            self._live, self._was_read = live, True
+        if live is None:
+            self._latest.gone()
+        else:
+            self._latest.observe(live)
+        self._was_read = True
 
     def _wanted(self, labels: Labels, node: NodeView) -> NodeFeature:
-        return NodeFeature(node_name=node.name, node_uid=node.uid, labels=labels, features=self._features())
+        return NodeFeature(
+            node_name=node.name,
+            node_uid=node.uid,
+            labels=labels,
+            features=self._features(),
+            annotations=self._annotations,
+        )
 
     def _read(self) -> None:
-        self._live = self._api.get()
+        live = self._api.get()
+        if live is None:
+            self._latest.gone()
+        else:
+            self._latest.answered(live)
         self._was_read = True
 
     def _apply(self, wanted: NodeFeature) -> NodeFeatureView:

@@ -19,6 +19,9 @@ USAGE = 2
 PROBLEMS = "gpunode.problems"
 """Where a context keeps what is wrong with a config file until all of the command line was read."""
 
+CONFIG_FILES = "gpunode.config_files"
+"""Where a context keeps the fingerprints of the config files that it read or would have read."""
+
 
 class AgentCommand(click.Command):
     """Collects every problem of flags, environment and config file before it gives up.
@@ -100,10 +103,10 @@ def _describe(error: click.UsageError, ctx: click.Context) -> str:
 
 
 def parse_command(command: click.Command, arguments: Sequence[str], prog: str) -> dict[str, Any] | None:
-    """The values of a command line; None when it only asked for help or version. Raises SettingsError."""
+    """The values of a command line, and its `config_files`; None when it only asked for help or version. Raises SettingsError."""
     try:
         with command.make_context(prog, list(arguments)) as ctx:
-            return dict(ctx.params)
+            return {**ctx.params, "config_files": ctx.meta.get(CONFIG_FILES, {})}
     except click.exceptions.Exit:
         return None
     except click.UsageError as error:

@@ -5,46 +5,88 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from node_core.errors import SettingsError
-from node_core.runtime.command import PROBLEMS
+from node_core.runtime.command import CONFIG_FILES, PROBLEMS
+from node_core.runtime.config_watch import fingerprint
 from node_core.runtime.flag_types import Address, Interval, NodeName, PathType
 from node_core.runtime.instance import DEFAULT_DIRECTORY
 from node_core.version import VERSION
 
+_INLINE = "gpunode.inline"
+"""Where a context keeps the defaults that win over those of config files."""
+Load = Callable[[], tuple[Any, Mapping[str, Any]]]
+"""Gives a decoded struct, and defaults for options by parameter name. Raises SettingsError."""
+
 
 def config_option(
-    *flags: str, name: str, envvar: Sequence[str], load: Callable[[Path], tuple[Any, Mapping[str, Any]]]
+    *flags: str,
+    name: str,
+    envvar: Sequence[str],
+    load: Callable[[Path], tuple[Any, Mapping[str, Any]]],
+    default: Path | None = None,
 ) -> "Options":
-    """The eager option that reads a config file. name: of its value. load: path -> (decoded struct, defaults by parameter name)."""
+    """The eager option that reads a config file. name: of its value, the decoded struct. load: as Load.
+
+    default: read where it is there and no other file is named.
+    """
 
     def read(ctx: click.Context, _: click.Parameter, path: Path | None) -> Any:
         if path is None:
             return None
-        try:
-            decoded, defaults = load(path)
-        except SettingsError as error:
-            ctx.meta.setdefault(PROBLEMS, []).extend(error.problems)
+        ctx.meta.setdefault(CONFIG_FILES, {})[path] = fingerprint(path)
+        if ctx.get_parameter_source(name) == ParameterSource.DEFAULT and not path.exists():
             return None
-        options = {parameter.name for parameter in ctx.command.params}
-        idle = [
-            f"{path}: {name.replace('_', '-')} has no effect on {ctx.info_name}"
-            for name in defaults
-            if name not in options
-        ]
-        ctx.meta.setdefault(PROBLEMS, []).extend(idle)
-        ctx.default_map = {**(ctx.default_map or {}), **defaults}
-        return decoded
+        return _take(ctx, str(path), lambda: load(path))
 
     return click.option(
         *flags,
         name,
         envvar=list(envvar),
         type=PathType(),
+        default=default,
         is_eager=True,
         callback=read,
         help="YAML or JSON config file.",
     )
+
+
+def inline_config_option(flag: str, *, name: str, load: Callable[[str], tuple[Any, Mapping[str, Any]]]) -> "Options":
+    """The eager option that holds what a config file may hold, and wins over it. name: of its value, the decoded struct."""
+
+    def read(ctx: click.Context, _: click.Parameter, text: str | None) -> Any:
+        return None if not text else _take(ctx, flag, lambda: load(text), wins=True)
+
+    return click.option(
+        flag,
+        name,
+        is_eager=True,
+        callback=read,
+        metavar="YAML",
+        help="What the config file may hold; it wins over the file.",
+    )
+
+
+def _take(ctx: click.Context, where: str, load: Load, *, wins: bool = False) -> Any:
+    """Makes what is loaded the defaults of other options, or notes every problem of it."""
+    try:
+        decoded, defaults = load()
+    except SettingsError as error:
+        ctx.meta.setdefault(PROBLEMS, []).extend(error.problems)
+        return None
+    options = {parameter.name for parameter in ctx.command.params}
+    idle = [
+        f"{where}: {name.replace('_', '-')} has no effect on {ctx.info_name}"
+        for name in defaults
+        if name not in options
+    ]
+    ctx.meta.setdefault(PROBLEMS, []).extend(idle)
+    winning = ctx.meta.setdefault(_INLINE, {})
+    if wins:
+        winning.update(defaults)
+    ctx.default_map = {**(ctx.default_map or {}), **defaults, **winning}
+    return decoded
 
 
 Options = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -69,10 +111,18 @@ def bool_option(flag: str, *, envvar: str | list[str], default: bool | None, hel
     )
 
 
-def taken_option(flag: str, envvar: str, why: str) -> Options:
+def taken_option(
+    flag: str, envvar: str | None, why: str, *, may_stand_alone: bool = False, hidden: bool = False
+) -> Options:
     """A flag that upstream has and that does nothing here, so that old manifests keep working. why: it does nothing."""
     return click.option(
-        flag, envvar=envvar, expose_value=False, help=f"Taken for compatibility, without effect: {why}."
+        flag,
+        envvar=envvar,
+        is_flag=False,
+        flag_value="true" if may_stand_alone else None,
+        expose_value=False,
+        hidden=hidden,
+        help=f"Taken for compatibility, without effect: {why}.",
     )
 
 

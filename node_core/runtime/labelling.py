@@ -15,13 +15,15 @@ from node_core.publish.api import Publisher
 from node_core.runtime import metrics
 from node_core.runtime.instance import InstanceLock, wait_alone
 from node_core.runtime.mailbox import Mailbox
-from node_core.runtime.messages import AgentMessage, NodeLost, NodeSeen, Pass, PublishedSeen, Stop
+from node_core.runtime.messages import AgentMessage, NodeLost, NodeSeen, Pass, PublishedSeen, RulesChanged, Stop
 from node_core.runtime.services import Services
 
 log = structlog.get_logger(__name__)
 
 HEARTBEAT = 30.0
 """Seconds at most between two signs of life of the owning thread."""
+CALM = 1.0
+"""Seconds at least between two passes because rules changed: whoever changes them all the time costs no node its CPU."""
 HEAL_WINDOW = 180.0
 """Somebody who undoes our labels again within this many seconds is answered with growing delays instead of a fight."""
 
@@ -53,6 +55,8 @@ class LabelAgent:
         self._was_lost = False
         self._failures = 0
         self._retry_at: float | None = None
+        self._passed_at = float("-inf")
+        self._pass_at: float | None = None
         self._heals = 0
         self._healed_at = 0.0
 
@@ -82,15 +86,21 @@ class LabelAgent:
 
     def _next(self) -> AgentMessage | None:
         self._services.readiness.beat(self.name)
-        wait = HEARTBEAT
-        if self._retry_at is not None:
-            wait = min(wait, max(0.0, self._retry_at - self._services.clock()))
-        return self.mailbox.take(wait)
+        now = self._services.clock()
+        due = (at - now for at in (self._retry_at, self._pass_at) if at is not None)
+        return self.mailbox.take(max(0.0, min((HEARTBEAT, *due))))
+
+    def _is_due(self, at: float | None) -> bool:
+        return at is not None and self._services.clock() >= at
 
     def _handle(self, message: AgentMessage | None) -> None:
         match message:
             case Pass():
                 self._pass()
+            case RulesChanged() if self._is_due(self._passed_at + CALM):
+                self._pass()
+            case RulesChanged():
+                self._pass_at = self._passed_at + CALM
             case NodeSeen(view):
                 self._services.readiness.report(f"{self.name}/node", None)
                 self._node_seen(view)
@@ -98,7 +108,9 @@ class LabelAgent:
                 self._was_lost = True
                 self._services.readiness.report(f"{self.name}/node", str(error))
                 self._services.metrics.add(metrics.ERRORS, agent=self.name, check="node")
-            case None if self._retry_at is not None and self._services.clock() >= self._retry_at:
+            case None if self._is_due(self._pass_at):
+                self._pass()
+            case None if self._is_due(self._retry_at):
                 self._publish()
             case None | PublishedSeen():
                 self._look_after()
@@ -106,7 +118,8 @@ class LabelAgent:
                 pass
 
     def _pass(self) -> None:
-        start = self._services.clock()
+        start = self._passed_at = self._services.clock()
+        self._pass_at = None
         self._collected = self._collect()
         failed: dict[tuple[str, ...], int] = {(self.name, part.name): 0 for part in self._collected}
         failed |= {(self.name, part.name): 1 for part in self._collected if part.labels is None}

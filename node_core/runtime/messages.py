@@ -36,8 +36,13 @@ class PublishedSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class RulesChanged:
+    """The rules of the cluster, or what others say of this node, have a new state, which their link holds."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """End, leaving labels and kubelet state as they are."""
 
 
-AgentMessage = Pass | NodeSeen | NodeLost | KubeletChanged | PublishedSeen | Stop
+AgentMessage = Pass | NodeSeen | NodeLost | KubeletChanged | PublishedSeen | RulesChanged | Stop

@@ -34,6 +34,12 @@ LABELS_REFUSED = Metric(
 LABEL_WRITES = Metric(
     name="label_writes", kind="counter", help="Writes of labels. It stands still while nothing changes."
 )
+RULE_PROBLEMS = Metric(
+    name="rule_problems",
+    kind="gauge",
+    help="Rules that cannot be evaluated and outputs of rules that are left out, by the object or file that they stand in.",
+    labels=("agent", "rules"),
+)
 ERRORS = Metric(
     name="errors", kind="counter", help="Failed requests and looks, by what failed.", labels=("agent", "check")
 )
@@ -62,6 +68,7 @@ ALL = (
     LABELS,
     LABELS_REFUSED,
     LABEL_WRITES,
+    RULE_PROBLEMS,
     ERRORS,
     NOT_READY,
     DEVICES,

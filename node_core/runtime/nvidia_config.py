@@ -3,22 +3,29 @@
 Keys that are not written here are errors: a setting that would silently do nothing is worse than a refusal.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import click
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
 
 from node_core.decode import decode_struct, read_yaml
 from node_core.domain.premium import PremiumRule
-from node_core.domain.resources import PREFIX, resource_name
-from node_core.domain.sharing import SharedResource, Sharing, SharingStrategy, advertised_name, parse_devices
+from node_core.domain.sharing import Sharing, SharingStrategy
 from node_core.errors import SettingsError
 from node_core.runtime.flag_types import PathType
 from node_core.runtime.flags import Options, bool_option, config_option, options
+from node_core.runtime.nvidia_devices import (
+    DeviceSections,
+    DevicesSection,
+    PoolEntry,
+    ReservedEntry,
+    ResourcesSection,
+    device_problems,
+    plan_rules,
+)
+from node_core.runtime.nvidia_sharing import SharingSection, sharing_problems, sharing_ways, to_shared
 
 
 class GfdFlags(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -60,77 +67,35 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     gfd: GfdFlags = GfdFlags()
 
 
-class ReplicatedResource(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of sharing.*.resources. devices: `all`, a count, or a list of indexes and UUIDs (domain.sharing.parse_devices)."""
+class ImexSection(msgspec.Struct, frozen=True, kw_only=True):
+    """imex. channelIDs: none, or channel 0, the only one that a device plugin can give out."""
 
-    name: str
-    replicas: Annotated[int, Meta(ge=1)]
-    rename: str | None = None
-    devices: Any = "all"
-
-
-class Replicated(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """sharing.timeSlicing or sharing.mps."""
-
-    resources: list[ReplicatedResource]
-    rename_by_default: bool = False
-    fail_requests_greater_than_one: bool | None = None
-
-
-class SharingSection(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """sharing. A way of sharing whose resources all have one replica shares nothing; at most one may share something."""
-
-    time_slicing: Replicated | UnsetType = UNSET
-    mps: Replicated | UnsetType = UNSET
+    channel_ids: list[Literal[0]] | None = msgspec.field(default=None, name="channelIDs")
+    required: bool | None = None
 
 
 class NvidiaConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole file. premium: ours, not NVIDIA's; see domain.premium."""
+    """The whole file. devices, reserved, pools and premium: ours, not NVIDIA's; see nvidia_devices and domain.premium."""
 
     version: Literal["v1"] = "v1"
     flags: Flags = Flags()
     sharing: SharingSection = SharingSection()
-    resources: dict[str, list[Any]] = {}
-    imex: dict[str, Any] = {}
+    resources: ResourcesSection = ResourcesSection()
+    imex: ImexSection = ImexSection()
+    devices: DevicesSection = DevicesSection()
+    reserved: list[ReservedEntry] = []
+    pools: list[PoolEntry] = []
     premium: list[PremiumRule] = []
+
+    @property
+    def device_sections(self) -> DeviceSections:
+        return DeviceSections(resources=self.resources, devices=self.devices, reserved=self.reserved, pools=self.pools)
 
 
 Section = Literal["gfd", "plugin"]
 
-NOT_WITH_THE_PLUGIN = (
-    "gpu-device-plugin cannot share GPUs yet: take this out, or give it in a file of its own to gfd alone"
-)
-
-
-IDLE = frozenset({"pass_device_specs", "cdi_annotation_prefix", "nvidia_ctk_path", "shared_devices_allocation_policy"})
-NOT_YET: Mapping[str, tuple[Any, ...]] = {
-    "flags.mpsRoot": ("",),
-    "flags.nvidiaDriverRoot": ("", "/"),
-    "flags.nvidiaDevRoot": ("", "/"),
-    "flags.gdrcopyEnabled": (False,),
-    "flags.gdsEnabled": (False,),
-    "flags.mofedEnabled": (False,),
-    "flags.plugin.passDeviceSpecs": (False,),
-    "flags.plugin.cdiAnnotationPrefix": ("", "cdi.k8s.io/"),
-    "flags.plugin.nvidiaCTKPath": ("", "/usr/bin/nvidia-ctk"),
-    "flags.plugin.sharedDevicesAllocationPolicy": ("", "distributed"),
-}
-"""Keys of the device plugin that it does not act on yet, and the values that ask for nothing."""
-
-
-def not_yet_problems(config: NvidiaConfig) -> Iterator[str]:
-    """What the file asks of the device plugin that it cannot do yet: each would otherwise be ignored in silence."""
-    data = msgspec.to_builtins(config)
-    for path, harmless in NOT_YET.items():
-        value: Any = data
-        for key in path.split("."):
-            value = value[key]
-        if value is not None and value not in harmless:
-            yield f"{path}: gpu-device-plugin cannot do this yet: take it out, or give it to gfd alone"
-    for section in (config.resources, config.imex):
-        if any(section.values()):
-            name = "resources" if section is config.resources else "imex"
-            yield f"{name}: gpu-device-plugin cannot do this yet: take it out, or give it to gfd alone"
+PLUGIN_FLAGS = ("mps_root", "nvidia_driver_root", "nvidia_dev_root", "gdrcopy_enabled", "gds_enabled", "mofed_enabled")
+"""Of `flags`, those for the device plugin alone."""
 
 
 def without_nulls(data: Any) -> Any:
@@ -145,33 +110,50 @@ def without_nulls(data: Any) -> Any:
 
 def load_nvidia_config(path: Path, sections: Sequence[Section]) -> tuple[NvidiaConfig, dict[str, Any]]:
     """The file and what it says for the options of these agents, by parameter name. Raises SettingsError with every problem."""
-    config = decode_struct(without_nulls(read_yaml(path)), NvidiaConfig, source=str(path))
-    problems = list(sharing_problems(config.sharing))
-    if "plugin" in sections and not problems and plan_sharing(config.sharing) is not None:
-        problems = [f"sharing: {NOT_WITH_THE_PLUGIN}"]
-    if "plugin" in sections:
-        problems += not_yet_problems(config)
-    if problems:
-        raise SettingsError([f"{path}: {problem}" for problem in problems])
-    said: dict[str, Any] = {
-        "mig_strategy": config.flags.mig_strategy,
-        "device_discovery_strategy": config.flags.device_discovery_strategy,
-    }
+    return decode_nvidia_config(read_yaml(path), sections, source=str(path))
+
+
+def decode_nvidia_config(data: Any, sections: Sequence[Section], *, source: str) -> tuple[NvidiaConfig, dict[str, Any]]:
+    """As load_nvidia_config, of what a file holds. source: what to call it in problems."""
+    config = decode_struct(without_nulls(data), NvidiaConfig, source=source)
+    problems = [*sharing_problems(config.sharing), *device_problems(config.device_sections)]
+    if problems := problems or list(_name_problems(config)):
+        raise SettingsError([f"{source}: {problem}" for problem in problems])
+    return config, {name: value for name, value in _said(config, sections).items() if value not in (None, "")}
+
+
+def _said(config: NvidiaConfig, sections: Sequence[Section]) -> dict[str, Any]:
+    """Parameter name -> value, None or empty where the file does not say."""
+    flags = msgspec.structs.asdict(config.flags)
+    said = {name: flags[name] for name in ("mig_strategy", "device_discovery_strategy")}
+    said["driver_root"] = config.flags.plugin.container_driver_root
     if "gfd" in sections:
-        said["use_node_feature_api"] = config.flags.use_node_feature_api
-    for section in sections:
-        own = msgspec.structs.asdict(getattr(config.flags, section))
-        said |= {name: value for name, value in own.items() if name not in IDLE}
-    said["driver_root"] = said.pop("container_driver_root", None)
-    if isinstance(strategies := said.get("device_list_strategy"), list):
-        said["device_list_strategy"] = ",".join(strategies)
-    return config, {name: value for name, value in said.items() if value is not None}
+        said |= {"use_node_feature_api": flags["use_node_feature_api"], **msgspec.structs.asdict(config.flags.gfd)}
+    if "plugin" in sections:
+        said |= {name: flags[name] for name in PLUGIN_FLAGS} | _said_of_plugin(config)
+    return said
+
+
+def _said_of_plugin(config: NvidiaConfig) -> dict[str, Any]:
+    said = msgspec.structs.asdict(config.flags.plugin)
+    del said["container_driver_root"]
+    if isinstance(strategy := said["device_list_strategy"], str):
+        said["device_list_strategy"] = [strategy] if strategy else None
+    return said | {"imex_channel_ids": config.imex.channel_ids, "imex_required": config.imex.required}
+
+
+def _name_problems(config: NvidiaConfig) -> Iterator[str]:
+    """A shared resource that takes the name of a pool that it is not."""
+    sharing, pools = plan_sharing(config.sharing), {pool.resource for pool in plan_rules(config.device_sections).pools}
+    for shared in sharing.resources if sharing else ():
+        if shared.renamed and shared.advertised in pools:
+            yield f"sharing: {shared.resource} is advertised as {shared.advertised}, which is the name of a pool"
 
 
 def plan_sharing(section: SharingSection) -> Sharing | None:
     """What is shared; None where nothing is. For a section without `sharing_problems`."""
-    for strategy, replicated in _ways(section):
-        shared = tuple(_shared(each, replicated) for each in replicated.resources if each.replicas > 1)
+    for strategy, replicated in sharing_ways(section):
+        shared = tuple(to_shared(each, replicated) for each in replicated.resources if each.replicas > 1)
         if shared:
             fail = replicated.fail_requests_greater_than_one
             default = strategy is SharingStrategy.MPS
@@ -183,77 +165,14 @@ def plan_sharing(section: SharingSection) -> Sharing | None:
     return None
 
 
-def sharing_problems(section: SharingSection) -> Iterator[str]:
-    """Everything that is wrong with a section and that types alone do not say, each with its path."""
-    for strategy, replicated in _ways(section):
-        yield from _replicated_problems(_path(strategy), replicated)
-    active = [_path(strategy) for strategy, replicated in _ways(section) if _shares(replicated)]
-    if len(active) > 1:
-        yield f"{' and '.join(active)}: both share GPUs; a node shares in one way only, so leave one of them out"
+def discovery_strategies(sections: Sequence[Section]) -> list[str]:
+    """What all of these agents can do: containers cannot be given a GPU that virtual machines have."""
+    return ["auto", "nvml", "tegra", *(["vfio"] if "plugin" not in sections else [])]
 
 
-def _ways(section: SharingSection) -> Iterator[tuple[SharingStrategy, Replicated]]:
-    if section.time_slicing is not UNSET:
-        yield SharingStrategy.TIME_SLICING, section.time_slicing
-    if section.mps is not UNSET:
-        yield SharingStrategy.MPS, section.mps
-
-
-def _path(strategy: SharingStrategy) -> str:
-    return "sharing.timeSlicing" if strategy is SharingStrategy.TIME_SLICING else "sharing.mps"
-
-
-def _shares(replicated: Replicated) -> bool:
-    return any(each.replicas > 1 for each in replicated.resources)
-
-
-def _shared(entry: ReplicatedResource, of: Replicated) -> SharedResource:
-    resource = resource_name(entry.name)
-    return SharedResource(
-        resource=resource,
-        replicas=entry.replicas,
-        advertised=advertised_name(resource, entry.rename, by_default=of.rename_by_default),
-        devices=parse_devices(entry.devices),
-    )
-
-
-def _replicated_problems(path: str, replicated: Replicated) -> Iterator[str]:
-    if not replicated.resources:
-        yield f"{path}.resources: is empty: name the resources to share"
-    for index, entry in enumerate(replicated.resources):
-        yield from _entry_problems(f"{path}.resources[{index}]", entry, replicated)
-    yield from (f"{path}.resources: {name} is there more than once" for name in _twice(replicated))
-
-
-def _twice(replicated: Replicated) -> list[str]:
-    """Names that two entries have, or are advertised by."""
-    suffix = ".shared" if replicated.rename_by_default else ""
-    names = Counter(
-        name
-        for entry in replicated.resources
-        for name in {_prefixed(entry.name), _prefixed(entry.rename or f"{entry.name}{suffix}")}
-    )
-    return [name for name, times in names.items() if times > 1]
-
-
-def _prefixed(name: str) -> str:
-    return name if name.startswith(PREFIX) else PREFIX + name
-
-
-def _entry_problems(path: str, entry: ReplicatedResource, of: Replicated) -> Iterator[str]:
-    yield from _refusal(f"{path}.name", lambda: resource_name(entry.name))
-    if entry.rename is not None:
-        yield from _refusal(f"{path}.rename", lambda: resource_name(entry.rename or ""))
-    elif of.rename_by_default and not list(_refusal("", lambda: resource_name(entry.name))):
-        yield from _refusal(f"{path}.name", lambda: advertised_name(resource_name(entry.name), None, by_default=True))
-    yield from _refusal(f"{path}.devices", lambda: parse_devices(entry.devices))
-
-
-def _refusal(path: str, parse: Callable[[], object]) -> Iterator[str]:
-    try:
-        parse()
-    except ValueError as error:
-        yield f"{path}: {error}"
+def mig_strategies(sections: Sequence[Section]) -> list[str]:
+    """gfd writes the label that `auto` follows."""
+    return ["none", "single", "mixed", *(["auto"] if "gfd" not in sections else [])]
 
 
 def nvidia_options(*sections: Section) -> Options:
@@ -274,9 +193,9 @@ def nvidia_options(*sections: Section) -> Options:
             "--mig-strategy",
             envvar=names["MIG_STRATEGY"],
             default="none",
-            type=click.Choice(["none", "single", "mixed"]),
+            type=click.Choice(mig_strategies(sections)),
             show_default=True,
-            help="How MIG devices appear.",
+            help="How MIG devices appear. auto (gpu-device-plugin alone): as the Node's label nvidia.com/mig.strategy says.",
         ),
         click.option(
             "--driver-root-ctr-path",
@@ -292,8 +211,9 @@ def nvidia_options(*sections: Section) -> Options:
             "--device-discovery-strategy",
             envvar="DEVICE_DISCOVERY_STRATEGY",
             default="auto",
-            type=click.Choice(["auto", "nvml"]),
-            help="How GPUs are found: through NVML, which auto means too. tegra and vfio are not there.",
+            type=click.Choice(discovery_strategies(sections)),
+            help="How GPUs are found. nvml: through NVML. tegra: through CUDA, for an SoC without NVML. vfio (gfd alone): by PCI, those "
+            "that virtual machines are given. auto: tegra on a Tegra where libnvidia-ml cannot be loaded, else nvml.",
         ),
         bool_option(
             "--fail-on-init-error",

@@ -1,6 +1,7 @@
 """A process of one or more agents: starts them, minds them, and ends or rebuilds them on a signal.
 
-SIGTERM, SIGINT and SIGQUIT end it; SIGHUP reads the settings again and rebuilds everything, unless they are wrong.
+SIGTERM, SIGINT and SIGQUIT end it; SIGHUP and a config file that says something else make it read the settings again and rebuild
+everything, unless they are wrong.
 """
 
 import queue
@@ -14,7 +15,9 @@ import structlog
 
 from node_core.domain.backoff import Backoff
 from node_core.errors import SettingsError
+from node_core.runtime import metrics
 from node_core.runtime.command import report_usage
+from node_core.runtime.config_watch import ConfigWatch
 from node_core.runtime.http import HealthServer
 from node_core.runtime.log import LogFormat, configure_log
 from node_core.runtime.mailbox import Mailbox
@@ -28,6 +31,8 @@ STOP_SECONDS = 1.5
 """How long everything together may take to end before the process goes without it."""
 PROVEN_SECONDS = 60.0
 """An agent that ran so long after a fault starts over with a short delay again."""
+CONFIG_CHANGED = 0
+"""What stands among the signals, of which none has this number, for a config file that says something else."""
 
 
 class Agent(Protocol):
@@ -81,14 +86,24 @@ def run_program(parse: Callable[[], Program | None], prog: str) -> int:
     if program.common.oneshot and program.once is not None:
         return 0 if program.once(Services()) else 1
     signals = _catch_signals()
-    while True:
-        running = Running(program)
-        running.start()
-        following = _wait(signals, parse)
-        running.stop()
-        if following is None:
-            return 0
-        program = following
+    following: Program | None = program
+    while following is not None:
+        following = _run_until_told(following, signals, parse, prog)
+    return 0
+
+
+def _run_until_told(
+    program: Program, signals: "queue.SimpleQueue[int]", parse: Callable[[], Program | None], prog: str
+) -> Program | None:
+    """The program to go on with, or None to end."""
+    watch = ConfigWatch(program.common.config_files, lambda: signals.put(CONFIG_CHANGED))
+    running = Running(program, parts=(watch,))
+    running.start()
+    following = _wait(
+        signals, parse, lambda: running.services.metrics.add(metrics.ERRORS, agent=prog, check="settings")
+    )
+    running.stop()
+    return following
 
 
 def _catch_signals() -> "queue.SimpleQueue[int]":
@@ -98,30 +113,34 @@ def _catch_signals() -> "queue.SimpleQueue[int]":
     return caught
 
 
-def _wait(signals: "queue.SimpleQueue[int]", parse: Callable[[], Program | None]) -> Program | None:
-    """The program to go on with after SIGHUP, or None to end. Wrong settings keep what is running."""
-    while (number := signals.get()) == signal.SIGHUP:
+def _wait(
+    signals: "queue.SimpleQueue[int]", parse: Callable[[], Program | None], refused: Callable[[], None]
+) -> Program | None:
+    """The program to go on with when the settings were read again, or None to end. Wrong settings keep what is running."""
+    reasons = {int(signal.SIGHUP): "SIGHUP", CONFIG_CHANGED: "a config file changed"}
+    while why := reasons.get(number := signals.get()):
         try:
             program = parse()
         except SettingsError as error:
             log.error("settings_refused", problems=error.problems, effect="the running settings stay")
-            continue
         except Exception:
             log.exception("settings_refused", effect="the running settings stay")
-            continue
-        log.info("restarting", signal="SIGHUP")
-        return program
+        else:
+            log.info("restarting", why=why)
+            return program
+        refused()
     log.info("stopping", signal=signal.Signals(number).name)
     return None
 
 
 class Running:
-    """One set of agents, alive. Also used by the demo and by tests."""
+    """One set of agents, alive. Also used by the demo and by tests. parts: beside those that the program builds."""
 
-    def __init__(self, program: Program, services: Services | None = None) -> None:
+    def __init__(self, program: Program, services: Services | None = None, parts: Sequence[Part] = ()) -> None:
         self.services = services or Services()
         self.health = HealthServer(program.common.address, self.services.readiness, self.services.metrics)
         self._built = program.build(self.services)
+        self._parts = (*self._built.parts, *parts)
         self._threads = [
             threading.Thread(target=self._mind, args=(agent,), name=agent.name, daemon=True)
             for agent in self._built.agents
@@ -131,7 +150,7 @@ class Running:
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
-        for part in self._built.parts:
+        for part in self._parts:
             part.start()
         self.health.start()
 
@@ -141,7 +160,7 @@ class Running:
         self._stopping.set()
         for agent in self._built.agents:
             agent.mailbox.post(Stop())
-        stops = (*(part.stop for part in self._built.parts), self.health.stop)
+        stops = (*(part.stop for part in self._parts), self.health.stop)
         ending = [threading.Thread(target=stop, name="stop", daemon=True) for stop in stops]
         for thread in ending:
             thread.start()

@@ -1,15 +1,19 @@
 """What every agent is told, whatever it does."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from node_core.runtime.config_watch import Fingerprints
 from node_core.runtime.flag_types import Infinite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommonSettings:
-    """What every agent takes. interval: seconds, None for never. lock_dir: where the files of `runtime.instance` lie."""
+    """What every agent takes. interval: seconds, None for never. lock_dir: where the files of `runtime.instance` lie.
+
+    config_files: those that were read, or looked for where they may be missing.
+    """
 
     node_name: str
     kubeconfig: str | None
@@ -21,6 +25,7 @@ class CommonSettings:
     log_format: str
     log_level: str
     lock_dir: Path
+    config_files: Fingerprints = field(default_factory=dict)
 
 
 def common_settings(values: dict[str, Any]) -> CommonSettings:
@@ -37,4 +42,5 @@ def common_settings(values: dict[str, Any]) -> CommonSettings:
         log_format=values.pop("log_format"),
         log_level=values.pop("log_level"),
         lock_dir=values.pop("lock_dir"),
+        config_files=values.pop("config_files", {}),
     )

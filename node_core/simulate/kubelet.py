@@ -8,7 +8,7 @@ Source: Kubernetes documentation, Device Plugins.
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from node_core.kubelet.service import registration_handler
 from node_core.kubelet.sockets import API_VERSION, is_served, require_free
 from node_core.simulate.kubelet_devices import AdmissionError, DeviceTable, Owner, Resource, choose, name_problem
 from node_core.simulate.kubelet_endpoint import Endpoint
+from node_core.simulate.kubelet_topology import SINGLE_NUMA_NODE, Wish, aligned, choose_numa_node
 
 CHECKPOINT = "kubelet_internal_checkpoint"
 
@@ -39,7 +40,10 @@ class ContainerGrant:
 
 
 class Kubelet:
-    """on_resources: told of the Node's resources at every change, in any thread but one at a time."""
+    """on_resources: told of the Node's resources at every change, in any thread but one at a time.
+
+    topology_policy: of the topology manager, `none` or `single-numa-node`.
+    """
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class Kubelet:
     ) -> None:
         self.directory = directory
         self.socket = directory / "kubelet.sock"
+        self.topology_policy = "none"
         self._listeners = [on_resources]
         self._clock = clock
         self._table = DeviceTable()
@@ -116,9 +121,10 @@ class Kubelet:
                 return self._grants[owner]
             grant = ContainerGrant()
             try:
-                for resource, count in sorted(requests.items()):
-                    if count > 0 and self._is_known(resource):
-                        grant = _together(grant, resource, *self._allocate(owner, resource, count))
+                known = [each for each in sorted(requests.items()) if each[1] > 0 and self._is_known(each[0])]
+                node = self._numa_node(known) if self.topology_policy == SINGLE_NUMA_NODE else None
+                for resource, count in known:
+                    grant = _together(grant, resource, *self._allocate(owner, resource, count, node))
             except AdmissionError:
                 with self._lock:
                     self._table.held.pop(owner, None)
@@ -136,11 +142,24 @@ class Kubelet:
         with self._lock:
             return self._table.knows(resource)
 
+    def _numa_node(self, requests: Sequence[tuple[str, int]]) -> int | None:
+        return choose_numa_node([self._wish(*request) for request in requests])
+
+    def _wish(self, resource: str, count: int) -> Wish:
+        """Too few are none to choose from: the topology manager is asked before the devices are."""
+        with self._lock:
+            numa_nodes = self.numa_nodes(resource)
+            try:
+                available = self._table.available(resource, count)
+            except AdmissionError:
+                available = ()
+            return Wish(available=available, count=count, numa_nodes=numa_nodes)
+
     def _allocate(
-        self, owner: Owner, resource: str, count: int
+        self, owner: Owner, resource: str, count: int, numa_node: int | None
     ) -> tuple[tuple[str, ...], pb.ContainerAllocateResponse]:
         with self._lock:
-            available = self._table.available(resource, count)
+            available = aligned(self._table.available(resource, count), self.numa_nodes(resource), numa_node)
             endpoint = self._endpoints.get(resource)
         if endpoint is None:
             raise AdmissionError(f"endpoint not found in cache for a registered resource: {resource}")

@@ -4,7 +4,7 @@ Level-triggered, as the real one: it looks at the Pods that are bound to the Nod
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -33,6 +33,13 @@ class NodeApi(Protocol):
 
     def patch_node_status(self, capacity: Mapping[str, str], allocatable: Mapping[str, str]) -> None:
         """Sets these resources in the Node's status and leaves all others."""
+        ...
+
+    def offer_capacity(self, known: Collection[str]) -> None:
+        """Makes allocatable what others have put into the Node's capacity, as the real kubelet does.
+
+        known: the resources that the kubelet sets itself.
+        """
         ...
 
     def patch_pod_status(self, namespace: str, name: str, status: Obj) -> None:
@@ -101,6 +108,7 @@ class NodeAgent:
             allocatable = {name: str(amount) for name, (_, amount) in wanted.items()}
             self._api.patch_node_status(capacity, allocatable)
             self._reported = wanted
+        self._api.offer_capacity(self._reported)
 
     def _settle(self, uid: str, pod: Obj) -> None:
         grants: dict[str, ContainerGrant] = {}

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from node_core.simulate.apiserver.api import Api
 from node_core.simulate.apiserver.patch import merge_patch
@@ -12,6 +12,7 @@ from node_core.simulate.apiserver.writes import Target, Writer
 from node_core.simulate.recording import Obj, record_event
 
 _WRITER = Writer(manager="kubelet")
+_WATCHED = ("nodes", "pods")
 
 
 class StoreNodeApi:
@@ -32,7 +33,7 @@ class StoreNodeApi:
             found = False
             while not found and not self._woken.is_set():
                 events, self._version = self._api.store.events(
-                    ("pods",), self._version, timeout=timeout, interrupted=self._woken.is_set
+                    _WATCHED, self._version, timeout=timeout, interrupted=self._woken.is_set
                 )
                 found = bool(events)
         self._woken.clear()
@@ -45,6 +46,10 @@ class StoreNodeApi:
         patch = {"status": {"capacity": dict(capacity), "allocatable": dict(allocatable)}}
         self._api.update(self._node, lambda node: merge_patch(node, patch), _WRITER)
 
+    def offer_capacity(self, known: Collection[str]) -> None:
+        with contextlib.suppress(ApiError):  # the Node is gone
+            self._api.update(self._node, lambda node: _offered(node, known), _WRITER)
+
     def patch_pod_status(self, namespace: str, name: str, status: Obj) -> None:
         target = Target(resource=resource_named("pods"), namespace=namespace, name=name, subresource="status")
         with contextlib.suppress(ApiError):
@@ -53,3 +58,12 @@ class StoreNodeApi:
     def record(self, pod: Obj, kind: str, reason: str, message: str) -> None:
         with contextlib.suppress(ApiError):
             record_event(self._api, pod, kind, reason, message, component="kubelet", writer=_WRITER)
+
+
+def _offered(node: Obj, known: Collection[str]) -> Obj:
+    """The Node with its extended resources allocatable as far as its capacity has them."""
+    status = node["status"]
+    capacity, allocatable = status.get("capacity") or {}, status.get("allocatable") or {}
+    kept = {name: amount for name, amount in allocatable.items() if name in known or "/" not in name}
+    offered = {name: amount for name, amount in capacity.items() if name not in known and "/" in name}
+    return {**node, "status": {**status, "allocatable": {**kept, **offered}}}

@@ -8,9 +8,10 @@ from typing import Any, Protocol
 from node_core.simulate.apiserver import discovery
 from node_core.simulate.apiserver.api import Api
 from node_core.simulate.apiserver.bodies import decode_body, patch_type
+from node_core.simulate.apiserver.paging import cut_page
 from node_core.simulate.apiserver.requests import ApiRequest, parse_query, parse_request
 from node_core.simulate.apiserver.selectors import Selection, parse_selection
-from node_core.simulate.apiserver.status import ApiError, Obj, bad_request, success
+from node_core.simulate.apiserver.status import ApiError, Obj, bad_request, expired, success
 from node_core.simulate.apiserver.store import Store
 from node_core.simulate.apiserver.tables import render_table
 from node_core.simulate.apiserver.watching import Follower, Render, Stream, Watched
@@ -106,11 +107,14 @@ def _get(api: Api, request: ApiRequest, asked: Asked) -> Answer:
 
 def _list(api: Api, request: ApiRequest, asked: Asked) -> Answer:
     resource = request.target.resource
-    items, version = api.list(request.target, _selection(request))
+    found, version = api.list(request.target, _selection(request))
+    token = request.query.get("continue", "")
+    items, metadata = cut_page(found, version, limit=request.query.get("limit", ""), token=token)
+    if token and int(metadata["resourceVersion"]) < api.store.oldest:
+        raise expired(int(metadata["resourceVersion"]), api.store.oldest)
     if _wants_table(asked.headers):
-        return Answer.of(200, _table(request, items, api.store, str(version)))
+        return Answer.of(200, _table(request, items, api.store, metadata))
     bare = [{name: value for name, value in item.items() if name not in ("apiVersion", "kind")} for item in items]
-    metadata = {"resourceVersion": str(version)}
     listed = bare if not resource.custom else items
     return Answer.of(
         200, {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata, "items": listed}
@@ -227,15 +231,15 @@ def _wants_table(headers: Mapping[str, str]) -> bool:
 def _render(request: ApiRequest, asked: Asked, store: Store) -> Render:
     if not _wants_table(asked.headers):
         return lambda obj: obj
-    return lambda obj: _table(request, [obj], store, obj["metadata"].get("resourceVersion", ""))
+    return lambda obj: _table(request, [obj], store, {"resourceVersion": obj["metadata"].get("resourceVersion", "")})
 
 
-def _table(request: ApiRequest, items: list[Obj], store: Store, version: str) -> Obj:
+def _table(request: ApiRequest, items: list[Obj], store: Store, metadata: Obj) -> Obj:
     include = request.query.get("includeObject") or "Metadata"
     if include not in ("Metadata", "Object", "None"):
         raise bad_request(f"unrecognized includeObject value {include!r}")
     shown = [item for item in items if "name" in item["metadata"]]  # a bookmark is a Table without rows
-    return render_table(request.target.resource.kind, shown, now=store.clock(), version=version, include=include)
+    return render_table(request.target.resource.kind, shown, now=store.clock(), metadata=metadata, include=include)
 
 
 def _writer(request: ApiRequest, asked: Asked, *, applies: bool = False) -> Writer:

@@ -54,6 +54,7 @@ RESOURCES = (
         namespaced=False,
         short=("nfr",),
         generation=True,
+        custom=True,
         group=_NFD,
         version="v1alpha1",
     ),

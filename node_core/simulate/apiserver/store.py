@@ -7,7 +7,7 @@ import json
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -38,6 +38,14 @@ class Event:
     before: Obj | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """All that there was at a version."""
+
+    objects: Mapping[tuple[str, str, str], Obj]
+    version: int
+
+
 class Store:
     """Objects by (resource, namespace, name). resource: the plural with its group; namespace: "" for what has none.
 
@@ -57,6 +65,12 @@ class Store:
     def version(self) -> int:
         with self._changed:
             return self._version
+
+    @property
+    def oldest(self) -> int:
+        """The version up to which the history is forgotten."""
+        with self._changed:
+            return self._forgotten
 
     def get(self, resource: str, name: str, namespace: str = "") -> Obj:
         """Raises ApiError 404."""
@@ -138,6 +152,16 @@ class Store:
         with self._changed:
             self._history.clear()
             self._forgotten = self._version
+
+    def backup(self) -> Backup:
+        with self._changed:
+            return Backup(objects=dict(self._objects), version=self._version)
+
+    def restore(self, backup: Backup) -> None:
+        """As when etcd is restored from a snapshot: versions count on from then, and what was written since is lost."""
+        with self._changed:
+            self._objects, self._version = dict(backup.objects), backup.version
+            self.compact()
 
     def _since(self, version: int) -> tuple[Event, ...]:
         recent: deque[Event] = deque()

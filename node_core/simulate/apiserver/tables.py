@@ -29,13 +29,13 @@ class Column:
         return {"name": self.name, "type": self.type, "format": form, "description": "", "priority": int(self.wide)}
 
 
-def render_table(kind: str, items: Sequence[Obj], *, now: datetime, version: str, include: str = "Metadata") -> Obj:
-    """A Table with one row an object. include: Metadata, Object or None, what each row carries beside its cells."""
+def render_table(kind: str, items: Sequence[Obj], *, now: datetime, metadata: Obj, include: str = "Metadata") -> Obj:
+    """A Table with one row an object. metadata: of the Table. include: Metadata, Object or None, what each row carries beside its cells."""
     columns = _COLUMNS.get(kind, _GENERIC)
     return {
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
-        "metadata": {"resourceVersion": version},
+        "metadata": metadata,
         "columnDefinitions": [column.definition() for column in columns],
         "rows": [
             {"cells": [column.cell(item, now) for column in columns]} | _row_object(item, include) for item in items

@@ -79,7 +79,15 @@ def _node_quantity_causes(node: Obj) -> Iterator[Cause]:
                 yield invalid_value(field, str(text), "must be an integer")
 
 
+def _event_causes(event: Obj) -> Iterator[Cause]:
+    """An Event is where its object is; of one without a namespace, in default."""
+    about = (event.get("involvedObject") or {}).get("namespace") or "default"
+    if event["metadata"].get("namespace") != about:
+        yield invalid_value("involvedObject.namespace", about, "does not match event.namespace")
+
+
 _CHECKS: dict[str, tuple[Callable[[Obj], Iterator[Cause]], ...]] = {
     "Node": (_taint_causes, _node_quantity_causes),
     "Pod": (pod_causes,),
+    "Event": (_event_causes,),
 }

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from node_core.domain.backoff import Backoff
-from node_core.domain.node import NodeView, parse_node, render_label_patch
+from node_core.domain.node import NodeView, parse_node, render_capacity_patch, render_metadata_patch
 
 
 def managed(manager: str, *keys: str, **entry: Any) -> dict[str, Any]:
@@ -16,6 +17,10 @@ def managed(manager: str, *keys: str, **entry: Any) -> dict[str, Any]:
 
 def node(**metadata: Any) -> NodeView:
     return parse_node({"metadata": {"name": "n", "uid": "u", "resourceVersion": "7"} | metadata})
+
+
+def seen(version: str, look: int) -> NodeView:
+    return NodeView(name="n", uid="u", resource_version=version, labels={}, look=look)
 
 
 def test_only_applied_labels_count_as_owned() -> None:
@@ -31,6 +36,26 @@ def test_the_status_subresource_is_not_ours() -> None:
     assert node(labels={"a": "1"}, managedFields=[managed("gfd", "a", subresource="status")]).applied_by("gfd") == {}
 
 
+def test_annotations_and_capacity_have_owners_of_their_own() -> None:
+    metadata: Any = {"f:metadata": {"f:labels": {"f:a": {}}, "f:annotations": {"f:b": {}}}}
+    status: Any = {"f:status": {"f:capacity": {"f:example.com/c": {}}}}
+    entries = [managed("m", fieldsV1=metadata), managed("m", fieldsV1=status, subresource="status")]
+    view = parse_node(
+        {
+            "metadata": {
+                "name": "n",
+                "labels": {"a": "1"},
+                "annotations": {"b": "2", "theirs": "3"},
+                "managedFields": entries,
+            },
+            "status": {"capacity": {"example.com/c": "4", "cpu": "8"}},
+        }
+    )
+    assert view.applied_by("m") == {"a": "1"}
+    assert view.annotations_by("m") == {"b": "2"}
+    assert view.capacity_by("m") == {"example.com/c": "4"}
+
+
 def test_a_bare_node_has_no_labels() -> None:
     assert node().labels == {}
 
@@ -41,12 +66,32 @@ def test_versions_compare_as_numbers_and_odd_ones_not_at_all() -> None:
     assert not node(resourceVersion="x").is_older_than(node(resourceVersion="10"))
 
 
-def test_an_apply_patch_names_the_node_and_nothing_but_labels() -> None:
-    assert render_label_patch("n", {"a": "1"}) == {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": "n", "labels": {"a": "1"}},
+@pytest.mark.parametrize(
+    ("state", "other", "older"),
+    [
+        (("500", 2), ("1000", 1), False),
+        (("1000", 1), ("500", 2), True),
+        (("500", 2), ("501", 2), True),
+        (("x", 1), ("500", 2), True),
+    ],
+    ids=["restored cluster", "from before it", "same look", "odd version of an earlier look"],
+)
+def test_a_later_look_is_newer_whatever_its_version(
+    state: tuple[str, int], other: tuple[str, int], older: bool
+) -> None:
+    assert seen(*state).is_older_than(seen(*other)) is older
+
+
+def test_an_apply_patch_names_the_node_and_nothing_but_what_is_applied() -> None:
+    bare = {"apiVersion": "v1", "kind": "Node"}
+    metadata = {"name": "n", "labels": {"a": "1"}}
+    assert render_metadata_patch("n", {"a": "1"}, {}) == {**bare, "metadata": metadata}
+    assert render_metadata_patch("n", {"a": "1"}, {"b": "2"}) == {
+        **bare,
+        "metadata": {**metadata, "annotations": {"b": "2"}},
     }
+    assert render_capacity_patch("n", {}) == {**bare, "metadata": {"name": "n"}}
+    assert render_capacity_patch("n", {"e.com/f": "1"})["status"] == {"capacity": {"e.com/f": "1"}}
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from node_core.domain.resources import mig_resource, resource_name, short_name
+from node_core.domain.resources import NamePattern, ResourceNames, mig_resource, resource_name, short_name
 
 
 @pytest.mark.parametrize("text", ["gpu", "nvidia.com/gpu"])
@@ -30,3 +30,31 @@ def test_a_name_may_have_63_characters() -> None:
     assert len(resource_name("a" * 52)) == 63
     with pytest.raises(ValueError, match="has 64 characters"):
         resource_name("a" * 53)
+
+
+NAMES = ResourceNames(
+    gpus=(
+        NamePattern(pattern="NVIDIA-A40", resource=resource_name("a40")),
+        NamePattern(pattern="*A40*", resource=resource_name("like-a40")),
+    ),
+    mig=(NamePattern(pattern="1g.10gb.me", resource=resource_name("small")),),
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("NVIDIA A40", "a40"),
+        ("NVIDIA A40-48Q", "like-a40"),
+        ("NVIDIA A400", "like-a40"),
+        ("Tesla T4", "gpu"),
+        ("", "gpu"),
+    ],
+)
+def test_a_gpu_has_the_name_of_the_first_pattern_and_else_the_usual_one(model: str, name: str) -> None:
+    assert NAMES.of_gpu(model) == f"nvidia.com/{name}"
+
+
+def test_a_profile_matches_as_it_is_printed_and_as_resources_have_it() -> None:
+    assert NAMES.of_mig("1g.10gb+me") == "nvidia.com/small"
+    assert (NAMES.of_mig("1g.10gb"), NAMES.of_mig(None)) == (None, None)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from node_core.domain.taints import (
     EFFECTS,
+    RULE_TAINTS_ANNOTATION,
     TAINTS_ANNOTATION,
     Taint,
     TaintPlan,
@@ -135,13 +136,15 @@ def test_an_annotation_that_somebody_broke_claims_nothing_of_use(text: str) -> N
 @pytest.mark.parametrize("annotations", [{}, {"a": "b"}, {TAINTS_ANNOTATION: "x:NoSchedule"}], ids=repr)
 def test_the_patch_first_tests_the_version(annotations: dict[str, str]) -> None:
     plan = TaintPlan(taints=(render_taint(BIG),), owned=frozenset({BIG}))
-    patch = render_taint_patch(plan, version="7", tainted=False, annotations=annotations)
+    patch = render_taint_patch(plan, claim=TAINTS_ANNOTATION, version="7", tainted=False, annotations=annotations)
     assert patch[0] == {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
     assert len(patch) == 3
 
 
 def test_the_patch_removes_only_what_is_there() -> None:
     nothing = TaintPlan(taints=(), owned=frozenset())
-    patch = render_taint_patch(nothing, version="7", tainted=True, annotations={TAINTS_ANNOTATION: str(BIG)})
+    claimed = {TAINTS_ANNOTATION: str(BIG)}
+    patch = render_taint_patch(nothing, claim=TAINTS_ANNOTATION, version="7", tainted=True, annotations=claimed)
     assert [each["op"] for each in patch] == ["test", "remove", "remove"]
-    assert len(render_taint_patch(nothing, version="7", tainted=False, annotations={})) == 1
+    for claim, annotations in ((TAINTS_ANNOTATION, {}), (RULE_TAINTS_ANNOTATION, claimed)):
+        assert len(render_taint_patch(nothing, claim=claim, version="7", tainted=False, annotations=annotations)) == 1

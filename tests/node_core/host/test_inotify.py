@@ -152,6 +152,90 @@ def test_what_happens_beside_the_directory_is_not_told(
     assert calls.count == before + 1
 
 
+def test_what_files_say_is_told_where_that_is_asked_for(
+    tmp_path: Path, calls: Calls, watching: Callable[..., DirectoryWatch]
+) -> None:
+    (tmp_path / "a").touch()
+    watching(tmp_path, contents=True)
+    for text in ("1", "2", "2"):
+        with calls.one_more():
+            (tmp_path / "a").write_text(text)
+    with calls.one_more():
+        (tmp_path / "a").chmod(0o600)
+
+
+def test_what_files_say_is_not_told_where_only_entries_matter(
+    tmp_path: Path, calls: Calls, watching: Callable[..., DirectoryWatch]
+) -> None:
+    (tmp_path / "a").touch()
+    watching(tmp_path)
+    before = calls.count
+    (tmp_path / "a").write_text("1")
+    with calls.one_more():
+        (tmp_path / "b").touch()
+    assert calls.count == before + 1
+
+
+def test_two_writes_that_look_alike_on_disk_are_two_calls(
+    tmp_path: Path, calls: Calls, watching: Callable[..., DirectoryWatch]
+) -> None:
+    (tmp_path / "a").touch()
+    watching(tmp_path, contents=True)
+    for _ in range(100):  # several of them within one tick of the file system's clock
+        with calls.one_more():
+            (tmp_path / "a").write_text("same")
+
+
+@pytest.mark.parametrize("contents", [False, True], ids=["entries", "contents"])
+def test_what_happens_beside_a_missing_folder_is_heard_and_not_told(
+    tmp_path: Path, calls: Calls, watching: Callable[..., DirectoryWatch], *, contents: bool
+) -> None:
+    drained = threading.Semaphore(0)
+
+    class Told(Inotify):
+        def drain(self) -> frozenset[int]:
+            try:
+                return super().drain()
+            finally:
+                drained.release()
+
+    watching(tmp_path / "later", contents=contents, open_watches=Told)
+    before = calls.count
+    for name in ("one", "two"):  # what the first would have made us tell is told before the second is looked at
+        (tmp_path / name).touch()
+        assert drained.acquire(timeout=10)
+    assert calls.count == before
+
+
+def test_a_burst_is_few_calls_and_the_last_one_is_made(
+    tmp_path: Path, calls: Calls, watching: Callable[..., DirectoryWatch]
+) -> None:
+    watching(tmp_path, contents=True, quiet=0.05)
+    with calls.one_more():
+        for number in range(500):
+            (tmp_path / "a").write_text(str(number))
+        last = calls.count
+    until(lambda: calls.count > last)
+    assert calls.count < 100
+
+
+def test_events_that_the_kernel_lost_count_as_changes(tmp_path: Path, calls: Calls) -> None:
+    class Overflowing(Inotify):
+        lost = iter((True,))
+
+        def drain(self) -> frozenset[int]:
+            super().drain()
+            return frozenset({-1}) if next(self.lost, False) else frozenset()
+
+    (tmp_path / "folder").mkdir()
+    watch = DirectoryWatch(tmp_path / "folder", calls, contents=True, open_watches=Overflowing)
+    with calls.one_more():
+        watch.start()
+    with calls.one_more():
+        (tmp_path / "beside").touch()
+    watch.stop()
+
+
 def test_no_watch_left_means_looking_now_and_then(
     tmp_path: Path, calls: Calls, watching: Callable[..., DirectoryWatch]
 ) -> None:

@@ -27,6 +27,13 @@ def kernel() -> Iterator[tuple[socket.socket, socket.socket]]:
     [
         (GPU, True),
         (b"add@/module/nvidia\0ACTION=add\0DEVPATH=/module/nvidia\0SUBSYSTEM=module\0", True),
+        (b"remove@/module/ib_uverbs\0ACTION=remove\0DEVPATH=/module/ib_uverbs\0SUBSYSTEM=module\0", True),
+        (b"add@/devices/virtual/misc/kvm\0ACTION=add\0DEVPATH=/devices/virtual/misc/kvm\0SUBSYSTEM=misc\0", True),
+        (
+            b"add@/devices/ndbus0/region0/dax0.0\0ACTION=add\0DEVPATH=/devices/ndbus0/region0/dax0.0\0SUBSYSTEM=nd\0",
+            True,
+        ),
+        (b"change@/devices/pci0000:00/0000:00:1f.2/host0\0ACTION=change\0SUBSYSTEM=scsi_host\0", False),
         (VETH, False),
         (b"change@/devices/virtual/block/dm-0\0DEVPATH=/devices/virtual/block/dm-0\0SUBSYSTEM=block\0", False),
         (b"change@/devices/virtual/tty\0SUBSYSTEM=tty\0", False),
@@ -36,7 +43,22 @@ def kernel() -> Iterator[tuple[socket.socket, socket.socket]]:
         (b"add@/x\0SUBSYSTEM=pci\xff\0", False),
         (b"add@/x\0=\0SUBSYSTEM=usb\0", True),
     ],
-    ids=["gpu", "driver", "pod-interface", "pod-volume", "tty", "udev", "empty", "zeros", "not-utf8", "odd-field"],
+    ids=[
+        "gpu",
+        "driver",
+        "driver-gone",
+        "kvm",
+        "nvdimm",
+        "scsi",
+        "pod-interface",
+        "pod-volume",
+        "tty",
+        "udev",
+        "empty",
+        "zeros",
+        "not-utf8",
+        "odd-field",
+    ],
 )
 def test_only_hardware_matters(message: bytes, matters: bool) -> None:
     assert is_hardware(parse_uevent(message)) is matters

@@ -24,25 +24,6 @@ WATCH = ("watch", "/api/v1/nodes")
 NODE_FEATURES = "nodefeatures.nfd.k8s-sigs.io"
 
 
-@pytest.fixture
-def server() -> Iterator[ApiServer]:
-    with ApiServer() as running:
-        running.add_node("n1")
-        running.forget_requests()
-        yield running
-
-
-@pytest.fixture
-def kubeconfig(server: ApiServer, tmp_path: Path) -> Path:
-    server.write_kubeconfig(tmp_path / "kubeconfig")
-    return tmp_path / "kubeconfig"
-
-
-@pytest.fixture
-def api(kubeconfig: Path) -> NodeApi:
-    return NodeApi("n1", kubeconfig=str(kubeconfig), user_agent="gfd/test")
-
-
 class Followed:
     """A watch whose calls land in queues."""
 
@@ -291,20 +272,22 @@ def test_taints_and_the_claim_on_them_are_written_together_and_only_to_the_state
     taint = Taint(key="nvidia.com/a", effect="NoSchedule")
     plan = TaintPlan(taints=(render_taint(taint),), owned=frozenset({taint}))
     before = api.get()
-    after = api.set_taints("gfd", plan, before)
+    after = api.set_taints("gfd", plan, before, claim=TAINTS_ANNOTATION)
     assert after.taints == ({"key": "nvidia.com/a", "effect": "NoSchedule"},)
     assert after.annotations[TAINTS_ANNOTATION] == "nvidia.com/a:NoSchedule"
     with pytest.raises(KubeError, match="were not written") as caught:
-        api.set_taints("gfd", plan, before)
+        api.set_taints("gfd", plan, before, claim=TAINTS_ANNOTATION)
     assert caught.value.status == 409
 
 
 def test_labels_and_taints_do_not_take_each_other_away(api: NodeApi) -> None:
     taint = Taint(key="nvidia.com/a", effect="NoSchedule")
-    api.set_taints("gfd", TaintPlan(taints=(render_taint(taint),), owned=frozenset({taint})), api.get())
+    api.set_taints(
+        "gfd", TaintPlan(taints=(render_taint(taint),), owned=frozenset({taint})), api.get(), claim=TAINTS_ANNOTATION
+    )
     view = api.apply_labels("gfd", {"nvidia.com/b": "1"}, force=False)
     assert (len(view.taints), TAINTS_ANNOTATION in view.annotations) == (1, True)
-    view = api.set_taints("gfd", TaintPlan(taints=(), owned=frozenset()), view)
+    view = api.set_taints("gfd", TaintPlan(taints=(), owned=frozenset()), view, claim=TAINTS_ANNOTATION)
     assert view.applied_by("gfd") == {"nvidia.com/b": "1"}
 
 

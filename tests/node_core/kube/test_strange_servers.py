@@ -105,6 +105,27 @@ def test_a_strange_server_is_asked_ever_slower_and_never_ends_the_watch(
     assert subject.looks + subject.watches <= 2 * len(pauses) + 3
 
 
+@pytest.mark.parametrize(("status", "slow"), [(404, True), (403, False), (0, False)])
+def test_what_is_absent_is_looked_for_at_a_pace_of_its_own(status: int, slow: bool) -> None:
+    done = threading.Event()
+
+    class Chosen(Backoff):
+        def delay(self, failures: int, chance: float) -> float:
+            done.set()
+            return 30.0
+
+    class Other(Backoff):
+        def delay(self, failures: int, chance: float) -> float:
+            raise AssertionError("the other pace was asked for")
+
+    subject = Strange(lambda: fail(KubeError("no", status=status)), lambda: answer(b""))
+    paces = (Other(), Chosen()) if slow else (Chosen(), Other())
+    followed = ObjectWatch[str](subject, seen=lambda _: None, failed=lambda _: None, backoff=paces[0], absent=paces[1])
+    followed.start()
+    assert done.wait(10)
+    followed.stop()
+
+
 @pytest.mark.parametrize("body", [b"{}", b"[]", b'"text"', b'{"metadata": 5}', b"null", b"<html>"])
 def test_an_answer_that_is_no_node_is_an_error_and_no_crash(body: bytes, tmp_path: Path) -> None:
     class Handler(http.server.BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Labels on the Node: written when they differ, taken from others only after a conflict, never twice."""
+"""Labels and annotations on the Node: written when they differ, taken from others only after a conflict, never twice."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,23 +6,28 @@ from dataclasses import replace
 import pytest
 
 from node_core.domain.node import NodeView
+from node_core.domain.outputs import NodeOutputs
 from node_core.errors import KubeError, PublishError
 from node_core.publish.node import NodePublisher
 
 
 class Api:
-    """A Node in memory with server-side apply of labels, as far as one manager sees it."""
+    """A Node in memory with server-side apply of labels and annotations, as far as one manager sees it."""
 
     def __init__(self, labels: Mapping[str, str], owned: frozenset[str] = frozenset(), conflict: bool = False) -> None:
         self.view = NodeView(name="n", uid="u", resource_version="1", labels=labels, owned={"gfd": owned})
         self.conflict = conflict
         self.calls: list[tuple[dict[str, str], bool]] = []
+        self.annotated: list[dict[str, str]] = []
 
     def get(self) -> NodeView:
         return self.view
 
-    def apply_labels(self, manager: str, labels: Mapping[str, str], *, force: bool) -> NodeView:
+    def apply_labels(
+        self, manager: str, labels: Mapping[str, str], *, annotations: Mapping[str, str], force: bool
+    ) -> NodeView:
         self.calls.append((dict(labels), force))
+        self.annotated.append(dict(annotations))
         if self.conflict and not force:
             raise KubeError("Apply failed with 1 conflict", status=409)
         others = {key: value for key, value in self.view.labels.items() if key not in self.view.owned[manager]}
@@ -31,6 +36,8 @@ class Api:
             resource_version=str(int(self.view.resource_version) + 1),
             labels={**others, **labels},
             owned={manager: frozenset(labels)},
+            annotations=dict(annotations),
+            owned_annotations={manager: frozenset(annotations)},
         )
         return self.view
 
@@ -81,7 +88,9 @@ def test_a_conflict_is_taken_over_with_force() -> None:
 
 def test_other_refusals_are_not_forced() -> None:
     class Refusing(Api):
-        def apply_labels(self, manager: str, labels: Mapping[str, str], *, force: bool) -> NodeView:
+        def apply_labels(
+            self, manager: str, labels: Mapping[str, str], *, annotations: Mapping[str, str], force: bool
+        ) -> NodeView:
             self.calls.append((dict(labels), force))
             raise KubeError("forbidden", status=403)
 
@@ -118,3 +127,78 @@ def test_labels_of_this_process_are_known_even_after_somebody_removed_them() -> 
     publisher.publish({"a": "1"})
     publisher.observe(replace(api.view, resource_version="9", labels={}, owned={}))
     assert publisher.known() == {"a": "1"}
+
+
+def test_a_cluster_that_was_restored_from_a_backup_is_believed_from_its_first_look_on() -> None:
+    api = Api({})
+    api.view = replace(api.view, resource_version="1000", look=1)
+    publisher = NodePublisher(api, "gfd")
+    publisher.refresh()
+    publisher.publish({"a": "1"})
+    restored = replace(api.view, resource_version="500", labels={}, owned={"gfd": frozenset()}, look=2)
+    publisher.observe(restored)
+    assert not publisher.is_current({"a": "1"})
+    api.view = restored
+    assert publisher.publish({"a": "1"})
+    publisher.observe(restored)
+    assert publisher.is_current({"a": "1"}), "the answer to our write belongs to the new look"
+    publisher.observe(replace(api.view, resource_version="502", labels={}))
+    assert not publisher.is_current({"a": "1"})
+
+
+class Wanted:
+    """What a look decided, which the test changes."""
+
+    outputs: NodeOutputs | None = None
+
+    def __call__(self) -> NodeOutputs | None:
+        return self.outputs
+
+
+def annotating(api: Api, outputs: NodeOutputs | None) -> tuple[NodePublisher, Wanted]:
+    wanted = Wanted()
+    wanted.outputs = outputs
+    publisher = NodePublisher(api, "gfd", outputs=wanted)
+    publisher.refresh()
+    return publisher, wanted
+
+
+def test_labels_and_annotations_go_out_in_one_request_and_then_not_at_all() -> None:
+    api = Api({})
+    publisher, _ = annotating(api, NodeOutputs(annotations={"b": "2"}))
+    assert publisher.publish({"a": "1"})
+    assert [publisher.publish({"a": "1"}) for _ in range(100)].count(True) == 0
+    assert (api.calls, api.annotated) == ([({"a": "1"}, False)], [{"b": "2"}])
+
+
+def test_an_annotation_alone_is_reason_to_write() -> None:
+    api = Api({})
+    publisher, wanted = annotating(api, NodeOutputs())
+    publisher.publish({"a": "1"})
+    wanted.outputs = NodeOutputs(annotations={"b": "2"})
+    assert not publisher.is_current({"a": "1"})
+    assert publisher.publish({"a": "1"})
+    assert api.view.annotations == {"b": "2"}
+
+
+def test_annotations_stay_while_nothing_is_decided_and_after_a_partial_look_and_then_go() -> None:
+    api = Api({})
+    annotating(api, NodeOutputs(annotations={"b": "2"}))[0].publish({})
+    publisher, wanted = annotating(api, None)
+    assert not publisher.publish({})
+    wanted.outputs = NodeOutputs(annotations={"c": "3"}, partial=True)
+    assert publisher.publish({})
+    assert api.view.annotations == {"b": "2", "c": "3"}
+    wanted.outputs = NodeOutputs(annotations={"c": "3"})
+    assert publisher.publish({})
+    assert api.view.annotations == {"c": "3"}
+
+
+def test_an_annotation_that_somebody_took_away_is_put_back_also_while_nothing_is_decided() -> None:
+    api = Api({})
+    publisher, wanted = annotating(api, NodeOutputs(annotations={"b": "2"}))
+    publisher.publish({})
+    wanted.outputs = None
+    publisher.observe(replace(api.view, resource_version="9", annotations={}, owned_annotations={}))
+    assert publisher.publish({})
+    assert api.annotated == [{"b": "2"}, {"b": "2"}]

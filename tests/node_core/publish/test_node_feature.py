@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from node_core.domain.features import Features
 from node_core.domain.labels import Collected, Labels
+from node_core.domain.node import NodeView
 from node_core.domain.node_feature import parse_node_feature
 from node_core.errors import KubeError, PublishError
 from node_core.kube.client import NodeApi
@@ -142,7 +143,7 @@ def test_an_object_that_a_person_deleted_is_put_back_once_it_is_seen(bench: Benc
     [
         {"spec": {"labels": {"nvidia.com/gpu.count": "9000"}}},
         {"spec": {"labels": None}},
-        {"spec": {"features": {"flags": {"cpu.cpuid": {"elements": {"X": {}}}}}}},
+        {"spec": {"features": {"flags": None}}},
         {"metadata": {"labels": None}},
         {"metadata": {"ownerReferences": None}},
     ],
@@ -161,12 +162,19 @@ def test_what_a_person_changed_of_ours_is_seen_and_written_over(bench: Bench, pa
     assert bench.object["metadata"]["ownerReferences"] == before["metadata"]["ownerReferences"]
 
 
-def test_an_extra_label_of_somebody_else_stays_and_costs_no_write(bench: Bench) -> None:
-    bench.started().publish(LABELS)
-    bench.person_patches({"spec": {"labels": {"example.com/mine": "1"}}, "metadata": {"labels": {"team": "a"}}})
-    again = bench.started()
+def test_extra_labels_and_features_of_somebody_else_stay_and_cost_no_write(bench: Bench) -> None:
+    features = Features(attributes={"kernel.version": {"major": "6"}})
+    bench.started(features=features).publish(LABELS)
+    theirs = {
+        "flags": {"cpu.cpuid": {"elements": {"X": {}}}},
+        "attributes": {"kernel.version": {"elements": {"x": "1"}}},
+    }
+    spec = {"labels": {"example.com/mine": "1"}, "features": theirs}
+    bench.person_patches({"spec": spec, "metadata": {"labels": {"team": "a"}}})
+    again = bench.started(features=features)
     assert again.known() == LABELS
     assert not again.publish(LABELS)
+    assert bench.object["spec"]["features"]["attributes"]["kernel.version"]["elements"] == {"major": "6", "x": "1"}
     assert bench.object["spec"]["labels"] == {**LABELS, "example.com/mine": "1"}
 
 
@@ -342,6 +350,37 @@ def test_a_state_from_before_our_own_write_is_passed_over(bench: Bench) -> None:
     publisher.publish({"a": "2"})
     publisher.seen(old)
     assert publisher.is_current({"a": "2"})
+
+
+def test_a_cluster_that_was_restored_from_a_backup_is_believed_from_the_watchs_next_look_on(bench: Bench) -> None:
+    publisher = bench.started()
+    publisher.publish({"a": "1"})
+    old = parse_node_feature(bench.object, look=1)
+    publisher.publish({"a": "2"})
+    assert publisher.is_current({"a": "2"})
+    publisher.seen(old)
+    assert not publisher.is_current({"a": "2"})
+
+
+def test_a_node_whose_name_no_label_can_hold_is_an_error_that_says_so_and_writes_nothing(bench: Bench) -> None:
+    publisher = bench.publisher()
+    publisher.observe(NodeView(name=".".join(["very-long-name"] * 5), uid="u", resource_version="1", labels={}))
+    with pytest.raises(PublishError, match=r"74 characters, 63 are allowed.*--publish node"):
+        publisher.publish(LABELS)
+    assert bench.writes == 0
+
+
+def test_annotations_of_the_object_are_published_and_put_back(bench: Bench) -> None:
+    api = NodeFeatureApi(bench.node, namespace="default", prefix="nvidia-features-for-")
+    publisher = NodeFeaturePublisher(api, bench.node, "gfd", annotations={"example.com/v": "1"})
+    publisher.refresh()
+    publisher.publish(LABELS)
+    assert bench.object["metadata"]["annotations"] == {"example.com/v": "1"}
+    assert not publisher.publish(LABELS)
+    bench.person_patches({"metadata": {"annotations": {"example.com/v": "2"}}})
+    publisher.refresh()
+    assert publisher.publish(LABELS)
+    assert bench.object["metadata"]["annotations"] == {"example.com/v": "1"}
 
 
 def test_a_watch_that_breaks_is_said_once_until_it_works_again(bench: Bench) -> None:

@@ -10,7 +10,8 @@ from node_core.domain.node import NodeView
 from node_core.errors import KubeError
 from node_core.runtime.instance import InstanceLock
 from node_core.runtime.labelling import LabelAgent
-from node_core.runtime.messages import AgentMessage, NodeLost, NodeSeen, Pass, Stop
+from node_core.runtime.mailbox import Mailbox
+from node_core.runtime.messages import AgentMessage, NodeLost, NodeSeen, Pass, RulesChanged, Stop
 from node_core.runtime.readiness import STUCK_AFTER, Readiness
 from node_core.runtime.services import Services
 
@@ -223,6 +224,42 @@ def test_an_unchanged_node_is_no_reason_to_write() -> None:
     for _ in range(100):
         bench.play(bench.seen({"x/count": "8"}))
     assert len(bench.node.writes) == 1
+
+
+def test_changed_rules_are_looked_at_at_once_and_then_at_most_once_a_second() -> None:
+    looks: list[float] = []
+
+    def collect() -> Sequence[Collected]:
+        looks.append(bench.clock.now)
+        return []
+
+    bench = Bench(collect)
+    bench.play(bench.seen({}), Pass())
+    bench.clock.now += 5
+    bench.play(RulesChanged())
+    assert looks == [1000, 1005]
+    for _ in range(40):
+        bench.clock.now += 0.125
+        bench.play(RulesChanged(), None)
+    assert looks == [1000, *range(1005, 1011)]
+    bench.play(*[None] * 10)
+    assert len(looks) == 7, "a change that was looked at is done with"
+
+
+def test_an_agent_that_waits_to_look_again_wakes_for_it() -> None:
+    waits: list[float] = []
+    bench = Bench(gpu({}))
+    bench.play(bench.seen({}), Pass(), RulesChanged())
+    bench.clock.now += 0.25
+
+    class Noted(Mailbox[AgentMessage]):
+        def take(self, timeout: float | None = None) -> AgentMessage | None:
+            waits.append(timeout or 0.0)
+            return None
+
+    bench.agent.mailbox = Noted()
+    bench.agent._next()
+    assert waits == [0.75]
 
 
 def test_one_shot_publishes_or_says_that_it_could_not() -> None:

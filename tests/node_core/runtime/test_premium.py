@@ -14,10 +14,13 @@ from node_core.domain.premium import PremiumMatch, PremiumRule, PremiumTaint
 from node_core.domain.taints import TAINTS_ANNOTATION, Taint, TaintPlan, WantedTaints
 from node_core.errors import KubeError
 from node_core.kube.client import NodeApi
+from node_core.publish.keeper import ATTEMPTS
 from node_core.publish.node import NodePublisher
+from node_core.publish.outputs import OutputsPublisher
+from node_core.publish.taints import TaintKeeper
 from node_core.runtime.labelling import LabelAgent
 from node_core.runtime.messages import NodeSeen, Pass
-from node_core.runtime.premium import ATTEMPTS, Premium, TaintingPublisher, TaintKeeper
+from node_core.runtime.premium import Premium
 from node_core.runtime.readiness import Readiness
 from node_core.runtime.services import Services
 from node_core.simulate.apiserver import ApiServer
@@ -107,11 +110,11 @@ class Interfered(NodeApi):
         self.times = times
         self.tried = 0
 
-    def set_taints(self, manager: str, plan: TaintPlan, seen: NodeView) -> NodeView:
+    def set_taints(self, manager: str, plan: TaintPlan, seen: NodeView, *, claim: str) -> NodeView:
         self.tried += 1
         if self.tried <= self.times:
             self.happens(self.tried)
-        return super().set_taints(manager, plan, seen)
+        return super().set_taints(manager, plan, seen, claim=claim)
 
 
 def test_a_taint_is_added_with_our_claim_on_it(bench: Bench) -> None:
@@ -226,7 +229,9 @@ class Life:
         self.now = 1000.0
         self.premium = Premium([RULE])
         self.services = Services(readiness=Readiness(self.clock), clock=self.clock, chance=lambda: 0.0)
-        publisher = TaintingPublisher(NodePublisher(bench.api, "gfd"), bench.keeper(), self.premium)
+        publisher = OutputsPublisher(
+            NodePublisher(bench.api, "gfd"), outputs=self.premium.outputs, taints=bench.keeper()
+        )
         self.agent = LabelAgent("gfd", collect=self.collect, publisher=publisher, services=self.services)
 
     def clock(self) -> float:

@@ -1,6 +1,8 @@
 """Threads, health endpoints, and processes that outlive their own faults."""
 
 import json
+import queue
+import signal
 import threading
 import time
 import urllib.error
@@ -10,13 +12,15 @@ from pathlib import Path
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
+from node_core.errors import SettingsError
 from node_core.runtime import metrics
 from node_core.runtime.http import parse_address
 from node_core.runtime.log import configure_log
 from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, KubeletChanged, Pass, Stop
-from node_core.runtime.process import Built, Program, Running
+from node_core.runtime.process import CONFIG_CHANGED, Built, Program, Running, _run_until_told
 from node_core.runtime.readiness import STUCK_AFTER, Readiness
 from node_core.runtime.schedule import Passes
 from node_core.runtime.services import Services
@@ -202,6 +206,37 @@ def test_stopping_ends_every_thread_and_closes_agents(
     process.stop()
     assert agents[0].closed
     assert not any(thread.name == "counting" for thread in threading.enumerate())
+
+
+def test_wrong_settings_are_counted_and_leave_everything_as_it_is() -> None:
+    built: list[Services] = []
+
+    def build(services: Services) -> Built:
+        built.append(services)
+        return Built(agents=())
+
+    def parse() -> Program:
+        raise (SettingsError(["wrong"]) if next(kinds) else ZeroDivisionError("a fault of ours"))
+
+    kinds = iter((True, False))
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for number in (CONFIG_CHANGED, signal.SIGHUP, signal.SIGTERM):
+        signals.put(number)
+    with capture_logs() as logs:
+        assert _run_until_told(Program(common=common(), build=build), signals, parse, "gfd") is None
+    (services,) = built
+    assert b'gpunode_errors_total{agent="gfd",check="settings"} 2.0' in services.metrics.render()
+    assert [entry["event"] for entry in logs] == ["settings_refused", "settings_refused", "stopping"]
+
+
+@pytest.mark.parametrize(("number", "why"), [(CONFIG_CHANGED, "a config file changed"), (signal.SIGHUP, "SIGHUP")])
+def test_settings_are_read_again_when_that_is_asked_for(number: int, why: str) -> None:
+    following = Program(common=common(), build=lambda _: Built(agents=()))
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+    signals.put(number)
+    with capture_logs() as logs:
+        assert _run_until_told(following, signals, lambda: following, "gfd") is following
+    assert [(entry["event"], entry["why"]) for entry in logs] == [("restarting", why)]
 
 
 def test_a_taken_port_does_not_stop_the_agents(running: Callable[[int], Running]) -> None:

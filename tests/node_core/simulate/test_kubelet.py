@@ -33,6 +33,7 @@ class FakePlugin:
     def __init__(self, directory: Path, resource: str = GPU, name: str = "fake") -> None:
         self.resource = resource
         self.health = {"a": True, "b": True, "c": True}
+        self.numa_nodes: dict[str, int] = {}
         self.asked: list[tuple[str, ...]] = []
         self.refusal: CallError | None = None
         self._changed = threading.Condition()
@@ -78,8 +79,11 @@ class FakePlugin:
                 if self._stopped or ended.is_set():
                     return
                 sent, health = self._version, dict(self.health)
-            devices = [pb.Device(ID=i, health="Healthy" if well else "Unhealthy") for i, well in health.items()]
-            yield pb.ListAndWatchResponse(devices=devices)
+            yield pb.ListAndWatchResponse(devices=[self._device(name, well) for name, well in health.items()])
+
+    def _device(self, name: str, well: bool) -> pb.Device:
+        nodes = [pb.NUMANode(ID=self.numa_nodes[name])] if name in self.numa_nodes else []
+        return pb.Device(ID=name, health="Healthy" if well else "Unhealthy", topology=pb.TopologyInfo(nodes=nodes))
 
     def preferred_allocation(self, request: pb.PreferredAllocationRequest) -> pb.PreferredAllocationResponse:
         asked = request.container_requests[0]
@@ -190,6 +194,22 @@ def test_no_device_is_given_twice_until_its_pod_is_released(kubelet: Kubelet) ->
     with pytest.raises(AdmissionError, match=r"unavailable for nvidia\.com/gpu\. Requested: 2, Available: 1"):
         kubelet.admit("two", "main", {GPU: 2})
     kubelet.release("one")
+    assert kubelet.admit("two", "main", {GPU: 2}).device_ids == {GPU: ("c", "b")}
+
+
+def test_all_devices_of_a_container_are_of_one_numa_node_where_the_policy_says_so(
+    kubelet: Kubelet, plugin: FakePlugin
+) -> None:
+    plugin.numa_nodes = {"a": 0, "b": 1, "c": 1}
+    plugin.set_health(a=True, b=True, c=True)
+    until(lambda: kubelet.numa_nodes(GPU) == {"a": (0,), "b": (1,), "c": (1,)})
+    kubelet.topology_policy = "single-numa-node"
+    assert kubelet.admit("one", "main", {GPU: 1}).device_ids == {GPU: ("a",)}
+    for _ in ("too few are free", "they are not of one node"):
+        with pytest.raises(AdmissionError, match="^Resources cannot be allocated with Topology locality$") as refused:
+            kubelet.admit("two", "main", {GPU: 3})
+        assert refused.value.reason == "TopologyAffinityError"
+        kubelet.release("one")
     assert kubelet.admit("two", "main", {GPU: 2}).device_ids == {GPU: ("c", "b")}
 
 

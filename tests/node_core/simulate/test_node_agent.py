@@ -3,14 +3,15 @@
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from device_plugin.allocate.respond import envvar
-from device_plugin.devices import Device, DeviceId
+from device_plugin.devices import Device, DeviceId, Offer
 from device_plugin.plugin import ResourcePlugin
 from node_core.domain.inventory import GpuUuid
 from node_core.domain.resources import GPU
@@ -34,6 +35,7 @@ class FakeApi:
         self.bound: dict[str, Obj] = {}
         self.node: list[tuple[dict[str, str], dict[str, str]]] = []
         self.events: list[tuple[str, str, str]] = []
+        self.offered = frozenset[str]()
         self._changed = threading.Condition()
         self._awake = False
 
@@ -70,6 +72,9 @@ class FakeApi:
     def patch_node_status(self, capacity: Mapping[str, str], allocatable: Mapping[str, str]) -> None:
         self.node.append((dict(capacity), dict(allocatable)))
 
+    def offer_capacity(self, known: Collection[str]) -> None:
+        self.offered = frozenset(known)
+
     def patch_pod_status(self, namespace: str, name: str, status: Obj) -> None:
         if name in self.bound:
             self.bound[name]["status"] |= status
@@ -105,9 +110,14 @@ def agent(api: FakeApi, kubelet: Kubelet) -> Iterator[NodeAgent]:
 def plugin(agent: NodeAgent, api: FakeApi, kubelet: Kubelet) -> Iterator[ResourcePlugin]:
     """Two GPUs, that the Node's status has."""
     assert agent.grants == {}
-    devices = [Device(id=DeviceId(f"GPU-{i}"), index=str(i), gpu=GpuUuid(f"GPU-{i}")) for i in range(2)]
+    names = [f"GPU-{i}" for i in range(2)]
+    devices = tuple(Device(id=DeviceId(name), uuid=name, index=name[4:], gpu=GpuUuid(name)) for name in names)
     plugin = ResourcePlugin(
-        GPU, devices, directory=kubelet.directory, kubelet_socket=kubelet.socket, strategies=[envvar("uuid")]
+        GPU,
+        Offer(devices=devices),
+        directory=kubelet.directory,
+        kubelet_socket=kubelet.socket,
+        strategies=[envvar("uuid")],
     )
     plugin.serve()
     plugin.register()
@@ -117,10 +127,11 @@ def plugin(agent: NodeAgent, api: FakeApi, kubelet: Kubelet) -> Iterator[Resourc
 
 
 def test_the_node_says_what_plugins_say(api: FakeApi, plugin: ResourcePlugin) -> None:
-    plugin.update(plugin.devices[:1])
+    plugin.update(replace(plugin.offer, devices=plugin.offer.devices[:1]))
     until(lambda: api.node[-1:] == [({GPU: "1"}, {GPU: "1"})])
     plugin.stop(retire=True)
     until(lambda: api.node[-1:] == [({GPU: "0"}, {GPU: "0"})])
+    until(lambda: api.offered == {GPU})
 
 
 @pytest.mark.usefixtures("plugin")

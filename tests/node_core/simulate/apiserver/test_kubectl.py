@@ -1,5 +1,6 @@
 """The stand-in under a real kubectl, the one that the development lock file pins."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from nfd_lite.rules.model import RuleProblem
+from node_core.kube.client import NodeApi
+from node_core.kube.events import EventApi
+from node_core.runtime.rule_reporter import RuleReporter
+from node_core.runtime.services import Services
 from node_core.simulate.apiserver import ApiServer
 
 KUBECTL = str(Path(sys.executable).parent / "kubectl")
@@ -130,3 +136,64 @@ def test_a_watch_prints_every_change(kubectl: Kubectl) -> None:
         process.stdout.close()
         process.wait()
         guard.join()
+
+
+RULES = """
+apiVersion: nfd.k8s-sigs.io/v1alpha1
+kind: NodeFeatureRule
+metadata: {name: my-rules}
+spec:
+  rules:
+  - {name: one, labels: {a: "1"}}
+"""
+
+
+def test_rules_are_applied_listed_changed_described_with_their_events_and_deleted(
+    kubectl: Kubectl, tmp_path: Path
+) -> None:
+    shown = "nodefeaturerule.nfd.k8s-sigs.io/my-rules"
+    assert kubectl("apply", "-f", "-", stdin=RULES) == f"{shown} created"
+    assert kubectl("apply", "-f", "-", stdin=RULES) == f"{shown} unchanged"
+    header, row = kubectl("get", "nfr").splitlines()
+    assert (header.split(), row.split()[0]) == (["NAME", "AGE"], "my-rules")
+    assert kubectl("apply", "-f", "-", stdin=RULES.replace('"1"', '"2"')) == f"{shown} configured"
+    assert kubectl("get", "nfr", "my-rules", "-o", "jsonpath={.metadata.generation}") == "2"
+    problem = RuleProblem(set_name="my-rules", rule="one", why="'x' is no number")
+    events = EventApi(NodeApi("n1", kubeconfig=str(tmp_path / "config"), user_agent="t"))
+    rules = {"my-rules": json.loads(kubectl("get", "nfr", "my-rules", "-o", "json"))}
+    RuleReporter(events, agent="nfd-lite", node_name="n1", services=Services()).report([problem], rules)
+    described = kubectl("describe", "nfr", "my-rules")
+    for words in ("Warning", "RuleFailed", "nfd-lite", "'x' is no number"):
+        assert words in described
+    assert "nodefeaturerule/my-rules" in kubectl("get", "events")
+    assert kubectl("delete", "nfr", "my-rules").startswith('nodefeaturerule.nfd.k8s-sigs.io "my-rules" deleted')
+    assert kubectl("get", "nfr") == ""
+
+
+def test_an_extended_resource_is_applied_to_the_status_and_shown(kubectl: Kubectl) -> None:
+    body = "apiVersion: v1\nkind: Node\nmetadata: {name: n1}\nstatus: {capacity: {example.com/fpga: '4'}}\n"
+    apply = ("apply", "--server-side", "--subresource=status", "--field-manager=nfd-lite", "-f", "-")
+    kubectl(*apply, stdin=body)
+    assert "example.com/fpga:  4" in kubectl("describe", "node", "n1")
+    node = json.loads(kubectl("get", "node", "n1", "-o", "json", "--show-managed-fields"))
+    (entry,) = (each for each in node["metadata"]["managedFields"] if each["manager"] == "nfd-lite")
+    assert (entry["operation"], entry["subresource"]) == ("Apply", "status")
+    assert entry["fieldsV1"] == {"f:status": {"f:capacity": {"f:example.com/fpga": {}}}}
+
+
+def test_a_list_in_chunks_is_shown_whole(kubectl: Kubectl, server: ApiServer) -> None:
+    for number in range(7):
+        kubectl("apply", "-f", "-", stdin=f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c{number}}}\n")
+    server.forget_requests()
+    assert len(kubectl("get", "cm", "--chunk-size=3", "-o", "name").splitlines()) == 7
+    assert server.requests["list", "/api/v1/namespaces/{namespace}/configmaps"] == 3
+    assert len(kubectl("get", "cm", "--chunk-size=3", "--no-headers").splitlines()) == 7
+
+
+def test_node_features_are_selected_by_the_node_they_are_about(kubectl: Kubectl) -> None:
+    for name in ("n1", "n2"):
+        label = f"{{nfd.node.kubernetes.io/node-name: {name}}}"
+        body = f"apiVersion: nfd.k8s-sigs.io/v1alpha1\nkind: NodeFeature\nmetadata: {{name: {name}, labels: {label}}}\nspec: {{}}\n"
+        kubectl("apply", "-f", "-", stdin=body)
+    found = kubectl("get", "nodefeatures", "-A", "-l", "nfd.node.kubernetes.io/node-name=n1", "-o", "name")
+    assert found == "nodefeature.nfd.k8s-sigs.io/n1"

@@ -159,3 +159,19 @@ def test_many_writers_lose_no_update() -> None:
     for thread in threads:
         thread.join()
     assert store.get("nodes", "a")["spec"] == {"count": 200}
+
+
+def test_a_restored_store_has_what_there_was_and_counts_on_from_then() -> None:
+    store = Store()
+    store.create("nodes", named("a"))
+    backup = store.backup()
+    store.mutate("nodes", "a", with_spec(1))
+    store.create("nodes", named("b"))
+    then = store.version
+    store.restore(backup)
+    assert [item["spec"] for item in store.list("nodes")[0]] == [{}]
+    assert store.version == backup.version < then
+    with pytest.raises(ApiError) as expired:
+        store.events(["nodes"], then, timeout=0)
+    assert expired.value.status == 410
+    assert int(store.mutate("nodes", "a", with_spec(2))["metadata"]["resourceVersion"]) == backup.version + 1

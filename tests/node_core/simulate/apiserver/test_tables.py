@@ -11,7 +11,7 @@ CREATED = "2026-01-01T00:00:00Z"
 
 def row(kind: str, obj: dict[str, Any]) -> dict[str, Any]:
     obj = {**obj, "metadata": {"name": "x", "creationTimestamp": CREATED, **obj.get("metadata", {})}}
-    table = render_table(kind, [obj], now=NOW, version="7")
+    table = render_table(kind, [obj], now=NOW, metadata={"resourceVersion": "7"})
     return dict(zip([column["name"] for column in table["columnDefinitions"]], table["rows"][0]["cells"], strict=True))
 
 
@@ -68,5 +68,5 @@ def test_any_other_kind_has_name_and_age() -> None:
 )
 def test_a_row_carries_as_much_of_the_object_as_asked(include: str, kind: str | None) -> None:
     node = {"kind": "Node", "metadata": {"name": "x"}}
-    rows = render_table("Node", [node], now=NOW, version="7", include=include)["rows"]
+    rows = render_table("Node", [node], now=NOW, metadata={"resourceVersion": "7"}, include=include)["rows"]
     assert rows[0].get("object", {}).get("kind") == kind

@@ -143,3 +143,16 @@ def test_defaults_fill_in_what_the_scheduler_and_kubectl_need() -> None:
 )
 def test_a_pods_quality_of_service_follows_from_its_resources(resources: dict[str, Any], qos: str) -> None:
     assert with_defaults(pod(**resources))["status"]["qosClass"] == qos
+
+
+@pytest.mark.parametrize(
+    ("namespace", "about", "taken"),
+    [("default", None, True), ("a", "a", True), ("a", None, False), ("default", "a", False)],
+)
+def test_an_event_is_where_its_object_is_or_in_default(namespace: str, about: str | None, taken: bool) -> None:
+    involved = {"name": "x"} | ({"namespace": about} if about else {})
+    event = {"kind": "Event", "metadata": {"name": "e", "namespace": namespace}, "involvedObject": involved}
+    if taken:
+        check_object(resource_named("events"), event, None)
+    else:
+        assert causes(resource_named("events"), event) == [("involvedObject.namespace", "FieldValueInvalid")]

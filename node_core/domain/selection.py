@@ -1,0 +1,187 @@
+"""Which devices of a node a person means: by index, UUID, PCI address, product or MIG profile. PURE.
+
+Source for indexes and UUIDs: k8s-device-plugin README, "Shared Access to GPUs"; the other forms are ours. What names a GPU means
+everything on it: its MIG devices where it is in MIG mode.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from node_core.domain.labels import sanitize
+from node_core.domain.mig import label_form
+from node_core.domain.pattern import matches_pattern
+
+_UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_ADDRESS = r"(?:(?P<domain>[0-9a-fA-F]{4,8}):)?(?P<place>[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7])"
+
+
+class DeviceForm(StrEnum):
+    """How a file names devices."""
+
+    GPU_INDEX = "GPU index"
+    MIG_INDEX = "MIG index"
+    GPU_UUID = "GPU UUID"
+    MIG_UUID = "MIG UUID"
+    PCI_ADDRESS = "PCI address"
+    PRODUCT = "product"
+    PROFILE = "profile"
+
+
+_FORMS: tuple[tuple[DeviceForm, re.Pattern[str]], ...] = (
+    (DeviceForm.GPU_INDEX, re.compile(r"[0-9]{1,4}")),
+    (DeviceForm.MIG_INDEX, re.compile(r"[0-9]{1,4}:[0-9]{1,4}")),
+    (DeviceForm.GPU_UUID, re.compile(rf"GPU-{_UUID}")),
+    (DeviceForm.MIG_UUID, re.compile(rf"MIG-{_UUID}|MIG-GPU-{_UUID}/[0-9]{{1,4}}/[0-9]{{1,4}}")),
+    (DeviceForm.PCI_ADDRESS, re.compile(_ADDRESS)),
+    (DeviceForm.PRODUCT, re.compile(r"product=.+")),
+    (DeviceForm.PROFILE, re.compile(r"profile=.+")),
+)
+
+
+class Selectable(Protocol):
+    """A GPU or a MIG device; index: `0`, or `0:1` of a MIG device. The instances and the profile are a MIG device's."""
+
+    @property
+    def index(self) -> str: ...
+    @property
+    def uuid(self) -> str: ...
+    @property
+    def gpu(self) -> str: ...
+    @property
+    def address(self) -> str | None: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def profile(self) -> str | None: ...
+    @property
+    def gpu_instance(self) -> int | None: ...
+    @property
+    def compute_instance(self) -> int | None: ...
+
+
+_MEANS: Mapping[DeviceForm, Callable[[str, Selectable], bool]] = {
+    DeviceForm.GPU_INDEX: lambda text, device: device.index.partition(":")[0] == text,
+    DeviceForm.MIG_INDEX: lambda text, device: device.index == text,
+    DeviceForm.GPU_UUID: lambda text, device: device.gpu.lower() == text.lower(),
+    DeviceForm.MIG_UUID: lambda text, device: text.lower() in (device.uuid.lower(), _legacy_uuid(device).lower()),
+    DeviceForm.PCI_ADDRESS: lambda text, device: device.address == text,
+    DeviceForm.PRODUCT: lambda text, device: is_product(text, device.model),
+    DeviceForm.PROFILE: lambda text, device: device.profile is not None and is_profile(text, device.profile),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRef:
+    """What one item of a list means.
+
+    text: `3`, `0:1` (GPU:slot), `GPU-<uuid>`, `MIG-<uuid>` or `MIG-GPU-<uuid>/<gi>/<ci>`, `0000:17:00.0`, or a pattern for the product
+    or the profile; numbers without leading zeros, addresses as sysfs writes them.
+    """
+
+    form: DeviceForm
+    text: str
+
+    def __str__(self) -> str:
+        """As a file has it."""
+        return f"{self.form.value}={self.text}" if self.form in (DeviceForm.PRODUCT, DeviceForm.PROFILE) else self.text
+
+    def means(self, device: Selectable) -> bool:
+        return _MEANS[self.form](self.text, device)
+
+    def overlaps(self, other: "DeviceRef") -> bool:
+        """Whether both mean one device on every node, as far as their texts say."""
+        indexes = {DeviceForm.GPU_INDEX, DeviceForm.MIG_INDEX}
+        if {self.form, other.form} == indexes:
+            return self.text.partition(":")[0] == other.text.partition(":")[0]
+        return self == other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllDevices:
+    """Every device of the resource."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceCount:
+    """The first so many devices of the resource, 1 at least."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceList:
+    """These devices, each once, in the file's order."""
+
+    devices: tuple[DeviceRef, ...]
+
+
+DeviceSelection = AllDevices | DeviceCount | DeviceList
+
+
+def is_product(pattern: str, model: str) -> bool:
+    """The model as NVML has it, or as the label `nvidia.com/gpu.product` has it."""
+    return any(matches_pattern(pattern, name) for name in (model, sanitize(model)))
+
+
+def is_profile(pattern: str, profile: str) -> bool:
+    """The profile as nvidia-smi prints it, `1g.10gb+me`, or as resource names have it, `1g.10gb.me`."""
+    return any(matches_pattern(pattern, name) for name in (profile, label_form(profile)))
+
+
+def parse_devices(value: object) -> DeviceSelection:
+    """`all`, a count, or a list, as YAML gives them. Raises ValueError with the reason."""
+    if value == "all":
+        return AllDevices()
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError(f"{value} devices are none: give a count of 1 or more, a list, or all")
+        return DeviceCount(count=value)
+    if isinstance(value, list):
+        return DeviceList(devices=parse_device_list(value))
+    raise ValueError(f"{value!r} is neither all, nor a count, nor a list of GPU and MIG indexes or UUIDs")
+
+
+def parse_device_list(values: Iterable[object]) -> tuple[DeviceRef, ...]:
+    """One at least, none twice. Raises ValueError."""
+    found: dict[DeviceRef, None] = {}
+    for device in map(parse_device, values):
+        if device in found:
+            raise ValueError(f"'{device}' is there twice")
+        found[device] = None
+    if not found:
+        raise ValueError("an empty list means no device: name some")
+    return tuple(found)
+
+
+def parse_device(value: object) -> DeviceRef:
+    """One item of a list: an index as a number or text, or any other form as text. Raises ValueError."""
+    if isinstance(value, int | str):
+        text = str(value)
+        for form, pattern in _FORMS:
+            if found := pattern.fullmatch(text):
+                return DeviceRef(form=form, text=_plain(form, found))
+    raise ValueError(
+        f"{value!r} is no GPU index, no MIG index (0:1), no GPU-<uuid>, no MIG-<uuid>, no PCI address (0000:17:00.0), no product=<pattern>"
+        " and no profile=<pattern>"
+    )
+
+
+def _plain(form: DeviceForm, found: re.Match[str]) -> str:
+    text = found[0]
+    match form:
+        case DeviceForm.GPU_INDEX | DeviceForm.MIG_INDEX:
+            return ":".join(str(int(part)) for part in text.split(":"))
+        case DeviceForm.PCI_ADDRESS:
+            return f"{int(found['domain'] or '0', 16):04x}:{found['place'].lower()}"
+        case DeviceForm.PRODUCT | DeviceForm.PROFILE:
+            return text.partition("=")[2]
+        case _:
+            return text
+
+
+def _legacy_uuid(device: Selectable) -> str:
+    """What drivers before 470 call a MIG device."""
+    return f"MIG-{device.gpu}/{device.gpu_instance}/{device.compute_instance}"

@@ -1,0 +1,163 @@
+"""Which of several configs counts on this node: a label of the Node names it. For all agents that read NVIDIA's config file.
+
+Source: k8s-device-plugin README, "Updating Per-Node Configuration With a Node Label". What its config-manager does with links and
+signals happens in the process itself: a new label, or new content under the same name, is applied at once.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Literal, Protocol, TypeVar, get_args
+
+import structlog
+
+from node_core.decode import MAX_FILE, closest
+from node_core.domain.labels import Labels
+from node_core.errors import NodeError, SettingsError
+from node_core.host.inotify import DirectoryWatch
+
+log = structlog.get_logger(__name__)
+
+LABEL = "nvidia.com/device-plugin.config"
+Fallback = Literal["named", "single", "empty"]
+FALLBACKS: tuple[Fallback, ...] = get_args(Fallback)
+DEFAULT_FALLBACKS: tuple[Fallback, ...] = ("named", "single")
+NAMED = "default"
+"""The config that the fallback `named` takes."""
+EMPTY = "empty"
+"""What an empty config is called in messages."""
+QUIET = 0.2
+"""Seconds that a folder gets to change as a whole: a ConfigMap is put in place in several steps."""
+
+Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedConfigOptions:
+    """directory: its files are the configs. label: of the Node. default: the config of Nodes without it, or empty.
+
+    fallbacks: what Nodes without it get where there is no default, tried in this order.
+    """
+
+    directory: Path
+    label: str = LABEL
+    default: str = ""
+    fallbacks: tuple[Fallback, ...] = DEFAULT_FALLBACKS
+
+
+class ConfigSource(Protocol):
+    """Where the configs are. start, stop: it tells of changes between them."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def read_configs(self) -> Mapping[str, bytes]:
+        """Name -> content. Raises NodeError."""
+        ...
+
+    def path(self, name: str) -> Path:
+        """The file that holds this one."""
+        ...
+
+
+class ConfigFolder:
+    """Files in a folder, as a ConfigMap volume has them. Names that begin with `..` and folders are none. changed: called in any thread."""
+
+    def __init__(self, directory: Path, changed: Callable[[], None]) -> None:
+        self._directory = directory
+        self._watch = DirectoryWatch(directory, changed, contents=True, quiet=QUIET)
+
+    def start(self) -> None:
+        self._watch.start()
+
+    def stop(self) -> None:
+        self._watch.stop()
+
+    def path(self, name: str) -> Path:
+        return self._directory / name
+
+    def read_configs(self) -> Mapping[str, bytes]:
+        try:
+            files = [path for path in self._directory.iterdir() if not path.name.startswith("..") and path.is_file()]
+            return {path.name: _read_start(path) for path in sorted(files)}
+        except OSError as error:
+            raise SettingsError([f"cannot read the configs in {self._directory}: {error.strerror}"]) from error
+
+
+def _read_start(path: Path) -> bytes:
+    """So much that whoever decodes it sees that it is too much."""
+    with path.open("rb") as file:
+        return file.read(MAX_FILE + 1)
+
+
+def choose_config(names: Collection[str], label: str, default: str, fallbacks: Sequence[Fallback]) -> str | None:
+    """The name of the config that counts; None for an empty one. label: the label's value, empty without one. Raises ValueError."""
+    if wanted := label or default:
+        if wanted not in names:
+            whose = "the Node's label" if label else "the default"
+            raise ValueError(f"{whose} asks for the config {wanted!r}, which is not there{closest(wanted, [*names])}")
+        return wanted
+    for fallback in fallbacks:
+        if fallback == "named" and NAMED in names:
+            return NAMED
+        if fallback == "single" and len(names) == 1:
+            return next(iter(names))
+        if fallback == "empty":
+            return None
+    raise ValueError(
+        f"the Node has no label, there is no default config, and of {len(names)} configs none can be taken"
+    )
+
+
+class NamedConfigs(Generic[Settings]):
+    """Follows the label and the configs. read: a config's file, None for an empty one -> settings; raises SettingsError.
+
+    settings: the last that could be read; None before. What cannot be read changes nothing: `problem` says so until it can.
+    """
+
+    def __init__(
+        self, source: ConfigSource, options: NamedConfigOptions, read: Callable[[Path | None], Settings]
+    ) -> None:
+        self.settings: Settings | None = None
+        self.problem: str | None = None
+        self._source = source
+        self._options = options
+        self._read = read
+        self._tried: tuple[str | None, bytes] | None = None
+
+    def start(self) -> None:
+        self._source.start()
+
+    def stop(self) -> None:
+        self._source.stop()
+
+    def follow(self, labels: Labels) -> bool:
+        """Whether `settings` are new: those of the config that counts for a Node with these labels."""
+        try:
+            chosen = self._choose(labels)
+        except (NodeError, ValueError) as error:
+            return self._refuse(None, str(error))
+        if chosen == self._tried:
+            return False
+        name, _ = chosen
+        try:
+            settings = self._read(None if name is None else self._source.path(name))
+        except SettingsError as error:
+            return self._refuse(chosen, "; ".join(error.problems))
+        self._tried, self.problem = chosen, None
+        is_new, self.settings = settings != self.settings, settings
+        log.info("config_applied", config=name or EMPTY, changes=is_new)
+        return is_new
+
+    def _choose(self, labels: Labels) -> tuple[str | None, bytes]:
+        """Raises NodeError or ValueError."""
+        configs = self._source.read_configs()
+        label = labels.get(self._options.label, "")
+        name = choose_config(configs, label, self._options.default, self._options.fallbacks)
+        return name, b"" if name is None else configs[name]
+
+    def _refuse(self, tried: tuple[str | None, bytes] | None, why: str) -> bool:
+        self._tried = tried
+        self.problem = f"{why}; what was applied before stays"
+        return False

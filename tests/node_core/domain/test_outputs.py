@@ -1,0 +1,110 @@
+"""The plan of extended resources: ours come and go, those of others stay, and equal amounts are equal however they are written."""
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node_core.domain.node import NodeView
+from node_core.domain.outputs import (
+    NodeOutputs,
+    ResourcePlan,
+    WantedResources,
+    plan_resources,
+    render_clearing,
+    taken_resources,
+)
+
+NAMES = st.sampled_from(["a.com/a", "b.com/b", "c.com/c"])
+AMOUNTS = st.dictionaries(NAMES, st.sampled_from(["0", "1", "1k", "1000"]))
+
+
+def node(capacity: Mapping[str, str], *ours: str) -> NodeView:
+    owned = {"m": frozenset(ours)}
+    return NodeView(name="n", uid="u", resource_version="1", labels={}, capacity=capacity, owned_capacity=owned)
+
+
+def plan(live: NodeView, wanted: Mapping[str, str], *, partial: bool = False) -> Mapping[str, str] | None:
+    planned = plan_resources(live, WantedResources(resources=wanted, partial=partial), "m")
+    return None if planned is None else planned.resources
+
+
+@pytest.mark.parametrize(
+    ("live", "wanted", "planned"),
+    [
+        (node({"cpu": "8"}), {"a.com/a": "1"}, {"a.com/a": "1"}),
+        (node({"a.com/a": "1"}, "a.com/a"), {"a.com/a": "2"}, {"a.com/a": "2"}),
+        (node({"a.com/a": "1"}, "a.com/a"), {}, {}),
+        (node({"a.com/a": "1k"}, "a.com/a"), {"a.com/a": "1000"}, None),
+        (node({"a.com/a": "1"}), {"a.com/a": "1"}, None),
+        (node({"a.com/a": "1"}), {"a.com/a": "2", "b.com/b": "1"}, {"b.com/b": "1"}),
+        (node({"a.com/a": "0"}), {"a.com/a": "2"}, {"a.com/a": "2"}),
+        (node({"a.com/a": "0"}), {"a.com/a": "0"}, None),
+        (node({"a.com/a": "0"}), {}, None),
+        (node({}), {}, None),
+    ],
+    ids=[
+        "new",
+        "changed",
+        "gone",
+        "same amount",
+        "another's, equal",
+        "another's beside ours",
+        "zeroed",
+        "zero is wanted",
+        "zero is another's",
+        "nothing",
+    ],
+)
+def test_the_plan(live: NodeView, wanted: Mapping[str, str], planned: Mapping[str, str] | None) -> None:
+    assert plan(live, wanted) == planned
+
+
+def test_a_partial_look_adds_and_takes_nothing_away() -> None:
+    live = node({"a.com/a": "1"}, "a.com/a")
+    assert plan(live, {}, partial=True) is None
+    assert plan(live, {"b.com/b": "2"}, partial=True) == {"a.com/a": "1", "b.com/b": "2"}
+    assert plan(live, {"a.com/a": "2"}, partial=True) == {"a.com/a": "2"}
+
+
+def test_what_somebody_else_has_in_another_amount_is_named() -> None:
+    live = node({"a.com/a": "1", "b.com/b": "1k", "c.com/c": "1"}, "c.com/c")
+    wanted = WantedResources(resources={"a.com/a": "2", "b.com/b": "1000", "c.com/c": "9"})
+    assert taken_resources(live, wanted, "m") == ("a.com/a",)
+
+
+def test_what_was_zeroed_is_cleared_first_and_only_if_it_still_stands_there() -> None:
+    live = node({"a.com/a": "0", "b.com/b": "1"}, "b.com/b")
+    planned = plan_resources(live, WantedResources(resources={"a.com/a": "2"}), "m")
+    assert planned == ResourcePlan(resources={"a.com/a": "2"}, cleared={"a.com/a": "0"})
+    assert render_clearing(planned.cleared) == [
+        {"op": "test", "path": "/status/capacity/a.com~1a", "value": "0"},
+        {"op": "remove", "path": "/status/capacity/a.com~1a"},
+    ]
+    assert taken_resources(live, WantedResources(resources={"a.com/a": "2"}), "m") == ()
+
+
+def test_an_amount_that_is_none_is_another() -> None:
+    assert plan(node({"a.com/a": "odd"}, "a.com/a"), {"a.com/a": "1"}) == {"a.com/a": "1"}
+
+
+@given(AMOUNTS, st.frozensets(NAMES), AMOUNTS, st.booleans())
+def test_after_the_plan_there_is_nothing_to_plan_and_others_have_what_they_had(
+    capacity: dict[str, str], ours: frozenset[str], wanted: dict[str, str], partial: bool
+) -> None:
+    live = node(capacity, *(ours & capacity.keys()))
+    planned = plan_resources(live, WantedResources(resources=wanted, partial=partial), "m")
+    if planned is None:
+        return
+    assert set(planned.cleared.values()) <= {"0"}
+    others = {name: amount for name, amount in capacity.items() if name not in ours | planned.cleared.keys()}
+    assert not others.keys() & planned.resources.keys()
+    after = node({**others, **planned.resources}, *planned.resources)
+    assert plan(after, wanted, partial=partial) is None
+
+
+def test_annotations_of_a_partial_look_stand_over_those_that_are_known() -> None:
+    known = {"a": "1", "b": "2"}
+    assert NodeOutputs(annotations={"b": "3"}).annotations_over(known) == {"b": "3"}
+    assert NodeOutputs(annotations={"b": "3"}, partial=True).annotations_over(known) == {"a": "1", "b": "3"}

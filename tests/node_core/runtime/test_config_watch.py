@@ -1,0 +1,113 @@
+"""A config file that says something else is told once, however it was changed."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from node_core.runtime.config_watch import ConfigWatch, fingerprint
+
+
+class Changes:
+    """Waits for calls, and counts them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._told = threading.Semaphore(0)
+
+    def __call__(self) -> None:
+        self.count += 1
+        self._told.release()
+
+    def one_more(self) -> None:
+        assert self._told.acquire(timeout=10), "nothing was told"
+
+
+@pytest.fixture
+def changes() -> Changes:
+    return Changes()
+
+
+@pytest.fixture
+def watching(changes: Changes) -> Iterator[Callable[..., ConfigWatch]]:
+    made: list[ConfigWatch] = []
+
+    def start(*paths: Path) -> ConfigWatch:
+        made.append(ConfigWatch({path: fingerprint(path) for path in paths}, changes, settle=0.01))
+        made[-1].start()
+        return made[-1]
+
+    yield start
+    for watch in made:
+        watch.stop()
+    assert not any(thread.name == "directory-watch" for thread in threading.enumerate())
+
+
+def test_a_file_that_is_written_anew_is_told(tmp_path: Path, changes: Changes, watching: Callable[..., None]) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("a: 1")
+    watching(path)
+    path.write_text("a: 2")
+    changes.one_more()
+    (tmp_path / "new").write_text("a: 3")
+    (tmp_path / "new").rename(path)
+    changes.one_more()
+    path.unlink()
+    changes.one_more()
+    path.write_text("a: 3")
+    changes.one_more()
+
+
+def test_a_config_map_is_told_when_it_swaps_its_folder(
+    tmp_path: Path, changes: Changes, watching: Callable[..., None]
+) -> None:
+    for version in ("1", "2"):
+        (tmp_path / f"..{version}").mkdir()
+        (tmp_path / f"..{version}" / "config.yaml").write_text(f"a: {version}")
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "config.yaml").symlink_to("..data/config.yaml")
+    watching(tmp_path / "config.yaml")
+    (tmp_path / "..data_tmp").symlink_to("..2")
+    (tmp_path / "..data_tmp").rename(tmp_path / "..data")
+    changes.one_more()
+    assert changes.count == 1
+
+
+def test_the_same_content_is_no_news_and_new_content_is_told_once(tmp_path: Path, changes: Changes) -> None:
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text("a: 1")
+    watch = ConfigWatch({path: fingerprint(path) for path in (first, second)}, changes, settle=0)
+    first.write_text("a: 1")
+    (tmp_path / "beside").touch()
+    watch._look()
+    assert changes.count == 0
+    second.write_text("b: 1")
+    watch._look()
+    watch._look()
+    assert changes.count == 1
+
+
+def test_what_changed_between_reading_and_watching_is_told(tmp_path: Path, changes: Changes) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("a: 1")
+    read = {path: fingerprint(path)}
+    path.write_text("a: 2")
+    watch = ConfigWatch(read, changes, settle=0)
+    watch.start()
+    changes.one_more()
+    watch.stop()
+
+
+def test_a_folder_that_comes_later_is_found(tmp_path: Path, changes: Changes, watching: Callable[..., None]) -> None:
+    path = tmp_path / "etc" / "nfd" / "worker.conf"
+    watching(path)
+    path.parent.mkdir(parents=True)
+    path.write_text("core: {}")
+    changes.one_more()
+
+
+def test_what_is_no_file_has_no_fingerprint(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    assert fingerprint(tmp_path / "file")
+    assert fingerprint(tmp_path) == fingerprint(tmp_path / "nothing") == fingerprint(tmp_path / "file" / "x") == ""

@@ -1,0 +1,61 @@
+"""Each agent's account may do what the agent does, and nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent / "manifests" / "base"
+READ = {"get", "list", "watch"}
+
+Grant = tuple[str, str]
+"""API group and resource."""
+
+NODES = {("", "nodes"): READ}
+LABELLER = {("", "nodes"): READ | {"patch"}}
+OBJECT = {("nfd.k8s-sigs.io", "nodefeatures"): READ | {"create", "patch"}}
+RULES = {
+    ("nfd.k8s-sigs.io", "nodefeaturerules"): {"list", "watch"},
+    ("nfd.k8s-sigs.io", "nodefeatures"): {"list", "watch"},
+    ("", "nodes/status"): {"patch"},
+    ("", "events"): {"create"},
+}
+
+
+def of_kind(kind: str) -> dict[str, dict[str, Any]]:
+    objects = yaml.safe_load_all((ROOT / "rbac.yaml").read_text())
+    return {each["metadata"]["name"]: each for each in objects if each["kind"] == kind}
+
+
+def granted(account: str, scope: str) -> dict[Grant, set[str]]:
+    """What an account may do by roles of this scope: `Cluster`, or "" for the agents' own namespace."""
+    found: dict[Grant, set[str]] = {}
+    for binding in of_kind(f"{scope}RoleBinding").values():
+        if account in {subject["name"] for subject in binding["subjects"]}:
+            for rule in of_kind(binding["roleRef"]["kind"])[binding["roleRef"]["name"]]["rules"]:
+                for resource in rule["resources"]:
+                    (group,) = rule["apiGroups"]
+                    found.setdefault((group, resource), set()).update(rule["verbs"])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("account", "in_cluster", "in_namespace"),
+    [("nfd-lite", LABELLER | RULES, OBJECT), ("gfd", LABELLER, OBJECT), ("gpu-device-plugin", NODES, {})],
+)
+def test_an_account_may_do_just_what_its_agent_does(
+    account: str, in_cluster: dict[Grant, set[str]], in_namespace: dict[Grant, set[str]]
+) -> None:
+    assert granted(account, "Cluster") == in_cluster
+    assert granted(account, "") == in_namespace
+
+
+def test_every_binding_names_a_role_and_accounts_that_exist() -> None:
+    accounts = of_kind("ServiceAccount")
+    for scope in ("", "Cluster"):
+        for binding in of_kind(f"{scope}RoleBinding").values():
+            assert binding["roleRef"]["name"] in of_kind(f"{scope}Role")
+            assert {(subject["namespace"], subject["name"]) for subject in binding["subjects"]} <= {
+                ("gpunode", name) for name in accounts
+            }
