@@ -1,20 +1,30 @@
-"""One look at the host, as labels. What a source that fails would have said stays as it is on the Node."""
+"""nfd-lite put together: the host's features, the rules on them, and everything that follows on the Node."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 
-from nfd_lite.sources import GPU_PRESENT_PART, Host, SourceSettings, collect
-from nfd_lite.sources.api import PREFIX
+from nfd_lite.collector import Collector, WhiteList
+from nfd_lite.feature_files import Alarm, watch_feature_files
+from nfd_lite.rule_pass import Rules, RuleSettings
+from nfd_lite.sources import Host, SourceSettings
 from node_core.assembly import Destination, Edges, choose_publisher
-from node_core.domain.features import Features
-from node_core.domain.labels import GPU_PRESENT, Collected, Labels
+from node_core.domain.features import Features, without_features
+from node_core.domain.labels import Collected
+from node_core.domain.merge import Place
+from node_core.domain.node_feature import WORKER_PREFIX
+from node_core.domain.taints import RULE_TAINTS_ANNOTATION
 from node_core.host.cpuid import read_cpu
+from node_core.publish.api import Publisher
+from node_core.publish.outputs import OutputsPublisher
+from node_core.publish.resources import ResourceKeeper
+from node_core.publish.taints import TaintKeeper
+from node_core.runtime.collection_link import CollectionLink, node_features_link, rules_link
 from node_core.runtime.labelling import LabelAgent
-from node_core.runtime.readiness import Readiness
+from node_core.runtime.messages import Pass
+from node_core.runtime.rule_reporter import RuleReporter
 from node_core.runtime.services import Services
 
 log = structlog.get_logger(__name__)
@@ -23,18 +33,12 @@ NAME = "nfd-lite"
 OUTPUT_FILE = Path("/etc/kubernetes/node-feature-discovery/features.d/nfd-lite")
 
 
-class WhiteList(Protocol):
-    """A compiled regular expression."""
-
-    def search(self, text: str) -> object | None: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NfdSettings:
-    """What nfd-lite takes beside the common settings.
+    """What nfd-lite takes beside the common settings; see Collector and RuleSettings.
 
-    label_sources: names of the sources whose labels are published; rules see the features of all. white_list: searched in the part
-    of each key after the slash.
+    cluster_rules: evaluate the cluster's NodeFeatureRules. enable_taints: rules may taint. others: merge what others wrote of our Node.
+    hidden_features: left out of a NodeFeature object, `<source>.<feature>` or a beginning with `*`. notes: settings without effect.
     """
 
     label_sources: frozenset[str]
@@ -42,66 +46,111 @@ class NfdSettings:
     white_list: WhiteList | None
     publish: Destination = "node"
     output_file: Path = OUTPUT_FILE
+    rules: RuleSettings = field(default_factory=RuleSettings)
+    cluster_rules: bool = True
+    enable_taints: bool = False
+    others: bool = False
+    hidden_features: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def build_agent(settings: NfdSettings, edges: Edges, services: Services) -> LabelAgent:
-    """An agent that is not started yet."""
-    return LabelAgent(
+    """An agent that is not started yet. What has to run beside it is left with the edges."""
+    for note in settings.notes:
+        log.info("setting_without_effect", why=note)
+    on_node = settings.publish == "node"
+    cluster = rules_link(edges.node, agent=NAME, services=services) if on_node and settings.cluster_rules else None
+    others = node_features_link(edges.node, agent=NAME, services=services) if on_node and settings.others else None
+    links = [link for link in (cluster, others) if link is not None]
+    rules = _rules(settings, edges, services, cluster, others)
+    alarm = Alarm(lambda: agent.mailbox.post(Pass()), services.wall)
+    collector = _collector(settings, edges, services, rules, alarm.set)
+    publisher = choose_publisher(
+        edges,
+        settings.publish,
+        settings.output_file,
         NAME,
-        collect=Collector(settings, edges, services.readiness),
-        publisher=choose_publisher(edges, settings.publish, settings.output_file, NAME),
+        prefix=WORKER_PREFIX,
+        features=lambda: without_features(collector.features, settings.hidden_features),
+        outputs=lambda: rules.outputs,
+    )
+    agent = LabelAgent(
+        NAME,
+        collect=collector,
+        publisher=_with_outputs(publisher, rules, edges, settings) if on_node else publisher,
         services=services,
         lock=edges.lock(NAME),
     )
+    for link in links:
+        link.tell(agent.mailbox)
+    edges.collections += links
+    files = watch_feature_files(edges.root, settings.source_settings.features_dir, lambda: agent.mailbox.post(Pass()))
+    edges.parts += [alarm, files]
+    return agent
 
 
-class Collector:
-    """Looks at the host once a call. It keeps the last features for sources that fail, and says an error once."""
-
-    def __init__(self, settings: NfdSettings, edges: Edges, readiness: Readiness) -> None:
-        self._settings = settings
-        self._readiness = readiness
-        node_name = edges.common.node_name or None
-        self._host = Host(root=edges.root, cpu=read_cpu, node_name=node_name, extra_pci=edges.extra_pci())
-        self._features = Features()
-        self._errors: dict[str, str] = {}
-
-    def __call__(self) -> Sequence[Collected]:
-        hidden = [folder for folder in ("/proc", "/sys") if not self._host.root.entries(folder)]
-        self._readiness.report(f"{NAME}/host", hidden_problem(hidden, self._host.root.base))
-        if hidden:
-            return (Collected(name="host", labels=None, owns=(PREFIX, GPU_PRESENT)),)
-        collection = collect(self._host, self._settings.source_settings, before=self._features)
-        self._features = collection.features
-        self._tell(dict(collection.errors))
-        return select_labels(collection.collected, self._settings.label_sources, self._settings.white_list)
-
-    def _tell(self, errors: dict[str, str]) -> None:
-        for part in sorted(errors.keys() | self._errors.keys()):
-            if part not in errors:
-                log.info("source_recovered", source=part)
-            elif errors[part] != self._errors.get(part):
-                log.warning("source_failed", source=part, why=errors[part], effect="its published labels stay")
-        self._errors = errors
+def look_once(settings: NfdSettings, edges: Edges, services: Services) -> tuple[Features, Sequence[Collected]]:
+    """This host's features and labels, by all rules but the cluster's."""
+    rules = _rules(settings, edges, services, None, None)
+    collector = _collector(settings, edges, services, rules, lambda _: None)
+    collected = collector()
+    return collector.features, collected
 
 
-def hidden_problem(hidden: Sequence[str], root: Path) -> str | None:
-    """A host without these folders is no host: a mount is missing, and what follows from an empty one would take labels away."""
-    if not hidden:
-        return None
-    return f"the host's {' and '.join(hidden)} cannot be seen below {root}: mount them, or correct --host-root"
+def _collector(
+    settings: NfdSettings, edges: Edges, services: Services, rules: Rules, look_again: Callable[[float | None], None]
+) -> Collector:
+    host = Host(
+        root=edges.root,
+        cpu=read_cpu,
+        node_name=edges.common.node_name or None,
+        extra_pci=edges.extra_pci(),
+        gpus_off_pci=edges.gpus_off_pci(),
+        now=services.wall,
+    )
+    return Collector(
+        host,
+        settings.source_settings,
+        rules,
+        label_sources=settings.label_sources,
+        white_list=settings.white_list,
+        readiness=services.readiness,
+        look_again=look_again,
+        name=NAME,
+    )
 
 
-def select_labels(
-    collected: Sequence[Collected], sources: frozenset[str], white_list: WhiteList | None
-) -> Sequence[Collected]:
-    """`core.labelSources` and `core.labelWhiteList`. Pure. `nvidia.com/gpu.present` always passes: the device plugin waits for it."""
-    always = [part for part in collected if part.name == GPU_PRESENT_PART]
-    chosen = [part for part in collected if part.name != GPU_PRESENT_PART and part.name.partition(".")[0] in sources]
-    return [*(replace(part, labels=_matching(part.labels, white_list)) for part in chosen), *always]
+def _rules(
+    settings: NfdSettings,
+    edges: Edges,
+    services: Services,
+    cluster: CollectionLink | None,
+    others: CollectionLink | None,
+) -> Rules:
+    node_name = edges.common.node_name
+    events, namespace = None, ""
+    if cluster is not None:
+        from node_core.kube.events import EventApi  # noqa: PLC0415
+        from node_core.kube.node_feature import read_pod_namespace  # noqa: PLC0415
+
+        events, namespace = EventApi(edges.node.api), read_pod_namespace()
+    return Rules(
+        settings.rules,
+        edges.root,
+        RuleReporter(events, agent=NAME, node_name=node_name, services=services),
+        place=Place(node_name=node_name, namespace=namespace),
+        cluster=cluster,
+        others=others,
+    )
 
 
-def _matching(labels: Labels | None, white_list: WhiteList | None) -> Labels | None:
-    if labels is None or white_list is None:
-        return labels
-    return {key: value for key, value in labels.items() if white_list.search(key.rpartition("/")[2])}
+def _with_outputs(labels: Publisher, rules: Rules, edges: Edges, settings: NfdSettings) -> Publisher:
+    """Labels, and what rules want on the Node beside them."""
+    api = edges.node.api
+    return OutputsPublisher(
+        labels,
+        outputs=lambda: rules.outputs,
+        taints=TaintKeeper(api, NAME, claim=RULE_TAINTS_ANNOTATION),
+        resources=ResourceKeeper(api, NAME),
+        enable_taints=settings.enable_taints,
+    )

@@ -1,7 +1,20 @@
 """One file per source: `read` at the edge, `parse_*` and `labels` pure around it. Order in `ALL` is precedence."""
 
-from nfd_lite.sources.api import Host, Part, Partial, Source, SourceSettings
-from nfd_lite.sources.collect import GPU_PRESENT_PART, Collection, collect
+from nfd_lite.sources.api import FEATURES_DIR, FakeSettings, Host, Part, Partial, Source, SourceSettings
+from nfd_lite.sources.collect import GPU_PRESENT_PART, Collection, add_custom, collect
 from nfd_lite.sources.registry import ALL
 
-__all__ = ["ALL", "GPU_PRESENT_PART", "Collection", "Host", "Part", "Partial", "Source", "SourceSettings", "collect"]
+__all__ = [
+    "ALL",
+    "FEATURES_DIR",
+    "GPU_PRESENT_PART",
+    "Collection",
+    "FakeSettings",
+    "Host",
+    "Part",
+    "Partial",
+    "Source",
+    "SourceSettings",
+    "add_custom",
+    "collect",
+]

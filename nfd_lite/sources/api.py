@@ -1,5 +1,7 @@
 """What a source is: parts, each with one feature read from the host and the labels that follow from it."""
 
+import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -13,6 +15,7 @@ from node_core.host.root import HostRoot
 
 PREFIX = "feature.node.kubernetes.io/"
 T = TypeVar("T")
+_NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
 
 DEFAULT_CPUID_BLACKLIST = (
     *(
@@ -35,20 +38,69 @@ DEFAULT_CPUID_BLACKLIST = (
 )
 
 
+FEATURES_DIR = "/etc/kubernetes/node-feature-discovery/features.d"
+
+
+class Memory:
+    """What is kept between passes: what cannot have changed as long as its files have not, and texts of feature files. For one thread.
+
+    texts: by name, for when a file cannot be read; None before the first look.
+    """
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] | None = None
+        self._kept: dict[str, tuple[object, Any]] = {}
+
+    def keep(self, name: str, mark: object, read: Callable[[], T]) -> T:
+        """What `read` gave when it was last called under this name with an equal mark. A failure is not kept."""
+        known = self._kept.get(name)
+        if known is None or known[0] != mark:
+            known = self._kept[name] = (mark, read())
+        result: T = known[1]
+        return result
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """The edges of a pass. extra_pci: simulated functions, in the form of `pci.device` instances, seen beside the real ones."""
+    """The edges of all passes. extra_pci: simulated functions, in the form of `pci.device` instances, seen beside the real ones.
+
+    gpus_off_pci: there are simulated GPUs that no PCI bus shows. now: Unix seconds.
+    """
 
     root: HostRoot
     cpu: CpuReader
     node_name: str | None = None
     extra_pci: tuple[Attributes, ...] = ()
+    gpus_off_pci: bool = False
+    now: Callable[[], float] = time.time
+    memory: Memory = field(default_factory=Memory)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeSettings:
+    """`sources.fake`: what the fake source says the host is, with NFD's defaults. labels: without the prefix."""
+
+    labels: Mapping[str, str] = field(
+        default_factory=lambda: dict.fromkeys(("fakefeature1", "fakefeature2", "fakefeature3"), "true")
+    )
+    flags: tuple[str, ...] = ("flag_1", "flag_2", "flag_3")
+    attributes: Attributes = field(default_factory=lambda: {"attr_1": "true", "attr_2": "false", "attr_3": "10"})
+    instances: tuple[Attributes, ...] = (
+        {"attr_1": "true", "attr_2": "false", "attr_3": "10", "attr_4": "foobar", "name": "instance_1"},
+        {"attr_1": "true", "attr_2": "true", "attr_3": "100", "name": "instance_2"},
+        {"name": "instance_3"},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSettings:
-    """`sources` of NFD's worker config, with its defaults. Lists replace the defaults; a cpuid whitelist replaces the blacklist."""
+    """`sources` of NFD's worker config, with its defaults. Lists replace the defaults; a cpuid whitelist replaces the blacklist.
 
+    feature_sources: the sources that are read, None for all but the fake one. features_dir: the host folder of feature files.
+    own_file: the feature file that this agent itself may write, which it must not take for somebody else's.
+    """
+
+    feature_sources: frozenset[str] | None = None
     cpuid_attribute_blacklist: tuple[str, ...] = DEFAULT_CPUID_BLACKLIST
     cpuid_attribute_whitelist: tuple[str, ...] = ()
     kernel_kconfig_file: str = ""
@@ -57,6 +109,9 @@ class SourceSettings:
     pci_device_label_fields: tuple[str, ...] = ("class", "vendor")
     usb_device_class_whitelist: tuple[str, ...] = ("0e", "ef", "fe", "ff")
     usb_device_label_fields: tuple[str, ...] = ("class", "vendor", "device")
+    fake: FakeSettings = FakeSettings()
+    features_dir: str = FEATURES_DIR
+    own_file: str = f"{FEATURES_DIR}/nfd-lite"
 
 
 class Look:
@@ -78,10 +133,16 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partial:
-    """Features of which something is missing because it could not be read. reasons: one sentence each, at least one."""
+    """Features with what there is to say of them.
+
+    reasons: what is missing because it could not be read, one sentence each; published labels stay for them. problems: what somebody
+    wrote that is left out, one sentence each. expires_at: Unix seconds, when some of the features cease to hold.
+    """
 
     features: Features
-    reasons: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    expires_at: float | None = None
 
 
 Found = Features | Partial
@@ -93,12 +154,14 @@ class Part:
 
     name: `<source>.<feature>`, as in Features. owns: prefixes of the full label keys that only this part makes. read raises
     HostReadError, OSError or ValueError when the feature cannot be read; a feature that the host does not have is no failure.
+    rest: its keys are free, as in Collected.
     """
 
     name: str
     read: Callable[[Look], Found]
     labels: Callable[[Features, SourceSettings], Labels]
     owns: tuple[str, ...] = ()
+    rest: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +170,16 @@ class Source:
     parts: tuple[Part, ...]
 
 
+CPUS = "/sys/bus/cpu/devices"
+
+
 def read_cpu_info(look: Look) -> CpuInfo:
     return look.host.cpu(look.root)
+
+
+def list_cpus(look: Look) -> tuple[str, ...]:
+    """The folders of all processors, also of those that are offline."""
+    return tuple(f"{CPUS}/{name}" for name in look.root.entries(CPUS))
 
 
 def no_labels(_features: Features, _settings: SourceSettings) -> Labels:
@@ -135,6 +206,18 @@ def true_labels(names: Mapping[str, bool]) -> dict[str, str]:
 
 def spell(holds: bool) -> str:
     return "true" if holds else "false"
+
+
+def parse_number(path: str, text: str) -> int:
+    """What a file of numbers holds. Raises HostReadError."""
+    if not _NUMBER.fullmatch(text):
+        raise HostReadError(f"{path} holds {text[:40]!r}, not a number")
+    return int(text)
+
+
+def is_positive(text: str) -> bool:
+    """Of any length: Python refuses to make numbers of very long texts."""
+    return text.isdecimal() and text.strip("0") != ""
 
 
 @dataclass(slots=True)

@@ -12,7 +12,9 @@ from nfd_lite.sources.api import (
     Source,
     SourceSettings,
     attributes,
+    list_cpus,
     no_labels,
+    parse_number,
     read_cpu_info,
     spell,
     true_labels,
@@ -21,7 +23,6 @@ from nfd_lite.sources.cpu_power import POWER_PARTS
 from nfd_lite.sources.cpu_security import SECURITY
 from node_core.domain.features import Features
 from node_core.domain.labels import Labels
-from node_core.host.root import HostRoot
 
 CPUID = "cpu.cpuid"
 MODEL = "cpu.model"
@@ -29,7 +30,6 @@ TOPOLOGY = "cpu.topology"
 RDT = "cpu.rdt"
 COPROCESSOR = "cpu.coprocessor"
 HYBRID = "cpu.hybrid"
-_CPUS = "/sys/bus/cpu/devices"
 # The kernel's documentation mounts resctrl here, and nowhere else.
 _CLOSIDS = "/sys/fs/resctrl/info/L3/num_closids"
 
@@ -64,10 +64,9 @@ def label_model(features: Features, _settings: SourceSettings) -> Labels:
 
 def read_topology(look: Look) -> Found:
     """Of the CPUs that are online: the kernel shows no topology of the others."""
-    gathering, root = Gathering(), look.root
-    cpus = root.entries(_CPUS)
-    siblings = [_read_topology(gathering, root, cpu, "thread_siblings_list") for cpu in cpus]
-    packages = {_read_topology(gathering, root, cpu, "physical_package_id") for cpu in cpus} - {None}
+    gathering, root, cpus = Gathering(), look.root, look.once(list_cpus)
+    siblings = [gathering.text(root, f"{cpu}/topology/thread_siblings_list") for cpu in cpus]
+    packages = {gathering.text(root, f"{cpu}/topology/physical_package_id") for cpu in cpus} - {None}
     threads = [text for text in siblings if text]
     if not threads or not packages:
         return gathering.found(attributes(TOPOLOGY, {}))
@@ -78,10 +77,6 @@ def read_topology(look: Look) -> Found:
             {"hardware_multithreading": spell(multithreading), "socket_count": str(len(packages))},
         )
     )
-
-
-def _read_topology(gathering: Gathering, root: HostRoot, cpu: str, file: str) -> str | None:
-    return gathering.text(root, f"{_CPUS}/{cpu}/topology/{file}")
 
 
 def label_topology(features: Features, _settings: SourceSettings) -> Labels:
@@ -96,12 +91,12 @@ def read_rdt(look: Look) -> Found:
     closids = look.root.text(_CLOSIDS) if "RDTL3CA" in names else None
     if closids:
         # One class of service is the default group, which cannot be handed out.
-        found["RDTL3CA_NUM_CLOSID"] = str(int(closids) - 1)
+        found["RDTL3CA_NUM_CLOSID"] = str(parse_number(_CLOSIDS, closids) - 1)
     return attributes(RDT, found)
 
 
 def read_coprocessor(look: Look) -> Found:
-    present = look.root.exists("/sys/devices/vio/ibm,compression-v1/nx_gzip_caps")
+    present = look.root.shows("/sys/devices/vio/ibm,compression-v1/nx_gzip_caps")
     return attributes(COPROCESSOR, {"nx_gzip": "true"} if present else {})
 
 
@@ -112,7 +107,7 @@ def label_coprocessor(features: Features, _settings: SourceSettings) -> Labels:
 
 def read_hybrid(look: Look) -> Found:
     """Kinds of core of a hybrid processor, each of which has a performance monitoring unit of its own."""
-    kinds = [kind for kind in ("cpu_atom", "cpu_core") if look.root.exists(f"/sys/devices/{kind}/cpus")]
+    kinds = [kind for kind in ("cpu_atom", "cpu_core") if look.root.shows(f"/sys/devices/{kind}/cpus")]
     return attributes(HYBRID, dict.fromkeys(kinds, "true")) if kinds else Features()
 
 

@@ -11,6 +11,8 @@ from nfd_lite.sources.api import (
     Part,
     SourceSettings,
     attributes,
+    list_cpus,
+    parse_number,
     read_cpu_info,
     spell,
     true_labels,
@@ -23,16 +25,16 @@ from node_core.host.root import HostRoot
 CSTATE = "cpu.cstate"
 PSTATE = "cpu.pstate"
 SST = "cpu.sst"
+_DEEPEST = "/sys/module/intel_idle/parameters/max_cstate"
 _PSTATE = "/sys/devices/system/cpu/intel_pstate"
 _POLICIES = "/sys/devices/system/cpu/cpufreq"
-_CPUS = "/sys/bus/cpu/devices"
 
 
 def read_cstate(look: Look) -> Found:
     if look.root.text("/sys/devices/system/cpu/cpuidle/current_driver") != "intel_idle":
         return attributes(CSTATE, {})
-    deepest = look.root.text("/sys/module/intel_idle/parameters/max_cstate")
-    return attributes(CSTATE, {} if deepest is None else {"enabled": spell(int(deepest) > 0)})
+    deepest = look.root.text(_DEEPEST)
+    return attributes(CSTATE, {} if deepest is None else {"enabled": spell(parse_number(_DEEPEST, deepest) > 0)})
 
 
 def label_cstate(features: Features, _settings: SourceSettings) -> Labels:
@@ -71,14 +73,18 @@ def label_pstate(features: Features, _settings: SourceSettings) -> Labels:
 def read_sst(look: Look) -> Found:
     """bf: some core's guaranteed base frequency lies above the one that CPUID gives for all."""
     gathering = Gathering()
-    paths = [f"{_CPUS}/{cpu}/cpufreq/base_frequency" for cpu in look.root.entries(_CPUS)]
-    texts = [gathering.text(look.root, path) for path in paths]
-    khz = [int(text) for text in texts if text]
+    khz = [frequency for cpu in look.once(list_cpus) if (frequency := _read_base_khz(gathering, look.root, cpu))]
     if not khz:
         return gathering.found(attributes(SST, {}))
     nominal = look.once(read_cpu_info).base_mhz
     raised = nominal > 0 and any(frequency // 1000 > nominal for frequency in khz)
     return gathering.found(attributes(SST, {"bf.enabled": "true"} if raised else {}))
+
+
+def _read_base_khz(gathering: Gathering, root: HostRoot, cpu: str) -> int | None:
+    path = f"{cpu}/cpufreq/base_frequency"
+    text = gathering.text(root, path)
+    return gathering.attempt(lambda: parse_number(path, text), None) if text else None
 
 
 def label_sst(features: Features, _settings: SourceSettings) -> Labels:

@@ -22,7 +22,7 @@ from node_core.domain.features import Features
 from node_core.domain.labels import Labels
 from node_core.errors import HostReadError
 from node_core.host.cpuid_decode import clean_name
-from node_core.host.kconfig import read_kconfig
+from node_core.host.kconfig import kconfig_paths, read_kconfig
 
 VERSION = "kernel.version"
 CONFIG = "kernel.config"
@@ -56,7 +56,11 @@ def label_version(features: Features, _settings: SourceSettings) -> Labels:
 
 
 def read_config(look: Look) -> Found:
-    options = read_kconfig(look.root, look.once(read_release) or "", look.settings.kernel_kconfig_file)
+    release, configured = look.once(read_release) or "", look.settings.kernel_kconfig_file
+    marks = tuple(map(look.root.mark, kconfig_paths(release, configured)))
+    options = look.host.memory.keep(
+        CONFIG, (release, configured, marks), lambda: read_kconfig(look.root, release, configured)
+    )
     return Features() if options is None else attributes(CONFIG, options)
 
 
@@ -85,11 +89,15 @@ def read_loaded(look: Look) -> Found:
 
 def read_enabled(look: Look) -> Found:
     """Loaded modules and those built into the kernel; absent where nobody lists the latter."""
-    release = look.once(read_release)
-    builtin = next(filter(None, (look.root.read(path) for path in _builtin_paths(release))), None)
-    if builtin is None:
-        return Features()
-    return flags(ENABLED, (look.once(read_modules) or frozenset()) | parse_builtin(builtin.decode(errors="replace")))
+    paths = _builtin_paths(look.once(read_release))
+    marks = tuple(map(look.root.mark, paths))
+    builtin = look.host.memory.keep(ENABLED, (paths, marks), lambda: _read_builtin(look, paths))
+    return Features() if builtin is None else flags(ENABLED, (look.once(read_modules) or frozenset()) | builtin)
+
+
+def _read_builtin(look: Look, paths: tuple[str, ...]) -> frozenset[str] | None:
+    content = next(filter(None, map(look.root.read, paths)), None)
+    return None if content is None else parse_builtin(content.decode(errors="replace"))
 
 
 def _builtin_paths(release: str | None) -> tuple[str, ...]:
@@ -114,7 +122,7 @@ def label_selinux(features: Features, _settings: SourceSettings) -> Labels:
 
 
 def read_kvm(look: Look) -> Found:
-    return attributes(KVM, {"enabled": spell(look.root.exists("/sys/devices/virtual/misc/kvm"))})
+    return attributes(KVM, {"enabled": spell(look.root.shows("/sys/devices/virtual/misc/kvm"))})
 
 
 KERNEL = Source(

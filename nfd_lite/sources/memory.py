@@ -16,6 +16,7 @@ from nfd_lite.sources.api import (
     SourceSettings,
     attributes,
     instances,
+    is_positive,
     no_labels,
     read_present,
     spell,
@@ -74,7 +75,7 @@ def read_hugepages(look: Look) -> Found:
     gathering = Gathering()
     files = {name: f"{size}/nr_hugepages" for size in look.root.entries(_HUGEPAGES) if (name := hugepage_name(size))}
     pages = read_present(gathering, look.root, _HUGEPAGES, files)
-    enabled = any(count.isdecimal() and int(count) > 0 for count in pages.values())
+    enabled = any(map(is_positive, pages.values()))
     return gathering.found(attributes(HUGEPAGES, {"enabled": spell(enabled), **pages}))
 
 

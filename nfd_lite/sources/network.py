@@ -12,6 +12,7 @@ from nfd_lite.sources.api import (
     Source,
     SourceSettings,
     instances,
+    is_positive,
     no_labels,
     true_labels,
 )
@@ -51,10 +52,10 @@ def _read(look: Look, feature: str, *, physical: bool) -> Found:
 def _interfaces(look: Look) -> dict[str, bool] | None:
     """Interface -> whether a device is behind it; None where there is no networking at all."""
     names = look.root.entries(_FOLDER)
-    if not names and not look.root.exists(_FOLDER):
+    if not names and not look.root.shows(_FOLDER):
         return None
     # bonding_masters is a control file beside the interfaces.
-    return {name: look.root.exists(f"{_FOLDER}/{name}/device") for name in names if name != "bonding_masters"}
+    return {name: look.root.shows(f"{_FOLDER}/{name}/device") for name in names if name != "bonding_masters"}
 
 
 def _read_interface(gathering: Gathering, root: HostRoot, name: str, files: Attributes) -> dict[str, str]:
@@ -76,12 +77,8 @@ def label_sriov(features: Features, _settings: SourceSettings) -> Labels:
     devices = features.instances.get(DEVICE, ())
     wanted = {"network-sriov.capable": "sriov_totalvfs", "network-sriov.configured": "sriov_numvfs"}
     return true_labels(
-        {label: any(_is_positive(device.get(name, "")) for device in devices) for label, name in wanted.items()}
+        {label: any(is_positive(device.get(name, "")) for device in devices) for label, name in wanted.items()}
     )
-
-
-def _is_positive(text: str) -> bool:
-    return text.isdecimal() and int(text) > 0
 
 
 NETWORK = Source(

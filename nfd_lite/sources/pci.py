@@ -1,4 +1,4 @@
-"""PCI functions as features and presence labels. Read by node_core.host.pci."""
+"""PCI functions as features and presence labels. Source: kernel Documentation/ABI/testing/sysfs-bus-pci."""
 
 from collections.abc import Iterable, Sequence
 
@@ -16,37 +16,55 @@ from nfd_lite.sources.api import (
 )
 from node_core.domain.features import Attributes, Features
 from node_core.domain.labels import Labels
-from node_core.host.pci import DEVICES, PciFunction, read_pci
+from node_core.errors import HostReadError
+from node_core.host.pci import DEVICES
+from node_core.host.root import HostRoot
 
 DEVICE = "pci.device"
 FIELDS = ("class", "vendor", "device", "subsystem_vendor", "subsystem_device")
-_IOMMU = {name: name for name in ("iommu_group/type", "iommu/intel-iommu/version")}
+_DIGITS = {"class": 6} | dict.fromkeys(FIELDS[1:], 4)
+_HEX = frozenset("0123456789abcdef")
+_OPTIONAL = {name: name for name in ("sriov_totalvfs", "iommu_group/type", "iommu/intel-iommu/version")}
 
 
 def read_devices(look: Look) -> Found:
     """Simulated functions are appended. Without a PCI bus, and none simulated, the feature is absent."""
-    gathering, scan, extra = Gathering(), read_pci(look.root), look.host.extra_pci
-    if not scan.functions and not extra and not look.root.exists(DEVICES):
+    gathering, root, extra = Gathering(), look.root, look.host.extra_pci
+    addresses = root.entries(DEVICES)
+    if not addresses and not extra and not root.shows(DEVICES):
         return Features()
-    gathering.reasons.extend(f"PCI function {skipped.address}: {skipped.reason}" for skipped in scan.skipped)
-    real = tuple(
-        describe(function) | read_present(gathering, look.root, f"{DEVICES}/{function.address}", _IOMMU)
-        for function in scan.functions
-    )
-    return gathering.found(instances(DEVICE, real + extra))
+    found = (_read_function(gathering, look, f"{DEVICES}/{address}") for address in addresses)
+    return gathering.found(instances(DEVICE, (*filter(None, found), *extra)))
 
 
-def describe(function: PciFunction) -> dict[str, str]:
-    """The class is cut to its first four digits: base class and subclass."""
-    found = {
-        "class": function.class_code[:4],
-        "vendor": function.vendor,
-        "device": function.device,
-        "subsystem_vendor": function.subsystem_vendor,
-        "subsystem_device": function.subsystem_device,
-    }
-    total = function.sriov_totalvfs
-    return found if total is None else found | {"sriov_totalvfs": str(total)}
+def _read_function(gathering: Gathering, look: Look, folder: str) -> dict[str, str] | None:
+    """None for a function that is broken, with its reason noted, and for one that vanished meanwhile.
+
+    A function keeps its ids as long as its folder is there: a card that is put in its place gets a folder of its own.
+    """
+    mark = look.root.mark(folder)
+    try:
+        ids = look.host.memory.keep(folder, mark, lambda: read_ids(look.root, folder))
+    except HostReadError as error:
+        if look.root.shows(folder):
+            gathering.reasons.append(str(error))
+        return None
+    return ids | read_present(gathering, look.root, folder, _OPTIONAL)
+
+
+def read_ids(root: HostRoot, folder: str) -> dict[str, str]:
+    """Lower-case hex without 0x. The class is cut to its first four digits: base class and subclass."""
+    ids = {field: _parse_id(f"{folder}/{field}", root.text(f"{folder}/{field}"), _DIGITS[field]) for field in FIELDS}
+    return ids | {"class": ids["class"][:4]}
+
+
+def _parse_id(path: str, text: str | None, digits: int) -> str:
+    if text is None:
+        raise HostReadError(f"{path} is missing")
+    number = text.lower().removeprefix("0x")
+    if len(number) != digits or not _HEX.issuperset(number):
+        raise HostReadError(f"{path} holds {text[:40]!r}, not a hex number of {digits} digits")
+    return number
 
 
 def label_devices(features: Features, settings: SourceSettings) -> Labels:

@@ -2,7 +2,9 @@
 
 from nfd_lite.sources.api import Source
 from nfd_lite.sources.cpu import CPU
+from nfd_lite.sources.fake import FAKE
 from nfd_lite.sources.kernel import KERNEL
+from nfd_lite.sources.local import LOCAL
 from nfd_lite.sources.memory import MEMORY
 from nfd_lite.sources.network import NETWORK
 from nfd_lite.sources.pci import PCI
@@ -10,4 +12,4 @@ from nfd_lite.sources.storage import STORAGE
 from nfd_lite.sources.system import SYSTEM
 from nfd_lite.sources.usb import USB
 
-ALL: tuple[Source, ...] = (CPU, KERNEL, MEMORY, NETWORK, PCI, STORAGE, SYSTEM, USB)
+ALL: tuple[Source, ...] = (CPU, FAKE, KERNEL, MEMORY, NETWORK, PCI, STORAGE, SYSTEM, USB, LOCAL)

@@ -22,7 +22,7 @@ _QUEUE = {name: name for name in ("dax", "rotational", "nr_zones", "zoned")}
 
 def read_block(look: Look) -> Found:
     gathering, names = Gathering(), look.root.entries(_FOLDER)
-    if not names and not look.root.exists(_FOLDER):
+    if not names and not look.root.shows(_FOLDER):
         return Features()
     devices = tuple(
         {"name": name, **read_present(gathering, look.root, f"{_FOLDER}/{name}/queue", _QUEUE)} for name in names

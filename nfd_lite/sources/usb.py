@@ -34,9 +34,10 @@ def read_devices(look: Look) -> Found:
 
 
 def _read_device(gathering: Gathering, root: HostRoot, folder: str) -> list[dict[str, str]]:
+    before = len(gathering.reasons)
     device = read_present(gathering, root, folder, _FILES)
-    if "device" not in device:
-        return []
+    if "device" not in device or len(gathering.reasons) > before:
+        return []  # half a device would be labelled as another one
     if device.get("class") != _CLASS_BY_INTERFACE:
         return [device]
     return [device | {"class": name} for name in _read_interface_classes(gathering, root, folder)]

@@ -55,13 +55,13 @@ def test_a_restart_after_a_kill_writes_nothing_that_is_already_so(cluster: Any) 
 
 def test_sighup_builds_everything_anew_and_bad_settings_do_not(cluster: Any) -> None:
     config = cluster.directory / "config.yaml"
-    config.write_text("flags: {migStrategy: none}\n")
+    config.write_text("flags: {migStrategy: mixed}\n")
     process = cluster.start("gpunode", "run", "--simulate", "a100x4-mig-single", "--config-file", str(config))
-    cluster.until(lambda: cluster.gpus == "4")
+    cluster.until(lambda: cluster.labels.get("nvidia.com/mig.strategy") == "mixed")
     config.write_text("flags: {migStrategie: single}\n")
     process.send_signal(signal.SIGHUP)
     cluster.until(lambda: "settings_refused" in cluster.log(0))
-    assert cluster.gpus == "4"
+    assert cluster.gpus is None
     config.write_text("flags: {migStrategy: single}\n")
     process.send_signal(signal.SIGHUP)
     cluster.until(lambda: cluster.gpus == "28")

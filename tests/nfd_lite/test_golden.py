@@ -1,17 +1,21 @@
-"""Whole label sets of whole hosts."""
+"""Whole label and feature sets of whole hosts."""
 
 from collections.abc import Callable
 
 import pytest
 
 from nfd_lite.sources import ALL, Host, SourceSettings, collect
+from node_core.domain.features import Features
 from node_core.domain.labels import merge_collected, split_valid
+
+HOSTS = ("xeon-h100", "icelake-sriov", "epyc-genoa", "amd-vm", "container-vm", "arm64-board", "grace-hopper", "empty")
+NamedHost = Callable[[str], Host]
 
 
 @pytest.mark.golden
-@pytest.mark.parametrize("name", ["xeon-h100", "amd-vm", "arm64-board", "container-vm"])
+@pytest.mark.parametrize("name", HOSTS)
 def test_labels_of_a_whole_host_are_exactly_these(
-    name: str, named_host: Callable[[str], Host], golden: Callable[[str, str], None]
+    name: str, named_host: NamedHost, golden: Callable[[str, str], None]
 ) -> None:
     collection = collect(named_host(name), SourceSettings(), ALL)
     labels, refused = split_valid(merge_collected(collection.collected, {}))
@@ -21,11 +25,14 @@ def test_labels_of_a_whole_host_are_exactly_these(
 
 
 @pytest.mark.golden
-@pytest.mark.parametrize("name", ["xeon-h100", "arm64-board"])
+@pytest.mark.parametrize("name", HOSTS)
 def test_features_of_a_whole_host_are_exactly_these(
-    name: str, named_host: Callable[[str], Host], golden: Callable[[str, str], None]
+    name: str, named_host: NamedHost, golden: Callable[[str, str], None]
 ) -> None:
-    features = collect(named_host(name), SourceSettings(), ALL).features
+    golden(f"nfd_lite/{name}.features.txt", render(collect(named_host(name), SourceSettings(), ALL).features))
+
+
+def render(features: Features) -> str:
     flags = [f"flag {name} {flag}\n" for name, flags in features.flags.items() for flag in sorted(flags)]
     pairs = [
         f"attribute {name} {key}={value}\n"
@@ -37,4 +44,12 @@ def test_features_of_a_whole_host_are_exactly_these(
         for name, found in features.instances.items()
         for device in found
     ]
-    golden(f"nfd_lite/{name}.features.txt", "".join(sorted(flags + pairs) + devices))
+    return "".join(sorted(flags + pairs) + devices)
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_every_source_says_alone_what_it_says_among_the_others(name: str, named_host: NamedHost) -> None:
+    host = named_host(name)
+    alone = [collect(host, SourceSettings(), (source,)).collected for source in ALL]
+    together = merge_collected(collect(host, SourceSettings(), ALL).collected, {})
+    assert merge_collected([part for parts in alone for part in parts], {}) == together

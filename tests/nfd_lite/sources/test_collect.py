@@ -1,9 +1,12 @@
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
+from benchmarks import large_host
 from nfd_lite.sources import ALL, Host, Source, SourceSettings, collect
 from node_core.domain.features import Features
 from node_core.domain.labels import merge_collected
@@ -155,30 +158,73 @@ def test_simulated_functions_count_like_real_ones(empty_host: Host) -> None:
     assert labels[PRESENT] == labels[PCI_LABEL] == "true"
 
 
-def test_a_large_host_is_read_once(lay_out: LayOut) -> None:
-    files = {"/proc/sys/kernel/osrelease": "6.8.0\n", "/proc/modules": "nvidia 1 0 - Live 0\n", "/proc/swaps": "head\n"}
-    files["/lib/modules/6.8.0/modules.builtin"] = "kernel/ext4.ko\n"
-    for cpu in range(128):
-        folder = f"/sys/bus/cpu/devices/cpu{cpu}"
-        files |= {f"{folder}/topology/thread_siblings_list": "0\n", f"{folder}/topology/physical_package_id": "0\n"}
-        files[f"{folder}/cpufreq/base_frequency"] = "2000000\n"
-    for index in range(100):
-        files |= pci_function(f"/sys/bus/pci/devices/0000:{index:02x}:00.0")
-        files |= {
-            f"/sys/class/net/eth{index}/device/sriov_totalvfs": "8\n",
-            f"/sys/block/sd{index}/queue/rotational": "0\n",
-        }
-    root = CountingRoot(lay_out(files).base)
+def test_no_file_of_a_large_host_is_opened_twice_in_a_pass(tmp_path: Path) -> None:
+    root = CountingRoot(large_host.lay_out(tmp_path).base)
     processors: list[HostRoot] = []
 
     def count(at: HostRoot) -> CpuInfo:
         processors.append(at)
         return no_cpu(at)
 
-    assert collect(Host(root=root, cpu=count), SourceSettings()).errors == {}
-    again = {path: times for path, times in root.reads.items() if times > 1}
-    # Two parts ask for the list of processors, which is a listing and not a file of each.
-    assert again == {"/sys/bus/cpu/devices/": 2}
+    host = Host(root=root, cpu=count)
+    first = collect(host, SourceSettings())
+    assert first.errors == {}
+    assert len(first.features.instances["pci.device"]) == large_host.FUNCTIONS
+    assert not [path for path, times in root.reads.items() if times > 1]
     assert len(processors) == 1
-    # Of a PCI function: five ids, NUMA node, two SR-IOV counts, two IOMMU attributes.
-    assert sum(times for path, times in root.reads.items() if "/pci/devices/0000:01:00.0/" in path) == 10
+    root.reads.clear()
+    again = collect(host, SourceSettings(), before=first.features)
+    assert (again.features, again.collected) == (first.features, first.collected)
+    assert not [path for path, times in root.reads.items() if times > 1]
+    assert not [
+        path for path in root.reads if path.endswith(("/vendor", "/class", "modules.builtin")) or "config" in path
+    ]
+
+
+def test_what_is_kept_between_passes_is_read_again_when_it_changed(lay_out: LayOut) -> None:
+    config, builtin = "/boot/config-6.8.0", "/lib/modules/6.8.0/modules.builtin"
+    root = lay_out(
+        {"/proc/sys/kernel/osrelease": "6.8.0\n", config: "CONFIG_NO_HZ=y\n", builtin: "kernel/ext4.ko\n"}
+        | pci_function(GPU)
+    )
+    host = Host(root=root, cpu=no_cpu)
+    assert collect(host, SourceSettings()).features.flags["kernel.enabledmodule"] == {"ext4"}
+    root.path(builtin).write_text("kernel/xfs.ko.\n")
+    root.path(config).write_text("CONFIG_PREEMPT=y\n")
+    shutil.rmtree(root.path(GPU))
+    lay_out(pci_function(GPU, vendor="0x1002"))
+    features = collect(host, SourceSettings()).features
+    assert features.flags["kernel.enabledmodule"] == {"xfs.ko."}
+    assert features.attributes["kernel.config"] == {"PREEMPT": "y"}
+    assert features.instances["pci.device"][0]["vendor"] == "1002"
+    root.path(config).unlink()
+    assert "kernel.config" not in collect(host, SourceSettings()).features.attributes
+
+
+def test_a_source_that_is_not_chosen_is_not_read_and_rules_know_nothing_of_it(lay_out: LayOut) -> None:
+    root = CountingRoot(lay_out({"/proc/sys/kernel/osrelease": "6.8.0\n", "/proc/swaps": "head\n"}).base)
+    collection = collect(Host(root=root, cpu=no_cpu), SourceSettings(feature_sources=frozenset({"kernel"})))
+    assert set(collection.features.attributes) == {"kernel.version", "kernel.selinux", "kernel.kvm"}
+    assert root.reads["/proc/swaps"] == 0
+
+
+def test_the_gpu_label_does_not_depend_on_the_chosen_sources(lay_out: LayOut) -> None:
+    root = lay_out(pci_function(GPU))
+    collection = collect(Host(root=root, cpu=no_cpu), SourceSettings(feature_sources=frozenset()))
+    assert merge_collected(collection.collected, {PCI_LABEL: "true"}) == {PRESENT: "true"}
+    assert collection.features == Features()
+
+
+def test_the_fake_source_is_off_unless_it_is_asked_for(empty_host: Host) -> None:
+    assert not [name for name in collect(empty_host, SourceSettings()).features.attributes if name.startswith("fake.")]
+    collection = collect(empty_host, SourceSettings(feature_sources=frozenset({"fake"})))
+    labels = merge_collected(collection.collected, {})
+    assert labels == {f"feature.node.kubernetes.io/fake-fakefeature{number}": "true" for number in (1, 2, 3)}
+    features = collection.features
+    assert features.flags == {"fake.flag": {"flag_1", "flag_2", "flag_3"}}
+    assert features.attributes == {"fake.attribute": {"attr_1": "true", "attr_2": "false", "attr_3": "10"}}
+    assert [instance["name"] for instance in features.instances["fake.instance"]] == [
+        "instance_1",
+        "instance_2",
+        "instance_3",
+    ]

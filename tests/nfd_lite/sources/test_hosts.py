@@ -1,0 +1,125 @@
+"""What each source says of each kind of server, written by hand from what the host has."""
+
+from collections.abc import Callable
+
+import pytest
+
+from nfd_lite.sources import ALL, Host, SourceSettings, collect
+from node_core.domain.labels import merge_collected
+
+PREFIX = "feature.node.kubernetes.io/"
+NamedHost = Callable[[str], Host]
+
+EXPECTED = {
+    "icelake-sriov": {
+        "cpu": "cpu-hardware_multithreading=true cpu-cstate.enabled=true cpu-pstate.status=passive cpu-pstate.turbo=false "
+        "cpu-model.vendor_id=Intel cpu-model.family=6 cpu-model.id=106 cpu-model.hypervisor=none",
+        "kernel": "kernel-config.NO_HZ=true kernel-config.NO_HZ_FULL=true kernel-selinux.enabled=true kernel-version.major=5 "
+        "kernel-version.full=5.14.0-427.13.1.el9_4.x86_64 kernel-version.minor=14 kernel-version.revision=0",
+        "memory": "memory-numa=true",
+        "network": "network-sriov.capable=true network-sriov.configured=true",
+        "pci": "pci-0300_1a03.present=true pci-0b40_8086.present=true pci-0b40_8086.sriov.capable=true",
+        "storage": "storage-nonrotationaldisk=true",
+        "system": "system-os_release.ID=rhel system-os_release.VERSION_ID=9.4 system-os_release.VERSION_ID.major=9 "
+        "system-os_release.VERSION_ID.minor=4",
+        "usb": "usb-ef_046b_ffb0.present=true usb-ff_0403_6001.present=true",
+        "local": "example.com/row=b rack=r12 raid-level=6",
+    },
+    "epyc-genoa": {
+        "cpu": "cpu-hardware_multithreading=true cpu-security.sev.enabled=true cpu-security.sev.es.enabled=true "
+        "cpu-security.sev.snp.enabled=true cpu-model.vendor_id=AMD cpu-model.family=25 cpu-model.id=17 cpu-model.hypervisor=none",
+        "kernel": "kernel-config.NO_HZ=true kernel-config.NO_HZ_IDLE=true kernel-config.PREEMPT=true kernel-version.major=6 "
+        "kernel-version.full=6.6.54-flatcar kernel-version.minor=6 kernel-version.revision=54",
+        "memory": "memory-numa=true",
+        "network": "",
+        "pci": "pci-0300_1a03.present=true pci-0302_10de.present=true pci-0302_10de.sriov.capable=true",
+        "storage": "storage-nonrotationaldisk=true",
+        "system": "system-os_release.ID=flatcar system-os_release.VERSION_ID=3975.2.0 system-os_release.VERSION_ID.major=3975 "
+        "system-os_release.VERSION_ID.minor=2",
+        "usb": "",
+        "local": "",
+    },
+    "grace-hopper": {
+        "cpu": "cpu-hardware_multithreading=false cpu-model.vendor_id=ARM cpu-model.family=15 cpu-model.id=54512 "
+        "cpu-model.hypervisor=none",
+        "kernel": "kernel-config.NO_HZ=true kernel-config.NO_HZ_FULL=true kernel-version.full=6.5.0-1019-nvidia-64k "
+        "kernel-version.major=6 kernel-version.minor=5 kernel-version.revision=0",
+        "memory": "memory-numa=true",
+        "network": "network-sriov.capable=true",
+        "pci": "pci-0300_1a03.present=true pci-0302_10de.present=true",
+        "storage": "storage-nonrotationaldisk=true",
+        "system": "system-os_release.ID=ubuntu system-os_release.VERSION_ID=22.04 system-os_release.VERSION_ID.major=22 "
+        "system-os_release.VERSION_ID.minor=04",
+        "usb": "",
+        "local": "",
+    },
+    "empty": {
+        "cpu": "cpu-model.vendor_id=VendorUnknown cpu-model.family=0 cpu-model.id=0 cpu-model.hypervisor=none",
+        **dict.fromkeys(("kernel", "memory", "network", "pci", "storage", "system", "usb", "local"), ""),
+    },
+}
+
+GENOA = """
+ADX AESNI AVX AVX2 CLZERO CMPXCHG8 CPBOOST FMA3 FP256 FXSR FXSROPT IBPB IBRS IBRS_PREFERRED IBRS_PROVIDES_SMP IBS IBSBRNTRGT IBSFETCHSAM
+IBSFFV IBSOPCNT IBSOPCNTEXT IBSOPSAM IBSRDWROPCNT IBSRIPINVALIDCHK IBS_FETCH_CTLX IBS_OPFUSE INT_WBINVD LAHF LBRVIRT MCAOVERFLOW MCOMMIT
+MOVBE MOVU MSRIRC MSR_PAGEFLUSH NRIPS OSXSAVE PPIN RDPRU SEV SEV_ES SHA SME SPEC_CTRL_SSBD SSE4A STIBP STIBP_ALWAYSON SUCCOR SVM SVMDA
+SVMFBASID SVML SVMNP SVMPF SVMPFT SYSCALL SYSEE TOPEXT TSCRATEMSR VMCBCLEAN VTE WBNOINVD X87 XGETBV1 XSAVE XSAVEC XSAVEOPT XSAVES
+CETSS EFER_LMSLE_UNS FSRM IBS_PREVENTHOST INVLPGB PSFD SEV_64BIT SEV_ALTERNATIVE SEV_DEBUGSWAP SEV_RESTRICTED SEV_SNP SME_COHERENT
+TLB_FLUSH_NESTED VAES VMPL VPCLMULQDQ
+AVX512BF16 AVX512BITALG AVX512BW AVX512CD AVX512DQ AVX512F AVX512IFMA AVX512VBMI AVX512VBMI2 AVX512VL AVX512VNNI AVX512VPOPCNTDQ CPPC
+FLUSH_L1D GFNI IBS_ZEN4 VMSA_REGPROT X86_64_V1 X86_64_V2 X86_64_V3 X86_64_V4
+"""
+"""Zen 2, what Zen 3 adds, what Zen 4 adds, by AMD's manuals; without AMXFP8, which upstream takes the PKU bit for."""
+
+
+@pytest.mark.parametrize(
+    ("host", "source"), [(host, source) for host, sources in EXPECTED.items() for source in sources]
+)
+def test_a_source_says_exactly_this_of_a_host(host: str, source: str, named_host: NamedHost) -> None:
+    (chosen,) = (each for each in ALL if each.name == source)
+    collection = collect(named_host(host), SourceSettings(), (chosen,))
+    labels = {key.removeprefix(PREFIX): value for key, value in merge_collected(collection.collected, {}).items()}
+    expected = dict(pair.split("=") for pair in EXPECTED[host][source].split())
+    labels.pop("nvidia.com/gpu.present", None)
+    assert {key: value for key, value in labels.items() if not key.startswith("cpu-cpuid.")} == expected
+    assert collection.errors == {}
+
+
+def test_genoa_has_the_flags_that_amd_documents(named_host: NamedHost) -> None:
+    collection = collect(named_host("epyc-genoa"), SourceSettings())
+    prefix = f"{PREFIX}cpu-cpuid."
+    found = {key.removeprefix(prefix) for key in merge_collected(collection.collected, {}) if key.startswith(prefix)}
+    assert found == set(GENOA.split())
+
+
+def test_virtual_functions_devices_without_cpus_and_large_pages_are_features_of_their_own(
+    named_host: NamedHost,
+) -> None:
+    icelake = collect(named_host("icelake-sriov"), SourceSettings()).features
+    virtual = [device for device in icelake.instances["pci.device"] if device["device"] == "1889"]
+    assert len(virtual) == 2
+    assert not any("sriov_totalvfs" in device for device in virtual)
+    grace = collect(named_host("grace-hopper"), SourceSettings()).features
+    assert grace.attributes["memory.numa"] == {"is_numa": "true", "node_count": "9"}
+    assert grace.attributes["memory.hugepages"]["hugepages-16Gi"] == "0"
+    assert grace.attributes["cpu.topology"]["socket_count"] == "1"
+    genoa = collect(named_host("epyc-genoa"), SourceSettings()).features
+    assert genoa.attributes["cpu.security"]["sev.asids"] == "907"
+    assert genoa.attributes["cpu.security"]["sev.encrypted_state_ids"] == "99"
+
+
+def test_an_empty_root_gives_no_feature_that_a_file_would_have_to_tell(named_host: NamedHost) -> None:
+    features = collect(named_host("empty"), SourceSettings()).features
+    assert set(features.attributes) == {
+        *(
+            "cpu.coprocessor",
+            "cpu.cstate",
+            "cpu.model",
+            "cpu.pstate",
+            "cpu.rdt",
+            "cpu.security",
+            "cpu.sst",
+            "cpu.topology",
+        ),
+        *("kernel.kvm", "kernel.selinux", "local.feature", "local.label", "memory.hugepages", "system.name"),
+    }
