@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from device_plugin.agent import build_agent
-from device_plugin.options import plugin_options, plugin_settings
+from device_plugin.agent import NAME, build_agent
+from device_plugin.options import plugin_options, plugin_settings, reread_with
 from node_core.assembly import Edges, node_program
 from node_core.runtime.command import AgentCommand, parse_command
 from node_core.runtime.flags import common_options
@@ -25,16 +25,17 @@ def command(**_: Any) -> None:
 
 def parse(arguments: list[str]) -> Program | None:
     """The program that the command line, environment and config file ask for; None for --help."""
-    values = parse_command(command, arguments, "gpu-device-plugin")
+    values = parse_command(command, arguments, NAME)
     if values is None:
         return None
     settings = plugin_settings(values)
-    edges = Edges(common_settings(values), "gpu-device-plugin", values["driver_root"])
-    return node_program(edges, lambda services: (build_agent(settings, edges, services),))
+    edges = Edges(common_settings(values), NAME, values["driver_root"])
+    reread = reread_with(command, arguments, NAME)
+    return node_program(edges, lambda services: (build_agent(settings, edges, services, reread=reread),))
 
 
 def main() -> int:
-    return run_program(lambda: parse(sys.argv[1:]), "gpu-device-plugin")
+    return run_program(lambda: parse(sys.argv[1:]), NAME)
 
 
 if __name__ == "__main__":

@@ -1,31 +1,32 @@
-"""The life of the device plugin: the gate, looks at the GPUs, and what the kubelet is told.
+"""The life of the device plugin: the gate, the config that counts, looks at the GPUs, and what the kubelet is told.
 
-One thread owns all of it. It never ends because of what it finds: it says so, serves what is sound, and looks again.
+One thread owns all of it; looks at the GPUs and changes of configs come from others, which leave what they have and wake it. It never ends
+because of what it finds: it says so, serves what is sound, and looks again.
 """
 
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from collections.abc import Callable
 
 import structlog
 
 from device_plugin import gate
-from device_plugin.devices import Plan, fail_devices, plan_devices
+from device_plugin.answers import build_answers
+from device_plugin.devices import Plan
+from device_plugin.following import Following
+from device_plugin.looker import Looked, Looker, read_look, start_thread
 from device_plugin.manager import Manager
+from device_plugin.plan.node import fail_devices, plan_devices
+from device_plugin.report import Reporter
+from device_plugin.settings import PluginSettings, Reread
 from node_core.assembly import Edges
 from node_core.domain.backoff import Backoff
-from node_core.domain.labels import GPU_PRESENT
-from node_core.domain.resources import ResourceName
-from node_core.errors import NvmlError
-from node_core.host.nvml.source import InventorySource
-from node_core.kubelet.sockets import KUBELET_SOCKET
+from node_core.domain.labels import GPU_PRESENT, Labels
+from node_core.errors import NodeError
 from node_core.runtime import metrics
 from node_core.runtime.instance import InstanceLock, wait_alone
 from node_core.runtime.labelling import HEARTBEAT
 from node_core.runtime.mailbox import Mailbox
-from node_core.runtime.messages import AgentMessage, KubeletChanged, NodeLost, NodeSeen, Pass, Stop
+from node_core.runtime.messages import AgentMessage, KubeletChanged, NodeLost, NodeSeen, Pass, RulesChanged, Stop
+from node_core.runtime.named_config import ConfigFolder, NamedConfigs
 from node_core.runtime.services import Services
 
 log = structlog.get_logger(__name__)
@@ -37,54 +38,56 @@ BELIEVED = 2
 """So many failed looks in a row make the GPUs unusable: one alone is no reason to keep pods away from them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PluginSettings:
-    """What gpu-device-plugin takes beside the common settings."""
-
-    mig_strategy: Literal["none", "single", "mixed"] = "none"
-    id_strategy: Literal["uuid", "index"] = "uuid"
-    kubelet_socket: Path = KUBELET_SOCKET
-
-
 class PluginAgent:
-    """Serves while the Node's labels ask for it; see `gate`. What the kubelet asks is answered elsewhere, from the last plan."""
+    """Serves while the Node's labels ask for it; see `gate` and `following`. What the kubelet asks is answered from the last plan.
+
+    manager, configs: made with what they are to call when something changed. start: as of Looker.
+    """
 
     def __init__(
         self,
         settings: PluginSettings,
         *,
-        inventory: InventorySource,
+        look: Callable[[], Looked],
         manager: Callable[[Callable[[], None]], Manager],
         services: Services,
         lock: InstanceLock | None = None,
+        configs: Callable[[Callable[[], None]], NamedConfigs[PluginSettings]] | None = None,
+        start: Callable[[Callable[[], None]], None] = start_thread,
     ) -> None:
         self.name = NAME
         self.mailbox: Mailbox[AgentMessage] = Mailbox()
-        self._mig_strategy = settings.mig_strategy
-        self._inventory = inventory
         self._services = services
-        self._manager = manager(lambda: self.mailbox.post(KubeletChanged()))
         self._lock = lock
+        self._manager = manager(self._wake)
+        self._looker = Looker(look, self._wake, start=start)
+        named = configs(lambda: self.mailbox.post(RulesChanged())) if configs else None
+        self._following = Following(settings, named)
+        self._report = Reporter(NAME, services)
+        self._labels: Labels = {}
         self._open = False
+        self._looked: Looked | None = None
         self._plan = Plan()
-        self._notes: tuple[str, ...] = ()
-        self._failures = 0
+        self._failures: list[str] = []
         self._look_at: float | None = None
-        self._counted: Counter[tuple[str, str]] = Counter()
 
     def run(self) -> None:
         """Serves until Stop. The kubelet keeps the Node's capacity for the next process."""
         self._services.readiness.expect(f"{NAME}/node")
         if not wait_alone(self._lock, NAME, self.mailbox, self._services.readiness):
             return
+        self._following.start()
         while not isinstance(message := self._next(), Stop):
             self._handle(message)
-            self._report()
 
     def close(self) -> None:
+        self._following.stop()
         self._manager.close()
         if self._lock is not None:
             self._lock.release()
+
+    def _wake(self) -> None:
+        self.mailbox.post(KubeletChanged())
 
     def _next(self) -> AgentMessage | None:
         self._services.readiness.beat(NAME)
@@ -96,18 +99,32 @@ class PluginAgent:
     def _handle(self, message: AgentMessage | None) -> None:
         match message:
             case NodeSeen(view):
-                self._services.readiness.report(f"{NAME}/node", None)
-                self._turn(gate.is_open(view.labels))
+                self._report.check("node", None)
+                self._labels = view.labels
+                self._settle()
             case NodeLost(error):
                 self._services.readiness.report(f"{NAME}/node", str(error))  # and go on serving as before
-                self._services.metrics.add(metrics.ERRORS, agent=NAME, check="node")
-            case Pass() if self._open:
+                self._report.failed("node")
+            case RulesChanged():
+                self._settle()
+            case Pass():
+                self._settle()
                 self._look()
-            case None if self._look_at is not None and self._services.clock() >= self._look_at:
+            case _ if self._look_at is not None and self._services.clock() >= self._look_at:
                 self._look()
             case _:
                 pass
+        self._take_look()
         self._manager.check()
+        self._report.manager(self._manager, self._plan)
+
+    def _settle(self) -> None:
+        """Goes by the Node's labels."""
+        before = self._following.settings, self._following.plan_options
+        self._following.follow(self._labels, self._report)
+        self._turn(gate.is_open(self._labels) and self._following.is_settled)
+        if (self._following.settings, self._following.plan_options) != before:
+            self._replan()
 
     def _turn(self, is_open: bool) -> None:
         if is_open == self._open:
@@ -117,69 +134,68 @@ class PluginAgent:
         if is_open:
             self._look()
         else:
-            self._look_at = None
+            self._looked, self._look_at = None, None
+            self._failures.clear()
             self._serve(Plan())
 
     def _look(self) -> None:
-        self._services.metrics.add(metrics.PASSES, agent=NAME)
-        try:
-            inventory = self._inventory.look()
-        except NvmlError as error:
-            self._look_failed(error)
-            return
-        self._failures = 0
-        self._look_at = None
-        self._services.readiness.report(f"{NAME}/gpus", None)
-        self._serve(plan_devices(inventory, mig_strategy=self._mig_strategy, known=self._plan))
+        if self._open:
+            self._look_at = None
+            self._services.metrics.add(metrics.PASSES, agent=NAME)
+            self._looker.ask()
 
-    def _look_failed(self, error: NvmlError) -> None:
-        self._failures += 1
-        self._look_at = self._services.clock() + RETRIES.delay(self._failures, self._services.chance())
-        self._services.readiness.report(f"{NAME}/gpus", str(error))
-        self._services.metrics.add(metrics.ERRORS, agent=NAME, check="gpus")
-        if self._failures >= BELIEVED:
-            self._serve(fail_devices(self._plan, str(error)))
+    def _take_look(self) -> None:
+        """What a look left for us. One that ends behind a shut gate is too late."""
+        looked = self._looker.take()
+        if looked is None or not self._open:
+            return
+        if isinstance(looked, NodeError):
+            self._look_failed(str(looked))
+            return
+        self._failures.clear()
+        self._look_at = None
+        self._looked = looked
+        self._report.check("gpus", None)
+        self._report.check("mig-capabilities", looked.caps_problem)
+        self._replan()
+
+    def _look_failed(self, why: str) -> None:
+        self._failures.append(why)
+        self._look_at = self._services.clock() + RETRIES.delay(len(self._failures), self._services.chance())
+        self._services.readiness.report(f"{NAME}/gpus", why)
+        self._report.failed("gpus")
+        if len(self._failures) >= BELIEVED:
+            self._serve(fail_devices(self._plan, why))
+
+    def _replan(self) -> None:
+        """From the last look; while later ones fail, its devices stay unhealthy."""
+        if self._looked is None or not self._open:
+            return
+        options = self._following.plan_options
+        plan = plan_devices(self._looked.inventory, options, known=self._plan, caps=self._looked.caps)
+        self._serve(fail_devices(plan, self._failures[-1]) if len(self._failures) >= BELIEVED else plan)
 
     def _serve(self, plan: Plan) -> None:
-        for note in plan.notes:
-            if note not in self._notes:
-                log.warning("not_allocatable", why=note)
-        self._notes = plan.notes
+        self._report.plan(plan)
         self._plan = plan
-        self._manager.reconcile(plan)
-
-    def _report(self) -> None:
-        """What the manager has to say, after each message."""
-        self._services.readiness.report(f"{NAME}/kubelet", "; ".join(self._manager.problems()) or None)
-        for metric, counts in (
-            (metrics.REGISTRATIONS, self._manager.registrations),
-            (metrics.REGISTRATION_FAILURES, self._manager.registration_failures),
-            (metrics.ALLOCATIONS, self._manager.allocations),
-        ):
-            self._count(metric, counts)
-        health: Counter[tuple[str, ...]] = Counter(
-            (NAME, resource, "healthy" if device.healthy else "unhealthy")
-            for resource, devices in self._plan.resources.items()
-            for device in devices
-        )
-        self._services.metrics.replace(metrics.DEVICES, NAME, health)
-
-    def _count(self, metric: metrics.Metric, counts: Mapping[ResourceName, int]) -> None:
-        """Brings a counter to what the manager has counted since the process began."""
-        for resource, total in list(counts.items()):
-            new = total - self._counted[metric.name, resource]
-            self._services.metrics.add(metric, new, agent=NAME, resource=resource)
-            self._counted[metric.name, resource] = total
+        self._manager.reconcile(plan, build_answers(self._following.settings.responses))
 
 
-def build_agent(settings: PluginSettings, edges: Edges, services: Services) -> PluginAgent:
-    """An agent that is not started yet."""
+def build_agent(
+    settings: PluginSettings, edges: Edges, services: Services, *, reread: Reread | None = None
+) -> PluginAgent:
+    """An agent that is not started yet. reread: how settings come of a config that a label names; needed with `settings.named`."""
+    named = settings.named
+
+    def follow(changed: Callable[[], None]) -> NamedConfigs[PluginSettings]:
+        assert named is not None and reread is not None  # noqa: S101, PT018 - only called then
+        return NamedConfigs(ConfigFolder(named.directory, changed), named, reread)
+
     return PluginAgent(
         settings,
-        inventory=edges.inventory,
-        manager=lambda notify: Manager(
-            settings.kubelet_socket.parent, settings.kubelet_socket, notify, id_strategy=settings.id_strategy
-        ),
+        look=lambda: read_look(edges.inventory.look, edges.root),
+        manager=lambda notify: Manager(settings.kubelet_socket.parent, settings.kubelet_socket, notify),
         services=services,
         lock=edges.lock(NAME),
+        configs=follow if named is not None and reread is not None else None,
     )

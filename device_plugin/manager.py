@@ -14,8 +14,8 @@ from pathlib import Path
 
 import structlog
 
-from device_plugin.allocate.respond import IdStrategy, envvar
-from device_plugin.devices import Device, Plan
+from device_plugin.allocate.respond import Strategy
+from device_plugin.devices import Offer, Plan
 from device_plugin.plugin import ResourcePlugin
 from node_core.domain.backoff import Backoff
 from node_core.domain.resources import ResourceName
@@ -45,6 +45,8 @@ class Timing:
 
 
 DEFAULT_TIMING = Timing()
+Answers = Callable[[ResourceName, Offer], Sequence[Strategy]]
+"""How containers are told of the devices of a resource, as long as it offers this."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,7 +73,6 @@ class Manager:
         kubelet_socket: Path,
         notify: Callable[[], None],
         *,
-        id_strategy: IdStrategy = "uuid",
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
         self.registrations: Counter[ResourceName] = Counter()
@@ -80,7 +81,6 @@ class Manager:
         self._directory = directory
         self._kubelet_socket = kubelet_socket
         self._notify = notify
-        self._strategies = (envvar(id_strategy),)
         self._timing = timing
         self._clock = timing.clock
         self._served: dict[ResourceName, _Served] = {}
@@ -103,16 +103,17 @@ class Manager:
             f"{resource}: {served.problem}" for resource, served in self._served.items() if served.problem is not None
         )
 
-    def reconcile(self, plan: Plan) -> None:
-        """Makes the resources on offer those of the plan, and checks all of them."""
+    def reconcile(self, plan: Plan, answers: Answers) -> None:
+        """Makes the resources on offer those of the plan, and checks all of them. One that stays keeps its socket."""
         for resource in [resource for resource in self._served if resource not in plan.resources]:
             self._served.pop(resource).plugin.stop(retire=True)
             log.info("resource_retired", resource=resource)
-        for resource, devices in plan.resources.items():
+        for resource, offer in plan.resources.items():
+            strategies = answers(resource, offer)
             if resource in self._served:
-                self._served[resource].plugin.update(devices)
+                self._served[resource].plugin.update(offer, strategies)
             else:
-                self._served[resource] = _Served(plugin=self._make(resource, devices))
+                self._served[resource] = _Served(plugin=self._make(resource, offer, strategies))
         self.check()
 
     def check(self) -> None:
@@ -134,17 +135,17 @@ class Manager:
         while self._served:
             self._served.popitem()[1].plugin.stop()
 
-    def _make(self, resource: ResourceName, devices: Sequence[Device]) -> ResourcePlugin:
+    def _make(self, resource: ResourceName, offer: Offer, strategies: Sequence[Strategy]) -> ResourcePlugin:
         def count(containers: int) -> None:
             with self._counting:
                 self.allocations[resource] += containers
 
         return ResourcePlugin(
             resource,
-            devices,
+            offer,
             directory=self._directory,
             kubelet_socket=self._kubelet_socket,
-            strategies=self._strategies,
+            strategies=strategies,
             on_stream_end=self._notify,
             on_allocate=count,
             register_timeout=self._timing.register_timeout,
@@ -181,7 +182,7 @@ class Manager:
     def _registered(self, served: _Served) -> None:
         resource = served.plugin.resource
         self.registrations[resource] += 1
-        log.info("resource_registered", resource=resource, devices=len(served.plugin.devices))
+        log.info("resource_registered", resource=resource, devices=len(served.plugin.offer.devices))
         served.failures = 0
         served.retry_at = self._clock() + self._timing.hearing.delay(served.unheard + 1, self._timing.chance())
         if served.unheard == 0:

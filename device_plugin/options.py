@@ -1,28 +1,125 @@
-"""gpu-device-plugin's own flags, and the settings they become."""
+"""gpu-device-plugin's own flags, and the settings they become. Source: k8s-device-plugin README, "Configuration Flags"."""
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
-from device_plugin.agent import PluginSettings
+from device_plugin.allocate.strategies import DEVICE_LISTS
+from device_plugin.list_options import int_list_option, list_option
+from device_plugin.settings import CdiSettings, PluginSettings, Reread, ResponseSettings
+from node_core.domain.sharing import SharingStrategy
+from node_core.errors import SettingsError
 from node_core.kubelet.sockets import KUBELET_SOCKET
+from node_core.runtime.command import parse_command
 from node_core.runtime.flag_types import PathType
-from node_core.runtime.flags import options
+from node_core.runtime.flags import bool_option, options
+from node_core.runtime.named_config import DEFAULT_FALLBACKS, FALLBACKS, LABEL, NamedConfigOptions
+from node_core.runtime.nvidia_config import NvidiaConfig, plan_sharing
+from node_core.runtime.nvidia_devices import plan_rules
 
-plugin_options = options(
-    click.option(
+_response_options = options(
+    list_option(
         "--device-list-strategy",
         envvar="DEVICE_LIST_STRATEGY",
-        default="envvar",
-        type=click.Choice(["envvar"]),
-        help="How containers are told their GPUs.",
+        default=("envvar",),
+        known=DEVICE_LISTS,
+        help_text="How containers are told their GPUs.",
     ),
     click.option(
         "--device-id-strategy",
         envvar="DEVICE_ID_STRATEGY",
         default="uuid",
         type=click.Choice(["uuid", "index"]),
-        help="What GPUs are called in NVIDIA_VISIBLE_DEVICES.",
+        help="What GPUs are called when containers are told of them.",
+    ),
+    bool_option(
+        "--pass-device-specs",
+        envvar="PASS_DEVICE_SPECS",
+        default=False,
+        help_text="Tell the kubelet the device nodes too, as its CPU manager needs it.",
+    ),
+    click.option(
+        "--driver-root",
+        "--nvidia-driver-root",
+        "nvidia_driver_root",
+        envvar="NVIDIA_DRIVER_ROOT",
+        default="/",
+        help="The driver's root on the host.",
+    ),
+    click.option(
+        "--dev-root",
+        "--nvidia-dev-root",
+        "nvidia_dev_root",
+        envvar="NVIDIA_DEV_ROOT",
+        help="The folder on the host that holds the dev with the GPUs' nodes; the driver's root if nothing is said.",
+    ),
+    bool_option("--gdrcopy-enabled", envvar="GDRCOPY_ENABLED", default=False, help_text="Give containers GDRCopy."),
+    bool_option("--gds-enabled", envvar="GDS_ENABLED", default=False, help_text="Give containers GPUDirect Storage."),
+    bool_option("--mofed-enabled", envvar="MOFED_ENABLED", default=False, help_text="Give containers MOFED devices."),
+    click.option("--mps-root", envvar="MPS_ROOT", help="The folder of MPS on the host; sharing by MPS needs it."),
+    int_list_option(
+        "--imex-channel-ids",
+        envvar="IMEX_CHANNEL_IDS",
+        allowed=frozenset({0}),
+        help_text="IMEX channels that containers get: none, or 0.",
+    ),
+    bool_option(
+        "--imex-required", envvar="IMEX_REQUIRED", default=False, help_text="The IMEX channels have to be there."
+    ),
+)
+
+_cdi_options = options(
+    click.option(
+        "--cdi-annotation-prefix",
+        envvar="CDI_ANNOTATION_PREFIX",
+        default="cdi.k8s.io/",
+        help="Of the annotation's key with cdi-annotations.",
+    ),
+    click.option(
+        "--nvidia-cdi-hook-path",
+        "--nvidia-ctk-path",
+        "nvidia_ctk_path",
+        envvar=["NVIDIA_CDI_HOOK_PATH", "NVIDIA_CTK_PATH"],
+        help="The hook program of CDI specs, on the host; /usr/bin/nvidia-ctk where it is there if nothing is said.",
+    ),
+    list_option("--cdi-feature-flags", envvar="CDI_FEATURE_FLAGS", help_text="NVIDIA's feature flags of CDI specs."),
+    list_option(
+        "--cdi-disable-hooks", envvar="CDI_DISABLE_HOOKS", help_text="Hooks to leave out of CDI specs, or all."
+    ),
+)
+
+_config_options = options(
+    click.option(
+        "--config-dir",
+        envvar="CONFIG_FILE_SRCDIR",
+        type=PathType(may_be_empty=True),
+        help="A folder of config files; a label of the Node names the one that counts.",
+    ),
+    click.option("--node-label", envvar="NODE_LABEL", default=LABEL, help="With --config-dir: that label."),
+    click.option(
+        "--default-config", envvar="DEFAULT_CONFIG", default="", help="With --config-dir: of Nodes without the label."
+    ),
+    list_option(
+        "--fallback-strategies",
+        envvar="FALLBACK_STRATEGIES",
+        default=DEFAULT_FALLBACKS,
+        known=FALLBACKS,
+        help_text="With --config-dir: which config, where neither the label nor --default-config names one; the first that there is."
+        " named: that of the name default. single: the only one. empty: none.",
+    ),
+)
+
+plugin_options = options(
+    _response_options,
+    _cdi_options,
+    click.option(
+        "--shared-devices-allocation-policy",
+        envvar="SHARED_DEVICES_ALLOCATION_POLICY",
+        default="distributed",
+        type=click.Choice(["distributed", "packed"]),
+        help="Where replicas of shared devices go: to the device with the fewest, or with the most in use.",
     ),
     click.option(
         "--kubelet-socket",
@@ -31,13 +128,76 @@ plugin_options = options(
         type=PathType(),
         help="The kubelet's registration socket; ours lie beside it.",
     ),
+    _config_options,
 )
 
 
 def plugin_settings(values: dict[str, Any]) -> PluginSettings:
-    """From click's values."""
-    return PluginSettings(
+    """From click's values. Raises SettingsError."""
+    config: NvidiaConfig | None = values.get("nvidia_config")
+    settings = PluginSettings(
         mig_strategy=values["mig_strategy"],
-        id_strategy=values["device_id_strategy"],
+        sharing=plan_sharing(config.sharing) if config else None,
+        rules=plan_rules(config.device_sections if config else NvidiaConfig().device_sections),
+        policy=values["shared_devices_allocation_policy"],
+        responses=_responses(values),
         kubelet_socket=values["kubelet_socket"],
+        named=_named(values),
     )
+    if problems := list(_problems(settings, config)):
+        raise SettingsError(problems)
+    return settings
+
+
+def reread_with(command: click.Command, arguments: Sequence[str], prog: str) -> Reread:
+    """The same command line and environment with the config file that a label names; they win over it as over any other."""
+
+    def reread(path: Path | None) -> PluginSettings:
+        named = [] if path is None else ["--config-file", str(path)]
+        values = parse_command(command, [*arguments, "--config-dir", "", *named], prog)
+        return plugin_settings(values or {})
+
+    return reread
+
+
+def _responses(values: dict[str, Any]) -> ResponseSettings:
+    return ResponseSettings(
+        device_lists=values["device_list_strategy"],
+        id_strategy=values["device_id_strategy"],
+        pass_device_specs=values["pass_device_specs"],
+        driver_root=values["nvidia_driver_root"] or "/",
+        dev_root=values["nvidia_dev_root"] or None,
+        driver_root_seen=values["driver_root"],
+        gdrcopy=values["gdrcopy_enabled"],
+        gds=values["gds_enabled"],
+        mofed=values["mofed_enabled"],
+        imex_channels=values["imex_channel_ids"],
+        imex_required=values["imex_required"],
+        mps_root=values["mps_root"] or None,
+        cdi=CdiSettings(
+            annotation_prefix=values["cdi_annotation_prefix"],
+            hook_path=values["nvidia_ctk_path"] or None,
+            feature_flags=frozenset(values["cdi_feature_flags"]),
+            disabled_hooks=frozenset(values["cdi_disable_hooks"]),
+        ),
+    )
+
+
+def _named(values: dict[str, Any]) -> NamedConfigOptions | None:
+    directory: Path | None = values["config_dir"]
+    if directory is None or directory == Path():
+        return None
+    return NamedConfigOptions(
+        directory=directory,
+        label=values["node_label"],
+        default=values["default_config"],
+        fallbacks=values["fallback_strategies"],
+    )
+
+
+def _problems(settings: PluginSettings, config: NvidiaConfig | None) -> Iterator[str]:
+    if settings.named is not None and config is not None:
+        yield "--config-dir: stands beside --config-file: take one of them"
+    is_mps = settings.sharing is not None and settings.sharing.strategy is SharingStrategy.MPS
+    if is_mps and settings.responses.mps_root is None:
+        yield "--mps-root: is missing, and sharing by MPS needs it: name the folder of MPS on the host, as /run/nvidia/mps"

@@ -4,13 +4,15 @@ Calls come in gRPC's threads and are answered from memory: no call into the driv
 Everything else is done by the thread that owns the plugin. Source: Kubernetes documentation, Device Plugins.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from device_plugin.allocate.preferred import preferred_ids
-from device_plugin.allocate.respond import AllocationError, Strategy, respond
+from device_plugin.allocate.replicas import why_refused
+from device_plugin.allocate.respond import AllocationError, Response, Strategy, respond
 from device_plugin.board import MAX_STREAMS, DeviceBoard
-from device_plugin.devices import Device
+from device_plugin.devices import Device, DeviceId, Offer
 from device_plugin.wire import render_devices, render_response
 from node_core.domain.resources import ResourceName, short_name
 from node_core.kubelet import deviceplugin_pb2 as pb
@@ -31,13 +33,29 @@ def socket_path(directory: Path, resource: ResourceName) -> Path:
     return directory / f"nvidia-{short_name(resource)}.sock"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answers:
+    """What calls are answered from. It is replaced as a whole, so no call sees half of a change. devices: of the offer, by id."""
+
+    offer: Offer
+    devices: Mapping[DeviceId, Device]
+    strategies: tuple[Strategy, ...]
+
+
+def _answers(offer: Offer, strategies: Sequence[Strategy]) -> _Answers:
+    return _Answers(offer=offer, devices={device.id: device for device in offer.devices}, strategies=tuple(strategies))
+
+
 class ResourcePlugin:
-    """on_stream_end and on_allocate: called in any thread. on_allocate gets the number of containers."""
+    """strategies: how containers are told of their devices. on_stream_end, on_allocate: called in any thread.
+
+    on_allocate gets the number of containers.
+    """
 
     def __init__(
         self,
         resource: ResourceName,
-        devices: Sequence[Device],
+        offer: Offer,
         *,
         directory: Path,
         kubelet_socket: Path,
@@ -50,10 +68,10 @@ class ResourcePlugin:
         self.path = socket_path(directory, resource)
         self.registered_at: Stamp | None = None
         self._kubelet_socket = kubelet_socket
-        self._strategies = tuple(strategies)
+        self._answers = _answers(offer, strategies)
         self._on_allocate = on_allocate
         self._register_timeout = register_timeout
-        self._board = DeviceBoard(devices, on_leave=on_stream_end)
+        self._board = DeviceBoard(offer.devices, on_leave=on_stream_end)
         self._server: UnixServer | None = None
 
     @property
@@ -72,8 +90,8 @@ class ResourcePlugin:
         return self._board.streams
 
     @property
-    def devices(self) -> tuple[Device, ...]:
-        return self._board.devices
+    def offer(self) -> Offer:
+        return self._answers.offer
 
     def serve(self) -> None:
         """Puts a new server in the place of the old one, if any. Raises KubeletError.
@@ -97,9 +115,13 @@ class ResourcePlugin:
     def forget_registration(self) -> None:
         self.registered_at = None
 
-    def update(self, devices: Sequence[Device]) -> bool:
-        """Tells the kubelet what differs; whether anything did."""
-        return self._board.publish(devices)
+    def update(self, offer: Offer, strategies: Sequence[Strategy] | None = None) -> bool:
+        """Tells the kubelet what differs; whether anything did. strategies: those from now on, None for the same.
+
+        The socket and the streams stay, so whoever has a device keeps it.
+        """
+        self._answers = _answers(offer, self._answers.strategies if strategies is None else strategies)
+        return self._board.publish(offer.devices)
 
     def stop(self, *, retire: bool = False) -> None:
         """Ends in less than a second. retire: the resource is gone for good, so an empty list goes first and the kubelet shows 0.
@@ -122,12 +144,16 @@ class ResourcePlugin:
 
     def preferred_allocation(self, request: pb.PreferredAllocationRequest) -> pb.PreferredAllocationResponse:
         """Never fails."""
-        devices = {device.id: device for device in self._board.devices}
+        answers = self._answers
         return pb.PreferredAllocationResponse(
             container_responses=[
                 pb.ContainerPreferredAllocationResponse(
                     deviceIDs=preferred_ids(
-                        devices, asked.available_deviceIDs, asked.must_include_deviceIDs, asked.allocation_size
+                        answers.offer,
+                        answers.devices,
+                        asked.available_deviceIDs,
+                        asked.must_include_deviceIDs,
+                        asked.allocation_size,
                     )
                 )
                 for asked in request.container_requests
@@ -136,16 +162,19 @@ class ResourcePlugin:
 
     def allocate(self, request: pb.AllocateRequest) -> pb.AllocateResponse:
         """All containers of the request, or an error that names the device that stands in the way."""
-        devices = {device.id: device for device in self._board.devices}
+        answers = self._answers
         try:
-            responses = [
-                respond(self.resource, devices, asked.devices_ids, self._strategies)
-                for asked in request.container_requests
-            ]
+            responses = [self._respond(answers, asked.devices_ids) for asked in request.container_requests]
         except AllocationError as error:
             raise CallError(error.code, error.message) from error
         self._on_allocate(len(responses))
         return pb.AllocateResponse(container_responses=[render_response(response) for response in responses])
+
+    def _respond(self, answers: _Answers, ids: Sequence[str]) -> Response:
+        """Raises AllocationError or CallError."""
+        if (why := why_refused(answers.offer, answers.devices, ids)) is not None:
+            raise CallError("INVALID_ARGUMENT", f"{self.resource}: {why}")
+        return respond(self.resource, answers.devices, ids, answers.strategies)
 
     def _drop_server(self) -> None:
         self.registered_at = None

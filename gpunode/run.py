@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from device_plugin.agent import PluginSettings
 from device_plugin.agent import build_agent as build_plugin
-from device_plugin.options import plugin_options, plugin_settings
+from device_plugin.options import plugin_options, plugin_settings, reread_with
+from device_plugin.settings import PluginSettings, Reread
 from gfd.agent import GfdSettings
 from gfd.agent import build_agent as build_gfd
 from gfd.options import gfd_options, gfd_settings
@@ -33,14 +33,16 @@ def command(**_: Any) -> None:
     """Runs nfd-lite, gfd and gpu-device-plugin in one process."""
 
 
-def all_agents(edges: Edges, nfd: NfdSettings, gfd: GfdSettings, plugin: PluginSettings) -> Program:
-    """The three agents over the same edges."""
+def all_agents(
+    edges: Edges, nfd: NfdSettings, gfd: GfdSettings, plugin: PluginSettings, *, reread: Reread | None = None
+) -> Program:
+    """The three agents over the same edges. reread: the plugin's settings with another config file."""
     return node_program(
         edges,
         lambda services: (
             build_nfd(nfd, edges, services),
             build_gfd(gfd, edges, services),
-            build_plugin(plugin, edges, services),
+            build_plugin(plugin, edges, services, reread=reread),
         ),
     )
 
@@ -51,7 +53,8 @@ def parse(arguments: Sequence[str]) -> Program | None:
     if values is None:
         return None
     edges = Edges(common_settings(values), "gpunode", values["driver_root"])
-    return all_agents(edges, nfd_settings(values), gfd_settings(values), plugin_settings(values))
+    reread = reread_with(command, arguments, "gpunode run")
+    return all_agents(edges, nfd_settings(values), gfd_settings(values), plugin_settings(values), reread=reread)
 
 
 def main(arguments: Sequence[str]) -> int:

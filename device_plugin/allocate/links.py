@@ -8,6 +8,7 @@ optimal. Twins, GPUs with the same links to all others, are taken in order only:
 search. Above EXACT free GPUs the search stops after BUDGET steps with the best found.
 """
 
+import itertools
 from collections.abc import Sequence
 
 from device_plugin.devices import Device
@@ -54,8 +55,7 @@ class _Search:
         self._count = count
         self._unit = 2 * (sum(sums) + 1)
         self._start = [self._unit * bonus - total for bonus, total in zip(start, sums, strict=True)]
-        heaviest = [sorted(row, reverse=True) for row in weights]
-        self._halves = [[self._unit // 2 * sum(row[:n]) for n in range(count)] for row in heaviest]
+        self._halves: dict[int, list[list[int]]] = {}
         self._twins = _earlier_twins(weights, start)
         self._steps = 0
         self._best_value, self._best = max(map(self._greedy, range(len(weights))))
@@ -94,10 +94,18 @@ class _Search:
 
     def _bound(self, gains: Sequence[int], first: int, left: int) -> int:
         """No `left` members from `first` on can add more: each with what it adds and half of its heaviest pairs."""
-        most = sorted(
-            (gains[index] + self._halves[index][left - 1] for index in range(first, len(gains))), reverse=True
-        )
+        halves = self._halves.get(first) or self._halve(first)
+        most = [gain + half[left - 1] for gain, half in zip(gains[first:], halves, strict=True)]
+        most.sort(reverse=True)
         return sum(most[:left])
+
+    def _halve(self, first: int) -> list[list[int]]:
+        """For each GPU from `first` on, half of what its n heaviest pairs with others from there on weigh, by n."""
+        half = self._unit // 2
+        rows = [sorted(row[first:], reverse=True) for row in self._weights[first:]]
+        halves = [list(itertools.accumulate((half * weight for weight in row), initial=0)) for row in rows]
+        self._halves[first] = halves
+        return halves
 
     def _is_spent(self) -> bool:
         return len(self._weights) > EXACT and self._steps > BUDGET

@@ -27,7 +27,7 @@ def choose_packed(free: Sequence[Device], fixed: Sequence[Device], count: int) -
 
 
 def _next_gpu(groups: Mapping[GpuUuid, Sequence[Device]], used: set[GpuUuid], numa: set[int], missing: int) -> GpuUuid:
-    def rank(gpu: GpuUuid) -> tuple[bool, bool, int, bool, tuple[tuple[int, ...], str]]:
+    def rank(gpu: GpuUuid) -> tuple[bool, bool, int, bool, tuple[tuple[int, ...], str, int]]:
         group = groups[gpu]
         enough = len(group) >= missing
         return (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from device_plugin.agent import PluginSettings
+from device_plugin.settings import PluginSettings
 from gfd.agent import GfdSettings
 from gpunode.demo.changes import NodeState
 from gpunode.run import all_agents

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from node_core.domain.inventory import (
+    ComputeCapability,
     Gpu,
     GpuUuid,
     MigAttributes,
@@ -35,35 +36,35 @@ def mig(gpu: int, slot: int, profile: str | None) -> MigDevice:
     )  # fmt: skip
 
 
+def make_gpu(
+    index: int,
+    profiles: Sequence[str | None] | None = None,
+    *,
+    numa: int | None = None,
+    links: dict[int, int] | None = None,
+    broken: Sequence[int] = (),
+) -> Gpu:
+    """profiles: None for a whole GPU. links: GPU index -> NVLinks to it. broken: MIG slots that fail."""
+    return Gpu(
+        index=index,
+        uuid=GpuUuid(f"GPU-{index}"),
+        minor=index,
+        model="NVIDIA H100 80GB HBM3",
+        memory_bytes=80 << 30,
+        compute=ComputeCapability(major=9, minor=0),
+        address=address(index),
+        numa_node=numa,
+        mig_capable=True,
+        mig_enabled=profiles is not None,
+        mig_devices=tuple(mig(index, slot, profile) for slot, profile in enumerate(profiles or ())),
+        mig_faults=tuple(MigFault(slot=slot, reason="nvmlDeviceGetAttributes answered UNKNOWN") for slot in broken),
+        peers=tuple(NvLinkPeer(address=address(peer), links=count) for peer, count in (links or {}).items()),
+    )
+
+
 @pytest.fixture
 def gpu() -> MakeGpu:
-    """gpu(index, *profiles, ...): profiles None: a whole GPU. links: GPU index -> NVLinks to it. broken: MIG slots that fail."""
-
-    def make(
-        index: int,
-        profiles: Sequence[str | None] | None = None,
-        *,
-        numa: int | None = None,
-        links: dict[int, int] | None = None,
-        broken: Sequence[int] = (),
-    ) -> Gpu:
-        return Gpu(
-            index=index,
-            uuid=GpuUuid(f"GPU-{index}"),
-            minor=index,
-            model="NVIDIA H100 80GB HBM3",
-            memory_bytes=80 << 30,
-            compute=None,
-            address=address(index),
-            numa_node=numa,
-            mig_capable=True,
-            mig_enabled=profiles is not None,
-            mig_devices=tuple(mig(index, slot, profile) for slot, profile in enumerate(profiles or ())),
-            mig_faults=tuple(MigFault(slot=slot, reason="nvmlDeviceGetAttributes answered UNKNOWN") for slot in broken),
-            peers=tuple(NvLinkPeer(address=address(peer), links=count) for peer, count in (links or {}).items()),
-        )
-
-    return make
+    return make_gpu
 
 
 @pytest.fixture

@@ -1,21 +1,29 @@
 """The device plugin's life, message by message: the gate, failed looks, and what is said of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
 
-from device_plugin.agent import RETRIES, PluginAgent, PluginSettings
+from device_plugin.agent import RETRIES, PluginAgent
 from device_plugin.devices import Plan
-from device_plugin.manager import Manager
+from device_plugin.following import unchangeable
+from device_plugin.looker import read_look
+from device_plugin.manager import Answers, Manager
+from device_plugin.settings import PluginSettings
 from node_core.domain.inventory import Inventory
 from node_core.domain.node import NodeView
-from node_core.errors import KubeError, NvmlError
+from node_core.domain.resources import GPU
+from node_core.domain.sharing import SharedResource, Sharing, SharingStrategy
+from node_core.errors import KubeError, NvmlError, SettingsError
 from node_core.host.nvml.inventory import read_inventory
 from node_core.host.nvml.source import FRESH, InventorySource
-from node_core.runtime.messages import AgentMessage, KubeletChanged, NodeLost, NodeSeen, Pass, Stop
+from node_core.host.root import HostRoot
+from node_core.runtime.messages import AgentMessage, KubeletChanged, NodeLost, NodeSeen, Pass, RulesChanged, Stop
+from node_core.runtime.named_config import LABEL, NamedConfigOptions, NamedConfigs
 from node_core.runtime.readiness import Readiness
 from node_core.runtime.services import Services
 from node_core.simulate.nvml import numa_of, simulated_nvml
@@ -37,7 +45,7 @@ class Recorder:
         self.registrations: dict[str, int] = {}
         self.registration_failures: dict[str, int] = {}
 
-    def reconcile(self, plan: Plan) -> None:
+    def reconcile(self, plan: Plan, answers: Answers) -> None:
         self.plans.append(plan)
 
     def check(self) -> None:
@@ -53,29 +61,72 @@ class Recorder:
         self.closed = True
 
 
+NAMED = NamedConfigOptions(directory=Path("/configs"))
+
+
+class Folder:
+    """Configs in memory. A config here says how many replicas there are."""
+
+    def __init__(self, configs: Mapping[str, bytes]) -> None:
+        self._configs = configs
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def read_configs(self) -> Mapping[str, bytes]:
+        return self._configs
+
+    def path(self, name: str) -> Path:
+        return Path(name, self._configs[name].decode())
+
+
+def read_settings(path: Path | None) -> PluginSettings:
+    if path is None or not path.name.isdecimal():
+        raise SettingsError([f"{path}: is no number"])
+    if path.name == "1":
+        return PluginSettings(mig_strategy="auto")
+    shared = SharedResource(resource=GPU, replicas=int(path.name), advertised=GPU)
+    return PluginSettings(
+        sharing=Sharing(
+            strategy=SharingStrategy.TIME_SLICING, resources=(shared,), fail_requests_greater_than_one=False
+        )
+    )
+
+
 class Bench:
-    def __init__(self, read: Callable[[], Inventory]) -> None:
+    """configs: name -> content; then the config that a label names counts. start: how looks are run."""
+
+    def __init__(
+        self,
+        read: Callable[[], Inventory],
+        settings: PluginSettings | None = None,
+        configs: Mapping[str, bytes] | None = None,
+        start: Callable[[Callable[[], None]], None] = lambda run: run(),
+    ) -> None:
         self.now = 1000.0
         self.manager = Recorder()
         self.services = Services(readiness=Readiness(lambda: self.now), clock=lambda: self.now, chance=lambda: 0.0)
+        source = InventorySource(read, gpus_on_pci=lambda: True, clock=lambda: self.now)
         self.agent = PluginAgent(
-            PluginSettings(),
-            inventory=InventorySource(read, gpus_on_pci=lambda: True, clock=lambda: self.now),
+            settings or PluginSettings(),
+            look=lambda: read_look(source.look, HostRoot(Path("/nowhere"))),
             manager=lambda _: cast("Manager", self.manager),
             services=self.services,
+            configs=None if configs is None else lambda _: NamedConfigs(Folder(configs), NAMED, read_settings),
+            start=start,
         )
 
     def play(self, *messages: AgentMessage | None) -> None:
         for message in messages:
             self.now += FRESH  # so that every look is a new one
             self.agent._handle(message)
-            self.agent._report()
 
     @property
     def advertised(self) -> list[int]:
         """How many devices each plan had, healthy ones counted positive, unhealthy ones negative."""
         return [
-            sum(1 if one.healthy else -1 for devices in plan.resources.values() for one in devices)
+            sum(1 if one.healthy else -1 for offer in plan.resources.values() for one in offer.devices)
             for plan in self.manager.plans
         ]
 
@@ -178,3 +229,125 @@ def test_stop_ends_it_and_closing_closes_the_manager() -> None:
     bench.agent.run()
     bench.agent.close()
     assert bench.manager.closed
+
+
+def labelled(**labels: str) -> NodeSeen:
+    named = {LABEL: labels["config"]} if "config" in labels else {}
+    mig = {"nvidia.com/mig.strategy": labels["mig"]} if "mig" in labels else {}
+    return NodeSeen(replace(OPEN, labels={**OPEN.labels, **named, **mig}))
+
+
+def test_a_look_that_hangs_holds_up_nobody() -> None:
+    runs: list[Callable[[], None]] = []
+    bench = Bench(eight, start=runs.append)
+    bench.play(NodeSeen(OPEN), KubeletChanged(), Pass(), None)
+    assert bench.manager.checks == 4
+    assert bench.manager.plans == []
+    assert len(runs) == 1
+    runs.pop()()
+    bench.play(KubeletChanged())
+    assert bench.advertised == [8]
+
+
+def test_a_look_that_ends_behind_a_shut_gate_serves_nothing() -> None:
+    runs: list[Callable[[], None]] = []
+    bench = Bench(eight, start=runs.append)
+    bench.play(NodeSeen(OPEN), NodeSeen(SHUT))
+    runs.pop()()
+    bench.play(KubeletChanged())
+    assert bench.advertised == [0]
+
+
+def test_a_look_that_fails_behind_a_shut_gate_is_no_problem() -> None:
+    read, runs = Flaky(), list[Callable[[], None]]()
+    read.code = "TIMEOUT"
+    bench = Bench(read, start=runs.append)
+    bench.play(NodeSeen(OPEN), NodeSeen(SHUT))
+    runs.pop()()
+    bench.play(KubeletChanged())
+    assert "gpu-device-plugin/gpus" not in bench.services.readiness.problems()
+
+
+def test_the_strategy_auto_follows_the_nodes_label_without_another_look() -> None:
+    scenario = load_scenario("a100x4-mig-single")
+    looks: list[Inventory] = []
+
+    def read() -> Inventory:
+        looks.append(read_inventory(simulated_nvml(scenario, lambda: 0.0), numa_of(scenario)))
+        return looks[-1]
+
+    bench = Bench(read, PluginSettings(mig_strategy="auto"))
+    bench.play(labelled(), labelled(mig="single"), labelled(mig="nonsense"), labelled(mig="mixed"), labelled())
+    assert [sorted(plan.resources) for plan in bench.manager.plans] == [
+        [], ["nvidia.com/gpu"], ["nvidia.com/mig-1g.5gb"], [],
+    ]  # fmt: skip
+    assert len(looks) == 1
+    assert bench.problem("mig-strategy") is None
+
+
+def test_a_label_chooses_the_config_and_nothing_is_looked_at_again() -> None:
+    configs = {"default": b"2", "four": b"4", "bad": b"x"}
+    bench = Bench(eight, configs=configs)
+    bench.play(labelled(), labelled(config="four"), labelled(config="bad"), labelled(config="none"), labelled())
+    assert bench.advertised == [16, 32, 16]
+    assert b'gpunode_passes_total{agent="gpu-device-plugin"} 1.0' in bench.services.metrics.render()
+    assert bench.problem("config") is None
+
+
+def test_a_config_that_cannot_be_had_keeps_the_running_one_and_is_said_once_until_it_can() -> None:
+    configs = {"two": b"2", "bad": b"x"}
+    bench = Bench(eight, configs=configs)
+    with capture_logs() as logs:
+        bench.play(labelled(config="two"), labelled(config="bad"), Pass(), labelled(config="bad"), Pass())
+    assert bench.advertised[-1] == 16
+    assert "is no number; what was applied before stays" in (bench.problem("config") or "")
+    assert [entry["check"] for entry in logs if entry["event"] == "not_ready"] == ["gpu-device-plugin/config"]
+    assert b'gpunode_errors_total{agent="gpu-device-plugin",check="config"} 1.0' in bench.services.metrics.render()
+    configs["bad"] = b"3"
+    bench.play(RulesChanged())
+    assert (bench.advertised[-1], bench.problem("config")) == (24, None)
+
+
+def test_nothing_is_served_before_there_is_a_config_that_can_be_read() -> None:
+    configs = {"default": b"x"}
+    bench = Bench(eight, configs=configs)
+    bench.play(labelled(), Pass(), KubeletChanged())
+    assert bench.manager.plans == []
+    configs["default"] = b"2"
+    bench.play(RulesChanged())
+    assert bench.advertised == [16]
+
+
+def test_a_new_config_does_not_heal_gpus_that_cannot_be_looked_at() -> None:
+    read = Flaky()
+    bench = Bench(read, configs={"default": b"2", "three": b"3"})
+    bench.play(labelled())
+    read.code = "UNKNOWN"
+    bench.play(Pass(), Pass())
+    bench.play(labelled(config="three"))
+    assert bench.advertised == [16, -16, -24]
+
+
+def test_a_wrong_strategy_label_matters_only_while_it_is_followed() -> None:
+    bench = Bench(eight, configs={"default": b"1", "two": b"2"})
+    bench.play(labelled(mig="nonsense"))
+    assert "set it to one of none, single, mixed" in (bench.problem("mig-strategy") or "")
+    bench.play(labelled(mig="nonsense", config="two"))
+    assert bench.problem("mig-strategy") is None
+
+
+def test_what_a_named_config_cannot_change_is_said() -> None:
+    old = PluginSettings()
+    new = replace(old, responses=replace(old.responses, driver_root_seen=Path("/x")), kubelet_socket=Path("/y"))
+    assert unchangeable(old, old) == ()
+    assert unchangeable(old, new) == ("driver-root-ctr-path", "kubelet-socket")
+
+
+def test_devices_that_are_kept_back_are_said_once_a_reason() -> None:
+    scenario = load_scenario("a100x4-mig-single")
+    bench = Bench(lambda: read_inventory(simulated_nvml(scenario, lambda: 0.0), numa_of(scenario)))
+    with capture_logs() as logs:
+        bench.play(NodeSeen(OPEN), Pass(), Pass())
+    (line,) = [entry for entry in logs if entry["event"] == "devices_reserved"]
+    assert line["why"] == "MIG devices are not advertised with MIG strategy none"
+    assert line["devices"][:2] == ["0:0", "0:1"]

@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from device_plugin.devices import Plan, fail_devices, plan_devices
+from device_plugin.answers import build_answers
+from device_plugin.devices import Plan
 from device_plugin.manager import Manager, Timing
+from device_plugin.plan.node import fail_devices, plan_devices
+from device_plugin.plan.options import PlanOptions
+from device_plugin.settings import ResponseSettings
 from node_core.domain.backoff import Backoff
 from node_core.domain.inventory import Fault, Gpu, Inventory
-from node_core.domain.resources import GPU
+from node_core.domain.resources import GPU, ResourceName
 from node_core.kubelet.server import UnixServer
 from node_core.kubelet.service import registration_handler
+from node_core.kubelet.sockets import read_stamp
 from node_core.simulate.kubelet import Kubelet
 from node_core.simulate.kubelet_devices import Resource
 
@@ -21,6 +26,9 @@ MakeGpu = Callable[..., Gpu]
 QUICK = Timing(
     retries=Backoff(first=0.01, most=0.05), hearing=Backoff(first=0.2, most=0.4), chance=lambda: 0.0, register_timeout=2
 )
+ANSWERS = build_answers(ResponseSettings())
+NONE = PlanOptions()
+MIXED = PlanOptions(mig_strategy="mixed")
 ONE_MIG = "nvidia.com/mig-1g.10gb"
 
 
@@ -66,7 +74,7 @@ class Owner:
                 plan, self._plan, self._awake = self._plan, None, False
             self.checks += 1
             if plan is not None:
-                self.manager.reconcile(plan)
+                self.manager.reconcile(plan, ANSWERS)
             else:
                 self.manager.check()
 
@@ -106,7 +114,7 @@ def owner(make_owner: Callable[..., Owner]) -> Owner:
 
 @pytest.fixture
 def eight(gpu: MakeGpu) -> Plan:
-    return plan_devices(Inventory(driver=None, gpus=tuple(map(gpu, range(8)))), mig_strategy="none")
+    return plan_devices(Inventory(driver=None, gpus=tuple(map(gpu, range(8)))), NONE)
 
 
 def shows(kubelet: Kubelet, *, gpu: tuple[int, int]) -> bool:
@@ -130,7 +138,7 @@ def test_health_goes_and_comes_back(kubelet: Kubelet, owner: Owner, eight: Plan,
     until(lambda: shows(kubelet, gpu=(8, 8)))
     lost = Fault(index=3, uuid=gpu(3).uuid, reason="GPU_IS_LOST")
     seven = Inventory(driver=None, gpus=tuple(gpu(index) for index in range(8) if index != 3), faults=(lost,))
-    owner.offer(plan_devices(seven, mig_strategy="none", known=eight))
+    owner.offer(plan_devices(seven, NONE, known=eight))
     until(lambda: shows(kubelet, gpu=(8, 7)))
     for pod in range(7):
         assert "GPU-3" not in kubelet.admit(str(pod), "main", {GPU: 1}).device_ids[GPU]
@@ -148,7 +156,7 @@ def test_a_new_mig_layout_brings_the_old_resource_to_zero(
     owner.offer(eight)
     until(lambda: shows(kubelet, gpu=(8, 8)))
     cut = Inventory(driver=None, gpus=(gpu(0, ["1g.10gb"] * 7),))
-    owner.offer(plan_devices(cut, mig_strategy="mixed", known=eight))
+    owner.offer(plan_devices(cut, MIXED, known=eight))
     until(lambda: kubelet.resources() == {
         GPU: Resource(capacity=0, allocatable=0), ONE_MIG: Resource(capacity=7, allocatable=7),
     })  # fmt: skip
@@ -156,6 +164,30 @@ def test_a_new_mig_layout_brings_the_old_resource_to_zero(
     until(lambda: kubelet.resources() == {
         GPU: Resource(capacity=8, allocatable=8), ONE_MIG: Resource(capacity=0, allocatable=0),
     })  # fmt: skip
+
+
+def test_a_layout_that_changes_leaves_sockets_streams_and_ids_in_place(
+    kubelet: Kubelet, owner: Owner, gpu: MakeGpu, directory: Path
+) -> None:
+    kubelet.start()
+    before = plan_devices(Inventory(driver=None, gpus=(gpu(0, ["1g.10gb"] * 3), gpu(1))), MIXED)
+    owner.offer(before)
+    until(lambda: kubelet.resources() == {
+        GPU: Resource(capacity=1, allocatable=1), ONE_MIG: Resource(capacity=3, allocatable=3),
+    })  # fmt: skip
+    held = kubelet.admit("pod", "main", {ONE_MIG: 1}).device_ids[ONE_MIG]
+    sockets = {path: read_stamp(path) for path in directory.glob("nvidia-*.sock")}
+    cut = Inventory(driver=None, gpus=(gpu(0, ["1g.10gb"] * 2 + ["3g.40gb"]), gpu(1)))
+    owner.offer(plan_devices(cut, MIXED, known=before))
+    until(lambda: kubelet.resources() == {
+        GPU: Resource(capacity=1, allocatable=1),
+        ONE_MIG: Resource(capacity=2, allocatable=2),
+        "nvidia.com/mig-3g.40gb": Resource(capacity=1, allocatable=1),
+    })  # fmt: skip
+    assert {path: read_stamp(path) for path in sockets} == sockets
+    assert all(plugin.streams == 1 for plugin in owner.manager.plugins.values())
+    assert owner.manager.registrations == {GPU: 1, ONE_MIG: 1, "nvidia.com/mig-3g.40gb": 1}
+    assert set(held) <= {device.id for device in owner.manager.plugins[ResourceName(ONE_MIG)].offer.devices}
 
 
 def test_no_kubelet_is_a_problem_until_there_is_one(

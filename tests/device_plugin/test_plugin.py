@@ -8,21 +8,34 @@ from pathlib import Path
 
 import pytest
 
-from device_plugin.allocate.respond import envvar
+from device_plugin.allocate.strategies import Answering, build_strategies
 from device_plugin.board import MAX_STREAMS
-from device_plugin.devices import Device, DeviceId
+from device_plugin.devices import Device, DeviceId, Offer
 from device_plugin.plugin import ResourcePlugin
 from node_core.domain.inventory import GpuUuid
 from node_core.domain.resources import GPU
+from node_core.domain.sharing import SharingStrategy
 from node_core.errors import KubeletError
 from node_core.kubelet import deviceplugin_pb2 as pb
 from node_core.kubelet.client import PluginClient
 from node_core.kubelet.rpc import CallError
 
 DEVICES = tuple(
-    Device(id=DeviceId(f"GPU-{index}"), index=str(index), gpu=GpuUuid(f"GPU-{index}"), numa_node=index % 2)
+    Device(
+        id=DeviceId(f"GPU-{index}"),
+        uuid=f"GPU-{index}",
+        index=str(index),
+        gpu=GpuUuid(f"GPU-{index}"),
+        numa_node=index % 2,
+    )
     for index in range(4)
 )
+OFFER = Offer(devices=DEVICES)
+STRATEGIES = build_strategies(Answering(), lambda: "token")
+
+
+def of(*devices: Device) -> Offer:
+    return Offer(devices=devices)
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -61,7 +74,7 @@ class Follower:
 def plugin(directory: Path) -> Iterator[ResourcePlugin]:
     """Serving, at no kubelet."""
     plugin = ResourcePlugin(
-        GPU, DEVICES, directory=directory, kubelet_socket=directory / "kubelet.sock", strategies=[envvar("uuid")]
+        GPU, OFFER, directory=directory, kubelet_socket=directory / "kubelet.sock", strategies=STRATEGIES
     )
     plugin.serve()
     yield plugin
@@ -101,7 +114,7 @@ def test_the_options_offer_a_preference(client: PluginClient) -> None:
 
 
 def test_the_list_tells_health_and_numa_node(client: PluginClient, plugin: ResourcePlugin) -> None:
-    plugin.update([replace(DEVICES[0], why_unhealthy="lost"), replace(DEVICES[1], numa_node=None), DEVICES[2]])
+    plugin.update(of(replace(DEVICES[0], why_unhealthy="lost"), replace(DEVICES[1], numa_node=None), DEVICES[2]))
     first = next(client.device_lists())
     assert first == (
         pb.Device(ID="GPU-0", health="Unhealthy", topology=pb.TopologyInfo(nodes=[pb.NUMANode(ID=0)])),
@@ -116,8 +129,8 @@ def test_every_stream_gets_every_change_and_nothing_else(
     followers = [follow(), follow()]
     until(lambda: all(len(follower.lists) == 1 for follower in followers))
     assert plugin.streams == 2
-    assert not plugin.update(list(DEVICES))
-    assert plugin.update(DEVICES[:1])
+    assert not plugin.update(of(*DEVICES))
+    assert plugin.update(of(*DEVICES[:1]))
     until(lambda: all(len(follower.lists) == 2 for follower in followers))
     assert [follower.lists for follower in followers] == [[healthy(*DEVICES), healthy(DEVICES[0])]] * 2
 
@@ -129,7 +142,7 @@ def test_a_stream_that_its_caller_closes_is_over_at_once(
     until(lambda: plugin.streams == 2)
     goes.close()
     until(lambda: plugin.streams == 1)
-    plugin.update(DEVICES[:2])
+    plugin.update(of(*DEVICES[:2]))
     until(lambda: stays.lists[-1:] == [healthy(*DEVICES[:2])])
 
 
@@ -167,7 +180,7 @@ def test_allocation_answers_with_the_devices(client: PluginClient) -> None:
 
 
 def test_allocation_of_garbage_is_an_error_that_says_what(client: PluginClient, plugin: ResourcePlugin) -> None:
-    plugin.update([replace(DEVICES[0], why_unhealthy="XID 79"), *DEVICES[1:]])
+    plugin.update(of(replace(DEVICES[0], why_unhealthy="XID 79"), *DEVICES[1:]))
     with pytest.raises(CallError, match=r"nvidia\.com/gpu has no device 'GPU-9'") as unknown:
         client.allocate(["GPU-1", "GPU-9"])
     with pytest.raises(CallError, match="'GPU-0' is unhealthy: XID 79") as sick:
@@ -189,7 +202,7 @@ def test_the_preference_answers_everything(client: PluginClient) -> None:
 def test_allocations_are_counted(directory: Path) -> None:
     counts: list[int] = []
     plugin = ResourcePlugin(
-        GPU, DEVICES, directory=directory, kubelet_socket=directory / "kubelet.sock", strategies=[],
+        GPU, OFFER, directory=directory, kubelet_socket=directory / "kubelet.sock", strategies=[],
         on_allocate=counts.append,
     )  # fmt: skip
     two = pb.AllocateRequest(container_requests=[pb.ContainerAllocateRequest(devices_ids=["GPU-0"])] * 2)
@@ -198,7 +211,7 @@ def test_allocations_are_counted(directory: Path) -> None:
 
 
 def test_a_second_plugin_leaves_the_first_alone(plugin: ResourcePlugin, directory: Path) -> None:
-    second = ResourcePlugin(GPU, DEVICES, directory=directory, kubelet_socket=directory / "kubelet.sock", strategies=[])
+    second = ResourcePlugin(GPU, OFFER, directory=directory, kubelet_socket=directory / "kubelet.sock", strategies=[])
     with pytest.raises(KubeletError, match="another plugin serves"):
         second.serve()
     second.stop()
@@ -217,7 +230,7 @@ def test_a_socket_that_was_removed_is_made_again(plugin: ResourcePlugin, follow:
 
 def test_the_end_leaves_no_threads(directory: Path) -> None:
     before = set(threading.enumerate())
-    plugin = ResourcePlugin(GPU, DEVICES, directory=directory, kubelet_socket=directory / "kubelet.sock", strategies=[])
+    plugin = ResourcePlugin(GPU, OFFER, directory=directory, kubelet_socket=directory / "kubelet.sock", strategies=[])
     plugin.serve()
     followers = [Follower(plugin.path) for _ in range(4)]
     until(lambda: plugin.streams == 4)
@@ -226,3 +239,46 @@ def test_the_end_leaves_no_threads(directory: Path) -> None:
     for follower in followers:
         follower.close()
     until(lambda: not set(threading.enumerate()) - before)
+
+
+def replicas(*, fail: bool, healthy: bool = True) -> Offer:
+    why = None if healthy else "lost"
+    devices = (
+        replace(device, id=DeviceId(f"{device.uuid}::{replica}"), replica=replica, why_unhealthy=why)
+        for device in DEVICES[:2]
+        for replica in range(2)
+    )
+    return Offer(devices=tuple(devices), sharing=SharingStrategy.TIME_SLICING, fail_requests_greater_than_one=fail)
+
+
+def test_replicas_of_one_gpu_are_one_gpu_for_the_container(client: PluginClient, plugin: ResourcePlugin) -> None:
+    plugin.update(replicas(fail=False), STRATEGIES)
+    assert client.allocate(["GPU-1::1", "GPU-0::0", "GPU-1::0"]).envs == {"NVIDIA_VISIBLE_DEVICES": "GPU-1,GPU-0"}
+    ids = ["GPU-0::0", "GPU-1::0", "GPU-1::1"]
+    assert client.preferred(ids, (), 2) == ("GPU-1::0", "GPU-0::0")
+
+
+def test_a_second_replica_is_refused_where_that_was_asked_for(client: PluginClient, plugin: ResourcePlugin) -> None:
+    plugin.update(replicas(fail=True), STRATEGIES)
+    with pytest.raises(
+        CallError, match=r"nvidia\.com/gpu: 2 devices are asked for, and of shared ones .* 1"
+    ) as refused:
+        client.allocate(["GPU-0::0", "GPU-1::0"])
+    assert refused.value.code == "INVALID_ARGUMENT"
+    assert client.allocate(["GPU-0::1"]).envs == {"NVIDIA_VISIBLE_DEVICES": "GPU-0"}
+    assert client.preferred(["GPU-0::0", "GPU-1::0"], (), 2) == ("GPU-0::0", "GPU-1::0")
+
+
+def test_an_offer_changes_as_a_whole_and_its_stream_goes_on(
+    plugin: ResourcePlugin, client: PluginClient, follow: Callable[[], Follower]
+) -> None:
+    follower = follow()
+    until(lambda: bool(follower.lists))
+    shared = replicas(fail=True)
+    plugin.update(shared, STRATEGIES)
+    plugin.update(OFFER)
+    until(lambda: follower.lists[-1] == healthy(*DEVICES) and len(follower.lists) > 1)
+    assert plugin.streams == 1
+    assert client.allocate(["GPU-2", "GPU-3"]).envs == {"NVIDIA_VISIBLE_DEVICES": "GPU-2,GPU-3"}
+    with pytest.raises(CallError, match="has no device 'GPU-0::0'"):
+        client.allocate(["GPU-0::0"])

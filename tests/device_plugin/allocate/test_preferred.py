@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from device_plugin.allocate.links import choose_linked, pair_weight
 from device_plugin.allocate.preferred import preferred_ids
-from device_plugin.devices import Device, DeviceId
+from device_plugin.devices import Device, DeviceId, Offer
 from node_core.domain.inventory import GpuUuid, NvLinkPeer, PciAddress
 
 Links = dict[tuple[int, int], int]
@@ -26,6 +27,7 @@ def node(count: int, links: Links, numa: Sequence[int | None]) -> list[Device]:
     return [
         Device(
             id=DeviceId(f"GPU-{index}"),
+            uuid=f"GPU-{index}",
             index=str(index),
             gpu=GpuUuid(f"GPU-{index}"),
             address=address(index),
@@ -42,7 +44,13 @@ def node(count: int, links: Links, numa: Sequence[int | None]) -> list[Device]:
 
 def slices(*counts: int, numa: Sequence[int | None] = (None,) * 16) -> list[Device]:
     return [
-        Device(id=DeviceId(f"MIG-{gpu}-{slot}"), index=f"{gpu}:{slot}", gpu=GpuUuid(f"GPU-{gpu}"), numa_node=numa[gpu])
+        Device(
+            id=DeviceId(f"MIG-{gpu}-{slot}"),
+            uuid=f"MIG-{gpu}-{slot}",
+            index=f"{gpu}:{slot}",
+            gpu=GpuUuid(f"GPU-{gpu}"),
+            numa_node=numa[gpu],
+        )
         for gpu, count in enumerate(counts)
         for slot in range(count)
     ]
@@ -50,7 +58,11 @@ def slices(*counts: int, numa: Sequence[int | None] = (None,) * 16) -> list[Devi
 
 def ask(devices: Sequence[Device], size: int, required: Sequence[str] = (), available: Sequence[str] = ()) -> list[str]:
     table = {device.id: device for device in devices}
-    return list(preferred_ids(table, available or [device.id for device in devices], required, size))
+    return list(
+        preferred_ids(
+            Offer(devices=tuple(devices)), table, available or [device.id for device in devices], required, size
+        )
+    )
 
 
 def best_by_brute_force(free: Sequence[Device], fixed: Sequence[Device], count: int) -> tuple[Device, ...]:
@@ -89,12 +101,45 @@ def test_what_stays_free_counts_only_between_sets_that_weigh_the_same_with_the_r
     assert choose_linked(devices[1:], devices[:1], 2) == best_by_brute_force(devices[1:], devices[:1], 2)
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_no_set_of_sixteen_is_better(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "size"), [(0, 2), (1, 5), (2, 8), (3, 12), (4, 15)])
+def test_no_set_of_sixteen_is_better(seed: int, size: int) -> None:
     chance = random.Random(seed)
     links = {pair: chance.choice([0, 0, 1, 2, 6, 12]) for pair in itertools.combinations(range(16), 2)}
     devices = node(16, links, [index // 8 for index in range(16)])
-    assert choose_linked(devices, (), 5) == best_by_brute_force(devices, (), 5)
+    assert choose_linked(devices, (), size) == best_by_brute_force(devices, (), size)
+
+
+def groups_of(members: int, count: int) -> Links:
+    """Four links between all GPUs of a group."""
+    return {(a, b): 4 for a, b in itertools.combinations(range(count), 2) if a // members == b // members}
+
+
+@pytest.mark.parametrize("required", [0, 2])
+@pytest.mark.parametrize(
+    ("count", "links", "sizes"),
+    [
+        (8, {}, range(9)),
+        (8, groups_of(2, 8), range(9)),
+        (8, groups_of(4, 8), range(9)),
+        (16, {}, (3, 13)),
+        (16, groups_of(2, 16), (3, 13)),
+        (16, groups_of(4, 16), (3, 13)),
+        (16, {(a, b): 2 for a, b in itertools.combinations(range(16), 2) if b - a in (1, 15)}, (3, 13)),
+    ],
+    ids=["HGX or PCIe", "pairs", "quads", "HGX of 16", "16 in pairs", "16 in quads", "16 in a ring"],
+)
+def test_no_set_is_better_on_nodes_that_are_sold(count: int, links: Links, sizes: Sequence[int], required: int) -> None:
+    devices = node(count, links, [index * 2 // count for index in range(count)])
+    fixed, free = devices[count - required :], devices[: count - required]
+    for size in sizes:
+        if size <= len(free):
+            assert choose_linked(free, fixed, size) == best_by_brute_force(free, fixed, size)
+
+
+@pytest.mark.parametrize("size", range(9))
+def test_no_set_of_a_dgx_1_is_better(size: int) -> None:
+    devices = node(8, CUBE, [0] * 4 + [1] * 4)
+    assert choose_linked(devices, (), size) == best_by_brute_force(devices, (), size)
 
 
 CUBE: Links = {
@@ -156,7 +201,7 @@ def test_a_huge_node_is_answered_within_its_budget() -> None:
 def test_every_question_has_an_answer(available: list[str], required: list[str], size: int, sick: bool) -> None:
     devices = node(6, {(0, 1): 2}, [0] * 6)
     if sick:
-        devices[3] = Device(id=DeviceId("GPU-3"), index="3", gpu=GpuUuid("GPU-3"), why_unhealthy="lost")
+        devices[3] = replace(devices[3], why_unhealthy="lost")
     chosen = ask(devices, size, required, available or [""])
     usable = {device.id for device in devices if device.healthy} & set(available)
     assert len(set(chosen)) == len(chosen)

@@ -10,7 +10,9 @@ from node_core.domain.inventory import GpuUuid
 from node_core.domain.resources import GPU
 
 DEVICES = {
-    DeviceId(f"GPU-{index}"): Device(id=DeviceId(f"GPU-{index}"), index=str(index), gpu=GpuUuid(f"GPU-{index}"))
+    DeviceId(f"GPU-{index}"): Device(
+        id=DeviceId(f"GPU-{index}"), uuid=f"GPU-{index}", index=str(index), gpu=GpuUuid(f"GPU-{index}")
+    )
     for index in range(3)
 }
 SICK = DEVICES | {DeviceId("GPU-1"): replace(DEVICES[DeviceId("GPU-1")], why_unhealthy="XID 79")}

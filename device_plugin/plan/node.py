@@ -1,0 +1,81 @@
+"""What a node advertises. PURE."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from device_plugin.devices import Device, DeviceId, Offer, Plan, in_order
+from device_plugin.plan.assign import assign_devices
+from device_plugin.plan.found import NO_CAPS, find_devices
+from device_plugin.plan.layout import judge_layout
+from device_plugin.plan.lost import find_lost
+from device_plugin.plan.options import PlanOptions
+from device_plugin.plan.share import Pair, effective_sharing, share_devices
+from node_core.domain.inventory import Inventory
+from node_core.domain.resources import ResourceName
+from node_core.domain.sharing import Sharing
+from node_core.host.mig_caps import MigCaps
+
+HINDERED = "MPS does not go with MIG, and a GPU is in MIG mode: nothing is shared."
+
+
+def plan_devices(
+    inventory: Inventory, options: PlanOptions, *, known: Plan | None = None, caps: MigCaps = NO_CAPS
+) -> Plan:
+    """What to advertise now. known: the last plan, of whose devices those that cannot be read any more stay, unhealthy."""
+    present = find_devices(inventory, caps)
+    lost = find_lost(_devices_of(known), inventory, present) if known else ()
+    devices = in_order((*present, *lost))
+    layout = judge_layout(inventory, options.mig_strategy, options.rules.names)
+    assigned = assign_devices(devices, layout, options.rules)
+    sharing = effective_sharing(options.sharing, inventory, devices)
+    shared = share_devices(assigned.given, sharing)
+    hindered = (HINDERED,) if options.sharing is not None and sharing is None else ()
+    notes = (*_inventory_notes(inventory), *layout.notes, *assigned.notes, *hindered, *shared.notes)
+    return Plan(
+        resources=_offers(shared.pairs, sharing, options), notes=tuple(dict.fromkeys(notes)), reserved=assigned.reserved
+    )
+
+
+def fail_devices(plan: Plan, why: str) -> Plan:
+    """The same devices, all unhealthy: the GPUs cannot be looked at."""
+    failed = {
+        resource: replace(offer, devices=tuple(replace(device, why_unhealthy=why) for device in offer.devices))
+        for resource, offer in plan.resources.items()
+    }
+    return replace(plan, resources=failed)
+
+
+def _devices_of(plan: Plan) -> tuple[Device, ...]:
+    """All of them, replicas of one as one."""
+    offered = (device for offer in plan.resources.values() for device in offer.devices)
+    every = (*offered, *(each.device for each in plan.reserved))
+    return tuple({
+        device.uuid: replace(device, id=DeviceId(device.uuid), replica=None) for device in every
+    }.values())  # fmt: skip
+
+
+def _offers(pairs: Iterable[Pair], sharing: Sharing | None, options: PlanOptions) -> dict[ResourceName, Offer]:
+    groups: dict[ResourceName, dict[DeviceId, Device]] = {}
+    for resource, device in pairs:
+        groups.setdefault(resource, {}).setdefault(device.id, device)
+    return {resource: _offer(groups[resource].values(), sharing, options) for resource in sorted(groups)}
+
+
+def _offer(devices: Iterable[Device], sharing: Sharing | None, options: PlanOptions) -> Offer:
+    ordered = in_order(devices)
+    if sharing is None or all(device.replica is None for device in ordered):
+        return Offer(devices=ordered)
+    return Offer(
+        devices=ordered,
+        sharing=sharing.strategy,
+        fail_requests_greater_than_one=sharing.fail_requests_greater_than_one,
+        policy=options.policy,
+    )
+
+
+def _inventory_notes(inventory: Inventory) -> Iterator[str]:
+    if inventory.why_empty:
+        yield f"No GPUs: {inventory.why_empty}."
+    yield from (f"GPU {fault.index} cannot be read: {fault.reason}." for fault in inventory.faults)
+    for gpu in inventory.gpus:
+        yield from (f"MIG device {gpu.index}:{fault.slot} cannot be read: {fault.reason}." for fault in gpu.mig_faults)

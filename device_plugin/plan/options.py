@@ -1,0 +1,20 @@
+"""What the administrator of a node wants of its devices."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from device_plugin.devices import Policy
+from node_core.domain.device_rules import DeviceRules
+from node_core.domain.sharing import Sharing
+
+MigStrategy = Literal["none", "single", "mixed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOptions:
+    """policy: where replicas go."""
+
+    mig_strategy: MigStrategy = "none"
+    sharing: Sharing | None = None
+    rules: DeviceRules = field(default_factory=DeviceRules)
+    policy: Policy = "distributed"

@@ -1,0 +1,67 @@
+"""What gpu-device-plugin is told beside the common settings. Source: k8s-device-plugin README, "Configuration Flags"."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from device_plugin.allocate.respond import IdStrategy
+from device_plugin.allocate.strategies import DeviceList
+from device_plugin.devices import Policy
+from node_core.domain.device_rules import DeviceRules
+from node_core.domain.sharing import Sharing
+from node_core.kubelet.sockets import KUBELET_SOCKET
+from node_core.runtime.named_config import NamedConfigOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CdiSettings:
+    """annotation_prefix: of the annotation's key. hook_path: of nvidia-ctk or nvidia-cdi-hook on the host; None where nobody has set it.
+
+    feature_flags, disabled_hooks: NVIDIA's names; `all` disables every hook.
+    """
+
+    annotation_prefix: str = "cdi.k8s.io/"
+    hook_path: str | None = None
+    feature_flags: frozenset[str] = frozenset()
+    disabled_hooks: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseSettings:
+    """How containers are told of their devices, and what they get beside them.
+
+    driver_root, dev_root, mps_root: on the host; dev_root None for the driver root, mps_root None without MPS. driver_root_seen: the
+    driver root as we see it. imex_required: do not start without the channels.
+    """
+
+    device_lists: tuple[DeviceList, ...] = ("envvar",)
+    id_strategy: IdStrategy = "uuid"
+    pass_device_specs: bool = False
+    driver_root: str = "/"
+    dev_root: str | None = None
+    driver_root_seen: Path = Path("/driver-root")
+    gdrcopy: bool = False
+    gds: bool = False
+    mofed: bool = False
+    imex_channels: tuple[int, ...] = ()
+    imex_required: bool = False
+    mps_root: str | None = None
+    cdi: CdiSettings = field(default_factory=CdiSettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginSettings:
+    """mig_strategy `auto`: as the Node's label says. policy: where replicas go. named: where the configs are that a label chooses from."""
+
+    mig_strategy: Literal["none", "single", "mixed", "auto"] = "none"
+    sharing: Sharing | None = None
+    rules: DeviceRules = field(default_factory=DeviceRules)
+    policy: Policy = "distributed"
+    responses: ResponseSettings = field(default_factory=ResponseSettings)
+    kubelet_socket: Path = KUBELET_SOCKET
+    named: NamedConfigOptions | None = None
+
+
+Reread = Callable[[Path | None], PluginSettings]
+"""The settings with another config file, or with none. Raises SettingsError."""

@@ -1,0 +1,202 @@
+"""gpu-device-plugin's command line: every flag of NVIDIA's plugin, its environment names and its keys in the file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from device_plugin.__main__ import command
+from device_plugin.options import plugin_settings, reread_with
+from device_plugin.settings import CdiSettings, PluginSettings, ResponseSettings
+from node_core.domain.sharing import SharingStrategy
+from node_core.errors import SettingsError
+from node_core.runtime.command import parse_command
+from node_core.runtime.named_config import NamedConfigOptions
+
+MPS = "sharing: {mps: {resources: [{name: gpu, replicas: 4}]}}\n"
+SetEnv = Callable[[str, str], None]
+
+
+def parse(*arguments: str) -> PluginSettings:
+    values = parse_command(command, arguments, "gpu-device-plugin")
+    assert values is not None
+    return plugin_settings(values)
+
+
+def refused(*arguments: str) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        parse(*arguments)
+    return caught.value.problems
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[[str], str]:
+    def write(text: str) -> str:
+        path = tmp_path / "config.yaml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def test_nothing_said_is_nvidias_defaults() -> None:
+    assert parse() == PluginSettings()
+    assert ResponseSettings().device_lists == ("envvar",)
+    assert CdiSettings().annotation_prefix == "cdi.k8s.io/"
+
+
+FULL = ResponseSettings(
+    device_lists=("volume-mounts", "cdi-cri"),
+    id_strategy="index",
+    pass_device_specs=True,
+    driver_root="/run/nvidia/driver",
+    dev_root="/dev-root",
+    driver_root_seen=Path("/seen"),
+    gdrcopy=True,
+    gds=True,
+    mofed=True,
+    imex_channels=(0,),
+    imex_required=True,
+    mps_root="/run/nvidia/mps",
+    cdi=CdiSettings(annotation_prefix="x/", hook_path="/ctk"),
+)
+
+
+def test_every_flag_is_taken() -> None:
+    flags = (
+        "--device-list-strategy=volume-mounts,cdi-cri", "--device-id-strategy=index", "--pass-device-specs",
+        "--nvidia-driver-root=/run/nvidia/driver", "--dev-root=/dev-root", "--container-driver-root=/seen",
+        "--gdrcopy-enabled", "--gds-enabled=true", "--mofed-enabled", "--imex-channel-ids=0", "--imex-required",
+        "--mps-root=/run/nvidia/mps", "--cdi-annotation-prefix=x/", "--nvidia-ctk-path=/ctk", "--mig-strategy=auto",
+        "--shared-devices-allocation-policy=packed", "--fail-on-init-error=false", "--kubelet-socket=/k.sock",
+        "--device-discovery-strategy=nvml",
+    )  # fmt: skip
+    assert parse(*flags) == PluginSettings(
+        mig_strategy="auto", policy="packed", responses=FULL, kubelet_socket=Path("/k.sock")
+    )
+
+
+def test_every_environment_name_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {
+        "DEVICE_LIST_STRATEGY": "volume-mounts,cdi-cri", "DEVICE_ID_STRATEGY": "index", "PASS_DEVICE_SPECS": "1",
+        "NVIDIA_DRIVER_ROOT": "/run/nvidia/driver", "NVIDIA_DEV_ROOT": "/dev-root", "CONTAINER_DRIVER_ROOT": "/seen",
+        "GDRCOPY_ENABLED": "true", "GDS_ENABLED": "t", "MOFED_ENABLED": "TRUE", "IMEX_CHANNEL_IDS": "0",
+        "IMEX_REQUIRED": "true", "MPS_ROOT": "/run/nvidia/mps", "CDI_ANNOTATION_PREFIX": "x/",
+        "NVIDIA_CDI_HOOK_PATH": "/ctk", "MIG_STRATEGY": "single", "SHARED_DEVICES_ALLOCATION_POLICY": "packed",
+        "CDI_FEATURE_FLAGS": "", "CDI_DISABLE_HOOKS": "all",
+    }  # fmt: skip
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    settings = parse()
+    assert (settings.mig_strategy, settings.policy) == ("single", "packed")
+    assert settings.responses.cdi.disabled_hooks == {"all"}
+    assert settings.responses.device_lists == FULL.device_lists
+    assert settings.responses.imex_channels == (0,)
+    assert (settings.responses.gdrcopy, settings.responses.gds, settings.responses.mofed) == (True, True, True)
+
+
+def test_every_key_of_the_file_is_taken(config: Callable[[str], str]) -> None:
+    text = """
+version: v1
+flags:
+  migStrategy: mixed
+  mpsRoot: /run/nvidia/mps
+  nvidiaDriverRoot: /run/nvidia/driver
+  nvidiaDevRoot: /dev-root
+  gdrcopyEnabled: true
+  gdsEnabled: true
+  mofedEnabled: true
+  plugin:
+    passDeviceSpecs: true
+    deviceListStrategy: [volume-mounts, cdi-cri]
+    deviceIDStrategy: index
+    cdiAnnotationPrefix: x/
+    nvidiaCTKPath: /ctk
+    containerDriverRoot: /seen
+    sharedDevicesAllocationPolicy: packed
+imex: {channelIDs: [0], required: true}
+"""
+    path = config(text)
+    assert parse("--config-file", path) == PluginSettings(mig_strategy="mixed", policy="packed", responses=FULL)
+    assert parse("--config-file", path, "--device-list-strategy", "envvar").responses.device_lists == ("envvar",)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--device-list-strategy=envvar,cdi-cri",),
+        ("--device-list-strategy=envvar", "--device-list-strategy=cdi-cri"),
+        ("--device-list-strategy", " envvar , cdi-cri,envvar,"),
+    ],
+    ids=["commas", "repeated", "spaces and repetitions"],
+)
+def test_lists_are_taken_in_every_form(flags: tuple[str, ...]) -> None:
+    assert parse(*flags).responses.device_lists == ("envvar", "cdi-cri")
+
+
+@pytest.mark.parametrize(
+    ("flag", "problem"),
+    [
+        (
+            "--device-list-strategy=cdi,envvar",
+            "--device-list-strategy: 'cdi' is unknown (did you mean cdi-cri?); there are envvar, volume-mounts, cdi-annotations, cdi-cri",
+        ),
+        ("--imex-channel-ids=1", "--imex-channel-ids: '1' is none of 0"),
+        ("--imex-channel-ids=x", "--imex-channel-ids: 'x' is none of 0"),
+        ("--fallback-strategies=some", "--fallback-strategies: 'some' is unknown; there are named, single, empty"),
+        ("--device-id-strategy=name", "--device-id-strategy: 'name' is not one of 'uuid', 'index'."),
+        ("--mig-strategy=all", "--mig-strategy: 'all' is not one of 'none', 'single', 'mixed', 'auto'."),
+        ("--pass-device-specs=perhaps", "--pass-device-specs: 'perhaps' is not a valid boolean"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_the_right_ones(flag: str, problem: str) -> None:
+    (found,) = refused(flag)
+    assert found.startswith(problem)
+
+
+def test_wrong_values_in_the_file_are_refused_too(config: Callable[[str], str]) -> None:
+    path = config("flags: {plugin: {deviceListStrategy: [envvar, mounts]}}\nimex: {channelIDs: [0]}\n")
+    (found,) = refused("--config-file", path)
+    assert found.startswith("config file (--device-list-strategy): 'mounts' is unknown")
+
+
+def test_sharing_by_mps_needs_its_root(config: Callable[[str], str]) -> None:
+    path = config(MPS)
+    (found,) = refused("--config-file", path)
+    assert found.startswith("--mps-root: is missing")
+    sharing = parse("--config-file", path, "--mps-root", "/mps").sharing
+    assert sharing is not None
+    assert sharing.strategy is SharingStrategy.MPS
+
+
+def test_a_folder_of_configs_is_named_with_its_label_and_fallbacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parse("--config-dir", "/c").named == NamedConfigOptions(directory=Path("/c"))
+    for name, value in {
+        "CONFIG_FILE_SRCDIR": "/c", "NODE_LABEL": "x/y", "DEFAULT_CONFIG": "a", "FALLBACK_STRATEGIES": "single,empty",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    assert parse().named == NamedConfigOptions(
+        directory=Path("/c"), label="x/y", default="a", fallbacks=("single", "empty")
+    )
+
+
+def test_one_config_and_a_folder_of_them_do_not_go_together(config: Callable[[str], str]) -> None:
+    assert refused("--config-dir", "/c", "--config-file", config("")) == (
+        "--config-dir: stands beside --config-file: take one of them",
+    )
+
+
+def test_a_named_config_is_read_as_the_file_would_be(
+    config: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONFIG_FILE_SRCDIR", "/c")
+    reread = reread_with(command, ["--device-id-strategy=index"], "gpu-device-plugin")
+    path = Path(config("flags: {migStrategy: mixed, plugin: {deviceIDStrategy: uuid, passDeviceSpecs: true}}\n"))
+    settings = reread(path)
+    assert (settings.mig_strategy, settings.responses.id_strategy) == ("mixed", "index")
+    assert settings.responses.pass_device_specs
+    assert reread(None) == PluginSettings(responses=ResponseSettings(id_strategy="index"))
+    path.write_text("flags: {migStrategie: mixed}\nfoo: 1\n")
+    with pytest.raises(SettingsError) as caught:
+        reread(path)
+    assert len(caught.value.problems) == 2
