@@ -4,21 +4,32 @@ One thread owns all of it; looks at the GPUs and changes of configs come from ot
 because of what it finds: it says so, serves what is sound, and looks again.
 """
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 
 from device_plugin import gate
-from device_plugin.answers import build_answers
+from device_plugin.allocate.choose import Choice
+from device_plugin.allocate.strategies import DeviceList
+from device_plugin.answers import NodeSoftware, build_answers, choose_lists
+from device_plugin.cdi.write import SpecWriter
 from device_plugin.devices import Plan
 from device_plugin.following import Following
 from device_plugin.looker import Looked, Looker, read_look, start_thread
 from device_plugin.manager import Manager
-from device_plugin.plan.node import fail_devices, plan_devices
+from device_plugin.mps.compute_mode import SmiComputeModes
+from device_plugin.mps.control import MpsControl
+from device_plugin.mps.keeper import MpsKeeper, MpsTools
+from device_plugin.mps.plan import INSIDE, plan_mps
+from device_plugin.plan.node import fail_devices, fail_shared, plan_devices
 from device_plugin.report import Reporter
-from device_plugin.settings import PluginSettings, Reread
+from device_plugin.settings import PluginSettings, Reread, ResponseSettings
+from device_plugin.specs import MPS_CONTROL, SMI, SpecKeeper, Surroundings
 from node_core.assembly import Edges
 from node_core.domain.backoff import Backoff
+from node_core.domain.inventory import Inventory
 from node_core.domain.labels import GPU_PRESENT, Labels
 from node_core.errors import NodeError
 from node_core.runtime import metrics
@@ -48,7 +59,7 @@ class PluginAgent:
         self,
         settings: PluginSettings,
         *,
-        look: Callable[[], Looked],
+        look: Callable[[ResponseSettings], Looked],
         manager: Callable[[Callable[[], None]], Manager],
         services: Services,
         lock: InstanceLock | None = None,
@@ -60,11 +71,15 @@ class PluginAgent:
         self._services = services
         self._lock = lock
         self._manager = manager(self._wake)
-        self._looker = Looker(look, self._wake, start=start)
+        self._looker = Looker(lambda: look(self._following.settings.responses), self._wake, start=start)
+        self._mps = MpsKeeper(self._wake)
         named = configs(lambda: self.mailbox.post(RulesChanged())) if configs else None
         self._following = Following(settings, named)
         self._report = Reporter(NAME, services)
         self._labels: Labels = {}
+        self._software = NodeSoftware()
+        self._choice: Choice | None = None
+        self._offered: tuple[Plan, tuple[DeviceList, ...]] | None = None
         self._open = False
         self._looked: Looked | None = None
         self._plan = Plan()
@@ -83,6 +98,7 @@ class PluginAgent:
     def close(self) -> None:
         self._following.stop()
         self._manager.close()
+        self._mps.close()
         if self._lock is not None:
             self._lock.release()
 
@@ -101,6 +117,7 @@ class PluginAgent:
             case NodeSeen(view):
                 self._report.check("node", None)
                 self._labels = view.labels
+                self._software = NodeSoftware(kubelet=view.kubelet_version, runtime=view.container_runtime)
                 self._settle()
             case NodeLost(error):
                 self._services.readiness.report(f"{NAME}/node", str(error))  # and go on serving as before
@@ -115,6 +132,8 @@ class PluginAgent:
             case _:
                 pass
         self._take_look()
+        if self._offered not in (None, (self._usable(), self._lists())):
+            self._offer()
         self._manager.check()
         self._report.manager(self._manager, self._plan)
 
@@ -123,6 +142,8 @@ class PluginAgent:
         before = self._following.settings, self._following.plan_options
         self._following.follow(self._labels, self._report)
         self._turn(gate.is_open(self._labels) and self._following.is_settled)
+        if self._following.settings.responses != before[0].responses:
+            self._look()  # specs are written by what they say now
         if (self._following.settings, self._following.plan_options) != before:
             self._replan()
 
@@ -178,7 +199,56 @@ class PluginAgent:
     def _serve(self, plan: Plan) -> None:
         self._report.plan(plan)
         self._plan = plan
-        self._manager.reconcile(plan, build_answers(self._following.settings.responses))
+        inventory = self._looked.inventory if self._looked else Inventory(driver=None)
+        self._mps.reconcile(plan_mps(plan, inventory), mps_tools(self._settings, self._surroundings))
+        self._offer()
+
+    def _offer(self) -> None:
+        """Gives the manager what containers can use."""
+        plan, lists = self._offered = self._usable(), self._lists()
+        self._tell_choice()
+        self._manager.reconcile(plan, build_answers(self._settings, lists, self._surroundings))
+
+    def _usable(self) -> Plan:
+        """The plan, with devices unhealthy that no container could use just now."""
+        plan = fail_shared(self._plan, self._mps.problems())
+        missing = self._surroundings.missing if self._settings.imex_required else ()
+        return fail_devices(plan, "; ".join(missing)) if missing else plan
+
+    def _tell_choice(self) -> None:
+        _, choice = choose_lists(self._settings, self._software, self._surroundings)
+        if choice is not None and choice != self._choice and self._looked is not None:
+            log.info("device_list_chosen", strategy=choice.device_list, why=choice.why)
+            self._choice = choice
+        self._report.check("cdi", "; ".join(self._surroundings.missing) or None)
+
+    def _lists(self) -> tuple[DeviceList, ...]:
+        return choose_lists(self._settings, self._software, self._surroundings)[0]
+
+    @property
+    def _settings(self) -> ResponseSettings:
+        return self._following.settings.responses
+
+    @property
+    def _surroundings(self) -> Surroundings:
+        return self._looked.surroundings if self._looked else Surroundings()
+
+
+def mps_tools(settings: ResponseSettings, found: Surroundings) -> MpsTools:
+    """NVIDIA's own programs, below the driver root or in our PATH. In a pod the MPS root is mounted where containers see it."""
+    inside = Path(INSIDE)
+    programs = {name: found.programs.get(name) or _in_path(name) for name in (MPS_CONTROL, SMI)}
+    return MpsTools(
+        root=inside if inside.is_dir() else Path(settings.mps_root or INSIDE),
+        control=MpsControl(programs[MPS_CONTROL], found.libraries),
+        modes=SmiComputeModes(programs[SMI], found.libraries),
+        has_selinux=Path("/sys/fs/selinux/enforce").exists(),
+    )
+
+
+def _in_path(name: str) -> Path | None:
+    path = shutil.which(name)
+    return None if path is None else Path(path)
 
 
 def build_agent(
@@ -191,9 +261,14 @@ def build_agent(
         assert named is not None and reread is not None  # noqa: S101, PT018 - only called then
         return NamedConfigs(ConfigFolder(named.directory, changed), named, reread)
 
+    specs = SpecKeeper(edges.root, SpecWriter(settings.cdi_folder))
+
+    def look(responses: ResponseSettings) -> Looked:
+        return read_look(edges.inventory.look, edges.root, lambda inventory: specs.look(inventory, responses))
+
     return PluginAgent(
         settings,
-        look=lambda: read_look(edges.inventory.look, edges.root),
+        look=look,
         manager=lambda notify: Manager(settings.kubelet_socket.parent, settings.kubelet_socket, notify),
         services=services,
         lock=edges.lock(NAME),

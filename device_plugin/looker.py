@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from device_plugin.specs import Surroundings
 from node_core.domain.inventory import Inventory
 from node_core.errors import HostReadError, NodeError, NvmlError
 from node_core.host.mig_caps import MigCaps, read_mig_caps
@@ -14,22 +15,27 @@ NO_CAPS = MigCaps()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
-    """What a look found. caps: where the device nodes of MIG devices are; caps_problem: why they could not be read, or None."""
+    """What a look found. caps: where the device nodes of MIG devices are; caps_problem: why they could not be read, or None.
+
+    surroundings: what of the host answers depend on.
+    """
 
     inventory: Inventory
     caps: MigCaps = NO_CAPS
     caps_problem: str | None = None
+    surroundings: Surroundings = Surroundings()  # noqa: RUF009 - frozen
 
 
-def read_look(look: Callable[[], Inventory], root: HostRoot) -> Looked:
+def read_look(look: Callable[[], Inventory], root: HostRoot, surround: Callable[[Inventory], Surroundings]) -> Looked:
     """look: raises NvmlError, and so does this."""
     inventory = look()
+    surroundings = surround(inventory)
     if inventory.simulated or not any(gpu.mig_enabled for gpu in inventory.gpus):
-        return Looked(inventory=inventory)
+        return Looked(inventory=inventory, surroundings=surroundings)
     try:
-        return Looked(inventory=inventory, caps=read_mig_caps(root))
+        return Looked(inventory=inventory, caps=read_mig_caps(root), surroundings=surroundings)
     except HostReadError as error:
-        return Looked(inventory=inventory, caps_problem=str(error))
+        return Looked(inventory=inventory, caps_problem=str(error), surroundings=surroundings)
 
 
 def start_thread(run: Callable[[], None]) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from device_plugin.allocate.strategies import DEVICE_LISTS
+from device_plugin.allocate.strategies import AUTO, DEVICE_LISTS
+from device_plugin.cdi.write import CDI_FOLDER
 from device_plugin.list_options import int_list_option, list_option
 from device_plugin.settings import CdiSettings, PluginSettings, Reread, ResponseSettings
 from node_core.domain.sharing import SharingStrategy
@@ -23,9 +24,9 @@ _response_options = options(
     list_option(
         "--device-list-strategy",
         envvar="DEVICE_LIST_STRATEGY",
-        default=("envvar",),
-        known=DEVICE_LISTS,
-        help_text="How containers are told their GPUs.",
+        default=(AUTO,),
+        known=(AUTO, *DEVICE_LISTS),
+        help_text="How containers are told their GPUs; auto: by CDI where kubelet and container runtime do that, else by environment.",
     ),
     click.option(
         "--device-id-strategy",
@@ -71,6 +72,13 @@ _response_options = options(
 )
 
 _cdi_options = options(
+    click.option(
+        "--cdi-dir",
+        envvar="CDI_DIR",
+        default=str(CDI_FOLDER),
+        type=PathType(),
+        help="Where the container runtime reads CDI specs; ours are written and removed there.",
+    ),
     click.option(
         "--cdi-annotation-prefix",
         envvar="CDI_ANNOTATION_PREFIX",
@@ -143,6 +151,7 @@ def plugin_settings(values: dict[str, Any]) -> PluginSettings:
         responses=_responses(values),
         kubelet_socket=values["kubelet_socket"],
         named=_named(values),
+        cdi_folder=values["cdi_dir"],
     )
     if problems := list(_problems(settings, config)):
         raise SettingsError(problems)
@@ -198,6 +207,8 @@ def _named(values: dict[str, Any]) -> NamedConfigOptions | None:
 def _problems(settings: PluginSettings, config: NvidiaConfig | None) -> Iterator[str]:
     if settings.named is not None and config is not None:
         yield "--config-dir: stands beside --config-file: take one of them"
+    if AUTO in settings.responses.device_lists and len(settings.responses.device_lists) > 1:
+        yield "--device-list-strategy: auto stands alone: take it out, or the others"
     is_mps = settings.sharing is not None and settings.sharing.strategy is SharingStrategy.MPS
     if is_mps and settings.responses.mps_root is None:
         yield "--mps-root: is missing, and sharing by MPS needs it: name the folder of MPS on the host, as /run/nvidia/mps"

@@ -19,7 +19,7 @@ from node_core.kubelet import deviceplugin_pb2 as pb
 from node_core.kubelet.registration import TIMEOUT, register
 from node_core.kubelet.rpc import CallError
 from node_core.kubelet.server import UnixServer
-from node_core.kubelet.service import Stream, device_plugin_handler
+from node_core.kubelet.service import Stream, alpha_handler, device_plugin_handler
 from node_core.kubelet.sockets import Stamp, read_stamp
 
 CALL_THREADS = 8
@@ -100,7 +100,11 @@ class ResourcePlugin:
         """
         self._drop_server()
         server = UnixServer(
-            self.path, device_plugin_handler(self), threads=CALL_THREADS + MAX_STREAMS, name=self.path.stem
+            self.path,
+            device_plugin_handler(self),
+            alpha_handler(self),
+            threads=CALL_THREADS + MAX_STREAMS,
+            name=self.path.stem,
         )
         server.start()
         self._server = server

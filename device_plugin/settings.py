@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from device_plugin.allocate.respond import IdStrategy
-from device_plugin.allocate.strategies import DeviceList
+from device_plugin.allocate.strategies import AUTO, DeviceList
+from device_plugin.cdi.write import CDI_FOLDER
 from device_plugin.devices import Policy
 from node_core.domain.device_rules import DeviceRules
 from node_core.domain.sharing import Sharing
@@ -31,11 +32,12 @@ class CdiSettings:
 class ResponseSettings:
     """How containers are told of their devices, and what they get beside them.
 
-    driver_root, dev_root, mps_root: on the host; dev_root None for the driver root, mps_root None without MPS. driver_root_seen: the
-    driver root as we see it. imex_required: do not start without the channels.
+    device_lists: strategies; `auto` alone: as the Node's kubelet and runtime can. driver_root, dev_root, mps_root: on the host; dev_root
+    None for the driver root, mps_root None without MPS. driver_root_seen: the driver root as we see it. imex_required: without the
+    channels no GPU is usable.
     """
 
-    device_lists: tuple[DeviceList, ...] = ("envvar",)
+    device_lists: tuple[DeviceList | Literal["auto"], ...] = (AUTO,)
     id_strategy: IdStrategy = "uuid"
     pass_device_specs: bool = False
     driver_root: str = "/"
@@ -52,7 +54,10 @@ class ResponseSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginSettings:
-    """mig_strategy `auto`: as the Node's label says. policy: where replicas go. named: where the configs are that a label chooses from."""
+    """mig_strategy `auto`: as the Node's label says. policy: where replicas go. named: where the configs are that a label chooses from.
+
+    cdi_folder: where the container runtime reads specs.
+    """
 
     mig_strategy: Literal["none", "single", "mixed", "auto"] = "none"
     sharing: Sharing | None = None
@@ -61,6 +66,7 @@ class PluginSettings:
     responses: ResponseSettings = field(default_factory=ResponseSettings)
     kubelet_socket: Path = KUBELET_SOCKET
     named: NamedConfigOptions | None = None
+    cdi_folder: Path = CDI_FOLDER
 
 
 Reread = Callable[[Path | None], PluginSettings]

@@ -68,16 +68,6 @@ def respond(
     return _together([strategy(chosen) for strategy in strategies]) if chosen else Response()
 
 
-def envvar(id_strategy: IdStrategy) -> Strategy:
-    """NVIDIA_VISIBLE_DEVICES, which NVIDIA's container runtime reads."""
-
-    def strategy(devices: Sequence[Device]) -> Response:
-        ids = [device.id if id_strategy == "uuid" else device.index for device in devices]
-        return Response(env={VISIBLE_DEVICES: ",".join(ids)})
-
-    return strategy
-
-
 def _find(resource: ResourceName, devices: Mapping[DeviceId, Device], wanted: str) -> Device:
     device = devices.get(DeviceId(wanted))
     if device is None:

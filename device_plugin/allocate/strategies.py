@@ -4,8 +4,8 @@ Sources: k8s-device-plugin README, "deviceListStrategy"; NVIDIA Container Toolki
 the Container Device Interface, annotations; CUDA Multi-Process Service, environment.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from device_plugin.allocate.respond import (
@@ -17,7 +17,9 @@ from device_plugin.allocate.respond import (
     Response,
     Strategy,
 )
+from device_plugin.cdi.kinds import CdiClass, qualified_name
 from device_plugin.devices import Device
+from node_core.domain.cdi import ALL
 
 DeviceList = Literal["envvar", "volume-mounts", "cdi-annotations", "cdi-cri"]
 DEVICE_LISTS: tuple[DeviceList, ...] = get_args(DeviceList)
@@ -29,7 +31,8 @@ CONTROL_NODES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "
 IMEX_NODES = "/dev/nvidia-caps-imex-channels/channel"
 OPTIONAL = {"gdrcopy": "NVIDIA_GDRCOPY", "gds": "NVIDIA_GDS", "mofed": "NVIDIA_MOFED"}
 """CDI class -> the variable that asks NVIDIA's runtime for the same."""
-CDI_VENDOR = "k8s.device-plugin.nvidia.com"
+AUTO: Literal["auto"] = "auto"
+"""The device list strategy that the Node's kubelet and runtime decide; see `choose`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +48,14 @@ class MpsAccess:
 class Answering:
     """How containers are told of their devices.
 
-    lists: device list strategies, at least one. cdi_names: fully qualified names of all devices in CDI specs that were written.
+    lists: device list strategies, at least one. cdi_names: class -> id of a device -> its name in a CDI spec that was written.
     device_specs: pass device nodes too. control_nodes: those that every GPU container needs and that exist. dev_root: the host
     folder that holds `dev`. imex_channels: those that exist. optional: of OPTIONAL, what is asked for. mps: None without MPS.
     """
 
     lists: tuple[DeviceList, ...] = ("envvar",)
     id_strategy: IdStrategy = "uuid"
-    cdi_names: frozenset[str] = frozenset()
+    cdi_names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     annotation_prefix: str = "cdi.k8s.io/"
     device_specs: bool = False
     control_nodes: tuple[str, ...] = ()
@@ -118,13 +121,21 @@ def _annotations(devices: Sequence[Device], how: Answering, token: str) -> Respo
 
 def _cdi_names(devices: Sequence[Device], how: Answering) -> tuple[str, ...]:
     """Raises AllocationError for a device that no spec has: the runtime would fail the container with less to say."""
-    gpus = tuple(f"{CDI_VENDOR}/gpu={name}" for name in _names(devices, how))
-    for name in gpus:
-        if name not in how.cdi_names:
-            raise AllocationError("FAILED_PRECONDITION", f"no CDI specification has {name}: see the log of the plugin")
-    channels = (f"{CDI_VENDOR}/imex-channel={channel}" for channel in how.imex_channels)
-    optional = (f"{CDI_VENDOR}/{name}=all" for name in how.optional)
-    return (*gpus, *(name for name in (*channels, *optional) if name in how.cdi_names))
+    gpus, channels = how.cdi_names.get(CdiClass.GPU, {}), how.cdi_names.get(CdiClass.IMEX_CHANNEL, {})
+    for device in devices:
+        if device.uuid not in gpus:
+            why = f"no CDI specification in use has a device for {device.uuid}: see the log of the plugin"
+            raise AllocationError("FAILED_PRECONDITION", why)
+    named = dict.fromkeys(qualified_name(CdiClass.GPU, gpus[device.uuid]) for device in devices)
+    return (
+        *named,
+        *(
+            qualified_name(CdiClass.IMEX_CHANNEL, channels[name])
+            for name in map(str, how.imex_channels)
+            if name in channels
+        ),
+        *(qualified_name(name, ALL) for name in how.optional if name in how.cdi_names),
+    )
 
 
 def _device_specs(devices: Sequence[Device], how: Answering) -> Response:

@@ -1,6 +1,7 @@
 """The set of MPS daemons of a node. Owned by the device plugin's thread; each daemon minds itself in its own."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from device_plugin.mps.control import MpsControl, MpsFolder
@@ -9,49 +10,43 @@ from device_plugin.mps.plan import MpsWanted
 from node_core.domain.resources import ResourceName
 
 
-class MpsKeeper:
-    """root: the MPS root as we see it. notify: called in any thread when `problems` changed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MpsTools:
+    """What daemons that are started from now on are started with. root: the MPS root as we see it."""
 
-    def __init__(
-        self,
-        root: Path,
-        control: MpsControl,
-        modes: ComputeModes,
-        notify: Callable[[], None],
-        *,
-        has_selinux: bool = False,
-    ) -> None:
-        self._root = root
-        self._control = control
-        self._modes = modes
+    root: Path
+    control: MpsControl
+    modes: ComputeModes
+    has_selinux: bool = False
+
+
+class MpsKeeper:
+    """notify: called in any thread when `problems` changed."""
+
+    def __init__(self, notify: Callable[[], None]) -> None:
         self._notify = notify
-        self._has_selinux = has_selinux
         self._daemons: dict[ResourceName, MpsDaemon] = {}
 
-    def reconcile(self, wanted: Mapping[ResourceName, MpsWanted]) -> None:
+    def reconcile(self, wanted: Mapping[ResourceName, MpsWanted], tools: MpsTools) -> None:
         """Starts, ends and replaces daemons until they are those that are wanted."""
         for resource, daemon in list(self._daemons.items()):
             if wanted.get(resource) != daemon.wanted:
                 self._daemons.pop(resource).stop()
         for resource, each in wanted.items():
             if resource not in self._daemons:
-                self._daemons[resource] = self._start(each)
+                self._daemons[resource] = self._start(each, tools)
 
     def problems(self) -> Mapping[ResourceName, str]:
         """Why the clients of a resource cannot connect."""
-        return {
-            resource: problem for resource, daemon in self._daemons.items() if (problem := daemon.problem) is not None
-        }
-
-    def restarts(self) -> Mapping[ResourceName, int]:
-        """How often a daemon had to be started again."""
-        return {resource: daemon.restarts for resource, daemon in self._daemons.items()}
+        found = ((resource, daemon.problem) for resource, daemon in self._daemons.items())
+        return {resource: problem for resource, problem in found if problem is not None}
 
     def close(self) -> None:
-        self.reconcile({})
+        while self._daemons:
+            self._daemons.popitem()[1].stop()
 
-    def _start(self, wanted: MpsWanted) -> MpsDaemon:
-        folder = MpsFolder(base=self._root / wanted.resource, has_selinux=self._has_selinux)
-        daemon = MpsDaemon(wanted, folder, self._control, self._modes, self._notify)
+    def _start(self, wanted: MpsWanted, tools: MpsTools) -> MpsDaemon:
+        folder = MpsFolder(base=tools.root / wanted.resource, has_selinux=tools.has_selinux)
+        daemon = MpsDaemon(wanted, folder, tools.control, tools.modes, self._notify)
         daemon.start()
         return daemon

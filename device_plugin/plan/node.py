@@ -1,6 +1,6 @@
 """What a node advertises. PURE."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from device_plugin.devices import Device, DeviceId, Offer, Plan, in_order
@@ -43,6 +43,24 @@ def fail_devices(plan: Plan, why: str) -> Plan:
         for resource, offer in plan.resources.items()
     }
     return replace(plan, resources=failed)
+
+
+def fail_shared(plan: Plan, problems: Mapping[ResourceName, str]) -> Plan:
+    """With the shared devices of these resources unhealthy: what shares them is not there. problems: a sentence for each."""
+    if not problems:
+        return plan
+    failed = {
+        resource: replace(
+            offer, devices=tuple(_failed_if_shared(device, problems[resource]) for device in offer.devices)
+        )
+        for resource, offer in plan.resources.items()
+        if resource in problems
+    }
+    return replace(plan, resources={**plan.resources, **failed})
+
+
+def _failed_if_shared(device: Device, why: str) -> Device:
+    return device if device.replica is None or not device.healthy else replace(device, why_unhealthy=why)
 
 
 def _devices_of(plan: Plan) -> tuple[Device, ...]:

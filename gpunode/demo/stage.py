@@ -152,7 +152,11 @@ def _start_agents(stack: contextlib.ExitStack, edges: Edges, directory: Path) ->
         source_settings=SourceSettings(),
         white_list=None,
     )
-    plugin = PluginSettings(mig_strategy=strategy, kubelet_socket=directory / "device-plugins" / "kubelet.sock")
+    plugin = PluginSettings(
+        mig_strategy=strategy,
+        kubelet_socket=directory / "device-plugins" / "kubelet.sock",
+        cdi_folder=directory / "cdi",
+    )
     running = Running(all_agents(edges, nfd, GfdSettings(mig_strategy=strategy), plugin))
     stack.callback(running.stop)
     running.start()

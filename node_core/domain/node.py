@@ -17,6 +17,7 @@ class NodeView:
     """owned: field manager -> the label keys it applied (managedFields with operation Apply). A key may have several owners.
 
     owned_annotations, owned_capacity: the same of annotations and of status.capacity. taints: spec.taints as it stands, in its order.
+    kubelet_version, container_runtime: of status.nodeInfo, `v1.31.2` and `containerd://2.0.1`; empty where it does not say.
     look: by which look of its watch the state was found; 0 where nobody watches.
     """
 
@@ -30,6 +31,8 @@ class NodeView:
     owned_annotations: Owned = field(default_factory=dict)
     capacity: Mapping[str, str] = field(default_factory=dict)
     owned_capacity: Owned = field(default_factory=dict)
+    kubelet_version: str = ""
+    container_runtime: str = ""
     look: int = 0
 
     def is_older_than(self, other: "NodeView") -> bool:
@@ -53,7 +56,7 @@ def _owned_of(live: Mapping[str, str], owned: Owned, manager: str) -> dict[str, 
 def parse_node(node: Mapping[str, Any], *, look: int = 0) -> NodeView:
     """A v1 Node object, as JSON gives it."""
     metadata, status = node["metadata"], node.get("status") or {}
-    managed = metadata.get("managedFields")
+    managed, info = metadata.get("managedFields"), status.get("nodeInfo") or {}
     return NodeView(
         name=metadata["name"],
         uid=metadata.get("uid", ""),
@@ -65,6 +68,8 @@ def parse_node(node: Mapping[str, Any], *, look: int = 0) -> NodeView:
         owned_annotations=owned_keys(managed, "metadata", "annotations"),
         capacity=dict(status.get("capacity") or {}),
         owned_capacity=owned_keys(managed, "status", "capacity", subresource="status"),
+        kubelet_version=info.get("kubeletVersion") or "",
+        container_runtime=info.get("containerRuntimeVersion") or "",
         look=look,
     )
 

@@ -13,7 +13,8 @@ from device_plugin.devices import Plan
 from device_plugin.following import unchangeable
 from device_plugin.looker import read_look
 from device_plugin.manager import Answers, Manager
-from device_plugin.settings import PluginSettings
+from device_plugin.settings import PluginSettings, ResponseSettings
+from device_plugin.specs import Surroundings
 from node_core.domain.inventory import Inventory
 from node_core.domain.node import NodeView
 from node_core.domain.resources import GPU
@@ -105,12 +106,13 @@ class Bench:
         start: Callable[[Callable[[], None]], None] = lambda run: run(),
     ) -> None:
         self.now = 1000.0
+        self.surroundings = Surroundings()
         self.manager = Recorder()
         self.services = Services(readiness=Readiness(lambda: self.now), clock=lambda: self.now, chance=lambda: 0.0)
         source = InventorySource(read, gpus_on_pci=lambda: True, clock=lambda: self.now)
         self.agent = PluginAgent(
             settings or PluginSettings(),
-            look=lambda: read_look(source.look, HostRoot(Path("/nowhere"))),
+            look=lambda _: read_look(source.look, HostRoot(Path("/nowhere")), lambda _: self.surroundings),
             manager=lambda _: cast("Manager", self.manager),
             services=self.services,
             configs=None if configs is None else lambda _: NamedConfigs(Folder(configs), NAMED, read_settings),
@@ -351,3 +353,40 @@ def test_devices_that_are_kept_back_are_said_once_a_reason() -> None:
     (line,) = [entry for entry in logs if entry["event"] == "devices_reserved"]
     assert line["why"] == "MIG devices are not advertised with MIG strategy none"
     assert line["devices"][:2] == ["0:0", "0:1"]
+
+
+def test_the_device_list_follows_the_nodes_software_and_is_told_once() -> None:
+    bench = Bench(eight)
+    bench.surroundings = Surroundings(no_specs=None)
+    new = replace(OPEN, kubelet_version="v1.36.3", container_runtime="containerd://2.1.9")
+    with capture_logs() as lines:
+        bench.play(NodeSeen(OPEN), None, NodeSeen(new), None, NodeSeen(new))
+    chosen = [line["strategy"] for line in lines if line["event"] == "device_list_chosen"]
+    assert chosen == ["envvar", "cdi-cri"]
+
+
+def test_channels_that_are_required_and_missing_make_every_gpu_unusable_until_they_come() -> None:
+    required = PluginSettings(responses=ResponseSettings(imex_channels=(0,), imex_required=True))
+    bench = Bench(eight, required)
+    bench.surroundings = Surroundings(missing=("IMEX channel 0 is asked for, and there is none",))
+    bench.play(NodeSeen(OPEN), None)
+    assert bench.advertised[-1] == -8
+    assert bench.problem("cdi") == "IMEX channel 0 is asked for, and there is none"
+    bench.surroundings = Surroundings()
+    bench.play(Pass(), None)
+    assert bench.advertised[-1] == 8
+    assert bench.problem("cdi") is None
+
+
+def test_shared_gpus_are_usable_only_while_their_mps_daemon_is_there(tmp_path: Path) -> None:
+    sharing = Sharing(
+        strategy=SharingStrategy.MPS,
+        resources=(SharedResource(resource=GPU, replicas=2, advertised=GPU),),
+        fail_requests_greater_than_one=True,
+    )
+    bench = Bench(eight, PluginSettings(sharing=sharing, responses=ResponseSettings(mps_root=str(tmp_path))))
+    bench.play(NodeSeen(OPEN), None)
+    assert bench.advertised[-1] == -16
+    offered = bench.manager.plans[-1].resources[GPU].devices[0]
+    assert "MPS" in str(offered.why_unhealthy) or "driver has no" in str(offered.why_unhealthy)
+    bench.agent.close()

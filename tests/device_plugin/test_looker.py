@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 from device_plugin.looker import Looked, Looker, read_look
+from device_plugin.specs import Surroundings
 from node_core.domain.inventory import Inventory
 from node_core.errors import HostReadError, NvmlError
 from node_core.host.root import HostRoot
@@ -58,7 +59,7 @@ class Unreadable(HostRoot):
 def test_mig_capabilities_are_read_where_there_is_mig_and_their_failure_is_no_failed_look() -> None:
     root = Unreadable(Path("/"))
     whole, cut = Inventory(driver=None, gpus=(make_gpu(0),)), Inventory(driver=None, gpus=(make_gpu(0, ["1g.10gb"]),))
-    assert read_look(lambda: whole, root) == Looked(inventory=whole)
-    looked = read_look(lambda: cut, root)
+    assert read_look(lambda: whole, root, lambda _: Surroundings()) == Looked(inventory=whole)
+    looked = read_look(lambda: cut, root, lambda _: Surroundings())
     assert looked.inventory == cut
     assert "denied" in (looked.caps_problem or "")

@@ -13,6 +13,7 @@ from device_plugin.manager import Manager, Timing
 from device_plugin.plan.node import fail_devices, plan_devices
 from device_plugin.plan.options import PlanOptions
 from device_plugin.settings import ResponseSettings
+from device_plugin.specs import Surroundings
 from node_core.domain.backoff import Backoff
 from node_core.domain.inventory import Fault, Gpu, Inventory
 from node_core.domain.resources import GPU, ResourceName
@@ -26,7 +27,7 @@ MakeGpu = Callable[..., Gpu]
 QUICK = Timing(
     retries=Backoff(first=0.01, most=0.05), hearing=Backoff(first=0.2, most=0.4), chance=lambda: 0.0, register_timeout=2
 )
-ANSWERS = build_answers(ResponseSettings())
+ANSWERS = build_answers(ResponseSettings(), ("envvar",), Surroundings())
 NONE = PlanOptions()
 MIXED = PlanOptions(mig_strategy="mixed")
 ONE_MIG = "nvidia.com/mig-1g.10gb"

@@ -41,7 +41,7 @@ def config(tmp_path: Path) -> Callable[[str], str]:
 
 def test_nothing_said_is_nvidias_defaults() -> None:
     assert parse() == PluginSettings()
-    assert ResponseSettings().device_lists == ("envvar",)
+    assert ResponseSettings().device_lists == ("auto",)
     assert CdiSettings().annotation_prefix == "cdi.k8s.io/"
 
 
@@ -139,7 +139,8 @@ def test_lists_are_taken_in_every_form(flags: tuple[str, ...]) -> None:
     [
         (
             "--device-list-strategy=cdi,envvar",
-            "--device-list-strategy: 'cdi' is unknown (did you mean cdi-cri?); there are envvar, volume-mounts, cdi-annotations, cdi-cri",
+            "--device-list-strategy: 'cdi' is unknown (did you mean cdi-cri?); there are auto, envvar, volume-mounts, "  # noqa: ISC004
+            "cdi-annotations, cdi-cri",
         ),
         ("--imex-channel-ids=1", "--imex-channel-ids: '1' is none of 0"),
         ("--imex-channel-ids=x", "--imex-channel-ids: 'x' is none of 0"),

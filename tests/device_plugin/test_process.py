@@ -42,7 +42,7 @@ class Place:
         program = parse([
             "--node-name", NODE, "--kubeconfig", str(self.directory / "kubeconfig"), "--simulate", "h100x8",
             "--lock-dir", str(self.directory), "--http-address", "", "--kubelet-socket", str(self.kubelet.socket),
-            "--config-dir", str(self.configs),
+            "--config-dir", str(self.configs), "--cdi-dir", str(self.directory / "cdi"),
         ])  # fmt: skip
         assert program is not None
         self.running = Running(program)

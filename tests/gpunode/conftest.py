@@ -64,6 +64,7 @@ class Cluster:
         }
         if module not in ("gfd", "nfd_lite"):
             flags["--kubelet-socket"] = str(self.kubelet.socket)
+            flags["--cdi-dir"] = str(self.directory / "cdi")
         return [word for pair in flags.items() for word in pair]
 
     def log(self, number: int) -> str:

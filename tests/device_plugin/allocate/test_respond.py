@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from device_plugin.allocate.respond import AllocationError, Response, envvar, respond
+from device_plugin.allocate.respond import AllocationError, IdStrategy, Response, Strategy, respond
+from device_plugin.allocate.strategies import Answering, build_strategies
 from device_plugin.devices import Device, DeviceId
 from node_core.domain.inventory import GpuUuid
 from node_core.domain.resources import GPU
@@ -16,6 +17,11 @@ DEVICES = {
     for index in range(3)
 }
 SICK = DEVICES | {DeviceId("GPU-1"): replace(DEVICES[DeviceId("GPU-1")], why_unhealthy="XID 79")}
+
+
+def envvar(ids: IdStrategy) -> Strategy:
+    (strategy,) = build_strategies(Answering(lists=("envvar",), id_strategy=ids), lambda: "")
+    return strategy
 
 
 def test_ids_stand_in_the_order_of_the_request_and_each_once() -> None:

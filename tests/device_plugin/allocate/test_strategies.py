@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from device_plugin.allocate.respond import AllocationError, Response, respond
 from device_plugin.allocate.strategies import (
-    CDI_VENDOR,
     CONTROL_NODES,
     DEVICE_LISTS,
     Answering,
@@ -19,6 +18,7 @@ from device_plugin.allocate.strategies import (
     MpsAccess,
     build_strategies,
 )
+from device_plugin.cdi.kinds import VENDOR as CDI_VENDOR
 from device_plugin.devices import Device, DeviceId
 from node_core.domain.inventory import GpuUuid
 from node_core.domain.resources import GPU, ResourceName
@@ -45,10 +45,9 @@ REQUESTS: dict[str, tuple[Device, ...]] = {
     "two replicas of one GPU": (whole(1, 2), whole(1, 0)),
     "two MIG devices": (slice_of(1), slice_of(0)),
 }
-CDI = frozenset(
-    f"{CDI_VENDOR}/{name}"
-    for name in ("gpu=GPU-1", "gpu=GPU-3", "gpu=1", "gpu=3", "gpu=MIG-0-0", "gpu=MIG-0-1", "imex-channel=0", "gds=all")
-)
+UUIDS = ("GPU-1", "GPU-3", "MIG-0-0", "MIG-0-1")
+CDI = {"gpu": {uuid: uuid for uuid in UUIDS}, "imex-channel": {"0": "0"}, "gds": {"all": "all"}}
+INDEXED = {"gpu": {"GPU-1": "1", "GPU-3": "3"}}
 FULL = Answering(
     cdi_names=CDI,
     device_specs=True,
@@ -88,14 +87,14 @@ def test_strategies_add_up_and_mounts_win_over_the_environment() -> None:
 
 
 def test_indexes_stand_for_uuids_on_request() -> None:
-    answer = ask((whole(3), whole(1)), Answering(lists=("envvar", "cdi-cri"), id_strategy="index", cdi_names=CDI))
+    answer = ask((whole(3), whole(1)), Answering(lists=("envvar", "cdi-cri"), id_strategy="index", cdi_names=INDEXED))
     assert answer.env == {"NVIDIA_VISIBLE_DEVICES": "3,1"}
     assert answer.cdi_devices == (f"{CDI_VENDOR}/gpu=3", f"{CDI_VENDOR}/gpu=1")
 
 
 @pytest.mark.parametrize("device_list", ["cdi-cri", "cdi-annotations"])
 def test_a_device_without_a_specification_is_refused_with_its_name(device_list: DeviceList) -> None:
-    with pytest.raises(AllocationError, match=f"no CDI specification has {CDI_VENDOR}/gpu=GPU-2") as refusal:
+    with pytest.raises(AllocationError, match="no CDI specification in use has a device for GPU-2") as refusal:
         ask((whole(2),), Answering(lists=(device_list,), cdi_names=CDI))
     assert refusal.value.code == "FAILED_PRECONDITION"
 

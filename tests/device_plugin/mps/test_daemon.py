@@ -13,7 +13,7 @@ import pytest
 
 from device_plugin.mps.control import MpsControl, MpsError, MpsFolder
 from device_plugin.mps.daemon import EXCLUSIVE_PROCESS, MpsDaemon
-from device_plugin.mps.keeper import MpsKeeper
+from device_plugin.mps.keeper import MpsKeeper, MpsTools
 from device_plugin.mps.plan import MpsGpu, MpsWanted
 from node_core.domain.backoff import Backoff
 from node_core.domain.inventory import GpuUuid
@@ -227,15 +227,16 @@ def test_a_client_that_is_refused_is_told_why(stage: Stage) -> None:
 
 
 def test_daemons_come_and_go_with_the_resources_that_need_them(stage: Stage) -> None:
-    keeper = MpsKeeper(stage.root, stage.control, stage.modes, stage.notify)
+    tools = MpsTools(root=stage.root, control=stage.control, modes=stage.modes)
+    keeper = MpsKeeper(stage.notify)
     try:
         assert keeper.problems() == {}
-        keeper.reconcile({GPU: WANTED})
+        keeper.reconcile({GPU: WANTED}, tools)
         stage.until(lambda: not keeper.problems())
-        keeper.reconcile({GPU: WANTED})
+        keeper.reconcile({GPU: WANTED}, tools)
         assert len(stage.lines("starts")) == 1
         less = MpsWanted(resource=GPU, gpus=WANTED.gpus[:1])
-        keeper.reconcile({GPU: less})
+        keeper.reconcile({GPU: less}, tools)
         assert keeper.problems() == {GPU: "its MPS daemon is starting"} or len(stage.lines("starts")) == 2
         stage.until(lambda: not keeper.problems())
         assert stage.modes.now == {ONE: EXCLUSIVE_PROCESS, TWO: 2}

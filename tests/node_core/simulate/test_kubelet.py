@@ -206,7 +206,7 @@ def test_all_devices_of_a_container_are_of_one_numa_node_where_the_policy_says_s
     kubelet.topology_policy = "single-numa-node"
     assert kubelet.admit("one", "main", {GPU: 1}).device_ids == {GPU: ("a",)}
     for _ in ("too few are free", "they are not of one node"):
-        with pytest.raises(AdmissionError, match="^Resources cannot be allocated with Topology locality$") as refused:
+        with pytest.raises(AdmissionError, match=r"^Resources cannot be allocated with Topology locality$") as refused:
             kubelet.admit("two", "main", {GPU: 3})
         assert refused.value.reason == "TopologyAffinityError"
         kubelet.release("one")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from device_plugin.allocate.respond import envvar
+from device_plugin.allocate.strategies import Answering, build_strategies
 from device_plugin.devices import Device, DeviceId, Offer
 from device_plugin.plugin import ResourcePlugin
 from node_core.domain.inventory import GpuUuid
@@ -117,7 +117,7 @@ def plugin(agent: NodeAgent, api: FakeApi, kubelet: Kubelet) -> Iterator[Resourc
         Offer(devices=devices),
         directory=kubelet.directory,
         kubelet_socket=kubelet.socket,
-        strategies=[envvar("uuid")],
+        strategies=build_strategies(Answering(), lambda: ""),
     )
     plugin.serve()
     plugin.register()
