@@ -29,7 +29,7 @@ def parse(arguments: list[str]) -> Program | None:
     if values is None:
         return None
     settings = plugin_settings(values)
-    edges = Edges(common_settings(values), NAME, values["driver_root"])
+    edges = Edges(common_settings(values), NAME, values["driver_root"], values["device_discovery_strategy"])
     reread = reread_with(command, arguments, NAME)
     return node_program(edges, lambda services: (build_agent(settings, edges, services, reread=reread),))
 

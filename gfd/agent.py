@@ -8,12 +8,11 @@ from typing import Literal
 import structlog
 
 from gfd.labelers import LabelOptions, labels, machine, mode, topology, vgpu
-from gfd.labelers.resource import mps_hindered
 from node_core.assembly import Destination, Edges, choose_publisher
 from node_core.domain.inventory import Inventory, PciAddress
 from node_core.domain.labels import Collected
 from node_core.domain.premium import PremiumRule
-from node_core.domain.sharing import Sharing
+from node_core.domain.sharing import Sharing, mps_hindered
 from node_core.errors import HostReadError, NvmlError
 from node_core.host.pci import DEVICES, check_sysfs
 from node_core.host.pci_config import VgpuScan, read_vgpus

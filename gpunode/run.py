@@ -52,7 +52,7 @@ def parse(arguments: Sequence[str]) -> Program | None:
     values = parse_command(command, arguments, "gpunode run")
     if values is None:
         return None
-    edges = Edges(common_settings(values), "gpunode", values["driver_root"])
+    edges = Edges(common_settings(values), "gpunode", values["driver_root"], values["device_discovery_strategy"])
     reread = reread_with(command, arguments, "gpunode run")
     return all_agents(edges, nfd_settings(values), gfd_settings(values), plugin_settings(values), reread=reread)
 

@@ -41,11 +41,12 @@ def labels(inventory: Inventory, options: LabelOptions) -> Labels:
 
 def model_labels(model: str, gpus: tuple[Gpu, ...], sharing: Sharing | None) -> dict[str, str]:
     """gpus: all of that model. A GPU in MIG mode cannot be given out whole, so replicas are 0 where all of them are."""
-    offered = NOT_OFFERED if all(gpu.mig_enabled for gpu in gpus) else offer(sharing, GPU)
+    compute = prevailing(gpu.compute for gpu in gpus)
+    offered = NOT_OFFERED if all(gpu.mig_enabled for gpu in gpus) else offer(sharing, GPU, compute)
     return {
         **resource_labels(GPU, model, count=len(gpus), offer=offered),
         **memory_labels(GPU, prevailing(gpu.memory_bytes for gpu in gpus)),
-        **compute_labels(prevailing(gpu.compute for gpu in gpus)),
+        **compute_labels(compute),
     }
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from gfd.labelers.api import NVIDIA, Declared, LabelOptions
-from node_core.domain.inventory import Inventory
+from node_core.domain.inventory import ComputeCapability, Inventory
 from node_core.domain.labels import MAX_NAME, sanitize
-from node_core.domain.sharing import Sharing, SharingStrategy
+from node_core.domain.sharing import Sharing, mps_hindered
 
 
 class Ordered(Protocol):
@@ -37,27 +37,23 @@ NOT_OFFERED = Offer(replicas=0)
 INVALID = Offer(replicas=0, strategy="")
 
 
-def mps_hindered(inventory: Inventory, sharing: Sharing | None) -> bool:
-    """Whether the configuration wants MPS that this node cannot give: MPS does not go with MIG."""
-    return (
-        sharing is not None
-        and sharing.strategy is SharingStrategy.MPS
-        and any(gpu.mig_enabled for gpu in inventory.gpus)
-    )
-
-
 def effective_sharing(inventory: Inventory, options: LabelOptions) -> Sharing | None:
     """What is shared on this node; nothing where MPS is hindered, as then no GPU is given out more than once."""
     return None if mps_hindered(inventory, options.sharing) else options.sharing
 
 
-def offer(sharing: Sharing | None, resource: str) -> Offer:
-    """resource: its name before any renaming. A renamed resource is told apart by its name, so its product stays as it is."""
+def offer(sharing: Sharing | None, resource: str, compute: ComputeCapability | None = None) -> Offer:
+    """resource: its name before any renaming. compute: of its GPUs, as a way of sharing may be bounded by it.
+
+    A renamed resource is told apart by its name, so its product stays as it is.
+    """
     shared = sharing.of(resource) if sharing else None
     if sharing is None or shared is None:
         return UNSHARED
     return Offer(
-        replicas=shared.replicas, strategy=sharing.strategy.value, suffixes=() if shared.renamed else ("SHARED",)
+        replicas=sharing.possible_replicas(shared.replicas, compute),
+        strategy=sharing.strategy.value,
+        suffixes=() if shared.renamed else ("SHARED",),
     )
 
 

@@ -10,6 +10,7 @@ _BY_MAJOR = {
     6: "pascal",
     9: "hopper",
     10: "blackwell",
+    11: "blackwell",
     12: "blackwell",
     13: "rubin",
 }

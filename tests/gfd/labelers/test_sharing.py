@@ -1,6 +1,7 @@
 """What sharing makes of the labels, in every state of a node."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -149,3 +150,14 @@ def test_mps_next_to_a_gpu_in_mig_mode_shares_nothing(strategy: MigStrategy) -> 
     found = of(*gpus, sharing=MPS, strategy=strategy)
     assert found == of(*gpus, sharing=None, strategy=strategy)
     assert found["mps.capable"] == "false"
+
+
+@pytest.mark.parametrize(("compute", "replicas"), [((9, 0), "48"), ((6, 0), "16"), (None, "16")])
+def test_no_more_replicas_are_labelled_than_mps_can_serve(compute: tuple[int, int] | None, replicas: str) -> None:
+    capability = None if compute is None else ComputeCapability(major=compute[0], minor=compute[1])
+    many = Sharing(
+        strategy=SharingStrategy.MPS,
+        resources=(SharedResource(resource=resource_name("gpu"), replicas=100, advertised=resource_name("gpu")),),
+        fail_requests_greater_than_one=True,
+    )
+    assert said(of(replace(gpu(), compute=capability), sharing=many))[2] == replicas

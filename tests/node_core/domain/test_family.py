@@ -19,6 +19,7 @@ KNOWN = {
     "8.9": "ada-lovelace",
     "9.0": "hopper",
     "10.0": "blackwell",
+    "11.0": "blackwell",
     "12.0": "blackwell",
     "13.0": "rubin",
 }
@@ -30,6 +31,6 @@ def test_a_compute_capability_has_its_architecture(version: str, name: str) -> N
     assert family(ComputeCapability(major=major, minor=minor)) == name
 
 
-@pytest.mark.parametrize("major", [4, 11, 14, 99])
+@pytest.mark.parametrize("major", [4, 14, 99])
 def test_a_capability_that_no_table_has_is_undefined(major: int) -> None:
     assert family(ComputeCapability(major=major, minor=0)) == "undefined"
