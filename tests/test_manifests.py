@@ -68,7 +68,7 @@ def test_every_mount_has_its_volume_and_only_what_must_be_is_writable(daemon_set
     mounts = container(daemon_set)["volumeMounts"]
     assert volumes == {mount["name"] for mount in mounts}
     writable = {mount["name"] for mount in mounts if not mount.get("readOnly")}
-    assert writable <= {"lock", "device-plugins"}
+    assert writable <= {"lock", "device-plugins", "cdi"}
 
 
 def test_no_agent_is_privileged(daemon_set: dict[str, Any]) -> None:
