@@ -7,7 +7,7 @@ ONCE ?=
 GPUS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit cluster cluster-down golden stubs docs lock clean
+.PHONY: help demo test check unit e2e cluster cluster-down golden stubs docs lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -29,6 +29,9 @@ unit: $(VENV)/.dev ## the tests alone
 .PHONY: test-gpu
 test-gpu: $(VENV)/.dev ## what we say of this machine's real GPUs, compared with nvidia-smi; skipped without a driver
 	@$(BIN)/python -m pytest -m gpu -n 0 -rs tests/gpu
+
+e2e: $(VENV)/.dev ## every scenario on a real cluster, then nothing is left (KEEP=1 keeps it); needs root and Go
+	@$(BIN)/python -m tests.e2e
 
 cluster: $(VENV)/.dev ## a real Kubernetes cluster on this machine, with an image of this tree; needs root and Go
 	@$(BIN)/python -m tests.e2e.cluster up

@@ -64,7 +64,7 @@ def describe(finished: Obj, grants: Mapping[str, ContainerGrant]) -> dict[str, s
     for grant in grants.values():
         facts |= {f"env {name}": value.replace(",", ",\n") for name, value in sorted(grant.env.items())}
         facts |= {f"device {device.container_path}": device.permissions for device in grant.devices}
-        facts["CDI devices"] = ", ".join(grant.cdi_devices) or "none: this device plugin answers by environment"
+        facts["CDI devices"] = ", ".join(grant.cdi_devices) or "none: the environment names the GPUs"
     return facts
 
 

@@ -1,0 +1,74 @@
+"""The manifests as somebody with simulated GPUs would apply them: a kustomize overlay of manifests/base. Pure."""
+
+import json
+from typing import Any
+
+from tests.e2e.cluster.image import GPUNODE
+from tests.e2e.world import Obj, Setup
+
+AGENTS = ("nfd-lite", "gfd", "gpu-device-plugin")
+NAMESPACE = "gpunode"
+FILES, CONFIGS = "/etc/gpunode", "/etc/gpunode-configs"
+"""Where the scenario and the config file lie in the agents' containers, and the folder of configs."""
+
+
+def render_overlay(setup: Setup, scenario: str, node: str) -> dict[str, str]:
+    """Its files by name, beside which a folder `base` is expected. scenario: the text of the fleet's file. node: where the agents run."""
+    image, _, tag = GPUNODE.partition(":")
+    files = {"scenario.yaml": scenario, "config.yaml": setup.config}
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": NAMESPACE,
+        "resources": ["base"],
+        "images": [{"name": "gpunode", "newName": image, "newTag": tag}],
+        "configMapGenerator": [
+            {"name": "files", "files": sorted(files)},
+            {"name": "configs", "files": [f"{name}=config-{name}" for name in sorted(setup.configs)]},
+        ],
+        "patches": [
+            {"target": {"kind": "DaemonSet", "name": agent}, "patch": json.dumps(plan_patch(agent, setup, node))}
+            for agent in AGENTS
+        ],
+    }
+    named = {f"config-{name}": text for name, text in setup.configs.items()}
+    return {"kustomization.yaml": json.dumps(kustomization, indent=2), **files, **named}
+
+
+def plan_patch(agent: str, setup: Setup, node: str) -> list[Obj]:
+    """Our image is on the Node already, and the files' folders are mounted. Readiness is asked for often: a test waits for it."""
+    pod = "/spec/template/spec"
+    container = f"{pod}/containers/0"
+    return [
+        _add(f"{container}/imagePullPolicy", "Never"),
+        _add(f"{container}/readinessProbe/periodSeconds", 1),
+        _add(f"{pod}/nodeSelector", {"kubernetes.io/hostname": node}),
+        *_mounted(pod, container, "files", FILES),
+        *_mounted(pod, container, "configs", CONFIGS),
+        *(_add(f"{container}/args/-", flag) for flag in plan_flags(agent, setup)),
+    ]
+
+
+def plan_flags(agent: str, setup: Setup) -> tuple[str, ...]:
+    config = f"--config-file={FILES}/config.yaml"
+    own = {
+        "nfd-lite": setup.nfd_flags,
+        "gfd": (config, *setup.flags),
+        "gpu-device-plugin": (
+            f"--config-dir={CONFIGS}" if setup.configs else config,
+            *setup.flags,
+            *setup.plugin_flags,
+        ),
+    }
+    return (f"--simulate={FILES}/scenario.yaml", *own[agent])
+
+
+def _mounted(pod: str, container: str, config_map: str, path: str) -> tuple[Obj, Obj]:
+    return (
+        _add(f"{container}/volumeMounts/-", {"name": config_map, "mountPath": path, "readOnly": True}),
+        _add(f"{pod}/volumes/-", {"name": config_map, "configMap": {"name": config_map}}),
+    )
+
+
+def _add(path: str, value: Any) -> Obj:
+    return {"op": "add", "path": path, "value": value}

@@ -1,0 +1,120 @@
+"""The scenarios' world on a real cluster: the manifests applied as a user would, everything killed as the kernel would."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.e2e.cluster import Cluster
+from tests.e2e.cluster.processes import kill, read_processes, read_shims, select_descendants
+from tests.e2e.driver import make_driver
+from tests.e2e.numa import fake_numa_nodes
+from tests.e2e.overlay import AGENTS, NAMESPACE, render_overlay
+from tests.e2e.timings import Timings
+from tests.e2e.world import Inside, Setup, World
+
+ROOT = Path(__file__).parents[2]
+MANIFESTS = ROOT / "manifests"
+SCENARIOS = ROOT / "node_core" / "simulate" / "scenarios"
+ROLLOUT_S = 120
+
+
+class RealWorld(World):
+    """cluster: one that runs, with the image of this tree. Agents of another image, which it may still have, go."""
+
+    repeats = 3
+    patience_s = 60
+
+    def __init__(self, cluster: Cluster, timings: Timings) -> None:
+        super().__init__(timings)
+        self.cluster = cluster
+        self.node = cluster.node_name
+        self.kubectl("apply", "-k", str(MANIFESTS / "crds"))
+        self.kubectl("delete", "pods", "--all", "-n", NAMESPACE)
+
+    def kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
+        return self.cluster.kubectl(*args, stdin=stdin, check=check)
+
+    def agents(self, setup: Setup) -> None:
+        self.apply_manifests(setup)
+        for agent in AGENTS:
+            self.kubectl("rollout", "status", f"daemonset/{agent}", "-n", NAMESPACE, f"--timeout={ROLLOUT_S}s")
+
+    def apply_manifests(self, setup: Setup) -> None:
+        scenario = (SCENARIOS / f"{setup.gpus}.yaml").read_text()
+        with tempfile.TemporaryDirectory(prefix="gpunode-e2e-") as name:
+            folder = Path(name)
+            shutil.copytree(MANIFESTS / "base", folder / "base")
+            for file, text in render_overlay(setup, scenario, self.node).items():
+                (folder / file).write_text(text)
+            self.kubectl("apply", "-k", name)
+
+    def kill(self, what: str) -> None:
+        if what in AGENTS:
+            kill(self._processes(what))
+        else:
+            self.cluster.stop(what)
+
+    def start(self, component: str) -> None:
+        self.cluster.start(component)
+
+    def replace_agents(self) -> None:
+        self.kubectl("delete", "pods", "--all", "-n", NAMESPACE)
+
+    def log(self, agent: str) -> str:
+        return self.kubectl("logs", "-n", NAMESPACE, "-l", f"app.kubernetes.io/name={agent}", "--tail=-1")
+
+    def inside(self, pod: str) -> Inside:
+        environment, devices, mounts = (
+            self.kubectl("exec", pod, "--", "sh", "-c", command).splitlines()
+            for command in ("env", "find /dev -type c", "cut -d ' ' -f 5 /proc/self/mountinfo")
+        )
+        return Inside(
+            environment=dict(line.split("=", 1) for line in environment if "=" in line),
+            devices=frozenset(devices),
+            mounts=frozenset(mounts),
+        )
+
+    def add_node(self, name: str, capacity: Mapping[str, str]) -> None:
+        self.cluster.add_node(name, capacity=capacity)
+
+    def set_topology_policy(self, policy: str) -> None:
+        """The policy none brings the machine's own NUMA nodes back."""
+        self.cluster.stop("kubelet")
+        fake_numa_nodes(self.cluster, wanted=policy != "none")
+        file = self.cluster.layout.config("kubelet.json")
+        file.write_text(json.dumps({**json.loads(file.read_text()), "topologyManagerPolicy": policy}, indent=2))
+        self.cluster.start("kubelet")
+
+    def fake_driver(self) -> str:
+        root = self.cluster.run_dir / "driver"
+        if not root.exists():
+            make_driver(root, gpus=8)
+        return str(root)
+
+    def clean(self) -> None:
+        """What a scenario that failed has left dead runs again."""
+        for component in self.cluster.components:
+            self.cluster.start(component)
+        super().clean()
+
+    def explain(self) -> str:
+        pods = self.kubectl("get", "pods", "-A", "-o", "wide", check=False)
+        events = self.kubectl("get", "events", "--sort-by=.lastTimestamp", check=False).splitlines()[-10:]
+        logs = [
+            f"{agent}:\n{self.kubectl('logs', '-n', NAMESPACE, f'ds/{agent}', '--tail=8', check=False)}"
+            for agent in AGENTS
+        ]
+        return "\n".join([pods, *events, *logs])
+
+    def _processes(self, agent: str) -> list[int]:
+        """In pods of our cluster: what the shims of its containerd have started."""
+        shims = read_shims(str(self.cluster.layout.containerd_socket))
+        inside = select_descendants(read_processes().values(), shims) - shims
+        return [pid for pid in inside if agent in _program(pid)]
+
+
+def _program(pid: int) -> str:
+    """The interpreter's script, which is what an agent is to the kernel."""
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")

@@ -1,0 +1,23 @@
+"""What must come true on a Node, whoever plays the cluster. One file per concern; those with the same agents stand together.
+
+A scenario sees the cluster through its World alone, and leaves it as it found it, but for Pods and Nodes, which are cleaned up.
+"""
+
+from tests.e2e.scenarios import boot, cdi, configs, gpus, labels, mig, numa, outages, people, premium, rules, sharing
+from tests.e2e.scenarios.scenario import Scenario
+
+ALL: tuple[Scenario, ...] = (
+    *labels.SCENARIOS,
+    *gpus.SCENARIOS,
+    *people.SCENARIOS,
+    *rules.SCENARIOS,
+    *outages.SCENARIOS,
+    *numa.SCENARIOS,
+    *boot.SCENARIOS,
+    *premium.SCENARIOS,
+    *mig.SCENARIOS,
+    *sharing.SCENARIOS,
+    *configs.SCENARIOS,
+    *cdi.SCENARIOS,
+)
+IN_STAND_INS = tuple(each for each in ALL if each.real_only is None)

@@ -1,0 +1,66 @@
+"""The overlay is one that a user could have written: kustomize takes it, and the agents get their flags and files."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.cluster.cluster import KUBECTL
+from tests.e2e.cluster.commands import run
+from tests.e2e.overlay import AGENTS, render_overlay
+from tests.e2e.real import MANIFESTS
+from tests.e2e.world import Setup
+
+SETUP = Setup(
+    flags=("--mig-strategy=mixed",),
+    nfd_flags=("--enable-taints=true",),
+    plugin_flags=("--device-id-strategy=index",),
+    configs={"default": "version: v1\n"},
+)
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> dict[tuple[str, str], Any]:
+    """What kustomize makes of it, by kind and name without digest."""
+    shutil.copytree(MANIFESTS / "base", tmp_path / "base")
+    for name, text in render_overlay(SETUP, "gpus: []\n", "node-7").items():
+        (tmp_path / name).write_text(text)
+    documents = yaml.safe_load_all(run(str(KUBECTL), "kustomize", str(tmp_path)))
+    return {(each["kind"], each["metadata"]["name"].partition("-")[0]): each for each in documents}
+
+
+def container(built: dict[tuple[str, str], Any], agent: str) -> dict[str, Any]:
+    pod = built["DaemonSet", agent.partition("-")[0]]["spec"]["template"]["spec"]
+    (only,) = pod["containers"]
+    return {**only, "pod": pod}
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_every_agent_runs_our_image_on_our_node_with_the_fleet(built: dict[tuple[str, str], Any], agent: str) -> None:
+    found = container(built, agent)
+    assert (found["image"], found["imagePullPolicy"]) == ("gpunode.local/gpunode:e2e", "Never")
+    assert found["pod"]["nodeSelector"] == {"kubernetes.io/hostname": "node-7"}
+    assert "--simulate=/etc/gpunode/scenario.yaml" in found["args"]
+    volumes = {volume["name"]: volume for volume in found["pod"]["volumes"]}
+    assert volumes["files"]["configMap"]["name"].startswith("files-"), "a new file has to start the pods anew"
+
+
+def test_flags_go_to_those_that_they_are_for(built: dict[tuple[str, str], Any]) -> None:
+    flags = {agent: set(container(built, agent)["args"]) for agent in AGENTS}
+    assert [agent for agent in AGENTS if "--mig-strategy=mixed" in flags[agent]] == ["gfd", "gpu-device-plugin"]
+    assert [agent for agent in AGENTS if "--enable-taints=true" in flags[agent]] == ["nfd-lite"]
+    assert [agent for agent in AGENTS if "--device-id-strategy=index" in flags[agent]] == ["gpu-device-plugin"]
+    assert [agent for agent in AGENTS if "--config-dir=/etc/gpunode-configs" in flags[agent]] == ["gpu-device-plugin"]
+
+
+def test_files_hold_what_they_are_told(built: dict[tuple[str, str], Any]) -> None:
+    assert built["ConfigMap", "files"]["data"] == {"scenario.yaml": "gpus: []\n", "config.yaml": "version: v1\n"}
+    assert built["ConfigMap", "configs"]["data"] == {"default": "version: v1\n"}
+
+
+def test_the_overlay_is_yaml_as_well_as_json() -> None:
+    text = render_overlay(Setup(), "", "n")["kustomization.yaml"]
+    assert yaml.safe_load(text) == json.loads(text)
