@@ -47,13 +47,11 @@ class SpecKeeper:
     def __init__(self, host: HostRoot, writer: SpecWriter, *, read: ReadNode = read_node) -> None:
         self._host = host
         self._writer = writer
-        self._read = read
+        self._read_node = read
 
     def look(self, inventory: Inventory, settings: ResponseSettings) -> Surroundings:
         """Reads driver and nodes, and writes the specs that differ; takes ours away where nobody wants any."""
-        roots = find_roots(settings.driver_root, settings.dev_root, settings.driver_root_seen)
-        driver = read_driver_files(roots.driver_seen, self._host)
-        nodes = self._read_nodes(inventory, roots, driver)
+        roots, driver, nodes = self._read(inventory, settings)
         plan = _plan(inventory, driver, nodes, roots, settings) if wants_specs(settings) else CdiPlan()
         problems = self._writer.write(plan)
         names = {} if problems else plan.names
@@ -70,14 +68,22 @@ class SpecKeeper:
             libraries=_library_path(roots, driver),
         )
 
-    def _read_nodes(self, inventory: Inventory, roots: Roots, driver: DriverFiles) -> DeviceNodes:
-        return read_device_nodes(
+    def plan(self, inventory: Inventory, settings: ResponseSettings) -> CdiPlan:
+        """What `look` would write."""
+        roots, driver, nodes = self._read(inventory, settings)
+        return _plan(inventory, driver, nodes, roots, settings)
+
+    def _read(self, inventory: Inventory, settings: ResponseSettings) -> tuple[Roots, DriverFiles, DeviceNodes]:
+        roots = find_roots(settings.driver_root, settings.dev_root, settings.driver_root_seen)
+        driver = read_driver_files(roots.driver_seen, self._host)
+        nodes = read_device_nodes(
             HostRoot(roots.dev_seen),
             self._host,
             addresses=[gpu.address for gpu in inventory.gpus if gpu.address is not None],
             others=driver.tegra.devices if driver.tegra else (),
-            read=self._read,
+            read=self._read_node,
         )
+        return roots, driver, nodes
 
 
 def wants_specs(settings: ResponseSettings) -> bool:

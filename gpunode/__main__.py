@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from gpunode.cdi import cdi
 from gpunode.demo.command import demo
 from node_core.version import VERSION
 
@@ -24,6 +25,7 @@ def run(arguments: tuple[str, ...]) -> None:
 
 
 gpunode.add_command(demo)
+gpunode.add_command(cdi)
 
 
 def main() -> None:

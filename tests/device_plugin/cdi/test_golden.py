@@ -8,8 +8,8 @@ import pytest
 
 from device_plugin.cdi.plan import CdiPlan
 from node_core.domain.cdi import render_spec
+from node_core.domain.cdi_schema import problems_of
 from tests.device_plugin.cdi.conftest import CTK, LoadNode
-from tests.device_plugin.cdi.schema import problems_of
 
 HOSTS: dict[str, dict[str, str]] = {
     "debian": {},

@@ -1,4 +1,4 @@
-"""The rules of the CDI specification's JSON schema, and those that runtimes check besides, written anew.
+"""What is wrong with a CDI specification: the rules of its JSON schema, and those that runtimes check besides. PURE.
 
 Source: schema/schema.json and schema/defs.json of github.com/cncf-tags/container-device-interface; SPEC.md, "Kind" and "CDI Devices".
 Runtimes refuse fields that they do not know.
@@ -12,6 +12,7 @@ Check = Callable[[Any], Iterator[str]]
 
 
 def problems_of(spec: Any) -> list[str]:
+    """A sentence for each problem of a specification as JSON or YAML gives it; none for a good one."""
     found = list(_spec(spec))
     return found or list(_names(spec))
 
