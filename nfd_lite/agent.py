@@ -37,7 +37,7 @@ OUTPUT_FILE = Path("/etc/kubernetes/node-feature-discovery/features.d/nfd-lite")
 class NfdSettings:
     """What nfd-lite takes beside the common settings; see Collector and RuleSettings.
 
-    cluster_rules: evaluate the cluster's NodeFeatureRules. enable_taints: rules may taint. others: merge what others wrote of our Node.
+    cluster_rules: evaluate the cluster's NodeFeatureRules. others: merge what others wrote of our Node.
     hidden_features: left out of a NodeFeature object, `<source>.<feature>` or a beginning with `*`. notes: settings without effect.
     """
 
@@ -48,7 +48,6 @@ class NfdSettings:
     output_file: Path = OUTPUT_FILE
     rules: RuleSettings = field(default_factory=RuleSettings)
     cluster_rules: bool = True
-    enable_taints: bool = False
     others: bool = False
     hidden_features: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -84,8 +83,9 @@ def build_agent(settings: NfdSettings, edges: Edges, services: Services) -> Labe
     for link in links:
         link.tell(agent.mailbox)
     edges.collections += links
-    files = watch_feature_files(edges.root, settings.source_settings.features_dir, lambda: agent.mailbox.post(Pass()))
-    edges.parts += [alarm, files]
+    for folder in (settings.source_settings.features_dir, settings.rules.custom_dir):
+        edges.parts.append(watch_feature_files(edges.root, folder, lambda: agent.mailbox.post(Pass())))
+    edges.parts.append(alarm)
     return agent
 
 
@@ -152,5 +152,5 @@ def _with_outputs(labels: Publisher, rules: Rules, edges: Edges, settings: NfdSe
         outputs=lambda: rules.outputs,
         taints=TaintKeeper(api, NAME, claim=RULE_TAINTS_ANNOTATION),
         resources=ResourceKeeper(api, NAME),
-        enable_taints=settings.enable_taints,
+        enable_taints=settings.rules.taints,
     )

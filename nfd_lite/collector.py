@@ -64,7 +64,8 @@ class Collector:
         self._look_again(collection.expires_at)
         self._tell(collection.errors)
         self._tell_problems(collection.problems)
-        custom, others = self._rules.look(self.features)
+        unsure = frozenset(part.lower() for part in collection.errors)
+        custom, others = self._rules.look(self.features, unsure)
         collected = add_custom(collection.collected, custom)
         return (*select_labels(collected, self._label_sources, self._white_list), *others)
 

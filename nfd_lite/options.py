@@ -193,7 +193,6 @@ def nfd_settings(values: dict[str, Any]) -> NfdSettings:
         rules=_rule_settings(values, config),
         cluster_rules=values["node_feature_rules"],
         others=values["merge_node_features"],
-        enable_taints=values["enable_taints"],
         hidden_features=config.no_publish_features,
         notes=config.notes,
     )
@@ -206,6 +205,7 @@ def _rule_settings(values: dict[str, Any], config: NfdConfig) -> RuleSettings:
         policy=OutputPolicy(
             extra_label_ns=frozenset(values["extra_label_ns"]), deny_label_ns=frozenset(values["deny_label_ns"])
         ),
+        taints=values["enable_taints"],
     )
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import click
 import msgspec
 
-from nfd_lite.rules.custom import RuleFile, parse_rule_file
+from nfd_lite.rules.custom import STATIC, RuleFile, parse_rule_file
 from nfd_lite.rules.documents import MAX_TEXT
 from nfd_lite.rules.explain import RuleTrace, trace, trace_steps
 from nfd_lite.rules.model import RuleSet
@@ -124,7 +124,8 @@ def trace_files(files: Iterable[RuleFile], features: Features) -> tuple[RuleTrac
     """Custom rules and objects do not see each other's variables."""
     custom = [each for file in files if file.is_custom for each in file.sets]
     objects = [each for file in files if not file.is_custom for each in file.sets]
-    return (*trace_steps(custom, features), *trace(objects, features))
+    built_in = len(STATIC.rules)
+    return (*trace_steps([STATIC, *custom], features)[built_in:], *trace(objects, features))
 
 
 def render_json(traces: Iterable[RuleTrace]) -> str:

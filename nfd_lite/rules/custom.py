@@ -9,7 +9,7 @@ from typing import Any
 
 from nfd_lite.rules.decode import decode_rule_sets, decode_rules
 from nfd_lite.rules.documents import parse_documents
-from nfd_lite.rules.evaluate import gather, run_rules
+from nfd_lite.rules.evaluate import Look, gather, run_rules
 from nfd_lite.rules.model import Expression, Op, Outcome, Rule, RuleSet, Term
 from nfd_lite.rules.outputs import OutputPolicy
 from nfd_lite.rules.spot import Spot
@@ -42,10 +42,15 @@ STATIC = RuleSet(
 
 
 def custom_labels(
-    sets: Iterable[RuleSet], features: Features, policy: OutputPolicy | None = None, before: Outcome | None = None
+    sets: Iterable[RuleSet],
+    features: Features,
+    policy: OutputPolicy | None = None,
+    before: Outcome | None = None,
+    unsure: frozenset[str] = frozenset(),
 ) -> Outcome:
     """What custom rules make, in the order given: the built-in, those of the config file, drop-ins. `rule.matched` is their own."""
-    return gather(run_rules((STATIC, *sets), features, policy or OutputPolicy(), before or Outcome()))
+    look = Look(features=features, policy=policy or OutputPolicy(), before=before, unsure=unsure)
+    return gather(run_rules((STATIC, *sets), look))
 
 
 def decode_custom_rules(data: Any, name: str = CONFIG_KEY) -> RuleSet:

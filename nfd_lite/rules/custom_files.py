@@ -1,7 +1,5 @@
 """Reads drop-ins of custom rules. A file that cannot be used takes nothing away: what it said before stands in."""
 
-import os
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,19 +8,19 @@ from nfd_lite.rules.custom import parse_rule_file
 from nfd_lite.rules.documents import MAX_TEXT
 from nfd_lite.rules.model import RuleSet
 from node_core.errors import HostReadError, SettingsError
-from node_core.host.root import HostRoot
+from node_core.host.root import HostRoot, Unfit
 
 CUSTOM_DIR = "/etc/kubernetes/node-feature-discovery/custom.d"
-
-Stamp = tuple[int, int, int]
-"""Time of change in nanoseconds, size and inode: a file with another stamp is parsed again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropIn:
-    """sets: None when nothing that the file ever said is known. problem: why what it says now cannot be used."""
+    """text: what it says, None when that is not known. sets: None when nothing that the file ever said is known.
 
-    stamp: Stamp | None
+    problem: why what it says now cannot be used.
+    """
+
+    text: str | None
     sets: tuple[RuleSet, ...] | None
     problem: str | None = None
 
@@ -64,18 +62,21 @@ def read_custom_dir(root: HostRoot, before: CustomFiles | None = None, folder: s
 
 
 def _read_files(root: HostRoot, folder: str, before: Mapping[str, DropIn]) -> Iterator[tuple[str, DropIn]]:
-    for path in _paths(root, folder):
-        drop_in = _read(root.path(path), path, before.get(path))
+    for below, name in _places(root, folder):
+        path = f"{below}/{name}"
+        drop_in = _read(root, below, name, before.get(path))
         if drop_in is not None:
             yield path, drop_in
 
 
-def _paths(root: HostRoot, folder: str) -> Iterator[str]:
-    for path in _visible(root, folder):
+def _places(root: HostRoot, folder: str) -> Iterator[tuple[str, str]]:
+    """Folder and name of each file, in order."""
+    for name in _visible(root, folder):
+        path = f"{folder}/{name}"
         if not _is_dir(root.path(path)):
-            yield path
+            yield folder, name
             continue
-        yield from (below for below in _visible(root, path) if not _is_dir(root.path(below)))
+        yield from ((path, below) for below in _visible(root, path) if not _is_dir(root.path(f"{path}/{below}")))
 
 
 def _is_dir(path: Path) -> bool:
@@ -86,41 +87,36 @@ def _is_dir(path: Path) -> bool:
 
 
 def _visible(root: HostRoot, folder: str) -> list[str]:
-    return [f"{folder}/{name}" for name in root.entries(folder) if not name.startswith(".")]
+    return [name for name in root.entries(folder) if not name.startswith(".")]
 
 
-def _read(path: Path, source: str, before: DropIn | None) -> DropIn | None:
+def _read(root: HostRoot, folder: str, name: str, before: DropIn | None) -> DropIn | None:
+    """None where there is no file any more."""
     known = before.sets if before else None
     try:
-        content = _read_changed(path, before.stamp if before else None)
-        if content is None:
-            return before
-        stamp, text = content
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        return DropIn(stamp=None, sets=known, problem=f"{source}: {why}")
+        content = root.read_own(folder, name, limit=MAX_TEXT + 1)
+        text = None if content is None else _text(content)
+    except (HostReadError, ValueError) as error:
+        return DropIn(text=None, sets=known, problem=f"{folder}/{name}: {error}")
+    if text is None or (before is not None and text == before.text):
+        return None if text is None else before
+    return _parse(text, f"{folder}/{name}", known)
+
+
+def _parse(text: str, source: str, known: tuple[RuleSet, ...] | None) -> DropIn:
     try:
-        return DropIn(stamp=stamp, sets=parse_rule_file(text, source).sets)
+        return DropIn(text=text, sets=parse_rule_file(text, source).sets)
     except SettingsError as error:
-        return DropIn(stamp=stamp, sets=known, problem="; ".join(error.problems))
+        return DropIn(text=text, sets=known, problem="; ".join(error.problems))
 
 
-def _read_changed(path: Path, known: Stamp | None) -> tuple[Stamp, str] | None:
-    """The file's stamp and text; None when its stamp is the known one. Raises OSError, or ValueError for what is no text file."""
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(number, "rb") as file:
-        status = os.fstat(number)
-        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError("is not a regular file")
-        if stamp == known:
-            return None
-        content = file.read(MAX_TEXT + 1)
+def _text(content: bytes | Unfit) -> str:
+    """Raises ValueError for what is no text file."""
+    if not isinstance(content, bytes):
+        raise ValueError(content.why)  # noqa: TRY004 - what somebody put there, not a caller's mistake
     if len(content) > MAX_TEXT:
         raise ValueError(f"is larger than {MAX_TEXT} bytes")
     try:
-        return stamp, content.decode()
+        return content.decode()
     except UnicodeDecodeError as error:
         raise ValueError("is not a UTF-8 text file") from error

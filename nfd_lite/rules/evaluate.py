@@ -6,7 +6,7 @@ output the later one wins. A rule that fails keeps what it made before, where th
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from nfd_lite.rules.expand import expand
 from nfd_lite.rules.expression import RuleError
@@ -23,7 +23,8 @@ MATCHED = "rule.matched"
 class Step:
     """One rule's turn. features: what it saw.
 
-    matches: None when it did not match, or failed. made: None when it failed and nothing of before stands in.
+    matches: None when it did not match, or failed. made: None when it failed and nothing of before stands in. unsure: it asks for a feature
+    that cannot be read.
     """
 
     id: RuleId
@@ -31,14 +32,41 @@ class Step:
     features: Features
     matches: tuple[Matched, ...] | None
     made: Made | None
-    problems: tuple[RuleProblem, ...]
+    problems: tuple[RuleProblem, ...] = ()
+    unsure: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a run of rules goes by. before: the outcome of the last one in this process, None for the first.
+
+    unsure: features, in lower case, that could not be read, or not all of them.
+    """
+
+    features: Features
+    policy: OutputPolicy = field(default_factory=OutputPolicy)
+    before: Outcome | None = None
+    unsure: frozenset[str] = frozenset()
+
+    def kept(self, id_: RuleId) -> Made | None:
+        """What a rule that cannot be evaluated made before; None where nobody knows. A rule that was not there before made nothing."""
+        if self.before is None:
+            return None
+        if id_ in self.before.made:
+            return self.before.made[id_]
+        return None if id_ in self.before.failed | self.before.unsure else Made()
 
 
 def evaluate(
-    sets: Iterable[RuleSet], features: Features, policy: OutputPolicy | None = None, before: Outcome | None = None
+    sets: Iterable[RuleSet],
+    features: Features,
+    policy: OutputPolicy | None = None,
+    before: Outcome | None = None,
+    unsure: frozenset[str] = frozenset(),
 ) -> Outcome:
-    """What the rules of NodeFeatureRule objects make of a node. before: what they made at the last look, for those that fail now."""
-    return gather(run_rules(in_order(sets), features, policy or OutputPolicy(), before or Outcome()))
+    """What the rules of NodeFeatureRule objects make of a node. before, unsure: see Look."""
+    look = Look(features=features, policy=policy or OutputPolicy(), before=before, unsure=unsure)
+    return gather(run_rules(in_order(sets), look))
 
 
 def in_order(sets: Iterable[RuleSet]) -> tuple[RuleSet, ...]:
@@ -46,49 +74,70 @@ def in_order(sets: Iterable[RuleSet]) -> tuple[RuleSet, ...]:
     return tuple(sorted(sets, key=lambda each: each.name.encode(errors="surrogatepass")))
 
 
-def run_rules(sets: Sequence[RuleSet], features: Features, policy: OutputPolicy, before: Outcome) -> Iterator[Step]:
+def run_rules(sets: Sequence[RuleSet], look: Look) -> Iterator[Step]:
     """One step for each rule, in the order given."""
-    seen, names = features, Counter[RuleId]()
+    seen, names = look.features, Counter[RuleId]()
     for each in sets:
         for rule in each.rules:
             names[each.name, rule.name] += 1
             count = names[each.name, rule.name]
             id_ = (each.name, rule.name if count == 1 else f"{rule.name} ({count})")
-            step = _take_step(id_, rule, seen, policy, before)
+            step = _take_step(id_, rule, seen, look)
             yield step
             if step.made is not None:
                 seen = _with_matched(seen, step.made.matched)
 
 
 def _with_matched(features: Features, matched: Attributes) -> Features:
-    known = features.attributes.get(MATCHED, {})
-    return replace(features, attributes={**features.attributes, MATCHED: {**known, **matched}})
+    known = features.attributes.get(MATCHED)
+    if known is not None and not matched:
+        return features
+    return replace(features, attributes={**features.attributes, MATCHED: {**(known or {}), **matched}})
 
 
-def _take_step(id_: RuleId, rule: Rule, features: Features, policy: OutputPolicy, before: Outcome) -> Step:
+def _take_step(id_: RuleId, rule: Rule, features: Features, look: Look) -> Step:
+    if look.unsure and not look.unsure.isdisjoint(_asked_of(rule)):
+        return Step(id=id_, rule=rule, features=features, matches=None, made=look.kept(id_), unsure=True)
     try:
         matches, asked = apply_rule(rule, features)
     except RuleError as error:
         whys = rule.problems or (error.message,)
         problems = tuple(RuleProblem(set_name=id_[0], rule=id_[1], why=why) for why in whys)
-        return Step(id=id_, rule=rule, features=features, matches=None, made=before.made.get(id_), problems=problems)
-    made, refused = (Made(), ()) if asked is None else make_outputs(asked, features.attributes, policy)
+        return Step(id=id_, rule=rule, features=features, matches=None, made=look.kept(id_), problems=problems)
+    made, refused = (Made(), ()) if asked is None else make_outputs(asked, features.attributes, look.policy)
     problems = tuple(RuleProblem(set_name=id_[0], rule=id_[1], why=each.why, key=each.key) for each in refused)
     return Step(id=id_, rule=rule, features=features, matches=matches, made=made, problems=problems)
 
 
+def _asked_of(rule: Rule) -> Iterator[str]:
+    """The features that a rule looks at, as matching spells them."""
+    groups = (rule.match_features, *rule.match_any)
+    yield from (term.feature.lower() for group in groups for term in group)
+    for value in (*rule.labels.values(), *rule.extended_resources.values()):
+        if value.startswith("@"):
+            yield ".".join(value[1:].split(".")[:2]).lower()
+
+
 def gather(steps: Iterable[Step]) -> Outcome:
-    """What all steps made together."""
-    taken = tuple(steps)
-    made = {step.id: step.made for step in taken if step.made is not None}
-    whole = join(step.made for step in taken if step.made is not None)
+    """What all steps made together. No step is kept: each knows all the features that it saw."""
+    made: dict[RuleId, Made] = {}
+    problems: list[RuleProblem] = []
+    unsure: set[RuleId] = set()
+    for step in steps:
+        problems += step.problems
+        if step.unsure:
+            unsure.add(step.id)
+        if step.made is not None:
+            made[step.id] = step.made
+    whole = join(made.values())
     return Outcome(
         labels=whole.labels,
         annotations=whole.annotations,
         taints=whole.taints,
         extended_resources=whole.extended_resources,
-        problems=tuple(problem for step in taken for problem in step.problems),
+        problems=tuple(problems),
         made=made,
+        unsure=frozenset(unsure),
     )
 
 

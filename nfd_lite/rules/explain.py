@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from nfd_lite.rules.evaluate import Step, in_order, run_rules
+from nfd_lite.rules.evaluate import Look, Step, in_order, run_rules
 from nfd_lite.rules.expression import RuleError, holds
 from nfd_lite.rules.match import Found, Named, find_feature, instance_holds, match_element, match_term, match_terms
-from nfd_lite.rules.model import Expression, Made, Outcome, RuleProblem, RuleSet, Term
+from nfd_lite.rules.model import Expression, Made, RuleProblem, RuleSet, Term
 from nfd_lite.rules.outputs import OutputPolicy
 from nfd_lite.rules.spot import suggest
 from node_core.domain.features import Features
@@ -67,7 +67,7 @@ def trace_steps(
     sets: Iterable[RuleSet], features: Features, policy: OutputPolicy | None = None
 ) -> tuple[RuleTrace, ...]:
     """In the order given, as for custom rules."""
-    return tuple(map(_trace_step, run_rules(tuple(sets), features, policy or OutputPolicy(), Outcome())))
+    return tuple(map(_trace_step, run_rules(tuple(sets), Look(features=features, policy=policy or OutputPolicy()))))
 
 
 def _trace_step(step: Step) -> RuleTrace:

@@ -119,7 +119,8 @@ class Outcome:
     """What all rules together ask for. Keys are full, values are resolved and valid: Kubernetes takes every one of them.
 
     extended_resources: quantities as text in canonical form. taints: at most one for each key and effect. problems: in rule order.
-    made: what each rule gave that could be evaluated; of one that failed, what it gave before, where that is known.
+    made: what each rule gave that could be evaluated; of one that failed, what it gave before, where that is known. unsure: the rules that
+    ask for features which cannot be read just now; they keep what they gave, too.
     """
 
     labels: Labels = field(default_factory=dict)
@@ -128,6 +129,7 @@ class Outcome:
     extended_resources: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[RuleProblem, ...] = ()
     made: Mapping[RuleId, Made] = field(default_factory=dict)
+    unsure: frozenset[RuleId] = frozenset()
 
     @property
     def failed(self) -> frozenset[RuleId]:
@@ -136,5 +138,5 @@ class Outcome:
 
     @property
     def incomplete(self) -> bool:
-        """Whether a rule failed of which nobody knows what it made before: then whatever is published may be its, and stays."""
-        return not self.failed <= self.made.keys()
+        """Whether there is a rule of which nobody knows what it makes or made: then whatever is published may be its, and stays."""
+        return not (self.failed | self.unsure) <= self.made.keys()

@@ -18,6 +18,10 @@ from node_core.publish.latest import Latest
 log = structlog.get_logger(__name__)
 
 
+YIELDS_TO: Mapping[str, tuple[str, ...]] = {"nfd-lite": ("gfd",)}
+"""Field manager -> those whose labels it leaves to them: no rule changes what gfd says of the GPUs."""
+
+
 class LabelApi(Protocol):
     """What we need of the Kubernetes API; see kube.client.NodeApi."""
 
@@ -38,6 +42,7 @@ class NodePublisher:
         self._api = api
         self._manager = manager
         self._outputs = outputs
+        self._yielded: frozenset[str] = frozenset()
         self._latest: Latest[NodeView] = Latest()
         self._published: Labels = {}
         self._annotated: Mapping[str, str] = {}
@@ -55,18 +60,30 @@ class NodePublisher:
     def is_current(self, labels: Labels) -> bool:
         """Whether the Node already says exactly this in our name."""
         live = self._latest.view
-        return live is not None and self._says(live, labels, self._annotations(live))
+        return live is not None and self._says(live, self._ours(live, labels), self._annotations(live))
 
     def publish(self, labels: Labels) -> bool:
         live = self._latest.view
         if live is None:
             raise PublishError("the Node has not been read yet")
+        labels = self._ours(live, labels)
         annotations = self._annotations(live)
         wrote = not self._says(live, labels, annotations)
         if wrote:
             self._latest.answered(self._apply(labels, annotations))
         self._published, self._annotated = dict(labels), annotations
         return wrote
+
+    def _ours(self, live: NodeView, labels: Labels) -> Labels:
+        """Without those that another agent of ours says: two that insist would write without end."""
+        theirs = {key for manager in YIELDS_TO.get(self._manager, ()) for key in live.owned.get(manager, ())}
+        yielded = frozenset(theirs & labels.keys())
+        for key in sorted(yielded - self._yielded):
+            log.warning(
+                "label_left_to_another", manager=self._manager, key=key, why="another agent of this node says it"
+            )
+        self._yielded = yielded
+        return {key: value for key, value in labels.items() if key not in yielded} if yielded else labels
 
     def _annotations(self, live: NodeView) -> dict[str, str]:
         known = {**live.annotations_by(self._manager), **self._annotated}

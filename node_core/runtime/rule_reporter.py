@@ -65,6 +65,11 @@ class RuleReporter:
         self._services.metrics.replace(metrics.RULE_PROBLEMS, self._agent, counts)
         self._tell(dict(_to_tell(now, objects)))
 
+    def check_known(self, *, is_all: bool) -> None:
+        """is_all: everything that rules make is known; while it is not, nothing of theirs is taken away."""
+        problem = "a rule cannot be evaluated, or cannot be read: what rules made before stays on the Node"
+        self._services.readiness.report(f"{self._agent}/rules-known", None if is_all else problem)
+
     def _log(self, now: tuple[Told, ...]) -> None:
         for name, each in now:
             if (name, each) not in self._known:

@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nfd_lite.rule_pass import Rules, RuleSettings
+from structlog.testing import capture_logs
+
+from nfd_lite.rule_pass import MAX_ANNOTATIONS, Rules, RuleSettings, Run
 from nfd_lite.rules.custom import decode_custom_rules
+from nfd_lite.rules.model import Outcome
+from nfd_lite.rules.outputs import OutputPolicy
 from node_core.domain.features import Features
 from node_core.domain.labels import Labels, merge_collected
 from node_core.domain.merge import Place
@@ -158,3 +162,80 @@ def test_what_others_say_of_the_node_is_merged_only_when_asked_and_rules_see_it(
     bench.others.state = None
     bench.published = {"vendor.io/theirs": "1"}
     assert bench.look(Features()) == {"vendor.io/theirs": "1"}
+
+
+def test_a_rule_that_never_worked_keeps_nothing_of_others_back(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.cluster.state = nfr("good", fpga(labels={"good": "1"}))
+    bench.look()
+    broken = nfr("broken", fpga(labelsTemplate="{{ bad"))
+    bench.cluster.state = nfr("good", fpga(labels={"good": "1"})) | broken
+    assert bench.look() == {f"{PREFIX}good": "1"}
+    bench.cluster.state = broken
+    assert bench.look() == {}
+    assert bench.services.readiness.problems()["nfd-lite/rules-known"] is None
+
+
+def test_after_a_restart_a_broken_rule_may_be_anybodys_and_that_is_said(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.published = {f"{PREFIX}whose": "1"}
+    bench.cluster.state = nfr("broken", fpga(labelsTemplate="{{ bad"))
+    assert bench.look() == {f"{PREFIX}whose": "1"}
+    assert "stays on the Node" in str(bench.services.readiness.problems()["nfd-lite/rules-known"])
+
+
+def test_a_feature_that_cannot_be_read_takes_nothing_away_also_after_a_restart(tmp_path: Path) -> None:
+    rule = nfr("a", fpga(labels={"fpga": "true"}, extendedResources={"vendor.io/fpga": "2"}))
+    bench = Bench(tmp_path)
+    bench.cluster.state = rule
+    bench.look()
+    custom, others = bench.rules.look(Features(), frozenset({"pci.device"}))
+    assert merge_collected((custom, *others), bench.published) == bench.published
+    assert bench.rules.outputs is not None
+    assert bench.rules.outputs.extended_resources == {"vendor.io/fpga": "2"}
+    (tmp_path / "again").mkdir()
+    restarted = Bench(tmp_path / "again")
+    restarted.cluster.state = rule
+    custom, others = restarted.rules.look(Features(), frozenset({"pci.device"}))
+    assert merge_collected((custom, *others), bench.published) == bench.published
+    assert restarted.rules.outputs is not None
+    assert restarted.rules.outputs.partial
+
+
+def test_taints_that_nobody_allowed_are_said_to_the_rules_author(tmp_path: Path) -> None:
+    taint = {"key": "vendor.io/fpga", "effect": "NoSchedule"}
+    for allowed, expected in ((False, 1), (True, 0)):
+        folder = tmp_path / str(allowed)
+        folder.mkdir()
+        bench = Bench(folder, RuleSettings(taints=allowed))
+        bench.cluster.state = nfr("a", fpga(taints=[taint]))
+        with capture_logs() as lines:
+            bench.look()
+            bench.look()
+        assert [line["event"] for line in lines] == ["output_refused"] * expected
+
+
+def test_what_did_not_change_is_not_evaluated_again() -> None:
+    calls: list[object] = []
+
+    def count(*asked: object) -> Outcome:
+        calls.append(asked)
+        return Outcome()
+
+    run, policy = Run(count), OutputPolicy()
+    for features in (FPGA, Features(instances=dict(FPGA.instances)), Features()):
+        run.on((), features, policy, frozenset())
+    assert len(calls) == 2
+
+
+def test_annotations_beyond_what_a_node_has_room_for_are_refused_and_said(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    many = {f"n{number:03}": "x" * 1000 for number in range(200)}
+    bench.cluster.state = nfr("a", fpga(labels={"fpga": "true"}, annotations=many))
+    with capture_logs() as lines:
+        assert bench.look() == {f"{PREFIX}fpga": "true"}
+    assert bench.rules.outputs is not None
+    kept = bench.rules.outputs.annotations
+    assert f"{PREFIX}n000" in kept
+    assert sum(len(key) + len(value) for key, value in kept.items()) <= MAX_ANNOTATIONS
+    assert [line["event"] for line in lines] == ["output_refused"] * (200 - len(kept))

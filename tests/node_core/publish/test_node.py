@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from node_core.domain.node import NodeView
 from node_core.domain.outputs import NodeOutputs
@@ -202,3 +203,15 @@ def test_an_annotation_that_somebody_took_away_is_put_back_also_while_nothing_is
     publisher.observe(replace(api.view, resource_version="9", annotations={}, owned_annotations={}))
     assert publisher.publish({})
     assert api.annotated == [{"b": "2"}, {"b": "2"}]
+
+
+def test_labels_of_gfd_are_left_to_it_and_that_is_said_once() -> None:
+    api = Api({"nvidia.com/gpu.product": "A40"}, owned=frozenset({"nvidia.com/gpu.product"}))
+    api.view = replace(api.view, owned={**api.view.owned, "nfd-lite": frozenset()})
+    publisher = NodePublisher(api, "nfd-lite")
+    publisher.observe(api.view)
+    with capture_logs() as lines:
+        assert publisher.publish({"nvidia.com/gpu.product": "mine", "x/y": "1"})
+        publisher.is_current({"nvidia.com/gpu.product": "mine", "x/y": "1"})
+    assert api.calls == [({"x/y": "1"}, False)]
+    assert [line["event"] for line in lines] == ["label_left_to_another"]
