@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NewType
+from typing import TYPE_CHECKING, NewType
+
+if TYPE_CHECKING:
+    from node_core.domain.evidence import GpuState
 
 GpuUuid = NewType("GpuUuid", str)
 """NVML's identifier, `GPU-` and a UUID. Of a GPU that has none, a name that is the same at every look: `tegra-0`, `vfio-0000:17:00.0`."""
@@ -145,6 +148,7 @@ class Inventory:
 
     driver: None when there is no NVIDIA driver, which is a successful look that found nothing; `why_empty` then says
     in a sentence what is missing. gpus and faults are in NVML index order. simulated: from a scenario, not from NVML.
+    states: what those GPUs say of their health that could be asked for it.
     """
 
     driver: Driver | None
@@ -153,3 +157,4 @@ class Inventory:
     why_empty: str | None = None
     platform: Platform = Platform.NVML
     simulated: bool = False
+    states: "tuple[GpuState, ...]" = ()

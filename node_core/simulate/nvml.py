@@ -3,7 +3,6 @@
 It stands in where `host.nvml.real` would be: agents run on it unchanged, and it is the test double of everything above NVML.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,15 +18,21 @@ from node_core.host.nvml.api import (
     LIBRARY_NOT_FOUND,
     NOT_FOUND,
     NOT_SUPPORTED,
+    EventSet,
     GpuInstanceProfile,
     Handle,
     NvLinks,
     Nvml,
+    NvmlEvent,
     OpenNvml,
+    RemappedRows,
 )
+from node_core.simulate.event_set import SimulatedEvents
+from node_core.simulate.faults import failed_answer, happens, seconds_of_hang
+from node_core.simulate.health import EVENT_TYPES, SimulatedHealth, health_at
 from node_core.simulate.mig_profiles import MAX_INSTANCES
 from node_core.simulate.scenario import Scenario, SimulatedGpu, SimulatedMig
-from node_core.simulate.scenario_file import FaultKind
+from node_core.simulate.scenario_checks import INIT
 
 Clock = Callable[[], float]
 Wait = Callable[[float], None]
@@ -35,7 +40,6 @@ Value = TypeVar("Value")
 
 INVALID_ARGUMENT = "INVALID_ARGUMENT"
 UNINITIALIZED = "UNINITIALIZED"
-_INIT = "nvmlInit_v2"
 _LONGEST_WAIT = 60.0
 
 
@@ -60,9 +64,11 @@ def numa_of(scenario: Scenario) -> Callable[[PciAddress], int | None]:
 @contextmanager
 def _session(scenario: Scenario, clock: Clock, wait: Wait) -> Iterator[Nvml]:
     if scenario.driver is None:
-        raise NvmlError(_INIT, LIBRARY_NOT_FOUND, hint=f"scenario {scenario.name} has no driver")
+        raise NvmlError(INIT, LIBRARY_NOT_FOUND, hint=f"scenario {scenario.name} has no driver")
     if happens(scenario, clock(), "driver_gone"):
-        raise NvmlError(_INIT, DRIVER_NOT_LOADED, hint=f"scenario {scenario.name} takes the driver away")
+        raise NvmlError(INIT, DRIVER_NOT_LOADED, hint=f"scenario {scenario.name} takes the driver away")
+    if (answer := failed_answer(scenario, clock(), gpu=None, call=INIT)) is not None:
+        raise NvmlError(INIT, answer, hint=f"scenario {scenario.name} says so")
     nvml = SimulatedNvml(scenario, scenario.driver, clock, wait)
     try:
         yield nvml
@@ -172,6 +178,52 @@ class SimulatedNvml:
     def device_get_nvlinks(self, device: Handle) -> NvLinks:
         return self._gpu("device_get_nvlinks", device).links
 
+    def device_get_recovery_action(self, device: Handle) -> int:
+        return self._health("device_get_recovery_action", device).recovery_action
+
+    def device_get_remapped_rows(self, device: Handle) -> RemappedRows:
+        return self._health("device_get_remapped_rows", device).remapped_rows
+
+    def device_get_retired_pages_pending(self, device: Handle) -> bool:
+        return self._health("device_get_retired_pages_pending", device).retired_pages_pending
+
+    def device_get_uncorrected_ecc_errors(self, device: Handle) -> int:
+        return self._health("device_get_uncorrected_ecc_errors", device).uncorrected_ecc_errors
+
+    def device_get_clocks_event_reasons(self, device: Handle) -> int:
+        return self._health("device_get_clocks_event_reasons", device).clocks_event_reasons
+
+    def device_get_supported_event_types(self, device: Handle) -> int:
+        self._gpu("device_get_supported_event_types", device)
+        return int(EVENT_TYPES)
+
+    def event_set_create(self) -> EventSet:
+        self._check("event_set_create")
+        return SimulatedEvents(self._scenario, self._clock, self._wait)
+
+    def event_set_free(self, events: EventSet) -> None:
+        self._check("event_set_free")
+        events.free()
+
+    def device_register_events(self, device: Handle, types: int, events: EventSet) -> None:
+        method = "device_register_events"
+        gpu = self._gpu(method, device)
+        if types & ~EVENT_TYPES:
+            raise _error(method, NOT_SUPPORTED)
+        events.register(gpu.index, device, types)
+
+    def event_set_wait(self, events: EventSet, milliseconds: int) -> NvmlEvent | None:
+        """GPU_IS_LOST for all when one that is registered is lost, as the real one."""
+        method = "event_set_wait"
+        self._check(method)
+        found: NvmlEvent | None = events.wait(milliseconds / 1000)
+        if found is None and any(happens(self._scenario, self._clock(), "lost", gpu=index) for index in events.gpus):
+            raise _error(method, GPU_IS_LOST)
+        return found
+
+    def _health(self, method: str, device: Handle) -> SimulatedHealth:
+        return health_at(self._scenario, self._gpu(method, device).index, self._clock())
+
     def _handle(self, method: str, device: Handle) -> "_Device":
         self._check(method)
         if not isinstance(device, _Device) or device.session is not self:
@@ -183,7 +235,7 @@ class SimulatedNvml:
         handle = self._handle(method, device)
         if handle.mig is not None:
             raise _error(method, INVALID_ARGUMENT)
-        return handle.gpu
+        return self._scenario.gpu_at(handle.gpu.index, self._clock())
 
     def _mig_capable(self, method: str, device: Handle) -> SimulatedGpu:
         gpu = self._gpu(method, device)
@@ -195,6 +247,8 @@ class SimulatedNvml:
         handle = self._handle(method, device)
         if handle.mig is None:
             raise _error(method, INVALID_ARGUMENT)
+        if handle.mig not in self._scenario.gpu_at(handle.gpu.index, self._clock()).mig_devices:
+            raise _error(method, NOT_FOUND)
         return handle.mig
 
     def _check(self, method: str, gpu: SimulatedGpu | None = None) -> None:
@@ -209,6 +263,8 @@ class SimulatedNvml:
             raise _error(method, GPU_IS_LOST)
         if happens(self._scenario, now, "unsupported", gpu=index, call=FUNCTIONS[method]):
             raise _error(method, NOT_SUPPORTED)
+        if (answer := failed_answer(self._scenario, now, gpu=index, call=FUNCTIONS[method])) is not None:
+            raise _error(method, answer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,24 +274,6 @@ class _Device:
     session: SimulatedNvml
     gpu: SimulatedGpu
     mig: SimulatedMig | None = None
-
-
-def happens(scenario: Scenario, now: float, kind: FaultKind, gpu: int | None = None, call: str | None = None) -> bool:
-    """Whether a fault of this kind is there at `now` seconds, for that GPU and call. A fault that names no GPU is one of all."""
-    return any(
-        event.kind == kind and event.gpu in (None, gpu) and event.call == call and event.is_active(now)
-        for event in scenario.faults
-    )
-
-
-def seconds_of_hang(scenario: Scenario, now: float, gpu: int | None, call: str) -> float:
-    """For how long that call will not return; 0 when it does, infinity when never. A fault that names no GPU is one of all."""
-    ends = [
-        math.inf if event.for_ is None else event.at + event.for_
-        for event in scenario.faults
-        if event.kind == "hang" and event.gpu in (None, gpu) and event.call == call and event.is_active(now)
-    ]
-    return max(ends, default=now) - now
 
 
 def _known(method: str, value: Value | None) -> Value:

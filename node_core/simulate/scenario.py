@@ -5,8 +5,8 @@ follow from the scenario's name and the GPU's index, so that they are the same o
 """
 
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -67,14 +67,33 @@ class SimulatedGpu:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """The MIG devices that a GPU has while a fault of kind `mig` is there."""
+
+    fault: FaultEvent
+    mig_devices: tuple[SimulatedMig, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """driver: None on a node without one, whether or not it has GPUs. faults: in the file's order. wsl: Windows has the GPUs."""
+    """driver: None on a node without one, whether or not it has GPUs. faults: in the file's order. wsl: Windows has the GPUs.
+
+    gpus: as they are before a fault; `gpu_at` says how they are cut later.
+    """
 
     name: str
     driver: Driver | None
     gpus: tuple[SimulatedGpu, ...]
     faults: tuple[FaultEvent, ...] = ()
     wsl: bool = False
+    cuts: tuple[Cut, ...] = ()
+
+    def gpu_at(self, index: int, now: float) -> SimulatedGpu:
+        """now: seconds since the start. The latest cut counts."""
+        active = [cut for cut in self.cuts if cut.fault.gpu == index and cut.fault.is_active(now)]
+        if not active:
+            return self.gpus[index]
+        return replace(self.gpus[index], mig_devices=max(active, key=lambda cut: cut.fault.at).mig_devices)
 
     @property
     def on_pci(self) -> Mapping[PciAddress, SimulatedGpu]:
@@ -110,7 +129,12 @@ def parse_scenario(name: str, data: object, *, source: str) -> Scenario:
     if problems:
         raise SettingsError([f"{source}: {problem}" for problem in problems])
     return Scenario(
-        name=name, driver=_driver(file), gpus=tuple(_gpus(name, file)), faults=tuple(file.faults), wsl=file.wsl
+        name=name,
+        driver=_driver(file),
+        gpus=tuple(_gpus(name, file)),
+        faults=tuple(file.faults),
+        wsl=file.wsl,
+        cuts=tuple(_cuts(name, file)),
     )
 
 
@@ -167,7 +191,7 @@ def _gpus(name: str, file: ScenarioFile) -> Iterator[SimulatedGpu]:
             numa_node=group.numa[at] if isinstance(group.numa, list) else group.numa,
             mig_capable=group.mig is not None,
             mig_enabled=group.mig is not None and group.mig.mode == "enabled",
-            mig_devices=tuple(_mig_devices(seed, group)),
+            mig_devices=tuple(_mig_devices(seed, group.model, group.mig.instances if group.mig else ())),
             links=_links(index, file.nvlink, addresses),
             fabric=fabric,
         )
@@ -196,10 +220,19 @@ def _uuid(seed: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"gpunode/{seed}"))
 
 
-def _mig_devices(seed: str, group: GpuGroup) -> Iterator[SimulatedMig]:
+def _cuts(name: str, file: ScenarioFile) -> Iterator[Cut]:
+    groups = [group for group in file.gpus for _ in range(group.count)]
+    for at, fault in enumerate(file.faults):
+        if fault.kind == "mig" and fault.gpu is not None:
+            seed = f"{name}/{fault.gpu}/cut {at}"
+            devices = _mig_devices(seed, groups[fault.gpu].model, fault.instances or ())
+            yield Cut(fault=fault, mig_devices=tuple(devices))
+
+
+def _mig_devices(seed: str, model: str, names: Iterable[str]) -> Iterator[SimulatedMig]:
     taken: set[int] = set()
-    for slot, name in enumerate(group.mig.instances if group.mig else ()):
-        instance = parse_instance(group.model, name)
+    for slot, name in enumerate(names):
+        instance = parse_instance(model, name)
         number = _FIRST_GPU_INSTANCE[instance.profile.slices]
         while number in taken:
             number += 1

@@ -11,17 +11,54 @@ from node_core.simulate.scenario_file import FaultEvent, GpuGroup, MigFile, NvLi
 
 MAX_GPUS = 64
 COUNT = "nvmlDeviceGetCount"
+INIT = "nvmlInit_v2"
 CALLS = tuple(sorted(set(FUNCTIONS.values()) - {COUNT}))
 """NVML functions that a fault of kind `unsupported` can name. A count that is not supported would be no answer of NVML."""
-SYSTEM_CALLS = frozenset({"nvmlSystemGetDriverVersion", "nvmlSystemGetCudaDriverVersion", COUNT})
+SYSTEM_CALLS = frozenset(
+    {
+        "nvmlSystemGetDriverVersion",
+        "nvmlSystemGetCudaDriverVersion",
+        "nvmlEventSetCreate",
+        "nvmlEventSetFree",
+        "nvmlEventSetWait_v2",
+        COUNT,
+        INIT,
+    }
+)
+_MORE_CALLS = {"hang": {COUNT}, "fails": {COUNT, INIT}}
 _NEEDS = {
     "lost": {"gpu"},
     "unsupported": {"call"},
     "driver_gone": set[str](),
-    "xid": {"gpu", "code"},
     "hang": {"call"},
+    "fails": {"call", "answer"},
+    "xid": {"gpu", "code"},
+    "ecc": {"gpu", "count"},
+    "memory": {"gpu", "state"},
+    "recovery": {"gpu", "action"},
+    "throttle": {"gpu", "brake"},
+    "mig": {"gpu", "instances"},
 }
-_TAKES = _NEEDS | {"unsupported": {"call", "gpu"}, "hang": {"call", "gpu"}}
+_ALLOWS = {
+    "unsupported": {"gpu"},
+    "hang": {"gpu"},
+    "fails": {"gpu"},
+    "xid": {"mig", "times", "per_second"},
+}
+_KEYS = (
+    "gpu",
+    "call",
+    "answer",
+    "code",
+    "mig",
+    "times",
+    "per_second",
+    "count",
+    "state",
+    "action",
+    "brake",
+    "instances",
+)
 
 
 def parse_memory(text: str) -> int:
@@ -45,7 +82,7 @@ def scenario_problems(file: ScenarioFile) -> list[str]:
     problems += _off_bus_problems(file)
     problems += ["fabric.cluster_uuid: is zero, which NVML takes as not attached"] if _zero_cluster(file) else []
     for at, event in enumerate(file.faults):
-        problems += _fault_problems(f"faults[{at}]", event, total)
+        problems += _fault_problems(f"faults[{at}]", event, file)
     return problems
 
 
@@ -64,13 +101,18 @@ def _group_problems(path: str, group: GpuGroup) -> Iterator[str]:
         yield from (f"{path}.{name}: means nothing with pci: none" for name in given)
 
 
+def _each_gpu(file: ScenarioFile) -> list[GpuGroup]:
+    """The group of each GPU, in NVML's order."""
+    return [group for group in file.gpus for _ in range(group.count)]
+
+
 def _addresses(group: GpuGroup) -> list[str]:
     return group.pci if isinstance(group.pci, list) else []
 
 
 def _off_bus_problems(file: ScenarioFile) -> Iterator[str]:
     """NVML names the other end of an NVLink by its PCI address."""
-    groups = [group for group in file.gpus for _ in range(group.count)]
+    groups = _each_gpu(file)
     for at, peer in enumerate(file.nvlink.peers):
         for index in peer.gpus:
             if index < len(groups) and groups[index].pci == "none":
@@ -127,17 +169,46 @@ def _zero_cluster(file: ScenarioFile) -> bool:
     return file.fabric is not None and not file.fabric.cluster_uuid.replace("-", "").strip("0")
 
 
-def _fault_problems(path: str, event: FaultEvent, total: int) -> list[str]:
-    given = {name for name in ("gpu", "call", "code") if getattr(event, name) is not None}
-    problems = [f"{path}.{name}: is missing, kind {event.kind} needs it" for name in sorted(_NEEDS[event.kind] - given)]
-    problems += [f"{path}.{name}: means nothing with kind {event.kind}" for name in sorted(given - _TAKES[event.kind])]
-    if event.gpu is not None and event.gpu >= total:
-        problems.append(f"{path}.gpu: there is no GPU {event.gpu}, the last one is {total - 1}")
-    calls = sorted({*CALLS, COUNT}) if event.kind == "hang" else list(CALLS)
+def _fault_problems(path: str, event: FaultEvent, file: ScenarioFile) -> list[str]:
+    gpus = _each_gpu(file)
+    given = {name for name in _KEYS if getattr(event, name) is not None}
+    needs, takes = _NEEDS[event.kind], _NEEDS[event.kind] | _ALLOWS.get(event.kind, set())
+    problems = [f"{path}.{name}: is missing, kind {event.kind} needs it" for name in sorted(needs - given)]
+    problems += [f"{path}.{name}: means nothing with kind {event.kind}" for name in sorted(given - takes)]
+    if event.gpu is not None and event.gpu >= len(gpus):
+        problems.append(f"{path}.gpu: there is no GPU {event.gpu}, the last one is {len(gpus) - 1}")
+    else:
+        problems += _slot_problem(path, event, file)
+        problems += _cut_problems(path, event, gpus)
+    if event.per_second is not None and event.times is None:
+        problems.append(f"{path}.per_second: needs times")
+    return [*problems, *_call_problems(path, event)]
+
+
+def _cut_problems(path: str, event: FaultEvent, gpus: list[GpuGroup]) -> Iterator[str]:
+    if event.kind != "mig" or event.gpu is None or event.instances is None:
+        return
+    group = gpus[event.gpu]
+    if group.mig is None or group.mig.mode != "enabled":
+        yield f"{path}.gpu: GPU {event.gpu} needs mig: {{mode: enabled}} to be cut"
+    yield from _mig_problems(path, group.model, MigFile(mode="enabled", instances=event.instances))
+
+
+def _slot_problem(path: str, event: FaultEvent, file: ScenarioFile) -> Iterator[str]:
+    """A slot that the GPU has at no time."""
+    if event.kind != "xid" or event.gpu is None or event.mig is None:
+        return
+    mig = _each_gpu(file)[event.gpu].mig
+    cuts = [each.instances or [] for each in file.faults if each.kind == "mig" and each.gpu == event.gpu]
+    slots = max(len(instances) for instances in [mig.instances if mig else [], *cuts])
+    if event.mig >= slots:
+        last = f"the last one is {slots - 1}" if slots else "it is not cut"
+        yield f"{path}.mig: GPU {event.gpu} has no MIG device in slot {event.mig}, {last}"
+
+
+def _call_problems(path: str, event: FaultEvent) -> Iterator[str]:
+    calls = sorted({*CALLS, *_MORE_CALLS.get(event.kind, ())})
     if event.call is not None and event.call not in calls:
-        problems.append(
-            f"{path}.call: no such call is simulated{closest(event.call, calls)}; there are {', '.join(calls)}"
-        )
+        yield f"{path}.call: no such call is simulated{closest(event.call, calls)}; there are {', '.join(calls)}"
     if event.call in SYSTEM_CALLS and event.gpu is not None:
-        problems.append(f"{path}.gpu: {event.call} is not asked of a GPU")
-    return problems
+        yield f"{path}.gpu: {event.call} is not asked of a GPU"

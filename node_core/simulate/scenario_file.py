@@ -21,15 +21,25 @@ faults:                                          # what goes wrong, at seconds s
   - {at: 0, kind: unsupported, call: nvmlDeviceGetMemoryInfo}   # of all GPUs, or of the one that `gpu` names
   - {at: 60, for: 10, kind: driver_gone}         # NVML does not initialise: DRIVER_NOT_LOADED
   - {at: 9, for: 20, gpu: 1, kind: hang, call: nvmlDeviceGetName}   # that call does not return until the fault is over
-  - {at: 5, gpu: 0, kind: xid, code: 79}         # recorded for health checks; NVML's answers stay as they are
+  - {at: 5, for: 20, kind: fails, call: nvmlEventSetWait_v2, answer: UNKNOWN}   # that call answers so; nvmlInit_v2 is one, too
+  - {at: 5, gpu: 0, kind: xid, code: 79}         # an event; NVML's other answers stay as they are
+  - {at: 6, gpu: 7, kind: xid, code: 94, mig: 1}      # on the MIG device in that slot
+  - {at: 7, gpu: 0, kind: xid, code: 13, times: 10000, per_second: 5000}   # a storm of events; left out, one
+  - {at: 8, gpu: 2, kind: ecc, count: 3}         # so many uncorrectable ECC errors are counted; and one event
+  - {at: 8, gpu: 2, kind: memory, state: remap-pending}   # or remap-failed, retirement-pending
+  - {at: 8, for: 60, gpu: 2, kind: recovery, action: reset}   # what the driver says the GPU needs; else it says: none
+  - {at: 9, gpu: 4, kind: throttle, brake: thermal}   # or power: clocks are kept down
+  - {at: 10, gpu: 7, kind: mig, instances: [1g.10gb, 1g.10gb]}   # cut anew, into other MIG devices; and one event
 ```
-Without `for` a fault stays. There are no other kinds: one that did nothing would be a trap.
+Without `for` a fault stays. A GPU without such faults is sound. There are no other kinds: one that did nothing would be a trap.
 """
 
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+
+from node_core.domain.evidence import RecoveryAction
 
 HexId = Annotated[str, Meta(pattern="^[0-9a-f]{4}$")]
 PciText = Annotated[str, Meta(pattern="^[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\\.[0-7]$")]
@@ -88,13 +98,32 @@ class FabricFile(_Strict, frozen=True, kw_only=True):
     clique: Annotated[int, Meta(ge=0, lt=1 << 32)]
 
 
-FaultKind = Literal["lost", "unsupported", "driver_gone", "xid", "hang"]
+FaultKind = Literal[
+    "lost", "unsupported", "driver_gone", "hang", "fails", "xid", "ecc", "memory", "recovery", "throttle", "mig"
+]
+FailedAnswer = Literal[
+    "UNINITIALIZED",
+    "INVALID_ARGUMENT",
+    "NOT_SUPPORTED",
+    "NO_PERMISSION",
+    "NOT_FOUND",
+    "DRIVER_NOT_LOADED",
+    "TIMEOUT",
+    "LIBRARY_NOT_FOUND",
+    "GPU_IS_LOST",
+    "RESET_REQUIRED",
+    "LIB_RM_VERSION_MISMATCH",
+    "IN_USE",
+    "UNKNOWN",
+]
+"""Codes of nvmlReturn_t."""
 
 
 class FaultEvent(_Strict, frozen=True, kw_only=True):
-    """at, for_: seconds. call: an NVML function. code: of an XID.
+    """at, for_: seconds. call: an NVML function. code: of an Xid; mig: the slot of a MIG device.
 
     A call with the kind `hang` does not return until the fault is over, for all GPUs or for the one that `gpu` names.
+    times, per_second: so many events, at that rate.
     """
 
     at: Seconds
@@ -102,7 +131,16 @@ class FaultEvent(_Strict, frozen=True, kw_only=True):
     for_: Duration | None = msgspec.field(default=None, name="for")
     gpu: Index | None = None
     call: str | None = None
-    code: Annotated[int, Meta(ge=1)] | None = None
+    answer: FailedAnswer | None = None
+    code: Annotated[int, Meta(ge=1, lt=1 << 32)] | None = None
+    mig: Index | None = None
+    times: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    per_second: Annotated[float, Meta(gt=0)] | None = None
+    count: Annotated[int, Meta(ge=1, lt=1 << 32)] | None = None
+    state: Literal["remap-pending", "remap-failed", "retirement-pending"] | None = None
+    action: RecoveryAction | None = None
+    brake: Literal["thermal", "power"] | None = None
+    instances: list[str] | None = None
 
     def is_active(self, now: float) -> bool:
         """now: seconds since the start."""

@@ -59,9 +59,18 @@ typedef struct {
     unsigned gpuInstanceId, computeInstanceId;
 } nvmlEventData_t;
 #define FABRIC_V2 (unsigned)(sizeof(nvmlGpuFabricInfo_v2_t) | (2u << 24))
-#define EVENT_XID 8ull
+typedef union { double dVal; unsigned uiVal; unsigned long long ullVal; } nvmlValue_t;
+typedef struct {
+    unsigned fieldId, scopeId;
+    long long timestamp, latencyUsec;
+    int valueType;
+    nvmlReturn_t nvmlReturn;
+    nvmlValue_t value;
+} nvmlFieldValue_t;
+#define EVENT_TYPES 0x10bull
 
-enum { MAX_GPUS = 64, MAX_SLOTS = 16, MAX_LINKS = 36, MAX_RULES = 64, MAX_EVENTS = 256, GI_PROFILES = 18, CI_PROFILES = 9 };
+enum { MAX_GPUS = 64, MAX_SLOTS = 16, MAX_LINKS = 36, MAX_RULES = 64, MAX_EVENTS = 1 << 20, GI_PROFILES = 18, CI_PROFILES = 9 };
+enum { RECOVERY_ACTION = 230, UNSIGNED_INT = 1, UNCORRECTED = 1, VOLATILE = 0 };
 enum kind { GPU = 0x6d01, MIG, GPU_INSTANCE, COMPUTE_INSTANCE };
 
 struct gpu;
@@ -79,14 +88,16 @@ struct gpu {
     unsigned index, minor, mig_capable, mig_enabled, max_mig, links, attached, clique;
     long long memory;
     int major_version, minor_version;
+    unsigned recovery_action, remap_pending, remap_failed, retirement_pending;
+    unsigned long long uncorrected, clocks_reasons;
     unsigned char cluster[16];
     char uuid[96], bus_id[32], name[96], remotes[MAX_LINKS][32];
     int remote_types[MAX_LINKS];
     struct mig migs[MAX_SLOTS];
 };
 struct rule { char function[64]; int gpu, code, hangs; };
-struct event { double at; unsigned gpu; unsigned long long xid; };
-struct event_set { int gpus[MAX_GPUS]; unsigned next; };
+struct event { double at; unsigned gpu, order, gpu_instance, compute_instance; unsigned long long type, data; };
+struct event_set { unsigned long long types[MAX_GPUS]; unsigned next; };
 
 static struct {
     int sessions, init_code, cuda;
@@ -95,7 +106,7 @@ static struct {
     struct timespec start;
     struct gpu gpus[MAX_GPUS];
     struct rule rules[MAX_RULES];
-    struct event events[MAX_EVENTS];
+    struct event *events;
 } node;
 static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
 
@@ -171,10 +182,44 @@ static void read_rule(const char *line, int hangs) {
     rule->gpu = strcmp(gpu, "*") == 0 ? -1 : atoi(gpu);
 }
 
+static void read_state(const char *line) {
+    unsigned index, action, pending, failed, retirement;
+    unsigned long long uncorrected, reasons;
+    if (sscanf(line, "state %u %u %u %u %u %llu %llu", &index, &action, &pending, &failed, &retirement, &uncorrected, &reasons) != 7)
+        malformed(line);
+    struct gpu *gpu = gpu_at(index, line);
+    gpu->recovery_action = action;
+    gpu->remap_pending = pending;
+    gpu->remap_failed = failed;
+    gpu->retirement_pending = retirement;
+    gpu->uncorrected = uncorrected;
+    gpu->clocks_reasons = reasons;
+}
+
+static int by_time(const void *left, const void *right) {
+    const struct event *one = left, *other = right;
+    if (one->at != other->at) return one->at < other->at ? -1 : 1;
+    return one->order < other->order ? -1 : one->order > other->order;
+}
+
+static unsigned instance(int number) { return number < 0 ? ~0u : (unsigned)number; }
+
 static void read_event(const char *line) {
-    if (node.event_count >= MAX_EVENTS) malformed(line);
-    struct event *event = &node.events[node.event_count++];
-    if (sscanf(line, "xid %u %lf %llu", &event->gpu, &event->at, &event->xid) != 3) malformed(line);
+    struct event event = {0};
+    int gpu_instance, compute_instance;
+    unsigned times;
+    double at, per_second;
+    if (sscanf(line, "event %u %lf %llu %llu %d %d %u %lf", &event.gpu, &at, &event.type, &event.data, &gpu_instance,
+               &compute_instance, &times, &per_second) != 8 || event.gpu >= node.gpu_count || times > MAX_EVENTS - node.event_count)
+        malformed(line);
+    event.gpu_instance = instance(gpu_instance);
+    event.compute_instance = instance(compute_instance);
+    node.events = realloc(node.events, (node.event_count + times) * sizeof event);
+    for (unsigned number = 0; number < times; number++) {
+        event.at = at + number / per_second;
+        event.order = node.event_count;
+        node.events[node.event_count++] = event;
+    }
 }
 
 static int starts(const char *line, const char *word) {
@@ -191,12 +236,14 @@ static void read_line(const char *line) {
     else if (starts(line, "link")) read_link(line);
     else if (starts(line, "fault")) read_rule(line, 0);
     else if (starts(line, "hang")) read_rule(line, 1);
-    else if (starts(line, "xid")) read_event(line);
+    else if (starts(line, "state")) read_state(line);
+    else if (starts(line, "event")) read_event(line);
     else malformed(line);
 }
 
 static nvmlReturn_t load(void) {
     int sessions = node.sessions;
+    free(node.events);
     memset(&node, 0, sizeof node);
     node.sessions = sessions;
     const char *path = getenv("GPUNODE_NVML_SCENARIO");
@@ -205,6 +252,7 @@ static nvmlReturn_t load(void) {
     char line[1024];
     while (fgets(line, sizeof line, file)) read_line(line);
     fclose(file);
+    if (node.event_count) qsort(node.events, node.event_count, sizeof *node.events, by_time);
     clock_gettime(CLOCK_MONOTONIC, &node.start);
     return node.init_code;
 }
@@ -412,6 +460,51 @@ nvmlReturn_t nvmlDeviceGetNvLinkRemotePciInfo_v2(struct handle *device, unsigned
     return fill_pci(info, device->gpu->remotes[link]);
 }
 
+/* ---- its health ---- */
+
+nvmlReturn_t nvmlDeviceGetFieldValues(struct handle *device, int count, nvmlFieldValue_t *values) {
+    TRY(check(__func__, device, GPU));
+    for (int at = 0; at < count; at++) {
+        values[at].nvmlReturn = values[at].fieldId == RECOVERY_ACTION ? SUCCESS : INVALID_ARGUMENT;
+        values[at].valueType = UNSIGNED_INT;
+        values[at].value.uiVal = device->gpu->recovery_action;
+    }
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetRemappedRows(struct handle *device, unsigned *correctable, unsigned *uncorrectable, unsigned *pending,
+                                       unsigned *failed) {
+    TRY(check(__func__, device, GPU));
+    *correctable = *uncorrectable = 0;
+    *pending = device->gpu->remap_pending;
+    *failed = device->gpu->remap_failed;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetRetiredPagesPendingStatus(struct handle *device, unsigned *pending) {
+    TRY(check(__func__, device, GPU));
+    *pending = device->gpu->retirement_pending;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetTotalEccErrors(struct handle *device, int kind, int since, unsigned long long *count) {
+    TRY(check(__func__, device, GPU));
+    *count = kind == UNCORRECTED && since == VOLATILE ? device->gpu->uncorrected : 999;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetCurrentClocksEventReasons(struct handle *device, unsigned long long *reasons) {
+    TRY(check(__func__, device, GPU));
+    *reasons = device->gpu->clocks_reasons;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetCurrentClocksThrottleReasons(struct handle *device, unsigned long long *reasons) {
+    TRY(check(__func__, device, GPU));
+    *reasons = device->gpu->clocks_reasons;
+    return SUCCESS;
+}
+
 /* ---- MIG ---- */
 
 nvmlReturn_t nvmlDeviceGetMigMode(struct handle *device, unsigned *current, unsigned *pending) {
@@ -523,20 +616,21 @@ nvmlReturn_t nvmlEventSetCreate(struct event_set **set) {
 }
 
 nvmlReturn_t nvmlEventSetFree(struct event_set *set) {
+    TRY(check_system(__func__));
     free(set);
     return SUCCESS;
 }
 
 nvmlReturn_t nvmlDeviceGetSupportedEventTypes(struct handle *device, unsigned long long *types) {
     TRY(check(__func__, device, GPU));
-    *types = EVENT_XID;
+    *types = EVENT_TYPES;
     return SUCCESS;
 }
 
 nvmlReturn_t nvmlDeviceRegisterEvents(struct handle *device, unsigned long long types, struct event_set *set) {
     TRY(check_any(__func__, device));
-    if (types & ~EVENT_XID) return NOT_SUPPORTED;
-    set->gpus[device->gpu->index] |= (types & EVENT_XID) != 0;
+    if (types & ~EVENT_TYPES) return NOT_SUPPORTED;
+    set->types[device->gpu->index] |= types;
     return SUCCESS;
 }
 
@@ -553,17 +647,22 @@ static void sleep_until(double at) {
     }
 }
 
-/* Events are in the order of their time. Blocks until the next of a registered GPU, or until the timeout is over. */
+static int is_wanted(const struct event_set *set, const struct event *event) {
+    return (set->types[event->gpu] & event->type) != 0;
+}
+
+/* Events are in the order of their time. Blocks until the next that a registered GPU tells, or until the timeout is over. */
 nvmlReturn_t nvmlEventSetWait_v2(struct event_set *set, nvmlEventData_t *data, unsigned timeout_ms) {
     TRY(check_system(__func__));
     double end = seconds() + timeout_ms / 1e3;
-    while (set->next < node.event_count && !set->gpus[node.events[set->next].gpu]) set->next++;
+    while (set->next < node.event_count && !is_wanted(set, &node.events[set->next])) set->next++;
     if (set->next == node.event_count || node.events[set->next].at > end) {
         sleep_until(end);
         return TIMEOUT;
     }
     const struct event *event = &node.events[set->next++];
     sleep_until(event->at);
-    *data = (nvmlEventData_t){&node.gpus[event->gpu].as_device, EVENT_XID, event->xid, ~0u, ~0u};
+    *data = (nvmlEventData_t){&node.gpus[event->gpu].as_device, event->type, event->data, event->gpu_instance,
+                              event->compute_instance};
     return SUCCESS;
 }

@@ -9,16 +9,21 @@ link GPU TYPE BUS_ID                      an active NVLink and where it leads: T
 fabric GPU CLUSTER_HEX CLIQUE
 fault FUNCTION GPU|* CODE                 what that function answers; FUNCTION may be * and may lack its version suffix
 hang FUNCTION GPU|*                       that function does not return
-xid GPU SECONDS CODE                      an event, at seconds since nvmlInit
+state GPU RECOVERY_ACTION REMAP_PENDING REMAP_FAILED RETIREMENT_PENDING UNCORRECTED CLOCKS_REASONS     left out, all 0
+event GPU SECONDS TYPE DATA GI CI TIMES PER_SECOND     at seconds since nvmlInit, and so many at that rate; GI and CI may be -1
 ```
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from node_core.host.discovery.platform import DXG, TEGRA_RELEASE, is_integrated
+from node_core.simulate.faults import failed_answer
+from node_core.simulate.health import SimulatedHealth, health_at, occurrences
 from node_core.simulate.mig_profiles import MAX_INSTANCES
 from node_core.simulate.scenario import NVIDIA, Scenario, SimulatedGpu, SimulatedMig
+from node_core.simulate.scenario_checks import INIT
 from node_core.simulate.scenario_file import FaultEvent
 
 VARIABLE = "GPUNODE_NVML_SCENARIO"
@@ -26,11 +31,26 @@ SWITCH_BUS_ID = "0000FFFF:00:00.0"
 """Of every switch; no GPU is at this address."""
 CONFIG_SPACE = 256
 """Bytes of a function's PCI configuration space, as a privileged process reads it."""
-LIBRARY_NOT_FOUND, DRIVER_NOT_LOADED, GPU_IS_LOST, NOT_SUPPORTED = 12, 9, 15, 3
+CODES = {
+    "UNINITIALIZED": 1,
+    "INVALID_ARGUMENT": 2,
+    "NOT_SUPPORTED": 3,
+    "NO_PERMISSION": 4,
+    "NOT_FOUND": 6,
+    "DRIVER_NOT_LOADED": 9,
+    "TIMEOUT": 10,
+    "LIBRARY_NOT_FOUND": 12,
+    "GPU_IS_LOST": 15,
+    "RESET_REQUIRED": 16,
+    "LIB_RM_VERSION_MISMATCH": 18,
+    "IN_USE": 19,
+    "UNKNOWN": 999,
+}
+"""Numbers of nvmlReturn_t."""
 
 
 def render_lines(scenario: Scenario, *, now: float = 0.0, more: tuple[str, ...] = ()) -> str:
-    """The scenario as it is at `now` seconds; its XIDs stay at their times, counted from then. more: lines to put at the end."""
+    """The scenario as it is at `now` seconds; its events stay at their times, counted from then. more: lines to put at the end."""
     return "".join(f"{line}\n" for line in (*_lines(scenario, now), *more))
 
 
@@ -65,20 +85,24 @@ def write_host_root(folder: Path, scenario: Scenario) -> Path:
 def _lines(scenario: Scenario, now: float) -> Iterator[str]:
     active = [event for event in scenario.faults if event.is_active(now)]
     if scenario.driver is None:
-        yield f"init {LIBRARY_NOT_FOUND}"
+        yield f"init {CODES['LIBRARY_NOT_FOUND']}"
         return
     if any(event.kind == "driver_gone" for event in active):
-        yield f"init {DRIVER_NOT_LOADED}"
+        yield f"init {CODES['DRIVER_NOT_LOADED']}"
+    elif (answer := failed_answer(scenario, now, gpu=None, call=INIT)) is not None:
+        yield f"init {CODES[answer]}"
     cuda = scenario.driver.cuda
     yield f"driver {scenario.driver.version}"
     yield f"cuda {1000 * cuda.major + 10 * cuda.minor if cuda else 0}"
-    yield from map(_gpu_line, scenario.gpus)
-    for gpu in scenario.gpus:
+    gpus = [scenario.gpu_at(gpu.index, now) for gpu in scenario.gpus]
+    yield from map(_gpu_line, gpus)
+    for gpu in gpus:
         yield from _gpu_parts(gpu)
+        yield _state_line(gpu, health_at(scenario, gpu.index, now))
     for event in sorted(active, key=lambda each: each.kind != "lost"):  # on a lost GPU every call says so
         yield from _rule(event)
-    for event in sorted((event for event in scenario.faults if event.kind == "xid"), key=lambda each: each.at):
-        yield f"xid {event.gpu} {event.at - now:.3f} {event.code}"
+    for event in scenario.faults:
+        yield from _event_lines(scenario, event, now)
 
 
 def _gpu_line(gpu: SimulatedGpu) -> str:
@@ -99,6 +123,20 @@ def _gpu_parts(gpu: SimulatedGpu) -> Iterator[str]:
         yield f"fabric {gpu.index} {gpu.fabric.cluster_uuid.replace('-', '')} {gpu.fabric.clique}"
 
 
+def _state_line(gpu: SimulatedGpu, health: SimulatedHealth) -> str:
+    rows = health.remapped_rows
+    memory = (int(rows.pending), int(rows.failed), int(health.retired_pages_pending), health.uncorrected_ecc_errors)
+    return _words("state", gpu.index, health.recovery_action, *memory, health.clocks_event_reasons)
+
+
+def _event_lines(scenario: Scenario, fault: FaultEvent, now: float) -> Iterator[str]:
+    """All that the fault tells; a storm of Xids is one line."""
+    for event in islice(occurrences(scenario, fault), 1 if fault.kind == "xid" else None):
+        instances = (-1 if each is None else each for each in (event.gpu_instance, event.compute_instance))
+        what = (event.gpu, f"{event.at - now:.6f}", int(event.type), event.data, *instances)
+        yield _words("event", *what, fault.times or 1, fault.per_second or 1)
+
+
 def _mig_line(gpu: SimulatedGpu, mig: SimulatedMig) -> str:
     has = mig.instance.attributes
     slices = (has.gpu_instance_slices, has.compute_instance_slices)
@@ -112,9 +150,11 @@ def _mig_line(gpu: SimulatedGpu, mig: SimulatedMig) -> str:
 def _rule(event: FaultEvent) -> Iterator[str]:
     gpu = "*" if event.gpu is None else event.gpu
     if event.kind == "lost":
-        yield f"fault * {gpu} {GPU_IS_LOST}"
+        yield f"fault * {gpu} {CODES['GPU_IS_LOST']}"
     elif event.kind == "unsupported":
-        yield f"fault {event.call} {gpu} {NOT_SUPPORTED}"
+        yield f"fault {event.call} {gpu} {CODES['NOT_SUPPORTED']}"
+    elif event.kind == "fails" and event.call != INIT:
+        yield f"fault {event.call} {gpu} {CODES[event.answer or 'UNKNOWN']}"
     elif event.kind == "hang":
         yield f"hang {event.call} {gpu}"
 

@@ -39,7 +39,63 @@ ODD = parse_scenario(
 )
 """Boards without facts, a lost one, MIG devices with fewer compute slices than GPU slices, and no MIG device where MIG is on."""
 
-SCENARIOS = {**{name: load_scenario(name) for name in scenario_names()}, "odd": ODD}
+SICK = parse_scenario(
+    "sick",
+    {
+        "driver": {"version": "570.1"},
+        "gpus": [{"model": "NVIDIA A100-SXM4-40GB", "count": 8, "device_id": "20b0", "memory": "40536Mi"}],
+        "faults": [
+            {"at": 0, "gpu": 0, "kind": "recovery", "action": "drain-reset"},
+            {"at": 0, "gpu": 1, "kind": "memory", "state": "remap-pending"},
+            {"at": 0, "gpu": 2, "kind": "memory", "state": "remap-failed"},
+            {"at": 0, "gpu": 3, "kind": "memory", "state": "retirement-pending"},
+            {"at": 0, "gpu": 4, "kind": "ecc", "count": 4294967295},
+            {"at": 0, "gpu": 4, "kind": "ecc", "count": 4294967295},
+            {"at": 0, "gpu": 5, "kind": "throttle", "brake": "thermal"},
+            {"at": 0, "gpu": 5, "kind": "throttle", "brake": "power"},
+            {"at": 0, "gpu": 6, "kind": "fails", "call": "nvmlDeviceGetRemappedRows", "answer": "RESET_REQUIRED"},
+            {"at": 0, "gpu": 7, "kind": "unsupported", "call": "nvmlDeviceGetFieldValues"},
+        ],
+    },
+    source="here",
+)
+"""Each kind of what a GPU says of its health."""
+
+CUT_ANEW = parse_scenario(
+    "cut anew",
+    {
+        "driver": {"version": "570.1"},
+        "gpus": [
+            {
+                "model": "NVIDIA A100-SXM4-40GB",
+                "count": 2,
+                "device_id": "20b0",
+                "memory": "40536Mi",
+                "mig": {"mode": "enabled", "instances": ["7g.40gb"]},
+            }
+        ],
+        "faults": [{"at": 0, "kind": "mig", "gpu": 1, "instances": ["2g.10gb", "1g.5gb"]}],
+    },
+    source="here",
+)
+"""A GPU that was cut in one way and is cut in another."""
+
+SWAPPED = parse_scenario(
+    "swapped",
+    {
+        "driver": {"version": "570.1"},
+        "faults": [{"at": 0, "kind": "fails", "call": "nvmlInit_v2", "answer": "LIB_RM_VERSION_MISMATCH"}],
+    },
+    source="here",
+)
+
+SCENARIOS = {
+    **{name: load_scenario(name) for name in scenario_names()},
+    "odd": ODD,
+    "sick": SICK,
+    "swapped": SWAPPED,
+    "cut anew": CUT_ANEW,
+}
 
 
 @pytest.fixture(scope="module")

@@ -49,12 +49,31 @@ MIG_CALLS = {
 }
 """Call -> what NOT_SUPPORTED costs a GPU that is cut into MIG devices."""
 
+STATE_CALLS = {
+    "nvmlDeviceGetFieldValues": {"recovery_action"},
+    "nvmlDeviceGetRemappedRows": {"remap_pending", "remap_failed"},
+    "nvmlDeviceGetRetiredPagesPendingStatus": {"retirement_pending"},
+    "nvmlDeviceGetTotalEccErrors": {"uncorrectable"},
+    "nvmlDeviceGetCurrentClocksEventReasons": set[str](),
+}
+"""Call -> what a GPU does not say of its health without it."""
+
+EVENT_CALLS = {
+    "nvmlDeviceGetSupportedEventTypes",
+    "nvmlEventSetCreate",
+    "nvmlEventSetFree",
+    "nvmlDeviceRegisterEvents",
+    "nvmlEventSetWait_v2",
+}
+"""No look makes these; test_events.py has them."""
+
 SYSTEM_CALLS = ("nvmlSystemGetDriverVersion", "nvmlSystemGetCudaDriverVersion", "nvmlDeviceGetCount")
 
 
 def cases() -> dict[str, str]:
     """Name -> the fault's line."""
     lines = {f"{call} {code}": f"fault {call} {SICK} {CODES[code]}" for call in GPU_CALLS for code in CODES}
+    lines |= {f"{call} {code}": f"fault {call} {SICK} {CODES[code]}" for call in STATE_CALLS for code in CODES}
     lines |= {f"{call} {code}": f"fault {call} {MIG_SICK} {CODES[code]}" for call in MIG_CALLS for code in CODES}
     lines |= {f"{call} {code}": f"fault {call} * {CODES[code]}" for call in SYSTEM_CALLS for code in CODES}
     return lines | {f"init {code}": f"init {code}" for code in (9, 12, 18, 999)}
@@ -98,6 +117,23 @@ def test_any_other_failure_is_a_fault_of_that_gpu_alone(call: str, code: str, lo
     assert found["gpus"] == siblings(looks("sound"), SICK)
     assert [fault["index"] for fault in found["faults"]] == [SICK]
     assert found["faults"][0]["reason"] == f"{call} answered {code}"
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("call", STATE_CALLS)
+def test_a_question_about_health_that_fails_costs_its_answer_only(
+    call: str, code: str, looks: Callable[[str], Any]
+) -> None:
+    sound, found = looks("sound"), looks(f"{call} {code}")
+    assert {**found, "states": sound["states"]} == sound
+    before, after = sound["states"].pop(SICK), found["states"].pop(SICK)
+    assert found["states"] == sound["states"]
+    sound["states"].insert(SICK, before)
+    assert after["lost"] == (code == "GPU_IS_LOST")
+    assert after["fault"] == (None if code == "NOT_SUPPORTED" else f"{call} answered {code}")
+    if code != "GPU_IS_LOST":
+        silent = dict.fromkeys(STATE_CALLS[call])
+        assert after == {**before, **silent, "fault": after["fault"]}
 
 
 @pytest.mark.parametrize("call", MIG_CALLS)
@@ -170,7 +206,7 @@ def test_a_driver_that_does_not_start_is_an_error_by_its_name(
 
 
 def test_every_call_of_the_scenario_files_is_in_the_table() -> None:
-    assert set(FUNCTIONS.values()) <= {*GPU_CALLS, *MIG_CALLS, *SYSTEM_CALLS}
+    assert set(FUNCTIONS.values()) <= {*GPU_CALLS, *MIG_CALLS, *STATE_CALLS, *EVENT_CALLS, *SYSTEM_CALLS}
 
 
 def test_a_fault_of_a_scenario_file_reaches_the_library(library: Path, tmp_path: Path) -> None:

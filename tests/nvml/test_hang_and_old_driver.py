@@ -1,4 +1,4 @@
-"""A driver whose calls do not return, libraries that lack functions, and events, through pynvml and a C library."""
+"""A driver whose calls do not return, and libraries that lack functions, through pynvml and a C library."""
 
 import os
 import subprocess
@@ -14,23 +14,6 @@ from node_core.simulate.scenario import load_scenario
 from tests.nvml.conftest import Build
 from tests.nvml.looks import ROOT, as_json, look_all
 from tests.nvml.scenario_lines import VARIABLE, render_lines, write_host_root
-
-EVENTS = """
-import ctypes, sys, pynvml
-ctypes.CDLL(sys.argv[1], mode=ctypes.RTLD_GLOBAL)
-pynvml.nvmlInit()
-events = pynvml.nvmlEventSetCreate()
-for index in (0, 2):
-    device = pynvml.nvmlDeviceGetHandleByIndex(index)
-    pynvml.nvmlDeviceRegisterEvents(device, pynvml.nvmlEventTypeXidCriticalError, events)
-for wait in (10_000, 10_000, 1):
-    try:
-        event = pynvml.nvmlEventSetWait_v2(events, wait)
-        print(pynvml.nvmlDeviceGetUUID(event.device), event.eventType, event.eventData)
-    except pynvml.NVMLError as error:
-        print(error)
-pynvml.nvmlEventSetFree(events)
-"""
 
 
 def run(lines: Path, *arguments: str) -> list[str]:
@@ -82,25 +65,29 @@ def test_an_old_library_gives_all_that_it_has(build: Build, tmp_path: Path) -> N
         "nvmlDeviceGetGpuFabricInfoV",
         "nvmlDeviceGetNvLinkState",
     )
-    found, simulated = look("gb200x4", build(*lacking, "nvmlSystemGetCudaDriverVersion"), tmp_path)
+    health = (
+        "nvmlDeviceGetFieldValues",
+        "nvmlDeviceGetRemappedRows",
+        "nvmlDeviceGetRetiredPagesPendingStatus",
+        "nvmlDeviceGetTotalEccErrors",
+        "nvmlDeviceGetCurrentClocksEventReasons",
+        "nvmlDeviceGetCurrentClocksThrottleReasons",
+    )
+    found, simulated = look("gb200x4", build(*lacking, *health, "nvmlSystemGetCudaDriverVersion"), tmp_path)
     without: dict[str, object] = {"mig_capable": False, "fabric": None, "peers": [], "switch_links": 0}
     assert found["gpus"] == [{**gpu, **without} for gpu in simulated["gpus"]]
     assert found["driver"] == {"version": "570.172.08", "cuda": None}
     assert found["faults"] == []
+    says_nothing = {"recovery_action", "remap_pending", "remap_failed", "retirement_pending", "uncorrectable"}
+    assert found["states"] == [{**state, **dict.fromkeys(says_nothing)} for state in simulated["states"]]
+
+
+def test_an_older_library_has_the_clocks_reasons_by_their_first_name(build: Build, tmp_path: Path) -> None:
+    found, simulated = look("gb200x4", build("nvmlDeviceGetCurrentClocksEventReasons"), tmp_path)
+    assert found == simulated
 
 
 def test_a_library_that_does_not_say_what_a_link_leads_to_knows_no_switches(build: Build, tmp_path: Path) -> None:
     found, simulated = look("h100x8", build("nvmlDeviceGetNvLinkRemoteDeviceType"), tmp_path)
     assert found["gpus"] == [{**gpu, "switch_links": 0} for gpu in simulated["gpus"]]
     assert found["faults"] == []
-
-
-def test_events_come_for_registered_gpus_in_the_order_of_time(library: Path, tmp_path: Path) -> None:
-    lines = tmp_path / "lines"
-    scenario = load_scenario("l40sx4")
-    lines.write_text(render_lines(scenario, more=("xid 1 0 13", "xid 2 0.01 79", "xid 0 0.05 31", "xid 0 900 48")))
-    assert run(lines, "-c", EVENTS, str(library)) == [
-        f"{scenario.gpus[2].uuid} 8 79",
-        f"{scenario.gpus[0].uuid} 8 31",
-        "Timeout",
-    ]

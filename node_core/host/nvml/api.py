@@ -7,12 +7,15 @@ Method names are NVML's, without `nvml` and in snake case. Source: NVML API refe
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from enum import IntFlag
 from typing import Any, Protocol
 
 from node_core.domain.inventory import Fabric, MigAttributes
 
 Handle = Any
 """An opaque nvmlDevice_t of one session. Never kept beyond it."""
+EventSet = Any
+"""An opaque nvmlEventSet_t of one session."""
 
 NOT_SUPPORTED = "NOT_SUPPORTED"
 GPU_IS_LOST = "GPU_IS_LOST"
@@ -20,6 +23,8 @@ NOT_FOUND = "NOT_FOUND"
 LIBRARY_NOT_FOUND = "LIBRARY_NOT_FOUND"
 DRIVER_NOT_LOADED = "DRIVER_NOT_LOADED"
 FUNCTION_NOT_FOUND = "FUNCTION_NOT_FOUND"
+RESET_REQUIRED = "RESET_REQUIRED"
+TIMEOUT = "TIMEOUT"
 ABSENT = frozenset({NOT_SUPPORTED, FUNCTION_NOT_FOUND})
 """Codes by which NVML says that a board or driver has no such thing, which is an answer and not a failure."""
 
@@ -42,6 +47,39 @@ class NvLinks:
 
     remotes: tuple[str, ...] = ()
     switched: int = 0
+
+
+class EventType(IntFlag):
+    """nvmlEventType*: the kinds of events that we ask for."""
+
+    SINGLE_BIT_ECC = 0x1
+    DOUBLE_BIT_ECC = 0x2
+    XID = 0x8
+    MIG_CONFIG = 0x100
+    GPU_UNAVAILABLE = 0x4000
+    RECOVERY_ACTION = 0x8000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NvmlEvent:
+    """nvmlEventData_t. device: the handle that was registered. type: a bit of EventType. data: the Xid, where it is one.
+
+    gpu_instance, compute_instance: of the MIG device that it is about; None where NVML gives 0xFFFFFFFF.
+    """
+
+    device: Handle
+    type: int
+    data: int
+    gpu_instance: int | None = None
+    compute_instance: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemappedRows:
+    """Whether a row of memory waits for a reset to be remapped, and whether remapping one has failed."""
+
+    pending: bool
+    failed: bool
 
 
 class Nvml(Protocol):
@@ -103,6 +141,36 @@ class Nvml(Protocol):
 
     def device_get_nvlinks(self, device: Handle) -> NvLinks: ...
 
+    def device_get_recovery_action(self, device: Handle) -> int:
+        """Field 230, NVML_FI_DEV_GET_GPU_RECOVERY_ACTION, one of NVML_GPU_RECOVERY_ACTION_*. NOT_SUPPORTED by older drivers."""
+        ...
+
+    def device_get_remapped_rows(self, device: Handle) -> RemappedRows: ...
+
+    def device_get_retired_pages_pending(self, device: Handle) -> bool: ...
+
+    def device_get_uncorrected_ecc_errors(self, device: Handle) -> int:
+        """Since the driver was loaded (NVML_VOLATILE_ECC)."""
+        ...
+
+    def device_get_clocks_event_reasons(self, device: Handle) -> int:
+        """Bits of nvmlClocksEventReason*: what keeps the clocks down now."""
+        ...
+
+    def device_get_supported_event_types(self, device: Handle) -> int:
+        """Bits of EventType, and of kinds that we do not ask for."""
+        ...
+
+    def event_set_create(self) -> EventSet: ...
+
+    def event_set_free(self, events: EventSet) -> None: ...
+
+    def device_register_events(self, device: Handle, types: int, events: EventSet) -> None: ...
+
+    def event_set_wait(self, events: EventSet, milliseconds: int) -> NvmlEvent | None:
+        """Blocks until there is an event of a registered GPU; None when the time is over."""
+        ...
+
 
 OpenNvml = Callable[[], AbstractContextManager[Nvml]]
 """Initialises NVML on entry (nvmlInit_v2) and shuts it down on exit. Entry raises NvmlError, e.g. LIBRARY_NOT_FOUND."""
@@ -127,5 +195,15 @@ FUNCTIONS: Mapping[str, str] = {
     "device_get_mig_profile": "nvmlGpuInstanceGetInfo",
     "device_get_fabric": "nvmlDeviceGetGpuFabricInfo",
     "device_get_nvlinks": "nvmlDeviceGetNvLinkState",
+    "device_get_recovery_action": "nvmlDeviceGetFieldValues",
+    "device_get_remapped_rows": "nvmlDeviceGetRemappedRows",
+    "device_get_retired_pages_pending": "nvmlDeviceGetRetiredPagesPendingStatus",
+    "device_get_uncorrected_ecc_errors": "nvmlDeviceGetTotalEccErrors",
+    "device_get_clocks_event_reasons": "nvmlDeviceGetCurrentClocksEventReasons",
+    "device_get_supported_event_types": "nvmlDeviceGetSupportedEventTypes",
+    "event_set_create": "nvmlEventSetCreate",
+    "event_set_free": "nvmlEventSetFree",
+    "device_register_events": "nvmlDeviceRegisterEvents",
+    "event_set_wait": "nvmlEventSetWait_v2",
 }
 """Method of `Nvml` -> the NVML function that decides whether there is an answer, for messages and for scenarios."""

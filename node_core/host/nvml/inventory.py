@@ -27,6 +27,7 @@ from node_core.domain.mig import profile_name
 from node_core.errors import NvmlError
 from node_core.host.discovery.platform import choose_platform, is_integrated, tegra_id
 from node_core.host.nvml.api import ABSENT, GPU_IS_LOST, NOT_FOUND, Handle, NvLinks, Nvml, OpenNvml
+from node_core.host.nvml.state import read_states
 from node_core.host.pci import NumaNode, known_numa
 
 Answer = TypeVar("Answer")
@@ -50,6 +51,7 @@ def read_inventory(
     with open_nvml() as nvml:
         driver = read_driver(nvml)
         found = [read_gpu(nvml, index, numa_node) for index in range(nvml.device_get_count())]
+        states = read_states(nvml)
     reads = [one for one in found if isinstance(one, _Read)]
     faults = tuple(one for one in found if isinstance(one, Fault))
     why_empty = None if reads or faults else _why_empty(len(found))
@@ -61,6 +63,7 @@ def read_inventory(
         why_empty=why_empty,
         platform=choose_platform((gpu.model for gpu in gpus), wsl=wsl),
         simulated=simulated,
+        states=states,
     )
 
 

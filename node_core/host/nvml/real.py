@@ -15,25 +15,23 @@ from node_core.domain.inventory import Fabric, MigAttributes
 from node_core.errors import NvmlError
 from node_core.host.nvml.api import (
     FUNCTION_NOT_FOUND,
-    LIBRARY_NOT_FOUND,
     NOT_SUPPORTED,
     GpuInstanceProfile,
     Handle,
     NvLinks,
     Nvml,
 )
-from node_core.host.nvml.library import LIBRARY, load_any_library, load_library
+from node_core.host.nvml.library import load_any_library, load_library
+from node_core.host.nvml.real_health import HealthCalls
+from node_core.host.nvml.sessions import Sessions
+
+SESSIONS = Sessions()
+"""Of this process, as NVML counts them."""
 
 _SUCCESS = 0
 _SHARED_ENGINES = 0  # NVML_COMPUTE_INSTANCE_ENGINE_PROFILE_SHARED, the only engine profile there is
 _NO_SUCH = frozenset({NOT_SUPPORTED, "INVALID_ARGUMENT"})
 _NOT_SAID = _NO_SUCH | {FUNCTION_NOT_FOUND}
-_HINTS = {
-    LIBRARY_NOT_FOUND: f"{LIBRARY} comes with the NVIDIA driver: install it, or make its folder visible here",
-    "DRIVER_NOT_LOADED": "load the nvidia kernel module and look at the kernel log for why it is not loaded",
-    "LIB_RM_VERSION_MISMATCH": "the library and the loaded kernel module differ: load the module that was installed, then restart this",
-    "NO_PERMISSION": "this process may not open /dev/nvidiactl or the GPU's device node",
-}
 
 
 def open_nvml(library: str | None = None, *, driver_root: str | None = None) -> AbstractContextManager[Nvml]:
@@ -54,37 +52,17 @@ def _session(library: str | None, driver_root: str | None) -> Iterator[Nvml]:
     import pynvml  # noqa: PLC0415 - a node without a driver need not pay for it
 
     calls = PynvmlCalls(pynvml)
-    calls.call("nvmlInit", reported_as="nvmlInit_v2")
-    try:
-        yield calls
-    finally:
-        with suppress(NvmlError):  # what was read stays true when the library cannot close
-            calls.call("nvmlShutdown")
-
-
-class PynvmlCalls:
-    """`Nvml` on the pynvml module. Every pynvml.NVMLError becomes an NvmlError, a function that is missing FUNCTION_NOT_FOUND."""
-
-    def __init__(self, pynvml: Any) -> None:
-        self._pynvml = pynvml
-
-    def call(self, function: str, *arguments: Any, reported_as: str | None = None) -> Any:
-        """What the function of that name gives. Raises NvmlError."""
-        name = reported_as or function
-        ask = getattr(self._pynvml, function, None)
-        if ask is None:
-            raise NvmlError(name, FUNCTION_NOT_FOUND, hint="the installed nvidia-ml-py does not know it")
+    with SESSIONS.one():
+        calls.call("nvmlInit", reported_as="nvmlInit_v2")
         try:
-            return ask(*arguments)
-        except self._pynvml.NVMLError as error:
-            code = self._code(error.value)
-            raise NvmlError(name, code, hint=_HINTS.get(code)) from error
+            yield calls
+        finally:
+            with suppress(NvmlError):  # what was read stays true when the library cannot close
+                calls.call("nvmlShutdown")
 
-    def _code(self, value: int) -> str:
-        prefix = "NVML_ERROR_"
-        names = (name for name in vars(self._pynvml) if name.startswith(prefix))
-        found = (name.removeprefix(prefix) for name in names if getattr(self._pynvml, name) == value)
-        return next(found, f"ERROR_{value}")
+
+class PynvmlCalls(HealthCalls):
+    """`Nvml` on the pynvml module."""
 
     def system_get_driver_version(self) -> str:
         return _text(self.call("nvmlSystemGetDriverVersion"))

@@ -8,13 +8,16 @@ from concurrent.futures import TimeoutError as FutureTimeout
 
 from node_core.domain.inventory import Inventory
 from node_core.errors import NvmlError
-from node_core.host.nvml.api import DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND
+from node_core.host.nvml.api import DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND, TIMEOUT
 
 DEADLINE = 30.0
 """Seconds for one whole look. Initialising NVML on eight GPUs without the persistence daemon takes most of that."""
 
 FRESH = 1.0
 """Seconds for which one look serves all agents of a process, so that a pass of three agents opens NVML once."""
+
+RELEASED = "RELEASED"
+"""Ours, none of NVML's codes: NVML is not asked, because somebody wants the GPUs to be free."""
 
 _NO_DRIVER = frozenset({LIBRARY_NOT_FOUND, DRIVER_NOT_LOADED})
 
@@ -44,6 +47,16 @@ class InventorySource:
         self._hung: Future[Inventory] | None = None
         self._last: tuple[float, Inventory] | None = None
         self._changes = 0
+        self._is_released = False
+
+    def release(self) -> bool:
+        """No look opens NVML until `take`; each raises RELEASED. Whether none is open now: one that hangs cannot be ended."""
+        self._is_released = True
+        with self._lock:
+            return self._hung is None or self._hung.done()
+
+    def take(self) -> None:
+        self._is_released = False
 
     def forget(self) -> None:
         """The next to ask gets a look of its own."""
@@ -63,6 +76,10 @@ class InventorySource:
         with self._lock:
             if self._hung is not None and not self._hung.done():
                 raise _timeout()
+            if self._is_released:
+                raise NvmlError(
+                    "NVML", RELEASED, hint="its handles were given up on request, until they are taken again"
+                )
             self._hung = None
             if (last := self._last) is not None and self._clock() - last[0] < FRESH:
                 return last[1]
@@ -92,4 +109,4 @@ class InventorySource:
 
 
 def _timeout() -> NvmlError:
-    return NvmlError("NVML", "TIMEOUT", hint="the NVIDIA driver hangs: look for NVRM lines in the kernel log")
+    return NvmlError("NVML", TIMEOUT, hint="the NVIDIA driver hangs: look for NVRM lines in the kernel log")

@@ -11,6 +11,7 @@ from node_core.errors import NvmlError
 from node_core.host.nvml.api import Nvml
 from node_core.host.nvml.inventory import read_inventory
 from node_core.host.nvml.source import InventorySource
+from node_core.simulate.health import events_of
 from node_core.simulate.mig_profiles import PROFILES, parse_instance
 from node_core.simulate.nvml import numa_of, simulated_nvml
 from node_core.simulate.scenario import Scenario, load_scenario, parse_scenario
@@ -129,12 +130,109 @@ def test_an_xid_changes_no_answer() -> None:
         assert uuids(nvml) == [gpu.uuid for gpu in scenario().gpus]
 
 
-class Time:
-    """A clock that waiting moves."""
+def test_a_call_fails_with_the_answer_that_the_scenario_gives_for_as_long_as_it_says() -> None:
+    call = {"kind": "fails", "call": "nvmlDeviceGetName", "answer": "RESET_REQUIRED"}
+    now = 0.0
+    with simulated_nvml(scenario({"at": 5, "for": 5, "gpu": 1, **call}), lambda: now)() as nvml:
+        first, second = nvml.device_get_handle_by_index(0), nvml.device_get_handle_by_index(1)
+        now = 5.0
+        assert nvml.device_get_name(first) == "Tesla T4"
+        assert code_of(lambda: nvml.device_get_name(second)) == "RESET_REQUIRED"
+        now = 10.0
+        assert nvml.device_get_name(second) == "Tesla T4"
 
-    def __init__(self) -> None:
+
+def test_a_driver_that_was_swapped_does_not_initialise() -> None:
+    swapped = {"at": 1, "kind": "fails", "call": "nvmlInit_v2", "answer": "LIB_RM_VERSION_MISMATCH"}
+    assert code_of(simulated_nvml(scenario(swapped), lambda: 1.0)().__enter__) == "LIB_RM_VERSION_MISMATCH"
+    with simulated_nvml(scenario(swapped), lambda: 0.0)() as nvml:
+        assert nvml.device_get_count() == 2
+
+
+def events(node: Scenario, until: float, *gpus: int, types: int = 0x10B) -> list[tuple[float, int, int]]:
+    """When, of which GPU and what the event set tells."""
+    time, found = Time(most=1_000_000), []
+    with simulated_nvml(node, time.clock, time.wait)() as nvml:
+        events = nvml.event_set_create()
+        handles = {index: nvml.device_get_handle_by_index(index) for index in gpus}
+        for handle in handles.values():
+            nvml.device_register_events(handle, types, events)
+        while time.now < until:
+            event = nvml.event_set_wait(events, 500)
+            if event is not None:
+                (index,) = (index for index, handle in handles.items() if handle is event.device)
+                found.append((time.now, index, event.data if event.type == 8 else -event.type))
+        nvml.event_set_free(events)
+    return found
+
+
+def test_a_registered_gpu_tells_its_events_when_they_happen() -> None:
+    node = scenario(
+        {"at": 2, "kind": "xid", "gpu": 1, "code": 79},
+        {"at": 1.5, "kind": "ecc", "gpu": 1, "count": 1},
+        {"at": 1, "kind": "xid", "gpu": 0, "code": 13, "times": 3, "per_second": 1},
+    )
+    assert events(node, 4, 0, 1) == [(1, 0, 13), (1.5, 1, -2), (2, 1, 79), (2, 0, 13), (3, 0, 13)]
+    assert events(node, 4, 1) == [(1.5, 1, -2), (2, 1, 79)]
+    assert events(node, 4, 1, types=2) == [(1.5, 1, -2)]
+    assert events(node, 4) == []
+
+
+def test_events_that_a_board_does_not_have_cannot_be_registered() -> None:
+    with simulated_nvml(scenario(), lambda: 0.0)() as nvml:
+        events, handle = nvml.event_set_create(), nvml.device_get_handle_by_index(0)
+        assert nvml.device_get_supported_event_types(handle) == 0x10B
+        assert code_of(lambda: nvml.device_register_events(handle, 0x4000, events)) == "NOT_SUPPORTED"
+
+
+def test_a_wait_with_a_lost_gpu_tells_what_there_is_and_then_that_it_is_lost() -> None:
+    node = scenario({"at": 1, "kind": "xid", "gpu": 1, "code": 79}, {"at": 1, "kind": "lost", "gpu": 1})
+    time = Time(most=100)
+    with simulated_nvml(node, time.clock, time.wait)() as nvml:
+        events = nvml.event_set_create()
+        for index in (0, 1):
+            nvml.device_register_events(nvml.device_get_handle_by_index(index), 8, events)
+        event = nvml.event_set_wait(events, 2000)
+        assert event is not None
+        assert event.data == 79
+        assert code_of(lambda: nvml.event_set_wait(events, 2000)) == "GPU_IS_LOST"
+
+
+def test_a_gpu_that_is_cut_anew_has_other_mig_devices_and_tells_it() -> None:
+    board = {"model": "NVIDIA A100-SXM4-40GB", "count": 2, "memory": "40960Mi", "device_id": "20b0"}
+    cut = {"at": 5, "for": 5, "kind": "mig", "gpu": 0, "instances": ["1g.5gb", "1g.5gb"]}
+    xid = {"at": 6, "kind": "xid", "gpu": 0, "code": 94, "mig": 1}
+    document = {
+        "driver": {"version": "570.1"},
+        "gpus": [{**board, "mig": {"mode": "enabled", "instances": ["3g.20gb"]}}],
+        "faults": [cut, xid],
+    }
+    node, now = parse_scenario("cut", document, source="test"), 0.0
+
+    def profiles() -> list[str | None]:
+        gpu, other = read_inventory(simulated_nvml(node, lambda: now), numa_of(node)).gpus
+        assert [device.profile for device in other.mig_devices] == ["3g.20gb"]
+        return [device.profile for device in gpu.mig_devices]
+
+    assert profiles() == ["3g.20gb"]
+    with simulated_nvml(node, lambda: now)() as nvml:
+        old = nvml.device_get_mig_device_handle_by_index(nvml.device_get_handle_by_index(0), 0)
+        now = 5.0
+        assert code_of(lambda: nvml.device_get_attributes(old)) == "NOT_FOUND"
+    assert profiles() == ["1g.5gb", "1g.5gb"]
+    now = 10.0
+    assert profiles() == ["3g.20gb"]
+    assert events(node, 12, 0) == [(5, 0, -0x100), (6, 0, 94), (10, 0, -0x100)]
+    assert [event.gpu_instance for event in events_of(node)] == [None, 8, None]
+
+
+class Time:
+    """A clock that waiting moves, so many times at most."""
+
+    def __init__(self, most: int = 5) -> None:
         self.now = 0.0
         self.waits: list[float] = []
+        self._most = most
 
     def clock(self) -> float:
         return self.now
@@ -142,7 +240,7 @@ class Time:
     def wait(self, seconds: float) -> None:
         self.waits.append(seconds)
         self.now += seconds
-        if len(self.waits) >= 5:
+        if len(self.waits) >= self._most:
             raise TimeoutError
 
 

@@ -184,6 +184,60 @@ def test_gpus_have_as_many_links_to_switches_as_the_file_says() -> None:
     assert problems({"gpus": [GPU], "nvlink": {"switch_links": 4}}) == ["nvlink.switch_links: needs nvswitch: true"]
 
 
+CUT = {**GPU, "mig": {"mode": "enabled", "instances": ["3g.20gb", "1g.5gb"]}}
+
+
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        ({"kind": "xid", "gpu": 0}, "code: is missing, kind xid needs it"),
+        ({"kind": "xid", "gpu": 0, "code": 0}, "code: Expected `int` >= 1"),
+        ({"kind": "xid", "gpu": 0, "code": 94, "mig": 0}, "mig: GPU 0 has no MIG device in slot 0, it is not cut"),
+        (
+            {"kind": "xid", "gpu": 2, "code": 94, "mig": 2},
+            "mig: GPU 2 has no MIG device in slot 2, the last one is 1",
+        ),
+        ({"kind": "xid", "gpu": 0, "code": 13, "per_second": 5}, "per_second: needs times"),
+        ({"kind": "xid", "gpu": 0, "code": 13, "times": 0}, "times: Expected `int` >= 1"),
+        ({"kind": "xid", "gpu": 0, "code": 13, "times": 2_000_000}, "times: Expected `int` <= 1000000"),
+        ({"kind": "xid", "gpu": 0, "code": 13, "count": 5}, "count: means nothing with kind xid"),
+        ({"kind": "ecc", "gpu": 0}, "count: is missing, kind ecc needs it"),
+        ({"kind": "memory", "gpu": 0, "state": "broken"}, "state: Invalid enum value 'broken'"),
+        ({"kind": "recovery", "gpu": 0, "action": "pray"}, "action: Invalid enum value 'pray'"),
+        ({"kind": "recovery", "action": "reset"}, "gpu: is missing, kind recovery needs it"),
+        ({"kind": "throttle", "gpu": 9, "brake": "power"}, "gpu: there is no GPU 9, the last one is 2"),
+        ({"kind": "mig", "gpu": 0, "instances": []}, "gpu: GPU 0 needs mig: {mode: enabled} to be cut"),
+        ({"kind": "mig", "gpu": 2}, "instances: is missing, kind mig needs it"),
+        (
+            {"kind": "mig", "gpu": 2, "instances": ["7g.40gb", "1g.5gb"]},
+            "instances: they take 8 of 7 compute slices and 9 of 8 memory slices",
+        ),
+        ({"kind": "lost", "gpu": 0, "mig": 0}, "mig: means nothing with kind lost"),
+        ({"kind": "fails", "call": "nvmlInit_v2"}, "answer: is missing, kind fails needs it"),
+        (
+            {"kind": "fails", "call": "nvmlInit_v2", "answer": "UNKNOWN", "gpu": 0},
+            "gpu: nvmlInit_v2 is not asked of a GPU",
+        ),
+        (
+            {"kind": "fails", "call": "nvmlEventSetWait_v2", "answer": "UNKNOWN", "gpu": 0},
+            "gpu: nvmlEventSetWait_v2 is not asked of a GPU",
+        ),
+        ({"kind": "fails", "call": "nvmlDeviceGetName", "answer": "BAD"}, "answer: Invalid enum value 'BAD'"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_a_fault_that_does_not_fit_is_told_with_its_path(fault: dict[str, object], problem: str) -> None:
+    whole = {**GPU, "count": 2}
+    cut = {**CUT, "count": 1}
+    assert problems({"gpus": [whole, cut], "faults": [{"at": 0, **fault}]}) == [f"faults[0].{problem}"]
+
+
+def test_a_gpu_whose_mig_is_off_cannot_be_cut() -> None:
+    off = {**GPU, "count": 1, "mig": {"mode": "disabled"}}
+    found = problems({"gpus": [off], "faults": [{"at": 0, "kind": "mig", "gpu": 0, "instances": ["1g.5gb"]}]})
+    assert found == ["faults[0].gpu: GPU 0 needs mig: {mode: enabled} to be cut"]
+
+
 def test_a_gpu_on_no_pci_bus_has_nothing_that_only_pci_can_say() -> None:
     assert problems({"gpus": [{**GPU, "pci": "nowhere"}]}) == ["gpus[0].pci: Invalid enum value 'nowhere'"]
     found = problems(

@@ -106,11 +106,25 @@ ABSENT_FACTS: dict[str, Callable[[Gpu], Gpu]] = {
 }
 MANDATORY = {"nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID", "nvmlDeviceGetName"}
 MANDATORY_FOR_MIG = {"nvmlDeviceGetGpuInstanceId", "nvmlDeviceGetComputeInstanceId", "nvmlDeviceGetAttributes"}
+OF_STATES = {
+    "nvmlDeviceGetFieldValues",
+    "nvmlDeviceGetRemappedRows",
+    "nvmlDeviceGetRetiredPagesPendingStatus",
+    "nvmlDeviceGetTotalEccErrors",
+    "nvmlDeviceGetCurrentClocksEventReasons",
+}
+OF_EVENTS = {
+    "nvmlDeviceGetSupportedEventTypes",
+    "nvmlEventSetCreate",
+    "nvmlEventSetFree",
+    "nvmlDeviceRegisterEvents",
+    "nvmlEventSetWait_v2",
+}
 OF_THE_SYSTEM = {"nvmlSystemGetDriverVersion", "nvmlSystemGetCudaDriverVersion"}
 
 
 def test_the_tables_below_know_every_call() -> None:
-    assert set(CALLS) == {*ABSENT_FACTS, *MANDATORY, *MANDATORY_FOR_MIG, *OF_THE_SYSTEM}
+    assert set(CALLS) == {*ABSENT_FACTS, *MANDATORY, *MANDATORY_FOR_MIG, *OF_STATES, *OF_EVENTS, *OF_THE_SYSTEM}
 
 
 @pytest.mark.parametrize("code", ["NOT_SUPPORTED", "FUNCTION_NOT_FOUND"])

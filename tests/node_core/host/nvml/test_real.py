@@ -11,7 +11,7 @@ import pytest
 
 from node_core.domain.inventory import Fabric
 from node_core.errors import NvmlError
-from node_core.host.nvml.api import FUNCTIONS, GpuInstanceProfile, NvLinks
+from node_core.host.nvml.api import FUNCTIONS, EventType, GpuInstanceProfile, NvLinks, NvmlEvent, RemappedRows
 from node_core.host.nvml.real import PynvmlCalls
 
 CLUSTER = uuid.UUID("4f1a6d7e-93b2-4c58-8e0d-2ba71c9f5d63")
@@ -193,3 +193,109 @@ def test_links_to_switches_are_counted_and_not_asked_where_they_lead() -> None:
 def test_a_gpu_that_is_lost_between_links_is_not_a_gpu_with_fewer_links() -> None:
     with pytest.raises(NvmlError, match="GPU_IS_LOST"):
         calls(nvmlDeviceGetNvLinkState=answering(pynvml.NVML_ERROR_GPU_IS_LOST)).device_get_nvlinks(object())
+
+
+def field_value(value: int, code: int = 0) -> Callable[..., Any]:
+    def ask(_: object, fields: list[int]) -> list[Any]:
+        assert fields == [230]
+        return [pynvml.c_nvmlFieldValue_t(nvmlReturn=code, value=pynvml.c_nvmlValue_t(uiVal=value))]
+
+    return ask
+
+
+def test_the_recovery_action_is_field_230() -> None:
+    assert calls(nvmlDeviceGetFieldValues=field_value(4)).device_get_recovery_action(object()) == 4
+    assert pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION == 230
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        (pynvml.NVML_ERROR_INVALID_ARGUMENT, "NOT_SUPPORTED"),
+        (pynvml.NVML_ERROR_NOT_SUPPORTED, "NOT_SUPPORTED"),
+        (pynvml.NVML_ERROR_GPU_IS_LOST, "GPU_IS_LOST"),
+    ],
+    ids=["unknown field", "not supported", "lost"],
+)
+def test_a_field_has_an_error_of_its_own(value: int, code: str) -> None:
+    with pytest.raises(NvmlError, match=f"nvmlDeviceGetFieldValues answered {code}"):
+        calls(nvmlDeviceGetFieldValues=field_value(0, value)).device_get_recovery_action(object())
+
+
+@pytest.mark.parametrize(("answer", "rows"), [((1, 2, 1, 0), (True, False)), ((0, 0, 0, 1), (False, True))])
+def test_remapped_rows_are_pending_or_failed(answer: tuple[int, ...], rows: tuple[bool, bool]) -> None:
+    found = calls(nvmlDeviceGetRemappedRows=lambda _: answer).device_get_remapped_rows(object())
+    assert found == RemappedRows(pending=rows[0], failed=rows[1])
+
+
+def test_only_uncorrected_errors_since_the_driver_was_loaded_count() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def count(_: object, kind: int, since: int) -> int:
+        asked.append((kind, since))
+        return 7
+
+    assert calls(nvmlDeviceGetTotalEccErrors=count).device_get_uncorrected_ecc_errors(object()) == 7
+    assert asked == [(pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC)]
+
+
+def test_an_older_library_has_the_clocks_reasons_by_their_first_name() -> None:
+    older = calls(
+        nvmlDeviceGetCurrentClocksEventReasons=answering(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND),
+        nvmlDeviceGetCurrentClocksThrottleReasons=lambda _: 0x40,
+    )
+    assert older.device_get_clocks_event_reasons(object()) == 0x40
+    lost = calls(nvmlDeviceGetCurrentClocksEventReasons=answering(pynvml.NVML_ERROR_GPU_IS_LOST))
+    with pytest.raises(NvmlError, match="GPU_IS_LOST"):
+        lost.device_get_clocks_event_reasons(object())
+
+
+def pointer(address: int) -> Any:
+    return ctypes.cast(ctypes.c_void_p(address), pynvml.c_nvmlDevice_t)
+
+
+def waiting(**event: Any) -> PynvmlCalls:
+    return calls(
+        nvmlEventSetCreate=object,
+        nvmlDeviceRegisterEvents=lambda *_: None,
+        nvmlEventSetWait_v2=lambda *_: pynvml.c_nvmlEventData_t(**event),
+    )
+
+
+def test_an_event_names_the_handle_that_was_registered_and_its_mig_device() -> None:
+    nvml = waiting(device=pointer(16), eventType=8, eventData=94, gpuInstanceId=3, computeInstanceId=0)
+    events, handles = nvml.event_set_create(), [pointer(8), pointer(16)]
+    for handle in handles:
+        nvml.device_register_events(handle, 8, events)
+    event = nvml.event_set_wait(events, 100)
+    assert event == NvmlEvent(device=handles[1], type=8, data=94, gpu_instance=3, compute_instance=0)
+    assert event.device is handles[1]
+
+
+def test_an_event_of_a_whole_gpu_has_no_instances() -> None:
+    nvml = waiting(
+        device=pointer(16), eventType=8, eventData=79, gpuInstanceId=0xFFFFFFFF, computeInstanceId=0xFFFFFFFF
+    )
+    event = nvml.event_set_wait(nvml.event_set_create(), 100)
+    assert event is not None
+    assert (event.gpu_instance, event.compute_instance) == (None, None)
+
+
+def test_a_wait_without_event_is_no_error() -> None:
+    nvml = calls(nvmlEventSetCreate=object, nvmlEventSetWait_v2=answering(pynvml.NVML_ERROR_TIMEOUT))
+    assert nvml.event_set_wait(nvml.event_set_create(), 1) is None
+    broken = calls(nvmlEventSetCreate=object, nvmlEventSetWait_v2=answering(pynvml.NVML_ERROR_UNKNOWN))
+    with pytest.raises(NvmlError, match="nvmlEventSetWait_v2 answered UNKNOWN"):
+        broken.event_set_wait(broken.event_set_create(), 1)
+
+
+def test_the_kinds_of_events_are_nvmls() -> None:
+    names = {
+        "SINGLE_BIT_ECC": "nvmlEventTypeSingleBitEccError",
+        "DOUBLE_BIT_ECC": "nvmlEventTypeDoubleBitEccError",
+        "XID": "nvmlEventTypeXidCriticalError",
+        "MIG_CONFIG": "nvmlEventMigConfigChange",
+        "GPU_UNAVAILABLE": "nvmlEventTypeGpuUnavailableError",
+        "RECOVERY_ACTION": "nvmlEventTypeGpuRecoveryAction",
+    }
+    assert {each.name: int(each) for each in EventType} == {name: getattr(pynvml, its) for name, its in names.items()}

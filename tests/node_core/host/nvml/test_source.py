@@ -97,3 +97,37 @@ def test_a_hung_driver_costs_one_deadline_and_one_thread_until_it_answers() -> N
     source._hung.result(10)
     assert source.look() == EMPTY
     assert len(looks) == 2, "the answer that came too late is not taken for the present"
+
+
+def test_while_it_is_released_nvml_is_not_asked_and_the_reason_says_so() -> None:
+    looks = []
+
+    def read() -> Inventory:
+        looks.append(1)
+        return EMPTY
+
+    source = InventorySource(read, gpus_on_pci=lambda: False, clock=lambda: 100.0)
+    source.look()
+    assert source.release()
+    with pytest.raises(NvmlError, match="RELEASED"):
+        source.look()
+    assert len(looks) == 1
+    source.take()
+    assert source.look() == EMPTY
+
+
+def test_a_look_that_hangs_cannot_be_released() -> None:
+    go = threading.Event()
+
+    def read() -> Inventory:
+        go.wait(10)
+        return EMPTY
+
+    source = InventorySource(read, gpus_on_pci=lambda: True, deadline=0.01)
+    with pytest.raises(NvmlError, match="TIMEOUT"):
+        source.look()
+    assert not source.release()
+    go.set()
+    assert source._hung is not None
+    source._hung.result(10)
+    assert source.release()
