@@ -6,24 +6,27 @@ because of what it finds: it says so, serves what is sound, and looks again.
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
-from device_plugin import gate
 from device_plugin.allocate.choose import Choice
-from device_plugin.allocate.strategies import DeviceList
+from device_plugin.allocate.strategies import CDI_LISTS, DeviceList
 from device_plugin.answers import NodeSoftware, build_answers, choose_lists
+from device_plugin.cdi.kinds import CdiClass
 from device_plugin.cdi.write import SpecWriter
 from device_plugin.devices import Plan
 from device_plugin.following import Following
+from device_plugin.health.build import build_health, look_with_nodes
+from device_plugin.health.keeper import HealthKeeper
 from device_plugin.looker import Looked, Looker, read_look, start_thread
 from device_plugin.manager import Manager
 from device_plugin.mps.compute_mode import SmiComputeModes
 from device_plugin.mps.control import MpsControl
 from device_plugin.mps.keeper import MpsKeeper, MpsTools
 from device_plugin.mps.plan import INSIDE, plan_mps
-from device_plugin.plan.node import fail_devices, fail_shared, plan_devices
+from device_plugin.plan.node import fail_devices, fail_nameless, fail_shared, plan_devices
 from device_plugin.report import Reporter
 from device_plugin.settings import PluginSettings, Reread, ResponseSettings
 from device_plugin.specs import MPS_CONTROL, SMI, SpecKeeper, Surroundings
@@ -52,7 +55,7 @@ BELIEVED = 2
 class PluginAgent:
     """Serves while the Node's labels ask for it; see `gate` and `following`. What the kubelet asks is answered from the last plan.
 
-    manager, configs: made with what they are to call when something changed. start: as of Looker.
+    manager, configs, health: made with what they are to call when something changed. start: as of Looker.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class PluginAgent:
         look: Callable[[ResponseSettings], Looked],
         manager: Callable[[Callable[[], None]], Manager],
         services: Services,
+        health: Callable[[Callable[[], None]], HealthKeeper] | None = None,
         lock: InstanceLock | None = None,
         configs: Callable[[Callable[[], None]], NamedConfigs[PluginSettings]] | None = None,
         start: Callable[[Callable[[], None]], None] = start_thread,
@@ -71,7 +75,8 @@ class PluginAgent:
         self._services = services
         self._lock = lock
         self._manager = manager(self._wake)
-        self._looker = Looker(lambda: look(self._following.settings.responses), self._wake, start=start)
+        self._looker = Looker(lambda: self._stamped(look), self._wake, start=start)
+        self._health = health(self._wake) if health else HealthKeeper(NAME, services, self._wake)
         self._mps = MpsKeeper(self._wake)
         named = configs(lambda: self.mailbox.post(RulesChanged())) if configs else None
         self._following = Following(settings, named)
@@ -92,6 +97,7 @@ class PluginAgent:
         if not wait_alone(self._lock, NAME, self.mailbox, self._services.readiness):
             return
         self._following.start()
+        self._health.start(self._following.settings.ignored_checks)
         while not isinstance(message := self._next(), Stop):
             self._handle(message)
 
@@ -99,6 +105,7 @@ class PluginAgent:
         self._following.stop()
         self._manager.close()
         self._mps.close()
+        self._health.close()
         if self._lock is not None:
             self._lock.release()
 
@@ -108,15 +115,22 @@ class PluginAgent:
     def _next(self) -> AgentMessage | None:
         self._services.readiness.beat(NAME)
         wait = self._manager.next_check(HEARTBEAT)
-        if self._look_at is not None:
-            wait = min(wait, max(0.0, self._look_at - self._services.clock()))
+        if (due := self._due()) is not None:
+            wait = min(wait, max(0.0, due - self._services.clock()))
         return self.mailbox.take(wait)
+
+    def _due(self) -> float | None:
+        """When to look again even if nothing happens."""
+        if not self._open or self._failures:
+            return self._look_at
+        return self._health.next_look()
 
     def _handle(self, message: AgentMessage | None) -> None:
         match message:
             case NodeSeen(view):
                 self._report.check("node", None)
                 self._labels = view.labels
+                self._health.node_seen(view)
                 self._software = NodeSoftware(kubelet=view.kubelet_version, runtime=view.container_runtime)
                 self._settle()
             case NodeLost(error):
@@ -127,21 +141,25 @@ class PluginAgent:
             case Pass():
                 self._settle()
                 self._look()
-            case _ if self._look_at is not None and self._services.clock() >= self._look_at:
+            case _ if (due := self._due()) is not None and self._services.clock() >= due:
                 self._look()
             case _:
                 pass
         self._take_look()
+        self._take_health()
         if self._offered not in (None, (self._usable(), self._lists())):
             self._offer()
         self._manager.check()
-        self._report.manager(self._manager, self._plan)
+        self._report.manager(self._manager, self._advertised)
+        if (resources := self._advertised.resources) and resources.keys() <= self._manager.registrations.keys():
+            self._health.registered()
 
     def _settle(self) -> None:
         """Goes by the Node's labels."""
         before = self._following.settings, self._following.plan_options
         self._following.follow(self._labels, self._report)
-        self._turn(gate.is_open(self._labels) and self._following.is_settled)
+        is_open = self._following.settings.gate.is_open(self._labels) if self._labels else False
+        self._turn(is_open and self._following.is_settled)
         if self._following.settings.responses != before[0].responses:
             self._look()  # specs are written by what they say now
         if (self._following.settings, self._following.plan_options) != before:
@@ -153,16 +171,19 @@ class PluginAgent:
         self._open = is_open
         log.info("gate_opened" if is_open else "gate_closed", label=GPU_PRESENT)
         if is_open:
+            self._health.opened()
             self._look()
         else:
             self._looked, self._look_at = None, None
             self._failures.clear()
             self._serve(Plan())
+            self._health.closed()
 
     def _look(self) -> None:
         if self._open:
             self._look_at = None
             self._services.metrics.add(metrics.PASSES, agent=NAME)
+            self._health.asked()
             self._looker.ask()
 
     def _take_look(self) -> None:
@@ -171,14 +192,30 @@ class PluginAgent:
         if looked is None or not self._open:
             return
         if isinstance(looked, NodeError):
+            self._health.failed(looked)
             self._look_failed(str(looked))
             return
         self._failures.clear()
         self._look_at = None
         self._looked = looked
+        self._health.looked(looked.inventory, looked.began)
         self._report.check("gpus", None)
         self._report.check("mig-capabilities", looked.caps_problem)
+        self._report.specs(looked.surroundings.notes)
         self._replan()
+
+    def _stamped(self, look: Callable[[ResponseSettings], Looked]) -> Looked:
+        """A look that knows when it began; in its own thread."""
+        began = self._services.clock()
+        return replace(look(self._following.settings.responses), began=began)
+
+    def _take_health(self) -> None:
+        """What happened to the GPUs meanwhile, and what becomes of it."""
+        if self._health.take(self._following.settings.health, self._advertised):
+            self._look()
+        if self._open and (len(self._failures) >= BELIEVED or (self._looked is None) == bool(self._failures)):
+            self._health.judge(self._usable())
+        self._report.check("gpu-events", self._health.problem)
 
     def _look_failed(self, why: str) -> None:
         self._failures.append(why)
@@ -200,7 +237,7 @@ class PluginAgent:
         self._report.plan(plan)
         self._plan = plan
         inventory = self._looked.inventory if self._looked else Inventory(driver=None)
-        self._mps.reconcile(plan_mps(plan, inventory), mps_tools(self._settings, self._surroundings))
+        self._mps.reconcile(plan_mps(plan, inventory, self._mps.wanted), mps_tools(self._settings, self._surroundings))
         self._offer()
 
     def _offer(self) -> None:
@@ -211,7 +248,9 @@ class PluginAgent:
 
     def _usable(self) -> Plan:
         """The plan, with devices unhealthy that no container could use just now."""
-        plan = fail_shared(self._plan, self._mps.problems())
+        plan = self._health.mark(fail_shared(self._plan, self._mps.problems()))
+        if not CDI_LISTS.isdisjoint(self._lists()):
+            plan = fail_nameless(plan, self._surroundings.cdi_names.get(CdiClass.GPU, {}))
         missing = self._surroundings.missing if self._settings.imex_required else ()
         return fail_devices(plan, "; ".join(missing)) if missing else plan
 
@@ -224,6 +263,11 @@ class PluginAgent:
 
     def _lists(self) -> tuple[DeviceList, ...]:
         return choose_lists(self._settings, self._software, self._surroundings)[0]
+
+    @property
+    def _advertised(self) -> Plan:
+        """What the kubelet was told last."""
+        return self._offered[0] if self._offered else Plan()
 
     @property
     def _settings(self) -> ResponseSettings:
@@ -264,13 +308,18 @@ def build_agent(
     specs = SpecKeeper(edges.root, SpecWriter(settings.cdi_folder))
 
     def look(responses: ResponseSettings) -> Looked:
-        return read_look(edges.inventory.look, edges.root, lambda inventory: specs.look(inventory, responses))
+        return read_look(
+            lambda: look_with_nodes(edges, responses), edges.root, lambda inventory: specs.look(inventory, responses)
+        )
 
     return PluginAgent(
         settings,
         look=look,
-        manager=lambda notify: Manager(settings.kubelet_socket.parent, settings.kubelet_socket, notify),
+        manager=lambda notify: Manager(
+            settings.kubelet_socket.parent, settings.kubelet_socket, notify, api=settings.kubelet_api
+        ),
         services=services,
+        health=build_health(NAME, settings, edges, services),
         lock=edges.lock(NAME),
         configs=follow if named is not None and reread is not None else None,
     )

@@ -1,5 +1,7 @@
 """What the Node's labels choose: the config that counts, and with strategy `auto` how MIG devices are advertised."""
 
+from dataclasses import replace
+
 import structlog
 
 from device_plugin.plan.auto import follow_label
@@ -59,7 +61,9 @@ class Following:
             return
         for name in unchangeable(self.settings, configs.settings):
             log.warning("setting_ignored", setting=name, why="a config that a label names cannot set it: use its flag")
-        self.settings = configs.settings
+        old = self.settings
+        responses = replace(configs.settings.responses, driver_root_seen=old.responses.driver_root_seen)
+        self.settings = replace(configs.settings, responses=responses, kubelet_socket=old.kubelet_socket)
 
 
 def unchangeable(old: PluginSettings, new: PluginSettings) -> tuple[str, ...]:

@@ -4,11 +4,15 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from device_plugin.specs import Surroundings
 from node_core.domain.inventory import Inventory
-from node_core.errors import HostReadError, NodeError, NvmlError
+from node_core.errors import HostReadError, NodeError
 from node_core.host.mig_caps import MigCaps, read_mig_caps
 from node_core.host.root import HostRoot
+
+log = structlog.get_logger(__name__)
 
 NO_CAPS = MigCaps()
 
@@ -17,13 +21,14 @@ NO_CAPS = MigCaps()
 class Looked:
     """What a look found. caps: where the device nodes of MIG devices are; caps_problem: why they could not be read, or None.
 
-    surroundings: what of the host answers depend on.
+    surroundings: what of the host answers depend on. began: when, in monotonic seconds.
     """
 
     inventory: Inventory
     caps: MigCaps = NO_CAPS
     caps_problem: str | None = None
     surroundings: Surroundings = Surroundings()  # noqa: RUF009 - frozen
+    began: float = 0.0
 
 
 def read_look(look: Callable[[], Inventory], root: HostRoot, surround: Callable[[Inventory], Surroundings]) -> Looked:
@@ -93,5 +98,8 @@ class Looker:
     def _look_once(self) -> Looked | NodeError:
         try:
             return self._look()
-        except NvmlError as error:
+        except NodeError as error:
             return error
+        except Exception as error:  # a fault of ours in one look must not be the end of looking
+            log.exception("look_failed")
+            return NodeError(f"the look at the GPUs failed: {type(error).__name__}: {error}")

@@ -21,7 +21,7 @@ from node_core.domain.backoff import Backoff
 from node_core.domain.resources import ResourceName
 from node_core.errors import KubeletError
 from node_core.host.inotify import DirectoryWatch
-from node_core.kubelet.registration import TIMEOUT
+from node_core.kubelet.registration import TIMEOUT, VERSIONS, ApiVersion, Manner
 from node_core.kubelet.sockets import Stamp, read_stamp
 
 log = structlog.get_logger(__name__)
@@ -74,6 +74,7 @@ class Manager:
         notify: Callable[[], None],
         *,
         timing: Timing = DEFAULT_TIMING,
+        api: tuple[ApiVersion, ...] = VERSIONS,
     ) -> None:
         self.registrations: Counter[ResourceName] = Counter()
         self.registration_failures: Counter[ResourceName] = Counter()
@@ -82,6 +83,7 @@ class Manager:
         self._kubelet_socket = kubelet_socket
         self._notify = notify
         self._timing = timing
+        self._api = api
         self._clock = timing.clock
         self._served: dict[ResourceName, _Served] = {}
         self._counting = threading.Lock()
@@ -148,7 +150,7 @@ class Manager:
             strategies=strategies,
             on_stream_end=self._notify,
             on_allocate=count,
-            register_timeout=self._timing.register_timeout,
+            manner=Manner(versions=self._api, timeout=self._timing.register_timeout),
         )
 
     def _tend(self, served: _Served) -> None:

@@ -8,16 +8,22 @@ import click
 
 from device_plugin.allocate.strategies import AUTO, DEVICE_LISTS
 from device_plugin.cdi.write import CDI_FOLDER
-from device_plugin.list_options import int_list_option, list_option
+from device_plugin.gate import Gate, parse_gate
+from device_plugin.health.checks import Checks, parse_checks
+from device_plugin.health.options import health_options
 from device_plugin.settings import CdiSettings, PluginSettings, Reread, ResponseSettings
+from node_core.domain.health import HealthPolicy
+from node_core.domain.labels import GPU_PRESENT
 from node_core.domain.sharing import SharingStrategy
 from node_core.errors import SettingsError
+from node_core.kubelet.registration import VERSIONS
 from node_core.kubelet.sockets import KUBELET_SOCKET
 from node_core.runtime.command import parse_command
 from node_core.runtime.flag_types import PathType
 from node_core.runtime.flags import bool_option, options
-from node_core.runtime.named_config import DEFAULT_FALLBACKS, FALLBACKS, LABEL, NamedConfigOptions
-from node_core.runtime.nvidia_config import NvidiaConfig, plan_sharing
+from node_core.runtime.list_options import int_list_option, list_option
+from node_core.runtime.named_options import named_options, named_settings
+from node_core.runtime.nvidia_config import NvidiaConfig, plan_health, plan_sharing
 from node_core.runtime.nvidia_devices import plan_rules
 
 _response_options = options(
@@ -98,28 +104,16 @@ _cdi_options = options(
     ),
 )
 
-_config_options = options(
-    click.option(
-        "--config-dir",
-        envvar="CONFIG_FILE_SRCDIR",
-        type=PathType(may_be_empty=True),
-        help="A folder of config files; a label of the Node names the one that counts.",
-    ),
-    click.option("--node-label", envvar="NODE_LABEL", default=LABEL, help="With --config-dir: that label."),
-    click.option(
-        "--default-config", envvar="DEFAULT_CONFIG", default="", help="With --config-dir: of Nodes without the label."
-    ),
-    list_option(
-        "--fallback-strategies",
-        envvar="FALLBACK_STRATEGIES",
-        default=DEFAULT_FALLBACKS,
-        known=FALLBACKS,
-        help_text="With --config-dir: which config, where neither the label nor --default-config names one; the first that there is."
-        " named: that of the name default. single: the only one. empty: none.",
-    ),
-)
+
+def _gate(_: click.Context, __: click.Parameter, text: str) -> Gate:
+    try:
+        return parse_gate(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
 
 plugin_options = options(
+    health_options,
     _response_options,
     _cdi_options,
     click.option(
@@ -130,19 +124,34 @@ plugin_options = options(
         help="Where replicas of shared devices go: to the device with the fewest, or with the most in use.",
     ),
     click.option(
+        "--gate-label",
+        envvar="GATE_LABEL",
+        default=f"{GPU_PRESENT}=true",
+        callback=_gate,
+        help="Serve while the Node has this label; always, if it is empty.",
+    ),
+    click.option(
+        "--kubelet-api",
+        envvar="KUBELET_API",
+        default="auto",
+        type=click.Choice(["auto", *VERSIONS]),
+        help="Version of the device plugin API; auto: v1alpha for kubelets that know nothing newer.",
+    ),
+    click.option(
         "--kubelet-socket",
         envvar="KUBELET_SOCKET",
         default=str(KUBELET_SOCKET),
         type=PathType(),
         help="The kubelet's registration socket; ours lie beside it.",
     ),
-    _config_options,
+    named_options,
 )
 
 
 def plugin_settings(values: dict[str, Any]) -> PluginSettings:
     """From click's values. Raises SettingsError."""
     config: NvidiaConfig | None = values.get("nvidia_config")
+    checks = parse_checks(values["disable_health_checks"], values["enable_health_checks"])
     settings = PluginSettings(
         mig_strategy=values["mig_strategy"],
         sharing=plan_sharing(config.sharing) if config else None,
@@ -150,8 +159,13 @@ def plugin_settings(values: dict[str, Any]) -> PluginSettings:
         policy=values["shared_devices_allocation_policy"],
         responses=_responses(values),
         kubelet_socket=values["kubelet_socket"],
-        named=_named(values),
+        named=named_settings(values),
+        health=_health(checks, config),
+        ignored_checks=checks.ignored,
+        startup_taint=values["startup_taint"],
         cdi_folder=values["cdi_dir"],
+        gate=values["gate_label"],
+        kubelet_api=VERSIONS if values["kubelet_api"] == "auto" else (values["kubelet_api"],),
     )
     if problems := list(_problems(settings, config)):
         raise SettingsError(problems)
@@ -192,16 +206,8 @@ def _responses(values: dict[str, Any]) -> ResponseSettings:
     )
 
 
-def _named(values: dict[str, Any]) -> NamedConfigOptions | None:
-    directory: Path | None = values["config_dir"]
-    if directory is None or directory == Path():
-        return None
-    return NamedConfigOptions(
-        directory=directory,
-        label=values["node_label"],
-        default=values["default_config"],
-        fallbacks=values["fallback_strategies"],
-    )
+def _health(checks: Checks, config: NvidiaConfig | None) -> HealthPolicy:
+    return plan_health((config or NvidiaConfig()).health, checks.xids, polled=checks.polled)
 
 
 def _problems(settings: PluginSettings, config: NvidiaConfig | None) -> Iterator[str]:

@@ -16,7 +16,7 @@ from device_plugin.devices import Device, DeviceId, Offer
 from device_plugin.wire import render_devices, render_response
 from node_core.domain.resources import ResourceName, short_name
 from node_core.kubelet import deviceplugin_pb2 as pb
-from node_core.kubelet.registration import TIMEOUT, register
+from node_core.kubelet.registration import DEFAULT, Manner, register
 from node_core.kubelet.rpc import CallError
 from node_core.kubelet.server import UnixServer
 from node_core.kubelet.service import Stream, alpha_handler, device_plugin_handler
@@ -49,7 +49,7 @@ def _answers(offer: Offer, strategies: Sequence[Strategy]) -> _Answers:
 class ResourcePlugin:
     """strategies: how containers are told of their devices. on_stream_end, on_allocate: called in any thread.
 
-    on_allocate gets the number of containers.
+    on_allocate gets the number of containers. manner: of registering.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class ResourcePlugin:
         strategies: Sequence[Strategy],
         on_stream_end: Callable[[], None] = lambda: None,
         on_allocate: Callable[[int], None] = lambda _: None,
-        register_timeout: float = TIMEOUT,
+        manner: Manner = DEFAULT,
     ) -> None:
         self.resource = resource
         self.path = socket_path(directory, resource)
@@ -70,7 +70,7 @@ class ResourcePlugin:
         self._kubelet_socket = kubelet_socket
         self._answers = _answers(offer, strategies)
         self._on_allocate = on_allocate
-        self._register_timeout = register_timeout
+        self._manner = manner
         self._board = DeviceBoard(offer.devices, on_leave=on_stream_end)
         self._server: UnixServer | None = None
 
@@ -113,7 +113,7 @@ class ResourcePlugin:
         """Raises KubeletError. Serve first: the kubelet connects back at once."""
         stamp = read_stamp(self._kubelet_socket)  # before the call: a kubelet that comes up during it is another one
         self.registered_at = None
-        register(self._kubelet_socket, self.resource, self.path.name, self.options(), timeout=self._register_timeout)
+        register(self._kubelet_socket, self.resource, self.path.name, self.options(), self._manner)
         self.registered_at = stamp
 
     def forget_registration(self) -> None:

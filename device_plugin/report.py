@@ -23,6 +23,7 @@ class Reporter:
         self._counted: Counter[tuple[str, str]] = Counter()
         self._problems: dict[str, str | None] = {}
         self._notes: tuple[str, ...] = ()
+        self._spec_notes: tuple[str, ...] = ()
         self._kept: dict[str, list[str]] = {}
 
     def check(self, name: str, problem: str | None) -> None:
@@ -34,6 +35,13 @@ class Reporter:
 
     def failed(self, name: str) -> None:
         self._services.metrics.add(metrics.ERRORS, agent=self._agent, check=name)
+
+    def specs(self, notes: tuple[str, ...]) -> None:
+        """What CDI specifications leave out, as far as that is new."""
+        for note in notes:
+            if note not in self._spec_notes:
+                log.warning("cdi_left_out", why=note)
+        self._spec_notes = notes
 
     def plan(self, plan: Plan) -> None:
         """What is new in it."""

@@ -9,8 +9,12 @@ from device_plugin.allocate.respond import IdStrategy
 from device_plugin.allocate.strategies import AUTO, DeviceList
 from device_plugin.cdi.write import CDI_FOLDER
 from device_plugin.devices import Policy
+from device_plugin.gate import Gate
 from node_core.domain.device_rules import DeviceRules
+from node_core.domain.health import HealthPolicy
 from node_core.domain.sharing import Sharing
+from node_core.domain.taints import Taint
+from node_core.kubelet.registration import VERSIONS, ApiVersion
 from node_core.kubelet.sockets import KUBELET_SOCKET
 from node_core.runtime.named_config import NamedConfigOptions
 
@@ -56,7 +60,9 @@ class ResponseSettings:
 class PluginSettings:
     """mig_strategy `auto`: as the Node's label says. policy: where replicas go. named: where the configs are that a label chooses from.
 
-    cdi_folder: where the container runtime reads specs.
+    cdi_folder: where the container runtime reads specs. gate: the label that has to be there. kubelet_api: versions to try, in order.
+    health: which GPUs containers do not get. ignored_checks: words for health checks that mean nothing. startup_taint: goes when the
+    kubelet has our devices.
     """
 
     mig_strategy: Literal["none", "single", "mixed", "auto"] = "none"
@@ -67,6 +73,11 @@ class PluginSettings:
     kubelet_socket: Path = KUBELET_SOCKET
     named: NamedConfigOptions | None = None
     cdi_folder: Path = CDI_FOLDER
+    gate: Gate = field(default_factory=Gate)
+    kubelet_api: tuple[ApiVersion, ...] = VERSIONS
+    health: HealthPolicy = field(default_factory=HealthPolicy)
+    ignored_checks: tuple[str, ...] = ()
+    startup_taint: Taint | None = None
 
 
 Reread = Callable[[Path | None], PluginSettings]

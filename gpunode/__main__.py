@@ -24,6 +24,15 @@ def run(arguments: tuple[str, ...]) -> None:
     sys.exit(run_agents(arguments))
 
 
+@gpunode.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def doctor(arguments: tuple[str, ...]) -> None:
+    """Say why this node has the GPUs that it has, and what to do."""
+    from gpunode.doctor import main as examine  # noqa: PLC0415 - the demo and --help do without it
+
+    sys.exit(examine(arguments))
+
+
 gpunode.add_command(demo)
 gpunode.add_command(cdi)
 

@@ -7,20 +7,26 @@ from typing import Any
 import click
 
 from device_plugin.agent import build_agent as build_plugin
-from device_plugin.options import plugin_options, plugin_settings, reread_with
-from device_plugin.settings import PluginSettings, Reread
+from device_plugin.options import plugin_options, plugin_settings
+from device_plugin.options import reread_with as reread_plugin
+from device_plugin.settings import PluginSettings
+from device_plugin.settings import Reread as RereadPlugin
 from gfd.agent import GfdSettings
+from gfd.agent import Reread as RereadGfd
 from gfd.agent import build_agent as build_gfd
-from gfd.options import gfd_options, gfd_settings
+from gfd.options import FIXED, gfd_options, gfd_settings
 from nfd_lite.agent import NfdSettings
 from nfd_lite.agent import build_agent as build_nfd
 from nfd_lite.options import nfd_options, nfd_settings
 from node_core.assembly import Edges, node_program
 from node_core.runtime.command import AgentCommand, parse_command
 from node_core.runtime.flags import common_options
+from node_core.runtime.named_options import reread_with
 from node_core.runtime.nvidia_config import nvidia_options
 from node_core.runtime.process import Program, run_program
 from node_core.runtime.settings import common_settings
+
+PROG = "gpunode run"
 
 
 @click.command(cls=AgentCommand, name="run")
@@ -34,31 +40,43 @@ def command(**_: Any) -> None:
 
 
 def all_agents(
-    edges: Edges, nfd: NfdSettings, gfd: GfdSettings, plugin: PluginSettings, *, reread: Reread | None = None
+    edges: Edges,
+    nfd: NfdSettings,
+    gfd: GfdSettings,
+    plugin: PluginSettings,
+    *,
+    reread_gfd: RereadGfd | None = None,
+    reread_plugin: RereadPlugin | None = None,
 ) -> Program:
-    """The three agents over the same edges. reread: the plugin's settings with another config file."""
+    """The three agents over the same edges. reread_*: an agent's settings with another config file."""
     return node_program(
         edges,
         lambda services: (
             build_nfd(nfd, edges, services),
-            build_gfd(gfd, edges, services),
-            build_plugin(plugin, edges, services, reread=reread),
+            build_gfd(gfd, edges, services, reread=reread_gfd),
+            build_plugin(plugin, edges, services, reread=reread_plugin),
         ),
     )
 
 
 def parse(arguments: Sequence[str]) -> Program | None:
     """The program that the command line, environment and config files ask for; None for --help."""
-    values = parse_command(command, arguments, "gpunode run")
+    values = parse_command(command, arguments, PROG)
     if values is None:
         return None
     edges = Edges(common_settings(values), "gpunode", values["driver_root"], values["device_discovery_strategy"])
-    reread = reread_with(command, arguments, "gpunode run")
-    return all_agents(edges, nfd_settings(values), gfd_settings(values), plugin_settings(values), reread=reread)
+    return all_agents(
+        edges,
+        nfd_settings(values),
+        gfd_settings(values),
+        plugin_settings(values),
+        reread_gfd=reread_with(command, arguments, PROG, gfd_settings, fixed=FIXED),
+        reread_plugin=reread_plugin(command, arguments, PROG),
+    )
 
 
 def main(arguments: Sequence[str]) -> int:
-    return run_program(lambda: parse(arguments), "gpunode run")
+    return run_program(lambda: parse(arguments), PROG)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ from node_core.domain.outputs import NodeOutputs
 from node_core.errors import SettingsError
 from node_core.host.discovery.platform import may_have_gpus
 from node_core.host.discovery.strategy import Strategy, read_gpus
+from node_core.host.nvml.api import OpenNvml
 from node_core.host.nvml.inventory import read_inventory
+from node_core.host.nvml.real import open_nvml
 from node_core.host.nvml.source import InventorySource
 from node_core.host.root import HostRoot
 from node_core.host.uevents import HardwareEvents
@@ -77,15 +79,21 @@ class Edges:
         )
 
     @cached_property
+    def nvml(self) -> OpenNvml:
+        """The driver's NVML, or that of the scenario, whose time begins now."""
+        if self.scenario is None:
+            return lambda: open_nvml(driver_root=str(self._driver_root))
+        start = time.monotonic()
+        return simulated_nvml(self.scenario, lambda: time.monotonic() - start)
+
+    @cached_property
     def inventory(self) -> InventorySource:
         scenario = self.scenario
         if scenario is None:
             return InventorySource(self._look, gpus_on_pci=lambda: may_have_gpus(self.root))
-        start = time.monotonic()
-        nvml = simulated_nvml(scenario, lambda: time.monotonic() - start)
         numa_node = numa_of(scenario)
         return InventorySource(
-            lambda: read_inventory(nvml, numa_node, wsl=scenario.wsl, simulated=True),
+            lambda: read_inventory(self.nvml, numa_node, wsl=scenario.wsl, simulated=True),
             gpus_on_pci=lambda: bool(scenario.gpus),
         )
 

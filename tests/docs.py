@@ -15,6 +15,7 @@ from gfd.__main__ import command as gfd
 from gfd.labelers import DECLARED
 from gpunode.run import command as run
 from nfd_lite.__main__ import command as nfd
+from node_core.domain.xid import ACTIONS, TABLE_VERSION, XIDS, XidClass
 from node_core.runtime import metrics
 from node_core.simulate import scenario_file
 from node_core.simulate.scenario import scenario_names
@@ -31,6 +32,7 @@ def render_all() -> dict[str, str]:
         "metrics.md": render_metrics(),
         "scenarios.md": render_scenarios(),
         "labels.md": render_labels(),
+        "xids.md": render_xids(),
     }
 
 
@@ -64,6 +66,18 @@ def render_labels() -> str:
         "[migration.md](migration.md) says which are beyond upstream.\n\n"
     )
     return NOTE + head + _table(("label", "value", "source", "presence"), rows)
+
+
+def render_xids() -> str:
+    """The classes, and every Xid that the table has."""
+    classes = _table(("class", "what a person does"), ((f"`{kind}`", ACTIONS[kind]) for kind in XidClass))
+    rows = ((str(xid.number), f"`{xid.kind}`", xid.what, xid.action or "") for xid in XIDS)
+    head = (
+        f"# Xids\n\nVersion {TABLE_VERSION} of the table, after NVIDIA's catalog of Xids. `ignore` and `application` leave the GPU in use."
+        " A number that is not\nhere is of class `device`. [health.md](health.md) says how a GPU comes back, and how a node"
+        " has it otherwise.\n\n"
+    )
+    return f"{NOTE}{head}{classes}\n{_table(('Xid', 'class', 'what', 'beside that of its class'), rows)}"
 
 
 def render_scenarios() -> str:

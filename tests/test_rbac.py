@@ -12,9 +12,14 @@ READ = {"get", "list", "watch"}
 Grant = tuple[str, str]
 """API group and resource."""
 
-NODES = {("", "nodes"): READ}
 LABELLER = {("", "nodes"): READ | {"patch"}}
 OBJECT = {("nfd.k8s-sigs.io", "nodefeatures"): READ | {"create", "patch"}}
+HEALTH = {
+    ("", "nodes"): READ | {"patch"},
+    ("", "nodes/status"): {"patch"},
+    ("", "events"): {"create"},
+    ("", "pods"): {"get"},
+}
 RULES = {
     ("nfd.k8s-sigs.io", "nodefeaturerules"): {"list", "watch"},
     ("nfd.k8s-sigs.io", "nodefeatures"): {"list", "watch"},
@@ -42,7 +47,7 @@ def granted(account: str, scope: str) -> dict[Grant, set[str]]:
 
 @pytest.mark.parametrize(
     ("account", "in_cluster", "in_namespace"),
-    [("nfd-lite", LABELLER | RULES, OBJECT), ("gfd", LABELLER, OBJECT), ("gpu-device-plugin", NODES, {})],
+    [("nfd-lite", LABELLER | RULES, OBJECT), ("gfd", LABELLER, OBJECT), ("gpu-device-plugin", HEALTH, {})],
 )
 def test_an_account_may_do_just_what_its_agent_does(
     account: str, in_cluster: dict[Grant, set[str]], in_namespace: dict[Grant, set[str]]

@@ -27,12 +27,13 @@ def choose_packed(free: Sequence[Device], fixed: Sequence[Device], count: int) -
 
 
 def _next_gpu(groups: Mapping[GpuUuid, Sequence[Device]], used: set[GpuUuid], numa: set[int], missing: int) -> GpuUuid:
-    def rank(gpu: GpuUuid) -> tuple[bool, bool, int, bool, tuple[tuple[int, ...], str, int]]:
+    def rank(gpu: GpuUuid) -> tuple[bool, bool, bool, int, bool, tuple[tuple[int, ...], str, int]]:
         group = groups[gpu]
         enough = len(group) >= missing
         return (
             gpu not in used,
             not enough,
+            enough and group[0].numa_node not in numa,
             len(group) if enough else -len(group),
             group[0].numa_node not in numa,
             group[0].order,

@@ -76,4 +76,4 @@ def _no_driver(inventory: Inventory, options: CdiOptions) -> tuple[str, ...]:
         f"lists of files in {LISTS}" if inventory.platform is Platform.TEGRA else "libraries like libcuda.so.<version>"
     )
     where = f"There is no CDI spec for gpu: no {missing} below {seen}, which should be {host} of the host"
-    return (f"{where}; mount it there, or set NVIDIA_DRIVER_ROOT to where the driver is.",)
+    return (f"{where}; mount it there, or set DRIVER_ROOT_CTR_PATH to where it is.",)

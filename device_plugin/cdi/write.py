@@ -36,9 +36,9 @@ class SpecWriter:
 
         A folder that is missing is made when there is something to write.
         """
-        if not plan.specs and not self._folder.is_dir():
-            return ()
         try:
+            if not plan.specs and not self._folder.is_dir():
+                return ()
             _make(self._folder)
             with _alone(self._folder):
                 return tuple(self._update(plan.specs))

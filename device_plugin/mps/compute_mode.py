@@ -1,7 +1,7 @@
 """Compute modes by nvidia-smi, which comes with MPS's own programs. Source: nvidia-smi(1), `-c` and `--query-gpu=compute_mode`."""
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from device_plugin.mps.control import MpsError
@@ -20,16 +20,18 @@ class SmiComputeModes:
         self._program = program
         self._environment = {"LD_LIBRARY_PATH": libraries} if libraries else {}
 
-    def read(self, gpu: GpuUuid) -> int:
+    def read(self, gpus: Collection[GpuUuid]) -> Mapping[GpuUuid, int]:
         """Raises MpsError."""
-        said = self._run("-i", gpu, "--query-gpu=compute_mode", "--format=csv,noheader")
-        if said not in MODES:
-            raise MpsError(f"nvidia-smi says of the compute mode of {gpu}: {said[:80]!r}")
-        return MODES[said]
+        said = self._run("-i", ",".join(gpus), "--query-gpu=uuid,compute_mode", "--format=csv,noheader")
+        rows = [line.partition(", ") for line in said.splitlines()]
+        modes = {GpuUuid(uuid): MODES[mode] for uuid, _, mode in rows if mode in MODES}
+        if modes.keys() != set(gpus):
+            raise MpsError(f"nvidia-smi says of compute modes: {said[:200]!r}")
+        return modes
 
-    def write(self, gpu: GpuUuid, mode: int) -> None:
+    def write(self, gpus: Collection[GpuUuid], mode: int) -> None:
         """Raises MpsError."""
-        self._run("-i", gpu, "-c", str(mode))
+        self._run("-i", ",".join(gpus), "-c", str(mode))
 
     def _run(self, *arguments: str) -> str:
         if self._program is None:

@@ -37,6 +37,11 @@ class MpsFolder:
         return self.base / "log"
 
     @property
+    def shm(self) -> Path:
+        """Shared by the daemons of all resources and their clients. Its name is two parts above ours: `nvidia.com/gpu`."""
+        return self.base.parent.parent / "shm"
+
+    @property
     def state(self) -> Path:
         """Written by whoever of us started the daemon; a daemon without it is somebody else's."""
         return self.base / ".gpunode"
@@ -44,8 +49,9 @@ class MpsFolder:
     def prepare(self) -> None:
         """Raises MpsError."""
         try:
-            for folder in (self.pipe, self.log, self.base.parent.parent / "shm"):
+            for folder in (self.pipe, self.log, self.shm):
                 folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            self.shm.chmod(0o1777)  # it is /dev/shm in containers of all users
             if self.has_selinux:
                 os.setxattr(self.pipe, "security.selinux", SELINUX_LABEL)
         except OSError as error:

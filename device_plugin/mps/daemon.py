@@ -9,7 +9,7 @@ import json
 import random
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 import structlog
@@ -33,13 +33,16 @@ QUIT_SECONDS = 1.0
 class ComputeModes(Protocol):
     """nvmlComputeMode_t of GPUs; see SmiComputeModes. Both raise a NodeError."""
 
-    def read(self, gpu: GpuUuid) -> int: ...
+    def read(self, gpus: Collection[GpuUuid]) -> Mapping[GpuUuid, int]: ...
 
-    def write(self, gpu: GpuUuid, mode: int) -> None: ...
+    def write(self, gpus: Collection[GpuUuid], mode: int) -> None: ...
 
 
 class MpsDaemon:
-    """notify: called, in our thread, whenever `problem` changed. problem: None while clients can connect."""
+    """notify: called, in our thread, whenever `problem` changed. problem: None while clients can connect.
+
+    after: the one that had the folder before; nothing is done there until that one has ended.
+    """
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class MpsDaemon:
         notify: Callable[[], None],
         *,
         retries: Backoff | None = None,
+        after: "MpsDaemon | None" = None,
     ) -> None:
         self.wanted = wanted
         self.problem: str | None = "its MPS daemon is starting"
@@ -60,6 +64,7 @@ class MpsDaemon:
         self._notify = notify
         self._retries = retries or Backoff(first=1.0, most=30.0)
         self._stopping = threading.Event()
+        self._after = after
         self._child: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._run, name=f"mps {wanted.resource}", daemon=True)
 
@@ -74,6 +79,9 @@ class MpsDaemon:
         self._thread.join(QUIT_SECONDS)
 
     def _run(self) -> None:
+        if self._after is not None:
+            self._after._thread.join()  # noqa: SLF001 - of our own kind
+            self._after = None
         failures = 0
         while not self._stopping.is_set():
             try:
@@ -106,7 +114,7 @@ class MpsDaemon:
     def _adopt(self) -> None:
         """A daemon that is there already: one of ours from before is quit if it was told otherwise, any other is used as it is."""
         state = self._read_state()
-        if state is not None and state.get("commands") != list(self.wanted.commands):
+        if state is not None and state.get("told") != self._told:
             self._control.command(self._folder, "quit")
             return
         log.info("mps_daemon_found", resource=self.wanted.resource, ours=state is not None)
@@ -137,35 +145,41 @@ class MpsDaemon:
                 continue
             return
 
+    @property
+    def _told(self) -> dict[str, object]:
+        """What a daemon of ours was started with."""
+        return {"visible": self.wanted.visible, "commands": list(self.wanted.commands)}
+
     def _set_modes(self) -> None:
         """The modes from before are written down first. Those that an earlier life of ours wrote count, not what it had set since."""
         known = self._modes_before()
-        wanted = {gpu.uuid for gpu in self.wanted.gpus}
-        before = {
-            uuid: known[uuid] if uuid in known else self._modes.read(uuid) for uuid in sorted(wanted | known.keys())
-        }
-        state = {"commands": list(self.wanted.commands), "modes": before}
+        wanted = [gpu.uuid for gpu in self.wanted.gpus]
+        new = [uuid for uuid in wanted if uuid not in known]
+        before = {**known, **(self._modes.read(new) if new else {})}
         try:
-            self._folder.state.write_text(json.dumps(state))
+            self._folder.state.write_text(json.dumps({"told": self._told, "modes": before}))
         except OSError as error:
             raise MpsError(f"cannot write {self._folder.state}: {error.strerror}") from error
-        for uuid, mode in before.items():
-            self._modes.write(uuid, EXCLUSIVE_PROCESS if uuid in wanted else mode)
+        self._modes.write(wanted, EXCLUSIVE_PROCESS)
+        self._put_back({uuid: mode for uuid, mode in before.items() if uuid not in wanted})
 
     def _restore(self) -> None:
         """What cannot be put back now stays written down for the next daemon in this folder."""
-        failed = [uuid for uuid, mode in self._modes_before().items() if not self._put_back(uuid, mode)]
-        if not failed:
+        if self._put_back(self._modes_before()):
             with contextlib.suppress(OSError):
                 self._folder.state.unlink()
 
-    def _put_back(self, uuid: GpuUuid, mode: int) -> bool:
-        try:
-            self._modes.write(uuid, mode)
-        except NodeError as error:
-            log.warning("compute_mode_not_restored", gpu=uuid, mode=mode, why=str(error))
-            return False
-        return True
+    def _put_back(self, modes: Mapping[GpuUuid, int]) -> bool:
+        """Whether all of it could be done."""
+        done = True
+        for mode in sorted(set(modes.values())):
+            gpus = [uuid for uuid, each in modes.items() if each == mode]
+            try:
+                self._modes.write(gpus, mode)
+            except NodeError as error:
+                log.warning("compute_mode_not_restored", gpus=gpus, mode=mode, why=str(error))
+                done = False
+        return done
 
     def _modes_before(self) -> Mapping[GpuUuid, int]:
         modes = (self._read_state() or {}).get("modes")

@@ -29,12 +29,14 @@ class MpsKeeper:
 
     def reconcile(self, wanted: Mapping[ResourceName, MpsWanted], tools: MpsTools) -> None:
         """Starts, ends and replaces daemons until they are those that are wanted."""
+        replaced: dict[ResourceName, MpsDaemon] = {}
         for resource, daemon in list(self._daemons.items()):
             if wanted.get(resource) != daemon.wanted:
-                self._daemons.pop(resource).stop()
+                replaced[resource] = self._daemons.pop(resource)
+                replaced[resource].stop()
         for resource, each in wanted.items():
             if resource not in self._daemons:
-                self._daemons[resource] = self._start(each, tools)
+                self._daemons[resource] = self._start(each, tools, replaced.get(resource))
 
     def problems(self) -> Mapping[ResourceName, str]:
         """Why the clients of a resource cannot connect."""
@@ -45,8 +47,13 @@ class MpsKeeper:
         while self._daemons:
             self._daemons.popitem()[1].stop()
 
-    def _start(self, wanted: MpsWanted, tools: MpsTools) -> MpsDaemon:
+    @property
+    def wanted(self) -> Mapping[ResourceName, MpsWanted]:
+        """What the daemons that there are were started for."""
+        return {resource: daemon.wanted for resource, daemon in self._daemons.items()}
+
+    def _start(self, wanted: MpsWanted, tools: MpsTools, after: MpsDaemon | None) -> MpsDaemon:
         folder = MpsFolder(base=tools.root / wanted.resource, has_selinux=tools.has_selinux)
-        daemon = MpsDaemon(wanted, folder, tools.control, tools.modes, self._notify)
+        daemon = MpsDaemon(wanted, folder, tools.control, tools.modes, self._notify, after=after)
         daemon.start()
         return daemon

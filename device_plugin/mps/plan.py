@@ -1,10 +1,11 @@
 """What an MPS control daemon is told. PURE. Source: NVIDIA Multi-Process Service documentation, control daemon commands."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from device_plugin.allocate.strategies import MpsAccess
-from device_plugin.devices import Plan
+from device_plugin.devices import Offer, Plan
 from node_core.domain.inventory import GpuUuid, Inventory
 from node_core.domain.resources import ResourceName
 from node_core.domain.sharing import SharingStrategy
@@ -47,31 +48,26 @@ class MpsWanted:
         return ",".join(gpu.uuid for gpu in self.gpus)
 
 
-def plan_mps(plan: Plan, inventory: Inventory) -> Mapping[ResourceName, MpsWanted]:
-    """The daemons that the shared devices of a plan need."""
-    return {
-        resource: wanted
-        for resource, offer in plan.resources.items()
-        if offer.sharing is SharingStrategy.MPS
-        and (
-            wanted := _wanted(
-                resource, [device.gpu for device in offer.devices if device.replica is not None], inventory
-            )
-        )
-    }
+def plan_mps(
+    plan: Plan, inventory: Inventory, before: Mapping[ResourceName, MpsWanted] | None = None
+) -> Mapping[ResourceName, MpsWanted]:
+    """The daemons that the shared devices of a plan need.
+
+    before: those that there are. A GPU of a plan that cannot be read just now keeps its place, so that one lost GPU does not end the
+    daemon of all the others.
+    """
+    memory = {gpu.uuid: gpu.memory_mib for each in (before or {}).values() for gpu in each.gpus}
+    memory |= {gpu.uuid: None if gpu.memory_bytes is None else gpu.memory_bytes // MIB for gpu in inventory.gpus}
+    found = {resource: _wanted(resource, offer, memory) for resource, offer in plan.resources.items()}
+    return {resource: wanted for resource, wanted in found.items() if wanted is not None}
 
 
-def _wanted(resource: ResourceName, replicas: list[GpuUuid], inventory: Inventory) -> MpsWanted | None:
-    gpus = tuple(
-        MpsGpu(
-            uuid=gpu.uuid,
-            memory_mib=None if gpu.memory_bytes is None else gpu.memory_bytes // MIB,
-            replicas=replicas.count(gpu.uuid),
-        )
-        for gpu in inventory.gpus
-        if gpu.uuid in replicas
-    )
-    return MpsWanted(resource=resource, gpus=gpus) if gpus else None
+def _wanted(resource: ResourceName, offer: Offer, memory: Mapping[GpuUuid, int | None]) -> MpsWanted | None:
+    replicas = Counter(device.gpu for device in offer.devices if device.replica is not None)
+    if offer.sharing is not SharingStrategy.MPS or not replicas:
+        return None
+    gpus = (MpsGpu(uuid=uuid, memory_mib=memory.get(uuid), replicas=count) for uuid, count in replicas.items())
+    return MpsWanted(resource=resource, gpus=tuple(gpus))
 
 
 def mps_access(resource: ResourceName, host_root: str) -> MpsAccess:

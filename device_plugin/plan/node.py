@@ -1,6 +1,6 @@
 """What a node advertises. PURE."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from device_plugin.devices import Device, DeviceId, Offer, Plan, in_order
@@ -57,6 +57,20 @@ def fail_shared(plan: Plan, problems: Mapping[ResourceName, str]) -> Plan:
         if resource in problems
     }
     return replace(plan, resources={**plan.resources, **failed})
+
+
+def fail_nameless(plan: Plan, named: Collection[str]) -> Plan:
+    """With the devices unhealthy that no CDI specification has. named: by what NVML calls them."""
+    why = "no CDI specification has it: the log says why"
+    offers = {
+        resource: replace(offer, devices=tuple(_failed_unless(device, named, why) for device in offer.devices))
+        for resource, offer in plan.resources.items()
+    }
+    return replace(plan, resources=offers)
+
+
+def _failed_unless(device: Device, named: Collection[str], why: str) -> Device:
+    return device if device.uuid in named or not device.healthy else replace(device, why_unhealthy=why)
 
 
 def _failed_if_shared(device: Device, why: str) -> Device:

@@ -1,5 +1,6 @@
 """Registering a resource at the kubelet, in the version of the API that it speaks."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,28 +17,36 @@ PACKAGES: dict[ApiVersion, str] = {"v1beta1": "v1beta1", "v1alpha": "deviceplugi
 TIMEOUT = 5.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How to register. versions: tried in this order, the next one only where the kubelet does not know the one before.
+
+    timeout: seconds for one try.
+    """
+
+    versions: tuple[ApiVersion, ...] = VERSIONS
+    timeout: float = TIMEOUT
+
+
+DEFAULT = Manner()
+
+
 def register(
-    kubelet_socket: Path,
-    resource: str,
-    endpoint: str,
-    options: pb.DevicePluginOptions,
-    *,
-    versions: tuple[ApiVersion, ...] = VERSIONS,
-    timeout: float = TIMEOUT,
+    kubelet_socket: Path, resource: str, endpoint: str, options: pb.DevicePluginOptions, manner: Manner = DEFAULT
 ) -> ApiVersion:
     """Tells the kubelet that `resource` is served on the socket of that name in its directory. It connects back before it answers.
 
-    versions: tried in this order; the next one only where the kubelet does not know the one before. The result is the one it took.
-    Raises KubeletError: no kubelet, no answer within `timeout` seconds, or the kubelet's refusal in its own words.
+    The result is the version that it took. Raises KubeletError: no kubelet, no answer in time, or the kubelet's refusal in its own words.
     """
     if not kubelet_socket.exists():
         raise KubeletError(f"cannot register {resource}: there is no {kubelet_socket}", hint="is the kubelet running?")
+    *first, last = manner.versions
     with open_channel(kubelet_socket) as channel:
-        for version in versions[:-1]:
-            if _register(channel, version, resource, endpoint, options, timeout):
+        for version in first:
+            if _register(channel, version, resource, endpoint, options, manner.timeout):
                 return version
-        _register(channel, versions[-1], resource, endpoint, options, timeout, is_last=True)
-        return versions[-1]
+        _register(channel, last, resource, endpoint, options, manner.timeout, is_last=True)
+        return last
 
 
 def _register(

@@ -13,6 +13,8 @@ _OPTIONS: Final[Sequence[tuple[str, int | str]]] = (
     ("grpc.default_authority", "localhost"),  # a path is no valid authority for Go's HTTP/2
     ("grpc.enable_http_proxy", 0),
 )
+MOST_BYTES = 4 << 20
+"""gRPC's own limit for an answer."""
 
 
 class CallError(NodeError):
@@ -29,8 +31,10 @@ def target(path: Path) -> str:
     return f"unix:{path.absolute()}"
 
 
-def open_channel(path: Path) -> grpc.Channel:
-    return grpc.insecure_channel(target(path), options=list(_OPTIONS))
+def open_channel(path: Path, *, most_bytes: int = MOST_BYTES) -> grpc.Channel:
+    """most_bytes: of one answer."""
+    size = ("grpc.max_receive_message_length", most_bytes)
+    return grpc.insecure_channel(target(path), options=[*_OPTIONS, size])
 
 
 def explain(error: grpc.RpcError) -> tuple[str, str]:

@@ -37,7 +37,7 @@ class PublishedSeen:
 
 @dataclass(frozen=True, slots=True)
 class RulesChanged:
-    """The rules of the cluster, or what others say of this node, have a new state, which their link holds."""
+    """What an agent goes by has a new state, which its link holds: rules of the cluster, what others say of this node, a config."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,21 @@ REGISTRATION_FAILURES = Metric(
     help="Registrations that the kubelet refused or did not answer.",
     labels=("agent", "resource"),
 )
+XIDS = Metric(
+    name="xids",
+    kind="counter",
+    help="Xids of a GPU, by number and by what they ask for on this node; numbers that are in no table are `other`.",
+    labels=("agent", "gpu", "xid", "kind"),
+)
+GPU_HEALTH = Metric(
+    name="gpu_health",
+    kind="gauge",
+    help="1 for the phase that a GPU, or one GPU instance of it, is in; see health.md.",
+    labels=("agent", "gpu", "gpu_instance", "phase"),
+)
+VERDICT = Metric(
+    name="verdict", kind="gauge", help="1 for the reason of the Node's condition GPUReady.", labels=("agent", "reason")
+)
 
 ALL = (
     PASSES,
@@ -75,6 +90,9 @@ ALL = (
     ALLOCATIONS,
     REGISTRATIONS,
     REGISTRATION_FAILURES,
+    XIDS,
+    GPU_HEALTH,
+    VERDICT,
 )
 
 

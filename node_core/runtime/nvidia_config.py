@@ -4,15 +4,20 @@ Keys that are not written here are errors: a setting that would silently do noth
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import click
 import msgspec
+from msgspec import Meta
 
 from node_core.decode import decode_struct, read_yaml
+from node_core.domain.duration import parse_interval
+from node_core.domain.health import HealthPolicy
 from node_core.domain.premium import PremiumRule
 from node_core.domain.sharing import Sharing, SharingStrategy
+from node_core.domain.xid import XidClass, XidPolicy
 from node_core.errors import SettingsError
 from node_core.runtime.flag_types import PathType
 from node_core.runtime.flags import Options, bool_option, config_option, options
@@ -74,8 +79,15 @@ class ImexSection(msgspec.Struct, frozen=True, kw_only=True):
     required: bool | None = None
 
 
+class HealthSection(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """health. xids: what each asks for on this node, over the table of domain.xid. holdDown: a duration string, or seconds."""
+
+    xids: dict[Annotated[int, Meta(ge=1)], XidClass] = {}
+    hold_down: str | int | float | None = None
+
+
 class NvidiaConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole file. devices, reserved, pools and premium: ours, not NVIDIA's; see nvidia_devices and domain.premium."""
+    """The whole file. devices, reserved, pools, premium and health: ours, not NVIDIA's; see nvidia_devices and domain."""
 
     version: Literal["v1"] = "v1"
     flags: Flags = Flags()
@@ -86,6 +98,7 @@ class NvidiaConfig(msgspec.Struct, frozen=True, kw_only=True):
     reserved: list[ReservedEntry] = []
     pools: list[PoolEntry] = []
     premium: list[PremiumRule] = []
+    health: HealthSection = HealthSection()
 
     @property
     def device_sections(self) -> DeviceSections:
@@ -117,6 +130,7 @@ def decode_nvidia_config(data: Any, sections: Sequence[Section], *, source: str)
     """As load_nvidia_config, of what a file holds. source: what to call it in problems."""
     config = decode_struct(without_nulls(data), NvidiaConfig, source=source)
     problems = [*sharing_problems(config.sharing), *device_problems(config.device_sections)]
+    problems += health_problems(config.health)
     if problems := problems or list(_name_problems(config)):
         raise SettingsError([f"{source}: {problem}" for problem in problems])
     return config, {name: value for name, value in _said(config, sections).items() if value not in (None, "")}
@@ -148,6 +162,21 @@ def _name_problems(config: NvidiaConfig) -> Iterator[str]:
     for shared in sharing.resources if sharing else ():
         if shared.renamed and shared.advertised in pools:
             yield f"sharing: {shared.resource} is advertised as {shared.advertised}, which is the name of a pool"
+
+
+def health_problems(section: HealthSection) -> Iterator[str]:
+    try:
+        if section.hold_down is not None and parse_interval(section.hold_down) is None:
+            yield "health.holdDown: infinite would keep GPUs out for ever: write a duration such as 60s"
+    except ValueError as error:
+        yield f"health.holdDown: {error}"
+
+
+def plan_health(section: HealthSection, xids: XidPolicy, *, polled: bool) -> HealthPolicy:
+    """How GPUs are judged. xids, polled: of the environment. For a section without `health_problems`."""
+    policy = HealthPolicy(xids=replace(xids, classes=section.xids), polled=polled)
+    hold_down = None if section.hold_down is None else parse_interval(section.hold_down)
+    return policy if hold_down is None else replace(policy, hold_down=hold_down)
 
 
 def plan_sharing(section: SharingSection) -> Sharing | None:

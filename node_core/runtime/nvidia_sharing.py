@@ -14,12 +14,15 @@ from node_core.domain.resources import ResourceName, resource_name
 from node_core.domain.selection import DeviceList, parse_devices
 from node_core.domain.sharing import SharedResource, SharingStrategy, advertised_name
 
+MAX_REPLICAS = 1000
+"""Of one device. A kubelet takes no list of devices beyond 4 MiB, and sharing ends long before that to make sense."""
+
 
 class ReplicatedResource(msgspec.Struct, frozen=True, kw_only=True):
     """An entry of sharing.*.resources. devices: `all`, a count, or a list (domain.selection.parse_devices)."""
 
     name: str
-    replicas: Annotated[int, Meta(ge=1)]
+    replicas: Annotated[int, Meta(ge=1, le=MAX_REPLICAS)]
     rename: str | None = None
     devices: Any = "all"
 

@@ -390,3 +390,19 @@ def test_shared_gpus_are_usable_only_while_their_mps_daemon_is_there(tmp_path: P
     offered = bench.manager.plans[-1].resources[GPU].devices[0]
     assert "MPS" in str(offered.why_unhealthy) or "driver has no" in str(offered.why_unhealthy)
     bench.agent.close()
+
+
+def test_a_gpu_that_no_specification_has_is_not_offered_where_containers_are_told_by_cdi() -> None:
+    bench = Bench(eight, PluginSettings(responses=ResponseSettings(device_lists=("cdi-cri",))))
+    uuids = [gpu.uuid for gpu in eight().gpus]
+    note = "GPU 3 has no device node"
+    bench.surroundings = Surroundings(
+        no_specs=None, cdi_names={"gpu": {each: each for each in uuids[:7]}}, notes=(note,)
+    )
+    with capture_logs() as lines:
+        bench.play(NodeSeen(OPEN), None, Pass(), None)
+    assert bench.advertised[-1] == 6
+    assert [line["why"] for line in lines if line["event"] == "cdi_left_out"] == [note]
+    bench.surroundings = replace(bench.surroundings, cdi_names={"gpu": {each: each for each in uuids}}, notes=())
+    bench.play(Pass(), None)
+    assert bench.advertised[-1] == 8

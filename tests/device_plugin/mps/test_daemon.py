@@ -6,7 +6,7 @@ import signal
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,13 +51,13 @@ class Modes:
         self.now = {ONE: 0, TWO: 2}
         self.refuses = False
 
-    def read(self, gpu: GpuUuid) -> int:
-        return self.now[gpu]
+    def read(self, gpus: Collection[GpuUuid]) -> dict[GpuUuid, int]:
+        return {gpu: self.now[gpu] for gpu in gpus}
 
-    def write(self, gpu: GpuUuid, mode: int) -> None:
+    def write(self, gpus: Collection[GpuUuid], mode: int) -> None:
         if self.refuses:
             raise NvmlError("nvmlDeviceSetComputeMode", "NO_PERMISSION")
-        self.now[gpu] = mode
+        self.now |= dict.fromkeys(gpus, mode)
 
 
 class Stage:
@@ -168,6 +168,49 @@ def test_one_that_was_told_otherwise_is_replaced_and_the_modes_from_before_are_n
     assert stage.modes.now == {ONE: EXCLUSIVE_PROCESS, TWO: 2}
     second.stop()
     assert stage.modes.now == {ONE: 0, TWO: 2}
+
+
+def test_one_that_was_left_for_other_gpus_is_replaced(stage: Stage) -> None:
+    one = MpsWanted(resource=GPU, gpus=(MpsGpu(uuid=ONE, memory_mib=None, replicas=4),))
+    other = MpsWanted(resource=GPU, gpus=(MpsGpu(uuid=TWO, memory_mib=None, replicas=4),))
+    assert one.commands == other.commands
+    first = stage.daemon(one)
+    stage.until(lambda: first.problem is None)
+    first._stopping.set()
+    first._restore = lambda: None  # type: ignore[method-assign]
+    second = stage.daemon(other)
+    stage.until(lambda: second.problem is None)
+    assert stage.lines("visible") == ["GPU-2"]
+
+
+def test_a_replacement_begins_when_the_one_before_has_put_everything_back(stage: Stage) -> None:
+    tools = MpsTools(root=stage.root, control=stage.control, modes=stage.modes)
+    keeper = MpsKeeper(stage.notify)
+    slow = threading.Event()
+    write = stage.modes.write
+
+    def write_slowly(gpus: Collection[GpuUuid], mode: int) -> None:
+        if mode != EXCLUSIVE_PROCESS:
+            slow.wait(2)
+        write(gpus, mode)
+
+    stage.modes.write = write_slowly  # type: ignore[method-assign]
+    try:
+        keeper.reconcile({GPU: WANTED}, tools)
+        stage.until(lambda: not keeper.problems())
+        keeper.reconcile({GPU: MpsWanted(resource=GPU, gpus=WANTED.gpus[:1])}, tools)
+        slow.set()
+        stage.until(lambda: not keeper.problems())
+        assert json.loads(stage.folder.state.read_text())["modes"] == {ONE: 0}
+    finally:
+        slow.set()
+        keeper.close()
+    stage.until(lambda: stage.modes.now == {ONE: 0, TWO: 2})
+
+
+def test_shared_memory_is_for_all_users(stage: Stage) -> None:
+    stage.folder.prepare()
+    assert stat.S_IMODE(stage.folder.shm.stat().st_mode) == 0o1777
 
 
 def test_a_daemon_of_somebody_else_is_used_and_never_quit(stage: Stage) -> None:

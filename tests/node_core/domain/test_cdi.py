@@ -22,7 +22,7 @@ from node_core.domain.cdi import (
     render_spec,
     with_all,
 )
-from tests.device_plugin.cdi.schema import problems_of
+from node_core.domain.cdi_schema import problems_of
 
 KIND = "vendor.com/gpu"
 NODE = DeviceNodeEdit(path="/dev/a", host_path="/dev/a")

@@ -10,7 +10,7 @@ import pytest
 
 from node_core.errors import KubeletError
 from node_core.kubelet import deviceplugin_pb2 as pb
-from node_core.kubelet.registration import register
+from node_core.kubelet.registration import Manner, register
 from node_core.kubelet.rpc import CallError, open_channel
 from node_core.kubelet.server import UnixServer
 from node_core.kubelet.service import Stream, alpha_handler, device_plugin_handler, registration_handler
@@ -123,7 +123,7 @@ def test_any_other_refusal_is_no_reason_to_try_the_old_version(kubelet: Callable
 def test_one_version_alone_can_be_asked_for(kubelet: Callable[..., Path]) -> None:
     socket = kubelet(registration_handler(lambda _: None))
     with pytest.raises(KubeletError, match="UNIMPLEMENTED"):
-        register(socket, "r", "e", OPTIONS, versions=("v1alpha",))
+        register(socket, "r", "e", OPTIONS, Manner(versions=("v1alpha",)))
 
 
 def test_devices_have_no_topology_in_the_old_version(plugin: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from node_core.errors import KubeletError
 from node_core.kubelet import deviceplugin_pb2 as pb
-from node_core.kubelet.registration import register
+from node_core.kubelet.registration import Manner, register
 from node_core.kubelet.rpc import CallError
 from node_core.kubelet.server import UnixServer
 from node_core.kubelet.service import registration_handler
@@ -86,7 +86,7 @@ def test_a_kubelet_that_hangs_costs_the_timeout_only(directory: Path, serve: Cal
     serve(hang)
     try:
         with pytest.raises(KubeletError, match="DEADLINE_EXCEEDED"):
-            register(directory / "kubelet.sock", "r", "e", OPTIONS, timeout=0.05)
+            register(directory / "kubelet.sock", "r", "e", OPTIONS, Manner(timeout=0.05))
     finally:
         let_go.set()
 

@@ -12,7 +12,9 @@ ROOT = Path(__file__).parents[3]
 def test_the_stubs_are_fresh(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "tests.stubs", "write", str(tmp_path)], cwd=ROOT, check=True)
     written = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*_pb2*"))
-    assert [path.name for path in written] == ["deviceplugin_pb2.py", "deviceplugin_pb2.pyi"]
+    assert [path.name for path in written] == [
+        "deviceplugin_pb2.py", "deviceplugin_pb2.pyi", "podresources_pb2.py", "podresources_pb2.pyi",
+    ]  # fmt: skip
     for path in written:
         assert (ROOT / path).read_text() == (tmp_path / path).read_text(), f"{path} is stale: run `make stubs`"
 

@@ -1,0 +1,87 @@
+"""The flags of `named_config`, and how settings come of the config that a label names. For all agents that read NVIDIA's config file."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import structlog
+
+from node_core.runtime.command import parse_command
+from node_core.runtime.flag_types import PathType
+from node_core.runtime.flags import options
+from node_core.runtime.list_options import list_option
+from node_core.runtime.named_config import DEFAULT_FALLBACKS, FALLBACKS, LABEL, NamedConfigOptions
+
+log = structlog.get_logger(__name__)
+
+Settings = TypeVar("Settings")
+
+named_options = options(
+    click.option(
+        "--config-dir",
+        envvar="CONFIG_FILE_SRCDIR",
+        type=PathType(may_be_empty=True),
+        help="A folder of config files; a label of the Node names the one that counts.",
+    ),
+    click.option("--node-label", envvar="NODE_LABEL", default=LABEL, help="With --config-dir: that label."),
+    click.option(
+        "--default-config", envvar="DEFAULT_CONFIG", default="", help="With --config-dir: of Nodes without the label."
+    ),
+    list_option(
+        "--fallback-strategies",
+        envvar="FALLBACK_STRATEGIES",
+        default=DEFAULT_FALLBACKS,
+        known=FALLBACKS,
+        help_text="With --config-dir: which config, where neither the label nor --default-config names one; the first that there is."
+        " named: that of the name default. single: the only one. empty: none.",
+    ),
+)
+
+
+def named_settings(values: Mapping[str, Any]) -> NamedConfigOptions | None:
+    """From click's values; None without a folder."""
+    directory: Path | None = values["config_dir"]
+    if directory is None or directory == Path():
+        return None
+    return NamedConfigOptions(
+        directory=directory,
+        label=values["node_label"],
+        default=values["default_config"],
+        fallbacks=values["fallback_strategies"],
+    )
+
+
+def named_problems(values: Mapping[str, Any]) -> Iterator[str]:
+    """Why the folder cannot be followed, a sentence each."""
+    if named_settings(values) is not None and values["nvidia_config"] is not None:
+        yield "--config-dir: stands beside --config-file: take one of them"
+
+
+def reread_with(
+    command: click.Command,
+    arguments: Sequence[str],
+    prog: str,
+    settings: Callable[[dict[str, Any]], Settings],
+    *,
+    fixed: Collection[str] = (),
+) -> Callable[[Path | None], Settings]:
+    """Settings by the same command line and environment with the config file that a label names; they win over it as over any other.
+
+    settings: of click's values. fixed: parameters that are settled when the process begins; a file that wants them otherwise is told so.
+    """
+
+    def parse(*more: str) -> dict[str, Any]:
+        return parse_command(command, [*arguments, "--config-dir", "", *more], prog) or {}
+
+    def reread(path: Path | None) -> Settings:
+        values = parse() if path is None else parse("--config-file", str(path))
+        made = settings(values)
+        plain = parse()
+        for option in command.params:
+            if option.name in fixed and values[option.name] != plain[option.name]:
+                why = "a config that a label names cannot set it: use its flag"
+                log.warning("setting_ignored", setting=option.opts[0].lstrip("-"), why=why)
+        return made
+
+    return reread

@@ -1,0 +1,168 @@
+"""What happens to a GPU, and what the kubelet, the Node, pods and the log are told of it, second by second."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from device_plugin.settings import PluginSettings
+from node_core.domain.evidence import RecoveryAction, XidEvent
+from node_core.domain.inventory import Fault, Gpu
+from node_core.domain.resources import GPU
+from node_core.domain.sharing import SharedResource, Sharing, SharingStrategy
+from tests.conftest import Golden
+from tests.device_plugin.health.timeline import World
+
+MakeGpu = Callable[..., Gpu]
+EVENT = XidEvent(xid=0)
+pytestmark = pytest.mark.golden
+
+
+def four(gpu: MakeGpu) -> World:
+    world = World(tuple(gpu(index) for index in range(4)))
+    for each in world.gpus:
+        world.say(each.uuid)
+    return world
+
+
+def test_an_xid_takes_a_gpu_away_and_it_comes_back_when_the_driver_is_content(gpu: MakeGpu, golden: Golden) -> None:
+    world = four(gpu)
+    world.pods = {"trainer": "GPU-1", "other": "GPU-2"}
+    world.wait(10)
+    world.say(world.gpus[1].uuid, recovery_action=RecoveryAction.RESET)
+    world.xid(95, world.gpus[1])
+    world.wait(120)
+    world.note("the GPU is reset")
+    world.say(world.gpus[1].uuid)
+    world.look()
+    world.wait(120)
+    golden("health/xid-reset-return.txt", world.text)
+
+
+def test_an_older_driver_says_nothing_and_the_table_decides(gpu: MakeGpu, golden: Golden) -> None:
+    world = World((gpu(0), gpu(1)))
+    world.wait(5)
+    world.xid(38, world.gpus[0])
+    world.wait(70)
+    world.xid(48, world.gpus[1])
+    world.wait(3600)
+    world.look()
+    world.note("the GPU is taken out for its reset")
+    world.gpus = (world.gpus[0],)
+    world.look()
+    world.wait(5)
+    world.note("it is back")
+    world.gpus = (world.gpus[0], gpu(1))
+    world.look()
+    world.wait(120)
+    golden("health/older-driver.txt", world.text)
+
+
+def test_a_gpu_falls_off_the_bus_under_load_and_is_back(gpu: MakeGpu, golden: Golden) -> None:
+    world = four(gpu)
+    all_four = world.gpus
+    world.pods = {"trainer": "GPU-3"}
+    world.wait(5)
+    world.gpus, world.faults = (
+        all_four[:3],
+        (Fault(index=3, uuid=all_four[3].uuid, reason="nvmlDeviceGetName answered GPU_IS_LOST"),),
+    )
+    world.xid(79, all_four[3])
+    world.wait(300)
+    world.note("the node was not rebooted, the GPU was put back on the bus")
+    world.gpus, world.faults = all_four, ()
+    world.look()
+    world.wait(120)
+    golden("health/lost-and-back.txt", world.text)
+
+
+def test_a_storm_of_xids_is_told_once(gpu: MakeGpu, golden: Golden) -> None:
+    world = four(gpu)
+    world.pods = {"trainer": "GPU-0"}
+    for _ in range(700):
+        for xid in (31, 119):
+            world.agent._health.box.seen(replace(EVENT, xid=xid, gpu=world.gpus[0].uuid, at=world.now))
+        world.wait(1)
+        if world.now % 100 == 0:
+            world.look()
+    world.xid(31, world.gpus[0], count=10_000)
+    golden("health/storm.txt", world.text)
+
+
+def test_an_xid_of_one_mig_device_leaves_its_siblings_alone(gpu: MakeGpu, golden: Golden) -> None:
+    world = World(
+        (gpu(0, ["1g.10gb", "1g.10gb", "1g.10gb"]), gpu(1, ["1g.10gb"])), PluginSettings(mig_strategy="single")
+    )
+    for each in world.gpus:
+        world.say(each.uuid)
+    world.pods = {"first": "MIG-0-1", "second": "MIG-0-2"}
+    world.wait(5)
+    world.xid(48, world.gpus[0], instance=1)
+    world.wait(100)
+    world.xid(79, world.gpus[0], instance=1)
+    golden("health/mig.txt", world.text)
+
+
+def test_all_replicas_of_a_gpu_go_and_come_together(gpu: MakeGpu, golden: Golden) -> None:
+    shared = SharedResource(resource=GPU, replicas=3, advertised=GPU)
+    sharing = Sharing(strategy=SharingStrategy.TIME_SLICING, resources=(shared,), fail_requests_greater_than_one=False)
+    world = World((gpu(0), gpu(1)), PluginSettings(sharing=sharing))
+    world.pods = {"a": "GPU-0::0", "b": "GPU-0::2", "c": "GPU-1::0"}
+    world.wait(5)
+    world.xid(62, world.gpus[0])
+    world.say(world.gpus[0].uuid)
+    world.wait(100)
+    golden("health/replicas.txt", world.text)
+
+
+def test_the_driver_goes_and_another_version_comes(gpu: MakeGpu, golden: Golden) -> None:
+    world = four(gpu)
+    world.wait(5)
+    world.note("the driver is unloaded")
+    world.failure = "DRIVER_NOT_LOADED"
+    world.look()
+    world.wait(30)
+    world.note("half of a new one is there")
+    world.failure = "LIB_RM_VERSION_MISMATCH"
+    world.look()
+    world.wait(30)
+    world.note("all of it")
+    world.failure = None
+    world.look()
+    golden("health/driver-swap.txt", world.text)
+
+
+def test_a_gpu_that_keeps_failing_comes_back_a_few_times_only(gpu: MakeGpu, golden: Golden) -> None:
+    world = World((gpu(0),))
+    world.say(world.gpus[0].uuid)
+    for _ in range(5):
+        world.xid(119, world.gpus[0])
+        world.wait(100)
+    world.wait(3600)
+    golden("health/flapping.txt", world.text)
+
+
+def test_an_outage_of_the_api_loses_no_news(gpu: MakeGpu, golden: Golden) -> None:
+    world = four(gpu)
+    world.outage = True
+    world.xid(74, world.gpus[0])
+    world.wait(3600)
+    world.note("the API server is back")
+    world.outage = False
+    world.look()
+    golden("health/api-outage.txt", world.text)
+
+
+def test_a_restart_of_the_plugin_heals_nothing(gpu: MakeGpu, golden: Golden, tmp_path: Path) -> None:
+    world = World((gpu(0), gpu(1)), file=tmp_path / "health.json")
+    world.wait(5)
+    world.xid(48, world.gpus[0])
+    world.wait(100)
+    world.note("the process is killed and starts again")
+    world.start()
+    world.wait(3600)
+    world.note("the node boots")
+    world.file = type(world.file)(tmp_path / "health.json", "boot-2")
+    world.start()
+    golden("health/restart.txt", world.text)

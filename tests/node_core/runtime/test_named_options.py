@@ -1,0 +1,81 @@
+"""The flags of configs by name, and settings that are read again with one of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from structlog.testing import capture_logs
+
+from node_core.errors import SettingsError
+from node_core.runtime.command import AgentCommand, parse_command
+from node_core.runtime.named_config import NamedConfigOptions
+from node_core.runtime.named_options import named_options, named_problems, named_settings, reread_with
+from node_core.runtime.nvidia_config import nvidia_options
+
+
+@click.command(cls=AgentCommand)
+@named_options
+@nvidia_options("gfd")
+def command(**_: Any) -> None:
+    """An agent with these flags alone."""
+
+
+def values(*arguments: str) -> dict[str, Any]:
+    return parse_command(command, arguments, "agent") or {}
+
+
+def test_without_a_folder_nothing_is_followed() -> None:
+    assert named_settings(values()) is None
+    assert named_settings(values("--config-dir", "")) is None
+    assert list(named_problems(values())) == []
+
+
+def test_a_folder_is_followed_as_flags_and_environment_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert named_settings(values("--config-dir", "/c")) == NamedConfigOptions(directory=Path("/c"))
+    environment = {
+        "CONFIG_FILE_SRCDIR": "/c", "NODE_LABEL": "x/y", "DEFAULT_CONFIG": "a", "FALLBACK_STRATEGIES": "single,empty",
+    }  # fmt: skip
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert named_settings(values()) == NamedConfigOptions(
+        directory=Path("/c"), label="x/y", default="a", fallbacks=("single", "empty")
+    )
+
+
+def test_a_folder_and_a_file_are_one_too_many(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text("{}")
+    both = values("--config-dir", "/c", "--config-file", str(file))
+    assert list(named_problems(both)) == ["--config-dir: stands beside --config-file: take one of them"]
+
+
+def test_settings_are_read_again_by_the_same_flags_with_the_named_file(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    reread = reread_with(command, ["--config-dir", "/c"], "agent", lambda found: found["mig_strategy"])
+    file.write_text("flags: {migStrategy: mixed}\n")
+    assert (reread(file), reread(None)) == ("mixed", "none")
+    flag = reread_with(command, ["--mig-strategy", "single"], "agent", lambda found: found["mig_strategy"])
+    assert flag(file) == "single"
+    file.write_text("flags: {migStrategie: mixed}\n")
+    with pytest.raises(SettingsError, match="migStrategie"):
+        reread(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "ignored"),
+    [
+        ("flags: {plugin: {containerDriverRoot: /elsewhere}}\n", ["driver-root-ctr-path"]),
+        ("flags: {plugin: {containerDriverRoot: /driver-root}}\n", []),
+        ("flags: {migStrategy: mixed, deviceDiscoveryStrategy: tegra}\n", []),
+    ],
+    ids=["another value", "the same", "not fixed"],
+)
+def test_what_a_named_config_cannot_change_is_said(text: str, ignored: Sequence[str], tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text(text)
+    reread = reread_with(command, [], "agent", lambda found: found["mig_strategy"], fixed=("driver_root", "oneshot"))
+    with capture_logs() as said:
+        reread(file)
+    assert [line["setting"] for line in said if line["event"] == "setting_ignored"] == ignored
