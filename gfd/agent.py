@@ -1,17 +1,19 @@
 """One look at the GPUs, as labels. What a failing part of it would have said stays as it is on the Node."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import structlog
 
 from gfd.labelers import LabelOptions, labels, machine, mode, topology, vgpu
-from node_core.assembly import Destination, Edges, choose_publisher
+from gfd.premium import PremiumKeeper
+from node_core.assembly import CLUSTER, Destination, Edges, choose_publisher
 from node_core.domain.inventory import Inventory, PciAddress
-from node_core.domain.labels import Collected
+from node_core.domain.labels import Collected, Labels
 from node_core.domain.premium import PremiumRule
+from node_core.domain.resources import ResourceNames
 from node_core.domain.sharing import Sharing, mps_hindered
 from node_core.errors import HostReadError, NvmlError
 from node_core.host.pci import DEVICES, check_sysfs
@@ -19,8 +21,10 @@ from node_core.host.pci_config import VgpuScan, read_vgpus
 from node_core.host.root import HostRoot
 from node_core.publish.outputs import OutputsPublisher
 from node_core.publish.taints import TaintKeeper
+from node_core.runtime.followed import Followed
 from node_core.runtime.labelling import LabelAgent
-from node_core.runtime.premium import Premium
+from node_core.runtime.messages import RulesChanged
+from node_core.runtime.named_config import ConfigFolder, NamedConfigOptions, NamedConfigs
 from node_core.runtime.services import Services
 
 log = structlog.get_logger(__name__)
@@ -37,9 +41,9 @@ VGPU_KEYS = (f"{vgpu.VGPU}.",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GfdSettings:
-    """What gfd takes beside the common settings. sharing, premium: from the config file.
+    """What gfd takes beside the common settings. sharing, names, premium: from the config file.
 
-    namespace: of the NodeFeature object; None for that of our pod.
+    namespace: of the NodeFeature object; None for that of our pod. named: where the configs are that a label chooses from.
     """
 
     mig_strategy: Literal["none", "single", "mixed"] = "none"
@@ -49,7 +53,15 @@ class GfdSettings:
     output_file: Path = OUTPUT_FILE
     namespace: str | None = None
     sharing: Sharing | None = None
+    names: ResourceNames = field(default_factory=ResourceNames)
     premium: tuple[PremiumRule, ...] = ()
+    named: NamedConfigOptions | None = None
+
+
+Reread = Callable[[Path | None], GfdSettings]
+"""The settings with this config file, or with none. Raises SettingsError."""
+Current = Callable[[], GfdSettings | None]
+"""The settings that count now; None while that cannot be told."""
 
 
 class Warnings:
@@ -64,39 +76,70 @@ class Warnings:
         self._known[event] = holds
 
 
-def build_agent(settings: GfdSettings, edges: Edges, services: Services) -> LabelAgent:
-    """An agent that is not started yet. Where it publishes to the cluster it keeps the premium taints, also those of rules now gone."""
-    premium = Premium(settings.premium)
+def build_agent(settings: GfdSettings, edges: Edges, services: Services, *, reread: Reread | None = None) -> LabelAgent:
+    """An agent that is not started yet. Where it publishes to the cluster it keeps the premium taints, also those of rules now gone.
+
+    reread: how settings come of a config that a label names; needed with `settings.named`.
+    """
+    premium = PremiumKeeper()
     publisher = choose_publisher(edges, settings.publish, settings.output_file, NAME, namespace=settings.namespace)
-    if settings.publish in ("node", "node-feature"):
+    if settings.publish in CLUSTER:
         taints = TaintKeeper(edges.node.api, NAME)
         publisher = OutputsPublisher(publisher, outputs=premium.outputs, taints=taints)
-    return LabelAgent(
+    current = follow(settings, reread, edges, services, lambda: agent.mailbox.post(RulesChanged()))
+    agent = LabelAgent(
         NAME,
-        collect=collector(settings, edges, services, premium),
+        collect=collector(current, edges, services, premium),
         publisher=publisher,
         services=services,
         lock=edges.lock(NAME),
         volatile=frozenset({TIMESTAMP}),
     )
+    return agent
+
+
+def follow(
+    settings: GfdSettings, reread: Reread | None, edges: Edges, services: Services, changed: Callable[[], None]
+) -> Current:
+    """These settings, or those of the config that the Node's label names. changed: called in any thread when there may be others.
+
+    What watches for that is left with the edges.
+    """
+    named = settings.named
+    if named is None or reread is None:
+        return lambda: settings
+    configs = NamedConfigs(ConfigFolder(named.directory, changed), named, reread)
+    edges.parts.append(configs)
+    node = edges.node
+    node.follow_label(named.label, changed)
+
+    def read_labels() -> Labels | None:
+        return node.api.get().labels if edges.common.oneshot else node.labels
+
+    return Followed(NAME, configs, read_labels, services)
 
 
 def collector(
-    settings: GfdSettings, edges: Edges, services: Services, premium: Premium
+    current: Current, edges: Edges, services: Services, premium: PremiumKeeper
 ) -> Callable[[], tuple[Collected, ...]]:
     """The function that looks once. A failure is reported to readiness and leaves its labels to what is known.
 
-    The labels of premium rules come first, so that no rule can change what gfd itself says.
+    While nobody knows what counts every label stays. The labels of premium rules come first, so that no rule can change what gfd
+    itself says.
     """
     warnings = Warnings()
 
     def collect() -> tuple[Collected, ...]:
+        settings = current()
+        if settings is None:
+            return (Collected(name="config", labels=None, rest=True),)
+        rules = premium.by(settings.premium)
         vgpus = collect_vgpus(edges, services, warnings)
         try:
             inventory = edges.inventory.look()
         except (NvmlError, HostReadError) as error:
             services.readiness.report(f"{NAME}/gpus", str(error))
-            return (*premium.unseen(), Collected(name="nvml", labels=None, owns=NVML_KEYS), vgpus)
+            return (*rules.unseen(), Collected(name="nvml", labels=None, owns=NVML_KEYS), vgpus)
         services.readiness.report(f"{NAME}/gpus", None)
         hindered = mps_hindered(inventory, settings.sharing)
         warnings.tell("mps_hindered", hindered, "a GPU is in MIG mode, which MPS does not go with: nothing is shared")
@@ -105,10 +148,11 @@ def collector(
             machine=collect_machine(settings, edges, services),
             timestamp=int(services.wall()) if settings.timestamp else None,
             sharing=settings.sharing,
+            names=settings.names,
             pci_classes=collect_classes(edges, services, inventory),
         )
         report_numa(services, inventory)
-        return (*premium.look(inventory), *collect_labels(inventory, options), vgpus)
+        return (*rules.look(inventory), *collect_labels(inventory, options), vgpus)
 
     return collect
 

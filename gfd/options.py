@@ -14,7 +14,14 @@ from node_core.domain.family import FAMILIES
 from node_core.domain.premium import PremiumRule
 from node_core.errors import SettingsError
 from node_core.runtime.flags import bool_option, options, taken_option
+from node_core.runtime.named_options import named_problems, named_settings
 from node_core.runtime.nvidia_config import NvidiaConfig, plan_sharing
+from node_core.runtime.nvidia_devices import plan_rules
+
+FIXED = (
+    "oneshot", "sleep_interval", "output_file", "use_node_feature_api", "driver_root", "device_discovery_strategy"
+)  # fmt: skip
+"""Parameters that a config file may have and that are settled when the process begins."""
 
 gfd_options = options(
     bool_option(
@@ -66,6 +73,15 @@ def premium_problems(settings: GfdSettings) -> Iterator[str]:
         yield f"premium: taints need the cluster, and --publish {settings.publish} does not go there: publish to node or node-feature"
 
 
+def follow_problems(settings: GfdSettings) -> Iterator[str]:
+    """Why no label of the Node can be followed, a sentence each. Pure."""
+    if settings.named is not None and settings.publish not in CLUSTER:
+        yield (
+            f"--config-dir: a label of the Node chooses, and --publish {settings.publish} does not follow the Node: "
+            "publish to node or node-feature, or name a --config-file"
+        )
+
+
 def _rule_problems(rule: PremiumRule) -> Iterator[str]:
     family = rule.match.family
     if family is not None and family.lower() not in FAMILIES:
@@ -80,13 +96,13 @@ def _rule_problems(rule: PremiumRule) -> Iterator[str]:
 def gfd_settings(values: dict[str, Any]) -> GfdSettings:
     """From click's values. In one process with other agents labels go to the Node. Raises SettingsError."""
     settings = _settings(values)
-    if problems := list(premium_problems(settings)):
+    if problems := [*named_problems(values), *follow_problems(settings), *premium_problems(settings)]:
         raise SettingsError(problems)
     return settings
 
 
 def _settings(values: dict[str, Any]) -> GfdSettings:
-    config: NvidiaConfig | None = values.get("nvidia_config")
+    config: NvidiaConfig = values["nvidia_config"] or NvidiaConfig()
     output_file = values.get("output_file", OUTPUT_FILE)
     return GfdSettings(
         mig_strategy=values["mig_strategy"],
@@ -95,6 +111,8 @@ def _settings(values: dict[str, Any]) -> GfdSettings:
         publish=choose_destination(values.get("publish"), values.get("use_node_feature_api"), output_file),
         output_file=output_file,
         namespace=values.get("namespace"),
-        sharing=plan_sharing(config.sharing) if config else None,
-        premium=tuple(config.premium) if config else (),
+        sharing=plan_sharing(config.sharing),
+        names=plan_rules(config.device_sections).names,
+        premium=tuple(config.premium),
+        named=named_settings(values),
     )

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from node_core.domain.inventory import Inventory, PciAddress
 from node_core.domain.labels import Labels
+from node_core.domain.resources import ResourceNames
 from node_core.domain.sharing import Sharing
 
 MigStrategy = Literal["none", "single", "mixed"]
@@ -19,6 +20,7 @@ class LabelOptions:
     """machine: the machine type as the host gives it; None when it could not be read.
 
     timestamp: seconds since 1970, or None to leave the label out. sharing: what the configuration shares, or None.
+    names: by which resources are advertised, as sharing calls them.
     pci_classes: the class code of each GPU that PCI knows, hex digits without 0x (`030200`); None when PCI could not be read.
     """
 
@@ -26,6 +28,7 @@ class LabelOptions:
     machine: str | None
     timestamp: int | None = None
     sharing: Sharing | None = None
+    names: ResourceNames = field(default_factory=ResourceNames)
     pci_classes: Mapping[PciAddress, str] | None = None
 
 

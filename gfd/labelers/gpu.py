@@ -14,6 +14,7 @@ from node_core.domain.family import family
 from node_core.domain.inventory import ComputeCapability, Gpu, Inventory
 from node_core.domain.labels import Labels
 from node_core.domain.mig import MIB
+from node_core.domain.resources import ResourceName
 from node_core.domain.sharing import Sharing
 
 _COMPUTE = {"source": "nvmlDeviceGetCudaComputeCapability", "presence": "where NVML says it"}
@@ -36,13 +37,16 @@ def labels(inventory: Inventory, options: LabelOptions) -> Labels:
     if model is None:
         return {}
     gpus = tuple(gpu for gpu in inventory.gpus if gpu.model == model)
-    return model_labels(model, gpus, effective_sharing(inventory, options))
+    return model_labels(model, gpus, effective_sharing(inventory, options), options.names.of_gpu(model))
 
 
-def model_labels(model: str, gpus: tuple[Gpu, ...], sharing: Sharing | None) -> dict[str, str]:
-    """gpus: all of that model. A GPU in MIG mode cannot be given out whole, so replicas are 0 where all of them are."""
+def model_labels(model: str, gpus: tuple[Gpu, ...], sharing: Sharing | None, resource: ResourceName) -> dict[str, str]:
+    """gpus: all of that model. resource: by which they are advertised, before sharing renames it.
+
+    A GPU in MIG mode cannot be given out whole, so replicas are 0 where all of them are.
+    """
     compute = prevailing(gpu.compute for gpu in gpus)
-    offered = NOT_OFFERED if all(gpu.mig_enabled for gpu in gpus) else offer(sharing, GPU, compute)
+    offered = NOT_OFFERED if all(gpu.mig_enabled for gpu in gpus) else offer(sharing, resource, compute)
     return {
         **resource_labels(GPU, model, count=len(gpus), offer=offered),
         **memory_labels(GPU, prevailing(gpu.memory_bytes for gpu in gpus)),

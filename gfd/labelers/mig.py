@@ -11,6 +11,7 @@ from gfd.labelers.api import NVIDIA, Declared, LabelOptions
 from gfd.labelers.resource import (
     GPU,
     INVALID,
+    Offer,
     declare_resource,
     effective_sharing,
     offer,
@@ -20,7 +21,6 @@ from gfd.labelers.resource import (
 from node_core.domain.inventory import Gpu, Inventory, MigAttributes, MigDevice
 from node_core.domain.labels import Labels
 from node_core.domain.mig import label_form
-from node_core.domain.sharing import Sharing
 
 ATTRIBUTES = {
     "multiprocessors": "multiprocessors of one MIG device",
@@ -59,19 +59,18 @@ Placed = tuple[str, MigDevice]
 
 def labels(inventory: Inventory, options: LabelOptions) -> Labels:
     strategy = {f"{NVIDIA}/mig.strategy": options.mig_strategy}
-    sharing = effective_sharing(inventory, options)
     match options.mig_strategy:
         case "none":
             return {}
         case "single":
-            return strategy | single_labels(inventory.gpus, sharing)
+            return strategy | single_labels(inventory, options)
         case "mixed":
-            return strategy | mixed_labels(inventory.gpus, sharing)
+            return strategy | mixed_labels(inventory, options)
 
 
-def single_labels(gpus: tuple[Gpu, ...], sharing: Sharing | None) -> dict[str, str]:
+def single_labels(inventory: Inventory, options: LabelOptions) -> dict[str, str]:
     """They replace those of whole GPUs; none where no GPU is in MIG mode."""
-    enabled = tuple(gpu for gpu in gpus if gpu.mig_enabled)
+    enabled = tuple(gpu for gpu in inventory.gpus if gpu.mig_enabled)
     model = prevailing(gpu.model for gpu in enabled)
     if model is None:
         return {}
@@ -79,18 +78,22 @@ def single_labels(gpus: tuple[Gpu, ...], sharing: Sharing | None) -> dict[str, s
     profile = profiles.pop() if len(profiles) == 1 else None
     # A device that could not be read is no sign of an empty GPU.
     empty = any(not gpu.mig_devices and not gpu.mig_faults for gpu in enabled)
-    if empty or len(enabled) < len(gpus) or profile is None:
+    if empty or len(enabled) < len(inventory.gpus) or profile is None:
         return _invalid(model)
-    return _profile_labels(GPU, profile, tuple(_devices(enabled)), sharing)
+    offered = offer(effective_sharing(inventory, options), options.names.of_mig(profile) or GPU)
+    return _profile_labels(GPU, profile, tuple(_devices(enabled)), offered)
 
 
-def mixed_labels(gpus: tuple[Gpu, ...], sharing: Sharing | None) -> dict[str, str]:
+def mixed_labels(inventory: Inventory, options: LabelOptions) -> dict[str, str]:
     """Those of each profile. A device whose profile has no name can be no resource and is left out."""
-    devices = tuple(_devices(gpus))
+    sharing = effective_sharing(inventory, options)
+    devices = tuple(_devices(inventory.gpus))
     found: dict[str, str] = {}
     for profile in sorted({device.profile for _, device in devices if device.profile}):
         of_profile = tuple((model, device) for model, device in devices if device.profile == profile)
-        found |= _profile_labels(f"{NVIDIA}/mig-{label_form(profile)}", profile, of_profile, sharing)
+        usual = f"{NVIDIA}/mig-{label_form(profile)}"
+        offered = offer(sharing, options.names.of_mig(profile) or usual)
+        found |= _profile_labels(usual, profile, of_profile, offered)
     return found
 
 
@@ -105,14 +108,12 @@ def _invalid(model: str) -> dict[str, str]:
     }
 
 
-def _profile_labels(
-    resource: str, profile: str, devices: tuple[Placed, ...], sharing: Sharing | None
-) -> dict[str, str]:
+def _profile_labels(resource: str, profile: str, devices: tuple[Placed, ...], offered: Offer) -> dict[str, str]:
     """devices: all of that profile; they are described by those of the model that has most of them."""
     model = prevailing(model for model, _ in devices) or ""
     attributes = next(device.attributes for name, device in devices if name == model)
     suffixes = ("MIG", label_form(profile))
-    common = resource_labels(resource, model, *suffixes, count=len(devices), offer=offer(sharing, resource))
+    common = resource_labels(resource, model, *suffixes, count=len(devices), offer=offered)
     return common | _attribute_labels(resource, attributes)
 
 

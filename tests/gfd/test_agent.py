@@ -1,5 +1,6 @@
 """What gfd makes of a look that failed in part."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,17 +11,17 @@ from gfd.__main__ import command
 from gfd.agent import GfdSettings, collect_labels, collector, read_classes, report_numa
 from gfd.labelers import LabelOptions
 from gfd.options import gfd_settings
+from gfd.premium import PremiumKeeper
 from node_core.assembly import Edges
 from node_core.domain.inventory import Fault, Inventory, Platform
 from node_core.domain.labels import Collected, merge_collected
-from node_core.domain.resources import resource_name
+from node_core.domain.resources import NamePattern, ResourceNames, resource_name
 from node_core.domain.sharing import SharedResource, Sharing, SharingStrategy
 from node_core.errors import HostReadError
 from node_core.host.discovery.strategy import Strategy
 from node_core.host.nvml.inventory import read_inventory
 from node_core.host.root import HostRoot
 from node_core.runtime.command import parse_command
-from node_core.runtime.premium import Premium
 from node_core.runtime.services import Services
 from node_core.runtime.settings import CommonSettings
 from node_core.simulate.nvml import numa_of, simulated_nvml
@@ -95,6 +96,10 @@ def edges(root: Path, simulate: str | None = None, discovery: Strategy = "auto")
     )
 
 
+def looking(settings: GfdSettings, edges: Edges, services: Services) -> Callable[[], tuple[Collected, ...]]:
+    return collector(lambda: settings, edges, services, PremiumKeeper())
+
+
 def board(root: Path, address: str, *, shown: int = 256) -> Path:
     """A vGPU, of whose configuration space only so many bytes are shown."""
     folder = root / "sys/bus/pci/devices" / address
@@ -124,7 +129,7 @@ def below(labels: dict[str, str], prefix: str) -> dict[str, str]:
 def test_a_guest_says_that_its_gpus_are_virtual_while_nvml_fails(tmp_path: Path) -> None:
     board(tmp_path, "0000:02:00.0")
     services = Services()
-    collect = collector(GfdSettings(), edges(tmp_path), services, Premium())
+    collect = looking(GfdSettings(), edges(tmp_path), services)
     found = below(passes(collect()), "vgpu.")
     assert found == {
         "nvidia.com/vgpu.present": "true",
@@ -137,7 +142,7 @@ def test_a_guest_says_that_its_gpus_are_virtual_while_nvml_fails(tmp_path: Path)
 def test_labels_of_vgpus_stay_while_pci_cannot_be_read_and_go_when_it_says_so(tmp_path: Path) -> None:
     folder = board(tmp_path, "0000:02:00.0")
     services = Services()
-    collect = collector(GfdSettings(), edges(tmp_path), services, Premium())
+    collect = looking(GfdSettings(), edges(tmp_path), services)
     first = collect()
     content = (folder / "config").read_bytes()
     (folder / "config").unlink()
@@ -152,25 +157,31 @@ def test_labels_of_vgpus_stay_while_pci_cannot_be_read_and_go_when_it_says_so(tm
 
 def test_a_hidden_configuration_space_is_said_once_and_makes_no_label(tmp_path: Path) -> None:
     board(tmp_path, "0000:02:00.0", shown=64)
-    collect = collector(GfdSettings(), edges(tmp_path), Services(), Premium())
+    collect = looking(GfdSettings(), edges(tmp_path), Services())
     with capture_logs() as said:
         assert below(passes(collect(), collect(), collect()), "vgpu.") == {}
     assert [line["event"] for line in said if line["event"] == "vgpus_unknown"] == ["vgpus_unknown"]
 
 
 def test_mps_on_a_node_with_mig_is_said_once_and_not_offered(tmp_path: Path) -> None:
-    collect = collector(GfdSettings(sharing=MPS), edges(tmp_path, "a100x4-mig-single"), Services(), Premium())
+    collect = looking(GfdSettings(sharing=MPS), edges(tmp_path, "a100x4-mig-single"), Services())
     with capture_logs() as said:
         found = passes(collect(), collect())
     assert [line["event"] for line in said] == ["mps_hindered"]
     assert (found["nvidia.com/mps.capable"], found["nvidia.com/gpu.replicas"]) == ("false", "0")
-    offered = passes(collector(GfdSettings(sharing=MPS), edges(tmp_path, "h100x8"), Services(), Premium())())
+    offered = passes(looking(GfdSettings(sharing=MPS), edges(tmp_path, "h100x8"), Services())())
     assert (offered["nvidia.com/mps.capable"], offered["nvidia.com/gpu.replicas"]) == ("true", "4")
+
+
+def test_sharing_counts_for_the_names_that_the_settings_give(tmp_path: Path) -> None:
+    names = ResourceNames(gpus=(NamePattern(pattern="*H100*", resource=resource_name("h100")),))
+    settings = GfdSettings(sharing=MPS, names=names)
+    assert passes(looking(settings, edges(tmp_path, "h100x8"), Services())())["nvidia.com/gpu.replicas"] == "1"
 
 
 def test_simulated_gpus_have_the_mode_of_their_class_and_are_not_virtual(tmp_path: Path) -> None:
     board(tmp_path, "0000:02:00.0")
-    found = passes(collector(GfdSettings(), edges(tmp_path, "h100x8"), Services(), Premium())())
+    found = passes(looking(GfdSettings(), edges(tmp_path, "h100x8"), Services())())
     assert (found["nvidia.com/gpu.mode"], found["nvidia.com/vgpu.present"]) == ("compute", "false")
 
 
@@ -220,7 +231,7 @@ def test_the_machine_stays_while_its_file_cannot_be_read_and_is_unknown_when_the
     file.write_text("Example Server\n")
     services = Services()
     settings = GfdSettings(machine_type_file="/product_name", timestamp=False)
-    collect = collector(settings, edges(tmp_path, "t4x1"), services, Premium())
+    collect = looking(settings, edges(tmp_path, "t4x1"), services)
     known = passes(collect())
     assert known["nvidia.com/gpu.machine"] == "Example-Server"
     file.unlink()
@@ -234,7 +245,7 @@ def test_the_machine_stays_while_its_file_cannot_be_read_and_is_unknown_when_the
 
 
 def test_a_machine_type_file_that_nobody_names_makes_an_unknown_machine(tmp_path: Path) -> None:
-    collect = collector(GfdSettings(machine_type_file=""), edges(tmp_path, "t4x1"), Services(), Premium())
+    collect = looking(GfdSettings(machine_type_file=""), edges(tmp_path, "t4x1"), Services())
     assert passes(collect())["nvidia.com/gpu.machine"] == "unknown"
 
 
@@ -262,7 +273,7 @@ def test_gpus_of_virtual_machines_are_labelled_by_what_pci_says(tmp_path: Path, 
     names.write_text("10de  NVIDIA Corporation\n\t1eb8  TU104GL [Tesla T4]\n")
     for address in ("0000:02:00.0", "0000:03:00.0"):
         passed_through(tmp_path, address)
-    found = passes(collector(GfdSettings(timestamp=False), edges(tmp_path, discovery="vfio"), Services(), Premium())())
+    found = passes(looking(GfdSettings(timestamp=False), edges(tmp_path, discovery="vfio"), Services())())
     golden("gfd/vfio-none.txt", "".join(f"{key}={value}\n" for key, value in found.items()))
 
 
@@ -272,7 +283,7 @@ def test_labels_of_gpus_of_virtual_machines_stay_while_anything_about_them_canno
 
     def look() -> tuple[Collected, ...]:
         fresh = edges(tmp_path, discovery="vfio")
-        return collector(GfdSettings(timestamp=False, machine_type_file=""), fresh, services, Premium())()
+        return looking(GfdSettings(timestamp=False, machine_type_file=""), fresh, services)()
 
     known = passes(look())
     assert known["nvidia.com/gpu.count"] == "2"
@@ -295,10 +306,10 @@ def test_labels_stay_on_a_machine_without_pci_whose_driver_is_gone(sign: str, tm
     (tmp_path / "sys/kernel").mkdir(parents=True)
     (tmp_path / sign).parent.mkdir()
     settings = GfdSettings(timestamp=False)
-    known = passes(collector(settings, edges(tmp_path, "wsl"), Services(), Premium())())
+    known = passes(looking(settings, edges(tmp_path, "wsl"), Services())())
 
     def look() -> tuple[Collected, ...]:
-        return collector(settings, edges(tmp_path, discovery="tegra"), Services(), Premium())()
+        return looking(settings, edges(tmp_path, discovery="tegra"), Services())()
 
     assert merge_collected(look(), known) == {"nvidia.com/vgpu.present": "false"}
     (tmp_path / sign).touch()

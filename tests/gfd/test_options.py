@@ -140,6 +140,25 @@ def test_a_premium_rule_may_name_a_family_in_any_case_and_labels_of_its_own(tmp_
     assert len(gfd_settings(values).premium) == 1
 
 
+def test_the_config_file_names_resources_and_shares_them(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("resources: {gpus: [{pattern: '*A40*', name: a40}]}\n")
+    values = parse_command(command, ["--config-file", str(path)], "gfd")
+    assert values is not None
+    assert gfd_settings(values).names.of_gpu("NVIDIA A40") == "nvidia.com/a40"
+
+
+@pytest.mark.parametrize("destination", ["file", "stdout"])
+def test_a_folder_of_configs_needs_a_destination_that_follows_the_node(destination: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("{}")
+    with pytest.raises(SettingsError) as caught:
+        parse(["--config-dir", "/c", "--config-file", str(path), "--publish", destination])
+    beside, follows = caught.value.problems
+    assert beside == "--config-dir: stands beside --config-file: take one of them"
+    assert follows.startswith(f"--config-dir: a label of the Node chooses, and --publish {destination} does not follow")
+
+
 @given(st.integers(0, 20), st.integers(0, 20))
 def test_every_family_that_a_gpu_can_have_may_be_named(major: int, minor: int) -> None:
     assert family(ComputeCapability(major=major, minor=minor)) in FAMILIES

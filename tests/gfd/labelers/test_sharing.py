@@ -17,7 +17,7 @@ from node_core.domain.inventory import (
     MigUuid,
 )
 from node_core.domain.mig import MIB
-from node_core.domain.resources import ResourceName, resource_name
+from node_core.domain.resources import NamePattern, ResourceName, ResourceNames, resource_name
 from node_core.domain.sharing import SharedResource, Sharing, SharingStrategy
 
 GPU = resource_name("gpu")
@@ -72,9 +72,14 @@ def share(
     )
 
 
-def of(*gpus: Gpu, sharing: Sharing | None, strategy: MigStrategy = "none") -> dict[str, str]:
+def of(
+    *gpus: Gpu,
+    sharing: Sharing | None,
+    strategy: MigStrategy = "none",
+    names: ResourceNames = ResourceNames(),  # noqa: B008 - frozen
+) -> dict[str, str]:
     inventory = Inventory(driver=Driver(version="400.300", cuda=None), gpus=gpus)
-    found = labels(inventory, LabelOptions(machine="m", mig_strategy=strategy, sharing=sharing))
+    found = labels(inventory, LabelOptions(machine="m", mig_strategy=strategy, sharing=sharing, names=names))
     return {key.removeprefix("nvidia.com/"): value for key, value in found.items()}
 
 
@@ -109,6 +114,32 @@ def test_a_renamed_resource_keeps_its_product_and_its_keys(name: str) -> None:
 
 def test_sharing_of_another_resource_changes_nothing() -> None:
     assert of(gpu(), sharing=share(resource_name("mig-1g.100gb"))) == of(gpu(), sharing=None)
+
+
+def named(pattern: str, name: str) -> tuple[NamePattern, ...]:
+    return (NamePattern(pattern=pattern, resource=resource_name(name)),)
+
+
+def test_sharing_is_of_the_resource_that_the_pattern_of_a_model_gives_and_labels_keep_their_keys() -> None:
+    names = ResourceNames(gpus=named("MOCK*", "big"))
+    assert said(of(gpu(), sharing=share(resource_name("big")), names=names)) == (
+        f"{MODEL}-SHARED",
+        "1",
+        "2",
+        "time-slicing",
+    )
+    assert of(gpu(), sharing=TIME, names=names) == of(gpu(), sharing=None)
+    others = ResourceNames(gpus=named("A100*", "big"))
+    assert of(gpu(), sharing=TIME, names=others) == of(gpu(), sharing=TIME)
+
+
+@pytest.mark.parametrize(("strategy", "key"), [("single", "gpu"), ("mixed", "mig-1g.100gb")])
+def test_sharing_is_of_the_resource_that_the_pattern_of_a_profile_gives(strategy: MigStrategy, key: str) -> None:
+    names = ResourceNames(mig=named("1g*", "small"))
+    found = of(gpu("1g.100gb"), sharing=share(resource_name("small")), strategy=strategy, names=names)
+    assert said(found, key) == (f"{MODEL}-MIG-1g.100gb-SHARED", "1", "2", "time-slicing")
+    usual = of(gpu("1g.100gb"), sharing=share(resource_name(key)), strategy=strategy, names=names)
+    assert said(usual, key)[2:] == ("1", "none")
 
 
 @pytest.mark.parametrize("strategy", ["none", "mixed"])
