@@ -6,10 +6,11 @@ from typing import Any
 import click
 
 from device_plugin.agent import NAME, build_agent
-from device_plugin.options import plugin_options, plugin_settings, reread_with
+from device_plugin.options import FIXED, plugin_options, plugin_settings
 from node_core.assembly import Edges, node_program
 from node_core.runtime.command import AgentCommand, parse_command
 from node_core.runtime.flags import common_options
+from node_core.runtime.named_options import reread_with
 from node_core.runtime.nvidia_config import nvidia_options
 from node_core.runtime.process import Program, run_program
 from node_core.runtime.settings import common_settings
@@ -30,7 +31,7 @@ def parse(arguments: list[str]) -> Program | None:
         return None
     settings = plugin_settings(values)
     edges = Edges(common_settings(values), NAME, values["driver_root"], values["device_discovery_strategy"])
-    reread = reread_with(command, arguments, NAME)
+    reread = reread_with(command, arguments, NAME, plugin_settings, fixed=FIXED)
     return node_program(edges, lambda services: (build_agent(settings, edges, services, reread=reread),))
 
 

@@ -1,7 +1,5 @@
 """What the Node's labels choose: the config that counts, and with strategy `auto` how MIG devices are advertised."""
 
-from dataclasses import replace
-
 import structlog
 
 from device_plugin.plan.auto import follow_label
@@ -57,19 +55,5 @@ class Following:
     def _follow_config(self, configs: NamedConfigs[PluginSettings], labels: Labels, report: Reporter) -> None:
         is_new = configs.follow(labels)
         report.check("config", configs.problem)
-        if not is_new or configs.settings is None:
-            return
-        for name in unchangeable(self.settings, configs.settings):
-            log.warning("setting_ignored", setting=name, why="a config that a label names cannot set it: use its flag")
-        old = self.settings
-        responses = replace(configs.settings.responses, driver_root_seen=old.responses.driver_root_seen)
-        self.settings = replace(configs.settings, responses=responses, kubelet_socket=old.kubelet_socket)
-
-
-def unchangeable(old: PluginSettings, new: PluginSettings) -> tuple[str, ...]:
-    """What differs and is settled when the process begins."""
-    fixed = {
-        "driver-root-ctr-path": (old.responses.driver_root_seen, new.responses.driver_root_seen),
-        "kubelet-socket": (old.kubelet_socket, new.kubelet_socket),
-    }
-    return tuple(name for name, (before, after) in fixed.items() if before != after)
+        if is_new and configs.settings is not None:
+            self.settings = configs.settings

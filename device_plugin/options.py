@@ -1,7 +1,6 @@
 """gpu-device-plugin's own flags, and the settings they become. Source: k8s-device-plugin README, "Configuration Flags"."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -11,14 +10,13 @@ from device_plugin.cdi.write import CDI_FOLDER
 from device_plugin.gate import Gate, parse_gate
 from device_plugin.health.checks import Checks, parse_checks
 from device_plugin.health.options import health_options
-from device_plugin.settings import CdiSettings, PluginSettings, Reread, ResponseSettings
+from device_plugin.settings import CdiSettings, PluginSettings, ResponseSettings
 from node_core.domain.health import HealthPolicy
 from node_core.domain.labels import GPU_PRESENT
 from node_core.domain.sharing import SharingStrategy
 from node_core.errors import SettingsError
 from node_core.kubelet.registration import VERSIONS
 from node_core.kubelet.sockets import KUBELET_SOCKET
-from node_core.runtime.command import parse_command
 from node_core.runtime.flag_types import PathType
 from node_core.runtime.flags import bool_option, options
 from node_core.runtime.list_options import int_list_option, list_option
@@ -148,6 +146,10 @@ plugin_options = options(
 )
 
 
+FIXED = ("driver_root", "kubelet_socket", "cdi_dir", "device_discovery_strategy")
+"""Parameters that are settled when the process begins."""
+
+
 def plugin_settings(values: dict[str, Any]) -> PluginSettings:
     """From click's values. Raises SettingsError."""
     config: NvidiaConfig | None = values.get("nvidia_config")
@@ -170,17 +172,6 @@ def plugin_settings(values: dict[str, Any]) -> PluginSettings:
     if problems := list(_problems(settings, config)):
         raise SettingsError(problems)
     return settings
-
-
-def reread_with(command: click.Command, arguments: Sequence[str], prog: str) -> Reread:
-    """The same command line and environment with the config file that a label names; they win over it as over any other."""
-
-    def reread(path: Path | None) -> PluginSettings:
-        named = [] if path is None else ["--config-file", str(path)]
-        values = parse_command(command, [*arguments, "--config-dir", "", *named], prog)
-        return plugin_settings(values or {})
-
-    return reread
 
 
 def _responses(values: dict[str, Any]) -> ResponseSettings:

@@ -16,6 +16,7 @@ from node_core.domain.premium import PremiumRule
 from node_core.domain.resources import ResourceNames
 from node_core.domain.sharing import Sharing, mps_hindered
 from node_core.errors import HostReadError, NvmlError
+from node_core.host.inotify import DirectoryWatch
 from node_core.host.pci import DEVICES, check_sysfs
 from node_core.host.pci_config import VgpuScan, read_vgpus
 from node_core.host.root import HostRoot
@@ -32,6 +33,9 @@ log = structlog.get_logger(__name__)
 NAME = "gfd"
 TIMESTAMP = "nvidia.com/gfd.timestamp"
 OUTPUT_FILE = Path("/etc/kubernetes/node-feature-discovery/features.d/gfd")
+MIG_NODES = "nvidia-caps"
+"""In /dev: the driver's tools make a node in it for each MIG instance, and take it away with it."""
+QUIET = 0.2
 GPU_KEYS = ("nvidia.com/gpu.", "nvidia.com/mig", "nvidia.com/mps.")
 """Labels that describe the GPUs themselves, not the driver or the machine."""
 DRIVER_KEYS = ("nvidia.com/cuda.",)
@@ -86,6 +90,11 @@ def build_agent(settings: GfdSettings, edges: Edges, services: Services, *, rere
     if settings.publish in CLUSTER:
         taints = TaintKeeper(edges.node.api, NAME)
         publisher = OutputsPublisher(publisher, outputs=premium.outputs, taints=taints)
+
+    def look_again() -> None:
+        edges.inventory.forget()
+        agent.mailbox.post(RulesChanged())
+
     current = follow(settings, reread, edges, services, lambda: agent.mailbox.post(RulesChanged()))
     agent = LabelAgent(
         NAME,
@@ -95,6 +104,7 @@ def build_agent(settings: GfdSettings, edges: Edges, services: Services, *, rere
         lock=edges.lock(NAME),
         volatile=frozenset({TIMESTAMP}),
     )
+    edges.parts.append(DirectoryWatch(edges.dev / MIG_NODES, look_again, quiet=QUIET))
     return agent
 
 

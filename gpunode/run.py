@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from device_plugin.agent import build_agent as build_plugin
+from device_plugin.options import FIXED as PLUGIN_FIXED
 from device_plugin.options import plugin_options, plugin_settings
-from device_plugin.options import reread_with as reread_plugin
 from device_plugin.settings import PluginSettings
 from device_plugin.settings import Reread as RereadPlugin
 from gfd.agent import GfdSettings
@@ -71,7 +71,7 @@ def parse(arguments: Sequence[str]) -> Program | None:
         gfd_settings(values),
         plugin_settings(values),
         reread_gfd=reread_with(command, arguments, PROG, gfd_settings, fixed=FIXED),
-        reread_plugin=reread_plugin(command, arguments, PROG),
+        reread_plugin=reread_with(command, arguments, PROG, plugin_settings, fixed=PLUGIN_FIXED),
     )
 
 

@@ -106,6 +106,12 @@ class Edges:
         scenario = self.scenario
         return scenario is not None and scenario.driver is not None and len(scenario.on_pci) < len(scenario.gpus)
 
+    @property
+    def dev(self) -> Path:
+        """Where we see the host's /dev: below the driver's root where that is mounted, else below the host's."""
+        mounted = self._driver_root / "dev"
+        return mounted if mounted.is_dir() else self.root.path("/dev")
+
     def lock(self, agent: str) -> InstanceLock | None:
         """One process of a kind per Node; a run that ends at once does not take the lock."""
         return None if self.common.oneshot else InstanceLock(self.common.lock_dir, agent, self.common.node_name)

@@ -75,9 +75,9 @@ def reread_with(
         return parse_command(command, [*arguments, "--config-dir", "", *more], prog) or {}
 
     def reread(path: Path | None) -> Settings:
-        values = parse() if path is None else parse("--config-file", str(path))
-        made = settings(values)
         plain = parse()
+        values = plain if path is None else parse("--config-file", str(path))
+        made = settings({**values, **{name: plain[name] for name in fixed if name in plain}})
         for option in command.params:
             if option.name in fixed and values[option.name] != plain[option.name]:
                 why = "a config that a label names cannot set it: use its flag"

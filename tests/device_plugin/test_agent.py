@@ -10,7 +10,6 @@ from structlog.testing import capture_logs
 
 from device_plugin.agent import RETRIES, PluginAgent
 from device_plugin.devices import Plan
-from device_plugin.following import unchangeable
 from device_plugin.looker import read_look
 from device_plugin.manager import Answers, Manager
 from device_plugin.settings import PluginSettings, ResponseSettings
@@ -336,13 +335,6 @@ def test_a_wrong_strategy_label_matters_only_while_it_is_followed() -> None:
     assert "set it to one of none, single, mixed" in (bench.problem("mig-strategy") or "")
     bench.play(labelled(mig="nonsense", config="two"))
     assert bench.problem("mig-strategy") is None
-
-
-def test_what_a_named_config_cannot_change_is_said() -> None:
-    old = PluginSettings()
-    new = replace(old, responses=replace(old.responses, driver_root_seen=Path("/x")), kubelet_socket=Path("/y"))
-    assert unchangeable(old, old) == ()
-    assert unchangeable(old, new) == ("driver-root-ctr-path", "kubelet-socket")
 
 
 def test_devices_that_are_kept_back_are_said_once_a_reason() -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from device_plugin.__main__ import command
-from device_plugin.options import plugin_settings, reread_with
+from device_plugin.options import FIXED, plugin_settings
 from device_plugin.settings import CdiSettings, PluginSettings, ResponseSettings
 from node_core.domain.sharing import SharingStrategy
 from node_core.errors import SettingsError
 from node_core.runtime.command import parse_command
 from node_core.runtime.named_config import NamedConfigOptions
+from node_core.runtime.named_options import reread_with
 
 MPS = "sharing: {mps: {resources: [{name: gpu, replicas: 4}]}}\n"
 SetEnv = Callable[[str, str], None]
@@ -191,7 +192,7 @@ def test_a_named_config_is_read_as_the_file_would_be(
     config: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONFIG_FILE_SRCDIR", "/c")
-    reread = reread_with(command, ["--device-id-strategy=index"], "gpu-device-plugin")
+    reread = reread_with(command, ["--device-id-strategy=index"], "gpu-device-plugin", plugin_settings, fixed=FIXED)
     path = Path(config("flags: {migStrategy: mixed, plugin: {deviceIDStrategy: uuid, passDeviceSpecs: true}}\n"))
     settings = reread(path)
     assert (settings.mig_strategy, settings.responses.id_strategy) == ("mixed", "index")

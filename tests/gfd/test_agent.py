@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gfd.__main__ import command
-from gfd.agent import GfdSettings, collect_labels, collector, read_classes, report_numa
+from gfd.agent import GfdSettings, build_agent, collect_labels, collector, read_classes, report_numa
 from gfd.labelers import LabelOptions
 from gfd.options import gfd_settings
 from gfd.premium import PremiumKeeper
@@ -22,6 +22,7 @@ from node_core.host.discovery.strategy import Strategy
 from node_core.host.nvml.inventory import read_inventory
 from node_core.host.root import HostRoot
 from node_core.runtime.command import parse_command
+from node_core.runtime.messages import RulesChanged
 from node_core.runtime.services import Services
 from node_core.runtime.settings import CommonSettings
 from node_core.simulate.nvml import numa_of, simulated_nvml
@@ -325,3 +326,20 @@ def test_the_settings_of_the_command_line_carry_what_the_config_file_shares(tmp_
     without = parse_command(command, [], "gfd")
     assert without is not None
     assert gfd_settings(without).sharing is None
+
+
+def test_a_mig_instance_that_comes_is_looked_at_without_waiting_for_a_pass(tmp_path: Path) -> None:
+    made = edges(tmp_path, "a100x8")
+    agent = build_agent(GfdSettings(publish="stdout"), made, Services())
+    nodes = tmp_path / "dev" / "nvidia-caps"
+    for part in made.parts:
+        part.start()
+    try:
+        assert agent.mailbox.holds(RulesChanged, 10), "once at the start"
+        agent.mailbox.take(0)
+        nodes.mkdir(parents=True)
+        (nodes / "nvidia-cap21").touch()
+        assert agent.mailbox.holds(RulesChanged, 10)
+    finally:
+        for part in made.parts:
+            part.stop()

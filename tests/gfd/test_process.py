@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from gfd.__main__ import parse
 from node_core.kube.client import NodeApi
 from node_core.runtime.process import Running
+from node_core.runtime.services import Services
 from node_core.simulate.apiserver import ApiServer
 
 NODE = "n1"
@@ -158,6 +159,5 @@ def test_one_shot_asks_for_the_label_itself(place: Place) -> None:
     program = parse(place.flags("--oneshot"))
     assert program is not None
     assert program.once is not None
-    services = Running(program).services
-    assert program.once(services)
+    assert program.once(Services())
     assert place.labels[REPLICAS] == "4"
