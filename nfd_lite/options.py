@@ -22,6 +22,7 @@ from nfd_lite.rules.custom import decode_custom_rules
 from nfd_lite.rules.custom_files import CUSTOM_DIR
 from nfd_lite.rules.outputs import OutputPolicy
 from nfd_lite.sources import ALL, FEATURES_DIR
+from nfd_lite.sources.api import OFF
 from node_core.decode import closest
 from node_core.runtime.flag_types import PathType
 from node_core.runtime.flags import (
@@ -34,7 +35,6 @@ from node_core.runtime.flags import (
 )
 
 CONFIG_FILE = Path("/etc/kubernetes/node-feature-discovery/nfd-worker.conf")
-FAKE = "fake"
 CUSTOM = "custom"
 _KLOG = (
     *(
@@ -51,7 +51,7 @@ _KLOG = (
 
 
 class SourceNames(click.ParamType[frozenset[str]]):
-    """Comma-separated names of sources; `all` but the fake one; `-name` takes one away."""
+    """Comma-separated names of sources; `all` but those of OFF; `-name` takes one away."""
 
     name = "sources"
 
@@ -67,7 +67,7 @@ class SourceNames(click.ParamType[frozenset[str]]):
             if name != "all" and name not in self._known:
                 known = f"there are {', '.join(self._known)}"
                 self.fail(f"{name!r} is no source{closest(name, list(self._known))}; {known}", param, ctx)
-            names = set(self._known) - {FAKE} if name == "all" else {name}
+            names = set(self._known) - OFF if name == "all" else {name}
             chosen = chosen - names if word.startswith("-") else chosen | names
         return frozenset(chosen)
 
@@ -147,7 +147,7 @@ nfd_options = options(
         "--feature-sources",
         default="all",
         type=SourceNames(SOURCES),
-        help="Sources that are read: names, all, -name. Rules know nothing of the others.",
+        help="Sources that are read: names, all, -name; all but extra and fake. Rules know nothing of the others.",
     ),
     click.option(
         "--label-sources",

@@ -41,6 +41,10 @@ DEFAULT_CPUID_BLACKLIST = (
 FEATURES_DIR = "/etc/kubernetes/node-feature-discovery/features.d"
 
 
+OFF = frozenset({"extra", "fake"})
+"""Sources that `all` does not mean: they have to be named."""
+
+
 class Memory:
     """What is kept between passes: what cannot have changed as long as its files have not, and texts of feature files. For one thread.
 
@@ -96,7 +100,7 @@ class FakeSettings:
 class SourceSettings:
     """`sources` of NFD's worker config, with its defaults. Lists replace the defaults; a cpuid whitelist replaces the blacklist.
 
-    feature_sources: the sources that are read, None for all but the fake one. features_dir: the host folder of feature files.
+    feature_sources: the sources that are read, None for all but those of OFF. features_dir: the host folder of feature files.
     own_file: the feature file that this agent itself may write, which it must not take for somebody else's.
     """
 

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nfd_lite.gpu_present import gpu_present
-from nfd_lite.sources.api import Host, Look, Part, Partial, Source, SourceSettings
-from nfd_lite.sources.fake import FAKE
+from nfd_lite.sources.api import OFF, Host, Look, Part, Partial, Source, SourceSettings
 from nfd_lite.sources.local import LABEL as LOCAL_LABEL
 from nfd_lite.sources.pci import DEVICE as PCI_DEVICE
 from nfd_lite.sources.registry import ALL
@@ -76,7 +75,7 @@ def add_custom(collected: Sequence[Collected], custom: Collected) -> tuple[Colle
 
 def _is_wanted(part: Part, settings: SourceSettings) -> bool:
     source = part.name.partition(".")[0]
-    return source != FAKE.name if settings.feature_sources is None else source in settings.feature_sources
+    return source not in OFF if settings.feature_sources is None else source in settings.feature_sources
 
 
 def _read(part: Part, look: Look) -> _Outcome:

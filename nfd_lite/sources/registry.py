@@ -2,6 +2,7 @@
 
 from nfd_lite.sources.api import Source
 from nfd_lite.sources.cpu import CPU
+from nfd_lite.sources.extra import EXTRA
 from nfd_lite.sources.fake import FAKE
 from nfd_lite.sources.kernel import KERNEL
 from nfd_lite.sources.local import LOCAL
@@ -12,4 +13,4 @@ from nfd_lite.sources.storage import STORAGE
 from nfd_lite.sources.system import SYSTEM
 from nfd_lite.sources.usb import USB
 
-ALL: tuple[Source, ...] = (CPU, FAKE, KERNEL, MEMORY, NETWORK, PCI, STORAGE, SYSTEM, USB, LOCAL)
+ALL: tuple[Source, ...] = (CPU, EXTRA, FAKE, KERNEL, MEMORY, NETWORK, PCI, STORAGE, SYSTEM, USB, LOCAL)
