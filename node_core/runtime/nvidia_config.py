@@ -157,11 +157,14 @@ def _said_of_plugin(config: NvidiaConfig) -> dict[str, Any]:
 
 
 def _name_problems(config: NvidiaConfig) -> Iterator[str]:
-    """A shared resource that takes the name of a pool that it is not."""
-    sharing, pools = plan_sharing(config.sharing), {pool.resource for pool in plan_rules(config.device_sections).pools}
+    """A shared resource that takes the name of a pool, or of other devices, that it is not."""
+    sharing, rules = plan_sharing(config.sharing), plan_rules(config.device_sections)
+    taken = {pool.resource: "of a pool" for pool in rules.pools}
+    taken |= {each.resource: "that resources gives other devices" for each in (*rules.names.gpus, *rules.names.mig)}
     for shared in sharing.resources if sharing else ():
-        if shared.renamed and shared.advertised in pools:
-            yield f"sharing: {shared.resource} is advertised as {shared.advertised}, which is the name of a pool"
+        if shared.renamed and shared.advertised in taken:
+            whose = taken[shared.advertised]
+            yield f"sharing: {shared.resource} is advertised as {shared.advertised}, which is the name {whose}"
 
 
 def health_problems(section: HealthSection) -> Iterator[str]:

@@ -300,3 +300,12 @@ def test_what_the_file_says_reaches_the_options_of_the_agents_that_have_them(tmp
     assert load_nvidia_config(path, ("gfd",))[1] == both | {"oneshot": True}
     assert load_nvidia_config(path, ("plugin",))[1] == both | plugin
     assert load_nvidia_config(path, ("gfd", "plugin"))[1] == both | plugin | {"oneshot": True}
+
+
+def test_a_shared_resource_cannot_take_the_name_that_other_devices_have(tmp_path: Path) -> None:
+    text = """
+resources: {gpus: [{pattern: "*A40*", name: a40}]}
+sharing: {timeSlicing: {resources: [{name: gpu, replicas: 2, rename: a40}]}}
+"""
+    (problem,) = problems(tmp_path, text)
+    assert problem.endswith("advertised as nvidia.com/a40, which is the name that resources gives other devices")
