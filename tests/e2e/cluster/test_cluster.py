@@ -52,7 +52,9 @@ def test_an_unknown_component_is_told_with_those_that_there_are(layout: Layout) 
         Cluster(layout).stop("kubeproxy")
 
 
-def test_a_program_that_ends_at_once_is_told_with_its_log(layout: Layout) -> None:
+def test_a_program_that_ends_at_once_is_told_with_its_log(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while another cluster answers on the same ports of this machine: its health says nothing about ours."""
+    monkeypatch.setattr("tests.e2e.cluster.cluster.healthy", lambda _: False)
     write_files(layout)
     layout.binaries.mkdir()
     etcd = layout.binaries / "etcd"
