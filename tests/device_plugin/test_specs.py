@@ -16,7 +16,7 @@ from node_core.domain.inventory import Inventory
 from node_core.domain.resources import GPU
 from node_core.host.root import HostRoot
 from tests.device_plugin.cdi.conftest import MIGS, WHOLE, make_inventory
-from tests.roots.drivers.layout import lay_out_tree, read_captured_node
+from tests.roots.drivers.layout import lay_out_tree, read_composed_node
 
 GPU_SPEC = "k8s.device-plugin.nvidia.com-gpu.json"
 NEW = NodeSoftware(kubelet="v1.36.3", runtime="containerd://2.1.9")
@@ -25,7 +25,7 @@ WHOLE_GPU = Device(id=DeviceId(WHOLE), uuid=WHOLE, index="0", gpu=WHOLE, paths=(
 
 
 class Node:
-    """A captured driver below `driver`, with its nodes and the GPUs of the inventory; specs go to `cdi`."""
+    """A composed driver below `driver`, with its nodes and the GPUs of the inventory; specs go to `cdi`."""
 
     def __init__(self, tmp_path: Path, name: str = "debian") -> None:
         self.driver = lay_out_tree(name, tmp_path / "driver")
@@ -33,7 +33,7 @@ class Node:
         self.cdi = tmp_path / "cdi"
         self.inventory = make_inventory("550.54.15")
         self.settings = ResponseSettings(driver_root="/run/nvidia/driver", driver_root_seen=self.driver)
-        self.keeper = SpecKeeper(HostRoot(self.driver), SpecWriter(self.cdi), read=read_captured_node)
+        self.keeper = SpecKeeper(HostRoot(self.driver), SpecWriter(self.cdi), read=read_composed_node)
 
     def look(self, settings: ResponseSettings | None = None, inventory: Inventory | None = None) -> Surroundings:
         return self.keeper.look(inventory or self.inventory, settings or self.settings)

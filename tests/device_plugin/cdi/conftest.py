@@ -1,4 +1,4 @@
-"""A node with captured driver files and device nodes, as the plugin sees it through its mounts."""
+"""A node with composed driver files and device nodes, as the plugin sees it through its mounts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from node_core.domain.inventory import (
 from node_core.host.device_nodes import DeviceNodes, HostNode, read_device_nodes
 from node_core.host.driver_files import DriverFiles, read_driver_files
 from node_core.host.root import HostRoot
-from tests.roots.drivers.layout import lay_out_tree, read_captured_node
+from tests.roots.drivers.layout import lay_out_tree, read_composed_node
 
 CTK = "/usr/bin/nvidia-ctk"
 WHOLE = GpuUuid("GPU-5a6b7c8d-0000-4000-8000-000000000000")
@@ -87,7 +87,7 @@ def make_jetson() -> Inventory:
 
 def read_nodes(tree: Path) -> DeviceNodes:
     root = HostRoot(tree)
-    return read_device_nodes(root, root, addresses=ADDRESSES, read=read_captured_node)
+    return read_device_nodes(root, root, addresses=ADDRESSES, read=read_composed_node)
 
 
 def with_platform(node: Node) -> Node:
@@ -105,7 +105,7 @@ def with_platform(node: Node) -> Node:
 
 @pytest.fixture
 def load_node(tmp_path: Path) -> LoadNode:
-    """load_node(name, driver="/", nested=""): a captured driver root, which is the folder `driver` on the host."""
+    """load_node(name, driver="/", nested=""): a composed driver root, which is the folder `driver` on the host."""
 
     def load(name: str, *, driver: str = "/", nested: str = "") -> Node:
         root = lay_out_tree(name, tmp_path / "driver-root")

@@ -48,7 +48,7 @@ def compile_into(path: Path, code: str, *options: str) -> None:
 
 
 def make_driver_real(root: Path) -> None:
-    """Code that runs instead of captured beginnings of files, for the two libraries and the program that are used."""
+    """Code that runs instead of composed beginnings of files, for the two libraries and the program that are used."""
     for path in root.rglob("lib*.so.[0-9]*.*"):
         stem = path.name.partition(".so")[0]
         if stem in ("libcuda", "libnvidia-ml") and not path.is_symlink() and elf_machine(path):

@@ -1,4 +1,4 @@
-"""What is found beside the GPUs, on hosts that are captured as folders."""
+"""What is found beside the GPUs, on hosts that are composed as folders."""
 
 import os
 from pathlib import Path

@@ -69,7 +69,7 @@ def labels_of(host: Host, known: dict[str, str] | None = None) -> dict[str, str]
 
 
 def paths_of(name: str) -> list[str]:
-    """Every file of a captured host, and every folder on the way to one."""
+    """Every file of a described host, and every folder on the way to one."""
     files = [path.rstrip("/") for path in parse_root((ROOTS / f"{name}.root").read_text())]
     folders = {str(parent) for path in files for parent in Path(path).parents} - {"/"}
     return sorted({*files, *folders})

@@ -9,14 +9,14 @@ import pytest
 from node_core.domain.inventory import PciAddress
 from node_core.host.device_nodes import DeviceNodes, HostNode, read_device_nodes, read_node
 from node_core.host.root import HostRoot
-from tests.roots.drivers.layout import lay_out, lay_out_tree, read_captured_node
+from tests.roots.drivers.layout import lay_out, lay_out_tree, read_composed_node
 
 ADDRESS = PciAddress("0000:17:00.0")
 
 
 def read(root: Path, *others: str) -> DeviceNodes:
     host = HostRoot(root)
-    return read_device_nodes(host, host, addresses=[ADDRESS], others=others, read=read_captured_node)
+    return read_device_nodes(host, host, addresses=[ADDRESS], others=others, read=read_composed_node)
 
 
 def test_a_hosts_nodes_are_read_with_what_they_are_for(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Finding a driver's files in captured driver roots, and in roots that somebody made to trick us."""
+"""Finding a driver's files in composed driver roots, and in roots that somebody made to trick us."""
 
 import os
 import struct
@@ -79,7 +79,7 @@ def unreadable(path: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_the_driver_of_each_captured_root_is_found(name: str, tmp_path: Path) -> None:
+def test_the_driver_of_each_composed_root_is_found(name: str, tmp_path: Path) -> None:
     files = read(lay_out_tree(name, tmp_path))
     (cuda,) = (library for library in files.libraries if library.stem == "libcuda")
     (smi,) = (file for file in files.binaries if file.path.endswith("/nvidia-smi"))
@@ -90,7 +90,7 @@ def test_the_driver_of_each_captured_root_is_found(name: str, tmp_path: Path) ->
     assert files.problems == ()
 
 
-def test_each_captured_root_is_tried() -> None:
+def test_each_composed_root_is_tried() -> None:
     assert set(DRIVERS) == FOUND.keys() | {"wsl", "tegra-l4t"}
 
 
@@ -375,5 +375,5 @@ def test_a_place_outside_of_a_nested_root_is_its_path(tmp_path: Path) -> None:
     assert root.place("/run/opengl-driver-2/lib") == "/run/opengl-driver-2/lib"
 
 
-def test_headers_of_captured_libraries_are_those_of_real_ones() -> None:
+def test_headers_of_composed_libraries_are_those_of_real_ones() -> None:
     assert elf_header("x86_64")[:5] == Path("/proc/self/exe").read_bytes()[:5]

@@ -1,7 +1,7 @@
-"""Captured driver roots: `<name>.tree`, a line for each file, is laid out below a folder.
+"""Driver roots, composed by hand and captured from no machine: `<name>.tree`, a line for each file, is laid out below a folder.
 
 `PATH/` is a folder, `PATH -> TARGET` a link, `PATH = TEXT` a file, `PATH library MACHINE` the beginning of a library, `PATH program` a file
-that can be run, `PATH socket` a socket, `PATH node MAJOR:MINOR MODE [GID]` stands for a character device, see `read_captured_node`.
+that can be run, `PATH socket` a socket, `PATH node MAJOR:MINOR MODE [GID]` stands for a character device, see `read_composed_node`.
 """
 
 import os
@@ -57,7 +57,7 @@ def lay_out(root: Path, line: str) -> Path:
     return path
 
 
-def read_captured_node(path: Path) -> HostNode | None:
+def read_composed_node(path: Path) -> HostNode | None:
     """What a tree says of a device node; anybody may read a file that stands for one, and only root could make the real one."""
     if path.is_symlink() or not path.is_file():
         return None

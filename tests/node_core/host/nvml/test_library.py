@@ -31,7 +31,7 @@ FOUND = {
     "ubuntu-multiarch-current": f"usr/lib/{ABI}/nvidia/current/libnvidia-ml.so.535.183.01",
     "wsl": f"usr/lib/wsl/lib/{LIBRARY}",
 }
-"""Captured driver root -> where its library lies."""
+"""Composed driver root -> where its library lies."""
 
 OTHERS = {
     "alternatives of before 20.04": [
@@ -60,7 +60,7 @@ LAYOUTS_OF_ROOTS = {
     "opt": ("opt/nvidia", f"lib64/{VERSIONED}"),
     "wsl": ("usr/lib/wsl", f"lib/{LIBRARY}"),
 }
-"""Captured driver root -> a driver root inside, and the library below it."""
+"""Composed driver root -> a driver root inside, and the library below it."""
 
 ASK = """
 import sys
@@ -83,7 +83,7 @@ def lay_out_all(root: Path, *lines: str) -> Path:
 
 
 @pytest.mark.parametrize(("name", "library"), FOUND.items(), ids=FOUND.keys())
-def test_the_library_of_each_captured_root_is_found(name: str, library: str, tmp_path: Path) -> None:
+def test_the_library_of_each_composed_root_is_found(name: str, library: str, tmp_path: Path) -> None:
     assert find_library(str(lay_out_tree(name, tmp_path, machine=MACHINE))) == f"{tmp_path}/{library}"
 
 
