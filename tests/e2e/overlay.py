@@ -1,6 +1,7 @@
 """The manifests as somebody with simulated GPUs would apply them: a kustomize overlay of manifests/base. Pure."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from tests.e2e.cluster.image import GPUNODE
@@ -12,10 +13,10 @@ FILES, CONFIGS = "/etc/gpunode", "/etc/gpunode-configs"
 """Where the scenario and the config file lie in the agents' containers, and the folder of configs."""
 
 
-def render_overlay(setup: Setup, scenario: str, node: str) -> dict[str, str]:
-    """Its files by name, beside which a folder `base` is expected. scenario: the text of the fleet's file. node: where the agents run."""
+def render_overlay(setup: Setup, node: str) -> dict[str, str]:
+    """Its files by name, beside which a folder `base` is expected. node: where the agents run."""
     image, _, tag = GPUNODE.partition(":")
-    files = {"scenario.yaml": scenario, "config.yaml": setup.config}
+    files = {"scenario.yaml": setup.fleet, "config.yaml": setup.config}
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
@@ -43,8 +44,9 @@ def plan_patch(agent: str, setup: Setup, node: str) -> list[Obj]:
         _add(f"{container}/imagePullPolicy", "Never"),
         _add(f"{container}/readinessProbe/periodSeconds", 1),
         _add(f"{pod}/nodeSelector", {"kubernetes.io/hostname": node}),
-        *_mounted(pod, container, "files", FILES),
-        *_mounted(pod, container, "configs", CONFIGS),
+        *_mounted(pod, container, {"name": "files", "configMap": {"name": "files"}}, FILES, read_only=True),
+        *_mounted(pod, container, {"name": "configs", "configMap": {"name": "configs"}}, CONFIGS, read_only=True),
+        *(_mps(pod, container, setup.mps) if setup.mps and agent == "gpu-device-plugin" else ()),
         *(_add(f"{container}/args/-", flag) for flag in plan_flags(agent, setup)),
     ]
 
@@ -63,11 +65,14 @@ def plan_flags(agent: str, setup: Setup) -> tuple[str, ...]:
     return (f"--simulate={FILES}/scenario.yaml", *own[agent])
 
 
-def _mounted(pod: str, container: str, config_map: str, path: str) -> tuple[Obj, Obj]:
-    return (
-        _add(f"{container}/volumeMounts/-", {"name": config_map, "mountPath": path, "readOnly": True}),
-        _add(f"{pod}/volumes/-", {"name": config_map, "configMap": {"name": config_map}}),
-    )
+def _mps(pod: str, container: str, root: str) -> Iterator[Obj]:
+    for name, path, inside in (("mps", root, "/mps"), ("mps-shm", f"{root}/shm", "/dev/shm")):
+        yield from _mounted(pod, container, {"name": name, "hostPath": {"path": path}}, inside)
+
+
+def _mounted(pod: str, container: str, volume: Obj, path: str, *, read_only: bool = False) -> tuple[Obj, Obj]:
+    mount = {"name": volume["name"], "mountPath": path, "readOnly": read_only}
+    return _add(f"{container}/volumeMounts/-", mount), _add(f"{pod}/volumes/-", volume)
 
 
 def _add(path: str, value: Any) -> Obj:

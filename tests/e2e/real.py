@@ -16,7 +16,6 @@ from tests.e2e.world import Inside, Setup, World
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
-SCENARIOS = ROOT / "node_core" / "simulate" / "scenarios"
 ROLLOUT_S = 120
 
 
@@ -24,7 +23,9 @@ class RealWorld(World):
     """cluster: one that runs, with the image of this tree. Agents of another image, which it may still have, go."""
 
     repeats = 3
-    patience_s = 60
+    patience_s = 120
+    settle_s = 30
+    tells_of_devices = True
 
     def __init__(self, cluster: Cluster, timings: Timings) -> None:
         super().__init__(timings)
@@ -42,19 +43,18 @@ class RealWorld(World):
             self.kubectl("rollout", "status", f"daemonset/{agent}", "-n", NAMESPACE, f"--timeout={ROLLOUT_S}s")
 
     def apply_manifests(self, setup: Setup) -> None:
-        scenario = (SCENARIOS / f"{setup.gpus}.yaml").read_text()
         with tempfile.TemporaryDirectory(prefix="gpunode-e2e-") as name:
             folder = Path(name)
             shutil.copytree(MANIFESTS / "base", folder / "base")
-            for file, text in render_overlay(setup, scenario, self.node).items():
+            for file, text in render_overlay(setup, self.node).items():
                 (folder / file).write_text(text)
             self.kubectl("apply", "-k", name)
 
     def kill(self, what: str) -> None:
-        if what in AGENTS:
-            kill(self._processes(what))
-        else:
+        if what in self.cluster.components:
             self.cluster.stop(what)
+        else:
+            kill(self._processes(what))
 
     def start(self, component: str) -> None:
         self.cluster.start(component)
@@ -93,6 +93,11 @@ class RealWorld(World):
             make_driver(root, gpus=8)
         return str(root)
 
+    def mps_root(self) -> str:
+        root = Path(tempfile.mkdtemp(prefix="mps-", dir=self.cluster.run_dir))
+        (root / "shm").mkdir()
+        return str(root)
+
     def clean(self) -> None:
         """What a scenario that failed has left dead runs again."""
         for component in self.cluster.components:
@@ -108,13 +113,13 @@ class RealWorld(World):
         ]
         return "\n".join([pods, *events, *logs])
 
-    def _processes(self, agent: str) -> list[int]:
+    def _processes(self, program: str) -> list[int]:
         """In pods of our cluster: what the shims of its containerd have started."""
         shims = read_shims(str(self.cluster.layout.containerd_socket))
         inside = select_descendants(read_processes().values(), shims) - shims
-        return [pid for pid in inside if agent in _program(pid)]
+        return [pid for pid in inside if program in _program(pid)]
 
 
 def _program(pid: int) -> str:
-    """The interpreter's script, which is what an agent is to the kernel."""
+    """The interpreter and its script, which is what an agent is to the kernel."""
     return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")

@@ -28,6 +28,8 @@ class StandInWorld(World):
     node = "gpunode-e2e"
     repeats = 1
     patience_s = 20
+    settle_s = 5
+    tells_of_devices = False
 
     def __init__(self, folder: Path, timings: Timings) -> None:
         super().__init__(timings)
@@ -120,7 +122,7 @@ class StandInWorld(World):
             "--lock-dir": str(self._folder / "lock"),
             "--http-address": "",
             "--log-format": "json",
-            "--simulate": self._setup.gpus,
+            "--simulate": str(self._write(f"fleet-{self._started}.yaml", self._setup.fleet)),
             "--config-dir" if self._setup.configs else "--config-file": str(config),
         }
         more = (*self._setup.flags, *self._setup.nfd_flags, *self._setup.plugin_flags)
@@ -139,7 +141,12 @@ class StandInWorld(World):
             for name, text in self._setup.configs.items():
                 (path / name).write_text(text)
         else:
-            path.write_text(self._setup.config)
+            self._write(path.name, self._setup.config)
+        return path
+
+    def _write(self, name: str, text: str) -> Path:
+        path = self._folder / name
+        path.write_text(text)
         return path
 
     def _end_agents(self, number: signal.Signals) -> None:

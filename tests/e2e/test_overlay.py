@@ -26,7 +26,7 @@ SETUP = Setup(
 def built(tmp_path: Path) -> dict[tuple[str, str], Any]:
     """What kustomize makes of it, by kind and name without digest."""
     shutil.copytree(MANIFESTS / "base", tmp_path / "base")
-    for name, text in render_overlay(SETUP, "gpus: []\n", "node-7").items():
+    for name, text in render_overlay(SETUP, "node-7").items():
         (tmp_path / name).write_text(text)
     documents = yaml.safe_load_all(run(str(KUBECTL), "kustomize", str(tmp_path)))
     return {(each["kind"], each["metadata"]["name"].partition("-")[0]): each for each in documents}
@@ -57,10 +57,10 @@ def test_flags_go_to_those_that_they_are_for(built: dict[tuple[str, str], Any]) 
 
 
 def test_files_hold_what_they_are_told(built: dict[tuple[str, str], Any]) -> None:
-    assert built["ConfigMap", "files"]["data"] == {"scenario.yaml": "gpus: []\n", "config.yaml": "version: v1\n"}
+    assert built["ConfigMap", "files"]["data"] == {"scenario.yaml": SETUP.fleet, "config.yaml": "version: v1\n"}
     assert built["ConfigMap", "configs"]["data"] == {"default": "version: v1\n"}
 
 
 def test_the_overlay_is_yaml_as_well_as_json() -> None:
-    text = render_overlay(Setup(), "", "n")["kustomization.yaml"]
+    text = render_overlay(Setup(), "n")["kustomization.yaml"]
     assert yaml.safe_load(text) == json.loads(text)

@@ -6,12 +6,15 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tests.e2e.cluster.errors import ClusterError
 from tests.e2e.timings import Timings
 
+FLEETS = Path(__file__).parents[2] / "node_core" / "simulate" / "scenarios"
 GPU = "nvidia.com/gpu"
+MPS_CONTROL = "nvidia-cuda-mps-control"
 POLL_S = 0.1
 REGISTERED = '"event": "resource_registered"'
 
@@ -20,18 +23,27 @@ Obj = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """How the three agents run. gpus: a fleet that ships. config: the config file of gfd and the plugin.
+    """How the three agents run. gpus: a fleet that ships. faults: what goes wrong with it, as in its file.
 
-    configs: by name, those among which a label of the Node chooses for the plugin, instead of the file. flags: for gfd and
-    the plugin. nfd_flags, plugin_flags: for one alone.
+    config: the config file of gfd and the plugin.
+    configs: by name, those among which a label of the Node chooses for the plugin, instead of the file. mps: the folder of
+    MPS on the host. flags: for gfd and the plugin. nfd_flags, plugin_flags: for one alone.
     """
 
     gpus: str = "h100x8"
+    faults: tuple[str, ...] = ()
     config: str = "version: v1\n"
     configs: Mapping[str, str] = field(default_factory=dict)
+    mps: str | None = None
     flags: tuple[str, ...] = ()
     nfd_flags: tuple[str, ...] = ()
     plugin_flags: tuple[str, ...] = ()
+
+    @property
+    def fleet(self) -> str:
+        """What `--simulate` reads."""
+        faults = "".join(f"  - {{{fault}}}\n" for fault in self.faults)
+        return (FLEETS / f"{self.gpus}.yaml").read_text() + (f"faults:\n{faults}" if faults else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +63,16 @@ class Inside:
 class World(ABC):
     """A cluster with one Node that has a kubelet.
 
-    repeats: how often what is measured is done. patience_s: how long anything that has to come true may take.
+    repeats: how often what is measured is done. patience_s: how long anything that has to come true may take. settle_s: so long after
+    agents start, pods that want their GPUs run. tells_of_devices: the kubelet says which Pod has which device, and in the Pod's status
+    whether it is sound.
     """
 
     node: str
     repeats: int
     patience_s: float
+    settle_s: int
+    tells_of_devices: bool
 
     def __init__(self, timings: Timings) -> None:
         self._timings = timings
@@ -71,7 +87,7 @@ class World(ABC):
 
     @abstractmethod
     def kill(self, what: str) -> None:
-        """kill -9 of kubelet or kube-apiserver, which stay down; or of an agent, which somebody starts again."""
+        """kill -9 of kubelet or kube-apiserver, which stay down; or of an agent or a daemon of MPS, which somebody starts again."""
 
     @abstractmethod
     def start(self, component: str) -> None:
@@ -98,7 +114,11 @@ class World(ABC):
         """Starts the kubelet anew with that policy of its topology manager, on a machine with NUMA nodes 0 and 1."""
 
     def fake_driver(self) -> str:
-        """The root, on the host, of a driver for eight GPUs: files alone. Only where containers are started."""
+        """The root, on the host, of a driver for eight GPUs: files and scripts alone. Only where containers are started."""
+        raise NotImplementedError
+
+    def mps_root(self) -> str:
+        """An empty folder of MPS on the host. Only where containers are started."""
         raise NotImplementedError
 
     def clean(self) -> None:

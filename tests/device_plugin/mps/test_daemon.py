@@ -19,24 +19,8 @@ from node_core.domain.backoff import Backoff
 from node_core.domain.inventory import GpuUuid
 from node_core.domain.resources import GPU
 from node_core.errors import NvmlError
+from tests.device_plugin.mps.stand_in import SCRIPT
 
-SCRIPT = """#!/bin/sh
-pipe="$CUDA_MPS_PIPE_DIRECTORY"
-if [ "$1" = -f ]; then
-  [ -e "$pipe/broken" ] && exit 3
-  echo "$CUDA_VISIBLE_DEVICES" > "$pipe/visible"
-  echo $$ >> "$pipe/starts"
-  echo $$ > "$pipe/pid"
-  exec sleep 1000
-fi
-read -r line
-pid=$(cat "$pipe/pid" 2>/dev/null) && kill -0 "$pid" 2>/dev/null || { echo "Cannot find MPS control daemon process"; exit 1; }
-echo "$line" >> "$pipe/commands"
-case $line in
-  quit) kill "$pid" ;;
-  get_*) echo 100.0 ;;
-esac
-"""
 ONE, TWO = GpuUuid("GPU-1"), GpuUuid("GPU-2")
 WANTED = MpsWanted(
     resource=GPU,

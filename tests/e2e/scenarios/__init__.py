@@ -3,7 +3,21 @@
 A scenario sees the cluster through its World alone, and leaves it as it found it, but for Pods and Nodes, which are cleaned up.
 """
 
-from tests.e2e.scenarios import boot, cdi, configs, gpus, labels, mig, numa, outages, people, premium, rules, sharing
+from tests.e2e.scenarios import (
+    boot,
+    cdi,
+    configs,
+    gpus,
+    health,
+    labels,
+    mig,
+    numa,
+    outages,
+    people,
+    premium,
+    rules,
+    sharing,
+)
 from tests.e2e.scenarios.scenario import Scenario
 
 ALL: tuple[Scenario, ...] = (
@@ -19,5 +33,6 @@ ALL: tuple[Scenario, ...] = (
     *sharing.SCENARIOS,
     *configs.SCENARIOS,
     *cdi.SCENARIOS,
+    *health.SCENARIOS,
 )
 IN_STAND_INS = tuple(each for each in ALL if each.real_only is None)

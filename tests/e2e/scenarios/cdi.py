@@ -2,9 +2,9 @@
 
 import re
 
-from tests.e2e.driver import VERSION
+from tests.e2e.driver import VERSION, driver_flags
 from tests.e2e.objects import pod
-from tests.e2e.scenarios.scenario import Scenario
+from tests.e2e.scenarios.scenario import NO_CONTAINERS, Scenario
 from tests.e2e.world import GPU, Inside, Setup, World
 
 
@@ -17,9 +17,7 @@ def a_node_that_can_uses_cdi_without_being_told(world: World) -> None:
 
 
 def gpus_come_by_cdi(world: World, *flags: str) -> None:
-    root = world.fake_driver()
-    driver = (f"--driver-root={root}", f"--driver-root-ctr-path=/driver-root{root}")
-    world.agents(Setup(plugin_flags=(*flags, *driver)))
+    world.agents(Setup(plugin_flags=(*flags, *driver_flags(world.fake_driver()))))
     world.until_allocatable({GPU: "8"})
     world.apply(pod("two", {GPU: 2}), pod("three", {GPU: 3}), pod("none"))
     world.until_running("two", "three", "none")
@@ -35,7 +33,6 @@ def gpu_nodes(inside: Inside) -> set[str]:
     return {path for path in inside.devices if re.fullmatch(r"/dev/nvidia\d+", path)}
 
 
-NO_CONTAINERS = "a stand-in starts no containers, and device nodes need root"
 SCENARIOS = (
     Scenario(a_pod_sees_the_nodes_and_libraries_of_its_gpus_and_no_others, real_only=NO_CONTAINERS),
     Scenario(a_node_that_can_uses_cdi_without_being_told, real_only=NO_CONTAINERS),

@@ -1,11 +1,17 @@
 """MIG devices: allocatable as the strategy says, and given out by their own UUIDs."""
 
+from dataclasses import replace
+
+from tests.e2e.driver import driver_flags
 from tests.e2e.objects import pod
-from tests.e2e.scenarios.scenario import Scenario
+from tests.e2e.scenarios.scenario import NO_CONTAINERS, Scenario
 from tests.e2e.world import GPU, Setup, World
 
 SINGLE = Setup(gpus="a100x4-mig-single", flags=("--mig-strategy=single",))
 MIXED = Setup(gpus="h100x8-mig-mixed", flags=("--mig-strategy=mixed",))
+PROFILES = (LARGE, _, _, SMALL) = tuple(
+    f"nvidia.com/mig-{profile}" for profile in ("3g.40gb", "2g.20gb", "1g.10gb.me", "1g.10gb")
+)
 
 
 def with_the_strategy_single_every_mig_device_is_a_gpu(world: World) -> None:
@@ -24,16 +30,33 @@ def mig_product(world: World) -> str | None:
 
 def with_the_strategy_mixed_each_profile_is_a_resource(world: World) -> None:
     world.agents(MIXED)
-    profiles = ("mig-3g.40gb", "mig-2g.20gb", "mig-1g.10gb.me", "mig-1g.10gb")
-    world.until_allocatable({GPU: "6", **{f"nvidia.com/{profile}": "2" for profile in profiles}})
-    world.apply(pod("large", {"nvidia.com/mig-3g.40gb": 1}), pod("whole", {GPU: 1}))
+    world.until_allocatable({GPU: "6", **dict.fromkeys(PROFILES, "2")})
+    world.apply(pod("large", {LARGE: 1}), pod("whole", {GPU: 1}))
     world.until_running("large", "whole")
     (large,), (whole,) = world.inside("large").gpus, world.inside("whole").gpus
     assert (large[:4], whole[:4]) == ("MIG-", "GPU-")
     assert world.labels["nvidia.com/mig-3g.40gb.count"] == "2"
 
 
+def a_slice_comes_with_its_own_capabilities_and_no_others(world: World) -> None:
+    root = world.fake_driver()
+    flags = ("--device-list-strategy=cdi-cri", f"--host-root=/driver-root{root}", *driver_flags(root))
+    world.agents(replace(MIXED, plugin_flags=flags))
+    world.until_allocatable({GPU: "6", **dict.fromkeys(PROFILES, "2")})
+    world.apply(pod("large", {LARGE: 1}), pod("small", {SMALL: 1}), pod("whole", {GPU: 1}))
+    world.until_running("large", "small", "whole")
+    large, small, whole = (capabilities(world, name) for name in ("large", "small", "whole"))
+    assert (len(large), len(small), len(whole)) == (2, 2, 0)
+    assert not large & small
+
+
+def capabilities(world: World, name: str) -> set[str]:
+    """Device nodes of MIG capabilities in a Pod."""
+    return {path for path in world.inside(name).devices if path.startswith("/dev/nvidia-caps/")}
+
+
 SCENARIOS = (
     Scenario(with_the_strategy_single_every_mig_device_is_a_gpu),
     Scenario(with_the_strategy_mixed_each_profile_is_a_resource),
+    Scenario(a_slice_comes_with_its_own_capabilities_and_no_others, real_only=NO_CONTAINERS),
 )

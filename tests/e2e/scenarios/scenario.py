@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from tests.e2e.world import World
 
+NO_CONTAINERS = "a stand-in starts no containers, and device nodes need root"
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:

@@ -1,8 +1,9 @@
 """GPUs that several containers share, and those that belong to a team."""
 
+from tests.e2e.driver import driver_flags
 from tests.e2e.objects import pod
-from tests.e2e.scenarios.scenario import Scenario
-from tests.e2e.world import GPU, Setup, World
+from tests.e2e.scenarios.scenario import NO_CONTAINERS, Scenario
+from tests.e2e.world import GPU, MPS_CONTROL, Setup, World
 
 TEAM = "nvidia.com/team-a"
 SLICED = """version: v1
@@ -12,6 +13,13 @@ sharing:
     resources:
       - {name: nvidia.com/gpu, replicas: 3}
 """
+MPS = """version: v1
+sharing:
+  mps:
+    resources:
+      - {name: nvidia.com/gpu, replicas: 3}
+"""
+PIPE = f"/mps/{GPU}/pipe"
 POOLS = """version: v1
 pools:
   - {name: team-a, devices: [2, 5]}
@@ -53,8 +61,33 @@ def a_pool_has_its_gpus_and_the_common_resource_the_others(world: World) -> None
     assert (len(anybody), len(team), len(anybody | team)) == (6, 2, 8)
 
 
+def clients_meet_the_mps_daemon_of_their_gpu_and_it_comes_back_when_it_dies(world: World) -> None:
+    root = world.mps_root()
+    flags = (f"--mps-root={root}", *driver_flags(world.fake_driver()))
+    world.agents(Setup(gpus="t4x1", config=MPS, mps=root, plugin_flags=flags))
+    world.until_allocatable({GPU: "3"})
+    world.apply(pod("one", {GPU: 1}), pod("two", {GPU: 1}))
+    world.until_running("one", "two")
+    for client in map(world.inside, ("one", "two")):
+        assert client.environment["CUDA_MPS_PIPE_DIRECTORY"] == PIPE
+        assert {PIPE, "/dev/shm"} <= client.mounts
+    assert world.kubectl("exec", "one", "--", "cat", f"{PIPE}/visible").startswith("GPU-")
+    with world.measured("MPS daemon killed -> it serves again"):
+        world.kill(MPS_CONTROL)
+        world.until("it is there again", lambda: serves(world) == 2)
+    assert world.log("gpu-device-plugin").count("mps_daemon_down") == 1
+    assert len(world.kubectl("exec", "two", "--", "cat", f"{PIPE}/starts").split()) == 2
+    world.until_allocatable({GPU: "3"})
+
+
+def serves(world: World) -> int:
+    """How often its daemon has begun to."""
+    return world.log("gpu-device-plugin").count("mps_daemon_serves")
+
+
 SCENARIOS = (
     Scenario(a_sliced_gpu_is_given_to_as_many_pods_as_it_has_replicas),
     Scenario(two_replicas_for_one_container_are_refused_where_that_is_asked_for),
     Scenario(a_pool_has_its_gpus_and_the_common_resource_the_others),
+    Scenario(clients_meet_the_mps_daemon_of_their_gpu_and_it_comes_back_when_it_dies, real_only=NO_CONTAINERS),
 )
