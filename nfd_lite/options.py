@@ -1,5 +1,6 @@
 """nfd-lite's own flags, and the settings they become."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,21 @@ port_option: Options = click.option(
 )
 SOURCES = tuple(source.name for source in ALL)
 
+namespace_options = (
+    click.option(
+        "--extra-label-ns",
+        default="",
+        callback=_words,
+        help="Label namespaces that rules may use whatever else is said.",
+    ),
+    click.option(
+        "--deny-label-ns",
+        default="",
+        callback=_words,
+        help="Label namespaces that rules may not use: names, *.suffix, or *.",
+    ),
+)
+
 rule_options = (
     click.option(
         "--custom-dir",
@@ -126,18 +142,7 @@ rule_options = (
         help_text="Merge NodeFeature objects that others wrote of this Node; whoever may create them can label it.",
     ),
     bool_option("--enable-taints", envvar="NFD_ENABLE_TAINTS", default=False, help_text="Let rules taint this Node."),
-    click.option(
-        "--extra-label-ns",
-        default="",
-        callback=_words,
-        help="Label namespaces that rules may use whatever else is said.",
-    ),
-    click.option(
-        "--deny-label-ns",
-        default="",
-        callback=_words,
-        help="Label namespaces that rules may not use: names, *.suffix, or *.",
-    ),
+    *namespace_options,
 )
 
 nfd_options = options(
@@ -202,10 +207,15 @@ def _rule_settings(values: dict[str, Any], config: NfdConfig) -> RuleSettings:
     return RuleSettings(
         configured=decode_custom_rules(config.custom_rules) if config.custom_rules else None,
         custom_dir=str(values["custom_dir"]),
-        policy=OutputPolicy(
-            extra_label_ns=frozenset(values["extra_label_ns"]), deny_label_ns=frozenset(values["deny_label_ns"])
-        ),
+        policy=output_policy(values),
         taints=values["enable_taints"],
+    )
+
+
+def output_policy(values: Mapping[str, Any]) -> OutputPolicy:
+    """From click's values of namespace_options."""
+    return OutputPolicy(
+        extra_label_ns=frozenset(values["extra_label_ns"]), deny_label_ns=frozenset(values["deny_label_ns"])
     )
 
 

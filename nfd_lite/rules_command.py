@@ -9,11 +9,12 @@ from typing import Literal
 import click
 import msgspec
 
+from nfd_lite.options import namespace_options, output_policy
 from nfd_lite.rules.custom import STATIC, RuleFile, parse_rule_file
 from nfd_lite.rules.documents import MAX_TEXT
 from nfd_lite.rules.explain import RuleTrace, trace, trace_steps
 from nfd_lite.rules.model import RuleSet
-from nfd_lite.rules.outputs import check_outputs
+from nfd_lite.rules.outputs import OutputPolicy, check_outputs
 from nfd_lite.rules.render import plain, render_traces
 from nfd_lite.rules.saved_features import parse_saved_features
 from nfd_lite.sources import Host, SourceSettings, collect
@@ -22,6 +23,7 @@ from node_core.errors import SettingsError
 from node_core.host.cpuid import read_cpu
 from node_core.host.root import HostRoot
 from node_core.runtime.command import report_usage
+from node_core.runtime.flags import options
 
 FAILED = 1
 """Exit status when a rule cannot be evaluated."""
@@ -41,7 +43,14 @@ def rules() -> None:
 )
 @click.option("--host-root", envvar="HOST_ROOT", default="/", show_default=True, help="Where the host's / is.")
 @click.option("-o", "--output", type=click.Choice(("text", "json")), default="text", show_default=True)
-def test(files: tuple[str, ...], feature_file: str | None, host_root: str, output: Literal["text", "json"]) -> None:
+@options(*namespace_options)
+def test(
+    files: tuple[str, ...],
+    feature_file: str | None,
+    host_root: str,
+    output: Literal["text", "json"],
+    **namespaces: tuple[str, ...],
+) -> None:
     """Shows what each rule makes of a node, and why it matched or not.
 
     Exit status 1 if a rule cannot be evaluated, 2 for unusable input.
@@ -51,7 +60,7 @@ def test(files: tuple[str, ...], feature_file: str | None, host_root: str, outpu
         features = read_features(host_root) if feature_file is None else load_features(feature_file)
     except SettingsError as error:
         sys.exit(report_usage(error, "nfd-lite rules test"))
-    traces = trace_files(loaded, features)
+    traces = trace_files(loaded, features, output_policy(namespaces))
     click.echo(render_json(traces) if output == "json" else render_traces(traces), nl=False)
     sys.exit(FAILED if any(each.matched is None for each in traces) else 0)
 
@@ -120,12 +129,12 @@ def read_features(host_root: str) -> Features:
     return collection.features
 
 
-def trace_files(files: Iterable[RuleFile], features: Features) -> tuple[RuleTrace, ...]:
+def trace_files(files: Iterable[RuleFile], features: Features, policy: OutputPolicy) -> tuple[RuleTrace, ...]:
     """Custom rules and objects do not see each other's variables."""
     custom = [each for file in files if file.is_custom for each in file.sets]
     objects = [each for file in files if not file.is_custom for each in file.sets]
     built_in = len(STATIC.rules)
-    return (*trace_steps([STATIC, *custom], features)[built_in:], *trace(objects, features))
+    return (*trace_steps([STATIC, *custom], features, policy)[built_in:], *trace(objects, features, policy))
 
 
 def render_json(traces: Iterable[RuleTrace]) -> str:

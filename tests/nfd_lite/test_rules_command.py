@@ -123,6 +123,17 @@ def test_the_example_of_the_documentation_is_true(run: Run, named_host: Callable
     assert result.stdout == blocks["text"]
 
 
+def test_an_author_may_say_which_namespaces_the_cluster_denies_and_allows(run: Run) -> None:
+    rule = OBJECT.replace("gpu-kernel:", "example.com/kernel:").replace("5.4", "4.4")
+    plain_run, told = (
+        json.loads(run(["test", "-o", "json", *flags, "--features", "features", "-"], rule, features=FEATURES).stdout)
+        for flags in ((), ("--deny-label-ns=*", "--extra-label-ns=example.org"))
+    )
+    assert "example.com/kernel" in plain_run["rules"][0]["made"]["labels"]
+    assert "example.com/kernel" not in told["rules"][0]["made"]["labels"]
+    assert {each["key"] for each in told["rules"][0]["problems"]} > {"example.com/kernel"}
+
+
 def test_without_features_it_looks_at_the_host(run: Run, named_host: Callable[[str], Host]) -> None:
     host = named_host("xeon-h100")
     result = run(["test", "--host-root", str(host.root.base), "-"], OBJECT)
