@@ -97,7 +97,10 @@ def parse_node_feature(obj: Mapping[str, Any], *, look: int = 0) -> NodeFeatureV
 
 
 def render_node_feature(wanted: NodeFeature, *, name: str, namespace: str) -> dict[str, Any]:
-    """The body of a server-side apply that makes `wanted` all that a field manager owns of the object."""
+    """The body of a server-side apply that makes `wanted` all that a field manager owns of the object.
+
+    No labels are left unsaid: of labels that become `{}` the API server makes null, and refuses that.
+    """
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": namespace,
@@ -110,7 +113,10 @@ def render_node_feature(wanted: NodeFeature, *, name: str, namespace: str) -> di
         "apiVersion": API_VERSION,
         "kind": "NodeFeature",
         "metadata": metadata,
-        "spec": {"labels": dict(wanted.labels), "features": render_features(wanted.features)},
+        "spec": {
+            **({"labels": dict(wanted.labels)} if wanted.labels else {}),
+            "features": render_features(wanted.features),
+        },
     }
 
 
