@@ -11,6 +11,10 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 GPU_PRESENT = "nvidia.com/gpu.present"
 """Set by nfd-lite on nodes with an NVIDIA GPU; the device plugin waits for it, charts and people select by it."""
+DEVICE_PLUGIN_CONFIG = "nvidia.com/device-plugin.config"
+"""Set by people, or by a rule of theirs: which of the named configs is this node's."""
+KUBERNETES = ("kubernetes.io", "k8s.io")
+"""Domains of Kubernetes itself, where labels steer its own parts. Source: its documentation, well-known labels."""
 OPEN = ("feature.node.kubernetes.io",)
 """Namespaces below kubernetes.io that are for everybody, with those below them. Source: Node Feature Discovery."""
 OPEN_FOR_LABELS = (*OPEN, "profile.node.kubernetes.io")
@@ -41,7 +45,8 @@ def key_problem(key: str) -> str | None:
 def namespace_problem(key: str, allowed: tuple[str, ...] = OPEN_FOR_LABELS) -> str | None:
     """Why rules and files of people may not use this key's namespace, or None: of Kubernetes' own they may use `allowed`."""
     namespace = key.rpartition("/")[0]
-    if not is_below(namespace, "kubernetes.io") or any(is_below(namespace, each) for each in allowed):
+    reserved = any(is_below(namespace, each) for each in KUBERNETES)
+    if not reserved or any(is_below(namespace, each) for each in allowed):
         return None
     return f"its namespace {namespace!r} belongs to Kubernetes: use {' or '.join(allowed)}, or another domain"
 

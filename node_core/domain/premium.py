@@ -14,13 +14,21 @@ import msgspec
 
 from node_core.domain.family import family
 from node_core.domain.inventory import ComputeCapability, Gpu, Inventory
-from node_core.domain.labels import GPU_PRESENT, Collected, Labels, key_problem, sanitize, value_problem
+from node_core.domain.labels import (
+    DEVICE_PLUGIN_CONFIG,
+    GPU_PRESENT,
+    Collected,
+    Labels,
+    key_problem,
+    sanitize,
+    value_problem,
+)
 from node_core.domain.quantity import parse_quantity
 from node_core.domain.taints import Effect, Taint, WantedTaints
 
 PREFIX = "nvidia.com/"
-RESERVED = frozenset({GPU_PRESENT})
-"""Labels that other agents write and decide by."""
+RESERVED = frozenset({GPU_PRESENT, DEVICE_PLUGIN_CONFIG})
+"""Labels that others write and agents decide by."""
 _GIB = 1 << 30
 
 

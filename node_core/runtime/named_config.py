@@ -12,13 +12,13 @@ from typing import Generic, Literal, Protocol, TypeVar, get_args
 import structlog
 
 from node_core.decode import MAX_FILE, closest
-from node_core.domain.labels import Labels
+from node_core.domain.labels import DEVICE_PLUGIN_CONFIG, Labels
 from node_core.errors import NodeError, SettingsError
 from node_core.host.inotify import DirectoryWatch
 
 log = structlog.get_logger(__name__)
 
-LABEL = "nvidia.com/device-plugin.config"
+LABEL = DEVICE_PLUGIN_CONFIG
 Fallback = Literal["named", "single", "empty"]
 FALLBACKS: tuple[Fallback, ...] = get_args(Fallback)
 DEFAULT_FALLBACKS: tuple[Fallback, ...] = ("named", "single")

@@ -30,6 +30,7 @@ def make(policy: OutputPolicy | None = None, **fields: Any) -> tuple[Made, tuple
         ("a.profile.node.kubernetes.io/gpu", "a.profile.node.kubernetes.io/gpu"),
         ("example.com/gpu", "example.com/gpu"),
         ("notkubernetes.io/gpu", "notkubernetes.io/gpu"),
+        ("cluster.x-k8s.io/gpu", "cluster.x-k8s.io/gpu"),
         ("nvidia.com/gpu.present", "nvidia.com/gpu.present"),
     ],
 )
@@ -44,6 +45,7 @@ def test_a_label_that_is_taken(key: str, full: str) -> None:
     [
         ("kubernetes.io/x", "1", KUBERNETES),
         ("node-role.kubernetes.io/master", "1", KUBERNETES),
+        ("node.k8s.io/x", "1", KUBERNETES),
         ("node.kubernetes.io/x", "1", KUBERNETES),
         (f"x{OURS}/y", "1", KUBERNETES),
         ("beta.kubernetes.io/arch", "1", KUBERNETES),

@@ -160,6 +160,7 @@ def test_no_rules_bring_no_labels_and_no_taints() -> None:
         ({"labels": {"x.nvidia.com/a": "1"}}, "is not under nvidia.com/"),
         ({"labels": {"nvidia.com/a": "no good"}}, r"labels.nvidia.com/a: its value"),
         ({"labels": {"nvidia.com/gpu.present": "false"}}, "gpu.present is not for rules to set"),
+        ({"labels": {"nvidia.com/device-plugin.config": "a"}}, "device-plugin.config is not for rules to set"),
         ({"taint": None, "labels": {}}, "does nothing: give it a taint, labels, or both"),
         ({"match": {"memoryAtLeast": "many"}}, "match.memoryAtLeast: 'many' is not a quantity"),
         ({"match": {"computeAtLeast": "nine"}}, "match.computeAtLeast: 'nine' is not a compute capability"),
