@@ -15,7 +15,17 @@ from tests.e2e.cluster.errors import ClusterError
 from tests.e2e.cluster.image import build_gpunode
 from tests.e2e.cluster.needs import meet_needs
 
-OPTIONS = ("-m", "e2e", "-n", "0", "-p", "no:randomly", "-v", "tests/e2e/test_real_cluster.py")
+OPTIONS = (
+    "-m",
+    "e2e",
+    "-n",
+    "0",
+    "-p",
+    "no:randomly",
+    "-v",
+    "tests/e2e/test_real_cluster.py",
+    "tests/e2e/test_policy.py",
+)
 
 
 def main(arguments: list[str]) -> int:

@@ -1,0 +1,44 @@
+"""The conditions of admission policies on one text, as Python: just the forms of CEL that ours are written in."""
+
+import re
+from collections.abc import Callable, Mapping
+
+_FORMS = (
+    (r"variables\.hadCapacity\[\?k\]\.orValue\('0'\) == '0'", "True"),
+    (r"variables\.\w+\.exists\(owned, \('f:' \+ \w\) in owned\)", "False"),
+    (r"variables\.(\w+)", r"account['\1']"),
+    (r"\b(\w)\.startsWith\(", r"\1.startswith("),
+    (r"\b(\w)\.contains\(('[^']*')\)", r"(\2 in \1)"),
+    (r"\b(\w)\.matches\(('[^']*')\)", r"bool(re.search(\2, \1))"),
+    (r"&&", "and"),
+    (r"\|\|", "or"),
+    (r"!(?!=)", "not "),
+)
+
+
+def exemptions(expression: str) -> list[Callable[[Mapping[str, bool], str], bool]]:
+    """Of the filters `.filter(k, !(...))` that ask which account it is, what they let through: whether a text is an account's own.
+
+    Nobody else is taken to hold anything.
+    """
+    bodies = _bodies(" ".join(expression.split()))
+    return [_compile(name, body) for name, body in bodies if re.search(r"variables\.(nfd|gfd|plugin)\b", body)]
+
+
+def _bodies(text: str) -> list[tuple[str, str]]:
+    """Parameter and condition of each filter, up to the parenthesis that ends it."""
+    found = []
+    for match in re.finditer(r"\.filter\((\w+), !\(", text):
+        depth, end = 1, match.end()
+        while depth:
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            end += 1
+        found.append((match[1], text[match.end() : end - 1]))
+    return found
+
+
+def _compile(name: str, body: str) -> Callable[[Mapping[str, bool], str], bool]:
+    for form, python in _FORMS:
+        body = re.sub(form, python, body)
+    code = compile(body.strip(), "<policy>", "eval")
+    return lambda account, text: bool(eval(code, {"re": re, "account": account, name: text}))  # noqa: S307 - of our own file
