@@ -7,13 +7,13 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent / "manifests" / "base"
-READ = {"get", "list", "watch"}
+READ = {"get", "watch"}
 
 Grant = tuple[str, str]
 """API group and resource."""
 
 LABELLER = {("", "nodes"): READ | {"patch"}}
-OBJECT = {("nfd.k8s-sigs.io", "nodefeatures"): READ | {"create", "patch"}}
+OBJECT = {("nfd.k8s-sigs.io", "nodefeatures"): READ | {"list", "create", "patch"}}
 HEALTH = {
     ("", "nodes"): READ | {"patch"},
     ("", "nodes/status"): {"patch"},

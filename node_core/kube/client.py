@@ -29,7 +29,7 @@ JSON_PATCH = "application/json-patch+json"
 
 _HINTS = {
     401: "the token or certificate was refused: check the kubeconfig or the service account",
-    403: "the credentials may not do this: check the ClusterRole in manifests/",
+    403: "the credentials may not do this: check the roles and admission policies in manifests/",
     404: "no such Node: check --node-name or NODE_NAME against `kubectl get nodes`",
 }
 
