@@ -54,6 +54,29 @@ lock: $(VENV)/.uv ## resolve the lock files anew
 	@$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
+IMAGE ?= localhost/gpunode:dev
+BUILDPLATFORM := linux/$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
+PLATFORM ?= $(BUILDPLATFORM)
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+BUILDER ?=
+BUILDAH ?= buildah
+.PHONY: image image-builder test-image
+
+image: ## the agents' image with buildah (IMAGE=name PLATFORM=linux/arm64 BUILDER=image); see docs/image.md
+	@$(BUILDAH) build --layers --platform $(PLATFORM) --timestamp $(SOURCE_DATE_EPOCH) \
+		--build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) --build-arg BUILDPLATFORM=$(BUILDPLATFORM) $(if $(BUILDER),--build-arg BUILDER=$(BUILDER)) \
+		$(BUILD_FLAGS) --tag $(IMAGE) .
+
+image-builder: ## what builds the image, made of Debian's packages alone; for where no image registry is (root and mmdebstrap needed)
+	@mmdebstrap --quiet --variant=apt --include=ca-certificates,python3-minimal,python3-pip --aptopt='APT::Install-Recommends "false"' \
+		bookworm - "deb http://deb.debian.org/debian bookworm main" "deb http://deb.debian.org/debian bookworm-updates main" \
+		"deb http://deb.debian.org/debian-security bookworm-security main" >build-rootfs.tar && \
+	container=$$($(BUILDAH) from scratch) && $(BUILDAH) add --quiet $$container build-rootfs.tar / && \
+	$(BUILDAH) commit --quiet --rm $$container localhost/gpunode-builder; status=$$?; rm -f build-rootfs.tar; exit $$status
+
+test-image: $(VENV)/.dev ## what `make image` made: each agent runs without root on a read-only root, and no library is missing
+	@IMAGE=$(IMAGE) $(BIN)/python -m pytest -m image -n 0 -rs tests/image
+
 clean: ## remove .venv and everything built
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 

@@ -4,6 +4,7 @@ Python, its libraries and its standard library lie at the same paths as here, so
 """
 
 import hashlib
+import os
 import re
 import sys
 import sysconfig
@@ -31,6 +32,7 @@ LEFT_OUT = {
 BUSYBOX = Path("/bin/busybox")
 HOME = "opt/gpunode"
 KEPT = 3
+EXPORT_S = 300.0
 
 GPUNODE = "gpunode.local/gpunode:e2e"
 TEST_IMAGE = "gpunode.local/busybox:e2e"
@@ -47,7 +49,9 @@ def build_busybox(cache: Path) -> Path:
 
 
 def build_gpunode(cache: Path) -> Path:
-    """An archive of GPUNODE: the four commands in the PATH, and busybox."""
+    """An archive of GPUNODE: what `make image` made under the name in GPUNODE_IMAGE, else the four commands in the PATH, and busybox."""
+    if given := os.environ.get("GPUNODE_IMAGE"):
+        return export_image(cache, given)
     environment = {
         "PATH": f"/{HOME}/bin:/bin",
         "PYTHONPATH": f"/{HOME}/lib",
@@ -56,6 +60,22 @@ def build_gpunode(cache: Path) -> Path:
     }
     entries = [*python_entries(), *package_entries(), *project_entries(), *busybox_entries()]
     return cached_archive(cache, "gpunode", (Image(reference=GPUNODE, environment=environment),), entries)
+
+
+def export_image(cache: Path, name: str) -> Path:
+    """An archive of an image that buildah has, under GPUNODE's name."""
+    digest = run("buildah", "inspect", "--type", "image", "--format", "{{.FromImageID}}", name).strip()
+    folder = cache / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / ".built.lock"):
+        path = folder / f"built-{digest[:16]}.tar"
+        if not path.exists():
+            unfinished = path.with_suffix(".part")
+            unfinished.unlink(missing_ok=True)
+            run("buildah", "push", "--quiet", name, f"docker-archive:{unfinished}:{GPUNODE}", seconds=EXPORT_S)
+            unfinished.replace(path)
+            _forget_older(folder, "built")
+    return path
 
 
 def busybox_entries() -> Iterator[Entry]:
@@ -132,9 +152,13 @@ def cached_archive(cache: Path, name: str, images: Iterable[Image], entries: lis
         path = folder / f"{name}-{_digest(repr(images), entries)}.tar"
         if not path.exists():
             write_archive(path, images, entries)
-            for older in sorted(folder.glob(f"{name}-*.tar"), key=lambda each: each.stat().st_mtime)[:-KEPT]:
-                older.unlink()
+            _forget_older(folder, name)
     return path
+
+
+def _forget_older(folder: Path, name: str) -> None:
+    for older in sorted(folder.glob(f"{name}-*.tar"), key=lambda each: each.stat().st_mtime)[:-KEPT]:
+        older.unlink()
 
 
 def _digest(about: str, entries: Iterable[Entry]) -> str:

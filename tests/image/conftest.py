@@ -1,0 +1,44 @@
+"""The image that `make image` made, mounted. Where there is none to be had the tests are skipped, all with one line."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.cluster.commands import run
+from tests.image.container import Container
+
+NEEDS = "needs root, buildah, runc and the image that `make image` makes, named by IMAGE"
+
+
+@pytest.hookimpl(trylast=True)  # after -m has chosen
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    able = os.geteuid() == 0 and "IMAGE" in os.environ and shutil.which("buildah") and shutil.which("runc")
+    for item in items:
+        if item.get_closest_marker("image") and not able:
+            item.add_marker(pytest.mark.skip(reason=NEEDS))
+
+
+@pytest.fixture(scope="session")
+def config() -> dict[str, Any]:
+    """The image's config in the OCI image specification's words."""
+    inspected = json.loads(run("buildah", "inspect", "--type", "image", os.environ["IMAGE"]))
+    found: dict[str, Any] = inspected["OCIv1"]
+    return found
+
+
+@pytest.fixture(scope="session")
+def root() -> Iterator[Path]:
+    name = run("buildah", "from", "--pull-never", os.environ["IMAGE"]).strip()
+    yield Path(run("buildah", "mount", name).strip())
+    run("buildah", "rm", name)
+
+
+@pytest.fixture
+def container(tmp_path: Path, root: Path, config: dict[str, Any]) -> Container:
+    environment = dict(pair.split("=", 1) for pair in config["config"]["Env"])
+    return Container(tmp_path, root, environment)
