@@ -22,7 +22,7 @@ def plan_container(
         "args": list(command),
         "env": [f"{name}={value}" for name, value in environment.items()],
         "noNewPrivileges": True,
-        "capabilities": dict.fromkeys(spec["process"]["capabilities"], []),
+        "capabilities": {kind: [] for kind in spec["process"]["capabilities"]},
     }
     bound = [
         {"destination": path, "source": str(source), "type": "bind", "options": ["rbind", "ro"]}
