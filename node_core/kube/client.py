@@ -150,8 +150,10 @@ class NodeApi:
         )
         try:
             response = api.call_api(*request, _request_timeout=timeout).response
-        except (ApiException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise no_answer(verb, path, error) from error  # ValueError: a token that no header can hold
+        except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise no_answer(verb, path, error) from error
+        except ValueError:  # it says the token: neither its text nor itself goes on from here
+            raise KubeError(f"{verb} {path}: was not sent: the credentials are not what a header can hold") from None
         if response.status == 401:
             self._api = None  # the credentials may have been renewed on disk
         if response.status >= 400:

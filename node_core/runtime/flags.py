@@ -183,6 +183,19 @@ def common_options(*, agent: str, address: str) -> Options:
             help="/healthz, /readyz, /metrics; empty for none.",
         ),
         click.option(
+            "--tls-cert-file",
+            type=PathType(),
+            envvar="TLS_CERT_FILE",
+            help="Certificate of --http-address, read anew when it changes; plain HTTP without.",
+        ),
+        click.option("--tls-private-key-file", type=PathType(), envvar="TLS_PRIVATE_KEY_FILE", help="Its key."),
+        bool_option(
+            "--metrics-auth",
+            envvar="METRICS_AUTH",
+            default=False,
+            help_text="Let only those read /metrics whose token the cluster lets get it.",
+        ),
+        click.option(
             "--log-format",
             envvar="LOG_FORMAT",
             default="auto",

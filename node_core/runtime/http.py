@@ -3,17 +3,24 @@
 import re
 import socket
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from collections.abc import Callable
 
 import structlog
 
+from node_core.runtime.bounded_http import BoundedHandler, BoundedServer, Context
 from node_core.runtime.metrics import NOT_READY, Metrics
+from node_core.runtime.metrics_guard import PATH
 from node_core.runtime.readiness import Readiness
 
 log = structlog.get_logger(__name__)
 
 Answer = tuple[int, bytes]
+Guard = Callable[[str | None], int]
+REFUSALS = {
+    401: b"a bearer token is needed\n",
+    403: b"this user may not get /metrics\n",
+    503: b"the API server cannot be asked who this is\n",
+}
 
 
 def render_healthz(readiness: Readiness) -> Answer:
@@ -56,13 +63,27 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class HealthServer:
-    """Listens on host:port; port 0 takes a free one, an empty address serves nothing."""
+    """Listens on host:port; port 0 takes a free one, an empty address serves nothing.
 
-    def __init__(self, address: str, readiness: Readiness, metrics: Metrics) -> None:
+    context: what TLS is spoken with, None for plain HTTP. guard: the status of a request for /metrics by its Authorization header; None
+    lets everybody read. Probes carry no token: /healthz and /readyz are open, and tell names of checks and their problems, no secrets.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        readiness: Readiness,
+        metrics: Metrics,
+        *,
+        context: Context | None = None,
+        guard: Guard | None = None,
+    ) -> None:
         self._address = address
         self._readiness = readiness
         self._metrics = metrics
-        self._server: ThreadingHTTPServer | None = None
+        self._context = context
+        self._guard = guard
+        self._server: BoundedServer | None = None
 
     @property
     def port(self) -> int:
@@ -77,12 +98,7 @@ class HealthServer:
         except OSError as error:
             log.error("health_port_unavailable", address=self._address, why=error.strerror or str(error))
             return
-        # bound here, because HTTPServer looks its own name up in the DNS when it binds
-        self._server = ThreadingHTTPServer(listener.getsockname()[:2], self._handler(), bind_and_activate=False)
-        self._server.socket.close()
-        self._server.socket = listener
-        self._server.server_address = listener.getsockname()
-        self._server.daemon_threads = True
+        self._server = BoundedServer(listener, self._handler(), self._context)
         threading.Thread(target=self._server.serve_forever, args=(0.1,), name="health", daemon=True).start()
 
     def stop(self) -> None:
@@ -90,27 +106,29 @@ class HealthServer:
             self._server.shutdown()
             self._server.server_close()
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        routes = {
-            "/healthz": lambda: render_healthz(self._readiness),
-            "/readyz": lambda: render_readyz(self._readiness),
-            "/metrics": lambda: render_metrics(self._readiness, self._metrics),
-        }
+    def answer(self, path: str, authorization: str | None) -> Answer:
+        """To a GET of a path."""
+        if path == "/healthz":
+            return render_healthz(self._readiness)
+        if path == "/readyz":
+            return render_readyz(self._readiness)
+        if path != PATH:
+            return 404, b"try /healthz, /readyz or /metrics\n"
+        status = 200 if self._guard is None else self._guard(authorization)
+        return render_metrics(self._readiness, self._metrics) if status == 200 else (status, REFUSALS[status])
 
-        class Handler(BaseHTTPRequestHandler):
-            timeout = 10
+    def _handler(self) -> type[BoundedHandler]:
+        answer = self.answer
 
-            def do_GET(self) -> None:
-                status, body = routes.get(
-                    self.path.split("?")[0], lambda: (404, b"try /healthz, /readyz or /metrics\n")
-                )()
+        class Handler(BoundedHandler):
+            def do_GET(self) -> None:  # noqa: N802 - http.server looks for this name
+                status, body = answer(self.path.partition("?")[0], self.headers.get("Authorization"))
                 self.send_response(status)
                 self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
                 self.send_header("Content-Length", str(len(body)))
+                if status == 401:
+                    self.send_header("WWW-Authenticate", "Bearer")
                 self.end_headers()
                 self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                """Probes every few seconds are not worth a line."""
 
         return Handler

@@ -16,12 +16,14 @@ import structlog
 from node_core.domain.backoff import Backoff
 from node_core.errors import SettingsError
 from node_core.runtime import metrics
+from node_core.runtime.certificate_files import CertificateFiles
 from node_core.runtime.command import report_usage
 from node_core.runtime.config_watch import ConfigWatch
 from node_core.runtime.http import HealthServer
 from node_core.runtime.log import LogFormat, configure_log
 from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, Stop
+from node_core.runtime.metrics_guard import cluster_guard
 from node_core.runtime.services import Services
 from node_core.runtime.settings import CommonSettings
 
@@ -133,12 +135,23 @@ def _wait(
     return None
 
 
+def health_server(common: CommonSettings, services: Services) -> HealthServer:
+    """As the settings say: plain or with TLS, with /metrics for everybody or for those whom the cluster lets read it."""
+    return HealthServer(
+        common.address,
+        services.readiness,
+        services.metrics,
+        context=CertificateFiles(common.tls.certificate, common.tls.key).context if common.tls else None,
+        guard=cluster_guard(common.kubeconfig).status if common.metrics_auth else None,
+    )
+
+
 class Running:
     """One set of agents, alive. Also used by the demo and by tests. parts: beside those that the program builds."""
 
     def __init__(self, program: Program, services: Services | None = None, parts: Sequence[Part] = ()) -> None:
         self.services = services or Services()
-        self.health = HealthServer(program.common.address, self.services.readiness, self.services.metrics)
+        self.health = health_server(program.common, self.services)
         self._built = program.build(self.services)
         self._parts = (*self._built.parts, *parts)
         self._threads = [

@@ -4,14 +4,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from node_core.errors import SettingsError
 from node_core.runtime.config_watch import Fingerprints
 from node_core.runtime.flag_types import Infinite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """PEM files."""
+
+    certificate: Path
+    key: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommonSettings:
     """What every agent takes. interval: seconds, None for never. lock_dir: where the files of `runtime.instance` lie.
 
+    address, tls: of the health server, None for plain HTTP. metrics_auth: only those who may `get` /metrics read it.
     config_files: those that were read, or looked for where they may be missing.
     """
 
@@ -25,11 +35,13 @@ class CommonSettings:
     log_format: str
     log_level: str
     lock_dir: Path
+    tls: Tls | None = None
+    metrics_auth: bool = False
     config_files: Fingerprints = field(default_factory=dict)
 
 
 def common_settings(values: dict[str, Any]) -> CommonSettings:
-    """Takes the common flags out of click's values."""
+    """Takes the common flags out of click's values. Raises SettingsError."""
     interval = values.pop("sleep_interval")
     return CommonSettings(
         node_name=values.pop("node_name"),
@@ -42,5 +54,17 @@ def common_settings(values: dict[str, Any]) -> CommonSettings:
         log_format=values.pop("log_format"),
         log_level=values.pop("log_level"),
         lock_dir=values.pop("lock_dir"),
+        tls=_tls(values.pop("tls_cert_file"), values.pop("tls_private_key_file"), values["metrics_auth"]),
+        metrics_auth=values.pop("metrics_auth"),
         config_files=values.pop("config_files", {}),
     )
+
+
+def _tls(certificate: Path | None, key: Path | None, metrics_auth: bool) -> Tls | None:
+    if certificate is not None and key is not None:
+        return Tls(certificate=certificate, key=key)
+    if certificate is not None or key is not None:
+        raise SettingsError(["--tls-cert-file and --tls-private-key-file: one needs the other"])
+    if metrics_auth:
+        raise SettingsError(["--metrics-auth: needs --tls-cert-file: tokens do not travel in the clear"])
+    return None

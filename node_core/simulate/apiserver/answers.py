@@ -10,6 +10,7 @@ from node_core.simulate.apiserver.api import Api
 from node_core.simulate.apiserver.bodies import decode_body, patch_type
 from node_core.simulate.apiserver.paging import cut_page
 from node_core.simulate.apiserver.requests import ApiRequest, parse_query, parse_request
+from node_core.simulate.apiserver.reviews import REVIEWS
 from node_core.simulate.apiserver.selectors import Selection, parse_selection
 from node_core.simulate.apiserver.status import ApiError, Obj, bad_request, expired, success
 from node_core.simulate.apiserver.store import Store
@@ -32,6 +33,7 @@ class Served(Protocol):
     @property
     def bookmark_seconds(self) -> float: ...
     def user_of(self, token: str) -> str | None: ...
+    def may_get_paths(self, user: str) -> bool: ...
     def count(self, verb: str, template: str) -> None: ...
     def take_failure(self) -> ApiError | None: ...
 
@@ -70,6 +72,8 @@ def answer(server: Served, asked: Asked, stopping: Callable[[], bool]) -> Answer
     _authenticate(server, asked.headers)
     if asked.method == "GET" and (document := discovery.answer(path)) is not None:
         return Answer.of(200, document)
+    if asked.method == "POST" and path in REVIEWS:
+        return _review(server, path, asked)
     request = parse_request(asked.method, asked.url)
     server.count(request.verb, request.template)
     if (failure := server.take_failure()) is not None:
@@ -78,6 +82,14 @@ def answer(server: Served, asked: Asked, stopping: Callable[[], bool]) -> Answer
     if request.verb == "watch":
         return _watch(server, request, asked, stopping)
     return _VERBS[request.verb](server.api, request, asked)
+
+
+def _review(server: Served, path: str, asked: Asked) -> Answer:
+    server.count("create", path)
+    if (failure := server.take_failure()) is not None:
+        raise failure
+    body = decode_body(asked.headers, asked.body)
+    return Answer.of(201, REVIEWS[path](body, server.user_of, server.may_get_paths))
 
 
 def _health(path: str, *, verbose: bool) -> Answer:

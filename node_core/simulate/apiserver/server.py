@@ -49,6 +49,7 @@ class ApiServer:
         self.watch_seconds = watch_seconds
         self.bookmark_seconds = bookmark_seconds
         self._tokens = {**(tokens or {}), self.token: ADMIN}
+        self._readers = {ADMIN}
         self._pair = make_certificate(self.store.clock())
         self._port = port
         self._http: HttpServer | None = None
@@ -121,6 +122,15 @@ class ApiServer:
     def user_of(self, token: str) -> str | None:
         with self._lock:
             return self._tokens.get(token)
+
+    def allow_paths(self, user: str) -> None:
+        """From now on a SubjectAccessReview lets this user get every path that is no object's. The admin may already."""
+        with self._lock:
+            self._readers.add(user)
+
+    def may_get_paths(self, user: str) -> bool:
+        with self._lock:
+            return user in self._readers
 
     def count(self, verb: str, template: str) -> None:
         with self._lock:
