@@ -1,0 +1,129 @@
+"""Alerts and dashboard ask for metrics, labels and values that the agents have, and say what to do."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from node_core.domain.health import Phase
+from node_core.domain.verdict import Reason
+from node_core.domain.xid import XidClass
+from node_core.runtime import metrics
+from tests.promql import Selector, grouping_labels, selectors
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "manifests" / "monitoring"
+AGENTS = {"nfd-lite", "gfd", "gpu-device-plugin"}
+JOBS = AGENTS | {"gpunode"}
+TARGET = {"node", "job", "namespace", "pod", "instance", "container"}
+"""Labels that Prometheus and the PodMonitor add to every sample."""
+DECLARED = {
+    f"gpunode_{metric.name}{'_total' if metric.kind == 'counter' else ''}": set(metric.labels) | TARGET
+    for metric in metrics.ALL
+} | {"up": TARGET}
+CLOSED: dict[str, set[str]] = {
+    "phase": set(Phase),
+    "reason": set(Reason),
+    "agent": AGENTS,
+    "job": JOBS,
+    "kind": set(XidClass),
+    "health": {"healthy", "unhealthy"},
+    "namespace": {"gpunode"},
+}
+
+
+def document(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((FOLDER / name).read_text())
+    return found
+
+
+def alerts() -> list[dict[str, Any]]:
+    return [rule for group in document("rules.yaml")["spec"]["groups"] for rule in group["rules"]]
+
+
+def panels() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((FOLDER / "dashboard.json").read_text())["panels"]
+    return found
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    yield from ((alert["alert"], alert["expr"]) for alert in alerts())
+    yield from ((panel["title"], target["expr"]) for panel in panels() for target in panel["targets"])
+
+
+@pytest.mark.parametrize("expression", [each for _, each in expressions()], ids=[name for name, _ in expressions()])
+def test_every_expression_asks_for_metrics_labels_and_values_that_there_are(expression: str) -> None:
+    found = list(selectors(expression))
+    assert found
+    for selector in found:
+        assert selector.values.keys() <= DECLARED[selector.metric], f"labels of {selector.metric}"
+        for label, values in selector.values.items():
+            if label in CLOSED:
+                assert set(values) <= CLOSED[label], label
+    groups = set.union(*(DECLARED[selector.metric] for selector in found))
+    assert grouping_labels(expression) <= groups
+
+
+def test_every_metric_is_shown_somewhere() -> None:
+    shown = {selector.metric for _, expression in expressions() for selector in selectors(expression)}
+    assert shown == DECLARED.keys()
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["alert"])
+def test_an_alert_says_what_is_and_what_to_do_with_labels_that_it_has(alert: dict[str, Any]) -> None:
+    assert alert["labels"]["severity"] in ("warning", "critical")
+    assert alert["annotations"].keys() == {"summary", "description", "runbook"}
+    used = set(re.findall(r"\$labels\.(\w+)", str(alert["annotations"])))
+    kept = grouping_labels(alert["expr"]) or TARGET
+    assert used <= kept
+
+
+def test_every_alert_is_in_the_document_and_none_is_named_twice() -> None:
+    names = [alert["alert"] for alert in alerts()]
+    assert len(names) == len(set(names))
+    told = re.findall(r"^\| `(GPU\w+)` \|", (ROOT / "docs" / "monitoring.md").read_text(), re.MULTILINE)
+    assert told == names
+
+
+def test_the_monitor_selects_the_pods_of_the_agents_by_a_port_that_they_have() -> None:
+    spec = document("pod-monitor.yaml")["spec"]
+    (expression,) = spec["selector"]["matchExpressions"]
+    assert set(expression["values"]) == JOBS
+    (endpoint,) = spec["podMetricsEndpoints"]
+    for agent in AGENTS:
+        template = yaml.safe_load((ROOT / "manifests" / "base" / f"{agent}.yaml").read_text())["spec"]["template"]
+        assert template["metadata"]["labels"][expression["key"]] == agent
+        assert endpoint["port"] in {port["name"] for port in template["spec"]["containers"][0]["ports"]}
+    assert [relabel["targetLabel"] for relabel in endpoint["relabelings"]] == ["node"]
+
+
+def test_panels_do_not_overlap_and_have_ids_of_their_own() -> None:
+    assert len({panel["id"] for panel in panels()}) == len(panels())
+    cells = [
+        (x, y)
+        for panel in panels()
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ("up", [("up", {})]),
+        ('a{b="c"} == 0', [("a", {"b": ("c",)})]),
+        ('sum by (x, y) (rate(a_total{b=~"c|d"}[5m])) > 3', [("a_total", {"b": ("c", "d")})]),
+        ("a and on (n) b or 0 * sum(c)", [("a", {}), ("b", {}), ("c", {})]),
+        ('a{b="x{y}[z] up"} offset 5m', [("a", {"b": ("x{y}[z] up",)})]),
+        ("changes((a or b)[1h:1m])", [("a", {}), ("b", {})]),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_metrics_of_an_expression_are_found(expression: str, found: list[tuple[str, dict[str, Any]]]) -> None:
+    assert list(selectors(expression)) == [Selector(metric=metric, values=values) for metric, values in found]
