@@ -35,6 +35,7 @@ from node_core.domain.backoff import Backoff
 from node_core.domain.inventory import Inventory
 from node_core.domain.labels import GPU_PRESENT, Labels
 from node_core.errors import NodeError
+from node_core.host.nvml.source import is_released
 from node_core.runtime import metrics
 from node_core.runtime.instance import InstanceLock, wait_alone
 from node_core.runtime.labelling import HEARTBEAT
@@ -189,8 +190,8 @@ class PluginAgent:
     def _take_look(self) -> None:
         """What a look left for us. One that ends behind a shut gate is too late."""
         looked = self._looker.take()
-        if looked is None or not self._open:
-            return
+        if looked is None or not self._open or is_released(looked):
+            return  # a look that was refused on request is still owed: all stays as it is until there is one
         if isinstance(looked, NodeError):
             self._health.failed(looked)
             self._look_failed(str(looked))
@@ -300,6 +301,7 @@ def build_agent(
 ) -> PluginAgent:
     """An agent that is not started yet. reread: how settings come of a config that a label names; needed with `settings.named`."""
     named = settings.named
+    edges.asks_nvml = True
 
     def follow(changed: Callable[[], None]) -> NamedConfigs[PluginSettings]:
         assert named is not None and reread is not None  # noqa: S101, PT018 - only called then

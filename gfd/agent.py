@@ -17,6 +17,7 @@ from node_core.domain.resources import ResourceNames
 from node_core.domain.sharing import Sharing, mps_hindered
 from node_core.errors import HostReadError, NvmlError
 from node_core.host.inotify import DirectoryWatch
+from node_core.host.nvml.source import is_released
 from node_core.host.pci import DEVICES, check_sysfs
 from node_core.host.pci_config import VgpuScan, read_vgpus
 from node_core.host.root import HostRoot
@@ -85,6 +86,7 @@ def build_agent(settings: GfdSettings, edges: Edges, services: Services, *, rere
 
     reread: how settings come of a config that a label names; needed with `settings.named`.
     """
+    edges.asks_nvml = True
     premium = PremiumKeeper()
     publisher = choose_publisher(edges, settings.publish, settings.output_file, NAME, namespace=settings.namespace)
     if settings.publish in CLUSTER:
@@ -148,7 +150,7 @@ def collector(
         try:
             inventory = edges.inventory.look()
         except (NvmlError, HostReadError) as error:
-            services.readiness.report(f"{NAME}/gpus", str(error))
+            services.readiness.report(f"{NAME}/gpus", None if is_released(error) else str(error))
             return (*rules.unseen(), Collected(name="nvml", labels=None, owns=NVML_KEYS), vgpus)
         services.readiness.report(f"{NAME}/gpus", None)
         hindered = mps_hindered(inventory, settings.sharing)

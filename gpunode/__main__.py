@@ -6,6 +6,7 @@ import click
 
 from gpunode.cdi import cdi
 from gpunode.demo.command import demo
+from gpunode.release import release
 from node_core.version import VERSION
 
 
@@ -35,6 +36,7 @@ def doctor(arguments: tuple[str, ...]) -> None:
 
 gpunode.add_command(demo)
 gpunode.add_command(cdi)
+gpunode.add_command(release)
 
 
 def main() -> None:

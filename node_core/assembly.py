@@ -30,6 +30,7 @@ from node_core.runtime.labelling import LabelAgent
 from node_core.runtime.messages import Pass
 from node_core.runtime.node_link import NodeLink
 from node_core.runtime.process import Agent, Built, Part, Program
+from node_core.runtime.release import Releases
 from node_core.runtime.schedule import Passes
 from node_core.runtime.services import Services
 from node_core.runtime.settings import CommonSettings
@@ -47,6 +48,7 @@ class Edges:
 
     driver_root: the driver's root as we see it; libnvidia-ml is looked for below it, then where the loader looks. discovery: how GPUs are
     found; simulated ones answer as NVML does. feature_links, collections, parts: what the agents want to have run beside them.
+    asks_nvml: set by agents that do, so that it is given up on request.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Edges:
         self.feature_links: list[FeatureLink] = []
         self.collections: list[CollectionLink] = []
         self.parts: list[Part] = []
+        self.asks_nvml = False
         self.scenario: Scenario | None = load_scenario(common.simulate) if common.simulate else None
 
     @cached_property
@@ -88,14 +91,14 @@ class Edges:
 
     @cached_property
     def inventory(self) -> InventorySource:
-        scenario = self.scenario
-        if scenario is None:
-            return InventorySource(self._look, gpus_on_pci=lambda: may_have_gpus(self.root))
-        numa_node = numa_of(scenario)
-        return InventorySource(
-            lambda: read_inventory(self.nvml, numa_node, wsl=scenario.wsl, simulated=True),
-            gpus_on_pci=lambda: bool(scenario.gpus),
-        )
+        source = self._source()
+        self.releases.add(source)
+        return source
+
+    @cached_property
+    def releases(self) -> Releases:
+        """Whether NVML may be open at all just now."""
+        return Releases(self.common.lock_dir, self._program)
 
     def extra_pci(self) -> tuple[Mapping[str, str], ...]:
         """The simulated PCI functions that go with simulated GPUs, in NFD's form of pci.device."""
@@ -115,6 +118,16 @@ class Edges:
     def lock(self, agent: str) -> InstanceLock | None:
         """One process of a kind per Node; a run that ends at once does not take the lock."""
         return None if self.common.oneshot else InstanceLock(self.common.lock_dir, agent, self.common.node_name)
+
+    def _source(self) -> InventorySource:
+        scenario = self.scenario
+        if scenario is None:
+            return InventorySource(self._look, gpus_on_pci=lambda: may_have_gpus(self.root))
+        numa_node = numa_of(scenario)
+        return InventorySource(
+            lambda: read_inventory(self.nvml, numa_node, wsl=scenario.wsl, simulated=True),
+            gpus_on_pci=lambda: bool(scenario.gpus),
+        )
 
     def _look(self) -> Inventory:
         return read_gpus(self._discovery, self.root, self._driver_root)
@@ -165,7 +178,7 @@ def label_program(edges: Edges, destination: Destination, build: Callable[[Servi
 
     def built(services: Services) -> Built:
         agent = build(services)
-        return Built(agents=(agent,), parts=(*edges.parts, *_prompts(edges, (agent,))))
+        return Built(agents=(agent,), parts=(*edges.parts, *_prompts(edges, (agent,), services)))
 
     return Program(common=edges.common, build=built, once=once)
 
@@ -182,17 +195,21 @@ def node_program(edges: Edges, build: Callable[[Services], Sequence[Agent]]) -> 
             for link in edges.feature_links:
                 link.tell(agent.mailbox)
         links: tuple[Part, ...] = (edges.node, *edges.feature_links, *edges.collections)
-        return Built(agents=agents, parts=(*links, *edges.parts, *_prompts(edges, agents)))
+        return Built(agents=agents, parts=(*links, *edges.parts, *_prompts(edges, agents, services)))
 
     return Program(common=edges.common, build=built)
 
 
-def _prompts(edges: Edges, agents: Sequence[Agent]) -> tuple[Part, ...]:
-    """What makes agents look again: hardware events, and passes as the safety net."""
+def _prompts(edges: Edges, agents: Sequence[Agent], services: Services) -> tuple[Part, ...]:
+    """What makes agents look again: hardware events, GPUs that were free on request, and passes as the safety net."""
 
     def look() -> None:
         edges.inventory.forget()
         for agent in agents:
             agent.mailbox.post(Pass())
 
-    return (HardwareEvents(look), Passes(edges.common.interval, look))
+    prompts = (HardwareEvents(look), Passes(edges.common.interval, look))
+    if not edges.asks_nvml:
+        return prompts
+    edges.releases.begin(services.metrics, look)
+    return (edges.releases, *prompts)

@@ -42,7 +42,12 @@ def build_health(
             sink=teller,
             facts=lambda error: facts_of(edges, settings, error),
             watch=lambda box, uuid_of: GpuWatch(
-                edges.nvml, box, uuid_of, edges.inventory.forget, kernel_log=edges.scenario is None
+                edges.nvml,
+                box,
+                uuid_of,
+                edges.inventory.forget,
+                kernel_log=edges.scenario is None,
+                releases=edges.releases,
             ),
         )
 

@@ -41,13 +41,18 @@ def examine(agent: str, settings: PluginSettings, edges: Edges, services: Servic
         inventory = look_with_nodes(edges, settings.responses)
     except NodeError as error:
         judgement = judge(facts_of(edges, settings, error), None, Offered())
-        return Examination(judgement=judgement, versions=versions)
+        return Examination(judgement=judgement, notes=_requests(edges), versions=versions)
     return _examine(agent, settings, edges, inventory, services.clock(), versions)
 
 
 def _notes(plan: Plan, inventory: Inventory) -> tuple[str, ...]:
     """That there is no GPU at all is the verdict."""
     return plan.notes if inventory.gpus or inventory.faults else ()
+
+
+def _requests(edges: Edges) -> tuple[str, ...]:
+    """That the GPUs be free, and files that were meant to be such."""
+    return tuple(each.sentence for each in edges.releases.requests)
 
 
 def _versions(settings: PluginSettings, edges: Edges) -> DriverVersions:
@@ -72,6 +77,8 @@ def _examine(
     return Examination(
         judgement=judgement,
         verdicts=tuple(each for each in verdicts if each.why is not None),
-        notes=tuple(filter(None, (*_notes(plan, inventory), looked.caps_problem, versions.mismatch))),
+        notes=tuple(
+            filter(None, (*_notes(plan, inventory), looked.caps_problem, versions.mismatch, *_requests(edges)))
+        ),
         versions=versions,
     )

@@ -11,6 +11,7 @@ from node_core.host.kernel_log import KernelLog
 from node_core.host.nvml.api import OpenNvml
 from node_core.host.nvml.events import EventWatch
 from node_core.host.nvml.real import SESSIONS
+from node_core.runtime.release import Releases
 
 UuidOf = Callable[[PciAddress], GpuUuid | None]
 
@@ -31,7 +32,10 @@ StartWatch = Callable[[EvidenceBox, UuidOf], Watch]
 
 
 class GpuWatch:
-    """forget: called before the agent is woken, so that its next look is a new one. kernel_log: not where GPUs are simulated."""
+    """forget: called before the agent is woken, so that its next look is a new one. kernel_log: not where GPUs are simulated.
+
+    releases: tells when NVML must not be open. The kernel's log is followed meanwhile.
+    """
 
     def __init__(
         self,
@@ -41,8 +45,9 @@ class GpuWatch:
         forget: Callable[[], None],
         *,
         kernel_log: bool,
+        releases: Releases,
     ) -> None:
-        self._box, self._forget = box, forget
+        self._box, self._forget, self._releases = box, forget, releases
         self._log = KernelLog(self._seen, uuid_of) if kernel_log else None
         self._events = EventWatch(
             open_nvml,
@@ -55,9 +60,11 @@ class GpuWatch:
     def start(self) -> None:
         if self._log is not None:
             self._log.start()
+        self._releases.add(self._events)
         self._events.start()
 
     def stop(self) -> None:
+        self._releases.drop(self._events)
         self._events.stop()
         if self._log is not None:
             self._log.stop()

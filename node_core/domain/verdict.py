@@ -25,6 +25,7 @@ class Reason(StrEnum):
     MIG_EMPTY = "MIGEnabledButEmpty"
     EXCLUDED = "AllExcludedByConfig"
     NOT_ADVERTISED = "NothingAdvertised"
+    RELEASED = "GPUsReleased"
     NOT_LOOKED = "NotLookedYet"
     NOT_ASKED_FOR = "NodeNotLabelled"
 
@@ -43,6 +44,7 @@ ADVICE: Mapping[Reason, str] = {
     Reason.UNREADABLE: "look for NVRM lines in the kernel log; a GPU that is lost needs a reset or a reboot",
     Reason.MIG_EMPTY: "make MIG devices (nvidia-smi mig -cgi ... -C), or turn MIG mode off",
     Reason.EXCLUDED: "advertise some of them: see the MIG strategy, and resources, devices and reserved in the config file",
+    Reason.RELEASED: "nothing, if the request is meant; else take it back: gpunode release --end, or remove its file",
     Reason.NOT_ADVERTISED: "see the log of gpu-device-plugin for the reason of each device",
 }
 
@@ -53,8 +55,9 @@ NVML_REASONS: Mapping[str, Reason] = {
     "LIB_RM_VERSION_MISMATCH": Reason.MISMATCH,
     "NO_PERMISSION": Reason.NO_PERMISSION,
     "TIMEOUT": Reason.HANGS,
+    "RELEASED": Reason.RELEASED,
 }
-"""Codes of NVML that say it all."""
+"""Codes of NVML that say it all, and one of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +148,7 @@ _FAILURES: Mapping[Reason, str] = {
     Reason.NO_NODES: "the driver is loaded, and /dev/nvidiactl is missing",
     Reason.NO_PERMISSION: "the driver's device nodes may not be opened",
     Reason.HANGS: "the driver does not answer",
+    Reason.RELEASED: "the GPUs are not looked at, because somebody wants them to be free",
     Reason.NVML_FAILS: "the GPUs cannot be looked at",
 }
 

@@ -75,6 +75,9 @@ GPU_HEALTH = Metric(
 VERDICT = Metric(
     name="verdict", kind="gauge", help="1 for the reason of the Node's condition GPUReady.", labels=("agent", "reason")
 )
+NVML_RELEASED = Metric(
+    name="nvml_released", kind="gauge", help="1 while all handles of NVML are given up on request; see health.md."
+)
 
 ALL = (
     PASSES,
@@ -93,6 +96,7 @@ ALL = (
     XIDS,
     GPU_HEALTH,
     VERDICT,
+    NVML_RELEASED,
 )
 
 

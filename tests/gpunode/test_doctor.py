@@ -103,6 +103,24 @@ def test_what_an_xid_did_earlier_in_this_boot_is_known(
     )
 
 
+def test_while_the_gpus_are_released_nobody_looks_and_the_reason_is_said(
+    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run/release.d").mkdir(parents=True)
+    (tmp_path / "run/release.d/me").write_text("1h")
+    assert main([*flags, "--simulate", "h100x8", "-o", "json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["reason"], found["ready"], found["gpus"]) == ("GPUsReleased", False, [])
+    assert found["notes"][0].startswith("me asks for free GPUs for another ")
+    (tmp_path / "run/release.d/me").write_text("for ever")
+    assert main([*flags, "--simulate", "h100x8"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "GPUsReady: 8 of 8 devices can be allocated",
+        "note: me is no request for free GPUs: 'for ever' is not a duration: write one such as 60s or 1m30s, or infinite",
+    ]
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["release.d"], "it changes nothing"
+
+
 def test_mig_devices_that_the_strategy_leaves_out_are_a_verdict(
     flags: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,8 @@
  *
  * The file is read at every first nvmlInit, so that one process can look at many nodes. Its lines are written by
  * scenario_lines.py, which says what they are. Structures and argument order are those of the NVML API reference; they are declared
- * here a second time on purpose, because what is under test is how the caller lays them out.
+ * here a second time on purpose, because what is under test is how the caller lays them out. After each nvmlInit and nvmlShutdown
+ * the number of open sessions is written to the file that $GPUNODE_NVML_SESSIONS names, a line each, if it names one.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -316,11 +317,20 @@ static nvmlReturn_t fill_pci(nvmlPciInfo_t *info, const char *bus_id) {
 
 /* ---- the library itself ---- */
 
+static void tell_sessions(void) {
+    const char *path = getenv("GPUNODE_NVML_SESSIONS");
+    FILE *file = path ? fopen(path, "a") : NULL;
+    if (file == NULL) return;
+    fprintf(file, "%d\n", node.sessions);
+    fclose(file);
+}
+
 nvmlReturn_t nvmlInitWithFlags(unsigned flags) {
     (void)flags;
     pthread_mutex_lock(&loading);
     nvmlReturn_t code = node.sessions ? SUCCESS : load();
     node.sessions += code == SUCCESS;
+    if (code == SUCCESS) tell_sessions();
     pthread_mutex_unlock(&loading);
     if (code == SUCCESS) rules_say("nvmlInit_v2", NULL); /* may hang */
     return code;
@@ -332,6 +342,7 @@ nvmlReturn_t nvmlShutdown(void) {
     pthread_mutex_lock(&loading);
     nvmlReturn_t code = node.sessions ? SUCCESS : UNINITIALIZED;
     node.sessions -= code == SUCCESS;
+    if (code == SUCCESS) tell_sessions();
     pthread_mutex_unlock(&loading);
     return code;
 }

@@ -22,6 +22,11 @@ RELEASED = "RELEASED"
 _NO_DRIVER = frozenset({LIBRARY_NOT_FOUND, DRIVER_NOT_LOADED})
 
 
+def is_released(error: object) -> bool:
+    """Whether a look was refused because of a request that we hold nothing open; that says nothing of the GPUs."""
+    return isinstance(error, NvmlError) and error.code == RELEASED
+
+
 class InventorySource:
     """Looks at the GPUs, one look at a time, for all agents of a process.
 

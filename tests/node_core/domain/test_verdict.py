@@ -47,6 +47,7 @@ def failed(
         pytest.param(failed("UNKNOWN", may=False), None, Offered(), Reason.NO_PERMISSION, id="device-cgroup"),
         pytest.param(failed("DRIVER_NOT_LOADED", may=False), None, Offered(), Reason.NO_PERMISSION, id="device-cgroup-2"),
         pytest.param(failed("TIMEOUT"), None, Offered(), Reason.HANGS, id="hangs"),
+        pytest.param(failed("RELEASED"), None, Offered(), Reason.RELEASED, id="released"),
         pytest.param(failed("UNKNOWN"), None, Offered(), Reason.NVML_FAILS, id="something-else"),
         pytest.param(NodeFacts(gpus_on_pci=True), Inventory(driver=DRIVER), Offered(), Reason.UNREADABLE, id="driver-counts-none"),
         pytest.param(NodeFacts(), Inventory(driver=DRIVER, faults=(FAULT,)), Offered(), Reason.UNREADABLE, id="none-readable"),

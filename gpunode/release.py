@@ -1,0 +1,115 @@
+"""`gpunode release`: has all agents of this node give NVML up, so that a GPU can be reset, MIG be changed or the driver be replaced."""
+
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from node_core.domain.release import MOST, USUAL, parse_seconds
+from node_core.host.nvml.lock import who_holds
+from node_core.host.release_requests import FOLDER, write_request
+from node_core.runtime.flag_types import Interval, PathType
+from node_core.runtime.instance import DEFAULT_DIRECTORY
+
+BY_HAND = "by-hand"
+LOOK = 0.05
+"""Seconds between two looks at who still has NVML open."""
+NOT_FREE = 1
+"""Exit status when the GPUs did not come free, and nothing was run."""
+
+
+class Term(click.ParamType[float]):
+    """Seconds of a request."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return parse_seconds(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command()
+@click.option(
+    "--for",
+    "seconds",
+    type=Term(),
+    default=f"{USUAL:g}s",
+    help=f"After that the agents go on by themselves; at most {MOST:g}s.",
+)
+@click.option("--timeout", type=Interval(), default="60s", help="How long to wait until the GPUs are free.")
+@click.option("--end", is_flag=True, help="Take back what was asked for without a command.")
+@click.option(
+    "--lock-dir", envvar="GPUNODE_LOCK_DIR", default=DEFAULT_DIRECTORY, type=PathType(), help="As of the agents."
+)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def release(seconds: float, timeout: float, end: bool, lock_dir: Path, command: tuple[str, ...]) -> None:
+    """Has all agents of this node close NVML; labels and devices stay. With `-- COMMAND`, runs it and has them go on after it."""
+    try:
+        sys.exit(_end(lock_dir) if end else _release(seconds, timeout, lock_dir, command))
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _end(lock_dir: Path) -> int:
+    (lock_dir / FOLDER / BY_HAND).unlink(missing_ok=True)
+    return 0
+
+
+def _release(seconds: float, timeout: float, lock_dir: Path, command: tuple[str, ...]) -> int:
+    """A request without a command is kept; any other goes, whatever ends us except SIGKILL, after which its time does."""
+    name = f"command-{secrets.token_hex(4)}" if command else BY_HAND
+    with _signals_end_us(), ExitStack() as undo:
+        request = write_request(lock_dir / FOLDER, name, seconds)
+        undo.callback(request.unlink, missing_ok=True)
+        if holders := wait_until_free(lock_dir, timeout):
+            click.echo(
+                f"gpunode release: not free after {timeout:g} s: {', '.join(holders)} still has NVML open", err=True
+            )
+            return NOT_FREE
+        if command:
+            return _run(command)
+        undo.pop_all()
+        click.echo(f"The GPUs are free for {seconds:g} s, or until: gpunode release --end")
+        return 0
+
+
+def wait_until_free(lock_dir: Path, seconds: float) -> tuple[str, ...]:
+    """Who still has NVML open when the time is over; empty as soon as nobody has."""
+    end = time.monotonic() + seconds
+    while (holders := who_holds(lock_dir)) and time.monotonic() < end:
+        time.sleep(LOOK)
+    return holders
+
+
+def _run(command: tuple[str, ...]) -> int:
+    """As a shell tells it: 127 where there is no such command, 126 where it cannot be run, 128 and the signal that ended it."""
+    try:
+        status = subprocess.call(command)
+    except OSError as error:
+        click.echo(f"gpunode release: {command[0]}: {error.strerror}", err=True)
+        return 127 if isinstance(error, FileNotFoundError) else 126
+    return 128 - status if status < 0 else status
+
+
+@contextmanager
+def _signals_end_us() -> Iterator[None]:
+    """As an interrupt does, so that what was begun is undone."""
+
+    def leave(number: int, _: Any) -> NoReturn:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

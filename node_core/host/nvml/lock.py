@@ -1,0 +1,64 @@
+"""Who of us may have NVML open, told to other processes of the node: a shared flock on `<folder>/nvml.<program>.lock`, while it is so.
+
+The kernel lets it go with the process, so nothing that is said here outlives what it is about. Source: flock(2).
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+class NvmlLock:
+    def __init__(self, folder: Path, program: str) -> None:
+        self._path = folder / f"nvml.{program}.lock"
+        self._descriptor: int | None = None
+
+    def hold(self) -> bool:
+        """False while somebody has it for himself alone. Where there can be no file that is said, and is no reason not to work."""
+        if self._descriptor is not None:
+            return True
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            log.warning(
+                "nvml_lock_unavailable",
+                path=str(self._path),
+                why=error.strerror,
+                effect="`gpunode release` does not see us",
+            )
+            return True
+        if not _lock(descriptor, fcntl.LOCK_SH):
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def let_go(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def who_holds(folder: Path) -> tuple[str, ...]:
+    """The programs that may have NVML open now, sorted. Raises OSError where a lock may not be looked at."""
+    paths = sorted(folder.glob("nvml.*.lock"))
+    return tuple(path.name.removeprefix("nvml.").removesuffix(".lock") for path in paths if _is_held(path))
+
+
+def _is_held(path: Path) -> bool:
+    with path.open("rb") as file:
+        return not _lock(file.fileno(), fcntl.LOCK_EX)
+
+
+def _lock(descriptor: int, kind: int) -> bool:
+    """Whether it could be had at once."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

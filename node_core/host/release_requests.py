@@ -1,0 +1,64 @@
+"""Requests for free GPUs as files: read, written and taken back. See `domain.release`."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from node_core.domain.release import Request, parse_seconds, seconds_left
+
+FOLDER = "release.d"
+"""Below the folder of the agents' locks."""
+LONGEST = 64
+"""Characters of a request."""
+MOST = 64
+"""Files that are read."""
+
+
+def read_requests(folder: Path, wall: Callable[[], float]) -> tuple[Request, ...]:
+    """In the order of their names; none where there is no folder. Hidden files are being written. wall: Unix seconds."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
+    except OSError:
+        return ()
+    return tuple(_read_all(folder, names[:MOST], wall()))
+
+
+def write_request(folder: Path, name: str, seconds: float) -> Path:
+    """At once as a whole; one of that name begins anew. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path, hidden = folder / name, folder / f".{name}.{os.getpid()}"
+    try:
+        hidden.write_text(f"{seconds:g}s\n")
+        hidden.replace(path)
+    except OSError:
+        with suppress(OSError):
+            hidden.unlink()
+        raise
+    return path
+
+
+def _read_all(folder: Path, names: list[str], now: float) -> Iterator[Request]:
+    for name in names:
+        try:
+            yield _read(folder, name, now)
+        except FileNotFoundError:
+            continue  # it was taken back meanwhile
+        except OSError as error:
+            yield Request(name=name, problem=error.strerror or str(error))
+
+
+def _read(folder: Path, name: str, now: float) -> Request:
+    """Opening must not wait for anybody, which a FIFO would."""
+    descriptor = os.open(folder / name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        identity = (status.st_ino, status.st_mtime_ns)
+        if not stat.S_ISREG(status.st_mode):
+            return Request(name=name, identity=identity, problem="it is no file")
+        try:
+            seconds = parse_seconds(file.read(LONGEST + 1)[:LONGEST].decode())
+        except ValueError as error:
+            return Request(name=name, identity=identity, problem=str(error))
+    return Request(name=name, identity=identity, left=seconds_left(seconds, now - status.st_mtime))

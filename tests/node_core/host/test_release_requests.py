@@ -1,0 +1,77 @@
+"""Requests for free GPUs as files: whatever lies in the folder, the rest of it is read."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from node_core.domain.release import USUAL
+from node_core.host.release_requests import LONGEST, MOST, read_requests, write_request
+
+NOW = 1_000_000.0
+
+
+def written(folder: Path, name: str, content: bytes, *, ago: float = 0.0) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(content)
+    os.utime(folder / name, (NOW - ago, NOW - ago))
+
+
+def left(folder: Path) -> dict[str, float]:
+    return {each.name: each.left for each in read_requests(folder, lambda: NOW)}
+
+
+def test_where_there_is_no_folder_nobody_asks(tmp_path: Path) -> None:
+    assert read_requests(tmp_path / "release.d", lambda: NOW) == ()
+    (tmp_path / "file").touch()
+    assert read_requests(tmp_path / "file", lambda: NOW) == ()
+
+
+def test_a_request_lasts_from_when_it_was_written(tmp_path: Path) -> None:
+    written(tmp_path, "a", b"60s", ago=20)
+    written(tmp_path, "b", b"", ago=20)
+    written(tmp_path, "over", b"60s", ago=61)
+    written(tmp_path, "from-the-future", b"60s", ago=-9999)
+    assert left(tmp_path) == {"a": 40.0, "b": USUAL - 20, "from-the-future": 60.0, "over": 0.0}
+
+
+@pytest.mark.parametrize("content", [b"garbage", b"\xff\xfe", b"9" * (LONGEST * 1000), b"infinite"])
+def test_garbage_asks_for_nothing_and_says_why(tmp_path: Path, content: bytes) -> None:
+    written(tmp_path, "bad", content)
+    written(tmp_path, "good", b"60s")
+    bad, good = read_requests(tmp_path, lambda: NOW)
+    assert (bad.left, bool(bad.problem)) == (0.0, True)
+    assert len(bad.sentence) < 300
+    assert (good.left, good.problem) == (60.0, None)
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("/dev/zero")
+    assert all(each.problem for each in read_requests(tmp_path, lambda: NOW))
+    assert len(left(tmp_path)) == 3
+
+
+def test_more_files_than_anybody_needs_are_not_all_read(tmp_path: Path) -> None:
+    for number in range(MOST + 10):
+        written(tmp_path, f"{number:04}", b"60s")
+    assert len(read_requests(tmp_path, lambda: NOW)) == MOST
+
+
+def test_a_request_is_written_as_a_whole_and_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "release.d"
+    path = write_request(folder, "by-hand", 90)
+    (first,) = read_requests(folder, lambda: path.stat().st_mtime)
+    write_request(folder, "by-hand", 30)
+    (second,) = read_requests(folder, lambda: path.stat().st_mtime)
+    assert (first.left, second.left) == (90.0, 30.0)
+    assert first.identity != second.identity
+    assert [each.name for each in folder.iterdir()] == ["by-hand"]
+
+
+def test_a_request_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "by-hand").mkdir()
+    with pytest.raises(OSError, match="by-hand"):
+        write_request(tmp_path, "by-hand", 90)
+    assert [each.name for each in tmp_path.iterdir()] == ["by-hand"]

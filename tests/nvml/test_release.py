@@ -1,0 +1,77 @@
+"""`gpunode release` against a device plugin on pynvml and the C library, which says how many sessions are open."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from node_core.simulate.apiserver import ApiServer
+from node_core.simulate.kubelet import Kubelet
+from node_core.simulate.scenario import load_scenario
+from tests.node_core.runtime.test_process import until
+from tests.nvml.looks import ROOT
+from tests.nvml.scenario_lines import VARIABLE, render_lines, write_host_root
+
+SESSIONS = "GPUNODE_NVML_SESSIONS"
+GPU = "nvidia.com/gpu"
+
+
+@dataclass
+class Place:
+    folder: Path
+    kubelet: Kubelet
+    environment: dict[str, str]
+
+    @property
+    def sessions(self) -> list[int]:
+        """How many were open after each nvmlInit and nvmlShutdown."""
+        path = Path(self.environment[SESSIONS])
+        return [int(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def release(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "gpunode", "release", "--lock-dir", str(self.folder / "run"), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=50)
+
+
+@pytest.fixture
+def place(library: Path) -> Iterator[Place]:
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="release-")))
+        server = stack.enter_context(ApiServer())
+        server.add_node("n1", labels={"nvidia.com/gpu.present": "true"})
+        server.write_kubeconfig(folder / "kubeconfig")
+        kubelet = Kubelet(folder / "dp")
+        stack.callback(kubelet.stop)
+        kubelet.start()
+        scenario = load_scenario("h100x8")
+        (folder / "lines").write_text(render_lines(scenario))
+        host = write_host_root(folder / "host", scenario)
+        environment = {**os.environ, VARIABLE: str(folder / "lines"), SESSIONS: str(folder / "sessions")}
+        command = [
+            sys.executable, "-m", "device_plugin", "--node-name", "n1", "--kubeconfig", str(folder / "kubeconfig"),
+            "--host-root", str(host), "--driver-root", str(library.parents[2]),
+            "--driver-root-ctr-path", str(library.parents[2]), "--lock-dir", str(folder / "run"),
+            "--http-address", "", "--kubelet-socket", str(kubelet.socket), "--cdi-dir", str(folder / "cdi"),
+        ]  # fmt: skip
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        yield Place(folder, kubelet, environment)
+
+
+def test_nvml_is_shut_down_as_often_as_it_was_initialised_and_then_taken_again(place: Place) -> None:
+    until(lambda: len(place.kubelet.device_health(GPU)) == 8 and place.sessions[-1:] == [1], 40)
+    devices = place.kubelet.device_health(GPU)
+    seen = place.folder / "seen"
+    done = place.release("--", "cp", place.environment[SESSIONS], str(seen))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert seen.read_text().splitlines()[-1] == "0", "the library's own count, while the command ran"
+    until(lambda: place.sessions[-1] == 1, 40)
+    assert max(place.sessions) <= 2
+    assert place.kubelet.device_health(GPU) == devices
