@@ -100,8 +100,8 @@ class HealthTracker:
 
     def _verdict(self, part: Part, health: Health) -> Verdict:
         why = why_unusable(health, self.policy)
-        if health.phase is Phase.SUSPECT and health.state is not None:
-            why = "; ".join(why_suspect(health.state))
+        if health.phase is Phase.SUSPECT:
+            why = "; ".join(why_suspect(health))
         return Verdict(
             gpu=part[0],
             gpu_instance=part[1],

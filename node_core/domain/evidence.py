@@ -42,7 +42,9 @@ class GpuState:
     """What a GPU says of itself when it is asked. None: it does not say (an older driver, a board without the feature).
 
     lost: calls answer GPU_IS_LOST or time out. uncorrectable: volatile uncorrectable ECC errors since the driver was loaded.
-    throttled: thermal or power brakes, for information only. fault: a question that should have an answer and failed, call and code;
+    throttled: thermal or power brakes, for information only. nvlinks: how many are up; None in MIG mode, where that means nothing.
+    fabric: a sentence for each thing that is wrong with its place in the NVLink fabric.
+    fault: a question that should have an answer and failed, call and code;
     what it asks for is then None and says nothing.
     """
 
@@ -54,5 +56,7 @@ class GpuState:
     retirement_pending: bool | None = None
     uncorrectable: int | None = None
     throttled: tuple[str, ...] = ()
+    nvlinks: int | None = None
+    fabric: tuple[str, ...] = ()
     missing_nodes: tuple[str, ...] = ()
     fault: str | None = None

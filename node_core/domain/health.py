@@ -68,7 +68,7 @@ class Wound:
 class Health:
     """wounds: worst first. state, state_at: of the last look; None before one, and while the GPU is not there. was_gone: since when it
     was not there, no look has found it sound. sound_since: None while something is wrong. returns: when it came back, within the flap
-    period.
+    period. most_nvlinks: that were up at a time, as far as looks saw.
     """
 
     phase: Phase = Phase.HEALTHY
@@ -78,6 +78,7 @@ class Health:
     was_gone: bool = False
     sound_since: float | None = None
     returns: tuple[float, ...] = ()
+    most_nvlinks: int = 0
 
 
 def strike(health: Health, event: XidEvent, policy: HealthPolicy) -> Health:
@@ -98,7 +99,9 @@ def look(health: Health, state: GpuState | None, now: float, policy: HealthPolic
     renewed = not state.lost and (health.was_gone or _counts_anew(health.state, state))
     wounds = tuple(replace(wound, renewed=now) for wound in health.wounds) if renewed else health.wounds
     gone = health.was_gone and state.lost
-    return advance(replace(health, wounds=wounds, state=state, state_at=now, was_gone=gone), now, policy)
+    nvlinks = max(health.most_nvlinks, state.nvlinks or 0)
+    health = replace(health, wounds=wounds, state=state, state_at=now, was_gone=gone, most_nvlinks=nvlinks)
+    return advance(health, now, policy)
 
 
 def advance(health: Health, now: float, policy: HealthPolicy) -> Health:
@@ -141,8 +144,18 @@ def why_unusable(health: Health, policy: HealthPolicy) -> str | None:
     return f"{said}; it is sound again and has to stay so for {policy.hold_down:.0f} s"
 
 
-def why_suspect(state: GpuState) -> tuple[str, ...]:
-    """What should be looked at though the GPU can be used."""
+def why_suspect(health: Health) -> tuple[str, ...]:
+    """What should be looked at though the GPU can be used. A job that needs one GPU, or other links, does not miss an NVLink."""
+    state = health.state
+    if state is None:
+        return ()
+    down = health.most_nvlinks - (health.most_nvlinks if state.nvlinks is None else state.nvlinks)
+    links = (f"{down} of {health.most_nvlinks} NVLinks that were up are down",) if down > 0 else ()
+    return (*_pending(state), *links, *state.fabric)
+
+
+def _pending(state: GpuState) -> tuple[str, ...]:
+    """Repairs."""
     said = {
         "a row remapping is pending": state.remap_pending,
         "a page retirement is pending": state.retirement_pending,
@@ -184,7 +197,7 @@ def _counts_anew(before: GpuState | None, now: GpuState) -> bool:
 
 
 def _usable(health: Health) -> Phase:
-    return Phase.SUSPECT if health.state is not None and why_suspect(health.state) else Phase.HEALTHY
+    return Phase.SUSPECT if why_suspect(health) else Phase.HEALTHY
 
 
 def _hurts(health: Health, policy: HealthPolicy) -> Iterator[str]:
@@ -232,7 +245,7 @@ def _may_return(health: Health, policy: HealthPolicy) -> bool:
 
 def _doubts(state: GpuState) -> tuple[str, ...]:
     """What keeps a GPU out that nothing else keeps out: pending repairs, and a question that it did not answer."""
-    return (*why_suspect(state), *([state.fault] if state.fault else []))
+    return (*_pending(state), *([state.fault] if state.fault else []))
 
 
 def _quiet_since(health: Health) -> float:

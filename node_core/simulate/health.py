@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from node_core.domain.evidence import RecoveryAction
-from node_core.host.nvml.api import EventType, RemappedRows
+from node_core.host.nvml.api import EventType, FabricHealth, RemappedRows
 from node_core.simulate.scenario import Scenario, SimulatedGpu
 from node_core.simulate.scenario_file import FaultEvent
 
@@ -21,17 +21,25 @@ RECOVERY_ACTIONS = {
 """Numbers of NVML_GPU_RECOVERY_ACTION_*."""
 BRAKES = {"thermal": 0x40, "power": 0x80}
 """Bits of nvmlClocksEventReason*: HwThermalSlowdown, HwPowerBrakeSlowdown."""
+FABRIC_STATES = {"not-started": 1, "in-progress": 2}
+COMPLETED = 3
+"""NVML_GPU_FABRIC_STATE_*."""
+FABRIC_HEALTH = {"degraded-bandwidth": 0, "route-unhealthy": 4}
+"""NVML_GPU_FABRIC_HEALTH_MASK_SHIFT_*."""
+SOUND_FABRIC = 0xAA
+"""Four pairs of bits, each of which says no."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedHealth:
-    """Answers in NVML's numbers. Of several recovery actions at a time the last one in the file counts."""
+    """Answers in NVML's numbers. Of several recovery actions at a time the last one in the file counts. fabric: None without one."""
 
     recovery_action: int
     remapped_rows: RemappedRows
     retired_pages_pending: bool
     uncorrected_ecc_errors: int
     clocks_event_reasons: int
+    fabric: FabricHealth | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +65,21 @@ def health_at(scenario: Scenario, gpu: int, now: float) -> SimulatedHealth:
         retired_pages_pending="retirement-pending" in states,
         uncorrected_ecc_errors=sum(event.count or 0 for event in faults),
         clocks_event_reasons=sum(reasons),
+        fabric=_fabric_at(scenario, gpu, now),
+    )
+
+
+def _fabric_at(scenario: Scenario, gpu: int, now: float) -> FabricHealth | None:
+    """Also of a GPU whose fabric is one machine, which has no cluster, where the scenario says that something is wrong with it."""
+    faults = [event for event in scenario.faults if event.kind == "fabric" and event.gpu in (None, gpu)]
+    if scenario.gpus[gpu].fabric is None and not faults:
+        return None
+    states = [event.state or "" for event in faults if event.is_active(now)]
+    mask = SOUND_FABRIC
+    for shift in (FABRIC_HEALTH[state] for state in states if state in FABRIC_HEALTH):
+        mask = mask & ~(3 << shift) | 1 << shift
+    return FabricHealth(
+        state=min((FABRIC_STATES.get(state, COMPLETED) for state in states), default=COMPLETED), status=0, mask=mask
     )
 
 

@@ -19,6 +19,7 @@ from node_core.host.nvml.api import (
     NOT_FOUND,
     NOT_SUPPORTED,
     EventSet,
+    FabricHealth,
     GpuInstanceProfile,
     Handle,
     NvLinks,
@@ -29,7 +30,7 @@ from node_core.host.nvml.api import (
 )
 from node_core.simulate.event_set import SimulatedEvents
 from node_core.simulate.faults import failed_answer, happens, seconds_of_hang
-from node_core.simulate.health import EVENT_TYPES, SimulatedHealth, health_at
+from node_core.simulate.health import COMPLETED, EVENT_TYPES, SimulatedHealth, health_at
 from node_core.simulate.mig_profiles import MAX_INSTANCES
 from node_core.simulate.scenario import Scenario, SimulatedGpu, SimulatedMig
 from node_core.simulate.scenario_checks import INIT
@@ -173,7 +174,13 @@ class SimulatedNvml:
         )
 
     def device_get_fabric(self, device: Handle) -> Fabric | None:
-        return self._gpu("device_get_fabric", device).fabric
+        gpu = self._gpu("device_get_fabric", device)
+        health = health_at(self._scenario, gpu.index, self._clock()).fabric
+        return None if health is None or health.state != COMPLETED else gpu.fabric
+
+    def device_get_fabric_health(self, device: Handle) -> FabricHealth:
+        method = "device_get_fabric_health"
+        return _known(method, self._health(method, device).fabric)
 
     def device_get_nvlinks(self, device: Handle) -> NvLinks:
         return self._gpu("device_get_nvlinks", device).links

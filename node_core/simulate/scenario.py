@@ -16,12 +16,10 @@ from node_core.domain.inventory import ComputeCapability, CudaVersion, Driver, F
 from node_core.errors import SettingsError
 from node_core.host.nvml.api import NvLinks
 from node_core.simulate.mig_profiles import Instance, parse_instance
-from node_core.simulate.scenario_checks import parse_memory, scenario_problems
+from node_core.simulate.scenario_checks import SWITCH_LINKS, parse_memory, scenario_problems
 from node_core.simulate.scenario_file import FaultEvent, GpuGroup, NvLinkFile, ScenarioFile
 
 NVIDIA = "10de"
-SWITCH_LINKS = 18
-"""Of a GPU whose scenario does not say how many."""
 
 _FIRST_GPU_INSTANCE = {7: 0, 4: 1, 3: 1, 2: 3, 1: 7}
 """Compute slices -> the lowest GPU instance id that drivers give to such an instance."""
@@ -89,11 +87,15 @@ class Scenario:
     cuts: tuple[Cut, ...] = ()
 
     def gpu_at(self, index: int, now: float) -> SimulatedGpu:
-        """now: seconds since the start. The latest cut counts."""
+        """now: seconds since the start. The latest cut counts, and every NVLink that is down."""
+        gpu = self.gpus[index]
+        faults = (each for each in self.faults if each.kind == "nvlink" and each.gpu == index and each.is_active(now))
+        if down := sum(fault.count or 0 for fault in faults):
+            gpu = replace(gpu, links=_without(gpu.links, down))
         active = [cut for cut in self.cuts if cut.fault.gpu == index and cut.fault.is_active(now)]
         if not active:
-            return self.gpus[index]
-        return replace(self.gpus[index], mig_devices=max(active, key=lambda cut: cut.fault.at).mig_devices)
+            return gpu
+        return replace(gpu, mig_devices=max(active, key=lambda cut: cut.fault.at).mig_devices)
 
     @property
     def on_pci(self) -> Mapping[PciAddress, SimulatedGpu]:
@@ -244,6 +246,12 @@ def _mig_devices(seed: str, model: str, names: Iterable[str]) -> Iterator[Simula
             compute_instance=0,
             instance=instance,
         )
+
+
+def _without(links: NvLinks, down: int) -> NvLinks:
+    """Those to switches go first."""
+    direct = max(0, down - links.switched)
+    return NvLinks(remotes=links.remotes[direct:], switched=max(0, links.switched - down))
 
 
 def _links(index: int, nvlink: NvLinkFile, addresses: list[PciAddress | None]) -> NvLinks:

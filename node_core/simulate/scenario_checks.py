@@ -1,15 +1,26 @@
 """What a scenario file's types cannot say. Pure; every problem at once, each with its path."""
 
 from collections.abc import Iterator, Sequence
+from typing import get_args
 
 from node_core.decode import closest
 from node_core.domain.mig import MIB
 from node_core.domain.quantity import parse_quantity
 from node_core.host.nvml.api import FUNCTIONS
 from node_core.simulate.mig_profiles import PROFILES, capacity_problem, parse_instance
-from node_core.simulate.scenario_file import FaultEvent, GpuGroup, MigFile, NvLinkFile, ScenarioFile
+from node_core.simulate.scenario_file import (
+    FabricState,
+    FaultEvent,
+    GpuGroup,
+    MemoryState,
+    MigFile,
+    NvLinkFile,
+    ScenarioFile,
+)
 
 MAX_GPUS = 64
+SWITCH_LINKS = 18
+"""Of a GPU whose scenario does not say how many."""
 COUNT = "nvmlDeviceGetCount"
 INIT = "nvmlInit_v2"
 CALLS = tuple(sorted(set(FUNCTIONS.values()) - {COUNT}))
@@ -38,13 +49,17 @@ _NEEDS = {
     "recovery": {"gpu", "action"},
     "throttle": {"gpu", "brake"},
     "mig": {"gpu", "instances"},
+    "nvlink": {"gpu", "count"},
+    "fabric": {"state"},
 }
 _ALLOWS = {
     "unsupported": {"gpu"},
     "hang": {"gpu"},
     "fails": {"gpu"},
     "xid": {"mig", "times", "per_second"},
+    "fabric": {"gpu"},
 }
+_STATES = {"memory": get_args(MemoryState), "fabric": get_args(FabricState)}
 _KEYS = (
     "gpu",
     "call",
@@ -180,6 +195,8 @@ def _fault_problems(path: str, event: FaultEvent, file: ScenarioFile) -> list[st
     else:
         problems += _slot_problem(path, event, file)
         problems += _cut_problems(path, event, gpus)
+        problems += _link_problem(path, event, file)
+    problems += _state_problem(path, event)
     if event.per_second is not None and event.times is None:
         problems.append(f"{path}.per_second: needs times")
     return [*problems, *_call_problems(path, event)]
@@ -192,6 +209,22 @@ def _cut_problems(path: str, event: FaultEvent, gpus: list[GpuGroup]) -> Iterato
     if group.mig is None or group.mig.mode != "enabled":
         yield f"{path}.gpu: GPU {event.gpu} needs mig: {{mode: enabled}} to be cut"
     yield from _mig_problems(path, group.model, MigFile(mode="enabled", instances=event.instances))
+
+
+def _state_problem(path: str, event: FaultEvent) -> Iterator[str]:
+    states = _STATES.get(event.kind)
+    if states and event.state is not None and event.state not in states:
+        yield f"{path}.state: kind {event.kind} has no state {event.state}; there are {', '.join(states)}"
+
+
+def _link_problem(path: str, event: FaultEvent, file: ScenarioFile) -> Iterator[str]:
+    if event.kind != "nvlink" or event.gpu is None or event.count is None:
+        return
+    nvlink = file.nvlink
+    own = (nvlink.switch_links or SWITCH_LINKS) if nvlink.nvswitch else 0
+    links = own + sum(peer.links for peer in nvlink.peers if event.gpu in peer.gpus)
+    if event.count > links:
+        yield f"{path}.count: GPU {event.gpu} has {links} NVLinks"
 
 
 def _slot_problem(path: str, event: FaultEvent, file: ScenarioFile) -> Iterator[str]:

@@ -29,6 +29,8 @@ faults:                                          # what goes wrong, at seconds s
   - {at: 8, gpu: 2, kind: memory, state: remap-pending}   # or remap-failed, retirement-pending
   - {at: 8, for: 60, gpu: 2, kind: recovery, action: reset}   # what the driver says the GPU needs; else it says: none
   - {at: 9, gpu: 4, kind: throttle, brake: thermal}   # or power: clocks are kept down
+  - {at: 9, for: 30, gpu: 5, kind: nvlink, count: 2}   # so many of its NVLinks are down
+  - {at: 0, for: 40, kind: fabric, state: not-started} # the fabric manager is late; or in-progress, degraded-bandwidth, route-unhealthy
   - {at: 10, gpu: 7, kind: mig, instances: [1g.10gb, 1g.10gb]}   # cut anew, into other MIG devices; and one event
 ```
 Without `for` a fault stays. A GPU without such faults is sound. There are no other kinds: one that did nothing would be a trap.
@@ -99,8 +101,22 @@ class FabricFile(_Strict, frozen=True, kw_only=True):
 
 
 FaultKind = Literal[
-    "lost", "unsupported", "driver_gone", "hang", "fails", "xid", "ecc", "memory", "recovery", "throttle", "mig"
+    "lost",
+    "unsupported",
+    "driver_gone",
+    "hang",
+    "fails",
+    "xid",
+    "ecc",
+    "memory",
+    "recovery",
+    "throttle",
+    "mig",
+    "nvlink",
+    "fabric",
 ]
+MemoryState = Literal["remap-pending", "remap-failed", "retirement-pending"]
+FabricState = Literal["not-started", "in-progress", "degraded-bandwidth", "route-unhealthy"]
 FailedAnswer = Literal[
     "UNINITIALIZED",
     "INVALID_ARGUMENT",
@@ -137,7 +153,7 @@ class FaultEvent(_Strict, frozen=True, kw_only=True):
     times: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     per_second: Annotated[float, Meta(gt=0)] | None = None
     count: Annotated[int, Meta(ge=1, lt=1 << 32)] | None = None
-    state: Literal["remap-pending", "remap-failed", "retirement-pending"] | None = None
+    state: MemoryState | FabricState | None = None
     action: RecoveryAction | None = None
     brake: Literal["thermal", "power"] | None = None
     instances: list[str] | None = None

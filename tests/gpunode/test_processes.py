@@ -182,3 +182,26 @@ def test_labels_go_to_a_node_feature_object_where_that_is_asked_for(cluster: Any
     assert only["metadata"]["ownerReferences"][0]["kind"] == "Node"
     cluster.server.store.delete("nodefeatures.nfd.k8s-sigs.io", "nvidia-features-for-n1", namespace="kube-system")
     cluster.until(lambda: labels().get(COUNT) == "8", seconds=45)
+
+
+FABRIC = """
+driver: {version: "570.172.08", cuda: "12.8"}
+gpus:
+  - {model: NVIDIA GB200, count: 4, memory: 189471Mi, compute: "10.0", device_id: "2941"}
+nvlink: {nvswitch: true}
+fabric: {cluster_uuid: 4f1a6d7e-93b2-4c58-8e0d-2ba71c9f5d63, clique: 7}
+faults:
+  - {at: 0, for: 10, kind: fabric, state: not-started}
+"""
+
+
+def test_a_fabric_manager_that_is_late_is_seen_by_labels_and_health(cluster: Any) -> None:
+    scenario = cluster.directory / "late.yaml"
+    scenario.write_text(FABRIC)
+    cluster.start("gpunode", "run", "--simulate", str(scenario), "--sleep-interval", "1s")
+    cluster.until(lambda: cluster.labels.get(COUNT) == "4")
+    cluster.until(lambda: cluster.log(0).count('"gpu_suspect"') == 4)
+    cluster.until(lambda: cluster.gpus == "4")
+    assert "nvidia.com/gpu.clique" not in cluster.labels
+    cluster.until(lambda: cluster.labels.get("nvidia.com/gpu.clique") == "4f1a6d7e-93b2-4c58-8e0d-2ba71c9f5d63.7")
+    cluster.until(lambda: cluster.log(0).count('"gpu_not_suspect"') == 4)

@@ -86,7 +86,7 @@ struct mig {
 };
 struct gpu {
     struct handle as_device;
-    unsigned index, minor, mig_capable, mig_enabled, max_mig, links, attached, clique;
+    unsigned index, minor, mig_capable, mig_enabled, max_mig, links, attached, clique, fabric_state, fabric_health;
     long long memory;
     int major_version, minor_version;
     unsigned recovery_action, remap_pending, remap_failed, retirement_pending;
@@ -153,13 +153,15 @@ static void read_mig(const char *line) {
 }
 
 static void read_fabric(const char *line) {
-    unsigned index, clique;
+    unsigned index, clique, state, health;
     char hex[33];
-    if (sscanf(line, "fabric %u %32[0-9a-f] %u", &index, hex, &clique) != 3 || strlen(hex) != 32) malformed(line);
+    if (sscanf(line, "fabric %u %32[0-9a-f] %u %u %u", &index, hex, &clique, &state, &health) != 5 || strlen(hex) != 32) malformed(line);
     struct gpu *gpu = gpu_at(index, line);
     for (int at = 0; at < 16; at++) sscanf(hex + 2 * at, "%2hhx", &gpu->cluster[at]);
     gpu->attached = 1;
     gpu->clique = clique;
+    gpu->fabric_state = state;
+    gpu->fabric_health = health;
 }
 
 static void read_link(const char *line) {
@@ -434,7 +436,7 @@ nvmlReturn_t nvmlDeviceGetGpuFabricInfo(struct handle *device, nvmlGpuFabricInfo
     memcpy(info->clusterUuid, device->gpu->cluster, 16);
     info->status = SUCCESS;
     info->cliqueId = device->gpu->clique;
-    info->state = 3;
+    info->state = (unsigned char)device->gpu->fabric_state;
     return SUCCESS;
 }
 
@@ -445,8 +447,8 @@ nvmlReturn_t nvmlDeviceGetGpuFabricInfoV(struct handle *device, nvmlGpuFabricInf
     memcpy(info->clusterUuid, device->gpu->cluster, 16);
     info->status = SUCCESS;
     info->cliqueId = device->gpu->clique;
-    info->state = 3;
-    info->healthMask = 0;
+    info->state = (unsigned char)device->gpu->fabric_state;
+    info->healthMask = device->gpu->fabric_health;
     return SUCCESS;
 }
 

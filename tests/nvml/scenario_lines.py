@@ -6,7 +6,7 @@ driver VERSION / cuda NUMBER              0: not supported
 gpu MINOR UUID BUS_ID BYTES MAJOR MINOR MIG_CAPABLE MIG_ENABLED MAX_MIG NAME     -1, or - for BUS_ID: not supported
 mig GPU SLOT UUID GI CI GI_PROFILE CI_PROFILE MIB SM GI_SLICES CI_SLICES COPY DEC ENC JPEG OFA NAME
 link GPU TYPE BUS_ID                      an active NVLink and where it leads: TYPE is 0 for a GPU, 2 for a switch
-fabric GPU CLUSTER_HEX CLIQUE
+fabric GPU CLUSTER_HEX CLIQUE STATE HEALTH_MASK      left out, the GPU knows no fabric
 fault FUNCTION GPU|* CODE                 what that function answers; FUNCTION may be * and may lack its version suffix
 hang FUNCTION GPU|*                       that function does not return
 state GPU RECOVERY_ACTION REMAP_PENDING REMAP_FAILED RETIREMENT_PENDING UNCORRECTED CLOCKS_REASONS     left out, all 0
@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 
 from node_core.host.discovery.platform import DXG, TEGRA_RELEASE, is_integrated
+from node_core.host.nvml.api import FabricHealth
 from node_core.simulate.faults import failed_answer
 from node_core.simulate.health import SimulatedHealth, health_at, occurrences
 from node_core.simulate.mig_profiles import MAX_INSTANCES
@@ -98,7 +99,9 @@ def _lines(scenario: Scenario, now: float) -> Iterator[str]:
     yield from map(_gpu_line, gpus)
     for gpu in gpus:
         yield from _gpu_parts(gpu)
-        yield _state_line(gpu, health_at(scenario, gpu.index, now))
+        health = health_at(scenario, gpu.index, now)
+        yield _state_line(gpu, health)
+        yield from _fabric_lines(gpu, health.fabric)
     for event in sorted(active, key=lambda each: each.kind != "lost"):  # on a lost GPU every call says so
         yield from _rule(event)
     for event in scenario.faults:
@@ -119,8 +122,12 @@ def _gpu_parts(gpu: SimulatedGpu) -> Iterator[str]:
         yield f"link {gpu.index} 0 {remote}"
     for _ in range(gpu.links.switched):
         yield f"link {gpu.index} 2 {SWITCH_BUS_ID}"
-    if gpu.fabric is not None:
-        yield f"fabric {gpu.index} {gpu.fabric.cluster_uuid.replace('-', '')} {gpu.fabric.clique}"
+
+
+def _fabric_lines(gpu: SimulatedGpu, health: FabricHealth | None) -> Iterator[str]:
+    if health is not None:
+        cluster, clique = (gpu.fabric.cluster_uuid.replace("-", ""), gpu.fabric.clique) if gpu.fabric else ("0" * 32, 0)
+        yield _words("fabric", gpu.index, cluster, clique, health.state, health.mask)
 
 
 def _state_line(gpu: SimulatedGpu, health: SimulatedHealth) -> str:

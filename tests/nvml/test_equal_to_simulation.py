@@ -61,6 +61,26 @@ SICK = parse_scenario(
 )
 """Each kind of what a GPU says of its health."""
 
+UNLINKED = parse_scenario(
+    "unlinked",
+    {
+        "driver": {"version": "570.1"},
+        "gpus": [{"model": "NVIDIA H100 80GB HBM3", "count": 6, "device_id": "2330", "memory": "81559Mi"}],
+        "nvlink": {"nvswitch": True},
+        "fabric": {"cluster_uuid": "4f1a6d7e-93b2-4c58-8e0d-2ba71c9f5d63", "clique": 7},
+        "faults": [
+            {"at": 0, "gpu": 0, "kind": "nvlink", "count": 2},
+            {"at": 0, "gpu": 1, "kind": "nvlink", "count": 18},
+            {"at": 0, "gpu": 2, "kind": "fabric", "state": "not-started"},
+            {"at": 0, "gpu": 3, "kind": "fabric", "state": "in-progress"},
+            {"at": 0, "gpu": 4, "kind": "fabric", "state": "degraded-bandwidth"},
+            {"at": 0, "gpu": 4, "kind": "fabric", "state": "route-unhealthy"},
+        ],
+    },
+    source="here",
+)
+"""NVLinks that are down, and each kind of trouble with a fabric."""
+
 CUT_ANEW = parse_scenario(
     "cut anew",
     {
@@ -93,6 +113,7 @@ SCENARIOS = {
     **{name: load_scenario(name) for name in scenario_names()},
     "odd": ODD,
     "sick": SICK,
+    "unlinked": UNLINKED,
     "swapped": SWAPPED,
     "cut anew": CUT_ANEW,
 }

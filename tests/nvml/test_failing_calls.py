@@ -55,6 +55,7 @@ STATE_CALLS = {
     "nvmlDeviceGetRetiredPagesPendingStatus": {"retirement_pending"},
     "nvmlDeviceGetTotalEccErrors": {"uncorrectable"},
     "nvmlDeviceGetCurrentClocksEventReasons": set[str](),
+    "nvmlDeviceGetGpuFabricInfoV": set[str](),
 }
 """Call -> what a GPU does not say of its health without it."""
 

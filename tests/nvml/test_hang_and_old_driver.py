@@ -79,7 +79,7 @@ def test_an_old_library_gives_all_that_it_has(build: Build, tmp_path: Path) -> N
     assert found["driver"] == {"version": "570.172.08", "cuda": None}
     assert found["faults"] == []
     says_nothing = {"recovery_action", "remap_pending", "remap_failed", "retirement_pending", "uncorrectable"}
-    assert found["states"] == [{**state, **dict.fromkeys(says_nothing)} for state in simulated["states"]]
+    assert found["states"] == [{**state, **dict.fromkeys(says_nothing), "nvlinks": 0} for state in simulated["states"]]
 
 
 def test_an_older_library_has_the_clocks_reasons_by_their_first_name(build: Build, tmp_path: Path) -> None:

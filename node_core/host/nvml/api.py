@@ -48,6 +48,10 @@ class NvLinks:
     remotes: tuple[str, ...] = ()
     switched: int = 0
 
+    @property
+    def count(self) -> int:
+        return len(self.remotes) + self.switched
+
 
 class EventType(IntFlag):
     """nvmlEventType*: the kinds of events that we ask for."""
@@ -80,6 +84,15 @@ class RemappedRows:
 
     pending: bool
     failed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FabricHealth:
+    """Of nvmlGpuFabricInfoV_t. state: NVML_GPU_FABRIC_STATE_*. status: an nvmlReturn_t, once the state is completed. mask: healthMask."""
+
+    state: int
+    status: int
+    mask: int
 
 
 class Nvml(Protocol):
@@ -139,6 +152,10 @@ class Nvml(Protocol):
         """None unless the GPU is attached to a fabric: state completed, status success, a cluster UUID that is not zero."""
         ...
 
+    def device_get_fabric_health(self, device: Handle) -> FabricHealth:
+        """NOT_SUPPORTED by boards that know no fabric, and by older drivers."""
+        ...
+
     def device_get_nvlinks(self, device: Handle) -> NvLinks: ...
 
     def device_get_recovery_action(self, device: Handle) -> int:
@@ -194,6 +211,7 @@ FUNCTIONS: Mapping[str, str] = {
     "device_get_attributes": "nvmlDeviceGetAttributes",
     "device_get_mig_profile": "nvmlGpuInstanceGetInfo",
     "device_get_fabric": "nvmlDeviceGetGpuFabricInfo",
+    "device_get_fabric_health": "nvmlDeviceGetGpuFabricInfoV",
     "device_get_nvlinks": "nvmlDeviceGetNvLinkState",
     "device_get_recovery_action": "nvmlDeviceGetFieldValues",
     "device_get_remapped_rows": "nvmlDeviceGetRemappedRows",

@@ -53,6 +53,7 @@ def read_inventory(
         found = [read_gpu(nvml, index, numa_node) for index in range(nvml.device_get_count())]
         states = read_states(nvml)
     reads = [one for one in found if isinstance(one, _Read)]
+    nvlinks = {read.gpu.uuid: read.links.count for read in reads if not read.gpu.mig_enabled}
     faults = tuple(one for one in found if isinstance(one, Fault))
     why_empty = None if reads or faults else _why_empty(len(found))
     gpus = link(reads)
@@ -63,7 +64,7 @@ def read_inventory(
         why_empty=why_empty,
         platform=choose_platform((gpu.model for gpu in gpus), wsl=wsl),
         simulated=simulated,
-        states=states,
+        states=tuple(replace(state, nvlinks=nvlinks.get(state.gpu)) for state in states),
     )
 
 

@@ -13,6 +13,7 @@ from node_core.host.nvml.api import (
     NOT_SUPPORTED,
     TIMEOUT,
     EventSet,
+    FabricHealth,
     Handle,
     NvmlEvent,
     RemappedRows,
@@ -42,6 +43,11 @@ class HealthCalls(Calls):
         if value.nvmlReturn != _SUCCESS:
             raise self.error(function, value.nvmlReturn)
         return int(value.value.uiVal)
+
+    def device_get_fabric_health(self, device: Handle) -> FabricHealth:
+        info = self._pynvml.c_nvmlGpuFabricInfo_v2_t()
+        self.call("nvmlDeviceGetGpuFabricInfoV", device, ctypes.byref(info))
+        return FabricHealth(state=int(info.state), status=int(info.status), mask=int(info.healthMask))
 
     def device_get_remapped_rows(self, device: Handle) -> RemappedRows:
         _correctable, _uncorrectable, pending, failed = self.call("nvmlDeviceGetRemappedRows", device)

@@ -1,15 +1,15 @@
 """What GPUs say of their own health when they are asked. One bad GPU never hides the others.
 
-Source: NVML API reference: field values, remapped rows, retired pages, ECC errors, clocks event reasons.
+Source: NVML API reference: field values, remapped rows, retired pages, ECC errors, clocks event reasons, fabric.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from node_core.domain.evidence import GpuState, RecoveryAction
 from node_core.domain.inventory import GpuUuid
 from node_core.errors import NvmlError
-from node_core.host.nvml.api import ABSENT, GPU_IS_LOST, RESET_REQUIRED, TIMEOUT, Handle, Nvml
+from node_core.host.nvml.api import ABSENT, GPU_IS_LOST, RESET_REQUIRED, TIMEOUT, FabricHealth, Handle, Nvml
 
 Answer = TypeVar("Answer")
 
@@ -26,6 +26,17 @@ RECOVERY_ACTIONS = {
 """NVML_GPU_RECOVERY_ACTION_*. 5 is about the IMEX domain, which no single node recovers."""
 BRAKES = {0x20: "thermal, by software", 0x40: "thermal, by hardware", 0x80: "power brake"}
 """Bits of nvmlClocksEventReason*."""
+UNFINISHED = {
+    1: "its registration at the NVLink fabric has not begun: see that the fabric manager runs",
+    2: "its registration at the NVLink fabric is not completed",
+}
+COMPLETED = 3
+"""NVML_GPU_FABRIC_STATE_*; 0 is a GPU of no fabric."""
+FABRIC_TROUBLES = {
+    0: "it has less bandwidth in the NVLink fabric than it should",
+    4: "its route in the NVLink fabric is unhealthy",
+}
+"""NVML_GPU_FABRIC_HEALTH_MASK_SHIFT_*; each of two bits, of which 1 is true."""
 
 
 def read_states(nvml: Nvml) -> tuple[GpuState, ...]:
@@ -50,6 +61,7 @@ def read_state(nvml: Nvml, device: Handle, gpu: GpuUuid) -> GpuState:
     retirement_pending = asked.ask(lambda: nvml.device_get_retired_pages_pending(device))
     uncorrectable = asked.ask(lambda: nvml.device_get_uncorrected_ecc_errors(device))
     reasons = asked.ask(lambda: nvml.device_get_clocks_event_reasons(device))
+    fabric = asked.ask(lambda: nvml.device_get_fabric_health(device))
     return GpuState(
         gpu=gpu,
         lost=asked.is_lost,
@@ -59,8 +71,20 @@ def read_state(nvml: Nvml, device: Handle, gpu: GpuUuid) -> GpuState:
         retirement_pending=retirement_pending,
         uncorrectable=uncorrectable,
         throttled=tuple(name for bit, name in BRAKES.items() if (reasons or 0) & bit),
+        fabric=() if fabric is None else tuple(_fabric_troubles(fabric)),
         fault=asked.fault or _unknown_action(number),
     )
+
+
+def _fabric_troubles(fabric: FabricHealth) -> Iterator[str]:
+    """Recoveries that are under way are no trouble yet."""
+    if fabric.state in UNFINISHED:
+        yield UNFINISHED[fabric.state]
+    if fabric.state == COMPLETED and fabric.status:
+        yield f"its registration at the NVLink fabric failed with nvmlReturn_t {fabric.status}"
+    yield from (what for shift, what in FABRIC_TROUBLES.items() if fabric.mask >> shift & 3 == 1)
+    if fabric.mask >> 8 & 15 > 1:
+        yield f"its configuration does not fit the NVLink fabric (reason {fabric.mask >> 8 & 15} of NVML)"
 
 
 class _Questions:

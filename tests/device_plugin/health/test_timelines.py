@@ -166,3 +166,22 @@ def test_a_restart_of_the_plugin_heals_nothing(gpu: MakeGpu, golden: Golden, tmp
     world.file = type(world.file)(tmp_path / "health.json", "boot-2")
     world.start()
     golden("health/restart.txt", world.text)
+
+
+def test_nvlinks_go_down_and_the_fabric_manager_is_late(gpu: MakeGpu, golden: Golden) -> None:
+    world = four(gpu)
+    for each in world.gpus:
+        world.say(each.uuid, nvlinks=18, fabric=("its registration at the NVLink fabric is not completed",))
+    world.look()
+    world.note("the fabric manager is up")
+    for each in world.gpus:
+        world.say(each.uuid, nvlinks=18)
+    world.look()
+    world.wait(60)
+    world.note("two NVLinks go down, and are up again")
+    world.say(world.gpus[2].uuid, nvlinks=16)
+    world.look()
+    world.wait(60)
+    world.say(world.gpus[2].uuid, nvlinks=18)
+    world.look()
+    golden("health/fabric.txt", world.text)

@@ -146,7 +146,9 @@ def test_a_pending_repair_makes_a_gpu_suspect_and_keeps_a_recovering_one_out(dou
     assert looks(struck(48, 10.0), (11.0, doubtful), (200.0, doubtful), (201.0, SOUND)) == [
         "recovering", "recovering", "healthy",
     ]  # fmt: skip
-    assert why_suspect(doubtful)[0] in (why_unusable(look(struck(48, 10.0), doubtful, 11.0, POLICY), POLICY) or "")
+    assert why_suspect(Health(state=doubtful))[0] in (
+        why_unusable(look(struck(48, 10.0), doubtful, 11.0, POLICY), POLICY) or ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -292,3 +294,19 @@ def test_whoever_is_out_of_use_has_a_reason_and_whoever_is_in_use_has_none(
         health = take(health, what, now, policy)
         assert (why_unusable(health, policy) is None) == health.phase.is_usable
         assert not (health.phase.is_usable and health.wounds)
+
+
+def test_nvlinks_that_were_up_and_are_down_make_a_gpu_suspect_until_they_are_up_again() -> None:
+    eighteen, seventeen, unsaid = (replace(SOUND, nvlinks=count) for count in (18, 17, None))
+    assert looks(Health(), (1, seventeen), (2, eighteen), (3, seventeen), (4, unsaid), (5, seventeen), (6, eighteen)) == [
+        "healthy", "healthy", "suspect", "healthy", "suspect", "healthy",
+    ]  # fmt: skip
+    health = look(look(Health(), eighteen, 1.0, POLICY), seventeen, 2.0, POLICY)
+    assert why_suspect(health) == ("1 of 18 NVLinks that were up are down",)
+    assert health.phase.is_usable
+
+
+def test_a_fabric_in_trouble_makes_a_gpu_suspect_and_keeps_none_out() -> None:
+    late = replace(SOUND, fabric=("its registration at the NVLink fabric is not completed",))
+    assert looks(Health(), (1, late), (2, SOUND)) == ["suspect", "healthy"]
+    assert looks(struck(48, 10.0), (11, late), (72, late)) == ["recovering", "suspect"]

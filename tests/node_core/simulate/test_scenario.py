@@ -203,6 +203,15 @@ CUT = {**GPU, "mig": {"mode": "enabled", "instances": ["3g.20gb", "1g.5gb"]}}
         ({"kind": "xid", "gpu": 0, "code": 13, "count": 5}, "count: means nothing with kind xid"),
         ({"kind": "ecc", "gpu": 0}, "count: is missing, kind ecc needs it"),
         ({"kind": "memory", "gpu": 0, "state": "broken"}, "state: Invalid enum value 'broken'"),
+        (
+            {"kind": "memory", "gpu": 0, "state": "in-progress"},
+            "state: kind memory has no state in-progress; there are remap-pending, remap-failed, retirement-pending",
+        ),
+        (
+            {"kind": "fabric", "state": "remap-failed"},
+            "state: kind fabric has no state remap-failed; there are not-started, in-progress, degraded-bandwidth, route-unhealthy",
+        ),
+        ({"kind": "nvlink", "gpu": 0, "count": 1}, "count: GPU 0 has 0 NVLinks"),
         ({"kind": "recovery", "gpu": 0, "action": "pray"}, "action: Invalid enum value 'pray'"),
         ({"kind": "recovery", "action": "reset"}, "gpu: is missing, kind recovery needs it"),
         ({"kind": "throttle", "gpu": 9, "brake": "power"}, "gpu: there is no GPU 9, the last one is 2"),

@@ -1,11 +1,12 @@
 """What GPUs say of their health: absent where a board cannot say it, lost where it is gone, and never in the way of the others."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from node_core.domain.evidence import GpuState, RecoveryAction
-from node_core.host.nvml.api import FUNCTIONS
+from node_core.host.nvml.api import FUNCTIONS, FabricHealth
 from node_core.host.nvml.inventory import read_inventory
 from node_core.host.nvml.state import read_states
 from node_core.simulate.nvml import numa_of, simulated_nvml
@@ -146,9 +147,62 @@ def test_a_recovery_action_of_no_single_gpu_is_not_taken_for_none(number: int) -
 def test_a_look_brings_the_states_of_the_same_session() -> None:
     scenario = three({"at": 0, "kind": "lost", "gpu": 0}, {"at": 0, "kind": "ecc", "gpu": 2, "count": 1})
     inventory = read_inventory(simulated_nvml(scenario, lambda: 0.0), numa_of(scenario))
-    assert inventory.states == changed(2, uncorrectable=1)[1:]
+    assert inventory.states == tuple(replace(each, nvlinks=0) for each in changed(2, uncorrectable=1)[1:])
     assert [fault.index for fault in inventory.faults] == [0]
 
 
 def test_every_call_about_states_has_a_name_for_messages() -> None:
     assert set(ABSENT) <= set(FUNCTIONS.values())
+
+
+def linked(*faults: dict[str, object], mig: bool = False) -> Scenario:
+    board = {**BOARDS, "mig": {"mode": "enabled"}} if mig else BOARDS
+    document = {
+        "driver": {"version": "570.1"},
+        "gpus": [board],
+        "nvlink": {"nvswitch": True, "switch_links": 12},
+        "faults": list(faults),
+    }
+    return parse_scenario("linked", document, source="test")
+
+
+def inventory_states(scenario: Scenario, now: float) -> tuple[GpuState, ...]:
+    return read_inventory(simulated_nvml(scenario, lambda: now), numa_of(scenario)).states
+
+
+def test_nvlinks_are_counted_that_are_up() -> None:
+    scenario = linked({"kind": "nvlink", "gpu": 1, "count": 5, "at": 5, "for": 5})
+    assert [[state.nvlinks for state in inventory_states(scenario, now)] for now in (0, 5, 10)] == [
+        [12, 12, 12],
+        [12, 7, 12],
+        [12, 12, 12],
+    ]
+
+
+def test_in_mig_mode_nvlinks_say_nothing() -> None:
+    assert {state.nvlinks for state in inventory_states(linked(mig=True), 0)} == {None}
+
+
+@pytest.mark.parametrize(
+    ("said", "troubles"),
+    [
+        (FabricHealth(state=0, status=0, mask=0), []),
+        (FabricHealth(state=3, status=0, mask=0), []),
+        (FabricHealth(state=3, status=0, mask=0xAA | 1 << 8), []),
+        (FabricHealth(state=3, status=0, mask=1 << 2 | 1 << 6), []),
+        (FabricHealth(state=1, status=999, mask=0), ["has not begun"]),
+        (FabricHealth(state=2, status=0, mask=0), ["is not completed"]),
+        (FabricHealth(state=3, status=15, mask=0), ["failed with nvmlReturn_t 15"]),
+        (FabricHealth(state=3, status=0, mask=1), ["less bandwidth"]),
+        (FabricHealth(state=3, status=0, mask=1 << 4), ["route in the NVLink fabric is unhealthy"]),
+        (FabricHealth(state=3, status=0, mask=4 << 8), ["configuration does not fit"]),
+        (FabricHealth(state=99, status=-1, mask=0xFFFFFFFF), ["configuration does not fit"]),
+    ],
+    ids=str,
+)
+def test_what_the_fabric_says_is_told_in_sentences(said: FabricHealth, troubles: list[str]) -> None:
+    with simulated_nvml(three(), lambda: 0.0)() as nvml:
+        vars(nvml)["device_get_fabric_health"] = lambda _: said
+        (first, *_) = read_states(nvml)
+    assert len(first.fabric) == len(troubles)
+    assert all(part in sentence for part, sentence in zip(troubles, first.fabric, strict=True))
