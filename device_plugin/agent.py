@@ -97,13 +97,11 @@ class PluginAgent:
         self._services.readiness.expect(f"{NAME}/node")
         if not wait_alone(self._lock, NAME, self.mailbox, self._services.readiness):
             return
-        self._following.start()
         self._health.start(self._following.settings.ignored_checks)
         while not isinstance(message := self._next(), Stop):
             self._handle(message)
 
     def close(self) -> None:
-        self._following.stop()
         self._manager.close()
         self._mps.close()
         self._health.close()
@@ -305,7 +303,9 @@ def build_agent(
 
     def follow(changed: Callable[[], None]) -> NamedConfigs[PluginSettings]:
         assert named is not None and reread is not None  # noqa: S101, PT018 - only called then
-        return NamedConfigs(ConfigFolder(named.directory, changed), named, reread)
+        folder = ConfigFolder(named.directory, changed)
+        edges.parts.append(folder)
+        return NamedConfigs(folder, named, reread)
 
     specs = SpecKeeper(edges.root, SpecWriter(settings.cdi_folder))
 

@@ -35,14 +35,6 @@ class Following:
             policy=settings.policy,
         )
 
-    def start(self) -> None:
-        if self._configs is not None:
-            self._configs.start()
-
-    def stop(self) -> None:
-        if self._configs is not None:
-            self._configs.stop()
-
     def follow(self, labels: Labels, report: Reporter) -> None:
         """labels: the Node's; none before it was seen."""
         if self._configs is not None and labels:

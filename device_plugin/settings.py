@@ -10,6 +10,7 @@ from device_plugin.allocate.strategies import AUTO, DeviceList
 from device_plugin.cdi.write import CDI_FOLDER
 from device_plugin.devices import Policy
 from device_plugin.gate import Gate
+from node_core.decode import Document
 from node_core.domain.device_rules import DeviceRules
 from node_core.domain.health import HealthPolicy
 from node_core.domain.sharing import Sharing
@@ -80,5 +81,5 @@ class PluginSettings:
     startup_taint: Taint | None = None
 
 
-Reread = Callable[[Path | None], PluginSettings]
-"""The settings with another config file, or with none. Raises SettingsError."""
+Reread = Callable[[Document | None], PluginSettings]
+"""The settings with another config, or with none. Raises SettingsError."""

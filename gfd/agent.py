@@ -10,6 +10,7 @@ import structlog
 from gfd.labelers import LabelOptions, labels, machine, mode, topology, vgpu
 from gfd.premium import PremiumKeeper
 from node_core.assembly import CLUSTER, Destination, Edges, choose_publisher
+from node_core.decode import Document
 from node_core.domain.inventory import Inventory, PciAddress
 from node_core.domain.labels import Collected, Labels
 from node_core.domain.premium import PremiumRule
@@ -63,8 +64,8 @@ class GfdSettings:
     named: NamedConfigOptions | None = None
 
 
-Reread = Callable[[Path | None], GfdSettings]
-"""The settings with this config file, or with none. Raises SettingsError."""
+Reread = Callable[[Document | None], GfdSettings]
+"""The settings with this config, or with none. Raises SettingsError."""
 Current = Callable[[], GfdSettings | None]
 """The settings that count now; None while that cannot be told."""
 
@@ -120,15 +121,15 @@ def follow(
     named = settings.named
     if named is None or reread is None:
         return lambda: settings
-    configs = NamedConfigs(ConfigFolder(named.directory, changed), named, reread)
-    edges.parts.append(configs)
+    folder = ConfigFolder(named.directory, changed)
+    edges.parts.append(folder)
     node = edges.node
     node.follow_label(named.label, changed)
 
     def read_labels() -> Labels | None:
         return node.api.get().labels if edges.common.oneshot else node.labels
 
-    return Followed(NAME, configs, read_labels, services)
+    return Followed(NAME, NamedConfigs(folder, named, reread), read_labels, services)
 
 
 def collector(

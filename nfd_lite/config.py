@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from nfd_lite.sources import FakeSettings, SourceSettings
-from node_core.decode import decode_struct, parse_yaml, read_yaml
+from node_core.decode import decode_struct
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
@@ -128,17 +127,11 @@ class NfdConfig:
     notes: tuple[str, ...] = ()
 
 
-def load_worker_config(path: Path) -> tuple[WorkerConfig, Mapping[str, Any]]:
-    """The file and what it says for our options, by parameter name. Raises SettingsError with every problem."""
-    return _decode(read_yaml(path), str(path))
+def decode_worker_config(data: Any, source: str) -> tuple[WorkerConfig, Mapping[str, Any]]:
+    """The file and what it says for our options, by parameter name. Raises SettingsError with every problem.
 
-
-def load_inline_config(text: str) -> tuple[WorkerConfig, Mapping[str, Any]]:
-    """The same of upstream's --options."""
-    return _decode(parse_yaml(text, "--options"), "--options")
-
-
-def _decode(data: Any, source: str) -> tuple[WorkerConfig, Mapping[str, Any]]:
+    data: what the file holds. source: what to call it in problems.
+    """
     config = decode_struct(_without_nulls(data), WorkerConfig, source=source)
     core = config.core
     chosen = core.label_sources if core.sources is None else core.sources

@@ -13,8 +13,7 @@ from nfd_lite.config import (
     NfdConfig,
     WorkerConfig,
     config_notes,
-    load_inline_config,
-    load_worker_config,
+    decode_worker_config,
     merge_configs,
     source_settings,
 )
@@ -146,8 +145,8 @@ rule_options = (
 )
 
 nfd_options = options(
-    config_option("--config", name="nfd_config", envvar=["NFD_CONFIG"], load=load_worker_config, default=CONFIG_FILE),
-    inline_config_option("--options", name="nfd_inline", load=load_inline_config),
+    config_option("--config", name="nfd_config", envvar=["NFD_CONFIG"], load=decode_worker_config, default=CONFIG_FILE),
+    inline_config_option("--options", name="nfd_inline", load=decode_worker_config),
     click.option(
         "--feature-sources",
         default="all",

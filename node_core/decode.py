@@ -5,6 +5,7 @@ msgspec decodes; it stops at the first error, so structs are walked here field b
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -18,26 +19,38 @@ StructType = TypeVar("StructType", bound=msgspec.Struct)
 MAX_FILE = 1 << 20
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """What a YAML or JSON file holds. source: what problems are said of."""
+
+    source: str
+    content: bytes
+
+
 def read_yaml(path: Path) -> Any:
     """The content of a YAML or JSON file, an empty mapping for an empty one. Raises SettingsError."""
+    return parse_yaml(read_document(path))
+
+
+def read_document(path: Path) -> Document:
+    """So much of a file that `parse_yaml` sees when it is too much. Raises SettingsError."""
     if path.exists() and not path.is_file():
         raise SettingsError([f"{path}: is not a regular file"])
     try:
-        text = path.read_text()
+        with path.open("rb") as file:
+            return Document(source=str(path), content=file.read(MAX_FILE + 1))
     except OSError as error:
         raise SettingsError([f"{path}: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise SettingsError([f"{path}: is not a YAML text file"]) from error
-    return parse_yaml(text, str(path))
 
 
-def parse_yaml(text: str, source: str) -> Any:
-    """The same of a text. source: what problems are said of."""
-    if len(text) > MAX_FILE:
+def parse_yaml(document: Document) -> Any:
+    """What it says, an empty mapping where it says nothing. Raises SettingsError."""
+    source = document.source
+    if len(document.content) > MAX_FILE:
         raise SettingsError([f"{source}: is larger than {MAX_FILE} bytes"])
     try:
-        return yaml.load(text, _Loader) or {}  # noqa: S506 - a SafeLoader
-    except RecursionError as error:
+        return yaml.load(document.content.decode(), _Loader) or {}  # noqa: S506 - a SafeLoader
+    except (RecursionError, UnicodeDecodeError) as error:
         raise SettingsError([f"{source}: is not a YAML text file"]) from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that YAML knows and Python cannot be
         raise SettingsError([f"{source}: {' '.join(str(error).split())}"]) from error

@@ -4,13 +4,13 @@ click reads flags and environment; a config file enters as click's default_map.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from node_core.decode import closest
+from node_core.decode import Document, closest
 from node_core.errors import SettingsError
 
 USAGE = 2
@@ -47,7 +47,9 @@ class AgentCommand(click.Command):
 
     def _problems(self, args: list[str], ctx: click.Context) -> list[str]:
         """A rehearsal in a context of its own, which goes on after an error where click would stop."""
-        rehearsal = click.Context(self, parent=ctx.parent, info_name=ctx.info_name, ignore_unknown_options=True)
+        rehearsal = click.Context(
+            self, parent=ctx.parent, info_name=ctx.info_name, obj=ctx.obj, ignore_unknown_options=True
+        )
         problems: list[str] = rehearsal.meta.setdefault(PROBLEMS, [])
         values, rest, order = self._parse_leniently(rehearsal, args, problems)
         problems += self._leftovers(rehearsal, rest)
@@ -102,10 +104,15 @@ def _describe(error: click.UsageError, ctx: click.Context) -> str:
     return f"{where}: {message}"
 
 
-def parse_command(command: click.Command, arguments: Sequence[str], prog: str) -> dict[str, Any] | None:
-    """The values of a command line, and its `config_files`; None when it only asked for help or version. Raises SettingsError."""
+def parse_command(
+    command: click.Command, arguments: Sequence[str], prog: str, *, configs: Mapping[str, Document] | None = None
+) -> dict[str, Any] | None:
+    """The values of a command line, and its `config_files`; None when it only asked for help or version. Raises SettingsError.
+
+    configs: by the name of the option that reads a config file, what is taken instead of the file.
+    """
     try:
-        with command.make_context(prog, list(arguments)) as ctx:
+        with command.make_context(prog, list(arguments), obj=configs) as ctx:
             return {**ctx.params, "config_files": ctx.meta.get(CONFIG_FILES, {})}
     except click.exceptions.Exit:
         return None

@@ -7,6 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from node_core.decode import Document, parse_yaml, read_document
 from node_core.errors import SettingsError
 from node_core.runtime.command import CONFIG_FILES, PROBLEMS
 from node_core.runtime.config_watch import fingerprint
@@ -16,29 +17,31 @@ from node_core.version import VERSION
 
 _INLINE = "gpunode.inline"
 """Where a context keeps the defaults that win over those of config files."""
-Load = Callable[[], tuple[Any, Mapping[str, Any]]]
-"""Gives a decoded struct, and defaults for options by parameter name. Raises SettingsError."""
+Load = Callable[[Any, str], tuple[Any, Mapping[str, Any]]]
+"""What a file says, and what to call it in problems -> a decoded struct, and defaults for options by name. Raises SettingsError."""
 
 
 def config_option(
     *flags: str,
     name: str,
     envvar: Sequence[str],
-    load: Callable[[Path], tuple[Any, Mapping[str, Any]]],
+    load: "Load",
     default: Path | None = None,
 ) -> "Options":
-    """The eager option that reads a config file. name: of its value, the decoded struct. load: as Load.
+    """The eager option that reads a config file. name: of its value, the decoded struct.
 
     default: read where it is there and no other file is named.
     """
 
     def read(ctx: click.Context, _: click.Parameter, path: Path | None) -> Any:
+        if (given := (ctx.obj or {}).get(name)) is not None:
+            return _take(ctx, given.source, lambda: given, load)
         if path is None:
             return None
         ctx.meta.setdefault(CONFIG_FILES, {})[path] = fingerprint(path)
         if ctx.get_parameter_source(name) == ParameterSource.DEFAULT and not path.exists():
             return None
-        return _take(ctx, str(path), lambda: load(path))
+        return _take(ctx, str(path), lambda: read_document(path), load)
 
     return click.option(
         *flags,
@@ -52,11 +55,11 @@ def config_option(
     )
 
 
-def inline_config_option(flag: str, *, name: str, load: Callable[[str], tuple[Any, Mapping[str, Any]]]) -> "Options":
+def inline_config_option(flag: str, *, name: str, load: "Load") -> "Options":
     """The eager option that holds what a config file may hold, and wins over it. name: of its value, the decoded struct."""
 
     def read(ctx: click.Context, _: click.Parameter, text: str | None) -> Any:
-        return None if not text else _take(ctx, flag, lambda: load(text), wins=True)
+        return None if not text else _take(ctx, flag, lambda: _inline(text, flag), load, wins=True)
 
     return click.option(
         flag,
@@ -68,10 +71,14 @@ def inline_config_option(flag: str, *, name: str, load: Callable[[str], tuple[An
     )
 
 
-def _take(ctx: click.Context, where: str, load: Load, *, wins: bool = False) -> Any:
+def _inline(text: str, flag: str) -> Document:
+    return Document(source=flag, content=text.encode(errors="surrogateescape"))
+
+
+def _take(ctx: click.Context, where: str, read: Callable[[], Document], load: Load, *, wins: bool = False) -> Any:
     """Makes what is loaded the defaults of other options, or notes every problem of it."""
     try:
-        decoded, defaults = load()
+        decoded, defaults = load(parse_yaml(read()), where)
     except SettingsError as error:
         ctx.meta.setdefault(PROBLEMS, []).extend(error.problems)
         return None

@@ -11,7 +11,7 @@ from typing import Generic, Literal, Protocol, TypeVar, get_args
 
 import structlog
 
-from node_core.decode import MAX_FILE, closest
+from node_core.decode import Document, closest, read_document
 from node_core.domain.labels import DEVICE_PLUGIN_CONFIG, Labels
 from node_core.errors import NodeError, SettingsError
 from node_core.host.inotify import DirectoryWatch
@@ -30,6 +30,8 @@ QUIET = 0.2
 """Seconds that a folder gets to change as a whole: a ConfigMap is put in place in several steps."""
 
 Settings = TypeVar("Settings")
+Choice = tuple[str | None, Document | None]
+"""A config's name and what it holds, None for an empty one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,23 +48,18 @@ class NamedConfigOptions:
 
 
 class ConfigSource(Protocol):
-    """Where the configs are. start, stop: it tells of changes between them."""
+    """Where the configs are."""
 
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-    def read_configs(self) -> Mapping[str, bytes]:
-        """Name -> content. Raises NodeError."""
-        ...
-
-    def path(self, name: str) -> Path:
-        """The file that holds this one."""
+    def read_configs(self) -> Mapping[str, Document]:
+        """By name. Raises NodeError."""
         ...
 
 
 class ConfigFolder:
-    """Files in a folder, as a ConfigMap volume has them. Names that begin with `..` and folders are none. changed: called in any thread."""
+    """Files in a folder, as a ConfigMap volume has them. Names that begin with `..` and folders are none.
+
+    changed: called in any thread between start and stop, when there may be others.
+    """
 
     def __init__(self, directory: Path, changed: Callable[[], None]) -> None:
         self._directory = directory
@@ -74,21 +71,12 @@ class ConfigFolder:
     def stop(self) -> None:
         self._watch.stop()
 
-    def path(self, name: str) -> Path:
-        return self._directory / name
-
-    def read_configs(self) -> Mapping[str, bytes]:
+    def read_configs(self) -> Mapping[str, Document]:
         try:
             files = [path for path in self._directory.iterdir() if not path.name.startswith("..") and path.is_file()]
-            return {path.name: _read_start(path) for path in sorted(files)}
+            return {path.name: read_document(path) for path in sorted(files)}
         except OSError as error:
             raise SettingsError([f"cannot read the configs in {self._directory}: {error.strerror}"]) from error
-
-
-def _read_start(path: Path) -> bytes:
-    """So much that whoever decodes it sees that it is too much."""
-    with path.open("rb") as file:
-        return file.read(MAX_FILE + 1)
 
 
 def choose_config(names: Collection[str], label: str, default: str, fallbacks: Sequence[Fallback]) -> str | None:
@@ -111,26 +99,20 @@ def choose_config(names: Collection[str], label: str, default: str, fallbacks: S
 
 
 class NamedConfigs(Generic[Settings]):
-    """Follows the label and the configs. read: a config's file, None for an empty one -> settings; raises SettingsError.
+    """Follows the label and the configs. read: a config, None for an empty one -> settings; raises SettingsError.
 
     settings: the last that could be read; None before. What cannot be read changes nothing: `problem` says so until it can.
     """
 
     def __init__(
-        self, source: ConfigSource, options: NamedConfigOptions, read: Callable[[Path | None], Settings]
+        self, source: ConfigSource, options: NamedConfigOptions, read: Callable[[Document | None], Settings]
     ) -> None:
         self.settings: Settings | None = None
         self.problem: str | None = None
         self._source = source
         self._options = options
         self._read = read
-        self._tried: tuple[str | None, bytes] | None = None
-
-    def start(self) -> None:
-        self._source.start()
-
-    def stop(self) -> None:
-        self._source.stop()
+        self._tried: Choice | None = None
 
     def follow(self, labels: Labels) -> bool:
         """Whether `settings` are new: those of the config that counts for a Node with these labels."""
@@ -140,9 +122,9 @@ class NamedConfigs(Generic[Settings]):
             return self._refuse(None, str(error))
         if chosen == self._tried:
             return False
-        name, _ = chosen
+        name, config = chosen
         try:
-            settings = self._read(None if name is None else self._source.path(name))
+            settings = self._read(config)
         except SettingsError as error:
             return self._refuse(chosen, "; ".join(error.problems))
         self._tried, self.problem = chosen, None
@@ -150,14 +132,14 @@ class NamedConfigs(Generic[Settings]):
         log.info("config_applied", config=name or EMPTY, changes=is_new)
         return is_new
 
-    def _choose(self, labels: Labels) -> tuple[str | None, bytes]:
+    def _choose(self, labels: Labels) -> Choice:
         """Raises NodeError or ValueError."""
         configs = self._source.read_configs()
         label = labels.get(self._options.label, "")
         name = choose_config(configs, label, self._options.default, self._options.fallbacks)
-        return name, b"" if name is None else configs[name]
+        return name, None if name is None else configs[name]
 
-    def _refuse(self, tried: tuple[str | None, bytes] | None, why: str) -> bool:
+    def _refuse(self, tried: Choice | None, why: str) -> bool:
         self._tried = tried
         self.problem = f"{why}; what was applied before stays"
         return False

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 import structlog
 
+from node_core.decode import Document
 from node_core.runtime.command import parse_command
 from node_core.runtime.flag_types import PathType
 from node_core.runtime.flags import options
@@ -65,18 +66,18 @@ def reread_with(
     settings: Callable[[dict[str, Any]], Settings],
     *,
     fixed: Collection[str] = (),
-) -> Callable[[Path | None], Settings]:
-    """Settings by the same command line and environment with the config file that a label names; they win over it as over any other.
+) -> Callable[[Document | None], Settings]:
+    """Settings by the same command line and environment with the config that a label names; they win over it as over a file.
 
     settings: of click's values. fixed: parameters that are settled when the process begins; a file that wants them otherwise is told so.
     """
 
-    def parse(*more: str) -> dict[str, Any]:
-        return parse_command(command, [*arguments, "--config-dir", "", *more], prog) or {}
+    def parse(**configs: Document) -> dict[str, Any]:
+        return parse_command(command, [*arguments, "--config-dir", ""], prog, configs=configs) or {}
 
-    def reread(path: Path | None) -> Settings:
+    def reread(config: Document | None) -> Settings:
         plain = parse()
-        values = plain if path is None else parse("--config-file", str(path))
+        values = plain if config is None else parse(nvidia_config=config)
         made = settings({**values, **{name: plain[name] for name in fixed if name in plain}})
         for option in command.params:
             if option.name in fixed and values[option.name] != plain[option.name]:

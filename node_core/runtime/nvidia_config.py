@@ -5,14 +5,13 @@ Keys that are not written here are errors: a setting that would silently do noth
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import click
 import msgspec
 from msgspec import Meta
 
-from node_core.decode import decode_struct, read_yaml
+from node_core.decode import decode_struct
 from node_core.domain.duration import parse_interval
 from node_core.domain.health import HealthPolicy
 from node_core.domain.premium import PremiumRule
@@ -121,13 +120,11 @@ def without_nulls(data: Any) -> Any:
     return present
 
 
-def load_nvidia_config(path: Path, sections: Sequence[Section]) -> tuple[NvidiaConfig, dict[str, Any]]:
-    """The file and what it says for the options of these agents, by parameter name. Raises SettingsError with every problem."""
-    return decode_nvidia_config(read_yaml(path), sections, source=str(path))
-
-
 def decode_nvidia_config(data: Any, sections: Sequence[Section], *, source: str) -> tuple[NvidiaConfig, dict[str, Any]]:
-    """As load_nvidia_config, of what a file holds. source: what to call it in problems."""
+    """The file and what it says for the options of these agents, by parameter name. Raises SettingsError with every problem.
+
+    data: what the file holds. source: what to call it in problems.
+    """
     config = decode_struct(without_nulls(data), NvidiaConfig, source=source)
     problems = [*sharing_problems(config.sharing), *device_problems(config.device_sections)]
     problems += health_problems(config.health)
@@ -219,7 +216,7 @@ def nvidia_options(*sections: Section) -> Options:
             "--config-file",
             name="nvidia_config",
             envvar=names["CONFIG_FILE"],
-            load=lambda path: load_nvidia_config(path, sections),
+            load=lambda data, source: decode_nvidia_config(data, sections, source=source),
         ),
         click.option(
             "--mig-strategy",

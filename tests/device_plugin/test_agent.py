@@ -14,6 +14,7 @@ from device_plugin.looker import read_look
 from device_plugin.manager import Answers, Manager
 from device_plugin.settings import PluginSettings, ResponseSettings
 from device_plugin.specs import Surroundings
+from node_core.decode import Document
 from node_core.domain.inventory import Inventory
 from node_core.domain.node import NodeView
 from node_core.domain.resources import GPU
@@ -70,23 +71,16 @@ class Folder:
     def __init__(self, configs: Mapping[str, bytes]) -> None:
         self._configs = configs
 
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-    def read_configs(self) -> Mapping[str, bytes]:
-        return self._configs
-
-    def path(self, name: str) -> Path:
-        return Path(name, self._configs[name].decode())
+    def read_configs(self) -> Mapping[str, Document]:
+        return {name: Document(source=name, content=content) for name, content in self._configs.items()}
 
 
-def read_settings(path: Path | None) -> PluginSettings:
-    if path is None or not path.name.isdecimal():
-        raise SettingsError([f"{path}: is no number"])
-    if path.name == "1":
+def read_settings(config: Document | None) -> PluginSettings:
+    if config is None or not config.content.isdigit():
+        raise SettingsError([f"{config}: is no number"])
+    if config.content == b"1":
         return PluginSettings(mig_strategy="auto")
-    shared = SharedResource(resource=GPU, replicas=int(path.name), advertised=GPU)
+    shared = SharedResource(resource=GPU, replicas=int(config.content), advertised=GPU)
     return PluginSettings(
         sharing=Sharing(
             strategy=SharingStrategy.TIME_SLICING, resources=(shared,), fail_requests_greater_than_one=False

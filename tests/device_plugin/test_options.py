@@ -8,6 +8,7 @@ import pytest
 from device_plugin.__main__ import command
 from device_plugin.options import FIXED, plugin_settings
 from device_plugin.settings import CdiSettings, PluginSettings, ResponseSettings
+from node_core.decode import Document
 from node_core.domain.sharing import SharingStrategy
 from node_core.errors import SettingsError
 from node_core.runtime.command import parse_command
@@ -188,17 +189,17 @@ def test_one_config_and_a_folder_of_them_do_not_go_together(config: Callable[[st
     )
 
 
-def test_a_named_config_is_read_as_the_file_would_be(
-    config: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def named(text: str) -> Document:
+    return Document(source="named", content=text.encode())
+
+
+def test_a_named_config_is_read_as_the_file_would_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONFIG_FILE_SRCDIR", "/c")
     reread = reread_with(command, ["--device-id-strategy=index"], "gpu-device-plugin", plugin_settings, fixed=FIXED)
-    path = Path(config("flags: {migStrategy: mixed, plugin: {deviceIDStrategy: uuid, passDeviceSpecs: true}}\n"))
-    settings = reread(path)
+    settings = reread(named("flags: {migStrategy: mixed, plugin: {deviceIDStrategy: uuid, passDeviceSpecs: true}}\n"))
     assert (settings.mig_strategy, settings.responses.id_strategy) == ("mixed", "index")
     assert settings.responses.pass_device_specs
     assert reread(None) == PluginSettings(responses=ResponseSettings(id_strategy="index"))
-    path.write_text("flags: {migStrategie: mixed}\nfoo: 1\n")
     with pytest.raises(SettingsError) as caught:
-        reread(path)
+        reread(named("flags: {migStrategie: mixed}\nfoo: 1\n"))
     assert len(caught.value.problems) == 2

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from gfd.__main__ import command, parse
 from gfd.options import gfd_settings
+from node_core.decode import read_yaml
 from node_core.domain.family import FAMILIES, family
 from node_core.domain.inventory import ComputeCapability
 from node_core.errors import SettingsError
 from node_core.runtime.command import parse_command
-from node_core.runtime.nvidia_config import Section, discovery_strategies, load_nvidia_config
+from node_core.runtime.nvidia_config import Section, decode_nvidia_config, discovery_strategies
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ def test_nvidias_own_file_is_taken_by_both_agents(section: Section, tmp_path: Pa
         "  gfd: null\n"
         "sharing:\nresources: {gpus: [], mig: []}\nimex: {channelIDs: []}\n"
     )
-    load_nvidia_config(path, (section,))
+    decode_nvidia_config(read_yaml(path), (section,), source=str(path))
 
 
 def test_a_premium_rule_that_claims_what_is_not_ours_is_refused(tmp_path: Path) -> None:

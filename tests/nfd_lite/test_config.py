@@ -1,5 +1,6 @@
 """nfd-worker's config file: every key, what it becomes, and what is wrong with it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ from hypothesis import strategies as st
 from nfd_lite.config import (
     WorkerConfig,
     config_notes,
-    load_inline_config,
-    load_worker_config,
+    decode_worker_config,
     merge_configs,
     source_settings,
 )
 from nfd_lite.sources import FakeSettings, SourceSettings
+from node_core.decode import Document, parse_yaml, read_yaml
 from node_core.errors import SettingsError
 
 EVERY_KEY = """
@@ -73,13 +74,17 @@ sources:
 def load(text: str, folder: Path) -> tuple[WorkerConfig, dict[str, Any]]:
     path = folder / "nfd-worker.conf"
     path.write_text(text)
-    config, defaults = load_worker_config(path)
+    config, defaults = decode_worker_config(read_yaml(path), str(path))
     return config, dict(defaults)
+
+
+def inline(text: str) -> tuple[WorkerConfig, Mapping[str, Any]]:
+    return decode_worker_config(parse_yaml(Document(source="--options", content=text.encode())), "--options")
 
 
 def problems(text: str) -> tuple[str, ...]:
     with pytest.raises(SettingsError) as caught:
-        load_inline_config(text)
+        inline(text)
     return caught.value.problems
 
 
@@ -159,18 +164,16 @@ def test_what_is_no_config_is_one_problem(text: str) -> None:
 
 
 def test_json_is_yaml() -> None:
-    _, defaults = load_inline_config('{"core": {"sleepInterval": 90}}')
+    _, defaults = inline('{"core": {"sleepInterval": 90}}')
     assert defaults == {"sleep_interval": 90}
 
 
 def test_of_two_configs_maps_are_merged_and_lists_replaced() -> None:
-    under, _ = load_inline_config(
+    under, _ = inline(
         "core: {labelWhiteList: a, ownerRefs: [pod]}\n"
         "sources: {pci: {deviceClassWhitelist: ['02', '03'], deviceLabelFields: [class]}, fake: {labels: {a: '1', b: '1'}}}"
     )
-    over, _ = load_inline_config(
-        "sources: {pci: {deviceClassWhitelist: ['12']}, fake: {labels: {b: '2'}}, custom: [{name: x}]}"
-    )
+    over, _ = inline("sources: {pci: {deviceClassWhitelist: ['12']}, fake: {labels: {b: '2'}}, custom: [{name: x}]}")
     merged = merge_configs(under, over)
     assert merged is not None
     assert merged.core == under.core
@@ -198,7 +201,7 @@ def test_any_file_is_taken_or_refused_with_sentences(data: Any) -> None:
     config = None
     found: tuple[str, ...] = ()
     try:
-        config, _ = load_inline_config(yaml.safe_dump(data))
+        config, _ = inline(yaml.safe_dump(data))
     except SettingsError as error:
         found = error.problems
     assert all(problem.startswith("--options: ") for problem in found)

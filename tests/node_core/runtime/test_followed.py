@@ -24,7 +24,7 @@ class Bench:
         configs = NamedConfigs(
             ConfigFolder(directory, lambda: None),
             NamedConfigOptions(directory=directory),
-            lambda path: path.read_text() if path else "",
+            lambda config: config.content.decode() if config else "",
         )
         self.current: Callable[[], str | None] = Followed("gfd", configs, self._labels, self.services)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from node_core.decode import MAX_FILE
+from node_core.decode import MAX_FILE, Document
 from node_core.errors import SettingsError
 from node_core.runtime.named_config import (
     FALLBACKS,
@@ -74,18 +74,19 @@ def test_what_counts_is_there(names: set[str], label: str, default: str, fallbac
 
 
 class Reader:
-    """Reads settings that are the text itself; `bad` cannot be read. files: what it was asked to read."""
+    """Settings are the text itself; `bad` cannot be read. read: the names of what it was asked for."""
 
     def __init__(self) -> None:
-        self.files: list[str | None] = []
+        self.read: list[str | None] = []
 
-    def __call__(self, path: Path | None) -> str:
-        self.files.append(None if path is None else path.name)
-        if path is None:
+    def __call__(self, config: Document | None) -> str:
+        name = None if config is None else Path(config.source).name
+        self.read.append(name)
+        if config is None:
             return "nothing"
-        if (text := path.read_text()) == "bad":
-            raise SettingsError([f"{path.name}: bad", "and worse"])
-        return text
+        if config.content == b"bad":
+            raise SettingsError([f"{name}: bad", "and worse"])
+        return config.content.decode()
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_what_stays_is_not_read_again(configs: NamedConfigs[str], reader: Reader
     assert [configs.follow({}) for _ in range(3)] == [True, False, False]
     (tmp_path / "two").write_text("one")
     assert not configs.follow({LABEL: "two"})
-    assert reader.files == ["default", "two"]
+    assert reader.read == ["default", "two"]
 
 
 def test_what_cannot_be_applied_changes_nothing_and_heals_by_itself(
@@ -128,7 +129,7 @@ def test_what_cannot_be_applied_changes_nothing_and_heals_by_itself(
         assert not configs.follow({LABEL: "three"})
         assert not configs.follow({LABEL: "three"})
     assert str(configs.problem) == "three: bad; and worse; what was applied before stays"
-    assert (str(configs.settings), reader.files, logs) == ("one", ["default", "three"], [])
+    assert (str(configs.settings), reader.read, logs) == ("one", ["default", "three"], [])
     (tmp_path / "three").write_text("good")
     assert configs.follow({LABEL: "three"})
     assert (configs.settings, configs.problem) == ("good", None)
@@ -145,7 +146,7 @@ def test_the_empty_config_has_no_file(tmp_path: Path, reader: Reader) -> None:
     options = NamedConfigOptions(directory=tmp_path, fallbacks=("empty",))
     configs = NamedConfigs(ConfigFolder(tmp_path, lambda: None), options, reader)
     assert configs.follow({})
-    assert (configs.settings, reader.files) == ("nothing", [None])
+    assert (configs.settings, reader.read) == ("nothing", [None])
 
 
 def test_the_folder_of_a_configmap_has_its_keys_alone(tmp_path: Path) -> None:
@@ -161,7 +162,7 @@ def test_the_folder_of_a_configmap_has_its_keys_alone(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     found = ConfigFolder(tmp_path, lambda: None).read_configs()
-    assert {name: len(content) for name, content in found.items()} == {"a": 1, "huge": MAX_FILE + 1}
+    assert {name: len(config.content) for name, config in found.items()} == {"a": 1, "huge": MAX_FILE + 1}
 
 
 def test_no_folder_is_an_error_that_names_it(tmp_path: Path, reader: Reader) -> None:

@@ -8,6 +8,7 @@ import click
 import pytest
 from structlog.testing import capture_logs
 
+from node_core.decode import MAX_FILE, Document
 from node_core.errors import SettingsError
 from node_core.runtime.command import AgentCommand, parse_command
 from node_core.runtime.named_config import NamedConfigOptions
@@ -51,16 +52,34 @@ def test_a_folder_and_a_file_are_one_too_many(tmp_path: Path) -> None:
     assert list(named_problems(both)) == ["--config-dir: stands beside --config-file: take one of them"]
 
 
-def test_settings_are_read_again_by_the_same_flags_with_the_named_file(tmp_path: Path) -> None:
-    file = tmp_path / "config"
+def named(text: str) -> Document:
+    return Document(source="/c/four", content=text.encode())
+
+
+def test_settings_are_read_again_by_the_same_flags_with_the_named_config() -> None:
+    mixed = named("flags: {migStrategy: mixed}\n")
     reread = reread_with(command, ["--config-dir", "/c"], "agent", lambda found: found["mig_strategy"])
-    file.write_text("flags: {migStrategy: mixed}\n")
-    assert (reread(file), reread(None)) == ("mixed", "none")
+    assert (reread(mixed), reread(None)) == ("mixed", "none")
     flag = reread_with(command, ["--mig-strategy", "single"], "agent", lambda found: found["mig_strategy"])
-    assert flag(file) == "single"
-    file.write_text("flags: {migStrategie: mixed}\n")
-    with pytest.raises(SettingsError, match="migStrategie"):
-        reread(file)
+    assert flag(mixed) == "single"
+    with pytest.raises(SettingsError, match=r"/c/four: flags\.migStrategie: unknown key"):
+        reread(named("flags: {migStrategie: mixed}\n"))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"\xff\xfe\x00", "is not a YAML text file"),
+        (b"x" * (MAX_FILE + 1), "is larger than"),
+        (b"[" * 100_000, "is not a YAML text file"),
+        (b"- a", "the file: expected a mapping"),
+    ],
+    ids=["bytes", "too much", "too deep", "a list"],
+)
+def test_garbage_instead_of_a_config_is_refused_by_its_name(content: bytes, why: str) -> None:
+    reread = reread_with(command, [], "agent", lambda found: found["mig_strategy"])
+    with pytest.raises(SettingsError, match=f"/c/four: {why}"):
+        reread(Document(source="/c/four", content=content))
 
 
 @pytest.mark.parametrize(
@@ -72,10 +91,8 @@ def test_settings_are_read_again_by_the_same_flags_with_the_named_file(tmp_path:
     ],
     ids=["another value", "the same", "not fixed"],
 )
-def test_what_a_named_config_cannot_change_is_said(text: str, ignored: Sequence[str], tmp_path: Path) -> None:
-    file = tmp_path / "config"
-    file.write_text(text)
+def test_what_a_named_config_cannot_change_is_said(text: str, ignored: Sequence[str]) -> None:
     reread = reread_with(command, [], "agent", lambda found: found["mig_strategy"], fixed=("driver_root", "oneshot"))
     with capture_logs() as said:
-        reread(file)
+        reread(named(text))
     assert [line["setting"] for line in said if line["event"] == "setting_ignored"] == ignored

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from node_core.decode import read_yaml
 from node_core.domain.device_rules import DeviceRules
 from node_core.domain.selection import AllDevices, DeviceCount
 from node_core.domain.sharing import SharedResource, Sharing, SharingStrategy
 from node_core.errors import SettingsError
-from node_core.runtime.nvidia_config import Section, decode_nvidia_config, load_nvidia_config, plan_sharing
+from node_core.runtime.nvidia_config import Section, decode_nvidia_config, plan_sharing
 from node_core.runtime.nvidia_devices import plan_rules
 
 MINIMAL = "sharing: {timeSlicing: {resources: [{name: nvidia.com/gpu, replicas: 4}]}}"
@@ -19,7 +20,7 @@ MINIMAL = "sharing: {timeSlicing: {resources: [{name: nvidia.com/gpu, replicas: 
 def load(tmp_path: Path, text: str, *sections: Section) -> Sharing | None:
     path = tmp_path / "config.yaml"
     path.write_text(text)
-    config, _ = load_nvidia_config(path, sections or ("gfd",))
+    config, _ = decode_nvidia_config(read_yaml(path), sections or ("gfd",), source=str(path))
     return plan_sharing(config.sharing)
 
 
@@ -205,7 +206,7 @@ pools: [{name: team-a, devices: [profile=1g*, 1]}]
 def rules(tmp_path: Path, text: str) -> DeviceRules:
     path = tmp_path / "config.yaml"
     path.write_text(text)
-    return plan_rules(load_nvidia_config(path, ("plugin",))[0].device_sections)
+    return plan_rules(decode_nvidia_config(read_yaml(path), ("plugin",), source=str(path))[0].device_sections)
 
 
 def test_devices_are_named_kept_back_and_pooled(tmp_path: Path) -> None:
@@ -297,9 +298,11 @@ def test_what_the_file_says_reaches_the_options_of_the_agents_that_have_them(tmp
         "gds_enabled": True, "nvidia_driver_root": "/x", "device_list_strategy": ["envvar"], "imex_channel_ids": [0],
         "imex_required": False,
     }  # fmt: skip
-    assert load_nvidia_config(path, ("gfd",))[1] == both | {"oneshot": True}
-    assert load_nvidia_config(path, ("plugin",))[1] == both | plugin
-    assert load_nvidia_config(path, ("gfd", "plugin"))[1] == both | plugin | {"oneshot": True}
+    assert decode_nvidia_config(read_yaml(path), ("gfd",), source=str(path))[1] == both | {"oneshot": True}
+    assert decode_nvidia_config(read_yaml(path), ("plugin",), source=str(path))[1] == both | plugin
+    assert decode_nvidia_config(read_yaml(path), ("gfd", "plugin"), source=str(path))[1] == both | plugin | {
+        "oneshot": True
+    }
 
 
 def test_a_shared_resource_cannot_take_the_name_that_other_devices_have(tmp_path: Path) -> None:
