@@ -30,7 +30,7 @@ from device_plugin.plan.node import fail_devices, fail_nameless, fail_shared, pl
 from device_plugin.report import Reporter
 from device_plugin.settings import PluginSettings, Reread, ResponseSettings
 from device_plugin.specs import MPS_CONTROL, SMI, SpecKeeper, Surroundings
-from node_core.assembly import Edges
+from node_core.assembly import Edges, open_configs
 from node_core.domain.backoff import Backoff
 from node_core.domain.inventory import Inventory
 from node_core.domain.labels import GPU_PRESENT, Labels
@@ -41,7 +41,7 @@ from node_core.runtime.instance import InstanceLock, wait_alone
 from node_core.runtime.labelling import HEARTBEAT
 from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, KubeletChanged, NodeLost, NodeSeen, Pass, RulesChanged, Stop
-from node_core.runtime.named_config import ConfigFolder, NamedConfigs
+from node_core.runtime.named_config import NamedConfigs
 from node_core.runtime.services import Services
 
 log = structlog.get_logger(__name__)
@@ -303,9 +303,7 @@ def build_agent(
 
     def follow(changed: Callable[[], None]) -> NamedConfigs[PluginSettings]:
         assert named is not None and reread is not None  # noqa: S101, PT018 - only called then
-        folder = ConfigFolder(named.directory, changed)
-        edges.parts.append(folder)
-        return NamedConfigs(folder, named, reread)
+        return NamedConfigs(open_configs(edges, named.place, services, changed), named, reread)
 
     specs = SpecKeeper(edges.root, SpecWriter(settings.cdi_folder))
 

@@ -20,7 +20,7 @@ from node_core.kubelet.sockets import KUBELET_SOCKET
 from node_core.runtime.flag_types import PathType
 from node_core.runtime.flags import bool_option, options
 from node_core.runtime.list_options import int_list_option, list_option
-from node_core.runtime.named_options import named_options, named_settings
+from node_core.runtime.named_options import named_options, named_problems, named_settings
 from node_core.runtime.nvidia_config import NvidiaConfig, plan_health, plan_sharing
 from node_core.runtime.nvidia_devices import plan_rules
 
@@ -169,7 +169,7 @@ def plugin_settings(values: dict[str, Any]) -> PluginSettings:
         gate=values["gate_label"],
         kubelet_api=VERSIONS if values["kubelet_api"] == "auto" else (values["kubelet_api"],),
     )
-    if problems := list(_problems(settings, config)):
+    if problems := [*named_problems(values), *_problems(settings)]:
         raise SettingsError(problems)
     return settings
 
@@ -201,9 +201,7 @@ def _health(checks: Checks, config: NvidiaConfig | None) -> HealthPolicy:
     return plan_health((config or NvidiaConfig()).health, checks.xids, polled=checks.polled)
 
 
-def _problems(settings: PluginSettings, config: NvidiaConfig | None) -> Iterator[str]:
-    if settings.named is not None and config is not None:
-        yield "--config-dir: stands beside --config-file: take one of them"
+def _problems(settings: PluginSettings) -> Iterator[str]:
     if AUTO in settings.responses.device_lists and len(settings.responses.device_lists) > 1:
         yield "--device-list-strategy: auto stands alone: take it out, or the others"
     is_mps = settings.sharing is not None and settings.sharing.strategy is SharingStrategy.MPS

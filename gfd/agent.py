@@ -9,7 +9,7 @@ import structlog
 
 from gfd.labelers import LabelOptions, labels, machine, mode, topology, vgpu
 from gfd.premium import PremiumKeeper
-from node_core.assembly import CLUSTER, Destination, Edges, choose_publisher
+from node_core.assembly import CLUSTER, Destination, Edges, choose_publisher, open_configs
 from node_core.decode import Document
 from node_core.domain.inventory import Inventory, PciAddress
 from node_core.domain.labels import Collected, Labels
@@ -27,7 +27,7 @@ from node_core.publish.taints import TaintKeeper
 from node_core.runtime.followed import Followed
 from node_core.runtime.labelling import LabelAgent
 from node_core.runtime.messages import RulesChanged
-from node_core.runtime.named_config import ConfigFolder, NamedConfigOptions, NamedConfigs
+from node_core.runtime.named_config import NamedConfigOptions, NamedConfigs
 from node_core.runtime.services import Services
 
 log = structlog.get_logger(__name__)
@@ -121,15 +121,14 @@ def follow(
     named = settings.named
     if named is None or reread is None:
         return lambda: settings
-    folder = ConfigFolder(named.directory, changed)
-    edges.parts.append(folder)
+    configs = NamedConfigs(open_configs(edges, named.place, services, changed), named, reread)
     node = edges.node
     node.follow_label(named.label, changed)
 
     def read_labels() -> Labels | None:
         return node.api.get().labels if edges.common.oneshot else node.labels
 
-    return Followed(NAME, NamedConfigs(folder, named, reread), read_labels, services)
+    return Followed(NAME, configs, read_labels, services)
 
 
 def collector(

@@ -76,8 +76,9 @@ def premium_problems(settings: GfdSettings) -> Iterator[str]:
 def follow_problems(settings: GfdSettings) -> Iterator[str]:
     """Why no label of the Node can be followed, a sentence each. Pure."""
     if settings.named is not None and settings.publish not in CLUSTER:
+        flag = "--config-dir" if isinstance(settings.named.place, Path) else "--config-map"
         yield (
-            f"--config-dir: a label of the Node chooses, and --publish {settings.publish} does not follow the Node: "
+            f"{flag}: a label of the Node chooses, and --publish {settings.publish} does not follow the Node: "
             "publish to node or node-feature, or name a --config-file"
         )
 

@@ -23,11 +23,13 @@ from node_core.host.uevents import HardwareEvents
 from node_core.publish.api import Publisher
 from node_core.publish.lines import FilePublisher, NoPublisher, StreamPublisher
 from node_core.publish.node import NodePublisher
-from node_core.runtime.collection_link import CollectionLink
+from node_core.runtime.collection_link import CollectionLink, config_map_link
+from node_core.runtime.config_map import ConfigMapName, ConfigMapSource
 from node_core.runtime.feature_link import FeatureLink
 from node_core.runtime.instance import InstanceLock
 from node_core.runtime.labelling import LabelAgent
 from node_core.runtime.messages import Pass
+from node_core.runtime.named_config import ConfigFolder, ConfigSource
 from node_core.runtime.node_link import NodeLink
 from node_core.runtime.process import Agent, Built, Part, Program
 from node_core.runtime.release import Releases
@@ -73,6 +75,7 @@ class Edges:
         self.collections: list[CollectionLink] = []
         self.parts: list[Part] = []
         self.asks_nvml = False
+        self._config_maps: dict[ConfigMapName, CollectionLink] = {}
         self.scenario: Scenario | None = load_scenario(common.simulate) if common.simulate else None
 
     @cached_property
@@ -99,6 +102,14 @@ class Edges:
     def releases(self) -> Releases:
         """Whether NVML may be open at all just now."""
         return Releases(self.common.lock_dir, self._program)
+
+    def config_map(self, name: ConfigMapName, services: Services) -> CollectionLink:
+        """What follows it, for all agents of the process."""
+        if name not in self._config_maps:
+            link = config_map_link(self.node, name.namespace, name.name, agent=self._program, services=services)
+            self._config_maps[name] = link
+            self.collections.append(link)
+        return self._config_maps[name]
 
     def extra_pci(self) -> tuple[Mapping[str, str], ...]:
         """The simulated PCI functions that go with simulated GPUs, in NFD's form of pci.device."""
@@ -131,6 +142,22 @@ class Edges:
 
     def _look(self) -> Inventory:
         return read_gpus(self._discovery, self.root, self._driver_root)
+
+
+def open_configs(
+    edges: Edges, place: Path | ConfigMapName, services: Services, changed: Callable[[], None]
+) -> ConfigSource:
+    """The configs that a label chooses from. changed: called in any thread when there may be others.
+
+    What watches them is left with the edges.
+    """
+    if isinstance(place, Path):
+        folder = ConfigFolder(place, changed)
+        edges.parts.append(folder)
+        return folder
+    link = edges.config_map(place, services)
+    link.follow(changed)
+    return ConfigMapSource(place, link)
 
 
 def choose_publisher(

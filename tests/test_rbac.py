@@ -14,6 +14,7 @@ Grant = tuple[str, str]
 
 LABELLER = {("", "nodes"): READ | {"patch"}}
 OBJECT = {("nfd.k8s-sigs.io", "nodefeatures"): READ | {"list", "create", "patch"}}
+CONFIGS = {("", "configmaps"): {"list", "watch"}}
 HEALTH = {
     ("", "nodes"): READ | {"patch"},
     ("", "nodes/status"): {"patch"},
@@ -47,7 +48,11 @@ def granted(account: str, scope: str) -> dict[Grant, set[str]]:
 
 @pytest.mark.parametrize(
     ("account", "in_cluster", "in_namespace"),
-    [("nfd-lite", LABELLER | RULES, OBJECT), ("gfd", LABELLER, OBJECT), ("gpu-device-plugin", HEALTH, {})],
+    [
+        ("nfd-lite", LABELLER | RULES, OBJECT),
+        ("gfd", LABELLER, OBJECT | CONFIGS),
+        ("gpu-device-plugin", HEALTH, CONFIGS),
+    ],
 )
 def test_an_account_may_do_just_what_its_agent_does(
     account: str, in_cluster: dict[Grant, set[str]], in_namespace: dict[Grant, set[str]]

@@ -23,11 +23,30 @@ MAX_PREFIX = 253
 
 
 def node_name_problem(name: str) -> str | None:
-    """Why no Node can have this name, or None: a Node's name is a DNS subdomain."""
+    """Why no Node can have this name, or None."""
+    return object_name_problem(name, "a Node")
+
+
+def object_name_problem(name: str, kind: str = "an object") -> str | None:
+    """Why no object of most kinds can have this name, or None: it is a DNS subdomain."""
     if len(name) <= MAX_PREFIX and _SUBDOMAIN.fullmatch(name):
         return None
-    shown = name if len(name) <= 40 else f"{name[:40]}..."
-    return f"{shown!r} is no Node's name: lower-case letters, digits, '-' and '.', at most {MAX_PREFIX} characters"
+    return (
+        f"{_shown(name)} is no name of {kind}: lower-case letters, digits, '-' and '.', at most {MAX_PREFIX} characters"
+    )
+
+
+def namespace_name_problem(name: str) -> str | None:
+    """Why no namespace can have this name, or None: it is a DNS label."""
+    if len(name) <= MAX_NAME and "." not in name and _SUBDOMAIN.fullmatch(name):
+        return None
+    return (
+        f"{_shown(name)} is no name of a namespace: lower-case letters, digits and '-', at most {MAX_NAME} characters"
+    )
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= 40 else f"{name[:40]}...")
 
 
 def key_problem(key: str) -> str | None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from node_core.domain.node_feature import API_VERSION, NODE_NAME_LABEL
 from node_core.errors import KubeError
-from node_core.kube.client import NodeApi, understand
+from node_core.kube.client import NodeApi, only, understand
 
 PAGE = 200
 """How many objects are asked for at once."""
@@ -62,7 +63,7 @@ class Collection:
         except KubeError as error:
             if error.status != 404:
                 raise
-            hint = "to use them, apply manifests/crds"
+            hint = "to use them, apply manifests/crds" if self.path.startswith(f"/apis/{API_VERSION}/") else None
             raise KubeError(f"the cluster does not know {self.shown}", status=404, hint=hint) from error
 
 
@@ -76,6 +77,12 @@ def node_features_of(api: NodeApi) -> Collection:
     selector = {"labelSelector": f"{NODE_NAME_LABEL}={api.node_name}"}
     shown = f"NodeFeatures of the Node {api.node_name}"
     return Collection(api, shown=shown, path=f"/apis/{API_VERSION}/nodefeatures", selector=selector)
+
+
+def config_map(api: NodeApi, namespace: str, name: str) -> Collection:
+    """One ConfigMap, by `namespace/name`, or none."""
+    path = f"/api/v1/namespaces/{quote(namespace, safe='')}/configmaps"
+    return Collection(api, shown=f"the ConfigMap {namespace}/{name}", path=path, selector=only(name))
 
 
 def key_of(obj: Obj) -> str:

@@ -1,7 +1,7 @@
 """Objects of the cluster that an agent decides by: rules, and what others say of its node. One watch that holds their state."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -52,14 +52,18 @@ class CollectionLink:
         self._check = check
         self._services = services
         self._misses = 0
-        self._mailboxes: tuple[Mailbox[AgentMessage], ...] = ()
+        self._followers: tuple[Callable[[], None], ...] = ()
         self._watch = ObjectWatch(
             subject, seen=self._seen, failed=self._failed, backoff=backoff, absent=absent, rng=random.Random()
         )
 
     def tell(self, mailbox: Mailbox[AgentMessage]) -> None:
         """From the start of the watch on, this mailbox is told of every new state."""
-        self._mailboxes = (*self._mailboxes, mailbox)
+        self.follow(lambda: mailbox.post(RulesChanged()))
+
+    def follow(self, changed: Callable[[], None]) -> None:
+        """From the start of the watch on, this is called for every new state, in the thread of the watch."""
+        self._followers = (*self._followers, changed)
 
     def look(self) -> None:
         """Asks once, for a process that runs once and does not watch. Trouble is reported, and leaves the state unknown."""
@@ -97,8 +101,8 @@ class CollectionLink:
         if objects == self.state:
             return
         self.state = objects
-        for mailbox in self._mailboxes:
-            mailbox.post(RulesChanged())
+        for changed in self._followers:
+            changed()
 
     def _report(self, problem: str | None) -> None:
         self._services.readiness.report(f"{self._agent}/{self._check}", problem)
@@ -120,3 +124,11 @@ def node_features_link(node: NodeLink, *, agent: str, services: Services) -> Col
     if node_label_problem(node.api.node_name):
         return None
     return CollectionLink(node_features_of(node.api), agent=agent, check="node-features", services=services)
+
+
+def config_map_link(node: NodeLink, namespace: str, name: str, *, agent: str, services: Services) -> CollectionLink:
+    """One ConfigMap, by `namespace/name`."""
+    from node_core.kube.collection import config_map  # noqa: PLC0415
+
+    services.readiness.expect(f"{agent}/config-map")
+    return CollectionLink(config_map(node.api, namespace, name), agent=agent, check="config-map", services=services)

@@ -8,6 +8,7 @@ import click
 
 from node_core.domain.duration import parse_interval
 from node_core.domain.labels import node_name_problem
+from node_core.runtime.config_map import ConfigMapName, parse_config_map_name
 from node_core.runtime.http import parse_address
 
 
@@ -62,6 +63,18 @@ class NodeName(click.ParamType[str]):
         if value and (problem := node_name_problem(value)):
             self.fail(problem, param, ctx)
         return str(value)
+
+
+class ConfigMapType(click.ParamType[ConfigMapName]):
+    """NAMESPACE/NAME; empty for none."""
+
+    name = "namespace/name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return parse_config_map_name(value) if value else None
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from node_core.decode import Document, closest, read_document
 from node_core.domain.labels import DEVICE_PLUGIN_CONFIG, Labels
 from node_core.errors import NodeError, SettingsError
 from node_core.host.inotify import DirectoryWatch
+from node_core.runtime.config_map import ConfigMapName
 
 log = structlog.get_logger(__name__)
 
@@ -36,12 +37,12 @@ Choice = tuple[str | None, Document | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedConfigOptions:
-    """directory: its files are the configs. label: of the Node. default: the config of Nodes without it, or empty.
+    """place: the folder or the ConfigMap of the configs. label: of the Node. default: the config of Nodes without it, or empty.
 
     fallbacks: what Nodes without it get where there is no default, tried in this order.
     """
 
-    directory: Path
+    place: Path | ConfigMapName
     label: str = LABEL
     default: str = ""
     fallbacks: tuple[Fallback, ...] = DEFAULT_FALLBACKS
@@ -50,8 +51,8 @@ class NamedConfigOptions:
 class ConfigSource(Protocol):
     """Where the configs are."""
 
-    def read_configs(self) -> Mapping[str, Document]:
-        """By name. Raises NodeError."""
+    def read_configs(self) -> Mapping[str, Document] | None:
+        """By name; None while they are not known, which is no error yet. Raises NodeError."""
         ...
 
 
@@ -120,7 +121,7 @@ class NamedConfigs(Generic[Settings]):
             chosen = self._choose(labels)
         except (NodeError, ValueError) as error:
             return self._refuse(None, str(error))
-        if chosen == self._tried:
+        if chosen is None or chosen == self._tried:
             return False
         name, config = chosen
         try:
@@ -132,9 +133,11 @@ class NamedConfigs(Generic[Settings]):
         log.info("config_applied", config=name or EMPTY, changes=is_new)
         return is_new
 
-    def _choose(self, labels: Labels) -> Choice:
-        """Raises NodeError or ValueError."""
+    def _choose(self, labels: Labels) -> Choice | None:
+        """None while the configs are not known. Raises NodeError or ValueError."""
         configs = self._source.read_configs()
+        if configs is None:
+            return None
         label = labels.get(self._options.label, "")
         name = choose_config(configs, label, self._options.default, self._options.fallbacks)
         return name, None if name is None else configs[name]

@@ -9,7 +9,7 @@ import structlog
 
 from node_core.decode import Document
 from node_core.runtime.command import parse_command
-from node_core.runtime.flag_types import PathType
+from node_core.runtime.flag_types import ConfigMapType, PathType
 from node_core.runtime.flags import options
 from node_core.runtime.list_options import list_option
 from node_core.runtime.named_config import DEFAULT_FALLBACKS, FALLBACKS, LABEL, NamedConfigOptions
@@ -18,6 +18,10 @@ log = structlog.get_logger(__name__)
 
 Settings = TypeVar("Settings")
 
+PLACES = {"--config-dir": "config_dir", "--config-map": "config_map"}
+"""The flags that say where the configs are, and their parameters."""
+NOWHERE = tuple(word for flag in PLACES for word in (flag, ""))
+
 named_options = options(
     click.option(
         "--config-dir",
@@ -25,28 +29,40 @@ named_options = options(
         type=PathType(may_be_empty=True),
         help="A folder of config files; a label of the Node names the one that counts.",
     ),
-    click.option("--node-label", envvar="NODE_LABEL", default=LABEL, help="With --config-dir: that label."),
     click.option(
-        "--default-config", envvar="DEFAULT_CONFIG", default="", help="With --config-dir: of Nodes without the label."
+        "--config-map",
+        envvar="CONFIG_MAP",
+        type=ConfigMapType(),
+        metavar="NAMESPACE/NAME",
+        help="Instead of --config-dir: a ConfigMap, followed by the API, whose entries are the config files.",
+    ),
+    click.option(
+        "--node-label", envvar="NODE_LABEL", default=LABEL, help="With --config-dir or --config-map: that label."
+    ),
+    click.option(
+        "--default-config",
+        envvar="DEFAULT_CONFIG",
+        default="",
+        help="With them: the config of Nodes without the label.",
     ),
     list_option(
         "--fallback-strategies",
         envvar="FALLBACK_STRATEGIES",
         default=DEFAULT_FALLBACKS,
         known=FALLBACKS,
-        help_text="With --config-dir: which config, where neither the label nor --default-config names one; the first that there is."
+        help_text="With them: which config, where neither the label nor --default-config names one; the first that there is."
         " named: that of the name default. single: the only one. empty: none.",
     ),
 )
 
 
 def named_settings(values: Mapping[str, Any]) -> NamedConfigOptions | None:
-    """From click's values; None without a folder."""
-    directory: Path | None = values["config_dir"]
-    if directory is None or directory == Path():
+    """From click's values; None without a folder and a ConfigMap."""
+    places = [values[name] for name in PLACES.values() if _is_said(values, name)]
+    if not places:
         return None
     return NamedConfigOptions(
-        directory=directory,
+        place=places[0],
         label=values["node_label"],
         default=values["default_config"],
         fallbacks=values["fallback_strategies"],
@@ -54,9 +70,14 @@ def named_settings(values: Mapping[str, Any]) -> NamedConfigOptions | None:
 
 
 def named_problems(values: Mapping[str, Any]) -> Iterator[str]:
-    """Why the folder cannot be followed, a sentence each."""
-    if named_settings(values) is not None and values["nvidia_config"] is not None:
-        yield "--config-dir: stands beside --config-file: take one of them"
+    """Why the configs cannot be followed, a sentence each."""
+    said = [flag for flag, name in {**PLACES, "--config-file": "nvidia_config"}.items() if _is_said(values, name)]
+    if len(said) > 1:
+        yield f"{said[0]}: stands beside {' and '.join(said[1:])}: take one of them"
+
+
+def _is_said(values: Mapping[str, Any], name: str) -> bool:
+    return values[name] not in (None, Path())
 
 
 def reread_with(
@@ -73,7 +94,7 @@ def reread_with(
     """
 
     def parse(**configs: Document) -> dict[str, Any]:
-        return parse_command(command, [*arguments, "--config-dir", ""], prog, configs=configs) or {}
+        return parse_command(command, [*arguments, *NOWHERE], prog, configs=configs) or {}
 
     def reread(config: Document | None) -> Settings:
         plain = parse()

@@ -62,7 +62,7 @@ class Recorder:
         self.closed = True
 
 
-NAMED = NamedConfigOptions(directory=Path("/configs"))
+NAMED = NamedConfigOptions(place=Path("/configs"))
 
 
 class Folder:

@@ -173,13 +173,13 @@ def test_sharing_by_mps_needs_its_root(config: Callable[[str], str]) -> None:
 
 
 def test_a_folder_of_configs_is_named_with_its_label_and_fallbacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert parse("--config-dir", "/c").named == NamedConfigOptions(directory=Path("/c"))
+    assert parse("--config-dir", "/c").named == NamedConfigOptions(place=Path("/c"))
     for name, value in {
         "CONFIG_FILE_SRCDIR": "/c", "NODE_LABEL": "x/y", "DEFAULT_CONFIG": "a", "FALLBACK_STRATEGIES": "single,empty",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     assert parse().named == NamedConfigOptions(
-        directory=Path("/c"), label="x/y", default="a", fallbacks=("single", "empty")
+        place=Path("/c"), label="x/y", default="a", fallbacks=("single", "empty")
     )
 
 

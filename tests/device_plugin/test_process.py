@@ -13,11 +13,16 @@ from device_plugin.__main__ import parse
 from node_core.kubelet.sockets import read_stamp
 from node_core.runtime.process import Running
 from node_core.simulate.apiserver import ApiServer
+from node_core.simulate.apiserver.resources import resource_named
+from node_core.simulate.apiserver.status import ApiError
+from node_core.simulate.apiserver.writes import Target, Writer
 from node_core.simulate.kubelet import Kubelet
 
 NODE = "n1"
 CONFIG = "nvidia.com/device-plugin.config"
 PRESENT = {"nvidia.com/gpu.present": "true"}
+MAP = Target(resource=resource_named("configmaps"), namespace="kube-system")
+MAP_NAME = "configs"
 SHARED = "sharing: {timeSlicing: {resources: [{name: gpu, replicas: %d}]}}"
 
 
@@ -38,11 +43,12 @@ class Place:
         found = self.running.services.readiness.problems()
         return {check.partition("/")[2]: problem for check, problem in found.items() if problem is not None}
 
-    def start(self) -> None:
+    def start(self, *where: str) -> None:
+        """where: the flags that say where the configs are; in the folder if nothing is said."""
         program = parse([
             "--node-name", NODE, "--kubeconfig", str(self.directory / "kubeconfig"), "--simulate", "h100x8",
             "--lock-dir", str(self.directory), "--http-address", "", "--kubelet-socket", str(self.kubelet.socket),
-            "--config-dir", str(self.configs), "--cdi-dir", str(self.directory / "cdi"),
+            "--cdi-dir", str(self.directory / "cdi"), *(where or ("--config-dir", str(self.configs))),
         ])  # fmt: skip
         assert program is not None
         self.running = Running(program)
@@ -62,6 +68,16 @@ class Place:
         for name in configs:
             with contextlib.suppress(FileExistsError):
                 (self.configs / name).symlink_to(f"..data/{name}")
+
+    def write_map(self, **configs: str) -> None:
+        """The new content of the ConfigMap in the API."""
+        try:
+            self.server.store.mutate(
+                "configmaps", MAP_NAME, lambda obj: obj | {"data": configs}, namespace=MAP.namespace
+            )
+        except ApiError:
+            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": MAP_NAME}, "data": configs}
+            self.server.api.create(MAP, body, Writer(manager="kubectl"))
 
     def label(self, **labels: str | None) -> None:
         def change(node: dict[str, object]) -> dict[str, object]:
@@ -129,3 +145,27 @@ def test_a_folder_that_comes_later_is_waited_for(place: Place) -> None:
     assert place.kubelet.resources() == {}
     place.write("1", default="{}")
     place.until(lambda: place.gpus() == 8)
+
+
+def test_the_configs_of_a_configmap_are_followed_by_the_api(place: Place) -> None:
+    place.start("--config-map", "kube-system/configs")
+    place.until(lambda: "there is no ConfigMap kube-system/configs" in place.problems.get("config", ""))
+    assert place.kubelet.resources() == {}
+    place.write_map(default=SHARED % 2, four=SHARED % 4)
+    place.until(lambda: place.gpus() == 16 and not place.problems)
+    stamp = read_stamp(place.kubelet.directory / "nvidia-gpu.sock")
+    place.label(config="four")
+    place.until(lambda: place.gpus() == 32)
+    place.write_map(default=SHARED % 2, four="sharing: {timeSlice: {}}")
+    place.until(lambda: "configs, four: sharing.timeSlice: unknown key" in place.problems.get("config", ""))
+    place.write_map(default=SHARED % 2, four=SHARED % 5)
+    place.until(lambda: place.gpus() == 40 and not place.problems)
+    place.server.store.delete("configmaps", MAP_NAME, namespace=MAP.namespace)
+    place.until(lambda: "there is no ConfigMap" in place.problems.get("config", ""))
+    place.server.stop()
+    place.until(lambda: "config-map" in place.problems)
+    assert place.gpus() == 40
+    place.server.start()
+    place.write_map(four=SHARED % 3)
+    place.until(lambda: place.gpus() == 24 and not place.problems)
+    assert read_stamp(place.kubelet.directory / "nvidia-gpu.sock") == stamp

@@ -23,7 +23,7 @@ class Bench:
         self.services = Services()
         configs = NamedConfigs(
             ConfigFolder(directory, lambda: None),
-            NamedConfigOptions(directory=directory),
+            NamedConfigOptions(place=directory),
             lambda config: config.content.decode() if config else "",
         )
         self.current: Callable[[], str | None] = Followed("gfd", configs, self._labels, self.services)

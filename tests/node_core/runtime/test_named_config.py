@@ -98,7 +98,7 @@ def reader() -> Reader:
 def configs(tmp_path: Path, reader: Reader) -> NamedConfigs[str]:
     (tmp_path / "default").write_text("one")
     (tmp_path / "two").write_text("two")
-    options = NamedConfigOptions(directory=tmp_path, fallbacks=("named",))
+    options = NamedConfigOptions(place=tmp_path, fallbacks=("named",))
     return NamedConfigs(ConfigFolder(tmp_path, lambda: None), options, reader)
 
 
@@ -143,7 +143,7 @@ def test_going_back_from_a_mistake_is_no_change(configs: NamedConfigs[str]) -> N
 
 
 def test_the_empty_config_has_no_file(tmp_path: Path, reader: Reader) -> None:
-    options = NamedConfigOptions(directory=tmp_path, fallbacks=("empty",))
+    options = NamedConfigOptions(place=tmp_path, fallbacks=("empty",))
     configs = NamedConfigs(ConfigFolder(tmp_path, lambda: None), options, reader)
     assert configs.follow({})
     assert (configs.settings, reader.read) == ("nothing", [None])
@@ -166,7 +166,7 @@ def test_the_folder_of_a_configmap_has_its_keys_alone(tmp_path: Path) -> None:
 
 
 def test_no_folder_is_an_error_that_names_it(tmp_path: Path, reader: Reader) -> None:
-    options = NamedConfigOptions(directory=tmp_path / "none")
+    options = NamedConfigOptions(place=tmp_path / "none")
     configs = NamedConfigs(ConfigFolder(tmp_path / "none", lambda: None), options, reader)
     assert not configs.follow({LABEL: "a"})
     assert f"cannot read the configs in {tmp_path}/none: No such file" in (configs.problem or "")

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from node_core.decode import MAX_FILE, Document
 from node_core.errors import SettingsError
 from node_core.runtime.command import AgentCommand, parse_command
+from node_core.runtime.config_map import ConfigMapName
 from node_core.runtime.named_config import NamedConfigOptions
 from node_core.runtime.named_options import named_options, named_problems, named_settings, reread_with
 from node_core.runtime.nvidia_config import nvidia_options
@@ -34,14 +35,14 @@ def test_without_a_folder_nothing_is_followed() -> None:
 
 
 def test_a_folder_is_followed_as_flags_and_environment_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert named_settings(values("--config-dir", "/c")) == NamedConfigOptions(directory=Path("/c"))
+    assert named_settings(values("--config-dir", "/c")) == NamedConfigOptions(place=Path("/c"))
     environment = {
         "CONFIG_FILE_SRCDIR": "/c", "NODE_LABEL": "x/y", "DEFAULT_CONFIG": "a", "FALLBACK_STRATEGIES": "single,empty",
     }  # fmt: skip
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert named_settings(values()) == NamedConfigOptions(
-        directory=Path("/c"), label="x/y", default="a", fallbacks=("single", "empty")
+        place=Path("/c"), label="x/y", default="a", fallbacks=("single", "empty")
     )
 
 
@@ -50,6 +51,25 @@ def test_a_folder_and_a_file_are_one_too_many(tmp_path: Path) -> None:
     file.write_text("{}")
     both = values("--config-dir", "/c", "--config-file", str(file))
     assert list(named_problems(both)) == ["--config-dir: stands beside --config-file: take one of them"]
+    three = {**both, "config_map": ConfigMapName("a", "b")}
+    (problem,) = named_problems(three)
+    assert problem == "--config-dir: stands beside --config-map and --config-file: take one of them"
+
+
+def test_a_configmap_is_followed_as_flags_and_environment_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = NamedConfigOptions(place=ConfigMapName("a", "b"), default="x")
+    assert named_settings(values("--config-map", "a/b", "--default-config", "x")) == wanted
+    monkeypatch.setenv("CONFIG_MAP", "a/b")
+    assert named_settings(values("--default-config", "x")) == wanted
+    assert named_settings(values("--config-map", "")) is None
+    with pytest.raises(SettingsError, match=r"--config-map: 'b' is not of the form NAMESPACE/NAME"):
+        values("--config-map", "b")
+
+
+def test_a_config_of_a_configmap_is_read_although_the_environment_names_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONFIG_MAP", "a/b")
+    reread = reread_with(command, [], "agent", named_settings)
+    assert reread(named("flags: {migStrategy: mixed}\n")) is None
 
 
 def named(text: str) -> Document:
