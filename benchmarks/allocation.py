@@ -18,8 +18,9 @@ from pathlib import Path
 from device_plugin.allocate.preferred import preferred_ids
 from device_plugin.allocate.strategies import Answering, build_strategies
 from device_plugin.devices import Device, DeviceId, Offer
+from device_plugin.plan.found import find_devices
 from device_plugin.plugin import ResourcePlugin
-from node_core.domain.inventory import GpuUuid, NvLinkPeer, PciAddress
+from node_core.domain.inventory import Gpu, GpuUuid, Inventory, NvLinkPeer, PciAddress
 from node_core.domain.resources import GPU
 from node_core.domain.sharing import SharingStrategy
 from node_core.kubelet.client import PluginClient
@@ -29,12 +30,14 @@ Links = Callable[[int, int], int]
 
 def node(count: int, links: Links) -> Offer:
     """links: how many NVLinks there are between a lower and a higher GPU."""
-    devices = (
-        Device(
-            id=DeviceId(f"GPU-{index}"),
-            uuid=f"GPU-{index}",
-            index=str(index),
-            gpu=GpuUuid(f"GPU-{index}"),
+    gpus = (
+        Gpu(
+            index=index,
+            uuid=GpuUuid(f"GPU-{index}"),
+            minor=index,
+            model="",
+            memory_bytes=None,
+            compute=None,
             address=address(index),
             numa_node=index * 2 // count,
             peers=tuple(
@@ -45,7 +48,7 @@ def node(count: int, links: Links) -> Offer:
         )
         for index in range(count)
     )
-    return Offer(devices=tuple(devices))
+    return Offer(devices=find_devices(Inventory(driver=None, gpus=tuple(gpus))))
 
 
 def address(index: int) -> PciAddress:

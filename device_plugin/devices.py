@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NewType
 
-from node_core.domain.inventory import ComputeCapability, GpuUuid, NvLinkPeer, PciAddress
+from node_core.domain.inventory import ComputeCapability, GpuUuid, PciAddress
 from node_core.domain.resources import ResourceName
 from node_core.domain.sharing import SharingStrategy
 
@@ -22,7 +22,8 @@ class Device:
     """Something that one container can have: a GPU, a MIG device, or a replica of one.
 
     uuid: what NVML calls it, the id without its replica. replica: which, from 0; None where it is not shared. index: NVML's, `0`; of a
-    MIG device `<GPU>:<slot>`, `0:1`. gpu, minor, model, compute, numa_node, address, peers: of the whole GPU. paths: its device nodes.
+    MIG device `<GPU>:<slot>`, `0:1`. gpu, minor, model, compute, numa_node, address, links: of the whole GPU. links: what joins it to the
+    others, by plan.links. paths: its device nodes.
     gpu_instance, compute_instance, profile: of a MIG device. why_unhealthy: a sentence, None while it is healthy.
     """
 
@@ -37,7 +38,7 @@ class Device:
     paths: tuple[str, ...] = ()
     numa_node: int | None = None
     address: PciAddress | None = None
-    peers: tuple[NvLinkPeer, ...] = ()
+    links: Mapping[GpuUuid, int] = field(default_factory=dict, hash=False)
     gpu_instance: int | None = None
     compute_instance: int | None = None
     profile: str | None = None

@@ -1,7 +1,7 @@
 """Whole GPUs with the most bandwidth between them. PURE.
 
-A set of GPUs weighs what its pairs weigh together. Of the heaviest sets, the one is chosen that leaves the most weight among the GPUs
-that stay free, so a request for one GPU does not tear a linked pair apart; of those, the first in NVML's order.
+A set of GPUs weighs what its pairs weigh together (plan.links). Of the heaviest sets, the one is chosen that leaves the most weight among
+the GPUs that stay free, so a request for one GPU does not tear a linked pair apart; of those, the first in NVML's order.
 
 The search is branch and bound over sets in that order. A branch is cut only when it cannot beat the best set found, so the answer is
 optimal. Twins, GPUs with the same links to all others, are taken in order only: on a node of equals there is next to nothing to
@@ -13,9 +13,6 @@ from collections.abc import Sequence
 
 from device_plugin.devices import Device
 
-PER_LINK = 100
-SAME_NUMA = 20
-OTHERWISE = 10
 EXACT = 16
 BUDGET = 4000
 
@@ -23,13 +20,8 @@ Weights = Sequence[Sequence[int]]
 
 
 def pair_weight(one: Device, other: Device) -> int:
-    """How near two GPUs are: 100 for each NVLink that leads from one straight to the other, and 20 on one NUMA node, else 10."""
-    seen = (
-        max((peer.links for peer in a.peers if peer.address == b.address), default=0)
-        for a, b in ((one, other), (other, one))
-    )
-    same = one.numa_node is not None and one.numa_node == other.numa_node
-    return PER_LINK * max(seen) + (SAME_NUMA if same else OTHERWISE)
+    """0 where they were not seen together, as when one has left the bus."""
+    return one.links.get(other.gpu, 0)
 
 
 def choose_linked(free: Sequence[Device], fixed: Sequence[Device], count: int) -> tuple[Device, ...]:

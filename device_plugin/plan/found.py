@@ -3,10 +3,12 @@
 Under WSL containers get all GPUs through one device node, and a Jetson's GPU has no UUID: each is one device with a name of its own.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from device_plugin.devices import Device, DeviceId
-from node_core.domain.inventory import Gpu, Inventory, MigDevice, Platform
+from device_plugin.plan.links import weigh_links
+from node_core.domain.inventory import Gpu, GpuUuid, Inventory, MigDevice, Platform
 from node_core.host.mig_caps import MigCaps, mig_capabilities
 
 WSL_DEVICE = "all"
@@ -23,11 +25,13 @@ def find_devices(inventory: Inventory, caps: MigCaps = NO_CAPS) -> tuple[Device,
         case Platform.TEGRA:
             return tuple(_named(gpu, TEGRA_DEVICE, index="0", paths=()) for gpu in inventory.gpus[:1])
         case Platform.NVML:
-            return tuple(device for gpu in inventory.gpus for device in _of(gpu, caps))
+            links = weigh_links(inventory.gpus)
+            return tuple(device for gpu in inventory.gpus for device in _of(gpu, links[gpu.uuid], caps))
 
 
-def _of(gpu: Gpu, caps: MigCaps) -> tuple[Device, ...]:
-    return tuple(_part(gpu, mig, caps) for mig in gpu.mig_devices) if gpu.mig_enabled else (_whole(gpu),)
+def _of(gpu: Gpu, links: Mapping[GpuUuid, int], caps: MigCaps) -> tuple[Device, ...]:
+    whole = replace(_whole(gpu), links=links)
+    return tuple(_part(whole, gpu, mig, caps) for mig in gpu.mig_devices) if gpu.mig_enabled else (whole,)
 
 
 def _named(gpu: Gpu, name: str, *, index: str, paths: tuple[str, ...]) -> Device:
@@ -46,12 +50,10 @@ def _whole(gpu: Gpu) -> Device:
         paths=() if gpu.minor is None else (f"/dev/nvidia{gpu.minor}",),
         numa_node=gpu.numa_node,
         address=gpu.address,
-        peers=gpu.peers,
     )
 
 
-def _part(gpu: Gpu, mig: MigDevice, caps: MigCaps) -> Device:
-    whole = _whole(gpu)
+def _part(whole: Device, gpu: Gpu, mig: MigDevice, caps: MigCaps) -> Device:
     return replace(
         whole,
         id=DeviceId(mig.uuid),

@@ -98,6 +98,25 @@ class NvLinkPeer:
     links: int
 
 
+class PciPath(StrEnum):
+    """What two GPUs have in common on the way of PCI, the nearest first (nvmlGpuTopologyLevel_t). SWITCHES: more than one between them."""
+
+    BOARD = "board"
+    SWITCH = "switch"
+    SWITCHES = "switches"
+    HOST_BRIDGE = "host-bridge"
+    NODE = "node"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PciPeer:
+    """Another GPU of the node, and how near PCI has it."""
+
+    gpu: GpuUuid
+    path: PciPath
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fabric:
     """nvmlDeviceGetGpuFabricInfo of a GPU that is attached: completed, successful, with a cluster UUID."""
@@ -112,7 +131,8 @@ class Gpu:
 
     minor: N of /dev/nvidiaN. memory_bytes: the total of nvmlDeviceGetMemoryInfo; None where the board has none of its own.
     numa_node: from sysfs; None where the kernel says -1 or nothing, and where it could not be read: numa_fault then says why.
-    mig_capable: nvmlDeviceGetMigMode is supported. switch_links: how many active NVLinks lead to an NVSwitch.
+    mig_capable: nvmlDeviceGetMigMode is supported. switch_links: how many active NVLinks lead to an NVSwitch. pci_peers: those of the
+    other GPUs of which the driver says how near they are.
     """
 
     index: int
@@ -130,6 +150,7 @@ class Gpu:
     mig_faults: tuple[MigFault, ...] = ()
     peers: tuple[NvLinkPeer, ...] = ()
     switch_links: int = 0
+    pci_peers: tuple[PciPeer, ...] = ()
     fabric: Fabric | None = None
 
 

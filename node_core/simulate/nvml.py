@@ -185,6 +185,11 @@ class SimulatedNvml:
     def device_get_nvlinks(self, device: Handle) -> NvLinks:
         return self._gpu("device_get_nvlinks", device).links
 
+    def device_get_topology_common_ancestor(self, device: Handle, other: Handle) -> int:
+        method = "device_get_topology_common_ancestor"
+        one, two = self._gpu(method, device), self._gpu(method, other)
+        return _known(method, self._scenario.common_ancestor(one, two))
+
     def device_get_recovery_action(self, device: Handle) -> int:
         return self._health("device_get_recovery_action", device).recovery_action
 

@@ -17,9 +17,13 @@ from node_core.errors import SettingsError
 from node_core.host.nvml.api import NvLinks
 from node_core.simulate.mig_profiles import Instance, parse_instance
 from node_core.simulate.scenario_checks import SWITCH_LINKS, parse_memory, scenario_problems
-from node_core.simulate.scenario_file import FaultEvent, GpuGroup, NvLinkFile, ScenarioFile
+from node_core.simulate.scenario_file import FaultEvent, GpuGroup, NvLinkFile, PcieFile, ScenarioFile
 
 NVIDIA = "10de"
+
+TOPOLOGY_LEVELS = {"board": 0, "switch": 10, "switches": 20, "host_bridge": 30}
+TOPOLOGY_NODE, TOPOLOGY_SYSTEM = 40, 50
+"""nvmlGpuTopologyLevel_t, by the names that scenario files have for them."""
 
 _FIRST_GPU_INSTANCE = {7: 0, 4: 1, 3: 1, 2: 3, 1: 7}
 """Compute slices -> the lowest GPU instance id that drivers give to such an instance."""
@@ -73,10 +77,18 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PciGroup:
+    """GPUs with a common ancestor at this level of NVML's."""
+
+    level: int
+    gpus: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """driver: None on a node without one, whether or not it has GPUs. faults: in the file's order. wsl: Windows has the GPUs.
 
-    gpus: as they are before a fault; `gpu_at` says how they are cut later.
+    gpus: as they are before a fault; `gpu_at` says how they are cut later. pcie: the nearest first.
     """
 
     name: str
@@ -85,6 +97,14 @@ class Scenario:
     faults: tuple[FaultEvent, ...] = ()
     wsl: bool = False
     cuts: tuple[Cut, ...] = ()
+    pcie: tuple[PciGroup, ...] = ()
+
+    def common_ancestor(self, one: SimulatedGpu, other: SimulatedGpu) -> int | None:
+        """NVML's level; None between GPUs that Linux does not see on a PCI bus. What no group says follows from NUMA."""
+        if self.wsl or None in (one.address, other.address):
+            return None
+        otherwise = TOPOLOGY_NODE if one.numa_node == other.numa_node else TOPOLOGY_SYSTEM
+        return next((group.level for group in self.pcie if {one.index, other.index} <= group.gpus), otherwise)
 
     def gpu_at(self, index: int, now: float) -> SimulatedGpu:
         """now: seconds since the start. The latest cut counts, and every NVLink that is down."""
@@ -137,6 +157,7 @@ def parse_scenario(name: str, data: object, *, source: str) -> Scenario:
         faults=tuple(file.faults),
         wsl=file.wsl,
         cuts=tuple(_cuts(name, file)),
+        pcie=tuple(_pci_groups(file.pcie)),
     )
 
 
@@ -197,6 +218,11 @@ def _gpus(name: str, file: ScenarioFile) -> Iterator[SimulatedGpu]:
             links=_links(index, file.nvlink, addresses),
             fabric=fabric,
         )
+
+
+def _pci_groups(pcie: PcieFile) -> Iterator[PciGroup]:
+    for name, level in TOPOLOGY_LEVELS.items():
+        yield from (PciGroup(level=level, gpus=frozenset(group)) for group in getattr(pcie, name))
 
 
 def _fabric(file: ScenarioFile) -> Fabric | None:

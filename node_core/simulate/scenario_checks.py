@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import get_args
 
+import msgspec
+
 from node_core.decode import closest
 from node_core.domain.mig import MIB
 from node_core.domain.quantity import parse_quantity
@@ -94,6 +96,7 @@ def scenario_problems(file: ScenarioFile) -> list[str]:
     problems += _duplicates("pci", [address for group in file.gpus for address in _addresses(group)])
     problems += [f"gpus: {total} GPUs, at most {MAX_GPUS} are simulated"] if total > MAX_GPUS else []
     problems += _nvlink_problems(file.nvlink, total)
+    problems += _pcie_problems(file)
     problems += _off_bus_problems(file)
     problems += ["fabric.cluster_uuid: is zero, which NVML takes as not attached"] if _zero_cluster(file) else []
     for at, event in enumerate(file.faults):
@@ -178,6 +181,19 @@ def _nvlink_problems(nvlink: NvLinkFile, total: int) -> list[str]:
         if (first, second) in pairs[:at]:
             problems.append(f"{path}: the pair {first}, {second} is given twice")
     return problems
+
+
+def _pcie_problems(file: ScenarioFile) -> Iterator[str]:
+    gpus = _each_gpu(file)
+    for name, groups in msgspec.structs.asdict(file.pcie).items():
+        indices = [index for group in groups for index in group]
+        for index in sorted(set(indices)):
+            if index >= len(gpus):
+                yield f"pcie.{name}: there is no GPU {index}, the last one is {len(gpus) - 1}"
+            elif gpus[index].pci == "none":
+                yield f"pcie.{name}: GPU {index} is on no PCI bus"
+            if indices.count(index) > 1:
+                yield f"pcie.{name}: GPU {index} is there twice"
 
 
 def _zero_cluster(file: ScenarioFile) -> bool:

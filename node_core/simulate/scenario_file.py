@@ -14,6 +14,7 @@ gpus:                                            # groups of equal boards, in NV
     pci: ["0000:1b:00.0", ...]                   # left out, addresses are made up; so is uuid; `none` for an SoC's own GPU
     mig: {mode: enabled, instances: [3g.40gb, 1c.3g.40gb]}   # of each GPU; left out, the board cannot MIG
 nvlink: {nvswitch: true, switch_links: 12}       # of each GPU, 18 if left out; or peers: [{gpus: [0, 1], links: 4}]
+pcie: {switch: [[0, 1], [2, 3]], switches: [[0, 1, 2, 3]]}   # GPUs below one; also board, host_bridge; else as numa says
 fabric: {cluster_uuid: ..., clique: 7}           # left out, no GPU is attached
 wsl: true                                        # left out, Linux drives the GPUs itself and sees them on the PCI bus
 faults:                                          # what goes wrong, at seconds since the start
@@ -95,6 +96,15 @@ class NvLinkFile(_Strict, frozen=True, kw_only=True):
     peers: list[PeerFile] = []
 
 
+class PcieFile(_Strict, frozen=True, kw_only=True):
+    """What groups of GPUs have in common on the way of PCI; of two that are in several groups the nearest counts, in this order."""
+
+    board: list[list[Index]] = []
+    switch: list[list[Index]] = []
+    switches: list[list[Index]] = []
+    host_bridge: list[list[Index]] = []
+
+
 class FabricFile(_Strict, frozen=True, kw_only=True):
     cluster_uuid: UuidText
     clique: Annotated[int, Meta(ge=0, lt=1 << 32)]
@@ -167,6 +177,7 @@ class ScenarioFile(_Strict, frozen=True, kw_only=True):
     driver: DriverFile | None = None
     gpus: list[GpuGroup] = []
     nvlink: NvLinkFile = NvLinkFile()
+    pcie: PcieFile = PcieFile()
     fabric: FabricFile | None = None
     wsl: bool = False
     faults: list[FaultEvent] = []

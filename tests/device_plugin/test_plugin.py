@@ -27,6 +27,7 @@ DEVICES = tuple(
         index=str(index),
         gpu=GpuUuid(f"GPU-{index}"),
         numa_node=index % 2,
+        links={GpuUuid(f"GPU-{other}"): 20 for other in (0, 1, 2, 3) if other % 2 == index % 2},
     )
     for index in range(4)
 )

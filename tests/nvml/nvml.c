@@ -91,7 +91,7 @@ struct gpu {
     int major_version, minor_version;
     unsigned recovery_action, remap_pending, remap_failed, retirement_pending;
     unsigned long long uncorrected, clocks_reasons;
-    unsigned char cluster[16];
+    unsigned char cluster[16], near[MAX_GPUS]; /* near: the level and 1, or 0 */
     char uuid[96], bus_id[32], name[96], remotes[MAX_LINKS][32];
     int remote_types[MAX_LINKS];
     struct mig migs[MAX_SLOTS];
@@ -175,6 +175,13 @@ static void read_link(const char *line) {
     strcpy(gpu->remotes[gpu->links++], bus_id);
 }
 
+static void read_near(const char *line) {
+    unsigned one, other, level;
+    if (sscanf(line, "near %u %u %u", &one, &other, &level) != 3) malformed(line);
+    gpu_at(one, line)->near[gpu_at(other, line)->index] = level + 1;
+    gpu_at(other, line)->near[one] = level + 1;
+}
+
 static void read_rule(const char *line, int hangs) {
     if (node.rule_count >= MAX_RULES) malformed(line);
     struct rule *rule = &node.rules[node.rule_count++];
@@ -237,6 +244,7 @@ static void read_line(const char *line) {
     else if (starts(line, "mig")) read_mig(line);
     else if (starts(line, "fabric")) read_fabric(line);
     else if (starts(line, "link")) read_link(line);
+    else if (starts(line, "near")) read_near(line);
     else if (starts(line, "fault")) read_rule(line, 0);
     else if (starts(line, "hang")) read_rule(line, 1);
     else if (starts(line, "state")) read_state(line);
@@ -471,6 +479,14 @@ nvmlReturn_t nvmlDeviceGetNvLinkRemotePciInfo_v2(struct handle *device, unsigned
     TRY(check(__func__, device, GPU));
     if (link >= device->gpu->links) return INVALID_ARGUMENT;
     return fill_pci(info, device->gpu->remotes[link]);
+}
+
+nvmlReturn_t nvmlDeviceGetTopologyCommonAncestor(struct handle *device, struct handle *other, int *level) {
+    TRY(check(__func__, device, GPU));
+    TRY(check(__func__, other, GPU));
+    if (device->gpu->near[other->gpu->index] == 0) return NOT_SUPPORTED;
+    *level = device->gpu->near[other->gpu->index] - 1;
+    return SUCCESS;
 }
 
 /* ---- its health ---- */

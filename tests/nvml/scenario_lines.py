@@ -7,6 +7,7 @@ gpu MINOR UUID BUS_ID BYTES MAJOR MINOR MIG_CAPABLE MIG_ENABLED MAX_MIG NAME    
 mig GPU SLOT UUID GI CI GI_PROFILE CI_PROFILE MIB SM GI_SLICES CI_SLICES COPY DEC ENC JPEG OFA NAME
 link GPU TYPE BUS_ID                      an active NVLink and where it leads: TYPE is 0 for a GPU, 2 for a switch
 fabric GPU CLUSTER_HEX CLIQUE STATE HEALTH_MASK      left out, the GPU knows no fabric
+near GPU GPU LEVEL                        what the two have in common on PCI: nvmlGpuTopologyLevel_t; left out, not supported
 fault FUNCTION GPU|* CODE                 what that function answers; FUNCTION may be * and may lack its version suffix
 hang FUNCTION GPU|*                       that function does not return
 state GPU RECOVERY_ACTION REMAP_PENDING REMAP_FAILED RETIREMENT_PENDING UNCORRECTED CLOCKS_REASONS     left out, all 0
@@ -14,6 +15,7 @@ event GPU SECONDS TYPE DATA GI CI TIMES PER_SECOND     at seconds since nvmlInit
 ```
 """
 
+import itertools
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -102,6 +104,9 @@ def _lines(scenario: Scenario, now: float) -> Iterator[str]:
         health = health_at(scenario, gpu.index, now)
         yield _state_line(gpu, health)
         yield from _fabric_lines(gpu, health.fabric)
+    for one, other in itertools.combinations(gpus, 2):
+        if (level := scenario.common_ancestor(one, other)) is not None:
+            yield _words("near", one.index, other.index, level)
     for event in sorted(active, key=lambda each: each.kind != "lost"):  # on a lost GPU every call says so
         yield from _rule(event)
     for event in scenario.faults:

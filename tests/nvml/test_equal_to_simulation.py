@@ -81,6 +81,17 @@ UNLINKED = parse_scenario(
 )
 """NVLinks that are down, and each kind of trouble with a fabric."""
 
+SWITCHES = parse_scenario(
+    "switches",
+    {
+        "driver": {"version": "570.1"},
+        "gpus": [{"model": "NVIDIA L40S", "count": 8, "device_id": "26b9", "numa": [0, 0, 0, 0, 0, 1, 1, 1]}],
+        "pcie": {"board": [[0, 1]], "switch": [[0, 1, 2]], "switches": [[0, 1, 2, 3]], "host_bridge": [[6, 7]]},
+    },
+    source="here",
+)
+"""Each level of what two GPUs have in common on PCI."""
+
 CUT_ANEW = parse_scenario(
     "cut anew",
     {
@@ -116,6 +127,7 @@ SCENARIOS = {
     "unlinked": UNLINKED,
     "swapped": SWAPPED,
     "cut anew": CUT_ANEW,
+    "switches": SWITCHES,
 }
 
 

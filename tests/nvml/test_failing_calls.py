@@ -31,6 +31,7 @@ GPU_CALLS: dict[str, dict[str, object] | None] = {
     "nvmlDeviceGetNvLinkRemotePciInfo": {},
 }
 """Call -> the facts that change when a GPU does not support it; None where a GPU without it is a fault."""
+PAIR_CALL = "nvmlDeviceGetTopologyCommonAncestor"
 ELSEWHERE = f"link {SICK} 0 0000FFFF:01:00.0"
 """A link to no switch, so that each call about links has one that it is about."""
 
@@ -75,6 +76,7 @@ def cases() -> dict[str, str]:
     """Name -> the fault's line."""
     lines = {f"{call} {code}": f"fault {call} {SICK} {CODES[code]}" for call in GPU_CALLS for code in CODES}
     lines |= {f"{call} {code}": f"fault {call} {SICK} {CODES[code]}" for call in STATE_CALLS for code in CODES}
+    lines |= {f"{PAIR_CALL} {code}": f"fault {PAIR_CALL} {SICK} {CODES[code]}" for code in CODES}
     lines |= {f"{call} {code}": f"fault {call} {MIG_SICK} {CODES[code]}" for call in MIG_CALLS for code in CODES}
     lines |= {f"{call} {code}": f"fault {call} * {CODES[code]}" for call in SYSTEM_CALLS for code in CODES}
     return lines | {f"init {code}": f"init {code}" for code in (9, 12, 18, 999)}
@@ -94,7 +96,10 @@ def looks(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
 
 
 def siblings(look: Any, index: int) -> list[Any]:
-    return [gpu for gpu in look["gpus"] if gpu["index"] != index]
+    """Without what they say of how near that GPU is."""
+    others = [gpu for gpu in look["gpus"] if gpu["index"] != index]
+    known = {gpu["uuid"] for gpu in others}
+    return [{**gpu, "pci_peers": [peer for peer in gpu["pci_peers"] if peer["gpu"] in known]} for gpu in others]
 
 
 def gpu_at(look: Any, index: int) -> Any:
@@ -118,6 +123,14 @@ def test_any_other_failure_is_a_fault_of_that_gpu_alone(call: str, code: str, lo
     assert found["gpus"] == siblings(looks("sound"), SICK)
     assert [fault["index"] for fault in found["faults"]] == [SICK]
     assert found["faults"][0]["reason"] == f"{call} answered {code}"
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_what_is_not_said_of_two_gpus_is_absent_in_both(code: str, looks: Callable[[str], Any]) -> None:
+    sound, found = looks("sound"), looks(f"{PAIR_CALL} {code}")
+    assert siblings(found, SICK) == siblings(sound, SICK)
+    assert (gpu_at(found, SICK), found["faults"]) == ({**gpu_at(sound, SICK), "pci_peers": []}, [])
+    assert all(len(gpu["pci_peers"]) == len(found["gpus"]) - 2 for gpu in found["gpus"] if gpu["index"] != SICK)
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -207,7 +220,7 @@ def test_a_driver_that_does_not_start_is_an_error_by_its_name(
 
 
 def test_every_call_of_the_scenario_files_is_in_the_table() -> None:
-    assert set(FUNCTIONS.values()) <= {*GPU_CALLS, *MIG_CALLS, *STATE_CALLS, *EVENT_CALLS, *SYSTEM_CALLS}
+    assert set(FUNCTIONS.values()) <= {*GPU_CALLS, PAIR_CALL, *MIG_CALLS, *STATE_CALLS, *EVENT_CALLS, *SYSTEM_CALLS}
 
 
 def test_a_fault_of_a_scenario_file_reaches_the_library(library: Path, tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ def test_an_old_library_gives_all_that_it_has(build: Build, tmp_path: Path) -> N
         "nvmlDeviceGetGpuFabricInfo",
         "nvmlDeviceGetGpuFabricInfoV",
         "nvmlDeviceGetNvLinkState",
+        "nvmlDeviceGetTopologyCommonAncestor",
     )
     health = (
         "nvmlDeviceGetFieldValues",
@@ -74,7 +75,9 @@ def test_an_old_library_gives_all_that_it_has(build: Build, tmp_path: Path) -> N
         "nvmlDeviceGetCurrentClocksThrottleReasons",
     )
     found, simulated = look("gb200x4", build(*lacking, *health, "nvmlSystemGetCudaDriverVersion"), tmp_path)
-    without: dict[str, object] = {"mig_capable": False, "fabric": None, "peers": [], "switch_links": 0}
+    without: dict[str, object] = {"mig_capable": False, "fabric": None, "peers": [], "pci_peers": []} | {
+        "switch_links": 0
+    }
     assert found["gpus"] == [{**gpu, **without} for gpu in simulated["gpus"]]
     assert found["driver"] == {"version": "570.172.08", "cuda": None}
     assert found["faults"] == []

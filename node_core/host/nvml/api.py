@@ -158,6 +158,10 @@ class Nvml(Protocol):
 
     def device_get_nvlinks(self, device: Handle) -> NvLinks: ...
 
+    def device_get_topology_common_ancestor(self, device: Handle, other: Handle) -> int:
+        """One of nvmlGpuTopologyLevel_t: what two GPUs have in common on the way of PCI."""
+        ...
+
     def device_get_recovery_action(self, device: Handle) -> int:
         """Field 230, NVML_FI_DEV_GET_GPU_RECOVERY_ACTION, one of NVML_GPU_RECOVERY_ACTION_*. NOT_SUPPORTED by older drivers."""
         ...
@@ -213,6 +217,7 @@ FUNCTIONS: Mapping[str, str] = {
     "device_get_fabric": "nvmlDeviceGetGpuFabricInfo",
     "device_get_fabric_health": "nvmlDeviceGetGpuFabricInfoV",
     "device_get_nvlinks": "nvmlDeviceGetNvLinkState",
+    "device_get_topology_common_ancestor": "nvmlDeviceGetTopologyCommonAncestor",
     "device_get_recovery_action": "nvmlDeviceGetFieldValues",
     "device_get_remapped_rows": "nvmlDeviceGetRemappedRows",
     "device_get_retired_pages_pending": "nvmlDeviceGetRetiredPagesPendingStatus",

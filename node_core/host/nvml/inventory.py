@@ -4,8 +4,10 @@ What a board may lack is asked with `optional`: NOT_SUPPORTED and a function tha
 error makes the GPU a Fault. Only the handle, the UUID and the name are what a GPU must have to be one, and an integrated one no UUID.
 """
 
+import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -22,6 +24,8 @@ from node_core.domain.inventory import (
     MigUuid,
     NvLinkPeer,
     PciAddress,
+    PciPath,
+    PciPeer,
 )
 from node_core.domain.mig import profile_name
 from node_core.errors import NvmlError
@@ -36,12 +40,24 @@ DISPLAY_ONLY = frozenset({"DGX Display", "NVIDIA DGX Display"})
 """Names of the display boards of DGX stations, which no workload can use."""
 
 
+PCI_PATHS = {
+    0: PciPath.BOARD,
+    10: PciPath.SWITCH,
+    20: PciPath.SWITCHES,
+    30: PciPath.HOST_BRIDGE,
+    40: PciPath.NODE,
+    50: PciPath.SYSTEM,
+}
+"""By nvmlGpuTopologyLevel_t."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    """A GPU, and its NVLinks wherever they lead."""
+    """A GPU, its NVLinks wherever they lead, and NVML's handle of it."""
 
     gpu: Gpu
     links: NvLinks
+    device: Handle
 
 
 def read_inventory(
@@ -51,12 +67,13 @@ def read_inventory(
     with open_nvml() as nvml:
         driver = read_driver(nvml)
         found = [read_gpu(nvml, index, numa_node) for index in range(nvml.device_get_count())]
+        reads = [one for one in found if isinstance(one, _Read)]
+        near = read_pci_peers(nvml, reads)
         states = read_states(nvml)
-    reads = [one for one in found if isinstance(one, _Read)]
     nvlinks = {read.gpu.uuid: read.links.count for read in reads if not read.gpu.mig_enabled}
     faults = tuple(one for one in found if isinstance(one, Fault))
     why_empty = None if reads or faults else _why_empty(len(found))
-    gpus = link(reads)
+    gpus = tuple(replace(gpu, pci_peers=tuple(near[gpu.uuid])) for gpu in link(reads))
     return Inventory(
         driver=driver,
         gpus=gpus,
@@ -131,7 +148,7 @@ def _read_facts(nvml: Nvml, device: Handle, numa_node: NumaNode, index: int, uui
         fabric=optional(lambda: nvml.device_get_fabric(device)),
     )
     links = optional(lambda: nvml.device_get_nvlinks(device)) or NvLinks()
-    return _Read(gpu=_with_mig(nvml, device, gpu) if gpu.mig_enabled else gpu, links=links)
+    return _Read(gpu=_with_mig(nvml, device, gpu) if gpu.mig_enabled else gpu, links=links, device=device)
 
 
 def _with_mig(nvml: Nvml, device: Handle, gpu: Gpu) -> Gpu:
@@ -182,6 +199,18 @@ def _read_profile(
     if numbers is None:
         return None
     return profile_name(numbers.gpu_instance_profile, numbers.compute_instance_profile, memory_mib, total_memory_bytes)
+
+
+def read_pci_peers(nvml: Nvml, reads: Sequence[_Read]) -> Mapping[GpuUuid, Sequence[PciPeer]]:
+    """Of each GPU, in their order. What goes wrong between two GPUs is the fault of neither: then how near they are is not known."""
+    near: dict[GpuUuid, list[PciPeer]] = {read.gpu.uuid: [] for read in reads}
+    for one, other in itertools.combinations(reads, 2):
+        with suppress(NvmlError):
+            path = PCI_PATHS.get(nvml.device_get_topology_common_ancestor(one.device, other.device))
+            if path is not None:
+                near[one.gpu.uuid].append(PciPeer(gpu=other.gpu.uuid, path=path))
+                near[other.gpu.uuid].append(PciPeer(gpu=one.gpu.uuid, path=path))
+    return near
 
 
 def link(reads: list[_Read]) -> tuple[Gpu, ...]:

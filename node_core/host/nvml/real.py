@@ -190,6 +190,9 @@ class PynvmlCalls(HealthCalls):
         )
         return NvLinks(remotes=tuple(_text(end.busId) for end in ends if end is not None), switched=len(switched))
 
+    def device_get_topology_common_ancestor(self, device: Handle, other: Handle) -> int:
+        return int(self.call("nvmlDeviceGetTopologyCommonAncestor", device, other))
+
     def _is_switched(self, device: Handle, link: int) -> bool:
         return bool(
             self._of_link("nvmlDeviceGetNvLinkRemoteDeviceType", device, link)

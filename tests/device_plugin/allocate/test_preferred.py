@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,34 +12,27 @@ from hypothesis import strategies as st
 from device_plugin.allocate.links import choose_linked, pair_weight
 from device_plugin.allocate.preferred import preferred_ids
 from device_plugin.devices import Device, DeviceId, Offer
-from node_core.domain.inventory import GpuUuid, NvLinkPeer, PciAddress
+from device_plugin.plan.found import find_devices
+from node_core.domain.inventory import Gpu, GpuUuid, Inventory, PciPath, PciPeer
+from tests.device_plugin.conftest import make_gpu
 
 Links = dict[tuple[int, int], int]
+Paths = Mapping[tuple[int, int], PciPath | None]
+NO_PATHS: Paths = {}
 
 
-def address(index: int) -> PciAddress:
-    return PciAddress(f"0000:{index:02x}:00.0")
+def node(count: int, links: Links, numa: Sequence[int | None], paths: Paths = NO_PATHS) -> list[Device]:
+    """links: (lower, higher) -> how many. paths: the same -> how near PCI has them."""
 
-
-def node(count: int, links: Links, numa: Sequence[int | None]) -> list[Device]:
-    """links: (lower, higher) -> how many."""
-    both = links | {(b, a): value for (a, b), value in links.items()}
-    return [
-        Device(
-            id=DeviceId(f"GPU-{index}"),
-            uuid=f"GPU-{index}",
-            index=str(index),
-            gpu=GpuUuid(f"GPU-{index}"),
-            address=address(index),
-            numa_node=numa[index],
-            peers=tuple(
-                NvLinkPeer(address=address(peer), links=both[index, peer])
-                for peer in range(count)
-                if both.get((index, peer))
-            ),
+    def gpu(index: int) -> Gpu:
+        straight = {peer: links.get((min(index, peer), max(index, peer)), 0) for peer in range(count) if peer != index}
+        near = {peer: paths.get((min(index, peer), max(index, peer))) for peer in straight}
+        return replace(
+            make_gpu(index, numa=numa[index], links={peer: number for peer, number in straight.items() if number}),
+            pci_peers=tuple(PciPeer(gpu=GpuUuid(f"GPU-{peer}"), path=path) for peer, path in near.items() if path),
         )
-        for index in range(count)
-    ]
+
+    return list(find_devices(Inventory(driver=None, gpus=tuple(map(gpu, range(count))))))
 
 
 def slices(*counts: int, numa: Sequence[int | None] = (None,) * 16) -> list[Device]:
@@ -84,7 +77,8 @@ def questions(draw: st.DrawFn) -> tuple[list[Device], list[Device], int]:
     count = draw(st.integers(1, 8))
     pairs = list(itertools.combinations(range(count), 2))
     links = {pair: draw(st.sampled_from([0, 0, 1, 2, 4])) for pair in pairs}
-    devices = node(count, links, draw(st.lists(st.sampled_from([None, 0, 1]), min_size=count, max_size=count)))
+    paths = {pair: draw(st.sampled_from([None, *PciPath])) for pair in pairs}
+    devices = node(count, links, draw(st.lists(st.sampled_from([None, 0, 1]), min_size=count, max_size=count)), paths)
     fixed = draw(st.integers(0, min(2, count - 1)))
     return devices[fixed:], devices[:fixed], draw(st.integers(0, count - fixed))
 
@@ -165,6 +159,42 @@ CUBE: Links = {
 def test_known_nodes_of_eight(links: Links, size: int, chosen: list[int]) -> None:
     devices = node(8, links, [0] * 4 + [1] * 4)
     assert ask(devices, size) == [f"GPU-{index}" for index in chosen]
+
+
+def below(*levels: tuple[PciPath, int]) -> Paths:
+    """For eight GPUs, the nearest first: so many next to each other have this in common."""
+    return {
+        (a, b): next((path for path, members in levels if a // members == b // members), PciPath.SYSTEM)
+        for a, b in itertools.combinations(range(8), 2)
+    }
+
+
+@pytest.mark.parametrize(
+    ("required", "size", "chosen"),
+    [
+        ([], 2, [0, 1]),
+        ([3], 2, [3, 2]),
+        ([3], 4, [3, 0, 1, 2]),
+        ([5], 4, [5, 4, 6, 7]),
+        ([0], 1, [0]),
+    ],
+)
+def test_gpus_below_one_pcie_switch_go_together(required: list[int], size: int, chosen: list[int]) -> None:
+    paths = below((PciPath.SWITCH, 2), (PciPath.HOST_BRIDGE, 4))
+    devices = node(8, {}, [None] * 8, paths)
+    asked = [f"GPU-{index}" for index in required]
+    assert ask(devices, size, asked) == [f"GPU-{index}" for index in chosen]
+    free = [device for device in devices if device.id not in asked]
+    fixed = [device for device in devices if device.id in asked]
+    assert set(choose_linked(free, fixed, size - len(fixed))) == set(
+        best_by_brute_force(free, fixed, size - len(fixed))
+    )
+
+
+def test_one_gpu_is_taken_where_no_switch_is_torn() -> None:
+    paths = below((PciPath.SWITCH, 2))
+    devices = node(8, {}, [None] * 8, paths)
+    assert ask(devices, 1, available=[f"GPU-{index}" for index in (0, 1, 2, 4, 5)]) == ["GPU-2"]
 
 
 def test_three_of_a_node_with_one_bridge_hold_the_bridge() -> None:

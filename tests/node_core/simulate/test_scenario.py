@@ -247,6 +247,17 @@ def test_a_gpu_whose_mig_is_off_cannot_be_cut() -> None:
     assert found == ["faults[0].gpu: GPU 0 needs mig: {mode: enabled} to be cut"]
 
 
+def test_groups_of_pcie_name_gpus_that_are_there_each_once() -> None:
+    gpus = [{**GPU, "count": 2}, {"model": "Orin (nvgpu)", "count": 1, "pci": "none"}]
+    found = problems({"gpus": gpus, "pcie": {"switch": [[0, 1], [1, 9]], "board": [[0, 2]], "root": []}})
+    assert found == ["pcie.root: unknown key"]
+    assert problems({"gpus": gpus, "pcie": {"switch": [[0, 1], [1, 9]], "board": [[0, 2]]}}) == [
+        "pcie.board: GPU 2 is on no PCI bus",
+        "pcie.switch: GPU 1 is there twice",
+        "pcie.switch: there is no GPU 9, the last one is 2",
+    ]
+
+
 def test_a_gpu_on_no_pci_bus_has_nothing_that_only_pci_can_say() -> None:
     assert problems({"gpus": [{**GPU, "pci": "nowhere"}]}) == ["gpus[0].pci: Invalid enum value 'nowhere'"]
     found = problems(

@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 
-from node_core.domain.inventory import CudaVersion, Fabric, Gpu, Inventory, NvLinkPeer, PciAddress, Platform
+from node_core.domain.inventory import (
+    CudaVersion,
+    Fabric,
+    Gpu,
+    Inventory,
+    NvLinkPeer,
+    PciAddress,
+    PciPath,
+    PciPeer,
+    Platform,
+)
 from node_core.errors import HostReadError, NvmlError
 from node_core.host.nvml.api import FUNCTIONS, Nvml, OpenNvml
 from node_core.host.nvml.inventory import parse_bus_id, parse_cuda_version, read_inventory
@@ -121,11 +131,20 @@ OF_EVENTS = {
     "nvmlDeviceRegisterEvents",
     "nvmlEventSetWait_v2",
 }
+OF_PAIRS = {"nvmlDeviceGetTopologyCommonAncestor"}
 OF_THE_SYSTEM = {"nvmlSystemGetDriverVersion", "nvmlSystemGetCudaDriverVersion"}
 
 
 def test_the_tables_below_know_every_call() -> None:
-    assert set(CALLS) == {*ABSENT_FACTS, *MANDATORY, *MANDATORY_FOR_MIG, *OF_STATES, *OF_EVENTS, *OF_THE_SYSTEM}
+    assert set(CALLS) == {
+        *ABSENT_FACTS,
+        *MANDATORY,
+        *MANDATORY_FOR_MIG,
+        *OF_STATES,
+        *OF_EVENTS,
+        *OF_PAIRS,
+        *OF_THE_SYSTEM,
+    }
 
 
 @pytest.mark.parametrize("code", ["NOT_SUPPORTED", "FUNCTION_NOT_FOUND"])
@@ -136,6 +155,32 @@ def test_a_call_that_is_not_supported_costs_its_own_fact_only(call: str, code: s
     after = read_inventory(failing(scenario, method, code), numa_of(scenario))
     states = tuple(replace(old, nvlinks=new.nvlinks) for old, new in zip(before.states, after.states, strict=True))
     assert after == replace(before, gpus=tuple(ABSENT_FACTS[call](gpu) for gpu in before.gpus), states=states)
+
+
+@pytest.mark.parametrize("code", ["NOT_SUPPORTED", "FUNCTION_NOT_FOUND", "UNKNOWN", "GPU_IS_LOST"])
+def test_how_near_two_gpus_are_is_the_fault_of_neither(code: str) -> None:
+    scenario, before = everything(), look(everything())
+    after = read_inventory(failing(scenario, "device_get_topology_common_ancestor", code), numa_of(scenario))
+    assert [gpu.pci_peers for gpu in before.gpus] == [
+        (PciPeer(gpu=before.gpus[1].uuid, path=PciPath.SYSTEM),),
+        (PciPeer(gpu=before.gpus[0].uuid, path=PciPath.SYSTEM),),
+    ]
+    assert after == replace(before, gpus=tuple(replace(gpu, pci_peers=()) for gpu in before.gpus))
+
+
+def test_every_level_of_pci_is_known_and_of_two_the_nearest_counts() -> None:
+    document = {
+        "driver": {"version": "1"},
+        "gpus": [{**BOARD, "count": 7, "numa": [0, 0, 0, 0, 0, 0, 1]}],
+        "pcie": {
+            "board": [[0, 1]],
+            "switch": [[0, 1, 2]],
+            "switches": [[0, 1, 2, 3]],
+            "host_bridge": [[0, 1, 2, 3, 4]],
+        },
+    }
+    found = look(parse_scenario("switches", document, source="test")).gpus[0].pci_peers
+    assert [peer.path for peer in found] == list(PciPath)
 
 
 @pytest.mark.parametrize("call", sorted(MANDATORY))
