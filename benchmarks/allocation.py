@@ -67,7 +67,7 @@ def shared(gpus: int, replicas: int) -> Offer:
         for gpu in range(gpus)
         for replica in range(replicas)
     )
-    return Offer(devices=tuple(devices), sharing=SharingStrategy.TIME_SLICING)
+    return Offer(devices=tuple(devices), sharing=SharingStrategy.TIME_SLICING, policy="distributed")
 
 
 def random_links(seed: int) -> Links:

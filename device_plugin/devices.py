@@ -14,7 +14,7 @@ from node_core.domain.sharing import SharingStrategy
 DeviceId = NewType("DeviceId", str)
 """What the kubelet calls a device: the UUID of the GPU or of the MIG device, with `::0`, `::1` ... after it where it is shared."""
 Policy = Literal["distributed", "packed"]
-"""Where replicas go: each to the GPU with the most or with the fewest free ones."""
+"""Where replicas and MIG devices come from: from the GPUs with the fewest in use, or from those with the most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +60,13 @@ class Offer:
     """What a resource has, in order. sharing: by which means those of the devices that are replicas are shared; None without any.
 
     fail_requests_greater_than_one: a container may ask for one replica only, as a second one would not get it more of a GPU.
+    policy: of replicas, and of MIG devices where there are none.
     """
 
     devices: tuple[Device, ...]
     sharing: SharingStrategy | None = None
     fail_requests_greater_than_one: bool = False
-    policy: Policy = "distributed"
+    policy: Policy = "packed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ class Following:
             sharing=settings.sharing,
             rules=settings.rules,
             policy=settings.policy,
+            mig_policy=settings.mig_policy,
         )
 
     def follow(self, labels: Labels, report: Reporter) -> None:

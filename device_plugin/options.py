@@ -122,6 +122,13 @@ plugin_options = options(
         help="Where replicas of shared devices go: to the device with the fewest, or with the most in use.",
     ),
     click.option(
+        "--mig-devices-allocation-policy",
+        envvar="MIG_DEVICES_ALLOCATION_POLICY",
+        default="packed",
+        type=click.Choice(["distributed", "packed"]),
+        help="Where the MIG devices of a container come from: from as few GPUs as possible, or from as many.",
+    ),
+    click.option(
         "--gate-label",
         envvar="GATE_LABEL",
         default=f"{GPU_PRESENT}=true",
@@ -159,6 +166,7 @@ def plugin_settings(values: dict[str, Any]) -> PluginSettings:
         sharing=plan_sharing(config.sharing) if config else None,
         rules=plan_rules(config.device_sections if config else NvidiaConfig().device_sections),
         policy=values["shared_devices_allocation_policy"],
+        mig_policy=values["mig_devices_allocation_policy"],
         responses=_responses(values),
         kubelet_socket=values["kubelet_socket"],
         named=named_settings(values),

@@ -59,17 +59,18 @@ class ResponseSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginSettings:
-    """mig_strategy `auto`: as the Node's label says. policy: where replicas go. named: where the configs are that a label chooses from.
+    """mig_strategy `auto`: as the Node's label says. policy, mig_policy: as of PlanOptions.
 
-    cdi_folder: where the container runtime reads specs. gate: the label that has to be there. kubelet_api: versions to try, in order.
-    health: which GPUs containers do not get. ignored_checks: words for health checks that mean nothing. startup_taint: goes when the
-    kubelet has our devices.
+    named: where the configs are that a label chooses from. cdi_folder: where the container runtime reads specs. gate: the label that has to
+    be there. kubelet_api: versions to try, in order. health: which GPUs containers do not get. ignored_checks: words for health checks that
+    mean nothing. startup_taint: goes when the kubelet has our devices.
     """
 
     mig_strategy: Literal["none", "single", "mixed", "auto"] = "none"
     sharing: Sharing | None = None
     rules: DeviceRules = field(default_factory=DeviceRules)
     policy: Policy = "distributed"
+    mig_policy: Policy = "packed"
     responses: ResponseSettings = field(default_factory=ResponseSettings)
     kubelet_socket: Path = KUBELET_SOCKET
     named: NamedConfigOptions | None = None

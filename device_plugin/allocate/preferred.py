@@ -1,6 +1,6 @@
 """Which of the free devices go together best. PURE and total: it never raises, whatever the kubelet asks.
 
-Whole GPUs are chosen by `links`, slices of GPUs by `pack`, replicas of shared devices by `replicas`.
+Whole GPUs are chosen by `links`, slices of GPUs by `pack` or `spread`, replicas of shared devices by `replicas`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from device_plugin.allocate.links import choose_linked
 from device_plugin.allocate.pack import choose_packed
 from device_plugin.allocate.replicas import choose_replicas
+from device_plugin.allocate.spread import choose_spread
 from device_plugin.devices import Device, DeviceId, Offer
 
 
@@ -32,5 +33,8 @@ def _choose(offer: Offer, free: Sequence[Device], fixed: Sequence[Device], count
     if offer.sharing is not None:
         return choose_replicas(offer.devices, free, fixed, count, offer.policy)
     gpus = [device.gpu for device in (*fixed, *free)]
-    choose = choose_linked if len(set(gpus)) == len(gpus) else choose_packed
-    return choose(free, fixed, count)
+    if len(set(gpus)) == len(gpus):
+        return choose_linked(free, fixed, count)
+    if offer.policy == "packed":
+        return choose_packed(free, fixed, count)
+    return choose_spread(offer.devices, free, fixed, count)

@@ -96,7 +96,7 @@ def _offers(pairs: Iterable[Pair], sharing: Sharing | None, options: PlanOptions
 def _offer(devices: Iterable[Device], sharing: Sharing | None, options: PlanOptions) -> Offer:
     ordered = in_order(devices)
     if sharing is None or all(device.replica is None for device in ordered):
-        return Offer(devices=ordered)
+        return Offer(devices=ordered, policy=options.mig_policy)
     return Offer(
         devices=ordered,
         sharing=sharing.strategy,

@@ -12,9 +12,10 @@ MigStrategy = Literal["none", "single", "mixed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOptions:
-    """policy: where replicas go."""
+    """policy: of replicas. mig_policy: of MIG devices that are not shared."""
 
     mig_strategy: MigStrategy = "none"
     sharing: Sharing | None = None
     rules: DeviceRules = field(default_factory=DeviceRules)
     policy: Policy = "distributed"
+    mig_policy: Policy = "packed"

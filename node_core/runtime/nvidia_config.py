@@ -43,13 +43,14 @@ class GfdFlags(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class PluginFlags(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """flags.plugin."""
+    """flags.plugin. migDevicesAllocationPolicy: ours, not NVIDIA's."""
 
     container_driver_root: str | None = None
     pass_device_specs: bool | None = None
     cdi_annotation_prefix: str | None = None
     nvidia_ctk_path: str | None = msgspec.field(default=None, name="nvidiaCTKPath")
     shared_devices_allocation_policy: str | None = None
+    mig_devices_allocation_policy: str | None = None
     device_list_strategy: str | list[str] | None = None
     device_id_strategy: str | None = msgspec.field(default=None, name="deviceIDStrategy")
 

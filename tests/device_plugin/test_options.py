@@ -70,11 +70,12 @@ def test_every_flag_is_taken() -> None:
         "--nvidia-driver-root=/run/nvidia/driver", "--dev-root=/dev-root", "--container-driver-root=/seen",
         "--gdrcopy-enabled", "--gds-enabled=true", "--mofed-enabled", "--imex-channel-ids=0", "--imex-required",
         "--mps-root=/run/nvidia/mps", "--cdi-annotation-prefix=x/", "--nvidia-ctk-path=/ctk", "--mig-strategy=auto",
-        "--shared-devices-allocation-policy=packed", "--fail-on-init-error=false", "--kubelet-socket=/k.sock",
+        "--shared-devices-allocation-policy=packed", "--mig-devices-allocation-policy=distributed",
+        "--fail-on-init-error=false", "--kubelet-socket=/k.sock",
         "--device-discovery-strategy=nvml",
     )  # fmt: skip
     assert parse(*flags) == PluginSettings(
-        mig_strategy="auto", policy="packed", responses=FULL, kubelet_socket=Path("/k.sock")
+        mig_strategy="auto", policy="packed", mig_policy="distributed", responses=FULL, kubelet_socket=Path("/k.sock")
     )
 
 
@@ -85,12 +86,12 @@ def test_every_environment_name_is_taken(monkeypatch: pytest.MonkeyPatch) -> Non
         "GDRCOPY_ENABLED": "true", "GDS_ENABLED": "t", "MOFED_ENABLED": "TRUE", "IMEX_CHANNEL_IDS": "0",
         "IMEX_REQUIRED": "true", "MPS_ROOT": "/run/nvidia/mps", "CDI_ANNOTATION_PREFIX": "x/",
         "NVIDIA_CDI_HOOK_PATH": "/ctk", "MIG_STRATEGY": "single", "SHARED_DEVICES_ALLOCATION_POLICY": "packed",
-        "CDI_FEATURE_FLAGS": "", "CDI_DISABLE_HOOKS": "all",
+        "CDI_FEATURE_FLAGS": "", "CDI_DISABLE_HOOKS": "all", "MIG_DEVICES_ALLOCATION_POLICY": "distributed",
     }  # fmt: skip
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     settings = parse()
-    assert (settings.mig_strategy, settings.policy) == ("single", "packed")
+    assert (settings.mig_strategy, settings.policy, settings.mig_policy) == ("single", "packed", "distributed")
     assert settings.responses.cdi.disabled_hooks == {"all"}
     assert settings.responses.device_lists == FULL.device_lists
     assert settings.responses.imex_channels == (0,)
@@ -116,10 +117,12 @@ flags:
     nvidiaCTKPath: /ctk
     containerDriverRoot: /seen
     sharedDevicesAllocationPolicy: packed
+    migDevicesAllocationPolicy: distributed
 imex: {channelIDs: [0], required: true}
 """
     path = config(text)
-    assert parse("--config-file", path) == PluginSettings(mig_strategy="mixed", policy="packed", responses=FULL)
+    wanted = PluginSettings(mig_strategy="mixed", policy="packed", mig_policy="distributed", responses=FULL)
+    assert parse("--config-file", path) == wanted
     assert parse("--config-file", path, "--device-list-strategy", "envvar").responses.device_lists == ("envvar",)
 
 
@@ -147,6 +150,7 @@ def test_lists_are_taken_in_every_form(flags: tuple[str, ...]) -> None:
         ("--imex-channel-ids=1", "--imex-channel-ids: '1' is none of 0"),
         ("--imex-channel-ids=x", "--imex-channel-ids: 'x' is none of 0"),
         ("--fallback-strategies=some", "--fallback-strategies: 'some' is unknown; there are named, single, empty"),
+        ("--mig-devices-allocation-policy=spread", "--mig-devices-allocation-policy: 'spread' is not one of"),
         ("--device-id-strategy=name", "--device-id-strategy: 'name' is not one of 'uuid', 'index'."),
         ("--mig-strategy=all", "--mig-strategy: 'all' is not one of 'none', 'single', 'mixed', 'auto'."),
         ("--pass-device-specs=perhaps", "--pass-device-specs: 'perhaps' is not a valid boolean"),

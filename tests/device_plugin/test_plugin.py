@@ -249,7 +249,12 @@ def replicas(*, fail: bool, healthy: bool = True) -> Offer:
         for device in DEVICES[:2]
         for replica in range(2)
     )
-    return Offer(devices=tuple(devices), sharing=SharingStrategy.TIME_SLICING, fail_requests_greater_than_one=fail)
+    return Offer(
+        devices=tuple(devices),
+        sharing=SharingStrategy.TIME_SLICING,
+        fail_requests_greater_than_one=fail,
+        policy="distributed",
+    )
 
 
 def test_replicas_of_one_gpu_are_one_gpu_for_the_container(client: PluginClient, plugin: ResourcePlugin) -> None:

@@ -2,16 +2,17 @@
 
 import itertools
 import random
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from device_plugin.allocate.links import choose_linked, pair_weight
 from device_plugin.allocate.preferred import preferred_ids
-from device_plugin.devices import Device, DeviceId, Offer
+from device_plugin.devices import Device, DeviceId, Offer, Policy
 from device_plugin.plan.found import find_devices
 from node_core.domain.inventory import Gpu, GpuUuid, Inventory, PciPath, PciPeer
 from tests.device_plugin.conftest import make_gpu
@@ -49,11 +50,21 @@ def slices(*counts: int, numa: Sequence[int | None] = (None,) * 16) -> list[Devi
     ]
 
 
-def ask(devices: Sequence[Device], size: int, required: Sequence[str] = (), available: Sequence[str] = ()) -> list[str]:
+def ask(
+    devices: Sequence[Device],
+    size: int,
+    required: Sequence[str] = (),
+    available: Sequence[str] = (),
+    policy: Policy = "packed",
+) -> list[str]:
     table = {device.id: device for device in devices}
     return list(
         preferred_ids(
-            Offer(devices=tuple(devices)), table, available or [device.id for device in devices], required, size
+            Offer(devices=tuple(devices), policy=policy),
+            table,
+            available or [device.id for device in devices],
+            required,
+            size,
         )
     )
 
@@ -264,3 +275,41 @@ def test_slices_never_take_more_gpus_than_needed(counts: list[int], data: st.Dat
 def test_slices_stay_on_one_numa_node_where_that_costs_nothing() -> None:
     devices = slices(3, 3, 3, 3, numa=[0, 1, 0, 1])
     assert {each.split("-")[1] for each in ask(devices, 6)} == {"0", "2"}
+
+
+@pytest.mark.parametrize(
+    ("counts", "required", "available", "size", "chosen"),
+    [
+        ((7, 2, 3), [], [], 2, ["MIG-0-0", "MIG-1-0"]),
+        ((7, 2, 3), [], [], 4, ["MIG-0-0", "MIG-1-0", "MIG-2-0", "MIG-0-1"]),
+        ((2, 2, 2), ["MIG-0-1"], [], 3, ["MIG-0-1", "MIG-1-0", "MIG-2-0"]),
+        ((2, 2), [], ["MIG-0-1", "MIG-1-0", "MIG-1-1"], 1, ["MIG-1-0"]),
+        ((3, 1), [], [], 4, ["MIG-0-0", "MIG-1-0", "MIG-0-1", "MIG-0-2"]),
+    ],
+    ids=["one of each", "around", "not where the required is", "where fewest are in use", "what there is"],
+)
+def test_slices_are_spread_on_request(
+    counts: tuple[int, ...], required: list[str], available: list[str], size: int, chosen: list[str]
+) -> None:
+    assert ask(slices(*counts), size, required, available, policy="distributed") == chosen
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=4), st.data())
+def test_no_set_of_slices_is_spread_better(counts: list[int], data: st.DataObject) -> None:
+    devices = slices(*counts)
+    ids = [str(device.id) for device in devices]
+    available = data.draw(st.sets(st.sampled_from(ids), min_size=1)) if ids else set[str]()
+    required = data.draw(st.sets(st.sampled_from(sorted(available)), max_size=2)) if ids else set[str]()
+    size = data.draw(st.integers(len(required), len(available)))
+    assume(len({each.split("-")[1] for each in available}) < len(available))  # of one of each GPU links decide
+    in_use = Counter(each.split("-")[1] for each in set(ids) - available)
+
+    def cost(chosen: Iterable[str]) -> tuple[int, int]:
+        """The sum of squares is the least where no GPU has two more than another; then GPUs with less in use are better."""
+        per_gpu = Counter(each.split("-")[1] for each in chosen)
+        return sum(count * count for count in per_gpu.values()), sum(in_use[gpu] * per_gpu[gpu] for gpu in per_gpu)
+
+    chosen = ask(devices, size, sorted(required), sorted(available), policy="distributed")
+    others = itertools.combinations(sorted(available - required), size - len(required))
+    assert cost(chosen) == min(cost((*required, *other)) for other in others)
