@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,14 +23,14 @@ def cache_folder() -> Path:
     return Path(given) if given else Path.home() / ".cache" / "gpunode" / "cluster"
 
 
-def built(cache: Path) -> bool:
+def built(cache: Path, binaries: Sequence[Binary] = BINARIES) -> bool:
     """Nothing is left to build."""
-    return not _missing(cache / pins_digest())
+    return not _missing(cache / pins_digest(binaries), binaries)
 
 
-def build(cache: Path, say: Say) -> Path:
+def build(cache: Path, say: Say, binaries: Sequence[Binary] = BINARIES) -> Path:
     """The folder with all binaries; builds those that are not there. Another build of the same cache is waited for."""
-    folder = cache / pins_digest()
+    folder = cache / pins_digest(binaries)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -38,13 +38,13 @@ def build(cache: Path, say: Say) -> Path:
             f"no cache at {folder}: {error.strerror}", hint="GPUNODE_CACHE names another folder"
         ) from error
     with locked(folder / ".lock"):
-        for binary in _missing(folder):
+        for binary in _missing(folder, binaries):
             _build_one(binary, folder, say)
     return folder
 
 
-def _missing(folder: Path) -> list[Binary]:
-    return [binary for binary in BINARIES if not (folder / binary.name).exists()]
+def _missing(folder: Path, binaries: Sequence[Binary]) -> list[Binary]:
+    return [binary for binary in binaries if not (folder / binary.name).exists()]
 
 
 @contextmanager

@@ -1,7 +1,8 @@
-"""What a cluster is made of: Go programs whose versions go/*/go.mod pins, and Debian packages."""
+"""What a cluster is made of: Go programs whose versions go/*/go.mod pins, and Debian packages; and Helm, which is pinned alike."""
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,9 @@ _ETCD = Binary(name="etcd", package="go.etcd.io/etcd/server/v3", module="etcd", 
 
 BINARIES = (_ETCD, *_CONTAINERD, *_KUBERNETES)
 
+HELM = Binary(name="helm", package="helm.sh/helm/v4/cmd/helm", module="helm", flags=("-ldflags=-s -w",))
+"""Not of the cluster: what the tests of the chart render with."""
+
 DEBIAN_PACKAGES = (
     DebianPackage(name="runc", file=Path("/usr/sbin/runc")),
     DebianPackage(name="busybox-static", file=Path("/bin/busybox")),
@@ -67,9 +71,10 @@ DEBIAN_PACKAGES = (
 )
 
 
-def pins_digest() -> str:
+def pins_digest(binaries: Iterable[Binary] = BINARIES) -> str:
     """Names a set of binaries: the same pins and flags give the same digest."""
-    digest = hashlib.sha256(repr(BINARIES).encode())
-    for path in sorted(MODULES.glob("*/go.*")):
+    wanted = tuple(binaries)
+    digest = hashlib.sha256(repr(wanted).encode())
+    for path in sorted(path for module in {each.module for each in wanted} for path in (MODULES / module).glob("go.*")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.cluster.build import build, built, cache_folder
 from tests.e2e.cluster.errors import ClusterError
-from tests.e2e.cluster.pins import BINARIES
+from tests.e2e.cluster.pins import BINARIES, HELM
 
 GO = """#!/bin/sh
 echo "$PWD CGO_ENABLED=$CGO_ENABLED $*" >> "$CALLS"
@@ -59,6 +59,14 @@ def test_what_is_missing_is_built_alone(tmp_path: Path, calls: Path) -> None:
     (folder / "kubelet").unlink()
     build(tmp_path / "cache", quiet)
     assert [call.split()[-1] for call in calls.read_text().splitlines()] == ["k8s.io/kubernetes/cmd/kubelet"]
+
+
+def test_helm_has_a_folder_of_its_own(tmp_path: Path, calls: Path) -> None:
+    folder = build(tmp_path / "cache", quiet, [HELM])
+    assert built(tmp_path / "cache", [HELM])
+    assert not built(tmp_path / "cache")
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "helm"]
+    assert [call.split()[-1] for call in calls.read_text().splitlines()] == [HELM.package]
 
 
 @pytest.mark.usefixtures("calls")

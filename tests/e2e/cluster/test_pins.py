@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.e2e.cluster.pins import BINARIES, DEBIAN_PACKAGES, MODULES, Binary, pins_digest, required_version
+from tests.e2e.cluster.pins import BINARIES, DEBIAN_PACKAGES, HELM, MODULES, Binary, pins_digest, required_version
 
 
-@pytest.mark.parametrize("binary", BINARIES, ids=lambda binary: binary.name)
+@pytest.mark.parametrize("binary", [*BINARIES, HELM], ids=lambda binary: binary.name)
 def test_every_program_is_a_tool_of_its_module(binary: Binary) -> None:
     folder = MODULES / binary.module
     assert binary.package in (folder / "go.mod").read_text().split()
@@ -47,6 +47,11 @@ def test_a_module_that_is_not_required_is_an_error(go_mod: str) -> None:
 def test_the_digest_names_a_folder_and_stays() -> None:
     assert pins_digest() == pins_digest()
     assert pins_digest().isalnum()
+
+
+def test_what_a_cluster_has_no_part_in_makes_no_cluster_anew() -> None:
+    assert HELM not in BINARIES
+    assert pins_digest([HELM]) not in (pins_digest(), pins_digest([]))
 
 
 def test_packages_are_known_by_a_file_of_their_own() -> None:
