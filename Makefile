@@ -7,7 +7,7 @@ ONCE ?=
 GPUS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit e2e cluster cluster-down golden stubs docs lock clean
+.PHONY: help demo test check unit e2e cluster cluster-down golden stubs docs manifests lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -47,6 +47,9 @@ stubs: $(VENV)/.dev ## generate the kubelet API stubs from the .proto files
 
 docs: $(VENV)/.dev ## write the generated parts of docs/ anew
 	@$(BIN)/python -m tests.docs write
+
+manifests: $(VENV)/.dev ## write the manifests that are made from the Helm chart anew
+	@$(BIN)/python -m tests.manifests write
 
 lock: $(VENV)/.uv ## resolve the lock files anew
 	@$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \

@@ -3,6 +3,7 @@
 What the API server makes of them is proven in tests/e2e/test_policy.py.
 """
 
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ AGENTS = {"nfd-lite": "nfd", "gfd": "gfd", "gpu-device-plugin": "plugin"}
 STARTUP = "nvidia.com/gpu-not-ready"
 
 
+@functools.cache
 def policies() -> dict[str, dict[str, Any]]:
     objects = yaml.safe_load_all((BASE / "admission.yaml").read_text())
     return {each["metadata"]["name"]: each["spec"] for each in objects if each["kind"] == "ValidatingAdmissionPolicy"}

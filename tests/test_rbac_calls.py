@@ -47,8 +47,16 @@ RULE: dict[str, Any] = {
         ]
     },
 }
+CONFIG = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "configs", "namespace": "default"},
+    "data": {"default": "version: v1"},
+}
 APPLY_CREATES = ("nfd.k8s-sigs.io", "nodefeatures")
 """A server-side apply of what is not there is recorded as a patch, and needs the verb create too."""
+
+OF_OUR_NAMESPACE = ("nodefeatures", "configmaps")
 
 Parse = Callable[[list[str]], Program | None]
 
@@ -74,6 +82,11 @@ class Place:
         running.start()
         self._stack.callback(running.stop)
 
+    def write(self, path: str, obj: dict[str, Any]) -> None:
+        """As somebody else would."""
+        self.api.request("POST", path, body=obj, content="application/json")
+        self.server.forget_requests()
+
     def comes(self, *asked: tuple[str, str]) -> None:
         """Each verb and path has been asked for."""
         until(lambda: all(self.server.requests[each] for each in asked), 20)
@@ -94,12 +107,12 @@ class Place:
 
 
 def _grant(template: str) -> tuple[Grant, bool]:
-    """Of a path template; NodeFeatures are the only objects in a namespace of which an agent needs just its own's."""
+    """Of a path template, and whether it is about objects of the agents' own namespace alone."""
     parts = template.strip("/").split("/")
     group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
     in_namespace = rest[0] == "namespaces"
     rest = rest[2:] if in_namespace else rest
-    return (group, "/".join(part for part in rest if part != "{name}")), in_namespace and rest[0] == "nodefeatures"
+    return (group, "/".join(part for part in rest if part != "{name}")), in_namespace and rest[0] in OF_OUR_NAMESPACE
 
 
 @pytest.fixture
@@ -116,12 +129,14 @@ NODES, STATUS = "/api/v1/nodes", "/api/v1/nodes/{name}/status"
 EVENTS = "/api/v1/namespaces/{namespace}/events"
 FEATURES = "/apis/nfd.k8s-sigs.io/v1alpha1/namespaces/{namespace}/nodefeatures"
 WATCHED = (("watch", NODES), ("patch", f"{NODES}/{{name}}"))
+CONFIGS = "/api/v1/namespaces/{namespace}/configmaps"
+CONFIG_MAP = "--config-map=default/configs"
+FOLLOWED = (("list", CONFIGS), ("watch", CONFIGS))
 OWN_OBJECT = (("patch", f"{FEATURES}/{{name}}"), ("watch", FEATURES))
 
 
 def test_nfd_lite(place: Place) -> None:
-    place.api.request("POST", "/apis/nfd.k8s-sigs.io/v1alpha1/nodefeaturerules", body=RULE, content="application/json")
-    place.server.forget_requests()
+    place.write("/apis/nfd.k8s-sigs.io/v1alpha1/nodefeaturerules", RULE)
     place.run(nfd, "--enable-taints=true", "--merge-node-features=true", "--sleep-interval=1h")
     rules, features = (f"/apis/nfd.k8s-sigs.io/v1alpha1/{kind}" for kind in ("nodefeaturerules", "nodefeatures"))
     place.comes(*WATCHED, ("patch", STATUS), ("create", EVENTS), ("watch", rules), ("watch", features))
@@ -137,7 +152,8 @@ def test_gfd(place: Place) -> None:
     place.comes(*WATCHED)
     place.read_anew()
     place.run(gfd, "--publish=node-feature", f"--lock-dir={place.directory / 'other'}")
-    place.comes(*OWN_OBJECT)
+    place.run(gfd, CONFIG_MAP, f"--lock-dir={place.directory / 'third'}")
+    place.comes(*OWN_OBJECT, *FOLLOWED)
     assert place.asked(namespaced=False) == granted("gfd", "Cluster")
     check_object(place.asked(namespaced=True), granted("gfd", ""))
 
@@ -150,11 +166,12 @@ def check_object(asked: dict[Grant, set[str]], roles: dict[Grant, set[str]]) -> 
 def test_the_device_plugin(place: Place) -> None:
     kubelet = Kubelet(place.directory / "dp")
     kubelet.start()
+    place.write("/api/v1/namespaces/default/configmaps", CONFIG)
     taint = "--startup-taint=nvidia.com/gpu-not-ready:NoSchedule"
-    place.run(plugin, f"--kubelet-socket={kubelet.socket}", f"--cdi-dir={place.directory / 'cdi'}", taint)
-    place.comes(*WATCHED, ("get", f"{NODES}/{{name}}"), ("patch", STATUS), ("create", EVENTS))
+    place.run(plugin, f"--kubelet-socket={kubelet.socket}", f"--cdi-dir={place.directory / 'cdi'}", taint, CONFIG_MAP)
+    place.comes(*WATCHED, *FOLLOWED, ("get", f"{NODES}/{{name}}"), ("patch", STATUS), ("create", EVENTS))
     cluster = NodeCluster(NodeLink(NODE, kubeconfig=place.kubeconfig, user_agent="test"), "gpu-device-plugin")
     assert cluster.pod_uid("default", "gone") is None  # what a kubelet's PodResources say of who holds a device
     kubelet.stop()
     assert place.asked(namespaced=False) == granted("gpu-device-plugin", "Cluster")
-    assert place.asked(namespaced=True) == granted("gpu-device-plugin", "") == {}
+    assert place.asked(namespaced=True) == granted("gpu-device-plugin", "")

@@ -28,22 +28,30 @@ def render_overlay(setup: Setup, node: str) -> dict[str, str]:
             {"name": "configs", "files": [f"{name}=config-{name}" for name in sorted(setup.configs)]},
         ],
         "patches": [
-            {"target": {"kind": "DaemonSet", "name": agent}, "patch": json.dumps(plan_patch(agent, setup, node))}
-            for agent in AGENTS
+            {"target": {"kind": "DaemonSet"}, "patch": json.dumps(plan_place(node))},
+            *(
+                {"target": {"kind": "DaemonSet", "name": agent}, "patch": json.dumps(plan_patch(agent, setup))}
+                for agent in AGENTS
+            ),
         ],
     }
     named = {f"config-{name}": text for name, text in setup.configs.items()}
     return {"kustomization.yaml": json.dumps(kustomization, indent=2), **files, **named}
 
 
-def plan_patch(agent: str, setup: Setup, node: str) -> list[Obj]:
+def plan_place(node: str) -> Obj:
+    """On our node alone, and there only where the agents go by themselves."""
+    spec = {"template": {"spec": {"nodeSelector": {"kubernetes.io/hostname": node}}}}
+    return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "any"}, "spec": spec}
+
+
+def plan_patch(agent: str, setup: Setup) -> list[Obj]:
     """Our image is on the Node already, and the files' folders are mounted. Readiness is asked for often: a test waits for it."""
     pod = "/spec/template/spec"
     container = f"{pod}/containers/0"
     return [
         _add(f"{container}/imagePullPolicy", "Never"),
         _add(f"{container}/readinessProbe/periodSeconds", 1),
-        _add(f"{pod}/nodeSelector", {"kubernetes.io/hostname": node}),
         *_mounted(pod, container, {"name": "files", "configMap": {"name": "files"}}, FILES, read_only=True),
         *_mounted(pod, container, {"name": "configs", "configMap": {"name": "configs"}}, CONFIGS, read_only=True),
         *(_mps(pod, container, setup.mps) if setup.mps and agent == "gpu-device-plugin" else ()),

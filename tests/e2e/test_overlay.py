@@ -42,7 +42,8 @@ def container(built: dict[tuple[str, str], Any], agent: str) -> dict[str, Any]:
 def test_every_agent_runs_our_image_on_our_node_with_the_fleet(built: dict[tuple[str, str], Any], agent: str) -> None:
     found = container(built, agent)
     assert (found["image"], found["imagePullPolicy"]) == ("gpunode.local/gpunode:e2e", "Never")
-    assert found["pod"]["nodeSelector"] == {"kubernetes.io/hostname": "node-7"}
+    selector = {} if agent == "nfd-lite" else {"nvidia.com/gpu.present": "true"}
+    assert found["pod"]["nodeSelector"] == {"kubernetes.io/hostname": "node-7", **selector}
     assert "--simulate=/etc/gpunode/scenario.yaml" in found["args"]
     volumes = {volume["name"]: volume for volume in found["pod"]["volumes"]}
     assert volumes["files"]["configMap"]["name"].startswith("files-"), "a new file has to start the pods anew"

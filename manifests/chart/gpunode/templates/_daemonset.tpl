@@ -1,0 +1,161 @@
+{{/*
+One agent on each node. root: the top; name: of DaemonSet, account and container; section: its values; command, args: as of a container;
+port: where it serves /healthz, /readyz and /metrics; sees: names of gpunode.volumes; nvml: whether it talks to GPUs.
+*/}}
+{{- define "gpunode.daemonset" -}}
+{{- $values := .root.Values }}
+{{- $volumes := include "gpunode.volumes" .root | fromYaml -}}
+apiVersion: apps/v1
+kind: DaemonSet
+metadata:
+  {{- include "gpunode.metadata" . | nindent 2 }}
+spec:
+  selector:
+    matchLabels:
+      app.kubernetes.io/name: {{ .name }}
+  {{- with $values.updateStrategy }}
+  updateStrategy:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  template:
+    metadata:
+      labels:
+        app.kubernetes.io/name: {{ .name }}
+        app.kubernetes.io/part-of: gpunode
+        {{- with $values.podLabels }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      {{- with $values.podAnnotations }}
+      annotations:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+    spec:
+      serviceAccountName: {{ .name }}
+      enableServiceLinks: false # variables that Kubernetes makes of Services could be taken for settings
+      {{- with $values.priorityClassName }}
+      priorityClassName: {{ . }}
+      {{- end }}
+      {{- if .nvml }}
+      {{- with $values.runtimeClassName }}
+      runtimeClassName: {{ . }}
+      {{- end }}
+      {{- end }}
+      {{- with $values.imagePullSecrets }}
+      imagePullSecrets:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with merge (dict) .section.nodeSelector $values.nodeSelector }}
+      nodeSelector:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with $values.affinity }}
+      affinity:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with $values.tolerations }}
+      tolerations:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      containers:
+        - name: {{ .name }}
+          image: {{ $values.image.repository }}:{{ $values.image.tag | default .root.Chart.AppVersion }}
+          imagePullPolicy: {{ $values.image.pullPolicy }}
+          command: {{ toJson .command }}
+          args:
+            {{- concat (.args | fromYamlArray) .section.extraArgs | toYaml | nindent 12 }}
+          env:
+            - name: NODE_NAME
+              valueFrom:
+                fieldRef:
+                  fieldPath: spec.nodeName
+            {{- if .nvml }}
+            # NVIDIA's container toolkit gives NVML its device nodes by these. Nothing waits for them.
+            - name: NVIDIA_VISIBLE_DEVICES
+              value: all
+            - name: NVIDIA_DRIVER_CAPABILITIES
+              value: utility
+            {{- if $values.migMonitor }}
+            - name: NVIDIA_MIG_MONITOR_DEVICES
+              value: all
+            {{- end }}
+            {{- end }}
+            {{- with .section.extraEnv }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
+          ports:
+            - name: http
+              containerPort: {{ .port }}
+          livenessProbe:
+            httpGet:
+              path: /healthz
+              port: http
+            initialDelaySeconds: 10
+            periodSeconds: 30
+          readinessProbe:
+            httpGet:
+              path: /readyz
+              port: http
+            periodSeconds: 10
+          {{- with .section.resources }}
+          resources:
+            {{- toYaml . | nindent 12 }}
+          {{- end }}
+          {{- $context := include "gpunode.securityContext" . | fromYaml }}
+          securityContext:
+            {{- mergeOverwrite $context (.section.securityContext | default dict) | toYaml | nindent 12 }}
+          {{- if has "dev" .sees }}
+          terminationMessagePath: /termination-log # /dev is the host's
+          {{- end }}
+          volumeMounts:
+            {{- range $name := .sees }}
+            {{- $volume := get $volumes $name }}
+            {{- range $index, $at := $volume.at }}
+            - name: {{ $name }}{{ if and $volume.why (not $index) }} # {{ $volume.why }}{{ end }}
+              mountPath: {{ $at }}
+              {{- if not $volume.write }}
+              readOnly: true
+              {{- end }}
+              {{- if $volume.propagation }}
+              mountPropagation: HostToContainer
+              {{- end }}
+            {{- end }}
+            {{- end }}
+      volumes:
+        {{- range $name := .sees }}
+        {{- $volume := get $volumes $name }}
+        - name: {{ $name }}
+          {{- if $volume.configMap }}
+          configMap:
+            name: {{ $volume.configMap }}
+          {{- else }}
+          hostPath:
+            path: {{ $volume.path }}
+            {{- with $volume.type }}
+            type: {{ . }}
+            {{- end }}
+          {{- end }}
+        {{- end }}
+{{- end }}
+
+{{/*
+Root without capabilities: /run/gpunode is root's, and so are files of a hardened host (the kernel's config, feature files). Without
+capabilities root can read what root owns and nothing more than that.
+*/}}
+{{- define "gpunode.securityContext" -}}
+runAsUser: 0
+readOnlyRootFilesystem: true
+{{- if and .nvml .root.Values.privileged }}
+privileged: true
+{{- else }}
+capabilities:
+  drop: [ALL]
+  {{- if and .nvml .root.Values.migMonitor }}
+  add: [SYS_ADMIN]
+  {{- end }}
+{{- if not (and .nvml .root.Values.migMonitor) }}
+allowPrivilegeEscalation: false
+{{- end }}
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+{{- end }}

@@ -1,0 +1,14 @@
+"""`python -m tests.manifests write`: writes the manifests that are made from the chart anew."""
+
+import sys
+
+from tests.manifests.generated import render_all
+from tests.manifests.helm import MANIFESTS
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["write"]:
+        sys.exit("usage: python -m tests.manifests write")
+    for file, content in render_all().items():
+        path = MANIFESTS / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)

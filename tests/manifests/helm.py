@@ -1,0 +1,53 @@
+"""The pinned Helm, built when first asked for, and what it makes of our chart."""
+
+import functools
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.e2e.cluster.build import build, built, cache_folder
+from tests.e2e.cluster.commands import run
+from tests.e2e.cluster.pins import HELM
+
+ROOT = Path(__file__).parents[2]
+MANIFESTS = ROOT / "manifests"
+CHART = MANIFESTS / "chart" / "gpunode"
+NAMESPACE = "gpunode"
+NO_HELM = "Helm is built from source: install Go 1.21 or newer"
+
+Obj = dict[str, Any]
+
+
+def missing() -> str | None:
+    """Why the tests of the chart cannot run. In CI they have to: there a machine without Go fails."""
+    can_run = built(cache_folder(), [HELM]) or shutil.which("go") is not None
+    return None if can_run or os.environ.get("CI", "").lower() == "true" else NO_HELM
+
+
+@functools.cache
+def binary() -> str:
+    return str(build(cache_folder(), print, [HELM]) / HELM.name)
+
+
+def helm(*arguments: str, check: bool = True) -> str:
+    """What Helm prints. It reads no files of the person who runs it."""
+    nowhere = {f"HELM_{name}_HOME": "/nonexistent" for name in ("CACHE", "CONFIG", "DATA")}
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **nowhere}
+    return run(binary(), *arguments, check=check, environment=environment)
+
+
+def template(*arguments: str, chart: Path = CHART) -> str:
+    return helm("template", "gpunode", str(chart), "--namespace", NAMESPACE, *arguments)
+
+
+def load(text: str) -> list[Obj]:
+    return [each for each in yaml.safe_load_all(text) if each]
+
+
+def named(objects: Iterable[Obj]) -> dict[tuple[str, str], Obj]:
+    """By kind and name, which are unique in what we install."""
+    return {(each["kind"], each["metadata"]["name"]): each for each in objects}

@@ -1,0 +1,139 @@
+"""The DaemonSets fit the programs, in every overlay: flags parse, probes and ports meet the health server, accounts and mounts exist."""
+
+import click
+import pytest
+
+from device_plugin.__main__ import command as plugin
+from gfd.__main__ import command as gfd
+from gpunode.run import command as run_command
+from nfd_lite.__main__ import command as nfd
+from node_core.runtime.command import parse_command
+from tests.manifests.helm import MANIFESTS, Obj
+from tests.manifests.kustomize import OVERLAYS, built, of_kind, overlay
+
+COMMANDS: dict[tuple[str, ...], click.Command] = {
+    ("nfd-lite",): nfd,
+    ("gfd",): gfd,
+    ("gpu-device-plugin",): plugin,
+    ("gpunode", "run"): run_command,
+}
+AGENTS = {"nfd-lite", "gfd", "gpu-device-plugin"}
+WRITABLE = {"lock", "device-plugins", "cdi"}
+PRIVILEGED = {("gke-cos", "gfd"), ("gke-cos", "gpu-device-plugin")}
+SYS_ADMIN = {(f"mig-{strategy}", agent) for strategy in ("single", "mixed") for agent in ("gfd", "gpu-device-plugin")}
+NOT_ROOT = {("openshift", "nfd-lite"), ("openshift", "gfd")}
+
+
+def agents(name: str) -> set[str]:
+    return {"gpunode"} if name == "single-process" else AGENTS
+
+
+each_agent = pytest.mark.parametrize(
+    ("name", "agent"), [(name, agent) for name in OVERLAYS for agent in sorted(agents(name))]
+)
+
+
+def pod(name: str, agent: str) -> Obj:
+    found: Obj = of_kind(overlay(name), "DaemonSet")[agent]["spec"]["template"]["spec"]
+    return found
+
+
+def container(name: str, agent: str) -> Obj:
+    (only,) = pod(name, agent)["containers"]
+    found: Obj = only
+    return found
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_every_agent_has_a_daemon_set_and_an_account_of_its_own(name: str) -> None:
+    accounts, daemon_sets = of_kind(overlay(name), "ServiceAccount"), of_kind(overlay(name), "DaemonSet")
+    assert daemon_sets.keys() == accounts.keys() == agents(name)
+    for agent in daemon_sets:
+        assert pod(name, agent)["serviceAccountName"] == agent
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_bindings_are_of_accounts_that_are_there(name: str) -> None:
+    accounts = of_kind(overlay(name), "ServiceAccount").keys()
+    bindings = [each for each in overlay(name) if each["kind"].endswith("RoleBinding")]
+    assert {subject["name"] for each in bindings for subject in each["subjects"]} == accounts
+
+
+def test_what_is_applied_without_an_overlay_is_the_default_one() -> None:
+    assert built(MANIFESTS) == overlay("default")
+    assert of_kind(built(MANIFESTS), "CustomResourceDefinition")
+    assert not of_kind(overlay("with-nfd"), "CustomResourceDefinition")
+
+
+@each_agent
+def test_command_and_arguments_are_ones_that_the_program_takes(name: str, agent: str) -> None:
+    found = container(name, agent)
+    values = parse_command(COMMANDS[tuple(found["command"])], found["args"], agent)
+    assert values is not None
+    (port,) = found["ports"]
+    assert values["http_address"] == f":{port['containerPort']}"
+
+
+@each_agent
+def test_the_node_name_comes_from_the_pod_and_probes_ask_the_health_server(name: str, agent: str) -> None:
+    variables = {variable["name"]: variable for variable in container(name, agent)["env"]}
+    assert variables["NODE_NAME"]["valueFrom"]["fieldRef"]["fieldPath"] == "spec.nodeName"
+    assert ("NVIDIA_VISIBLE_DEVICES" in variables) == (agent != "nfd-lite")
+    assert container(name, agent)["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    assert container(name, agent)["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+@each_agent
+def test_every_mount_has_its_volume_and_only_what_must_be_is_writable(name: str, agent: str) -> None:
+    volumes = {volume["name"] for volume in pod(name, agent)["volumes"]}
+    mounts = container(name, agent)["volumeMounts"]
+    assert volumes == {mount["name"] for mount in mounts}
+    may_write = WRITABLE | ({"dev"} if (name, agent) in PRIVILEGED else set())
+    assert {mount["name"] for mount in mounts if not mount.get("readOnly")} <= may_write
+
+
+@each_agent
+def test_an_agent_has_no_more_rights_than_its_overlay_says(name: str, agent: str) -> None:
+    context, who = container(name, agent)["securityContext"], (name, agent)
+    assert context["readOnlyRootFilesystem"] is True
+    assert ("privileged" in context) == (who in PRIVILEGED)
+    if who not in PRIVILEGED:
+        assert context["capabilities"]["drop"] == ["ALL"]
+        assert context["capabilities"].get("add", []) == (["SYS_ADMIN"] if who in SYS_ADMIN else [])
+        assert context.get("allowPrivilegeEscalation", True) is (who in SYS_ADMIN)
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert context.get("runAsNonRoot", False) is (who in NOT_ROOT)
+    assert (context["runAsUser"] != 0) is (who in NOT_ROOT)
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod(name, agent).keys()
+
+
+@each_agent
+def test_agents_come_first_go_where_gpus_are_and_mind_no_taint(name: str, agent: str) -> None:
+    found = pod(name, agent)
+    assert found["priorityClassName"] == "system-node-critical"
+    assert found["tolerations"] == [{"operator": "Exists"}]
+    with_gpus = agent in {"gfd", "gpu-device-plugin"} and name != "everywhere"
+    assert found.get("nodeSelector") == ({"nvidia.com/gpu.present": "true"} if with_gpus else None)
+
+
+@each_agent
+def test_nothing_waits_for_a_gpu_or_for_a_folder_that_somebody_has_to_make(name: str, agent: str) -> None:
+    assert not any(amount.startswith("nvidia.com/") for amount in container(name, agent)["resources"]["requests"])
+    paths = {each["name"]: each["hostPath"] for each in pod(name, agent)["volumes"] if "hostPath" in each}
+    certain = {each for each, path in paths.items() if path.get("type") in ("Directory", "File")}
+    assert certain <= {"proc", "sys", "dev", "os-release", "device-plugins"}
+
+
+def test_the_network_policy_is_of_all_agents_and_lets_metrics_in() -> None:
+    (policy,) = of_kind(overlay("default"), "NetworkPolicy").values()
+    for name in OVERLAYS:
+        for daemon_set in of_kind(overlay(name), "DaemonSet").values():
+            wanted = policy["spec"]["podSelector"]["matchLabels"].items()
+            assert wanted <= daemon_set["spec"]["template"]["metadata"]["labels"].items()
+    (port,) = container("default", "gfd")["ports"]
+    assert policy["spec"]["ingress"] == [{"ports": [{"protocol": "TCP", "port": port["name"]}]}]
+
+
+def test_the_namespace_lets_files_of_the_host_in() -> None:
+    labels = of_kind(overlay("default"), "Namespace")["gpunode"]["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "privileged"
