@@ -4,8 +4,9 @@
 """
 
 import inspect
+import itertools
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ from gfd.__main__ import command as gfd
 from gfd.labelers import DECLARED
 from gpunode.run import command as run
 from nfd_lite.__main__ import command as nfd
-from node_core.domain.xid import ACTIONS, TABLE_VERSION, XIDS, XidClass
+from node_core.domain.xid import ACTIONS, TABLE_VERSION, UNCONFIRMED, XIDS, XidClass
 from node_core.runtime import metrics
 from node_core.simulate import scenario_file
 from node_core.simulate.scenario import scenario_names
@@ -73,11 +74,25 @@ def render_xids() -> str:
     classes = _table(("class", "what a person does"), ((f"`{kind}`", ACTIONS[kind]) for kind in XidClass))
     rows = ((str(xid.number), f"`{xid.kind}`", xid.what, xid.action or "") for xid in XIDS)
     head = (
-        f"# Xids\n\nVersion {TABLE_VERSION} of the table, after NVIDIA's catalog of Xids. `ignore` and `application` leave the GPU in use."
-        " A number that is not\nhere is of class `device`. [health.md](health.md) says how a GPU comes back, and how a node"
+        f"# Xids\n\nVersion {TABLE_VERSION} of the table. `ignore` and `application` leave the GPU in use."
+        " A number that is not here is of class `device`.\n[health.md](health.md) says how a GPU comes back, and how a node"
         " has it otherwise.\n\n"
+        "Read against NVIDIA's [Xid Catalog](https://docs.nvidia.com/deploy/xid-errors/analyzing-xid-catalog.html), the edition for Ampere"
+        " and\nnewer GPUs that ends with Xid 172 and knows drivers up to R575; the page has no version of its own. Not confirmed by it,"
+        " because it\ncalls them unused: "
+        + ", ".join(_ranges(UNCONFIRMED))
+        + ". Where a class differs from its immediate action:"
+        "\n109 (it says reset; a driver that wants one says so by itself), 144 to 150 (a reset or nothing, by a code that NVML's events do"
+        " not have),\n142, 159 and 166 to 172 (it gives none that a machine could take).\n\n"
     )
     return f"{NOTE}{head}{classes}\n{_table(('Xid', 'class', 'what', 'beside that of its class'), rows)}"
+
+
+def _ranges(numbers: Iterable[int]) -> Iterator[str]:
+    """Those that follow each other as one."""
+    for _, row in itertools.groupby(enumerate(sorted(numbers)), key=lambda each: each[1] - each[0]):
+        first, *rest = (number for _, number in row)
+        yield f"{first} to {rest[-1]}" if rest else f"{first}"
 
 
 def render_scenarios() -> str:

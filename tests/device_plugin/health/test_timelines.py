@@ -43,7 +43,7 @@ def test_an_xid_takes_a_gpu_away_and_it_comes_back_when_the_driver_is_content(gp
 def test_an_older_driver_says_nothing_and_the_table_decides(gpu: MakeGpu, golden: Golden) -> None:
     world = World((gpu(0), gpu(1)))
     world.wait(5)
-    world.xid(38, world.gpus[0])
+    world.xid(125, world.gpus[0])
     world.wait(70)
     world.xid(48, world.gpus[1])
     world.wait(3600)

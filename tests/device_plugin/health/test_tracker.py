@@ -42,7 +42,7 @@ def test_the_kernel_log_names_a_gpu_by_its_address(gpu: MakeGpu) -> None:
 
 
 @pytest.mark.parametrize(
-    ("xid", "part"), [(48, ("GPU-0", 1)), (38, ("GPU-0", 1)), (79, ("GPU-0", None)), (54, ("GPU-0", None))]
+    ("xid", "part"), [(48, ("GPU-0", 1)), (125, ("GPU-0", 1)), (79, ("GPU-0", None)), (54, ("GPU-0", None))]
 )
 def test_an_instance_is_named_by_what_can_concern_it_alone(
     gpu: MakeGpu, xid: int, part: tuple[str, int | None]
@@ -98,7 +98,7 @@ def test_a_config_decides_what_an_xid_asks_for(gpu: MakeGpu) -> None:
 def test_it_says_when_a_look_can_change_something(gpu: MakeGpu) -> None:
     tracker = tracker_of(gpu(0))
     assert tracker.next_look() is None
-    tracker.happened([XidEvent(xid=38, gpu=GpuUuid("GPU-0"), at=2.0)])
+    tracker.happened([XidEvent(xid=125, gpu=GpuUuid("GPU-0"), at=2.0)])
     assert tracker.next_look() == 2.0
     tracker.looked(Inventory(driver=DRIVER, gpus=(gpu(0),)), 3.0)
     assert tracker.next_look() == 63.0

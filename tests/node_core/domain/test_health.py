@@ -84,13 +84,13 @@ def test_time_alone_heals_nothing() -> None:
 
 
 def test_a_look_from_before_the_xid_proves_nothing() -> None:
-    assert looks(struck(38, 10.0), (10.0, OLDER), (100.0, OLDER)) == ["unhealthy", "recovering"]
+    assert looks(struck(125, 10.0), (10.0, OLDER), (100.0, OLDER)) == ["unhealthy", "recovering"]
 
 
 @pytest.mark.parametrize(
     ("xid", "phases"),
     [
-        pytest.param(38, ["recovering", "healthy"], id="device-is-quiet-for-the-hold-down"),
+        pytest.param(125, ["recovering", "healthy"], id="device-is-quiet-for-the-hold-down"),
         pytest.param(48, ["unhealthy", "unhealthy"], id="reset-needs-one"),
         pytest.param(79, ["unhealthy", "unhealthy"], id="reboot-needs-one"),
         pytest.param(54, ["unhealthy", "unhealthy"], id="replace-needs-somebody"),
@@ -179,7 +179,7 @@ def test_what_it_says_of_itself_can_be_turned_off_but_a_lost_gpu_is_lost() -> No
 def test_it_does_not_come_back_more_often_than_the_cap_allows() -> None:
     health, back, now = look(Health(), SOUND, 0.0, POLICY), 0, 0.0
     for _ in range(10):
-        health = strike(health, XidEvent(xid=38, at=now), POLICY)
+        health = strike(health, XidEvent(xid=125, at=now), POLICY)
         for later in (1.0, 62.0):
             health = look(health, SOUND, now + later, POLICY)
         back += health.phase is Phase.HEALTHY
@@ -192,8 +192,8 @@ def test_it_does_not_come_back_more_often_than_the_cap_allows() -> None:
 
 
 def test_the_worst_of_several_xids_is_said_first() -> None:
-    health = struck(79, 12.0, struck(38, 11.0, struck(48, 10.0)))
-    assert [wound.xid for wound in health.wounds] == [79, 48, 38]
+    health = struck(79, 12.0, struck(125, 11.0, struck(48, 10.0)))
+    assert [wound.xid for wound in health.wounds] == [79, 48, 125]
 
 
 def test_a_storm_of_all_numbers_stays_small() -> None:
@@ -222,7 +222,7 @@ SOUND_MORE_OFTEN = st.one_of(st.just(SOUND), st.just(OLDER), STATES)
 STEPS = st.lists(
     st.tuples(
         st.floats(0.1, 90.0),
-        st.one_of(st.sampled_from([31, 38, 48, 54, 79, 999]), SOUND_MORE_OFTEN, st.just("wait")),
+        st.one_of(st.sampled_from([31, 125, 48, 54, 79, 999]), SOUND_MORE_OFTEN, st.just("wait")),
     ),
     max_size=40,
 )
