@@ -26,7 +26,7 @@ from node_core.publish.outputs import OutputsPublisher
 from node_core.publish.taints import TaintKeeper
 from node_core.runtime.followed import Followed
 from node_core.runtime.labelling import LabelAgent
-from node_core.runtime.messages import RulesChanged
+from node_core.runtime.messages import Pass, RulesChanged
 from node_core.runtime.named_config import NamedConfigOptions, NamedConfigs
 from node_core.runtime.services import Services
 
@@ -96,7 +96,7 @@ def build_agent(settings: GfdSettings, edges: Edges, services: Services, *, rere
 
     def look_again() -> None:
         edges.inventory.forget()
-        agent.mailbox.post(RulesChanged())
+        agent.mailbox.post(Pass())
 
     current = follow(settings, reread, edges, services, lambda: agent.mailbox.post(RulesChanged()))
     agent = LabelAgent(
