@@ -3,13 +3,13 @@
 import ctypes
 import errno
 import os
-import select
 import struct
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, Self
+
+from node_core.host.stoppable import StoppableThread, Woken
 
 _CREATE, _DELETE, _MOVED_FROM, _MOVED_TO = 0x100, 0x200, 0x40, 0x80
 _DELETE_SELF, _MOVE_SELF, _ONLYDIR = 0x400, 0x800, 0x01000000
@@ -118,23 +118,14 @@ class DirectoryWatch:
         self._quiet = quiet
         self._open_watches = open_watches
         self._poll_seconds = poll_seconds
-        self._thread: threading.Thread | None = None
-        self._stop_read, self._stop_write = -1, -1
+        self._thread = StoppableThread("directory-watch")
 
     def start(self) -> None:
-        if self._thread is None:
-            self._stop_read, self._stop_write = os.pipe()
-            self._thread = threading.Thread(target=self._run, name="directory-watch", daemon=True)
-            self._thread.start()
+        self._thread.start(self._run)
 
     def stop(self) -> None:
         """Returns when the thread has ended. Not to be called by `on_change`."""
-        if self._thread is not None:
-            os.write(self._stop_write, b".")
-            self._thread.join()
-            os.close(self._stop_read)
-            os.close(self._stop_write)
-            self._thread = None
+        self._thread.stop()
 
     def _run(self) -> None:
         seen = _Seen(self._path)
@@ -173,12 +164,7 @@ class DirectoryWatch:
 
     def _wait(self, events: int | None, timeout: float | None) -> bool:
         """Whether we are to stop; returns too when there are events or the time is over."""
-        poll = select.poll()
-        poll.register(self._stop_read, select.POLLIN)
-        if events is not None:
-            poll.register(events, select.POLLIN)
-        ready = poll.poll(None if timeout is None else timeout * 1000)
-        return any(fd == self._stop_read for fd, _ in ready)
+        return self._thread.wait(events, timeout) is Woken.END
 
 
 class _Seen:

@@ -6,7 +6,6 @@ Source: kernel Documentation/ABI/testing/dev-kmsg.
 
 import errno
 import os
-import select
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -17,6 +16,7 @@ import structlog
 from node_core.domain.evidence import XidEvent
 from node_core.domain.inventory import GpuUuid, PciAddress
 from node_core.host.fold import Folded
+from node_core.host.stoppable import StoppableThread, Woken
 from node_core.host.xid_lines import parse_guid, parse_record, parse_xid
 from node_core.host.xid_twice import HOLD, ToldTwice
 
@@ -27,6 +27,8 @@ RECORD = 16384
 """Bytes; one read gives one record, of which the kernel makes none longer than 8 KiB."""
 PERIOD = 1.0
 """Seconds in which one Xid of one GPU is told once."""
+STOP = 1.0
+"""Seconds that the end waits for whoever is being told something."""
 _NOTHING_NOW = frozenset({errno.EAGAIN, errno.EINTR})
 _LOST_SOME = frozenset({errno.EPIPE})
 """Records that the kernel has overwritten before we read them: the next one is the oldest that there is."""
@@ -65,8 +67,7 @@ class KernelLog:
         self._twice = ToldTwice(self._uuid, hold)
         self._folded: Folded[XidEvent] = Folded(lambda event, count: replace(event, count=count))
         self._named: dict[PciAddress, GpuUuid] = {}
-        self._stop_reader, self._stop_writer = -1, -1
-        self._thread: threading.Thread | None = None
+        self._thread = StoppableThread("kernel-log")
 
     def start(self) -> None:
         try:
@@ -74,16 +75,10 @@ class KernelLog:
         except OSError as error:
             log.info("kernel_log_unavailable", why=error.strerror, effect="Xids come from NVML alone")
             return
-        self._stop_reader, self._stop_writer = os.pipe()
-        self._thread = threading.Thread(target=self._run, args=(file,), name="kernel-log", daemon=True)
-        self._thread.start()
+        self._thread.start(lambda: self._run(file))
 
     def stop(self) -> None:
-        if self._thread is not None:
-            os.close(self._stop_writer)
-            self._thread.join(timeout=1)
-            os.close(self._stop_reader)
-            self._thread = None
+        self._thread.stop(STOP)
 
     def from_nvml(self, event: XidEvent) -> None:
         """Tells it, unless the log's has been told already."""
@@ -106,8 +101,7 @@ class KernelLog:
         with self._lock:
             dues = [due for due in (self._twice.next_due(), self._folded.next_due()) if due is not None]
         timeout = max(0.0, min(dues) - self._clock()) if dues else None
-        ready, _, _ = select.select([file, self._stop_reader], [], [], timeout)
-        return self._stop_reader not in ready
+        return self._thread.wait(file, timeout) is not Woken.END
 
     def _read(self, file: int) -> bool:
         """Takes one record, if there is one; False where there will be none any more."""

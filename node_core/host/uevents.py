@@ -4,14 +4,13 @@ Any process may listen (group 1, the kernel's own messages). Containers hear the
 their own. Source: kernel Documentation/core-api/kobject.rst and lib/kobject_uevent.c; netlink(7).
 """
 
-import os
-import select
 import socket
-import threading
 import time
 from collections.abc import Callable, Mapping
 
 import structlog
+
+from node_core.host.stoppable import StoppableThread, Woken
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +21,8 @@ BUFFER = 1 << 20
 """Bytes that the kernel keeps for us. More events at once are lost, which it tells by ENOBUFS: then everything may have changed."""
 GATHER = 0.2
 """Seconds in which events that belong together (a device and its children) are taken as one."""
+STOP = 1.0
+"""Seconds that the end waits for whoever is being told something."""
 HARDWARE = frozenset({"pci", "module", "usb", "net", "nvidia", "cpu", "memory", "node", "block", "nd", "misc"})
 """Subsystems whose events can change a label or a device. module: loading and unloading, of which no file system event tells."""
 
@@ -63,8 +64,7 @@ class HardwareEvents:
         self._told_at = -quiet
         self._listen = listen or open_uevents
         self._gather = gather
-        self._stop_reader, self._stop_writer = -1, -1
-        self._thread: threading.Thread | None = None
+        self._thread = StoppableThread("uevents")
 
     def start(self) -> None:
         try:
@@ -72,16 +72,10 @@ class HardwareEvents:
         except OSError as error:
             log.warning("uevents_unavailable", why=error.strerror, effect="changes are found at the next pass")
             return
-        self._stop_reader, self._stop_writer = os.pipe()
-        self._thread = threading.Thread(target=self._run, args=(events,), name="uevents", daemon=True)
-        self._thread.start()
+        self._thread.start(lambda: self._run(events))
 
     def stop(self) -> None:
-        if self._thread is not None:
-            os.close(self._stop_writer)
-            self._thread.join(timeout=1)
-            os.close(self._stop_reader)
-            self._thread = None
+        self._thread.stop(STOP)
 
     def _run(self, events: socket.socket) -> None:
         with events:
@@ -99,8 +93,7 @@ class HardwareEvents:
 
     def _wait(self, events: socket.socket, timeout: float | None) -> bool:
         """Whether there is an event; False when the time is over or the end has come."""
-        ready, _, _ = select.select([events.fileno(), self._stop_reader], [], [], timeout)
-        return self._stop_reader not in ready and bool(ready)
+        return self._thread.wait(events.fileno(), timeout) is Woken.READY
 
 
 def receive(events: socket.socket) -> bool:

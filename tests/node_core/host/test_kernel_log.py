@@ -114,14 +114,20 @@ def test_a_log_that_may_not_be_read_is_one_note_and_nvmls_xids_are_told(tmp_path
         open_kernel_log(str(tmp_path / "kmsg"))
 
 
+def wait_for_the_end() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "kernel-log":
+            thread.join(20)
+            assert not thread.is_alive()
+
+
 def test_a_log_that_ends_is_one_note_and_no_hot_loop(tmp_path: Path) -> None:
     file = tmp_path / "kmsg"
     file.write_bytes(LOST)
     with capture_logs() as logs:
         follower = KernelLog(lambda _: None, lambda _: None, open_log=lambda: open_kernel_log(str(file)))
         follower.start()
-        assert follower._thread is not None
-        follower._thread.join(20)
+        wait_for_the_end()
         follower.stop()
     assert [entry["event"] for entry in logs] == ["kernel_log_ended"]
 
@@ -149,8 +155,7 @@ def test_a_log_that_fails_is_not_read_again() -> None:
     with capture_logs() as logs:
         log.follower.start()
         log.say(LOST)
-        assert log.follower._thread is not None
-        log.follower._thread.join(20)
+        wait_for_the_end()
     log.close()
     assert [entry["event"] for entry in logs] == ["kernel_log_ended"]
 
