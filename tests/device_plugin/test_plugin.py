@@ -11,7 +11,7 @@ import pytest
 from device_plugin.allocate.strategies import Answering, build_strategies
 from device_plugin.board import MAX_STREAMS
 from device_plugin.devices import Device, DeviceId, Offer
-from device_plugin.plugin import ResourcePlugin
+from device_plugin.plugin import CALL_THREADS, ResourcePlugin
 from node_core.domain.inventory import GpuUuid
 from node_core.domain.resources import GPU
 from node_core.domain.sharing import SharingStrategy
@@ -288,3 +288,24 @@ def test_an_offer_changes_as_a_whole_and_its_stream_goes_on(
     assert client.allocate(["GPU-2", "GPU-3"]).envs == {"NVIDIA_VISIBLE_DEVICES": "GPU-2,GPU-3"}
     with pytest.raises(CallError, match="has no device 'GPU-0::0'"):
         client.allocate(["GPU-0::0"])
+
+
+def test_a_reader_that_is_slow_gets_the_newest_list_and_holds_nobody_up(
+    plugin: ResourcePlugin, client: PluginClient
+) -> None:
+    many = tuple(replace(DEVICES[0], id=DeviceId(f"GPU-0::{replica}"), replica=replica) for replica in range(2000))
+    plugin.update(of(*many))
+    lists = client.device_lists()
+    next(lists)
+    threads = threading.active_count()
+    for number in range(500):
+        why = None if number % 2 else f"Xid {number}"
+        plugin.update(of(replace(many[0], why_unhealthy=why), *many[1:]))
+        with PluginClient(plugin.path) as other:
+            assert other.options().get_preferred_allocation_available
+    assert threading.active_count() <= threads + CALL_THREADS
+    plugin.update(of(*many[:1]))
+    taken = 1
+    while len(next(lists)) != 1:
+        taken += 1
+    assert taken < 100, "of lists that nobody read, the last one is sent"

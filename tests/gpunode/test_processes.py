@@ -205,3 +205,25 @@ def test_a_fabric_manager_that_is_late_is_seen_by_labels_and_health(cluster: Any
     assert "nvidia.com/gpu.clique" not in cluster.labels
     cluster.until(lambda: cluster.labels.get("nvidia.com/gpu.clique") == "4f1a6d7e-93b2-4c58-8e0d-2ba71c9f5d63.7")
     cluster.until(lambda: cluster.log(0).count('"gpu_not_suspect"') == 4)
+
+
+GARBAGE = (
+    "\0\0\0", "{", "- 1\n- 2\n", "version: v9\n", "flags: {migStrategie: mixed}\n", "sharing: 7\n", "a: &a [*a]\n", "x" * 3_000_000,
+    "!!python/x",     "sharing: {timeSlicing: {resources: [{name: nvidia.com/gpu, replicas: -1}]}}\n",
+)  # fmt: skip
+SOUND = "version: v1\nsharing: {timeSlicing: {resources: [{name: nvidia.com/gpu, replicas: %d}]}}\n"
+
+
+def test_a_config_that_is_rewritten_with_garbage_ten_times_loses_neither_label_nor_device(cluster: Any) -> None:
+    config = cluster.directory / "config.yaml"
+    config.write_text(SOUND % 2)
+    process = cluster.start("gpunode", "run", *H100, "--config-file", str(config))
+    cluster.until(lambda: cluster.gpus == "16" and cluster.labels.get("nvidia.com/gpu.replicas") == "2")
+    labels = cluster.labels
+    for number, garbage in enumerate(GARBAGE, start=1):
+        config.write_text(garbage)
+        cluster.until(lambda number=number: cluster.log(0).count("settings_refused") == number)
+        assert (cluster.gpus, cluster.labels) == ("16", labels)
+    config.write_text(SOUND % 4)
+    cluster.until(lambda: cluster.gpus == "32" and cluster.labels.get("nvidia.com/gpu.replicas") == "4")
+    assert process.poll() is None

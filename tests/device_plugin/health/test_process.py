@@ -2,6 +2,7 @@
 
 import contextlib
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -117,3 +118,13 @@ def test_a_driver_that_goes_is_a_condition_and_no_gpu_of_it_is_given_out(place: 
     comes(lambda: place.condition == "NoDriver")
     comes(lambda: place.condition == "GPUsReady")
     assert place.healthy == [True] * 4
+
+
+def test_ten_thousand_xids_in_a_second_are_counted_to_the_last_and_cost_no_thread(place: Place) -> None:
+    place.start("{at: 2, gpu: 0, kind: xid, code: 13, times: 10000, per_second: 10000}")
+    comes(lambda: place.healthy == [True] * 4 and place.condition == "GPUsReady")
+    threads = threading.active_count()
+    comes(lambda: b'kind="application",xid="13"} 10000.0' in place.running.services.metrics.render())
+    assert threading.active_count() <= threads + 2, "a look, and a question to the kubelet"
+    assert place.healthy == [True] * 4
+    assert place.events == ["GPUXid"]

@@ -185,3 +185,22 @@ def test_nvlinks_go_down_and_the_fabric_manager_is_late(gpu: MakeGpu, golden: Go
     world.say(world.gpus[2].uuid, nvlinks=18)
     world.look()
     golden("health/fabric.txt", world.text)
+
+
+@pytest.mark.parametrize("jump", [-1e9, -3600.0, 3600.0, 1e9])
+def test_a_clock_that_somebody_sets_changes_nothing(gpu: MakeGpu, tmp_path: Path, jump: float) -> None:
+    def lived(jumps: float) -> str:
+        world = World((gpu(0), gpu(1)), file=tmp_path / f"{jumps}.json")
+        world.say(world.gpus[0].uuid)
+        world.wait(5)
+        world.xid(119, world.gpus[0])
+        world.wall_jump = jumps
+        world.wait(30)
+        world.start()
+        world.wait(100)
+        world.xid(48, world.gpus[1])
+        world.wall_jump = -jumps
+        world.wait(3600)
+        return world.text
+
+    assert lived(jump) == lived(0.0)

@@ -35,13 +35,13 @@ UNTOLD = {"device_list_chosen", "gate_opened", "not_ready", "ready"}
 class World:
     """gpus, states, failure: what the next look finds. pods: name of a pod in the namespace default -> the device that it holds.
 
-    lines: what was told, in order; `at` is seconds since the start.
+    lines: what was told, in order, with seconds since the start. wall_jump: by how much somebody has set the machine's clock.
     """
 
     def __init__(
         self, gpus: tuple[Gpu, ...], settings: PluginSettings | None = None, *, file: Path | None = None
     ) -> None:
-        self.now = START
+        self.now, self.wall_jump = START, 0.0
         self.gpus = gpus
         self.states: dict[GpuUuid, GpuState] = {}
         self.faults: tuple[Fault, ...] = ()
@@ -60,7 +60,7 @@ class World:
         self.services = Services(
             readiness=Readiness(lambda: self.now),
             clock=lambda: self.now,
-            wall=lambda: self.now,
+            wall=lambda: self.now + self.wall_jump,
             chance=lambda: 0.0,
         )
         self.teller = Teller(self, self._holders, self.services, agent=NAME, node_name="n1")
