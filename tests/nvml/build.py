@@ -16,9 +16,18 @@ FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-pthr
 
 
 def build_library(
-    root: Path, *, lacking: tuple[str, ...] = (), source: Path = SOURCE, soname: str = SONAME, exported: str = "nvml*"
+    root: Path,
+    *,
+    lacking: tuple[str, ...] = (),
+    source: Path = SOURCE,
+    soname: str = SONAME,
+    exported: str = "nvml*",
+    fits: str | None = None,
 ) -> Path:
-    """Below a driver root, at its usual place. lacking: functions that this library does not export."""
+    """Below a driver root, at its usual place. lacking: functions that this library does not export.
+
+    fits: the only version of a driver that it works with.
+    """
     assert COMPILER is not None, NO_COMPILER
     folder = root / "usr/lib64"
     folder.mkdir(parents=True)
@@ -27,7 +36,8 @@ def build_library(
     exports.write_text(f"{{ global: {exported}; local: {hidden}*; }};\n")  # a name goes before a pattern
     library = folder / soname
     linked = (f"-Wl,-soname,{soname}", f"-Wl,--version-script={exports}")
-    subprocess.run([COMPILER, *FLAGS, *linked, "-o", library, source], check=True)
+    defined = () if fits is None else (f'-DFITS="{fits}"',)
+    subprocess.run([COMPILER, *FLAGS, *defined, *linked, "-o", library, source], check=True)
     return library
 
 

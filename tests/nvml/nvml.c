@@ -19,7 +19,7 @@
 typedef int nvmlReturn_t;
 enum {
     SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7,
-    DRIVER_NOT_LOADED = 9, TIMEOUT = 10, ARGUMENT_VERSION_MISMATCH = 25, UNKNOWN = 999
+    DRIVER_NOT_LOADED = 9, TIMEOUT = 10, LIB_RM_VERSION_MISMATCH = 18, ARGUMENT_VERSION_MISMATCH = 25, UNKNOWN = 999
 };
 
 typedef struct { unsigned long long total, free, used; } nvmlMemory_t;
@@ -265,6 +265,9 @@ static nvmlReturn_t load(void) {
     fclose(file);
     if (node.event_count) qsort(node.events, node.event_count, sizeof *node.events, by_time);
     clock_gettime(CLOCK_MONOTONIC, &node.start);
+#ifdef FITS
+    if (strcmp(node.driver, FITS) != 0) return LIB_RM_VERSION_MISMATCH;
+#endif
     return node.init_code;
 }
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from node_core.simulate.apiserver import ApiServer
 from node_core.simulate.kubelet import Kubelet
 from node_core.simulate.scenario import load_scenario
 from tests.node_core.runtime.test_process import until
+from tests.nvml.build import build_library
 from tests.nvml.looks import ROOT
 from tests.nvml.scenario_lines import VARIABLE, render_lines, write_host_root
 
@@ -34,13 +35,18 @@ class Place:
         path = Path(self.environment[SESSIONS])
         return [int(line) for line in path.read_text().splitlines()] if path.exists() else []
 
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
     def release(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "gpunode", "release", "--lock-dir", str(self.folder / "run"), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=50)
 
 
-@pytest.fixture
-def place(library: Path) -> Iterator[Place]:
+@contextlib.contextmanager
+def node(library: Path) -> Iterator[Place]:
+    """A node whose plugin uses this library."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="release-")))
         server = stack.enter_context(ApiServer())
@@ -57,12 +63,19 @@ def place(library: Path) -> Iterator[Place]:
             sys.executable, "-m", "device_plugin", "--node-name", "n1", "--kubeconfig", str(folder / "kubeconfig"),
             "--host-root", str(host), "--driver-root", str(library.parents[2]),
             "--driver-root-ctr-path", str(library.parents[2]), "--lock-dir", str(folder / "run"),
-            "--http-address", "", "--kubelet-socket", str(kubelet.socket), "--cdi-dir", str(folder / "cdi"),
+            "--log-format", "json", "--http-address", "", "--kubelet-socket", str(kubelet.socket), "--cdi-dir", str(folder / "cdi"),
         ]  # fmt: skip
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+        with (folder / "log").open("w") as log:
+            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         stack.callback(process.wait)
         stack.callback(process.kill)
         yield Place(folder, kubelet, environment)
+
+
+@pytest.fixture
+def place(library: Path) -> Iterator[Place]:
+    with node(library) as made:
+        yield made
 
 
 def test_nvml_is_shut_down_as_often_as_it_was_initialised_and_then_taken_again(place: Place) -> None:
@@ -75,3 +88,25 @@ def test_nvml_is_shut_down_as_often_as_it_was_initialised_and_then_taken_again(p
     until(lambda: place.sessions[-1] == 1, 40)
     assert max(place.sessions) <= 2
     assert place.kubelet.device_health(GPU) == devices
+
+
+EXCHANGE = "cp {folder}/new_lines {folder}/lines && cp {new} {old}.new && mv {old}.new {old}"
+
+
+def test_a_driver_is_exchanged_under_the_plugin_and_no_device_is_lost(tmp_path: Path) -> None:
+    before = load_scenario("h100x8")
+    assert before.driver is not None
+    after = replace(before, driver=replace(before.driver, version="999.1"))
+    old, new = (
+        build_library(tmp_path / name, fits=fits) for name, fits in (("old", before.driver.version), ("new", "999.1"))
+    )
+    with node(old) as place:
+        until(lambda: len(place.kubelet.device_health(GPU)) == 8 and place.sessions[-1:] == [1], 40)
+        devices = place.kubelet.device_health(GPU)
+        (place.folder / "new_lines").write_text(render_lines(after))
+        done = place.release("--", "sh", "-c", EXCHANGE.format(folder=place.folder, new=new, old=old))
+        assert done.returncode == 0
+        until(lambda: '"nvml_library_exchanged"' in place.log and place.sessions[-1] == 1, 40)
+        assert place.kubelet.device_health(GPU) == devices
+        assert '"version": "999.1"' in place.log
+        assert "nvml_events_failed" not in place.log

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from node_core.simulate.scenario import load_scenario
-from tests.nvml.build import SONAME
+from tests.nvml.build import SONAME, build_library
 from tests.nvml.conftest import Build
 from tests.nvml.scenario_lines import SWITCH_BUS_ID, VARIABLE, render_lines
 
@@ -111,3 +111,51 @@ def test_a_library_below_our_own_root_is_the_last_choice(library: Path, tmp_path
     if answer == SONAME:
         pytest.skip("this machine has an NVIDIA driver, which goes first")
     assert answer == str(nixos)
+
+
+EXCHANGE = """
+import shutil, sys
+from pathlib import Path
+from node_core.errors import NvmlError
+from node_core.host.nvml.real import open_nvml
+root, lines, new_lines, new_library = sys.argv[1:]
+
+def look():
+    try:
+        with open_nvml(driver_root=root) as nvml:
+            print(nvml.system_get_driver_version(), nvml.device_get_count())
+    except NvmlError as error:
+        print(error.code)
+
+look()
+shutil.copy(new_lines, lines)   # another kernel module
+look()
+place = Path(root, "usr/lib64/libnvidia-ml.so.1")
+shutil.copy(new_library, place.with_name("new"))
+place.with_name("new").rename(place)   # and its library
+for _ in range(3):
+    look()
+print(len({line.split()[4] for line in open("/proc/self/maps") if "libnvidia-ml" in line}))
+"""
+
+
+def test_a_driver_that_is_exchanged_under_a_running_process_is_used_without_a_restart(tmp_path: Path) -> None:
+    old, new = load_scenario("t4x1"), load_scenario("gb200x4")
+    assert old.driver is not None
+    assert new.driver is not None
+    build_library(tmp_path / "root", fits=old.driver.version)
+    library = build_library(tmp_path / "new", fits=new.driver.version)
+    (tmp_path / "lines").write_text(render_lines(old))
+    (tmp_path / "new_lines").write_text(render_lines(new))
+    done = subprocess.run(
+        [sys.executable, "-c", EXCHANGE, tmp_path / "root", tmp_path / "lines", tmp_path / "new_lines", library],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=30,
+        env={**os.environ, VARIABLE: str(tmp_path / "lines")},
+    )
+    said = [line for line in done.stdout.splitlines() if "nvml_library_exchanged" not in line]
+    after = f"{new.driver.version} 4"
+    assert said == [f"{old.driver.version} 1", "LIB_RM_VERSION_MISMATCH", after, after, after, "2"]
+    assert done.stdout.count("nvml_library_exchanged") == 1

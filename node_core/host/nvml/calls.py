@@ -9,7 +9,7 @@ from node_core.host.nvml.library import LIBRARY
 _HINTS = {
     LIBRARY_NOT_FOUND: f"{LIBRARY} comes with the NVIDIA driver: install it, or make its folder visible here",
     "DRIVER_NOT_LOADED": "load the nvidia kernel module and look at the kernel log for why it is not loaded",
-    "LIB_RM_VERSION_MISMATCH": "the library and the loaded kernel module differ: load the module that was installed, then restart this",
+    "LIB_RM_VERSION_MISMATCH": "the library and the loaded kernel module differ: load the module that was installed",
     "NO_PERMISSION": "this process may not open /dev/nvidiactl or the GPU's device node",
 }
 

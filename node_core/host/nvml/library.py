@@ -8,8 +8,10 @@ library; then, below our own root, the places of distributions that the dynamic 
 """
 
 import ctypes
+import os
 import platform
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from node_core.host.elf import elf_machine
 from node_core.host.nvml.api import LIBRARY_NOT_FOUND
 
 LIBRARY = "libnvidia-ml.so.1"
+MAPS = Path("/proc/self/maps")
 _NOT_THERE = f"{LIBRARY}: cannot open shared object file: No such file"
 """How dlerror(3) begins where the dynamic linker has no such library; the beginning differs where one that it needs is missing."""
 
@@ -56,6 +59,40 @@ def load_any_library(driver_root: str | None = None, *, own_root: str = "/") -> 
         else:
             return name
     raise NvmlError("nvmlInit_v2", LIBRARY_NOT_FOUND, hint=render_search((*before, *after), broken))
+
+
+def load_other_library(driver_root: str | None = None, *, own_root: str = "/", maps: Path = MAPS) -> ctypes.CDLL | None:
+    """The first library that is another file than those that are loaded already; None where there is none.
+
+    That of a driver that was exchanged under a running process. It is loaded beside the old one, which cannot be unloaded safely, and
+    keeps to its own symbols.
+    """
+    loaded = parse_loaded(maps.read_text(errors="replace"))
+    roots = (own_root,) if driver_root in (None, own_root) else (driver_root, own_root)
+    others = (path for root in roots for path in _libraries(root) if Path(path).stat().st_ino not in loaded)
+    for path in others:
+        with suppress(OSError):
+            return _load_beside(path)
+    return None
+
+
+def _load_beside(path: str) -> ctypes.CDLL:
+    """The dynamic linker answers a path that it has loaded with what it has, whatever lies there now: so by one that it does not know.
+
+    The file stays open, so that no later one gets its number. Raises OSError.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return ctypes.CDLL(f"/proc/self/fd/{file}", mode=os.RTLD_LOCAL | os.RTLD_DEEPBIND)
+    except OSError:
+        os.close(file)
+        raise
+
+
+def parse_loaded(maps: str) -> frozenset[int]:
+    """The inodes of NVML's libraries in a text as of /proc/self/maps (proc_pid_maps(5)), also of files that are gone by now."""
+    fields = (line.split(maxsplit=5) for line in maps.splitlines() if "/libnvidia-ml.so" in line)
+    return frozenset(int(each[4]) for each in fields if len(each) == 6 and each[4].isdecimal())
 
 
 def render_search(roots: tuple[str, ...], broken: Sequence[str] = ()) -> str:

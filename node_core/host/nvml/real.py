@@ -1,7 +1,7 @@
 """NVML itself, through pynvml (distribution nvidia-ml-py). The only importer of pynvml, and not before NVML is opened.
 
-pynvml keeps the library for the life of the process: after a driver update under a running process NVML answers
-LIB_RM_VERSION_MISMATCH until the process is restarted. Source: NVML API reference; nvidia-ml-py.
+pynvml keeps the library for the life of the process. After a driver update under a running process NVML answers
+LIB_RM_VERSION_MISMATCH; then pynvml is given the new driver's library. Source: NVML API reference; nvidia-ml-py.
 """
 
 import ctypes
@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
+
+import structlog
 
 from node_core.domain.inventory import Fabric, MigAttributes
 from node_core.errors import NvmlError
@@ -21,13 +23,16 @@ from node_core.host.nvml.api import (
     NvLinks,
     Nvml,
 )
-from node_core.host.nvml.library import load_any_library, load_library
+from node_core.host.nvml.library import load_any_library, load_library, load_other_library
 from node_core.host.nvml.real_health import HealthCalls
 from node_core.host.nvml.sessions import Sessions
+
+log = structlog.get_logger(__name__)
 
 SESSIONS = Sessions()
 """Of this process, as NVML counts them."""
 
+INIT, MISMATCH = "nvmlInit_v2", "LIB_RM_VERSION_MISMATCH"
 _SUCCESS = 0
 _SHARED_ENGINES = 0  # NVML_COMPUTE_INSTANCE_ENGINE_PROFILE_SHARED, the only engine profile there is
 _NO_SUCH = frozenset({NOT_SUPPORTED, "INVALID_ARGUMENT"})
@@ -53,12 +58,26 @@ def _session(library: str | None, driver_root: str | None) -> Iterator[Nvml]:
 
     calls = PynvmlCalls(pynvml)
     with SESSIONS.one():
-        calls.call("nvmlInit", reported_as="nvmlInit_v2")
+        _init(calls, pynvml, driver_root)
         try:
             yield calls
         finally:
             with suppress(NvmlError):  # what was read stays true when the library cannot close
                 calls.call("nvmlShutdown")
+
+
+def _init(calls: HealthCalls, pynvml: Any, driver_root: str | None) -> None:
+    """With another library where that of before does not fit the driver any more, as long as no other session needs that."""
+    try:
+        calls.call("nvmlInit", reported_as=INIT)
+    except NvmlError as error:
+        if error.code != MISMATCH or not SESSIONS.is_one or (library := load_other_library(driver_root)) is None:
+            raise
+        with pynvml.libLoadLock:
+            pynvml.nvmlLib = library
+            pynvml._nvmlGetFunctionPointer_cache.clear()  # noqa: SLF001 - it has those of the old library
+        calls.call("nvmlInit", reported_as=INIT)
+        log.info("nvml_library_exchanged", version=calls.call("nvmlSystemGetDriverVersion"))
 
 
 class PynvmlCalls(HealthCalls):

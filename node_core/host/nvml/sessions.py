@@ -26,6 +26,11 @@ class Sessions:
                 self._open -= 1
                 self._condition.notify_all()
 
+    @property
+    def is_one(self) -> bool:
+        """Whether there is no other than that of who asks."""
+        return self._open == 1
+
     def wait_until_none(self, seconds: float) -> bool:
         """Whether there was a moment without a session within that time."""
         with self._condition:

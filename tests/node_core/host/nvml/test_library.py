@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from node_core.errors import NvmlError
-from node_core.host.nvml.library import LIBRARY, find_library, load_any_library, render_search
+from node_core.host.nvml.library import (
+    LIBRARY,
+    find_library,
+    load_any_library,
+    load_other_library,
+    parse_loaded,
+    render_search,
+)
 from node_core.host.nvml.real import open_nvml
 from tests.roots.drivers.layout import elf_header, lay_out, lay_out_tree
 
@@ -195,3 +202,30 @@ def test_no_library_anywhere_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(NvmlError, match=r"and below .* in usr/lib64") as raised:
         load_any_library(str(tmp_path), own_root=str(tmp_path / "own"))
     assert raised.value.code == "LIBRARY_NOT_FOUND"
+
+
+MAPPED = """\
+7f00-7f01 r--p 00000000 fe:00 326269                     /usr/lib/x86_64-linux-gnu/libc.so.6
+7f02-7f03 r--p 00000000 fe:00 4711                       /driver root/usr/lib64/libnvidia-ml.so.550.54.15
+7f03-7f04 r-xp 00001000 fe:00 4711                       /driver root/usr/lib64/libnvidia-ml.so.550.54.15
+7f05-7f06 r--p 00000000 fe:00 4712                       /usr/lib/libnvidia-ml.so.1 (deleted)
+7f07-7f08 rw-p 00000000 00:00 0
+"""
+
+
+def test_what_is_loaded_is_known_by_its_inode_also_when_its_file_is_gone() -> None:
+    assert parse_loaded(MAPPED) == {4711, 4712}
+    assert parse_loaded("") == frozenset()
+    assert parse_loaded("\0/libnvidia-ml.so\nx y z /libnvidia-ml.so.1") == frozenset()
+
+
+def test_where_there_is_no_other_library_or_only_a_broken_one_there_is_none(tmp_path: Path) -> None:
+    maps = tmp_path / "maps"
+    maps.write_text("")
+    assert load_other_library(str(tmp_path / "absent"), own_root=str(tmp_path), maps=maps) is None
+    broken = tmp_path / "usr/lib64/libnvidia-ml.so.1"
+    broken.parent.mkdir(parents=True)
+    broken.write_bytes(Path(sys.executable).resolve().read_bytes()[:64])
+    files = len(list(Path("/proc/self/fd").iterdir()))
+    assert load_other_library(str(tmp_path), own_root=str(tmp_path), maps=maps) is None
+    assert len(list(Path("/proc/self/fd").iterdir())) == files

@@ -45,7 +45,7 @@ def test_an_error_carries_the_call_and_the_name_of_its_code(value: int, code: st
 
 
 def test_a_driver_that_was_updated_underneath_comes_with_a_hint() -> None:
-    with pytest.raises(NvmlError, match="restart"):
+    with pytest.raises(NvmlError, match="load the module that was installed"):
         calls(nvmlDeviceGetCount=answering(pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH)).device_get_count()
 
 
