@@ -5,6 +5,7 @@ gRPC, which removes a socket by its name when its server ends, never removes the
 """
 
 import secrets
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -61,8 +62,21 @@ class UnixServer:
                 f"there is no directory {self.path.parent}", hint="is the kubelet installed and started?"
             )
         if len(str(hidden).encode()) > MAX_PATH:
-            raise KubeletError(f"{hidden} is too long for a unix socket: {MAX_PATH} bytes are allowed")
+            raise KubeletError(
+                f"{self.path.parent} is too long for a unix socket: {MAX_PATH} bytes are allowed with its name"
+            )
         try:
             self._server.add_insecure_port(target(hidden))
         except RuntimeError as error:
-            raise KubeletError(f"cannot make a socket in {self.path.parent}: {error}") from error
+            raise KubeletError(f"cannot make a socket in {self.path.parent}: {_why_refused(hidden)}") from error
+
+
+def _why_refused(path: Path) -> str:
+    """gRPC does not say, and names the path, which is another one at each try."""
+    with socket.socket(socket.AF_UNIX) as trial:
+        try:
+            trial.bind(str(path))
+        except OSError as error:
+            return error.strerror or str(error)
+    path.unlink(missing_ok=True)
+    return "gRPC cannot listen there"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from device_plugin.answers import build_answers
 from device_plugin.devices import Plan
@@ -216,6 +217,38 @@ def test_no_directory_is_a_problem_until_there_is_one(
     kubelet.start()
     until(lambda: shows(kubelet, gpu=(8, 8)))
     kubelet.stop()
+
+
+def test_a_folder_where_no_socket_can_be_made_is_a_problem_and_no_end(
+    kubelet: Kubelet, eight: Plan, directory: Path
+) -> None:
+    kubelet.start()
+    owner = Owner(Path("/proc"), directory / "kubelet.sock")
+    try:
+        with capture_logs() as said:
+            owner.offer(eight)
+            until(lambda: owner.manager.registration_failures[GPU] > 3)
+        assert owner.manager.problems() == ("nvidia.com/gpu: cannot make a socket in /proc: No such file or directory",)
+        assert [line["event"] for line in said] == ["resource_not_served"]
+        assert (kubelet.resources(), owner.manager.registrations) == ({}, {})
+    finally:
+        owner.stop()
+
+
+def test_a_socket_that_cannot_be_served_does_not_keep_the_others_from_it(
+    kubelet: Kubelet, owner: Owner, gpu: MakeGpu, directory: Path
+) -> None:
+    kubelet.start()
+    in_the_way = directory / "nvidia-gpu.sock"
+    in_the_way.write_text("somebody's")
+    gpus = (gpu(0), gpu(1, ["1g.10gb"] * 7))
+    owner.offer(plan_devices(Inventory(driver=None, gpus=gpus), MIXED))
+    until(lambda: kubelet.resources() == {ONE_MIG: Resource(capacity=7, allocatable=7)})
+    (problem,) = owner.manager.problems()
+    assert "not a socket" in problem
+    in_the_way.unlink()
+    until(lambda: GPU in kubelet.resources() and owner.manager.problems() == ())
+    assert owner.manager.registrations == {GPU: 1, ONE_MIG: 1}
 
 
 def test_a_hundred_restarts_of_the_kubelet_lose_nothing(kubelet: Kubelet, owner: Owner, eight: Plan) -> None:

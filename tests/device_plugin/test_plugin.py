@@ -1,5 +1,7 @@
 """One resource on a real socket, called as the kubelet calls it."""
 
+import contextlib
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -189,6 +191,28 @@ def test_allocation_of_garbage_is_an_error_that_says_what(client: PluginClient, 
     assert (unknown.value.code, sick.value.code) == ("NOT_FOUND", "FAILED_PRECONDITION")
     assert client.allocate([]) == pb.ContainerAllocateResponse()
     assert client.allocate(["GPU-1"] * 5000).envs == {"NVIDIA_VISIBLE_DEVICES": "GPU-1"}
+
+
+def test_ten_thousand_ids_are_answered_as_one_is(client: PluginClient) -> None:
+    unknown = [f"GPU-none-{number}" for number in range(10_000)]
+    with pytest.raises(CallError, match="has no device 'GPU-none-0'") as refused:
+        client.allocate(unknown)
+    assert refused.value.code == "NOT_FOUND"
+    assert client.allocate(["GPU-1"] * 10_000).envs == {"NVIDIA_VISIBLE_DEVICES": "GPU-1"}
+    assert client.preferred(unknown, unknown[:1], 10_000) == (unknown[0],)
+
+
+@pytest.mark.parametrize("sent", [b"", b"PRI * HTTP/2.0\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\0" * 4096])
+def test_clients_that_hang_hold_up_nobody(plugin: ResourcePlugin, client: PluginClient, sent: bytes) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(64):
+            hanging = stack.enter_context(socket.socket(socket.AF_UNIX))
+            hanging.connect(str(plugin.path))
+            hanging.sendall(sent)
+        assert client.allocate(["GPU-0"]).envs == {"NVIDIA_VISIBLE_DEVICES": "GPU-0"}
+        with PluginClient(plugin.path) as another:
+            assert another.allocate(["GPU-1"]).envs == {"NVIDIA_VISIBLE_DEVICES": "GPU-1"}
+    assert plugin.is_serving
 
 
 def test_the_preference_answers_everything(client: PluginClient) -> None:
