@@ -9,6 +9,7 @@ import pytest
 from nfd_lite.sources import Host
 from node_core.host.cpuid import CpuReader
 from node_core.host.cpuid_decode import CpuidDump, CpuInfo, decode_x86
+from node_core.host.cpuinfo import parse_cpuinfo, translate_flags
 from node_core.host.hwcap import AT_HWCAP, read_hwcap_cpu
 from node_core.host.root import HostRoot
 
@@ -72,6 +73,8 @@ def parse_cpu(text: str) -> CpuReader:
     if words["arch"] != ["x86_64"]:
         values = [int(value, 16) for value in words["hwcap"]]
         return lambda root: read_hwcap_cpu(root, words["arch"][0], lambda kind: values[kind != AT_HWCAP])
+    if words.keys() == {"arch"}:
+        return lambda root: translate_flags(parse_cpuinfo(root.text("/proc/cpuinfo") or ""))
     numbers = [[int(word, 16) for word in row] for row in rows if len(row) == 6]
     leaves = {(leaf, sub): (eax, ebx, ecx, edx) for leaf, sub, eax, ebx, ecx, edx in numbers}
     info = decode_x86(CpuidDump(leaves=leaves, xcr0=int(words["xcr0"][0], 16)), how="captured")
