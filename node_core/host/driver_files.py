@@ -23,6 +23,8 @@ CONFIGS = (
     "egl/egl_external_platform.d/15_nvidia_gbm.json",
     "egl/egl_external_platform.d/10_nvidia_wayland.json",
     "egl/egl_external_platform.d/09_nvidia_wayland2.json",
+    "egl/egl_external_platform.d/20_nvidia_xcb.json",
+    "egl/egl_external_platform.d/20_nvidia_xlib.json",
     "nvidia/nvoptix.bin",
     "X11/xorg.conf.d/10-nvidia.conf",
     "X11/xorg.conf.d/nvidia-drm-outputclass.conf",

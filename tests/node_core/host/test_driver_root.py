@@ -1,4 +1,4 @@
-"""Finding a driver's files in composed driver roots, and in roots that somebody made to trick us."""
+"""Finding a driver's files in driver roots, and in roots that somebody made to trick us."""
 
 import os
 import struct
@@ -25,9 +25,16 @@ DEBIAN = "/usr/lib/x86_64-linux-gnu"
 FOUND = {
     "arm64-sbsa": (Layout.DISTRIBUTION, "570.86.15", "aarch64", "/usr/lib/aarch64-linux-gnu", "/usr/bin/nvidia-smi"),
     "debian": (Layout.DISTRIBUTION, "550.54.15", "x86_64", DEBIAN, "/usr/bin/nvidia-smi"),
+    "debian-12": (
+        Layout.DISTRIBUTION,
+        "535.261.03",
+        "x86_64",
+        f"{DEBIAN}/nvidia/current",
+        "/usr/lib/nvidia/current/nvidia-smi",
+    ),
     "driver-container": (Layout.DISTRIBUTION, "570.124.06", "x86_64", DEBIAN, "/usr/bin/nvidia-smi"),
     "gke-cos": (Layout.FLAT, "570.124.06", "x86_64", "/lib64", "/home/kubernetes/bin/nvidia/bin/nvidia-smi"),
-    "k3s": (Layout.DISTRIBUTION, "550.90.07", "x86_64", DEBIAN, "/usr/bin/nvidia-smi"),
+    "k3s": (Layout.DISTRIBUTION, "580.178.04", "x86_64", DEBIAN, "/usr/bin/nvidia-smi"),
     "nixos": (
         Layout.NIXOS,
         "550.54.15",
@@ -38,13 +45,7 @@ FOUND = {
     "opt": (Layout.FLAT, "550.54.15", "x86_64", "/lib64", "/opt/nvidia/bin/nvidia-smi"),
     "rhel": (Layout.DISTRIBUTION, "550.54.15", "x86_64", "/usr/lib64", "/usr/bin/nvidia-smi"),
     "talos": (Layout.TALOS, "570.124.06", "x86_64", "/usr/lib", "/usr/local/bin/nvidia-smi"),
-    "ubuntu-multiarch-current": (
-        Layout.DISTRIBUTION,
-        "535.183.01",
-        "x86_64",
-        f"{DEBIAN}/nvidia/current",
-        "/usr/lib/nvidia/current/nvidia-smi",
-    ),
+    "ubuntu-24.04": (Layout.DISTRIBUTION, "580.178.04", "x86_64", DEBIAN, "/usr/bin/nvidia-smi"),
 }
 """Layout, version, machine, folder of libcuda in the driver's own root, path of nvidia-smi."""
 
@@ -79,7 +80,7 @@ def unreadable(path: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_the_driver_of_each_composed_root_is_found(name: str, tmp_path: Path) -> None:
+def test_the_driver_of_each_root_is_found(name: str, tmp_path: Path) -> None:
     files = read(lay_out_tree(name, tmp_path))
     (cuda,) = (library for library in files.libraries if library.stem == "libcuda")
     (smi,) = (file for file in files.binaries if file.path.endswith("/nvidia-smi"))
@@ -90,7 +91,7 @@ def test_the_driver_of_each_composed_root_is_found(name: str, tmp_path: Path) ->
     assert files.problems == ()
 
 
-def test_each_composed_root_is_tried() -> None:
+def test_each_root_is_tried() -> None:
     assert set(DRIVERS) == FOUND.keys() | {"wsl", "tegra-l4t"}
 
 
@@ -115,6 +116,27 @@ def test_a_library_has_the_names_of_all_links_to_it(tmp_path: Path) -> None:
     assert libraries["libnvidia-egl-gbm"] == ("libnvidia-egl-gbm.so.1.1.1", "libnvidia-egl-gbm.so.1")
     assert libraries["libEGL"] == ("libEGL.so.1.1.0", "libEGL.so.1")
     assert "libc" not in libraries
+
+
+def test_debians_alternatives_lead_to_libraries_of_two_folders(tmp_path: Path) -> None:
+    files = read(lay_out_tree("debian-12", tmp_path))
+    libraries = {library.stem: library for library in files.libraries}
+    assert libraries["libnvidia-ml"].path == f"{DEBIAN}/nvidia/current/libnvidia-ml.so.535.261.03"
+    assert libraries["libnvidia-ml"].names[1] == "libnvidia-ml.so.1"
+    assert libraries["libnvidia-glcore"].folder == libraries["libnvidia-egl-gbm"].folder == DEBIAN
+    assert libraries["libGL"].names == ("libGL.so.1.7.0", "libGL.so.1", "libGL.so")
+    assert ("/usr/lib/x86_64-linux-gnu/nvidia/current/nvoptix.bin", "/usr/share/nvidia/nvoptix.bin") in [
+        (file.path, file.place) for file in files.configs
+    ]
+    assert {file.place for file in files.binaries} >= {"/usr/bin/nvidia-debugdump", "/usr/sbin/nvidia-cuda-mps-server"}
+
+
+def test_each_window_system_that_a_driver_has_a_library_for_is_described_too(tmp_path: Path) -> None:
+    files = read(lay_out_tree("ubuntu-24.04", tmp_path))
+    platforms = {library.stem for library in files.libraries if library.stem.startswith("libnvidia-egl-")}
+    described = {PurePosixPath(file.path).name for file in files.configs if "egl_external_platform.d" in file.path}
+    assert platforms == {"libnvidia-egl-gbm", "libnvidia-egl-xcb", "libnvidia-egl-xlib"}
+    assert described == {"15_nvidia_gbm.json", "20_nvidia_xcb.json", "20_nvidia_xlib.json"}
 
 
 def test_wsl_is_known_by_its_driver_store(tmp_path: Path) -> None:
@@ -224,12 +246,13 @@ def test_what_only_has_the_name_of_a_drivers_file_is_none(tmp_path: Path) -> Non
     lay_out_tree("k3s", tmp_path)
     for name in (
         "usr/bin/nvidia-smi",
-        "usr/lib/firmware/nvidia/550.90.07/gsp_ga10x.bin",
+        "usr/lib/firmware/nvidia/580.178.04/gsp_ga10x.bin",
         "run/nvidia-persistenced/socket",
+        "etc/OpenCL/vendors/nvidia.icd",
     ):
         (tmp_path / name).unlink()
     lay_out_all(tmp_path, "/usr/bin/nvidia-smi = no program", "/run/nvidia-persistenced/socket = no socket")
-    lay_out_all(tmp_path, "/usr/lib/firmware/nvidia/550.90.07/gsp_ga10x.bin/", "/tmp/nvidia-mps = no folder")
+    lay_out_all(tmp_path, "/usr/lib/firmware/nvidia/580.178.04/gsp_ga10x.bin/", "/tmp/nvidia-mps = no folder")
     os.mkfifo(lay_out(tmp_path, "/etc/OpenCL/vendors/") / "nvidia.icd")
     files = read(tmp_path)
     assert "/usr/bin/nvidia-smi" not in [file.path for file in files.binaries]
@@ -288,7 +311,7 @@ def test_of_thousands_of_files_the_drivers_are_found(tmp_path: Path) -> None:
     lay_out_tree("k3s", tmp_path)
     for number in range(3000):
         lay_out(tmp_path, f"{DEBIAN}/libother{number}.so.{number} library x86_64")
-    assert len(read(tmp_path).libraries) == 14
+    assert len(read(tmp_path).libraries) == 13
 
 
 def test_a_folder_that_cannot_be_read_is_a_problem_and_the_rest_is_found() -> None:

@@ -1,4 +1,4 @@
-"""Driver roots, composed by hand and captured from no machine: `<name>.tree`, a line for each file, is laid out below a folder.
+"""Driver roots: `<name>.tree`, a line for each file, is laid out below a folder. ../README.md says which are captured.
 
 `PATH/` is a folder, `PATH -> TARGET` a link, `PATH = TEXT` a file, `PATH library MACHINE` the beginning of a library, `PATH program` a file
 that can be run, `PATH socket` a socket, `PATH node MAJOR:MINOR MODE [GID]` stands for a character device, see `read_composed_node`.

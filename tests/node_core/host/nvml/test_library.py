@@ -28,17 +28,18 @@ NIX_STORE = "nix/store/2mk0kbn1zc5vdc4bqbcg0kwgwg7fpkrf-nvidia-x11-550.54.15-6.6
 FOUND = {
     "arm64-sbsa": "usr/lib/aarch64-linux-gnu/libnvidia-ml.so.570.86.15",
     "debian": f"usr/lib/{ABI}/{VERSIONED}",
+    "debian-12": f"usr/lib/{ABI}/nvidia/current/libnvidia-ml.so.535.261.03",
     "driver-container": f"usr/lib/{ABI}/libnvidia-ml.so.570.124.06",
     "gke-cos": "home/kubernetes/bin/nvidia/lib64/libnvidia-ml.so.570.124.06",
-    "k3s": f"usr/lib/{ABI}/libnvidia-ml.so.550.90.07",
+    "k3s": f"usr/lib/{ABI}/libnvidia-ml.so.580.178.04",
     "nixos": f"{NIX_STORE}/lib/{VERSIONED}",
     "opt": f"opt/nvidia/lib64/{VERSIONED}",
     "rhel": f"usr/lib64/{VERSIONED}",
     "talos": "usr/local/glibc/usr/lib/libnvidia-ml.so.570.124.06",
-    "ubuntu-multiarch-current": f"usr/lib/{ABI}/nvidia/current/libnvidia-ml.so.535.183.01",
+    "ubuntu-24.04": f"usr/lib/{ABI}/libnvidia-ml.so.580.178.04",
     "wsl": f"usr/lib/wsl/lib/{LIBRARY}",
 }
-"""Composed driver root -> where its library lies."""
+"""Driver root -> where its library lies."""
 
 OTHERS = {
     "alternatives of before 20.04": [
@@ -67,7 +68,7 @@ LAYOUTS_OF_ROOTS = {
     "opt": ("opt/nvidia", f"lib64/{VERSIONED}"),
     "wsl": ("usr/lib/wsl", f"lib/{LIBRARY}"),
 }
-"""Composed driver root -> a driver root inside, and the library below it."""
+"""Driver root -> a driver root inside, and the library below it."""
 
 ASK = """
 import sys
@@ -90,7 +91,7 @@ def lay_out_all(root: Path, *lines: str) -> Path:
 
 
 @pytest.mark.parametrize(("name", "library"), FOUND.items(), ids=FOUND.keys())
-def test_the_library_of_each_composed_root_is_found(name: str, library: str, tmp_path: Path) -> None:
+def test_the_library_of_each_root_is_found(name: str, library: str, tmp_path: Path) -> None:
     assert find_library(str(lay_out_tree(name, tmp_path, machine=MACHINE))) == f"{tmp_path}/{library}"
 
 
