@@ -1,6 +1,9 @@
 """Profile names, against what boards print."""
 
+from collections.abc import Iterator
+
 import pytest
+from _pytest.mark import ParameterSet
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +45,37 @@ def test_a_profile_is_named_as_nvidia_smi_names_it(
     gpu_profile: int, compute_profile: int, memory: int, total: int, name: str
 ) -> None:
     assert profile_name(gpu_profile, compute_profile, memory, total) == name
+
+
+# What `nvidia-smi mig -lgip` printed on real boards: the board and its memory in MiB; then for each profile its name and its GiB.
+PRINTED = """
+H100-80GB-HBM3 81559: 1g.10gb 9.75, 1g.10gb+me 9.75, 1g.20gb 19.62, 2g.20gb 19.62, 3g.40gb 39.50, 4g.40gb 39.50, 7g.80gb 79.25
+H100-NVL 95830: 1g.12gb 10.75, 1g.12gb+me 10.75, 1g.24gb 21.62, 2g.24gb 21.62
+H200 143771: 1g.18gb 16.00, 1g.18gb+me 16.00, 1g.35gb 32.25, 2g.35gb 32.25, 3g.71gb 69.50, 4g.71gb 69.50, 7g.141gb 139.75
+B200 183359: 1g.23gb 22.00, 1g.23gb+me 22.00, 1g.45gb 44.25, 2g.45gb 44.25
+B200-of-an-older-driver 183359: 1g.23gb 20.50, 1g.23gb+me 20.50, 1g.45gb 44.25, 2g.45gb 44.25
+GB200 189471: 1g.23gb 22.00, 1g.23gb+me 22.00, 1g.47gb 45.50, 2g.47gb 45.50
+RTX-PRO-6000-Blackwell-Server 97887: 1g.24gb 23.12, 1g.24gb+me 23.12, 1g.24gb+gfx 23.12, 1g.24gb+me.all 23.12
+"""
+"""As far as it is shown at NVIDIA/mig-parted#120, #166, #227, NVIDIA/gpu-operator#900, #1351 and bigstack-oss/cubecos#312 on github.com; of
+the H100 at jbarrow.ai/field_notes/nvidia-mig. The boards' memory is what nvidia-smi gives for them elsewhere."""
+
+
+def printed_profiles() -> Iterator[ParameterSet]:
+    for line in PRINTED.strip().splitlines():
+        head, _, profiles = line.partition(": ")
+        board, total = head.split()
+        for profile in profiles.split(", "):
+            name, gib = profile.split()
+            yield pytest.param(int(total), name, float(gib), id=f"{board}-{name}")
+
+
+@pytest.mark.parametrize(("total", "name", "gib"), [*printed_profiles()])
+def test_a_profile_is_named_as_real_boards_print_it(total: int, name: str, gib: float) -> None:
+    slices, suffix = int(name[0]), name.partition("gb")[2]
+    gpu_profile = next(number for number, parts in GPU_INSTANCE_SLICES.items() if parts == (slices, suffix))
+    compute_profile = next(number for number, count in COMPUTE_INSTANCE_SLICES.items() if count == slices)
+    assert profile_name(gpu_profile, compute_profile, int(gib * 1024), total * MIB) == name
 
 
 @pytest.mark.parametrize(("gpu_profile", "compute_profile"), [(17, 2), (18, 0), (0, 9), (-1, 0)])
