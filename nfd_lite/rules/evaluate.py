@@ -13,6 +13,7 @@ from nfd_lite.rules.expression import RuleError
 from nfd_lite.rules.match import Matched, match_rule
 from nfd_lite.rules.model import Made, Outcome, Rule, RuleId, RuleProblem, RuleSet
 from nfd_lite.rules.outputs import Asked, OutputPolicy, make_outputs
+from nfd_lite.rules.work import CHARGE, OUTPUT, Bound, Work, WorkError, matching_steps, text_steps
 from node_core.domain.features import Attributes, Features
 from node_core.domain.taints import Taint
 
@@ -24,7 +25,7 @@ class Step:
     """One rule's turn. features: what it saw.
 
     matches: None when it did not match, or failed. made: None when it failed and nothing of before stands in. unsure: it asks for a feature
-    that cannot be read.
+    that cannot be read, or comes after one that took too much work.
     """
 
     id: RuleId
@@ -40,13 +41,14 @@ class Step:
 class Look:
     """What a run of rules goes by. before: the outcome of the last one in this process, None for the first.
 
-    unsure: features, in lower case, that could not be read, or not all of them.
+    unsure: features, in lower case, that could not be read, or not all of them. bound: how much work it may be.
     """
 
     features: Features
     policy: OutputPolicy = field(default_factory=OutputPolicy)
     before: Outcome | None = None
     unsure: frozenset[str] = frozenset()
+    bound: Bound = field(default_factory=Bound)
 
     def kept(self, id_: RuleId) -> Made | None:
         """What a rule that cannot be evaluated made before; None where nobody knows. A rule that was not there before made nothing."""
@@ -76,13 +78,14 @@ def in_order(sets: Iterable[RuleSet]) -> tuple[RuleSet, ...]:
 
 def run_rules(sets: Sequence[RuleSet], look: Look) -> Iterator[Step]:
     """One step for each rule, in the order given."""
-    seen, names = look.features, Counter[RuleId]()
+    seen, names, work = look.features, Counter[RuleId](), Work(look.bound)
     for each in sets:
+        work.begin()
         for rule in each.rules:
             names[each.name, rule.name] += 1
             count = names[each.name, rule.name]
             id_ = (each.name, rule.name if count == 1 else f"{rule.name} ({count})")
-            step = _take_step(id_, rule, seen, look)
+            step = _take_step(id_, rule, seen, look, work)
             yield step
             if step.made is not None:
                 seen = _with_matched(seen, step.made.matched)
@@ -95,13 +98,13 @@ def _with_matched(features: Features, matched: Attributes) -> Features:
     return replace(features, attributes={**features.attributes, MATCHED: {**(known or {}), **matched}})
 
 
-def _take_step(id_: RuleId, rule: Rule, features: Features, look: Look) -> Step:
-    if look.unsure and not look.unsure.isdisjoint(_asked_of(rule)):
+def _take_step(id_: RuleId, rule: Rule, features: Features, look: Look, work: Work) -> Step:
+    if work.is_done or (look.unsure and not look.unsure.isdisjoint(_asked_of(rule))):
         return Step(id=id_, rule=rule, features=features, matches=None, made=look.kept(id_), unsure=True)
     try:
-        matches, asked = apply_rule(rule, features)
+        matches, asked = apply_rule(rule, features, work)
     except RuleError as error:
-        whys = rule.problems or (error.message,)
+        whys = (error.message,) if isinstance(error, WorkError) else rule.problems or (error.message,)
         problems = tuple(RuleProblem(set_name=id_[0], rule=id_[1], why=why) for why in whys)
         return Step(id=id_, rule=rule, features=features, matches=None, made=look.kept(id_), problems=problems)
     made, refused = (Made(), ()) if asked is None else make_outputs(asked, features.attributes, look.policy)
@@ -159,13 +162,20 @@ def _merge(maps: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return dict(sorted({key: value for each in maps for key, value in each.items()}.items()))
 
 
-def apply_rule(rule: Rule, features: Features) -> tuple[tuple[Matched, ...] | None, Asked | None]:
+def apply_rule(rule: Rule, features: Features, work: Work) -> tuple[tuple[Matched, ...] | None, Asked | None]:
     """What a rule matched and asks for; None and None when it does not match. Raises RuleError."""
     if rule.problems:
         raise RuleError(rule.problems[0])
+    work.spend(matching_steps(rule, features))
     matches = match_rule(rule, features)
     if matches is None:
         return None, None
-    labels = {**expand(rule.labels_template, matches, field="labelsTemplate"), **rule.labels}
-    vars_ = {**expand(rule.vars_template, matches, field="varsTemplate"), **rule.vars}
+    labels = {**expand(rule.labels_template, matches, field="labelsTemplate", spend=work.spend), **rule.labels}
+    vars_ = {**expand(rule.vars_template, matches, field="varsTemplate", spend=work.spend), **rule.vars}
+    work.spend(_output_steps(rule, labels, vars_) + len(features.attributes.get(MATCHED, ())) // CHARGE)
     return matches, Asked(rule=rule, labels=labels, vars=vars_)
+
+
+def _output_steps(rule: Rule, *made: Mapping[str, str]) -> int:
+    outputs = (*made, rule.annotations, rule.extended_resources)
+    return OUTPUT * (len(rule.taints) + sum(map(len, outputs))) + text_steps(*rule.annotations.values())

@@ -1,6 +1,6 @@
 """Templates of a rule on what it matched: `key=value` lines."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -9,15 +9,28 @@ from nfd_lite.rules.match import Matched
 from nfd_lite.rules.template import Template, TemplateError, parse_template
 
 
-def expand(template: str, matches: Sequence[Matched], *, field: str) -> dict[str, str]:
-    """The pairs that a template writes, once for each group that matched; later ones win. field: `labelsTemplate`. Raises RuleError."""
+def expand(
+    template: str, matches: Sequence[Matched], *, field: str, spend: Callable[[int], None] = lambda _: None
+) -> dict[str, str]:
+    """The pairs that a template writes, once for each group that matched; later ones win. field: `labelsTemplate`. Raises RuleError.
+
+    spend: is told how many steps each of its runs took, and may raise RuleError.
+    """
     if not template:
         return {}
+    lines: list[str] = []
     try:
-        lines = [line for matched in matches for line in compiled(template).render(template_data(matched)).split("\n")]
+        for matched in matches:
+            spend(_data_steps(template, matched))
+            lines += compiled(template).render(template_data(matched), spent=spend).split("\n")
     except TemplateError as error:
         raise RuleError(f"{field}: {error}") from error
     return dict(_pair(line, field) for line in map(str.strip, lines) if line)
+
+
+def _data_steps(template: str, matched: Matched) -> int:
+    """Of making a template's data, and of parsing it, where it was forgotten meanwhile."""
+    return len(template) + sum(map(len, matched.values()))
 
 
 @lru_cache(maxsize=512)

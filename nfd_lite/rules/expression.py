@@ -10,7 +10,7 @@ from nfd_lite.rules.version import parse_version
 from node_core.errors import NodeError
 
 _MIN_INT, _MAX_INT = -(1 << 63), (1 << 63) - 1
-_PATTERN_MEMORY = 4 << 20
+_PATTERN_MEMORY = 1 << 20
 
 
 class RuleError(NodeError):

@@ -1,6 +1,6 @@
 """Parse a template once, render it many times."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,16 +20,27 @@ class Template:
 
     program: Program
 
-    def render(self, data: Mapping[str, Any], limits: Limits = _LIMITS, outside: Outside = _OUTSIDE) -> str:
+    def render(
+        self,
+        data: Mapping[str, Any],
+        limits: Limits = _LIMITS,
+        outside: Outside = _OUTSIDE,
+        *,
+        spent: Callable[[int], None] = lambda _: None,
+    ) -> str:
         """The text for the data: maps, lists, strings, numbers, booleans and None, which stay as they are.
 
-        A key that is missing is an error. Raises TemplateError for everything that goes wrong.
+        spent: is told how many steps it took, also when it fails. A key that is missing is an error. Raises TemplateError for everything
+        that goes wrong.
         """
         dot = own(data)
         main = self.program.main
         run = Run(limits, outside, self.program.templates)
         run.depth = main.nesting
-        run_body(main.body, Frame(run, dot, main.variables), dot)
+        try:
+            run_body(main.body, Frame(run, dot, main.variables), dot)
+        finally:
+            spent(limits.steps - run.left)
         return whole("".join(run.written))
 
 
