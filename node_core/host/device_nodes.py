@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from node_core.domain.inventory import PciAddress
 from node_core.errors import HostReadError
+from node_core.host.links import resolve_inside
 from node_core.host.mig_caps import MigCaps, read_mig_caps
 from node_core.host.pci import DEVICES
 from node_core.host.root import HostRoot
@@ -94,6 +95,9 @@ def _names(root: HostRoot, folder: str, problems: list[str]) -> tuple[str, ...]:
 
 
 def _in_folder(dev: HostRoot, folder: str, problems: list[str]) -> list[str]:
+    """None of a folder that is somewhere else by a link: /dev may be the root of a driver that is somebody's."""
+    if resolve_inside(dev.base, PurePosixPath(folder.lstrip("/"))) != dev.path(folder):
+        return []
     names = _names(dev, folder, problems)
     return [f"{folder}/{name}" for name in names if folder != "/dev" or name.startswith(_IN_DEV)]
 

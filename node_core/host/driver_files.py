@@ -172,10 +172,22 @@ def _firmware(root: DriverRoot, host: HostRoot, version: str | None) -> Iterator
 
 
 def _sockets(root: DriverRoot) -> Iterator[DriverFile]:
+    """Containers may write to them, and others than root may write where they lie: none of them is anything else by a link."""
     for name in SOCKETS:
         for found in _first(root.search, [f"{folder}/{name}" for folder in ("/run", "/var/run")], stat.S_ISSOCK):
-            yield replace(found, place=f"/run/{name}")
-    yield from _first(root.search, [MPS_PIPES], stat.S_ISDIR)
+            if found.path.endswith(f"/{name}"):
+                yield replace(found, place=f"/run/{name}")
+    for found in _first(root.search, [MPS_PIPES], stat.S_ISDIR):
+        if found.path.endswith(MPS_PIPES) and _is_of_the_root(root, found.path):
+            yield found
+
+
+def _is_of_the_root(root: DriverRoot, path: str) -> bool:
+    """Whether a folder belongs to whom the root does: everybody may make one in /tmp, and its owner may put a link in its place."""
+    try:
+        return (root.base / path.lstrip("/")).lstat().st_uid == root.base.stat().st_uid
+    except OSError:
+        return False
 
 
 def _first(roots: tuple[DriverRoot, ...], places: list[str], wanted: IsWanted = stat.S_ISREG) -> Iterator[DriverFile]:

@@ -83,7 +83,7 @@ class DriverRoot:
     nested: str = ""
 
     def resolve(self, place: str) -> str | None:
-        """The path of what is at a place, links resolved; None where nothing is.
+        """The path of what is at a place, links resolved; None where nothing is, and for a path that cannot be written down.
 
         A nested root's links are those of the root that it lies in, or else those of a root of its own.
         """
@@ -92,7 +92,8 @@ class DriverRoot:
         if found is None and self.nested:
             own = resolve_inside(self.base, PurePosixPath(self.nested))
             found = None if own is None else resolve_inside(own, inside)
-        return None if found is None else f"/{found.relative_to(self.base).as_posix()}"
+        path = None if found is None else f"/{found.relative_to(self.base).as_posix()}"
+        return path if path is not None and is_plain(path) else None
 
     def read_link(self, place: str) -> str | None:
         """What a link at a place says; None where there is no link."""
@@ -124,6 +125,11 @@ class DriverRoot:
         if self.nested:
             return _NESTED_LAYOUTS.get(self.nested, Layout.FLAT)
         return Layout.DISTRIBUTION if self.resolve("usr") else Layout.FLAT
+
+
+def is_plain(path: str) -> bool:
+    """Whether a path means the same wherever it is written: in lists with colons between, in arguments, in logs, in JSON for others."""
+    return path.isprintable() and ":" not in path
 
 
 def find_libraries(base: Path, name: str) -> Iterator[tuple[DriverRoot, str]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from node_core.host.driver_root import DriverFile, DriverRoot
+from node_core.host.driver_root import DriverFile, DriverRoot, is_plain
 from node_core.host.root import HostRoot
 
 RELEASE = "/etc/nv_tegra_release"
@@ -41,7 +41,7 @@ class TegraFiles:
 def parse_list(text: str) -> tuple[Entry, ...]:
     """The entries of a list; a line of another form, or with `..` or what cannot be printed in its path, says nothing."""
     lines = (_LINE.fullmatch(line) for line in text.splitlines())
-    return tuple(Entry(line[1], line[2]) for line in lines if line and _is_plain(line[2]))
+    return tuple(Entry(line[1], line[2]) for line in lines if line and _is_plain_place(line[2]))
 
 
 def read_tegra(root: DriverRoot) -> TegraFiles | None:
@@ -61,8 +61,8 @@ def read_tegra(root: DriverRoot) -> TegraFiles | None:
     )
 
 
-def _is_plain(path: str) -> bool:
-    return path.isprintable() and ".." not in path.split("/")
+def _is_plain_place(path: str) -> bool:
+    return is_plain(path) and ".." not in path.split("/")
 
 
 def _read_entries(root: DriverRoot) -> Iterator[Entry]:

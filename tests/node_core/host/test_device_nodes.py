@@ -69,3 +69,16 @@ def test_a_real_node_is_read_with_its_numbers_and_mode() -> None:
     mode = stat.S_IMODE(status.st_mode)
     assert read_node(Path("/dev/null")) == HostNode(major=1, minor=3, mode=mode, gid=status.st_gid)
     assert os.major(status.st_rdev) == 1
+
+
+def test_a_folder_of_nodes_that_is_another_by_a_link_has_none(tmp_path: Path) -> None:
+    outside = tmp_path / "host" / "dev"
+    outside.mkdir(parents=True)
+    root = tmp_path / "root"
+    (root / "dev").mkdir(parents=True)
+    for place in (outside / "mem", root / "dev" / "nvidia0"):
+        place.write_text("1:1 666")
+    for name in ("dri", "infiniband"):
+        (root / "dev" / name).symlink_to(outside)
+    found = read_device_nodes(HostRoot(root), HostRoot(root), read=read_composed_node)
+    assert set(found.nodes) == {"/dev/nvidia0"}

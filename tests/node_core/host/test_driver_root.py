@@ -236,6 +236,50 @@ def test_nothing_of_the_host_is_named_whatever_a_root_links_to(tmp_path: Path) -
     assert (files.firmware, files.binaries, files.configs) == ((), (), ())
 
 
+@pytest.mark.parametrize(
+    ("place", "target"),
+    [
+        ("/tmp/nvidia-mps", "/etc"),
+        ("/tmp/nvidia-mps", "../etc"),
+        ("/tmp/nvidia-mps", "/loop"),
+        ("/run/nvidia-persistenced/socket", "/run/containerd/containerd.sock"),
+        ("/run/nvidia-fabricmanager/socket", "../containerd/containerd.sock"),
+    ],
+)
+def test_what_is_mounted_for_writing_is_nothing_else_by_a_link(place: str, target: str, tmp_path: Path) -> None:
+    """Also where the root is the host's own: then a link to /etc does not leave it."""
+    lay_out_tree("k3s", tmp_path)
+    lay_out_all(tmp_path, "/etc/shadow = secret", "/run/containerd/containerd.sock socket", "/loop -> /loop")
+    path = tmp_path / place.lstrip("/")
+    if path.is_dir():
+        path.rmdir()
+    path.unlink(missing_ok=True)
+    lay_out(tmp_path, f"{place} -> {target}")
+    sockets = read(tmp_path).sockets
+    assert place not in {file.place for file in sockets}
+    assert all(file.path == file.place for file in sockets)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to somebody else, which root alone may")
+def test_a_folder_of_pipes_that_somebody_else_made_is_not_mounted(tmp_path: Path) -> None:
+    lay_out_tree("k3s", tmp_path)
+    pipes = lay_out(tmp_path, "/tmp/nvidia-mps")
+    assert "/tmp/nvidia-mps" in {file.place for file in read(tmp_path).sockets}
+    os.chown(pipes, 1000, 1000)
+    assert "/tmp/nvidia-mps" not in {file.place for file in read(tmp_path).sockets}
+
+
+@pytest.mark.parametrize("folder", ["a:b", "a\nb", "a\x1b[2Jb", "a\u202eb", "a\udcffb"])
+def test_a_path_that_means_something_else_in_a_list_or_a_log_is_none(folder: str, tmp_path: Path) -> None:
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "there").touch()
+    lay_out(tmp_path, "/plain/")
+    (tmp_path / "plain" / "link").symlink_to(f"../{folder}/there")
+    root = DriverRoot(tmp_path)
+    assert root.resolve(f"{folder}/there") is None
+    assert root.resolve("plain/link") is None
+
+
 def test_a_link_that_climbs_over_the_root_is_refused_even_if_it_would_end_inside(tmp_path: Path) -> None:
     lay_out_all(tmp_path, "/lib64/there = ", "/a/climbs -> ../../lib64/there", "/a/stays -> ../lib64/there")
     assert resolve(tmp_path, "a/climbs") is None
