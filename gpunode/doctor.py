@@ -12,6 +12,7 @@ from device_plugin.health.examine import Examination, examine
 from device_plugin.health.mark import Verdict
 from device_plugin.options import plugin_options, plugin_settings
 from node_core.assembly import Edges
+from node_core.domain.text import plain
 from node_core.errors import SettingsError
 from node_core.runtime.command import AgentCommand, parse_command, report_usage
 from node_core.runtime.flags import common_options
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def render_text(found: Examination) -> str:
-    return "\n".join(_lines(found)) + "\n"
+    return "".join(f"{plain(line)}\n" for line in _lines(found))
 
 
 def render_json(found: Examination) -> str:

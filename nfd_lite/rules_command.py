@@ -15,10 +15,11 @@ from nfd_lite.rules.documents import MAX_TEXT
 from nfd_lite.rules.explain import RuleTrace, trace, trace_steps
 from nfd_lite.rules.model import RuleSet
 from nfd_lite.rules.outputs import OutputPolicy, check_outputs
-from nfd_lite.rules.render import plain, render_traces
+from nfd_lite.rules.render import render_traces
 from nfd_lite.rules.saved_features import parse_saved_features
 from nfd_lite.sources import Host, SourceSettings, collect
 from node_core.domain.features import Features
+from node_core.domain.text import plain
 from node_core.errors import SettingsError
 from node_core.host.cpuid import read_cpu
 from node_core.host.root import HostRoot

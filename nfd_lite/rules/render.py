@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import click
 
 from nfd_lite.rules.explain import GroupTrace, RuleTrace, TermTrace
+from node_core.domain.text import plain
 
 _VERDICTS = {True: ("yes", "green"), False: ("no", "red"), None: ("error", "yellow")}
 _TITLES = {True: ("matched", "green"), False: ("not matched", "red"), None: ("failed", "yellow")}
@@ -84,8 +85,3 @@ def _problems(trace: RuleTrace) -> Iterator[str]:
 def _list(title: str, lines: Iterable[str]) -> Iterator[str]:
     shown = [f"    {plain(line)}" for line in lines]
     return iter([f"  {title}", *shown] if shown else [])
-
-
-def plain(text: str) -> str:
-    """Without codes that a terminal would obey: the text is somebody's."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

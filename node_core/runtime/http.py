@@ -8,6 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from node_core.runtime.bounded_http import BoundedHandler, BoundedServer, Context
+from node_core.domain.text import plain
 from node_core.runtime.metrics import NOT_READY, Metrics
 from node_core.runtime.metrics_guard import PATH
 from node_core.runtime.readiness import Readiness
@@ -31,7 +32,9 @@ def render_healthz(readiness: Readiness) -> Answer:
 def render_readyz(readiness: Readiness) -> Answer:
     """One line a check, as kube-apiserver's verbose health endpoints print them."""
     checks = readiness.problems()
-    lines = [f"[+]{name} ok\n" if problem is None else f"[-]{name} {problem}\n" for name, problem in checks.items()]
+    lines = [
+        f"[+]{name} ok\n" if problem is None else f"[-]{name} {plain(problem)}\n" for name, problem in checks.items()
+    ]
     ready = bool(checks) and not any(checks.values())
     return (200 if ready else 503, "".join([*lines, "ready\n" if ready else "not ready\n"]).encode())
 

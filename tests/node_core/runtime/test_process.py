@@ -1,14 +1,18 @@
 """Threads, health endpoints, and processes that outlive their own faults."""
 
+import contextlib
+import io
 import json
 import queue
 import signal
+import socket
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -16,8 +20,8 @@ from structlog.testing import capture_logs
 
 from node_core.errors import SettingsError
 from node_core.runtime import metrics
-from node_core.runtime.http import parse_address
-from node_core.runtime.log import configure_log
+from node_core.runtime.http import parse_address, render_readyz
+from node_core.runtime.log import LogFormat, configure_log
 from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, KubeletChanged, Pass, Stop
 from node_core.runtime.process import CONFIG_CHANGED, Built, Program, Running, _run_until_told
@@ -305,3 +309,43 @@ def test_logs_are_one_json_object_a_line(capsys: pytest.CaptureFixture[str]) -> 
     assert json.loads(line)["key"] == "tab\there\nand a new line"
     assert line.count("\n") == 1
     structlog.reset_defaults()
+
+
+FORGED = "a\n2026-01-01T00:00:00Z [info] all is well\r\x1b[2J\x07\u202e\udcff"
+"""A line of the log's own form, codes for a terminal, and what is no text."""
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize("value", [FORGED, [FORGED], {FORGED: FORGED}], ids=["text", "list", "mapping"])
+def test_nobody_writes_a_line_of_the_log_but_us(form: LogFormat, value: Any) -> None:
+    stream = io.StringIO()
+    configure_log(form, "warning", stream)
+    structlog.get_logger().warning("told", why=value)
+    structlog.reset_defaults()
+    (line,) = stream.getvalue().removesuffix("\n").split("\n")
+    assert not {"\r", "\x1b", "\x07", "\u202e", "\udcff"} & set(line)
+
+
+def test_a_problem_makes_no_check_of_its_own_in_an_answer() -> None:
+    readiness = Readiness()
+    readiness.report("gfd/published", f"no\n[+]gfd/published ok\nready {FORGED}")
+    status, body = render_readyz(readiness)
+    assert status == 503
+    assert [line[:3] for line in body.decode().splitlines()] == ["[-]", "not"]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"\xff" * 1000 + b"\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 1000 + b"\r\n", b"GET " + b"a" * 100_000, b""],
+)
+def test_garbage_on_the_health_port_costs_its_own_connection_alone(
+    sent: bytes, running: Callable[[int], Running]
+) -> None:
+    port = running(0).health.port
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as strange:
+        strange.sendall(sent)
+        strange.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            assert b" 200 " not in strange.recv(1 << 16)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        assert answer.status == 200
