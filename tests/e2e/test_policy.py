@@ -373,3 +373,41 @@ def test_a_json_patch_is_judged_by_what_it_makes(acting: Callable[..., As]) -> N
     who = acting("gfd")
     cordon = [{"op": "add", "path": "/spec/unschedulable", "value": True}]
     who.refused_patch("spec.unschedulable", cordon, content=JSON_PATCH)
+
+
+@pytest.fixture
+def one_process(cluster: Cluster) -> Iterator[None]:
+    """The account of `gpunode run`, with a Pod on HERE."""
+    cluster.kubectl("create", "serviceaccount", "gpunode", "-n", NAMESPACE)
+    for role in ("gpunode-labeller", "gpunode-rules", "gpunode-health"):
+        flags = (f"--clusterrole={role}", f"--serviceaccount={NAMESPACE}:gpunode")
+        cluster.kubectl("create", "clusterrolebinding", f"e2e-{role}", *flags)
+    pod = add_pod(cluster, "gpunode", HERE)
+    yield
+    cluster.kubectl("delete", "pod", pod, "-n", NAMESPACE, "--force", "--grace-period=0")
+    cluster.kubectl("delete", "clusterrolebinding", "e2e-gpunode-labeller", "e2e-gpunode-rules", "e2e-gpunode-health")
+    cluster.kubectl("delete", "serviceaccount", "gpunode", "-n", NAMESPACE)
+
+
+@pytest.mark.usefixtures("one_process")
+def test_the_three_agents_in_one_process_have_the_keys_of_all_three_and_no_others(acting: Callable[..., As]) -> None:
+    who = acting("gpunode")
+    who.api.apply_labels("nfd-lite", {GPU_PRESENT: "true", "example.com/tier": "gold"}, force=False)
+    who.api.apply_labels("gfd", {"nvidia.com/gpu.count": "8"}, force=False)
+    rules = TaintKeeper(who.api, "nfd-lite", claim=RULE_TAINTS_ANNOTATION)
+    premium = TaintKeeper(who.api, "gfd", claim=TAINTS_ANNOTATION)
+    startup = StartupTaint(who.api, "gpu-device-plugin", parse_startup_taint("nvidia.com/gpu-not-ready:NoSchedule"))
+    for keeper, key in ((rules, "example.com/t"), (premium, "nvidia.com/p")):
+        assert keeper.apply(WantedTaints(taints=(Taint(key=key, effect="NoSchedule"),)))
+    assert startup.apply(wanted=True)
+    assert sorted(taints(who.api)) == ["example.com/t", "nvidia.com/gpu-not-ready", "nvidia.com/p"]
+    assert startup.apply(wanted=False)
+    assert rules.apply(WantedTaints())
+    assert premium.apply(WantedTaints())
+    who.patch(render_condition(READY, "2026-03-03T00:00:00Z"), part="/status", content=STRATEGIC)
+    EventApi(who.api).create(news(Subject(kind="Node", name=HERE, uid=HERE)))
+    who.refused_patch("node-role", {"metadata": {"labels": {"node-role.kubernetes.io/control-plane": ""}}})
+    who.refused_patch("its own Node alone", {"metadata": {"labels": {"example.com/x": "1"}}}, node=THERE)
+    who.refused_patch("spec.unschedulable", CORDON)
+    for manager in ("nfd-lite", "gfd"):
+        who.api.apply_labels(manager, {}, force=False)
