@@ -23,6 +23,8 @@ _RULE = (
     *("matchFeatures", "matchAny"),
 )
 _OPS = tuple(op.value for op in Op if op)
+MOST_PATTERNS = 500
+"""Regular expressions in one object. Each may take some milliseconds to compile, and tells in no other way how long."""
 
 
 def parse_rule_sets(text: str, source: str) -> tuple[RuleSet, ...]:
@@ -62,9 +64,25 @@ def decode_rule_set(data: Any, source: str | None = None) -> RuleSet:
     name = _metadata_name(fields["metadata"]) if "metadata" in fields else ""
     spec = fields["spec"].record(("rules",), required=("rules",)) if "spec" in fields else {}
     rules = list(spec["rules"].items()) if "rules" in spec else []
+    if (patterns := _count_patterns(data)) > MOST_PATTERNS:
+        spot.note(f"has {patterns} patterns, {MOST_PATTERNS} are allowed")
     if spot.notes:
         raise SettingsError([f"{source or name or KIND}: {note}" for note in spot.notes])
     return RuleSet(name=name, rules=decode_rules(rules))
+
+
+def _count_patterns(data: Any) -> int:
+    """Wherever in an object they stand, and however deep."""
+    waiting, count = [data], 0
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Mapping):
+            patterns = value.get("value") if value.get("op") == Op.IN_REGEXP else None
+            count += len(patterns) if isinstance(patterns, list) else 0
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return count
 
 
 def _metadata_name(spot: Spot) -> str:

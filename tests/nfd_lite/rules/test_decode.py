@@ -143,6 +143,19 @@ def test_what_is_wrong_around_the_rules_is_told_at_once(data: Any, problems: lis
     assert list(raised.value.problems) == [f"file.yaml: {problem}" for problem in problems]
 
 
+@pytest.mark.parametrize(("rules", "each", "taken"), [(1, 500, True), (1, 501, False), (50, 10, True), (50, 11, False)])
+def test_an_object_has_a_number_of_patterns(rules: int, each: int, taken: bool) -> None:
+    term = {"feature": "kernel.version", "matchExpressions": {"full": {"op": "InRegexp", "value": ["^6"] * each}}}
+    data = rule_object(
+        spec={"rules": [{"name": str(number), "matchAny": [{"matchFeatures": [term]}]} for number in range(rules)]}
+    )
+    if taken:
+        assert len(decode_rule_set(data).rules) == rules
+    else:
+        with pytest.raises(SettingsError, match=f"has {rules * each} patterns, 500 are allowed"):
+            decode_rule_set(data)
+
+
 @pytest.mark.parametrize(
     ("rule", "problems"),
     [
