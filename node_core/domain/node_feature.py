@@ -120,6 +120,15 @@ def render_node_feature(wanted: NodeFeature, *, name: str, namespace: str) -> di
     }
 
 
+def without_empty(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The same apply without features that have no elements, and without kinds of features that then have none."""
+    features = {
+        kind: {name: feature for name, feature in named.items() if feature["elements"]}
+        for kind, named in body["spec"]["features"].items()
+    }
+    return {**body, "spec": {**body["spec"], "features": {kind: named for kind, named in features.items() if named}}}
+
+
 def render_features(features: Features) -> dict[str, Any]:
     """spec.features. The three maps are always there, empty ones too, as GPU Feature Discovery writes them."""
     return {

@@ -12,6 +12,7 @@ from node_core.domain.node_feature import (
     NodeFeatureView,
     parse_node_feature,
     render_node_feature,
+    without_empty,
 )
 from node_core.errors import KubeError
 from node_core.kube.client import APPLY, NodeApi, only, understand
@@ -52,9 +53,21 @@ class NodeFeatureApi:
             raise self._explained(error) from error
 
     def apply(self, manager: str, wanted: NodeFeature, *, force: bool) -> NodeFeatureView:
-        """Server-side apply, which also creates. Without force a conflict is KubeError 409."""
-        query = {"fieldManager": manager, "force": str(force).lower()}
+        """Server-side apply, which also creates. Without force a conflict is KubeError 409.
+
+        Of a map that an apply empties the API server makes null, and refuses that: so it goes first, and is there empty then.
+        """
         body = render_node_feature(wanted, name=self.name, namespace=self.namespace)
+        try:
+            return self._apply(manager, body, force)
+        except KubeError as error:
+            if error.status != 422:
+                raise
+        self._apply(manager, without_empty(body), force)
+        return self._apply(manager, body, force)
+
+    def _apply(self, manager: str, body: Mapping[str, Any], force: bool) -> NodeFeatureView:
+        query = {"fieldManager": manager, "force": str(force).lower()}
         try:
             answer = self._api.request("PATCH", self._path, query=query, body=body, content=APPLY)
             return understand(parse_node_feature, answer)

@@ -13,6 +13,7 @@ from device_plugin.health.news import Condition, News, Subject, render_condition
 from device_plugin.health.startup_taint import CLAIM, StartupTaint, parse_startup_taint
 from node_core.domain.events import Complaint
 from node_core.domain.events import render_event as render_complaint
+from node_core.domain.features import Features
 from node_core.domain.inventory import GpuUuid
 from node_core.domain.labels import GPU_PRESENT
 from node_core.domain.node_feature import GFD_PREFIX, NodeFeature
@@ -323,6 +324,25 @@ def test_an_agent_writes_its_own_node_feature_and_no_other(acting: Callable[...,
         mine = f"{api.path}/{prefix}{HERE}"
         ask = lambda patch=patch, mine=mine: who.api.request("PATCH", mine, body=patch, content=MERGE)  # noqa: E731
         who.refused("owned by its Node", ask)
+
+
+def test_a_node_feature_loses_the_last_of_anything(acting: Callable[..., As]) -> None:
+    """Of what is emptied by an apply the API server makes null, which it refuses in custom objects."""
+    who = acting("nfd-lite")
+    kernel = {"kernel.version": {"full": "6.8.0"}}
+    full = Features(
+        flags={"cpu.cpuid": frozenset({"AVX"})},
+        attributes={**kernel, "local.label": {"a": "1"}},
+        instances={"usb.device": ({"a": "1"},)},
+    )
+    empty = Features(
+        flags={"cpu.cpuid": frozenset()}, attributes={**kernel, "local.label": {}}, instances={"usb.device": ()}
+    )
+    wanted = NodeFeature(node_name=HERE, node_uid=who.api.get().uid, labels={"example.com/a": "1"}, features=full)
+    api = NodeFeatureApi(who.api, namespace=NAMESPACE)
+    for features in (full, empty, full, Features(attributes=kernel), full):
+        made = replace(wanted, features=features, labels=wanted.labels if features is full else {})
+        assert made.is_said_by(api.apply("nfd-lite", made, force=False), "nfd-lite")
 
 
 def _owner(kind: str, name: str) -> dict[str, str]:

@@ -109,6 +109,17 @@ def test_a_thousand_passes_write_once_and_read_once(bench: Bench) -> None:
     assert bench.server.requests["get", PATH] == 1
 
 
+def test_what_cannot_be_emptied_goes_first(bench: Bench) -> None:
+    """The stand-in can; a real API server answers 422, see tests/e2e/test_policy.py."""
+    publisher = bench.started()
+    publisher.publish(LABELS)
+    writes = bench.writes
+    bench.server.fail_next(1, 422)
+    assert publisher.publish({})
+    assert bench.writes == writes + 3
+    assert bench.object["spec"] == {"features": {"flags": {}, "attributes": {}, "instances": {}}}
+
+
 def test_a_change_is_written_and_what_is_left_out_goes_away(bench: Bench) -> None:
     publisher = bench.started()
     publisher.publish(LABELS)
