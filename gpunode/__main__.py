@@ -34,6 +34,15 @@ def doctor(arguments: tuple[str, ...]) -> None:
     sys.exit(examine(arguments))
 
 
+@gpunode.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def cleanup(arguments: tuple[str, ...]) -> None:
+    """Take from this node what is ours, and nothing else."""
+    from gpunode.cleanup.command import main as clean  # noqa: PLC0415 - the demo and --help do without it
+
+    sys.exit(clean(arguments))
+
+
 gpunode.add_command(demo)
 gpunode.add_command(cdi)
 gpunode.add_command(release)

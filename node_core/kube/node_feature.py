@@ -74,6 +74,17 @@ class NodeFeatureApi:
         except KubeError as error:
             raise self._explained(error) from error
 
+    def delete(self, seen: NodeFeatureView) -> None:
+        """The object as it was seen. KubeError 409 when it is not any more."""
+        same = {"uid": seen.uid, "resourceVersion": seen.resource_version}
+        self._api.request("DELETE", self._path, body={"preconditions": same}, content="application/json")
+
+    def release(self, manager: str) -> None:
+        """Takes away what `manager` alone applied of the object; the rest stays."""
+        metadata = {"name": self.name, "namespace": self.namespace}
+        body = {"apiVersion": API_VERSION, "kind": "NodeFeature", "metadata": metadata}
+        self._api.request("PATCH", self._path, query={"fieldManager": manager}, body=body, content=APPLY)
+
     def look(self) -> tuple[NodeFeatureView | None, str]:
         """The object and the version from which to watch it; see watch.ObjectWatch."""
         try:

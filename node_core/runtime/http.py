@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import structlog
 
-from node_core.runtime.bounded_http import BoundedHandler, BoundedServer, Context
 from node_core.domain.text import plain
+from node_core.runtime.bounded_http import BoundedHandler, BoundedServer, Context
 from node_core.runtime.metrics import NOT_READY, Metrics
 from node_core.runtime.metrics_guard import PATH
 from node_core.runtime.readiness import Readiness

@@ -12,6 +12,7 @@ OF_HELM = re.compile(r"^ +(?:helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\
 """Labels that say how something was installed."""
 
 SINGLE = ("--set=singleProcess.enabled=true", "--show-only=templates/gpunode.yaml")
+CLEANUP = ("--set=cleanup.enabled=true", "--set=networkPolicy.enabled=false")
 QUOTA = ("--set=resourceQuota.enabled=true", "--show-only=templates/resource-quota.yaml")
 
 
@@ -21,6 +22,7 @@ def render_all() -> dict[str, str]:
         **_below("base", split_sources(template())),
         **_below("crds", {path.name: path.read_text() for path in sorted((CHART / "crds").iterdir())}),
         **_below("overlays/single-process", split_sources(template(*SINGLE))),
+        **_below("cleanup", split_sources(template(*CLEANUP))),
         **_below("overlays/gke-cos", split_sources(template(*QUOTA))),
     }
 

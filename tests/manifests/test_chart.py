@@ -2,11 +2,13 @@
 
 import json
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from gpunode.cleanup.command import command as cleanup_command
 from node_core.runtime.command import parse_command
 from tests.e2e.cluster.errors import ClusterError
 from tests.manifests.helm import CHART, ROOT, Obj, helm, load, named, template
@@ -198,6 +200,20 @@ def test_an_agent_that_is_off_leaves_nothing_of_its_own() -> None:
     assert not [key for key in objects if key[1] == "nfd-lite"]
     bindings = [each for (kind, _), each in objects.items() if kind.endswith("RoleBinding")]
     assert "nfd-lite" not in {subject["name"] for each in bindings for subject in each["subjects"]}
+
+
+def test_the_cleanup_takes_the_place_of_the_agents() -> None:
+    values: Obj = {"cleanup": {"enabled": True}, "nfd": {"config": {"core": {}}}, "config": {"map": {"a": ""}}}
+    objects = rendered(values)
+    assert [name for kind, name in objects if kind in ("DaemonSet", "ServiceAccount")] == ["gpunode-cleanup"] * 2
+    assert not [name for kind, name in objects if kind == "ConfigMap"]
+    found = container(values, "gpunode-cleanup")
+    parsed = parse_command(cleanup_command, found["args"], "gpunode cleanup")
+    assert parsed is not None
+    assert (found["command"], parsed["stay"]) == (["gpunode", "cleanup"], True)
+    writable = {each["mountPath"] for each in found["volumeMounts"] if not each.get("readOnly")}
+    assert writable == {str(Path(parsed["kubelet_socket"]).parent), str(parsed["cdi_dir"]), str(parsed["lock_dir"])}
+    assert "nodeSelector" not in objects["DaemonSet", "gpunode-cleanup"]["spec"]["template"]["spec"]
 
 
 def test_lists_of_an_agent_are_added_and_its_security_is_laid_over_ours() -> None:

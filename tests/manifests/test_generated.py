@@ -13,7 +13,7 @@ def test_files_are_what_the_chart_makes() -> None:
         assert (MANIFESTS / file).read_text() == content, f"{file}: `make manifests` writes it anew"
 
 
-@pytest.mark.parametrize("folder", ["base", "crds", "overlays/gke-cos", "overlays/single-process"])
+@pytest.mark.parametrize("folder", ["base", "cleanup", "crds", "overlays/gke-cos", "overlays/single-process"])
 def test_a_kustomization_names_all_files_of_its_folder(folder: str) -> None:
     named = yaml.safe_load((MANIFESTS / folder / "kustomization.yaml").read_text())["resources"]
     files = {path.name for path in (MANIFESTS / folder).iterdir()} - {"kustomization.yaml", "values.yaml"}

@@ -228,6 +228,22 @@ def test_only_our_own_node_feature_is_followed_and_listed_once(
     assert (server.requests["list", path], server.requests["watch", path]) == (1, 1)
 
 
+def test_a_node_feature_is_deleted_only_as_it_was_seen(api: NodeApi) -> None:
+    feature = NodeFeatureApi(api, namespace="default")
+    wanted = NodeFeature(node_name="n1", node_uid="u", labels={"a": "1"})
+    seen = feature.apply("gfd", wanted, force=False)
+    feature.apply("somebody", NodeFeature(node_name="n1", node_uid="u", labels={"b": "1"}), force=False)
+    with pytest.raises(KubeError) as refused:
+        feature.delete(seen)
+    assert refused.value.status == 409
+    feature.release("gfd")
+    left = feature.get()
+    assert left is not None
+    assert left.labels == {"b": "1"}
+    feature.delete(left)
+    assert feature.get() is None
+
+
 def test_a_watch_of_a_node_feature_survives_an_outage(features: FollowedFeatures, server: ApiServer) -> None:
     assert features.states.get(timeout=10) is None
     server.stop()

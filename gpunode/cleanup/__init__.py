@@ -1,0 +1,1 @@
+"""`gpunode cleanup`: takes from a node all that is ours, and nothing else."""
