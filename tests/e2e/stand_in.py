@@ -1,5 +1,6 @@
 """The scenarios' world of stand-ins: API server, kubelet and scheduler in this process, `gpunode run` beside it, the real kubectl."""
 
+import json
 import os
 import signal
 import subprocess
@@ -99,6 +100,8 @@ class StandInWorld(World):
 
     def add_node(self, name: str, capacity: Mapping[str, str]) -> None:
         self._server.add_node(name)
+        status = {"status": {part: dict(capacity) for part in ("capacity", "allocatable")}}
+        self.kubectl("patch", "node", name, "--subresource=status", "--type=merge", "--patch", json.dumps(status))
 
     def set_topology_policy(self, policy: str) -> None:
         self.kill("kubelet")

@@ -7,8 +7,10 @@ from tests.e2e.scenarios import (
     boot,
     cdi,
     configs,
+    examples,
     gpus,
     health,
+    install,
     labels,
     mig,
     numa,
@@ -34,5 +36,7 @@ ALL: tuple[Scenario, ...] = (
     *configs.SCENARIOS,
     *cdi.SCENARIOS,
     *health.SCENARIOS,
+    *examples.SCENARIOS,
+    *install.SCENARIOS,
 )
 IN_STAND_INS = tuple(each for each in ALL if each.real_only is None)

@@ -1,0 +1,54 @@
+"""Each example says what it needs and what comes of it, and is YAML that chart and programs take."""
+
+from pathlib import Path
+
+import pytest
+
+from node_core.runtime.nvidia_config import load_nvidia_config
+from tests.e2e.examples import EXAMPLES, NAMES, Expected, parse_expected, read_config, read_expected, read_values
+from tests.e2e.scenarios import examples
+from tests.manifests.helm import load, named, template
+
+WITH_VALUES = [name for name in NAMES if (EXAMPLES / name / "values.yaml").exists()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_readme_has_needs_commands_and_output_and_names_all_files(name: str) -> None:
+    text = (EXAMPLES / name / "README.md").read_text()
+    assert "\nNeeds: " in text
+    assert "\nExpected, " in text
+    assert read_expected(name)
+    files = {path.name for path in (EXAMPLES / name).iterdir()} - {"README.md"}
+    assert {file for file in files if f"manifests/examples/{name}/{file}" in text} == files
+
+
+def test_every_example_is_listed_and_played() -> None:
+    listed = (EXAMPLES / "README.md").read_text()
+    assert [name for name in NAMES if f"({name}/README.md)" not in listed] == []
+    played = {scenario.name for scenario in examples.SCENARIOS}
+    assert played == {f"the_example_{name.replace('-', '_')}_is_as_it_says" for name in NAMES}
+    assert all(scenario.real_only is None for scenario in examples.SCENARIOS)
+
+
+@pytest.mark.usefixtures("helm_binary")
+@pytest.mark.parametrize("name", WITH_VALUES)
+def test_the_chart_takes_the_values_of_an_example(name: str) -> None:
+    objects = named(load(template(f"--values={EXAMPLES / name / 'values.yaml'}")))
+    assert ("DaemonSet", "gfd") in objects
+
+
+@pytest.mark.parametrize("name", [name for name in WITH_VALUES if "config" in read_values(name)])
+def test_programs_take_the_config_of_an_example(name: str, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(read_config(name))
+    load_nvidia_config(tmp_path / "config.yaml", ("gfd", "plugin"))
+
+
+def test_expected_output_is_read_from_a_readme() -> None:
+    text = (
+        "x\n```sh\nkubectl apply\n```\n```console\n$ kubectl get a -o 'b c'\nNAME   P  \nd\n$ kubectl get e\n```\ny\n"
+    )
+    assert parse_expected(text) == (
+        Expected(command=("get", "a", "-o", "b c"), output="NAME   P\nd"),
+        Expected(command=("get", "e"), output=""),
+    )
+    assert parse_expected("") == ()
