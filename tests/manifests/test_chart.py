@@ -163,7 +163,7 @@ def test_privileges_are_of_those_that_open_gpus() -> None:
     values: Obj = {"privileged": True}
     assert container(values, "gfd")["securityContext"]["privileged"] is True
     assert "privileged" not in container(values, "nfd-lite")["securityContext"]
-    assert mounts(values, "gpu-device-plugin")["dev"] == ["/dev"]
+    assert mounts(values, "gpu-device-plugin")["dev"] == ["/dev", "/host/dev"]
 
 
 @pytest.mark.parametrize("agent", ["nfd-lite", "gfd", "gpu-device-plugin"])

@@ -52,10 +52,10 @@ def cleanup_objects(world: World) -> list[Obj]:
 
 
 def labellers(world: World) -> set[str]:
-    """Who has applied labels to the Node."""
+    """Who has applied labels to the Node. An entry of somebody who has taken all of theirs away stays, empty."""
     managed = world.get("node", world.node, "--show-managed-fields")["metadata"]["managedFields"]
-    labelled = (each for each in managed if "f:labels" in each["fieldsV1"].get("f:metadata", {}))
-    return {each["manager"] for each in labelled if each["operation"] == "Apply"}
+    applied = [each for each in managed if each["operation"] == "Apply"]
+    return {each["manager"] for each in applied if each["fieldsV1"].get("f:metadata", {}).get("f:labels")}
 
 
 def conditions(world: World) -> set[str]:

@@ -15,7 +15,7 @@ feature-discovery:
   propagation: true
   why: "feature files (features.d) and rules (custom.d) of other programs and of people"
 driver-root: {path: {{ .Values.nvidiaDriverRoot }}, at: [/driver-root], type: DirectoryOrCreate, propagation: true, why: "the driver's libraries, programs and nodes, which containers are given"}
-dev: {path: /dev, at: [/dev], type: Directory, write: true, propagation: true, why: "nodes that come after the pod has started"}
+dev: {path: /dev, at: [/dev, /host/dev], type: Directory, write: true, propagation: true, why: "nodes that come after the pod has started, and those that go"}
 device-plugins: {path: {{ .Values.kubeletRootDir }}/device-plugins, at: [/var/lib/kubelet/device-plugins], type: Directory, write: true, why: "the kubelet's socket and ours"}
 pod-resources: {path: {{ .Values.kubeletRootDir }}/pod-resources, at: [/var/lib/kubelet/pod-resources], type: DirectoryOrCreate, why: "which pods have a GPU that fails"}
 cdi: {path: {{ .Values.cdi.dir }}, at: [/var/run/cdi], type: DirectoryOrCreate, write: true, why: "our CDI specs, for the container runtime"}
