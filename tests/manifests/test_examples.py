@@ -1,10 +1,9 @@
 """Each example says what it needs and what comes of it, and is YAML that chart and programs take."""
 
-from pathlib import Path
-
 import pytest
+import yaml
 
-from node_core.runtime.nvidia_config import load_nvidia_config
+from node_core.runtime.nvidia_config import decode_nvidia_config
 from tests.e2e.examples import EXAMPLES, NAMES, Expected, parse_expected, read_config, read_expected, read_values
 from tests.e2e.scenarios import examples
 from tests.manifests.helm import load, named, template
@@ -38,9 +37,8 @@ def test_the_chart_takes_the_values_of_an_example(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in WITH_VALUES if "config" in read_values(name)])
-def test_programs_take_the_config_of_an_example(name: str, tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text(read_config(name))
-    load_nvidia_config(tmp_path / "config.yaml", ("gfd", "plugin"))
+def test_programs_take_the_config_of_an_example(name: str) -> None:
+    decode_nvidia_config(yaml.safe_load(read_config(name)), ("gfd", "plugin"), source=name)
 
 
 def test_expected_output_is_read_from_a_readme() -> None:
