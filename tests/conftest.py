@@ -4,6 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("gpunode", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("gpunode")
+"""How long an example takes says how busy the machine is."""
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -9,7 +9,12 @@ from device_plugin.cdi.kinds import FILE_NAMES
 from device_plugin.cdi.plan import CdiPlan
 from device_plugin.cdi.write import SpecWriter
 from node_core.errors import NodeError
+from node_core.host.nvml.lock import lock_path
+from node_core.host.release_requests import FOLDER as REQUESTS
 from node_core.kubelet.sockets import is_served
+
+TOGETHER = "gpunode"
+"""What `gpunode run` is called."""
 
 
 def take_specs(folder: Path) -> bool:
@@ -26,11 +31,13 @@ def take_sockets(folder: Path) -> bool:
 
 
 def take_state(folder: Path, agents: Iterable[str], node: str) -> bool:
-    """The files of these agents of the node, and the folder if it is empty then. Raises NodeError."""
-    names = [name for agent in agents for name in _state_files(f"{agent}.{node}")]
-    took = _unlink(path for name in names if (path := folder / name).is_file())
-    with suppress(OSError):  # somebody else's files are in there, or it is a mount
-        folder.rmdir()
+    """The files of these agents of the node, and folders that are empty then. Raises NodeError."""
+    paths = [folder / name for agent in agents for name in _state_files(f"{agent}.{node}")]
+    locks = [lock_path(folder, program) for program in (*agents, TOGETHER)]
+    took = _unlink(path for path in (*paths, *locks) if path.is_file())
+    for each in (folder / REQUESTS, folder):
+        with suppress(OSError):  # somebody else's files are in there, or it is a mount
+            each.rmdir()
     return took
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nfd_lite.config import (
@@ -195,7 +195,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.fixed_dictionaries({}, optional={"core": VALUES, "sources": VALUES}))
 def test_any_file_is_taken_or_refused_with_sentences(data: Any) -> None:
     config = None

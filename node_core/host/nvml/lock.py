@@ -12,9 +12,13 @@ import structlog
 log = structlog.get_logger(__name__)
 
 
+def lock_path(folder: Path, program: str) -> Path:
+    return folder / f"nvml.{program}.lock"
+
+
 class NvmlLock:
     def __init__(self, folder: Path, program: str) -> None:
-        self._path = folder / f"nvml.{program}.lock"
+        self._path = lock_path(folder, program)
         self._descriptor: int | None = None
 
     def hold(self) -> bool:

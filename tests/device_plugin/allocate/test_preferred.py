@@ -94,7 +94,7 @@ def questions(draw: st.DrawFn) -> tuple[list[Device], list[Device], int]:
     return devices[fixed:], devices[:fixed], draw(st.integers(0, count - fixed))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(questions())
 def test_no_set_of_gpus_is_better(question: tuple[list[Device], list[Device], int]) -> None:
     free, fixed, count = question
@@ -294,7 +294,7 @@ def test_slices_are_spread_on_request(
     assert ask(slices(*counts), size, required, available, policy="distributed") == chosen
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=4), st.data())
 def test_no_set_of_slices_is_spread_better(counts: list[int], data: st.DataObject) -> None:
     devices = slices(*counts)

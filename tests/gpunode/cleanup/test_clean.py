@@ -99,6 +99,7 @@ def run_agents(cluster: Cluster) -> None:
 def test_what_the_agents_left_is_gone_and_what_others_have_stays(cluster: Cluster, before: dict[str, Any]) -> None:
     run_agents(cluster)
     (cluster.directory / "lock" / "theirs").touch()
+    assert (cluster.directory / "lock" / "nvml.gfd.lock").exists()
     assert {"vendor.example/a", "nvidia.com/gpu.present"} <= cluster.labels.keys()
     assert list((cluster.directory / "dp").glob("nvidia-*.sock"))
     outcome = clean(api(cluster), places(cluster))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nfd_lite.rules.decode import decode_rule_set, parse_rule_sets
@@ -303,7 +303,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(JSON, max_size=3))
 def test_any_rules_are_decoded_or_told_about(rules: list[Any]) -> None:
     decoded = decode_rule_set(rule_object(*rules))
@@ -312,7 +311,6 @@ def test_any_rules_are_decoded_or_told_about(rules: list[Any]) -> None:
         assert all(problem.startswith("spec.rules[") for problem in rule.problems)
 
 
-@settings(deadline=None)
 @given(JSON)
 def test_any_object_is_decoded_or_refused(data: Any) -> None:
     with pytest.raises(SettingsError):

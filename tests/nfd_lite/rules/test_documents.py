@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nfd_lite.rules.documents import MAX_TEXT, parse_documents
@@ -54,7 +54,6 @@ def test_many_keys_are_read() -> None:
     assert len(document) == 20_000
 
 
-@settings(deadline=None)
 @given(st.text() | st.text(alphabet="[]{}:,-?!&*<>=|'\"%@ \n\tab01_.~"))
 def test_any_text_is_read_or_refused(text: str) -> None:
     with suppress(SettingsError):

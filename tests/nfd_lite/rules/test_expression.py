@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nfd_lite.rules.expression import RuleError, compile_pattern, expression_problem, holds, parse_integer
@@ -170,7 +170,6 @@ def test_a_range_of_versions_may_be_empty() -> None:
     assert expression_problem(expression(Op.GT_LT, "6", "5", type_=V)) is None
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_pattern_or_refused(text: str) -> None:
     with suppress(RuleError):

@@ -67,7 +67,7 @@ FEATURES = st.builds(
     attributes=st.dictionaries(st.sampled_from(("a.attributes", "a.both", "nodot")), PAIRS),
     instances=st.dictionaries(st.sampled_from(("a.instances", "a.both")), st.lists(PAIRS, max_size=3).map(tuple)),
 )
-MANY = settings(max_examples=150, deadline=None)
+MANY = settings(max_examples=150)
 Documents = list[tuple[str, list[dict[str, Any]]]]
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nfd_lite.rules.saved_features import parse_saved_features
@@ -65,7 +65,6 @@ WORD = st.text(min_size=1).filter(lambda text: text.isprintable())
 VALUES = st.dictionaries(WORD, WORD, max_size=3)
 
 
-@settings(deadline=None)
 @given(
     st.builds(
         Features,

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nfd_lite.rules.template import Limits, Outside, TemplateError, parse_template
@@ -32,21 +32,20 @@ def render(text: str, value: dict[str, Any]) -> None:
         assert len(parse_template(text).render(value, LIMITS, OUTSIDE)) <= LIMITS.size
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60), data)
 def test_any_text_is_a_template_or_a_template_error(text: str, value: dict[str, Any]) -> None:
     render(text, value)
     render("{{" + text + "}}", value)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(st.lists(words, max_size=25), data)
 def test_any_words_are_a_template_or_a_template_error(chosen: list[str], value: dict[str, Any]) -> None:
     render(" ".join(chosen), value)
     render("{{ range $k, $v := . }}{{ " + " ".join(chosen) + " }}{{ end }}", value)
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=600)
 @given(st.sampled_from(sorted(FUNCTIONS)), st.lists(scalars, max_size=5), data)
 def test_any_function_on_any_arguments_answers_or_refuses(
     name: str, arguments: list[str], value: dict[str, Any]
@@ -54,7 +53,6 @@ def test_any_function_on_any_arguments_answers_or_refuses(
     render("{{ " + " ".join([name, *arguments]) + " }}", {"a": None, "b": "b", "x": [1], "y": {"a": "b"}} | value)
 
 
-@settings(deadline=None)
 @given(values)
 def test_json_comes_back_as_it_was(value: Any) -> None:
     template = parse_template("{{ $j := toJson .v }}{{ eq $j (mustFromJson $j | toJson) }}")
@@ -71,14 +69,12 @@ def _has_large_integers(value: Any) -> bool:
     return isinstance(value, int) and abs(value) > 1 << 53
 
 
-@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_encodings_come_back_as_they_were(text: str) -> None:
     template = parse_template("{{ b64enc .s | b64dec }}{{ b32enc .s | b32dec }}")
     assert template.render({"s": text}) == text * 2
 
 
-@settings(deadline=None)
 @given(st.text(max_size=40), st.integers(0, 40))
 def test_a_string_cut_anywhere_is_whole_when_put_together(text: str, at: int) -> None:
     at = min(at, len(text.encode()))

@@ -66,7 +66,7 @@ def status_of(server: ApiServer, *request: Any) -> int:
         return refused.status
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(body=BODIES, content=st.sampled_from(CONTENTS), kind=st.sampled_from(["Node", "Pod"]))
 def test_every_body_is_answered_or_refused(server: ApiServer, body: Any, content: str, kind: str) -> None:
     collection = "/api/v1/nodes" if kind == "Node" else "/api/v1/namespaces/default/pods"
