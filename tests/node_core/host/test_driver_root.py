@@ -144,7 +144,7 @@ def test_wsl_is_known_by_its_driver_store(tmp_path: Path) -> None:
     names = {PurePosixPath(file.path).name for file in files.wsl}
     assert files.layout is Layout.WSL
     assert {"libdxcore.so", "libcuda.so.1.1", "nvidia-smi", "nvcubins.bin", "nvcuda64.dll"} < names
-    assert not names & {"nv_dispi.inf", "nvidia-smi.exe", "amdihk64.dll"}
+    assert not names & {"nvfrwi.inf", "nvidia-smi.exe", "amdihk64.dll"}
     assert all(file.place == file.path for file in files.wsl)
 
 

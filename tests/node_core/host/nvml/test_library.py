@@ -58,6 +58,7 @@ OTHERS = {
         f"/run/nvidia/driver/usr/lib64/{LIBRARY} -> /var/run/nvidia/driver/usr/lib64/{VERSIONED}",
     ],
     "gke, in a container": [f"/usr/local/nvidia/lib64/{LIBRARY} library {MACHINE}"],
+    "talos of before 1.9": [f"/usr/local/glibc/lib/{LIBRARY} library {MACHINE}"],
     "arch": [f"/usr/lib/{LIBRARY} library {MACHINE}"],
     "a folder of libraries": [f"/{LIBRARY} library {MACHINE}"],
 }
