@@ -8,7 +8,16 @@ from nfd_lite.sources import ALL, Host, SourceSettings, collect
 from node_core.domain.features import Features
 from node_core.domain.labels import merge_collected, split_valid
 
-CAPTURED = ("container-vm", "epyc-7451", "graviton2", "kvm-p100", "power9-v100", "xeon-4108-sriov", "xeon-l5640-vfs")
+CAPTURED = (
+    "container-vm",
+    "epyc-7451",
+    "epyc-9334-sriov",
+    "graviton2",
+    "kvm-p100",
+    "power9-v100",
+    "xeon-4108-sriov",
+    "xeon-l5640-vfs",
+)
 COMPOSED = ("xeon-h100", "icelake-sriov", "epyc-genoa", "amd-vm", "arm64-board", "grace-hopper", "empty")
 HOSTS = (*CAPTURED, *COMPOSED)
 NamedHost = Callable[[str], Host]

@@ -78,6 +78,16 @@ EXPECTED = {
         "memory": "memory-numa=true",
         **dict.fromkeys(("kernel", "network", "pci", "storage", "system", "usb", "local"), ""),
     },
+    "epyc-9334-sriov": {
+        "cpu": "cpu-hardware_multithreading=false cpu-model.vendor_id=AMD cpu-model.family=25 cpu-model.id=17 cpu-model.hypervisor=none",
+        "kernel": "kernel-version.full=6.16.9 kernel-version.major=6 kernel-version.minor=16 kernel-version.revision=9",
+        "network": "network-sriov.capable=true network-sriov.configured=true",
+        "pci": "pci-0300_102b.present=true",
+        "storage": "storage-nonrotationaldisk=true",
+        "system": "system-os_release.ID=nixos system-os_release.VERSION_ID=25.05 system-os_release.VERSION_ID.major=25 "
+        "system-os_release.VERSION_ID.minor=05",
+        **dict.fromkeys(("memory", "usb", "local"), ""),
+    },
     "graviton2": {
         "cpu": "cpu-hardware_multithreading=false cpu-model.vendor_id=ARM cpu-model.family=63 cpu-model.id=53441 "
         "cpu-model.hypervisor=none",
