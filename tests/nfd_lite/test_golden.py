@@ -16,6 +16,7 @@ CAPTURED = (
     "kvm-p100",
     "power9-v100",
     "xeon-4108-sriov",
+    "xeon-5317",
     "xeon-l5640-vfs",
 )
 COMPOSED = ("xeon-h100", "icelake-sriov", "epyc-genoa", "amd-vm", "arm64-board", "grace-hopper", "empty")

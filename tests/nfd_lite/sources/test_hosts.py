@@ -64,6 +64,16 @@ EXPECTED = {
         "pci": "pci-0b40_1bcf.present=true",
         **dict.fromkeys(("storage", "system", "usb", "local"), ""),
     },
+    "xeon-5317": {
+        "cpu": "cpu-hardware_multithreading=true cpu-model.vendor_id=Intel cpu-model.family=6 cpu-model.id=106 "
+        "cpu-model.hypervisor=none",
+        "kernel": "kernel-version.full=6.1.29 kernel-version.major=6 kernel-version.minor=1 kernel-version.revision=29",
+        "pci": "pci-0300_1a03.present=true",
+        "storage": "storage-nonrotationaldisk=true",
+        "system": "system-os_release.ID=nixos system-os_release.VERSION_ID=22.11 system-os_release.VERSION_ID.major=22 "
+        "system-os_release.VERSION_ID.minor=11",
+        **dict.fromkeys(("memory", "network", "usb", "local"), ""),
+    },
     "xeon-l5640-vfs": {
         "cpu": "cpu-hardware_multithreading=true cpu-model.vendor_id=Intel cpu-model.family=6 cpu-model.id=44 "
         "cpu-model.hypervisor=none",
