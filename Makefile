@@ -26,6 +26,11 @@ check: $(VENV)/.dev ## ruff, mypy strict, import contracts
 unit: $(VENV)/.dev ## the tests alone
 	@$(BIN)/python -m pytest
 
+FUZZ_EXAMPLES ?= 2000
+.PHONY: fuzz
+fuzz: $(VENV)/.dev ## every parser with damaged input for some minutes (FUZZ_EXAMPLES=n for each); `make test` does it for seconds
+	@FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -m fuzz --timeout 7200 tests/fuzz
+
 .PHONY: test-gpu
 test-gpu: $(VENV)/.dev ## what we say of this machine's real GPUs, compared with nvidia-smi; skipped without a driver
 	@$(BIN)/python -m pytest -m gpu -n 0 -rs tests/gpu

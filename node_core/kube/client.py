@@ -119,7 +119,7 @@ class NodeApi:
         response = self.open(verb, path, timeout=TIMEOUT, **request)
         try:
             answer: Mapping[str, Any] = json.loads(response.data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise KubeError(f"{verb} {path}: the answer is not JSON; is this a Kubernetes API server?") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise no_answer(verb, path, error) from error
@@ -171,7 +171,7 @@ def understand(parse: Callable[[Mapping[str, Any]], View], answer: Mapping[str, 
     """What `parse` makes of an answer. Raises KubeError when it is not of the form that Kubernetes documents."""
     try:
         return parse(answer)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise KubeError(f"the API server's answer cannot be understood: {type(error).__name__}: {error}") from error
 
 

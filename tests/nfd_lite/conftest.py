@@ -47,12 +47,14 @@ def _write(path: Path, content: str, *, folder: bool) -> None:
 
 @pytest.fixture
 def named_host(tmp_path: Path) -> NamedHost:
-    def load(name: str) -> Host:
-        for path, content in parse_root((ROOTS / f"{name}.root").read_text()).items():
-            _write(tmp_path / name / path.lstrip("/"), content, folder=path.endswith("/"))
-        return Host(root=HostRoot(tmp_path / name), cpu=parse_cpu((ROOTS / f"{name}.cpu").read_text()), node_name=name)
+    return lambda name: load_host(name, tmp_path / name)
 
-    return load
+
+def load_host(name: str, base: Path) -> Host:
+    """The host of this name, its files below a folder."""
+    for path, content in parse_root((ROOTS / f"{name}.root").read_text()).items():
+        _write(base / path.lstrip("/"), content, folder=path.endswith("/"))
+    return Host(root=HostRoot(base), cpu=parse_cpu((ROOTS / f"{name}.cpu").read_text()), node_name=name)
 
 
 def parse_root(text: str) -> Files:
