@@ -26,6 +26,11 @@ check: $(VENV)/.dev ## ruff, mypy strict, import contracts
 unit: $(VENV)/.dev ## the tests alone
 	@$(BIN)/python -m pytest
 
+.PHONY: audit
+audit: $(VENV)/.audit ## known vulnerabilities of the locked packages, asked of PyPI; needs the network
+	@$(VENV)/audit/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off \
+		--requirement requirements.lock --requirement requirements-dev.lock
+
 FUZZ_EXAMPLES ?= 2000
 .PHONY: fuzz
 fuzz: $(VENV)/.dev ## every parser with damaged input for some minutes (FUZZ_EXAMPLES=n for each); `make test` does it for seconds
@@ -103,6 +108,10 @@ $(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.audit: | $(BIN)/python
+	@$(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/python -m pip --quiet install pip-audit
 	@touch $@
 
 $(VENV)/.uv: | $(BIN)/python

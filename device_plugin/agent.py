@@ -302,7 +302,7 @@ def build_agent(
     edges.asks_nvml = True
 
     def follow(changed: Callable[[], None]) -> NamedConfigs[PluginSettings]:
-        assert named is not None and reread is not None  # noqa: S101, PT018 - only called then
+        assert named is not None and reread is not None  # noqa: S101, PT018  # nosec B101 # only called then
         return NamedConfigs(open_configs(edges, named.place, services, changed), named, reread)
 
     specs = SpecKeeper(edges.root, SpecWriter(settings.cdi_folder))

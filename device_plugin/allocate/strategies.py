@@ -151,6 +151,6 @@ def _mps(mps: MpsAccess) -> Response:
         env={"CUDA_MPS_PIPE_DIRECTORY": mps.inside},
         mounts=(
             Mount(host_path=mps.pipe, container_path=mps.inside),
-            Mount(host_path=mps.shm, container_path="/dev/shm"),  # noqa: S108 - in the container
+            Mount(host_path=mps.shm, container_path="/dev/shm"),  # noqa: S108  # nosec B108 # in the container
         ),
     )

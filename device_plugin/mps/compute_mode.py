@@ -1,6 +1,6 @@
 """Compute modes by nvidia-smi, which comes with MPS's own programs. Source: nvidia-smi(1), `-c` and `--query-gpu=compute_mode`."""
 
-import subprocess
+import subprocess  # nosec B404 # the driver's nvidia-smi alone
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class SmiComputeModes:
         if self._program is None:
             raise MpsError("the driver has no nvidia-smi", hint="mount the driver's root")
         try:
-            done = subprocess.run(
+            done = subprocess.run(  # nosec B603 # no shell, and arguments that we make
                 [str(self._program), *arguments],
                 env=self._environment,
                 capture_output=True,

@@ -5,7 +5,7 @@ standard input. Both find each other by CUDA_MPS_PIPE_DIRECTORY.
 """
 
 import os
-import subprocess
+import subprocess  # nosec B404 # the driver's MPS program alone
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +74,7 @@ class MpsControl:
     def start(self, folder: MpsFolder, visible: str) -> "subprocess.Popen[bytes]":
         """The daemon, as a child of ours. Raises MpsError."""
         try:
-            return subprocess.Popen(
+            return subprocess.Popen(  # nosec B603 # no shell, one fixed argument
                 [self._path(), "-f"],
                 env={**self._libraries, **folder.environment, "CUDA_VISIBLE_DEVICES": visible},
                 stdin=subprocess.DEVNULL,
@@ -89,7 +89,7 @@ class MpsControl:
         """What the daemon answers. Raises MpsError: it is not there, refuses, or does not answer within COMMAND_SECONDS."""
         environment: Mapping[str, str] = {**self._libraries, **folder.environment}
         try:
-            done = subprocess.run(
+            done = subprocess.run(  # nosec B603 # no shell, no arguments
                 [self._path()],
                 env=environment,
                 input=f"{text}\n".encode(),

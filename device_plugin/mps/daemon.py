@@ -7,7 +7,7 @@ folder, so that they are put back also after we were killed.
 import contextlib
 import json
 import random
-import subprocess
+import subprocess  # nosec B404 # for the type of the child
 import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
@@ -90,7 +90,7 @@ class MpsDaemon:
             except NodeError as error:
                 failures += 1
                 self._tell(str(error))
-            if not self._stopping.wait(self._retries.delay(failures, random.random())):
+            if not self._stopping.wait(self._retries.delay(failures, random.random())):  # nosec B311 # jitter
                 self.restarts += 1
         self._restore()
 

@@ -38,7 +38,7 @@ VULKAN = (
 SOCKETS = ("nvidia-persistenced/socket", "nvidia-fabricmanager/socket")
 UDEV = "/run/udev"
 CUFILE = "/etc/cufile.json"
-MPS_PIPES = "/tmp/nvidia-mps"  # noqa: S108 - where the MPS control daemon has them
+MPS_PIPES = "/tmp/nvidia-mps"  # noqa: S108  # nosec B108 # where the MPS control daemon has them
 FIRMWARE_PATH = "/sys/module/firmware_class/parameters/path"
 OS_RELEASE = "/proc/sys/kernel/osrelease"
 

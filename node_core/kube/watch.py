@@ -73,7 +73,7 @@ class ObjectWatch(Generic[View]):
         self._failed = failed
         self._backoff = backoff or Backoff()
         self._absent = absent or self._backoff
-        self._rng = rng or random.Random()
+        self._rng = rng or random.Random()  # nosec B311 # jitter
         self._settled = False
         self._stopping = threading.Event()
         self._watch = Watch(return_type="object")

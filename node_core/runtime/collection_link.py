@@ -54,7 +54,12 @@ class CollectionLink:
         self._misses = 0
         self._followers: tuple[Callable[[], None], ...] = ()
         self._watch = ObjectWatch(
-            subject, seen=self._seen, failed=self._failed, backoff=backoff, absent=absent, rng=random.Random()
+            subject,
+            seen=self._seen,
+            failed=self._failed,
+            backoff=backoff,
+            absent=absent,
+            rng=random.Random(),  # nosec B311 # jitter
         )
 
     def tell(self, mailbox: Mailbox[AgentMessage]) -> None:

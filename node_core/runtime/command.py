@@ -92,7 +92,7 @@ def _describe(error: click.UsageError, ctx: click.Context) -> str:
     parameter = getattr(error, "param", None)
     if not isinstance(parameter, click.Option):
         return error.format_message()
-    assert parameter.name is not None  # noqa: S101 - click names every parameter
+    assert parameter.name is not None  # noqa: S101  # nosec B101 # click names every parameter
     source = ctx.get_parameter_source(parameter.name)
     variables = parameter.envvar if isinstance(parameter.envvar, list | tuple) else [parameter.envvar]
     where = parameter.opts[0]

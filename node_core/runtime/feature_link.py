@@ -33,7 +33,7 @@ class FeatureLink:
         api = NodeFeatureApi(node.api, namespace=namespace or read_pod_namespace(), prefix=prefix)
         annotations = {VERSION_ANNOTATION: VERSION} if prefix == WORKER_PREFIX else None
         self.publisher = NodeFeaturePublisher(api, node.api, manager, features=features, annotations=annotations)
-        self._watch = ObjectWatch(api, seen=self._seen, failed=self.publisher.unseen, rng=random.Random())
+        self._watch = ObjectWatch(api, seen=self._seen, failed=self.publisher.unseen, rng=random.Random())  # nosec B311 # jitter
         self._mailboxes: tuple[Mailbox[AgentMessage], ...] = ()
 
     def tell(self, mailbox: Mailbox[AgentMessage]) -> None:

@@ -25,7 +25,7 @@ class NodeLink:
             self.api,
             seen=self._seen,
             failed=self._failed,
-            rng=random.Random(),
+            rng=random.Random(),  # nosec B311 # jitter
         )
         self.labels: Labels | None = None
         self._mailboxes: Sequence[Mailbox[AgentMessage]] = ()

@@ -35,7 +35,7 @@ ALONE = 5.0
 
 def pause_after(failures: int) -> float:
     """Seconds, after so many failures in a row."""
-    return Backoff().delay(failures, random.random())
+    return Backoff().delay(failures, random.random())  # nosec B311 # jitter
 
 
 class EventWatch:

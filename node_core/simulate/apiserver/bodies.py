@@ -42,7 +42,7 @@ def _no_constant(name: str) -> Any:
 
 def _decoded_yaml(body: bytes) -> Any:
     try:
-        document = yaml.load(body, Loader=_JsonYaml)  # noqa: S506  a safe loader with fewer types
+        document = yaml.load(body, Loader=_JsonYaml)  # noqa: S506  # nosec B506 # a safe loader with fewer types
         return json.loads(json.dumps(document, allow_nan=False))
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise bad_request(f"error decoding YAML: {error}") from error

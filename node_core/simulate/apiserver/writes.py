@@ -116,7 +116,7 @@ def with_name(body: Obj, target: Target) -> Obj:
     if target.name:
         metadata["name"] = target.name
     elif not metadata.get("name") and metadata.get("generateName"):
-        metadata["name"] = metadata["generateName"] + "".join(random.choices(_NAME_LETTERS, k=5))
+        metadata["name"] = metadata["generateName"] + "".join(random.choices(_NAME_LETTERS, k=5))  # nosec B311 # a name
     if not metadata.get("name"):
         cause = Cause(
             reason="FieldValueRequired",
