@@ -28,7 +28,9 @@ from node_core.runtime.metrics_guard import (
     bearer_token,
     cluster_guard,
 )
+from node_core.runtime.process import health_server
 from node_core.runtime.readiness import Readiness
+from node_core.runtime.services import Services
 from node_core.simulate.apiserver import ApiServer
 from node_core.simulate.apiserver.certificate import make_certificate
 from tests.node_core.runtime.settings_of import settings_of
@@ -323,3 +325,21 @@ def test_all_of_it_is_off_by_default_and_on_by_flags() -> None:
     on = settings_of("--tls-cert-file=c", "--tls-private-key-file=k", "--metrics-auth")
     assert on.tls is not None
     assert (on.tls.certificate, on.tls.key, on.metrics_auth) == (Path("c"), Path("k"), True)
+
+
+def test_flags_make_the_port_what_they_say(tmp_path: Path, pair: Pair) -> None:
+    trusted = pair.renew()
+    with ApiServer(tokens={"scraper-token": "scraper"}) as cluster:
+        cluster.allow_paths("scraper")
+        cluster.write_kubeconfig(tmp_path / "kubeconfig")
+        asked = settings_of(
+            "--http-address=127.0.0.1:0", f"--tls-cert-file={pair.certificate}", f"--tls-private-key-file={pair.key}",
+            "--metrics-auth", f"--kubeconfig={tmp_path}/kubeconfig",
+        )  # fmt: skip
+        server = health_server(asked, Services())
+        server.start()
+        try:
+            statuses = [get(server, "/metrics", token, trusted)[0] for token in (None, "scraper-token")]
+        finally:
+            server.stop()
+    assert statuses == [401, 200]
