@@ -49,7 +49,7 @@ def parse_yaml(document: Document) -> Any:
     if len(document.content) > MAX_FILE:
         raise SettingsError([f"{source}: is larger than {MAX_FILE} bytes"])
     try:
-        return yaml.load(document.content.decode(), _Loader) or {}  # noqa: S506 - a SafeLoader
+        return yaml.load(document.content.decode(), _Loader) or {}  # noqa: S506  # nosec B506 # a SafeLoader
     except (RecursionError, UnicodeDecodeError) as error:
         raise SettingsError([f"{source}: is not a YAML text file"]) from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that YAML knows and Python cannot be
