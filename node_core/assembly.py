@@ -128,7 +128,8 @@ class Edges:
 
     def lock(self, agent: str) -> InstanceLock | None:
         """One process of a kind per Node; a run that ends at once does not take the lock."""
-        return None if self.common.oneshot else InstanceLock(self.common.lock_dir, agent, self.common.node_name)
+        directory = None if self.common.oneshot else self.common.lock_dir
+        return None if directory is None else InstanceLock(directory, agent, self.common.node_name)
 
     def _source(self) -> InventorySource:
         scenario = self.scenario

@@ -76,7 +76,9 @@ def facts_of(edges: Edges, settings: PluginSettings, error: NodeError | None) ->
 
 
 def state_file(agent: str, edges: Edges) -> StateFile:
-    return StateFile(edges.common.lock_dir / f"{agent}.{edges.common.node_name}.health.json", read_boot_id())
+    folder = edges.common.lock_dir
+    path = None if folder is None else folder / f"{agent}.{edges.common.node_name}.health.json"
+    return StateFile(path, read_boot_id())
 
 
 def _holders(kubelet_socket: Path) -> Callable[[frozenset[str]], Iterator[tuple[str, str]]]:

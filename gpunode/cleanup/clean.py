@@ -10,6 +10,7 @@ from device_plugin.agent import NAME as PLUGIN
 from gfd.agent import NAME as GFD
 from gpunode.cleanup.host import take_sockets, take_specs, take_state
 from gpunode.cleanup.node import Step, node_steps
+from gpunode.cleanup.pods import read_agents
 from nfd_lite.agent import NAME as NFD
 from node_core.errors import NodeError
 from node_core.kube.client import NodeApi
@@ -20,11 +21,11 @@ AGENTS = (NFD, GFD, PLUGIN)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Folders of the host as we see them, and the namespace of NodeFeature objects."""
+    """Folders of the host as we see them, and the namespace of the agents' pods and NodeFeature objects."""
 
     cdi: Path
     sockets: Path
-    state: Path
+    state: Path | None
     namespace: str
 
 
@@ -39,8 +40,12 @@ class Outcome:
 def clean(api: NodeApi, places: Places) -> Outcome:
     """Nothing is done while an agent of ours runs on the node: it would put everything back."""
     with ExitStack() as stack:
-        if holders := [held for agent in AGENTS if (held := _held(agent, api.node_name, places.state, stack))]:
-            return Outcome(problems=tuple(holders))
+        try:
+            running = [f"{pod} still runs here" for pod in read_agents(api, places.namespace)]
+        except NodeError as error:
+            running = [f"it is not known whether agents run here: {error}"]
+        if still := [*running, *_held(places.state, api.node_name, stack)]:
+            return Outcome(problems=tuple(still))
         return take([*node_steps(api, places.namespace), *_host_steps(places, api.node_name)])
 
 
@@ -55,17 +60,19 @@ def take(steps: Iterable[Step]) -> Outcome:
     return Outcome(taken=tuple(taken), problems=tuple(problems))
 
 
-def _held(agent: str, node: str, folder: Path, stack: ExitStack) -> str | None:
-    """Who has the lock of an agent, which we keep meanwhile. Without its file the agent has never been here."""
-    if not (folder / f"{agent}.{node}.lock").exists():
-        return None
-    lock = InstanceLock(folder, agent, node)
-    stack.callback(lock.release)
-    holder = lock.acquire()
-    return None if holder is None else f"{agent} still runs here: {holder}"
+def _held(folder: Path | None, node: str, stack: ExitStack) -> Iterator[str]:
+    """Who has the locks of agents, which we keep meanwhile. Without its file an agent has never been here."""
+    for agent in AGENTS:
+        if folder is None or not (folder / f"{agent}.{node}.lock").exists():
+            continue
+        lock = InstanceLock(folder, agent, node)
+        stack.callback(lock.release)
+        if (holder := lock.acquire()) is not None:
+            yield f"{agent} still runs here: {holder}"
 
 
 def _host_steps(places: Places, node: str) -> Iterator[Step]:
     yield f"CDI specs in {places.cdi}", partial(take_specs, places.cdi)
     yield f"sockets in {places.sockets}", partial(take_sockets, places.sockets)
-    yield f"state in {places.state}", partial(take_state, places.state, AGENTS, node)
+    if places.state is not None:
+        yield f"state in {places.state}", partial(take_state, places.state, AGENTS, node)

@@ -35,7 +35,9 @@ INCOMPLETE = 1
     type=PathType(),
     help="The kubelet's registration socket; ours lie beside it.",
 )
-@click.option("--namespace", envvar="NAMESPACE", help="Of our NodeFeature objects; the pod's own if nothing is said.")
+@click.option(
+    "--namespace", envvar="NAMESPACE", help="Of our pods and NodeFeature objects; the pod's own if nothing is said."
+)
 @bool_option("--stay", envvar="CLEANUP_STAY", default=False, help_text="Be ready when nothing is left, until SIGTERM.")
 @common_options(agent="CLEANUP", address=":8080")
 def command(**_: Any) -> None:
@@ -47,7 +49,8 @@ def main(arguments: Sequence[str]) -> int:
         values = parse_command(command, arguments, PROG)
         if values is None:
             return 0
-        stay, places, settings = values["stay"], _places(values), _settings(values)
+        stay, settings = values["stay"], _settings(values)
+        places = _places(values, settings)
     except SettingsError as error:
         return report_usage(error, PROG)
     api = NodeApi(settings.node_name, kubeconfig=settings.kubeconfig, user_agent=f"gpunode-cleanup/{VERSION}")
@@ -61,11 +64,11 @@ def _settings(values: dict[str, Any]) -> CommonSettings:
     return settings
 
 
-def _places(values: dict[str, Any]) -> Places:
+def _places(values: dict[str, Any], settings: CommonSettings) -> Places:
     return Places(
         cdi=values["cdi_dir"],
         sockets=values["kubelet_socket"].parent,
-        state=values["lock_dir"],
+        state=settings.lock_dir,
         namespace=values["namespace"] or read_pod_namespace(),
     )
 

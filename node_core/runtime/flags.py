@@ -218,8 +218,8 @@ def common_options(*, agent: str, address: str) -> Options:
             "--lock-dir",
             envvar="GPUNODE_LOCK_DIR",
             default=DEFAULT_DIRECTORY,
-            type=PathType(),
-            help="Where the lock lies that keeps a second agent of a kind off the Node.",
+            type=PathType(may_be_empty=True),
+            help="Where the lock lies that keeps a second agent of a kind off the Node; empty for none.",
         ),
         click.version_option(VERSION),
     )

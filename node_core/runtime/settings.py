@@ -19,7 +19,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommonSettings:
-    """What every agent takes. interval: seconds, None for never. lock_dir: where the files of `runtime.instance` lie.
+    """What every agent takes. interval: seconds, None for never. lock_dir: where the files of `runtime.instance` lie, None for no lock.
 
     address, tls: of the health server, None for plain HTTP. metrics_auth: only those who may `get` /metrics read it.
     config_files: those that were read, or looked for where they may be missing.
@@ -34,7 +34,7 @@ class CommonSettings:
     address: str
     log_format: str
     log_level: str
-    lock_dir: Path
+    lock_dir: Path | None
     tls: Tls | None = None
     metrics_auth: bool = False
     config_files: Fingerprints = field(default_factory=dict)
@@ -42,7 +42,7 @@ class CommonSettings:
 
 def common_settings(values: dict[str, Any]) -> CommonSettings:
     """Takes the common flags out of click's values. Raises SettingsError."""
-    interval = values.pop("sleep_interval")
+    interval, lock_dir = values.pop("sleep_interval"), values.pop("lock_dir")
     return CommonSettings(
         node_name=values.pop("node_name"),
         kubeconfig=values.pop("kubeconfig"),
@@ -53,7 +53,7 @@ def common_settings(values: dict[str, Any]) -> CommonSettings:
         address=values.pop("http_address"),
         log_format=values.pop("log_format"),
         log_level=values.pop("log_level"),
-        lock_dir=values.pop("lock_dir"),
+        lock_dir=None if lock_dir == Path() else lock_dir,
         tls=_tls(values.pop("tls_cert_file"), values.pop("tls_private_key_file"), values["metrics_auth"]),
         metrics_auth=values.pop("metrics_auth"),
         config_files=values.pop("config_files", {}),

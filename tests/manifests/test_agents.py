@@ -21,7 +21,8 @@ AGENTS = {"nfd-lite", "gfd", "gpu-device-plugin"}
 WRITABLE = {"lock", "device-plugins", "cdi"}
 PRIVILEGED = {("gke-cos", "gfd"), ("gke-cos", "gpu-device-plugin")}
 SYS_ADMIN = {(f"mig-{strategy}", agent) for strategy in ("single", "mixed") for agent in ("gfd", "gpu-device-plugin")}
-NOT_ROOT = {("openshift", "nfd-lite"), ("openshift", "gfd")}
+ROOT = {"gpu-device-plugin", "gpunode"}
+"""Those that write in the kubelet's folder."""
 
 
 def agents(name: str) -> set[str]:
@@ -102,8 +103,9 @@ def test_an_agent_has_no_more_rights_than_its_overlay_says(name: str, agent: str
         assert context["capabilities"].get("add", []) == (["SYS_ADMIN"] if who in SYS_ADMIN else [])
         assert context.get("allowPrivilegeEscalation", True) is (who in SYS_ADMIN)
         assert context["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert context.get("runAsNonRoot", False) is (who in NOT_ROOT)
-    assert (context["runAsUser"] != 0) is (who in NOT_ROOT)
+    is_root = agent in ROOT or who in PRIVILEGED | SYS_ADMIN
+    assert context.get("runAsNonRoot", False) is not is_root
+    assert (context["runAsUser"] == 0) is is_root
     assert not {"hostNetwork", "hostPID", "hostIPC"} & pod(name, agent).keys()
 
 

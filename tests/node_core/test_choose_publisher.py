@@ -44,7 +44,7 @@ def edges(server: ApiServer, tmp_path: Path) -> Edges:
 
 
 def publish(edges: Edges, destination: Destination, **options: Any) -> None:
-    publisher = choose_publisher(edges, destination, edges.common.lock_dir / "features", "nfd-lite", **options)
+    publisher = choose_publisher(edges, destination, edges.common.host_root / "features", "nfd-lite", **options)
     publisher.refresh()
     assert publisher.known() == {}
     assert publisher.publish(LABELS)
@@ -68,4 +68,4 @@ def test_a_node_feature_is_named_as_its_agent_has_it_and_says_its_features(edges
 
 def test_a_file_gets_labels_alone(edges: Edges) -> None:
     publish(edges, "file", outputs=lambda: NodeOutputs(annotations={"example.com/a": "2"}))
-    assert (edges.common.lock_dir / "features").read_text() == "example.com/l=1\n"
+    assert (edges.common.host_root / "features").read_text() == "example.com/l=1\n"

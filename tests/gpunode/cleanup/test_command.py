@@ -38,7 +38,7 @@ def test_what_is_left_is_an_error_with_its_reason(cluster: Cluster) -> None:
     cluster.server.fail_next(1000, status=403)
     done = gpunode(*cluster.flags("gpunode"))
     assert done.returncode == 1
-    assert "labels and annotations of gfd: GET /api/v1/nodes/n1: HTTP 403" in done.stderr
+    assert "it is not known whether agents run here: GET /api/v1/namespaces/default/pods: HTTP 403" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -1,9 +1,11 @@
 {{/*
 One agent on each node. root: the top; name: of DaemonSet, account and container; section: its values; command, args: as of a container;
-port: where it serves /healthz, /readyz and /metrics; sees: names of gpunode.volumes; nvml: whether it talks to GPUs.
+port: where it serves /healthz, /readyz and /metrics; sees: names of gpunode.volumes; nvml: whether it talks to GPUs; rootless: whether it
+does without root, and so without the lock, whose folder is root's. A DaemonSet has one pod a node.
 */}}
 {{- define "gpunode.daemonset" -}}
 {{- $values := .root.Values }}
+{{- $sees := .rootless | ternary .sees (append .sees "lock") }}
 {{- $volumes := include "gpunode.volumes" .root | fromYaml -}}
 apiVersion: apps/v1
 kind: DaemonSet
@@ -62,7 +64,7 @@ spec:
           imagePullPolicy: {{ $values.image.pullPolicy }}
           command: {{ toJson .command }}
           args:
-            {{- concat (.args | fromYamlArray) .section.extraArgs | toYaml | nindent 12 }}
+            {{- concat (.args | fromYamlArray) (.rootless | ternary (list "--lock-dir=") list) .section.extraArgs | toYaml | nindent 12 }}
           env:
             - name: NODE_NAME
               valueFrom:
@@ -107,7 +109,7 @@ spec:
           terminationMessagePath: /termination-log # /dev is the host's
           {{- end }}
           volumeMounts:
-            {{- range $name := .sees }}
+            {{- range $name := $sees }}
             {{- $volume := get $volumes $name }}
             {{- range $index, $at := $volume.at }}
             - name: {{ $name }}{{ if and $volume.why (not $index) }} # {{ $volume.why }}{{ end }}
@@ -121,7 +123,7 @@ spec:
             {{- end }}
             {{- end }}
       volumes:
-        {{- range $name := .sees }}
+        {{- range $name := $sees }}
         {{- $volume := get $volumes $name }}
         - name: {{ $name }}
           {{- if $volume.configMap }}
@@ -137,12 +139,14 @@ spec:
         {{- end }}
 {{- end }}
 
-{{/*
-Root without capabilities: /run/gpunode is root's, and so are files of a hardened host (the kernel's config, feature files). Without
-capabilities root can read what root owns and nothing more than that.
-*/}}
+{{/* Without capabilities even root has no more than what root owns. */}}
 {{- define "gpunode.securityContext" -}}
+{{- if .rootless }}
+runAsNonRoot: true
+runAsUser: 65532
+{{- else }}
 runAsUser: 0
+{{- end }}
 readOnlyRootFilesystem: true
 {{- if and .nvml .root.Values.privileged }}
 privileged: true
