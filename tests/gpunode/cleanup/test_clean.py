@@ -166,10 +166,11 @@ def test_a_label_that_somebody_applied_as_well_stays_theirs(cluster: Cluster) ->
     assert "nvidia.com/gpu.family" not in cluster.labels
 
 
-def test_a_taint_that_was_changed_is_somebodys_and_its_claim_goes(cluster: Cluster) -> None:
+@pytest.mark.parametrize("claim", ["nvidia.com/gpu.premium=true:NoSchedule, {", "garbage", ""])
+def test_a_taint_that_was_changed_is_somebodys_and_its_claim_goes(cluster: Cluster, claim: str) -> None:
     theirs = {"key": "nvidia.com/gpu.premium", "value": "mine", "effect": "NoSchedule"}
     patch = {
-        "metadata": {"annotations": {"gpunode.nvidia.com/taints": "nvidia.com/gpu.premium=true:NoSchedule, {"}},
+        "metadata": {"annotations": {"gpunode.nvidia.com/taints": claim}},
         "spec": {"taints": [theirs]},
     }
     door = api(cluster)
