@@ -2,6 +2,7 @@
 
 import click
 import pytest
+import yaml
 
 from device_plugin.__main__ import command as plugin
 from gfd.__main__ import command as gfd
@@ -134,6 +135,18 @@ def test_the_network_policy_is_of_all_agents_and_lets_metrics_in() -> None:
             assert wanted <= daemon_set["spec"]["template"]["metadata"]["labels"].items()
     (port,) = container("default", "gfd")["ports"]
     assert policy["spec"]["ingress"] == [{"ports": [{"protocol": "TCP", "port": port["name"]}]}]
+
+
+def test_openshift_gives_the_agents_files_of_the_host_and_little_else() -> None:
+    scc = yaml.safe_load((MANIFESTS / "overlays" / "openshift" / "scc.yaml").read_text())
+    assert set(scc["users"]) == {f"system:serviceaccount:gpunode:{agent}" for agent in AGENTS}
+    assert scc["requiredDropCapabilities"] == ["ALL"]
+    allowed = {name for name, value in scc.items() if name.startswith("allow") and value}
+    assert allowed == {"allowHostDirVolumePlugin"}
+    for agent in AGENTS:
+        kinds = {kind for volume in pod("openshift", agent)["volumes"] for kind in volume if kind != "name"}
+        assert kinds <= set(scc["volumes"])
+        assert container("openshift", agent)["securityContext"]["seLinuxOptions"] == {"type": "spc_t"}
 
 
 def test_the_namespace_lets_files_of_the_host_in() -> None:
