@@ -16,6 +16,7 @@ from node_core.host.inotify import DirectoryWatch
 from node_core.host.nvml.lock import NvmlLock
 from node_core.host.release_requests import FOLDER, read_requests
 from node_core.runtime import metrics
+from node_core.runtime.instance import DEFAULT_DIRECTORY
 from node_core.runtime.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -33,20 +34,22 @@ class Held(Protocol):
 
 
 class Releases:
-    """lock_dir: below it are the requests. program: as other processes are told of it. wall: Unix seconds; it dates files, once each.
+    """lock_dir: below it are the requests; without one they are in the usual folder, and nobody is told of us.
+
+    program: as other processes are told of it. wall: Unix seconds; it dates files, once each.
 
     A process that only looks once obeys what is asked for when it begins. `begin` and `start` are for one that lives on.
     """
 
     def __init__(
         self,
-        lock_dir: Path,
+        lock_dir: Path | None,
         program: str,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._folder = lock_dir / FOLDER
+        self._folder = (lock_dir or DEFAULT_DIRECTORY) / FOLDER
         self._clock, self._wall = clock, wall
         self._program = program
         self._lock = NvmlLock(lock_dir, program)

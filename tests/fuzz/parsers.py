@@ -16,7 +16,7 @@ from device_plugin.gate import parse_gate
 from device_plugin.health.checks import parse_checks
 from device_plugin.health.startup_taint import parse_startup_taint
 from gpunode.cdi import device_names
-from nfd_lite.config import load_inline_config
+from nfd_lite.config import decode_worker_config
 from nfd_lite.rules.custom import decode_custom_rules, parse_rule_file
 from nfd_lite.rules.decode import decode_rule_set, decode_rule_sets, parse_rule_sets
 from nfd_lite.rules.documents import parse_documents
@@ -36,13 +36,14 @@ from nfd_lite.sources.kernel import parse_builtin, parse_modules
 from nfd_lite.sources.kernel import parse_version as parse_release
 from nfd_lite.sources.local import parse_text
 from nfd_lite.sources.system import parse_osrelease
-from node_core.decode import parse_yaml
+from node_core.decode import Document, parse_yaml
 from node_core.domain.cdi_schema import problems_of
 from node_core.domain.duration import parse_interval
 from node_core.domain.inventory import PciAddress
 from node_core.domain.node import parse_node
 from node_core.domain.node_feature import parse_node_feature
 from node_core.domain.quantity import canonical_quantity, parse_quantity
+from node_core.domain.release import parse_seconds
 from node_core.domain.selection import parse_devices
 from node_core.domain.taints import parse_owned, render_owned
 from node_core.errors import HostReadError, KubeError, SettingsError
@@ -55,6 +56,7 @@ from node_core.host.kconfig import parse_kconfig
 from node_core.host.ld_cache import parse_ld_cache
 from node_core.host.mig_caps import parse_mig_minors
 from node_core.host.nvml.inventory import parse_bus_id
+from node_core.host.nvml.library import parse_loaded
 from node_core.host.pci_config import parse_host_driver, parse_vendor_capabilities, parse_vgpu
 from node_core.host.tegra import parse_list
 from node_core.host.uevents import is_hardware, parse_uevent
@@ -62,6 +64,7 @@ from node_core.host.xid_lines import parse_guid, parse_record, parse_xid
 from node_core.kube.access import parse_access_review, parse_token_review
 from node_core.kube.client import understand
 from node_core.publish.lines import parse_lines
+from node_core.runtime.config_map import parse_config_map, parse_config_map_name
 from node_core.runtime.http import parse_address
 from node_core.runtime.metrics_guard import bearer_token
 from node_core.runtime.nvidia_config import decode_nvidia_config
@@ -93,8 +96,8 @@ def text(parse: Callable[[str], object], *seeds: str, refuses: tuple[type[Except
     return Parser(parse=parse, inputs=mutated_text(*seeds), refuses=refuses)
 
 
-def content(parse: Callable[[bytes], object], *seeds: bytes) -> Parser:
-    return Parser(parse=parse, inputs=mutated(*seeds))
+def content(parse: Callable[[bytes], object], *seeds: bytes, refuses: tuple[type[Exception], ...] = ()) -> Parser:
+    return Parser(parse=parse, inputs=mutated(*seeds), refuses=refuses)
 
 
 def document(parse: Callable[[Any], object], *seeds: Any, refuses: tuple[type[Exception], ...] = REFUSED) -> Parser:
@@ -262,7 +265,7 @@ PARSERS: Mapping[str, Parser] = {
     "device_plugin.health.checks:parse_checks": text(lambda said: parse_checks(said, said[::-1]), "all,79, xids,31"),
     "device_plugin.health.startup_taint:parse_startup_taint": text(parse_startup_taint, "a/b=c:NoSchedule", refuses=UNFIT),
     "gpunode.cdi:device_names": document(_cdi, SPEC),
-    "nfd_lite.config:load_inline_config": text(load_inline_config, json.dumps(WORKER), yaml.safe_dump(WORKER), refuses=REFUSED),
+    "nfd_lite.config:decode_worker_config": document(lambda data: decode_worker_config(data, "f"), WORKER, refuses=REFUSED),
     "nfd_lite.rules.custom:decode_custom_rules": document(decode_custom_rules, CUSTOM),
     "nfd_lite.rules.custom:parse_rule_file": text(
         lambda said: parse_rule_file(said, "f"), yaml.safe_dump(CUSTOM), json.dumps(RULES), refuses=REFUSED
@@ -297,8 +300,9 @@ PARSERS: Mapping[str, Parser] = {
     "nfd_lite.sources.kernel:parse_version": text(parse_release, "6.8.0-45-generic", "5.14.0+"),
     "nfd_lite.sources.local:parse_text": content(parse_text, FEATURE_FILE.encode()),
     "nfd_lite.sources.system:parse_osrelease": text(parse_osrelease, RELEASE),
-    "node_core.decode:parse_yaml": text(
-        lambda said: parse_yaml(said, "f"), yaml.safe_dump(NVIDIA), "a: &x [1]\nb: *x\n<<: {c: !!binary YQ==}\n? [k]\n: v\n",
+    "node_core.decode:parse_yaml": content(
+        lambda said: parse_yaml(Document(source="f", content=said)),
+        yaml.safe_dump(NVIDIA).encode(), b"a: &x [1]\nb: *x\n<<: {c: !!binary YQ==}\n? [k]\n: v\n",
         refuses=REFUSED,
     ),
     "node_core.domain.cdi_schema:problems_of": document(problems_of, SPEC),
@@ -307,6 +311,15 @@ PARSERS: Mapping[str, Parser] = {
     "node_core.domain.node_feature:parse_node_feature": document(
         lambda data: understand(parse_node_feature, data), NODE_FEATURE, refuses=(KubeError,)
     ),
+    "node_core.domain.release:parse_seconds": text(parse_seconds, "10m", "", " 1h ", refuses=UNFIT),
+    "node_core.host.nvml.library:parse_loaded": text(
+        parse_loaded, "7f1c2a000000-7f1c2a028000 r--p 00000000 08:01 1835   /usr/lib/libnvidia-ml.so.550.54.15 (deleted)\n"
+    ),
+    "node_core.runtime.config_map:parse_config_map": document(
+        lambda data: parse_config_map(data, "ConfigMap n/c"),
+        {"data": {"a": "version: v1", "b": ""}, "binaryData": {"c": "/w=="}},
+    ),
+    "node_core.runtime.config_map:parse_config_map_name": text(parse_config_map_name, "kube-system/configs", refuses=UNFIT),
     "node_core.domain.quantity:parse_quantity": text(parse_quantity, "64Gi", "-1.5e3", "500m", refuses=UNFIT),
     "node_core.domain.quantity:canonical_quantity": text(_canonical, "64Gi", "+1.5e3", "0.0000000001", refuses=UNFIT),
     "node_core.domain.selection:parse_devices": document(
@@ -383,7 +396,7 @@ ELSEWHERE: Mapping[str, str] = {
     "nfd_lite.rules.template.literals:parse_string": "takes what the lexer has found to be one; by parse_template",
     "nfd_lite.rules.template.parser:parse_program": "by parse_template",
     "nfd_lite.sources.cpu_security:parse_cpu": "takes a CpuInfo; by decode_x86",
-    "node_core.decode:decode_struct": "by decode_nvidia_config, load_inline_config and parse_scenario",
+    "node_core.decode:decode_struct": "by decode_nvidia_config, decode_worker_config and parse_scenario",
     "node_core.domain.selection:parse_device": "by parse_devices",
     "node_core.domain.selection:parse_device_list": "by parse_devices",
     "node_core.host.cpuid_decode:decode_family_model": "by decode_x86",

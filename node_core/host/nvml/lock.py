@@ -17,13 +17,15 @@ def lock_path(folder: Path, program: str) -> Path:
 
 
 class NvmlLock:
-    def __init__(self, folder: Path, program: str) -> None:
-        self._path = lock_path(folder, program)
+    """folder: None where nobody is to be told."""
+
+    def __init__(self, folder: Path | None, program: str) -> None:
+        self._path = None if folder is None else lock_path(folder, program)
         self._descriptor: int | None = None
 
     def hold(self) -> bool:
         """False while somebody has it for himself alone. Where there can be no file that is said, and is no reason not to work."""
-        if self._descriptor is not None:
+        if self._descriptor is not None or self._path is None:
             return True
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,8 @@ does without root, and so without the lock, whose folder is root's. A DaemonSet 
 */}}
 {{- define "gpunode.daemonset" -}}
 {{- $values := .root.Values }}
-{{- $sees := .rootless | ternary .sees (append .sees "lock") }}
+{{- $sees := .sees }}
+{{- if or .nvml (not .rootless) }}{{ $sees = append .sees "lock" }}{{ end }}
 {{- $volumes := include "gpunode.volumes" .root | fromYaml -}}
 apiVersion: apps/v1
 kind: DaemonSet
@@ -114,7 +115,7 @@ spec:
             {{- range $index, $at := $volume.at }}
             - name: {{ $name }}{{ if and $volume.why (not $index) }} # {{ $volume.why }}{{ end }}
               mountPath: {{ $at }}
-              {{- if not $volume.write }}
+              {{- if or (not $volume.write) (and $.rootless (eq $name "lock")) }}
               readOnly: true
               {{- end }}
               {{- if $volume.propagation }}

@@ -19,7 +19,7 @@ dev: {path: /dev, at: [/dev, /host/dev], type: Directory, write: true, propagati
 device-plugins: {path: {{ .Values.kubeletRootDir }}/device-plugins, at: [/var/lib/kubelet/device-plugins], type: Directory, write: true, why: "the kubelet's socket and ours"}
 pod-resources: {path: {{ .Values.kubeletRootDir }}/pod-resources, at: [/var/lib/kubelet/pod-resources], type: DirectoryOrCreate, why: "which pods have a GPU that fails"}
 cdi: {path: {{ .Values.cdi.dir }}, at: [/var/run/cdi], type: DirectoryOrCreate, write: true, why: "our CDI specs, for the container runtime"}
-lock: {path: /run/gpunode, at: [/run/gpunode], type: DirectoryOrCreate, write: true, why: "the lock that keeps a second plugin off the node; what Xids did"}
+lock: {path: /run/gpunode, at: [/run/gpunode], type: DirectoryOrCreate, write: true, why: "the lock that keeps a second plugin off the node; what Xids did; requests of gpunode release"}
 mps: {path: {{ .Values.mps.root | default "" | quote }}, at: [/mps], type: DirectoryOrCreate, write: true, why: "pipes and logs of MPS daemons"}
 mps-shm: {path: {{ .Values.mps.root }}/shm, at: [/dev/shm], type: DirectoryOrCreate, write: true, why: "what MPS clients share with their daemon"}
 configs: {configMap: {{ .Values.config.name | default "gpunode-configs" }}, at: [/etc/gpunode/configs]}
