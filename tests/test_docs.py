@@ -25,3 +25,13 @@ def test_every_link_and_path_that_a_document_names_exists(document: Path) -> Non
     missing = [link for link in links if not (document.parent / link).exists()]
     missing += [path for path in paths if not (ROOT / path).exists()]
     assert missing == []
+
+
+def test_every_test_and_timeline_that_health_md_names_exists() -> None:
+    text = (DOCS / "health.md").read_text()
+    tests = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    missing = [name for file, name in tests if f"def {name}(" not in (ROOT / file).read_text()]
+    timelines = re.findall(r"timeline `([\w-]+)`", text)
+    missing += [name for name in timelines if not (ROOT / f"tests/golden/health/{name}.txt").exists()]
+    assert missing == []
+    assert len(tests) > 20
