@@ -31,7 +31,7 @@ from gfd.agent import build_agent as build_gfd
 from node_core.assembly import Edges, node_program
 from node_core.domain.evidence import RecoveryAction
 from node_core.host.nvml.api import EventType, Nvml, NvmlEvent
-from node_core.host.uevents import QUIET, HardwareEvents
+from node_core.host.uevents import PACE, HardwareEvents
 from node_core.runtime.messages import Pass
 from node_core.runtime.process import Running
 from node_core.runtime.services import Services
@@ -255,7 +255,7 @@ CASES: dict[str, tuple[Change, bool, float]] = {
     "Xid, an event of NVML": (xid, False, 0.3),
     "MIG layout, capability folder and event": (mig_layout, False, 0.6),
     "label gpu.present": (gate, False, 0.3),
-    "GPU gone or back, uevent": (gpu_removed, False, QUIET),
+    "GPU gone or back, uevent": (gpu_removed, False, PACE.every),
     "recovery action": (recovery_action, True, 0.0),
     "fabric manager": (fabric, True, 0.0),
 }

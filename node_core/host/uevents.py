@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from node_core.domain.pace import Pace
 from node_core.host.stoppable import StoppableThread, Woken
 
 log = structlog.get_logger(__name__)
@@ -27,8 +28,10 @@ HARDWARE = frozenset({"pci", "module", "usb", "net", "nvidia", "cpu", "memory", 
 """Subsystems whose events can change a label or a device. module: loading and unloading, of which no file system event tells."""
 
 VIRTUAL = ("/devices/virtual/net/", "/devices/virtual/block/")
-QUIET = 2.0
-"""Seconds at least between two changes that are told: a device that will not settle must not keep the node looking."""
+PACE = Pace(every=2.0, burst=8)
+"""Of changes that are told. A driver that is loaded, or a GPU that is put back, tells a few in a row; a device that will not settle must
+not keep the node looking.
+"""
 
 
 def parse_uevent(message: bytes) -> Mapping[str, str]:
@@ -57,11 +60,11 @@ class HardwareEvents:
         *,
         listen: Callable[[], socket.socket] | None = None,
         gather: float = GATHER,
-        quiet: float = QUIET,
+        pace: Pace = PACE,
     ) -> None:
         self._changed = changed
-        self._quiet = quiet
-        self._told_at = -quiet
+        self._pace = pace
+        self._booked = 0.0
         self._listen = listen or open_uevents
         self._gather = gather
         self._thread = StoppableThread("uevents")
@@ -82,12 +85,11 @@ class HardwareEvents:
             while self._wait(events, None):
                 if receive(events):
                     self._take_rest(events)
-                    self._told_at = time.monotonic()
                     self._changed()
 
     def _take_rest(self, events: socket.socket) -> None:
         """What comes in the same moment; a storm without end is cut into moments."""
-        end = max(time.monotonic() + self._gather, self._told_at + self._quiet)
+        end, self._booked = self._pace.turn(self._booked, time.monotonic() + self._gather)
         while (left := end - time.monotonic()) > 0 and self._wait(events, left):
             receive(events)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from node_core.domain.pace import Pace
 from node_core.host.uevents import HardwareEvents, is_hardware, parse_uevent
 
 GPU = b"add@/devices/pci0000:00/0000:00:05.0\0ACTION=add\0DEVPATH=/devices/pci0000:00/0000:00:05.0\0SUBSYSTEM=pci\0"
@@ -69,7 +70,7 @@ def test_events_that_come_together_are_one_change(kernel: tuple[socket.socket, s
     changes: queue.Queue[int] = queue.Queue()
     for _ in range(50):
         theirs.send(GPU)
-    events = HardwareEvents(lambda: changes.put(1), listen=lambda: ours, gather=0.05, quiet=0.05)
+    events = HardwareEvents(lambda: changes.put(1), listen=lambda: ours, gather=0.05)
     events.start()
     changes.get(timeout=10)
     theirs.send(VETH)
@@ -77,6 +78,19 @@ def test_events_that_come_together_are_one_change(kernel: tuple[socket.socket, s
     changes.get(timeout=10)
     events.stop()
     assert changes.empty()
+
+
+def test_a_few_changes_in_a_row_are_told_without_waiting(
+    kernel: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = kernel
+    changes: queue.Queue[int] = queue.Queue()
+    events = HardwareEvents(lambda: changes.put(1), listen=lambda: ours, gather=0.01, pace=Pace(every=3600, burst=5))
+    events.start()
+    for _ in range(5):
+        theirs.send(GPU)
+        changes.get(timeout=10)
+    events.stop()
 
 
 def test_a_storm_without_end_is_still_told(kernel: tuple[socket.socket, socket.socket]) -> None:
