@@ -188,8 +188,11 @@ class PluginAgent:
     def _take_look(self) -> None:
         """What a look left for us. One that ends behind a shut gate is too late."""
         looked = self._looker.take()
-        if looked is None or not self._open or is_released(looked):
-            return  # a look that was refused on request is still owed: all stays as it is until there is one
+        if looked is None or not self._open:
+            return
+        if is_released(looked):
+            self._health.unwatched()
+            return  # the look is still owed: all stays as it is until there is one
         if isinstance(looked, NodeError):
             self._health.failed(looked)
             self._look_failed(str(looked))

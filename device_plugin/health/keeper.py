@@ -94,6 +94,10 @@ class HealthKeeper:
             self._tracker.looked(inventory, began - FRESH)
         self._decide()
 
+    def unwatched(self) -> None:
+        """A look was refused, because NVML is closed on request: no event of it comes either."""
+        self._tracker.unwatched()
+
     def failed(self, error: NodeError) -> None:
         """A look failed."""
         self._found = self._facts(error)

@@ -62,6 +62,10 @@ class HealthTracker:
                 self.healths[part] = look(health, GpuState(gpu=part[0], lost=True), at, self.policy)
         self.healths = {part: each for part, each in self.healths.items() if part[1] is None or _has_past(each)}
 
+    def unwatched(self) -> None:
+        """Nobody tells what happens to the GPUs: those that are recovering have to be sound anew for the whole hold-down."""
+        self.healths = {part: replace(health, sound_since=None) for part, health in self.healths.items()}
+
     def without_driver(self) -> None:
         """There is no driver, so no GPU keeps what its driver knew."""
         self.healths = {part: look(health, None, 0.0, self.policy) for part, health in self.healths.items()}

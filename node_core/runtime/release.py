@@ -60,7 +60,7 @@ class Releases:
         self._watch = DirectoryWatch(self._folder, self.step, contents=True)
         self._timer: threading.Timer | None = None
         self._metrics: Metrics | None = None
-        self._taken: Callable[[], None] = lambda: None
+        self._changed: Callable[[], None] = lambda: None
         self._is_live = self._is_free = False
         self.is_released = self._wanted() > 0
 
@@ -75,9 +75,9 @@ class Releases:
         with self._listing:
             self._held = [each for each in self._held if each is not held]
 
-    def begin(self, metrics_: Metrics, taken: Callable[[], None]) -> None:
-        """Before anything of this process opens NVML. taken: called when looks work again."""
-        self._metrics, self._taken, self._is_live = metrics_, taken, True
+    def begin(self, metrics_: Metrics, changed: Callable[[], None]) -> None:
+        """Before anything of this process opens NVML. changed: called when looks are refused from now on, and when they work again."""
+        self._metrics, self._changed, self._is_live = metrics_, changed, True
         self._say(is_free=False)
         if not self.is_released and not self._lock.hold():
             self._refuse()
@@ -143,6 +143,7 @@ class Releases:
             requests=[each.name for each in self.requests],
             effect="labels and devices stay as they are",
         )
+        self._changed()
         return True
 
     def _take(self) -> bool:
@@ -158,7 +159,7 @@ class Releases:
         if self._is_free:
             log.info("nvml_taken_again")
         self._say(is_free=False)
-        self._taken()
+        self._changed()
         return True
 
     def _say(self, *, is_free: bool) -> None:

@@ -204,3 +204,24 @@ def test_a_clock_that_somebody_sets_changes_nothing(gpu: MakeGpu, tmp_path: Path
         return world.text
 
     assert lived(jump) == lived(0.0)
+
+
+def test_while_the_gpus_are_released_nothing_heals_and_nothing_is_taken_away_but_by_the_kernels_log(
+    gpu: MakeGpu, golden: Golden
+) -> None:
+    world = four(gpu)
+    world.pods = {"trainer": "GPU-2"}
+    world.xid(95, world.gpus[1])
+    world.wait(10)
+    world.note("the GPUs are released")
+    world.failure = "RELEASED"
+    for _ in range(5):
+        world.look()
+        world.wait(60)
+    world.xid(79, world.gpus[2])
+    world.wait(300)
+    world.note("they are taken again")
+    world.failure = None
+    world.look()
+    world.wait(120)
+    golden("health/released.txt", world.text)

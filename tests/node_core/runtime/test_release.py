@@ -32,11 +32,11 @@ class Nvml:
 
 
 class Place:
-    """now: by the monotonic clock, and as an offset by the wall's. taken: counts how often looks were asked for."""
+    """now: by the monotonic clock, and as an offset by the wall's. changes: counts how often looks were asked for."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.now, self.jump = folder, 0.0, 0.0
-        self.metrics, self.taken = Metrics(), queue.Queue[int]()
+        self.metrics, self.changes = Metrics(), queue.Queue[int]()
         self.made: list[Releases] = []
 
     def make(self, program: str = "gfd") -> Releases:
@@ -49,7 +49,7 @@ class Place:
         made = self.make(program)
         for each in held:
             made.add(each)
-        made.begin(self.metrics, lambda: self.taken.put(1))
+        made.begin(self.metrics, lambda: self.changes.put(1))
         return made
 
     def ask(self, name: str = "me", seconds: float = 60) -> Path:
@@ -92,7 +92,7 @@ def test_a_request_has_everything_given_up_and_its_end_has_it_taken_again(place:
     assert looks.told == events.told == ["release", "take"]
     assert who_holds(place.folder) == ("gfd",)
     assert place.gauge.endswith(b" 0.0")
-    assert place.taken.qsize() == 1
+    assert place.changes.qsize() == 2
     assert [entry["event"] for entry in logs] == ["nvml_released", "nvml_taken_again"]
 
 
@@ -147,7 +147,7 @@ def test_a_process_that_begins_meanwhile_opens_nothing(place: Place) -> None:
     (place.folder / FOLDER / "me").unlink()
     releases.step()
     assert (held.told[-1], late.told[-1]) == ("take", "take")
-    assert place.taken.qsize() == 1
+    assert place.changes.qsize() == 2
 
 
 def test_a_process_that_only_looks_once_obeys_and_leaves_no_trace(place: Place) -> None:
@@ -204,7 +204,7 @@ def test_while_somebody_holds_the_lock_alone_nothing_is_taken(place: Place) -> N
 
 def test_the_folder_is_watched_and_the_time_too(tmp_path: Path) -> None:
     """With the real clocks."""
-    taken, held = queue.Queue[int](), Nvml()
+    changes, held = queue.Queue[int](), Nvml()
     told = threading.Semaphore(0)
 
     def release() -> bool:
@@ -214,15 +214,17 @@ def test_the_folder_is_watched_and_the_time_too(tmp_path: Path) -> None:
     held.release = release  # type: ignore[method-assign]
     releases = Releases(tmp_path / "run", "gfd")
     releases.add(held)
-    releases.begin(Metrics(), lambda: taken.put(1))
+    releases.begin(Metrics(), lambda: changes.put(1))
     releases.start()
     write_request(tmp_path / "run" / FOLDER, "me", 3600)
     assert told.acquire(timeout=20)
     with suppress(FileNotFoundError):
         (tmp_path / "run" / FOLDER / "me").unlink()
-    taken.get(timeout=20)
+    for _ in ("released", "taken"):
+        changes.get(timeout=20)
     write_request(tmp_path / "run" / FOLDER, "short", 1)
-    taken.get(timeout=20)
+    for _ in ("released", "taken"):
+        changes.get(timeout=20)
     releases.stop()
     releases.step()
     assert who_holds(tmp_path / "run") == ()
