@@ -45,8 +45,8 @@ class Place:
 
 
 @contextlib.contextmanager
-def node(library: Path) -> Iterator[Place]:
-    """A node whose plugin uses this library."""
+def node(library: Path, *more: str) -> Iterator[Place]:
+    """A node whose plugin uses this library. more: lines of its scenario."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="release-")))
         server = stack.enter_context(ApiServer())
@@ -56,7 +56,7 @@ def node(library: Path) -> Iterator[Place]:
         stack.callback(kubelet.stop)
         kubelet.start()
         scenario = load_scenario("h100x8")
-        (folder / "lines").write_text(render_lines(scenario))
+        (folder / "lines").write_text(render_lines(scenario, more=more))
         host = write_host_root(folder / "host", scenario)
         environment = {**os.environ, VARIABLE: str(folder / "lines"), SESSIONS: str(folder / "sessions")}
         command = [
@@ -110,3 +110,13 @@ def test_a_driver_is_exchanged_under_the_plugin_and_no_device_is_lost(tmp_path: 
         assert place.kubelet.device_health(GPU) == devices
         assert '"version": "999.1"' in place.log
         assert "nvml_events_failed" not in place.log
+
+
+def test_a_driver_that_hangs_is_named_and_the_command_does_not_run(library: Path) -> None:
+    with node(library, "hang nvmlEventSetWait_v2 *") as place:
+        until(lambda: len(place.kubelet.device_health(GPU)) == 8 and place.sessions[-1:] == [1], 40)
+        done = place.release("--timeout", "1s", "--", "touch", str(place.folder / "ran"))
+        assert (done.returncode, "gpu-device-plugin still has NVML open" in done.stderr) == (1, True)
+        assert not (place.folder / "ran").exists()
+        assert list((place.folder / "run/release.d").iterdir()) == []
+        assert place.kubelet.device_health(GPU) == dict.fromkeys(place.kubelet.device_health(GPU), True)
