@@ -209,7 +209,7 @@ def test_a_fabric_manager_that_is_late_is_seen_by_labels_and_health(cluster: Any
 
 GARBAGE = (
     "\0\0\0", "{", "- 1\n- 2\n", "version: v9\n", "flags: {migStrategie: mixed}\n", "sharing: 7\n", "a: &a [*a]\n", "x" * 3_000_000,
-    "!!python/x",     "sharing: {timeSlicing: {resources: [{name: nvidia.com/gpu, replicas: -1}]}}\n",
+    "!!python/x", "sharing: {timeSlicing: {resources: [{name: nvidia.com/gpu, replicas: -1}]}}\n",
 )  # fmt: skip
 SOUND = "version: v1\nsharing: {timeSlicing: {resources: [{name: nvidia.com/gpu, replicas: %d}]}}\n"
 
