@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from node_core.domain.features import Features
 from node_core.domain.inventory import Inventory
@@ -36,9 +36,10 @@ from node_core.runtime.release import Releases
 from node_core.runtime.schedule import Passes
 from node_core.runtime.services import Services
 from node_core.runtime.settings import CommonSettings
-from node_core.simulate.nvml import numa_of, simulated_nvml
-from node_core.simulate.scenario import Scenario, load_scenario, pci_attributes
 from node_core.version import VERSION
+
+if TYPE_CHECKING:
+    from node_core.simulate.scenario import Scenario
 
 Destination = Literal["node", "node-feature", "stdout", "file", "nothing"]
 CLUSTER = ("node", "node-feature")
@@ -48,9 +49,9 @@ CLUSTER = ("node", "node-feature")
 class Edges:
     """Made from the common settings; each edge comes to life when first asked for. Agents in one process share them.
 
-    driver_root: the driver's root as we see it; libnvidia-ml is looked for below it, then where the loader looks. discovery: how GPUs are
-    found; simulated ones answer as NVML does. feature_links, collections, parts: what the agents want to have run beside them.
-    asks_nvml: set by agents that do, so that it is given up on request.
+    Nodes with GPUs of their own do not import the simulation. driver_root: the driver's root as we see it; libnvidia-ml is looked for below
+    it, then where the loader looks. discovery: how GPUs are found; simulated ones answer as NVML does. feature_links, collections, parts:
+    what the agents want to have run beside them. asks_nvml: set by agents that do, so that it is given up on request.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Edges:
         self.parts: list[Part] = []
         self.asks_nvml = False
         self._config_maps: dict[ConfigMapName, CollectionLink] = {}
-        self.scenario: Scenario | None = load_scenario(common.simulate) if common.simulate else None
+        self.scenario = _load_scenario(common.simulate) if common.simulate else None
 
     @cached_property
     def node(self) -> NodeLink:
@@ -89,6 +90,8 @@ class Edges:
         """The driver's NVML, or that of the scenario, whose time begins now."""
         if self.scenario is None:
             return lambda: open_nvml(driver_root=str(self._driver_root))
+        from node_core.simulate.nvml import simulated_nvml  # noqa: PLC0415
+
         start = time.monotonic()
         return simulated_nvml(self.scenario, lambda: time.monotonic() - start)
 
@@ -113,7 +116,11 @@ class Edges:
 
     def extra_pci(self) -> tuple[Mapping[str, str], ...]:
         """The simulated PCI functions that go with simulated GPUs, in NFD's form of pci.device."""
-        return pci_attributes(self.scenario) if self.scenario else ()
+        if self.scenario is None:
+            return ()
+        from node_core.simulate.scenario import pci_attributes  # noqa: PLC0415
+
+        return pci_attributes(self.scenario)
 
     def gpus_off_pci(self) -> bool:
         """Whether there are simulated GPUs that are on no PCI bus, with a driver."""
@@ -135,6 +142,8 @@ class Edges:
         scenario = self.scenario
         if scenario is None:
             return InventorySource(self._look, gpus_on_pci=lambda: may_have_gpus(self.root))
+        from node_core.simulate.nvml import numa_of  # noqa: PLC0415
+
         numa_node = numa_of(scenario)
         return InventorySource(
             lambda: read_inventory(self.nvml, numa_node, wsl=scenario.wsl, simulated=True),
@@ -143,6 +152,12 @@ class Edges:
 
     def _look(self) -> Inventory:
         return read_gpus(self._discovery, self.root, self._driver_root)
+
+
+def _load_scenario(name_or_path: str) -> "Scenario":
+    from node_core.simulate.scenario import load_scenario  # noqa: PLC0415
+
+    return load_scenario(name_or_path)
 
 
 def open_configs(
