@@ -1,5 +1,8 @@
 """`gpu-device-plugin`: the command line, and where this agent's concrete edges meet."""
 
+import node_core.lean
+
+# isort: split
 import sys
 from typing import Any
 
@@ -14,6 +17,8 @@ from node_core.runtime.named_options import reread_with
 from node_core.runtime.nvidia_config import nvidia_options
 from node_core.runtime.process import Program, run_program
 from node_core.runtime.settings import common_settings
+
+node_core.lean.settle()
 
 
 @click.command(cls=AgentCommand)

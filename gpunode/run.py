@@ -1,5 +1,8 @@
 """`gpunode run`: the three agents in one process, for nodes where memory counts. One NVML session, one inventory, one watch."""
 
+import node_core.lean
+
+# isort: split
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -25,6 +28,8 @@ from node_core.runtime.named_options import reread_with
 from node_core.runtime.nvidia_config import nvidia_options
 from node_core.runtime.process import Program, run_program
 from node_core.runtime.settings import common_settings
+
+node_core.lean.settle()
 
 PROG = "gpunode run"
 

@@ -1,5 +1,8 @@
 """`nfd-lite`: the command line, and where this agent's concrete edges meet."""
 
+import node_core.lean
+
+# isort: split
 import sys
 from typing import Any
 
@@ -12,6 +15,8 @@ from node_core.runtime.command import AgentCommand, parse_command
 from node_core.runtime.flags import common_options, publish_options
 from node_core.runtime.process import Program, run_program
 from node_core.runtime.settings import common_settings
+
+node_core.lean.settle()
 
 PROGRAM = "nfd-lite"
 
