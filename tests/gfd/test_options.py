@@ -158,6 +158,10 @@ def test_a_folder_of_configs_needs_a_destination_that_follows_the_node(destinati
     beside, follows = caught.value.problems
     assert beside == "--config-dir: stands beside --config-file: take one of them"
     assert follows.startswith(f"--config-dir: a label of the Node chooses, and --publish {destination} does not follow")
+    with pytest.raises(SettingsError) as refused:
+        parse(["--config-map", "a/b", "--publish", destination])
+    (follows,) = refused.value.problems
+    assert follows.startswith(f"--config-map: a label of the Node chooses, and --publish {destination} does not follow")
 
 
 @given(st.integers(0, 20), st.integers(0, 20))

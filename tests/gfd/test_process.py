@@ -16,6 +16,8 @@ from node_core.kube.client import NodeApi
 from node_core.runtime.process import Running
 from node_core.runtime.services import Services
 from node_core.simulate.apiserver import ApiServer
+from node_core.simulate.apiserver.resources import resource_named
+from node_core.simulate.apiserver.writes import Target, Writer
 
 NODE = "n1"
 CONFIG = "nvidia.com/device-plugin.config"
@@ -57,9 +59,11 @@ class Place:
         return {check: problem for check, problem in found.items() if problem is not None}
 
     def flags(self, *more: str) -> list[str]:
+        """With the folder, where no other place of configs is named."""
+        where = [] if "--config-map" in more else ["--config-dir", str(self.configs)]
         return [
             "--node-name", NODE, "--kubeconfig", str(self.directory / "kubeconfig"), "--simulate", "h100x8",
-            "--lock-dir", str(self.directory), "--http-address", "", "--config-dir", str(self.configs), *more,
+            "--lock-dir", str(self.directory), "--http-address", "", *where, *more,
         ]  # fmt: skip
 
     def start(self) -> None:
@@ -157,6 +161,18 @@ def test_one_shot_asks_for_the_label_itself(place: Place) -> None:
     place.write(default=SHARED % 2, four=SHARED % 4)
     place.label("four")
     program = parse(place.flags("--oneshot"))
+    assert program is not None
+    assert program.once is not None
+    assert program.once(Services())
+    assert place.labels[REPLICAS] == "4"
+
+
+def test_one_shot_asks_for_the_configmap_too(place: Place) -> None:
+    place.label("four")
+    body = {"metadata": {"name": "configs"}, "data": {"four": SHARED % 4}}
+    target = Target(resource=resource_named("configmaps"), namespace="kube-system")
+    place.server.api.create(target, body, Writer(manager="kubectl"))
+    program = parse(place.flags("--oneshot", "--config-map", "kube-system/configs"))
     assert program is not None
     assert program.once is not None
     assert program.once(Services())
