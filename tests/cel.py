@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 
 _FORMS = (
     (r"variables\.hadCapacity\[\?k\]\.orValue\('0'\) == '0'", "True"),
@@ -16,6 +17,7 @@ _FORMS = (
 )
 
 
+@cache
 def exemptions(expression: str) -> list[Callable[[Mapping[str, bool], str], bool]]:
     """Of the filters `.filter(k, !(...))` that ask which account it is, what they let through: whether a text is an account's own.
 

@@ -5,12 +5,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import structlog
 
 from device_plugin.health.state_file import StateFile, read_boot_id
-from gpunode.doctor import main
+from gpunode.doctor import main, render_text
 from node_core.domain.health import Health, Phase, Wound
 from node_core.domain.inventory import GpuUuid
 from node_core.domain.xid import XidClass
@@ -153,3 +155,9 @@ def _uuid_of(name: str) -> str:
 
     loaded = load_scenario(name)
     return read_inventory(simulated_nvml(loaded, lambda: 0.0), numa_of(loaded)).gpus[0].uuid
+
+
+def test_what_drivers_and_logs_say_is_shown_without_codes_for_terminals() -> None:
+    judgement = SimpleNamespace(reason="NVMLFails", sentence="it says \x1b[2J\x07", todo="ask\nGPUsReady: all is well")
+    found: Any = SimpleNamespace(judgement=judgement, verdicts=(), notes=("\u202e\udcff",))
+    assert render_text(found) == "NVMLFails: it says ?[2J?\n  to do: ask?GPUsReady: all is well\nnote: ??\n"
