@@ -145,8 +145,8 @@ def test_every_policy_is_bound_fails_closed_and_looks_at_agents_alone() -> None:
         assert spec["failurePolicy"] == "Fail"
         (condition,) = spec["matchConditions"]
         accounts = set(re.findall(r"'system:serviceaccount:gpunode:([^']+)'", condition["expression"]))
-        assert accounts <= AGENTS.keys() | {"gpunode"}
-    assert accounts_of("gpunode-nodes") == AGENTS.keys() | {"gpunode"}
+        assert accounts <= AGENTS.keys() | {"gpunode", "gpunode-cleanup"}
+    assert accounts_of("gpunode-nodes") == AGENTS.keys() | {"gpunode", "gpunode-cleanup"}
 
 
 def accounts_of(policy: str) -> set[str]:

@@ -13,6 +13,8 @@ from tests.e2e.world import Setup, World
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"
 CLEANUP = "gpunode-cleanup"
+SHARED = ("Namespace", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+"""Kinds of what the agents and the cleanup both bring."""
 
 
 def the_api_server_takes_every_overlay(world: World) -> None:
@@ -42,13 +44,13 @@ def an_uninstall_leaves_nothing_of_ours_on_a_node(world: World) -> None:
 
 
 def cleanup_objects(world: World) -> list[Obj]:
-    """manifests/cleanup with the image of this tree, without the namespace, which is there and stays."""
+    """manifests/cleanup with the image of this tree, without what is there and stays."""
     found = list(yaml.safe_load_all(world.kubectl("kustomize", str(MANIFESTS / "cleanup"))))
     for each in found:
         if each["kind"] == "DaemonSet":
             (container,) = each["spec"]["template"]["spec"]["containers"]
             container |= {"image": GPUNODE, "imagePullPolicy": "Never"}
-    return [each for each in found if each["kind"] != "Namespace"]
+    return [each for each in found if each["kind"] not in SHARED]
 
 
 def labellers(world: World) -> set[str]:
