@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from device_plugin.health.news import Condition, News, Subject, render_condition, render_event
 from device_plugin.health.startup_taint import CLAIM, StartupTaint, parse_startup_taint
@@ -431,3 +432,30 @@ def test_the_three_agents_in_one_process_have_the_keys_of_all_three_and_no_other
     who.refused_patch("spec.unschedulable", CORDON)
     for manager in ("nfd-lite", "gfd"):
         who.api.apply_labels(manager, {}, force=False)
+
+
+@pytest.fixture
+def cleanup_account(cluster: Cluster) -> Iterator[None]:
+    """The account of `gpunode cleanup` with its roles, and a Pod on HERE."""
+    objects = yaml.safe_load_all((MANIFESTS / "cleanup" / "cleanup.yaml").read_text())
+    rights = "\n---\n".join(json.dumps(each) for each in objects if each["kind"] != "DaemonSet")
+    cluster.kubectl("apply", "-f", "-", stdin=rights)
+    pod = add_pod(cluster, "gpunode-cleanup", HERE)
+    yield
+    cluster.kubectl("delete", "pod", pod, "-n", NAMESPACE, "--force", "--grace-period=0")
+    cluster.kubectl("delete", "-f", "-", stdin=rights)
+
+
+@pytest.mark.usefixtures("cleanup_account")
+def test_the_cleanup_takes_away_what_agents_wrote_and_nothing_else(acting: Callable[..., As]) -> None:
+    gfd, who = acting("gfd"), acting("gpunode-cleanup")
+    gfd.api.apply_labels("gfd", {"nvidia.com/gpu.count": "8"}, force=False)
+    premium = TaintKeeper(gfd.api, "gfd", claim=TAINTS_ANNOTATION)
+    assert premium.apply(WantedTaints(taints=(Taint(key="nvidia.com/p", effect="NoSchedule"),)))
+    assert TaintKeeper(who.api, "gfd", claim=TAINTS_ANNOTATION).apply(WantedTaints())
+    who.api.apply_labels("gfd", {}, force=False)
+    assert taints(gfd.api) == []
+    assert "nvidia.com/gpu.count" not in gfd.api.get().labels
+    who.refused_patch("its own Node alone", {"metadata": {"labels": {"example.com/x": "1"}}}, node=THERE)
+    who.refused_patch("node-role", {"metadata": {"labels": {"node-role.kubernetes.io/control-plane": ""}}})
+    who.refused_patch("spec.unschedulable", CORDON)
