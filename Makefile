@@ -70,7 +70,8 @@ lock: $(VENV)/.uv ## resolve the lock files anew
 IMAGE ?= localhost/gpunode:dev
 BUILDPLATFORM := linux/$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
 PLATFORM ?= $(BUILDPLATFORM)
-SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+# The date of all files, the same for all versions: what did not change is the same layer. 1980, because archives know none before.
+SOURCE_DATE_EPOCH ?= 315532800
 BUILDER ?=
 BUILDAH ?= buildah
 .PHONY: image image-builder test-image
@@ -78,7 +79,7 @@ BUILDAH ?= buildah
 image: ## the agents' image with buildah (IMAGE=name PLATFORM=linux/arm64 BUILDER=image); see docs/image.md
 	@$(BUILDAH) build --layers --platform $(PLATFORM) --timestamp $(SOURCE_DATE_EPOCH) \
 		--build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) --build-arg BUILDPLATFORM=$(BUILDPLATFORM) $(if $(BUILDER),--build-arg BUILDER=$(BUILDER)) \
-		$(BUILD_FLAGS) --tag $(IMAGE) .
+		--label org.opencontainers.image.revision=$(shell git rev-parse HEAD 2>/dev/null) $(BUILD_FLAGS) --tag $(IMAGE) .
 
 image-builder: ## what builds the image, made of Debian's packages alone; for where no image registry is (root and mmdebstrap needed)
 	@mmdebstrap --quiet --variant=apt --include=ca-certificates,python3-minimal,python3-pip --aptopt='APT::Install-Recommends "false"' \
