@@ -5,8 +5,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import yaml
 
-from node_core.decode import MAX_FILE, decode_struct, read_yaml
+from node_core.decode import MAX_FILE, _Loader, decode_struct, read_yaml
 from node_core.errors import SettingsError
 
 
@@ -95,3 +96,9 @@ def test_a_missing_file_and_an_empty_one_differ(tmp_path: Path) -> None:
         read_yaml(tmp_path / "none.yaml")
     (tmp_path / "empty.yaml").touch()
     assert read_yaml(tmp_path / "empty.yaml") == {}
+
+
+def test_a_mapping_of_many_keys_takes_no_longer_for_each() -> None:
+    names = [yaml.ScalarNode("tag:yaml.org,2002:str", f"{number:06}") for number in range(120_000)]
+    mapping = yaml.MappingNode("tag:yaml.org,2002:map", [(name, names[0]) for name in names])
+    assert len(_Loader("").construct_mapping(mapping)) == len(names)
