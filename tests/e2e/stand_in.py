@@ -10,15 +10,17 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from node_core.simulate.apiserver import ApiServer
+from node_core.simulate.apiserver.status import ApiError
 from node_core.simulate.kubelet import Kubelet
 from node_core.simulate.node_agent import NodeAgent
 from node_core.simulate.node_api import StoreNodeApi
 from node_core.simulate.scheduler import Scheduler
 from tests.e2e.cluster.cluster import KUBECTL
 from tests.e2e.cluster.commands import run
+from tests.e2e.cluster.errors import ClusterError
 from tests.e2e.overlay import AGENTS
 from tests.e2e.timings import Timings
-from tests.e2e.world import Inside, Setup, World
+from tests.e2e.world import Inside, Obj, Setup, World
 
 READY = ('"check": "nfd-lite/published", "event": "ready"', '"check": "gfd/published", "event": "ready"')
 
@@ -29,7 +31,7 @@ class StandInWorld(World):
     node = "gpunode-e2e"
     repeats = 1
     patience_s = 20
-    settle_s = 5
+    settle_s = 6
     tells_of_devices = False
 
     def __init__(self, folder: Path, timings: Timings) -> None:
@@ -59,6 +61,13 @@ class StandInWorld(World):
     def kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
         files = (f"--kubeconfig={self._folder / 'kubeconfig'}", f"--cache-dir={self._folder / 'cache'}")
         return run(str(KUBECTL), *files, *args, stdin=stdin, check=check)
+
+    def get(self, kind: str, name: str, *args: str) -> Obj:
+        """From the store: `until` looks often, and a process for each look costs more than all else."""
+        try:
+            return self._server.store.get(f"{kind}s", name, "default" if kind == "pod" else "")
+        except ApiError as error:
+            raise ClusterError(str(error)) from error
 
     def agents(self, setup: Setup) -> None:
         if self._process is None or setup != self._setup:

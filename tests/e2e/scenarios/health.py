@@ -4,7 +4,7 @@ from tests.e2e.objects import pod
 from tests.e2e.scenarios.scenario import Scenario
 from tests.e2e.world import GPU, Setup, World
 
-BROKEN, NEEDS_RESET_S = 3, 10
+BROKEN = 3
 CONFIG = """version: v1
 health:
   holdDown: 2s
@@ -14,8 +14,8 @@ health:
 def a_gpu_that_fails_leaves_and_returns_and_its_pod_is_told(world: World) -> None:
     at = world.settle_s
     xid = f"at: {at}, gpu: {BROKEN}, kind: xid, code: 48"
-    recovery = f"at: {at}, for: {NEEDS_RESET_S}, gpu: {BROKEN}, kind: recovery, action: reset"
-    world.agents(Setup(config=CONFIG, faults=(xid, recovery), plugin_flags=("--sleep-interval=5s",)))
+    recovery = f"at: {at}, for: {world.settle_s // 3}, gpu: {BROKEN}, kind: recovery, action: reset"
+    world.agents(Setup(config=CONFIG, faults=(xid, recovery), plugin_flags=("--sleep-interval=2s",)))
     world.until_allocatable({GPU: "8"})
     world.apply(pod("all", {GPU: 8}))
     world.until_running("all")
