@@ -65,6 +65,7 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
         ({"nodeSelector": {"a": 1}}, "/nodeSelector/a"),
         ({"networkPolicy": {"apiServerPorts": []}}, "/networkPolicy/apiServerPorts"),
         ({"privileged": "yes"}, "/privileged"),
+        ({"metrics": {"auth": True}}, "'/metrics': missing property 'tlsSecret'"),
         ({"config": {"map": {"a": "version: v1"}, "name": "b"}}, "config: map and name"),
         ({"singleProcess": {"enabled": True}, "publish": "node-feature"}, "singleProcess: its labels go to the Node"),
     ],
@@ -151,6 +152,38 @@ def test_the_config_of_nfd_worker_is_a_file_that_nfd_lite_takes() -> None:
     assert yaml.safe_load(text) == values["nfd"]["config"]
     assert "--config=/etc/gpunode/nfd-worker/nfd-worker.conf" in container(values, "nfd-lite")["args"]
     assert mounts(values, "nfd-lite")["nfd-worker"] == ["/etc/gpunode/nfd-worker"]
+
+
+@pytest.mark.parametrize("agent", ["nfd-lite", "gfd", "gpu-device-plugin"])
+def test_the_port_can_speak_tls_and_ask_who_reads_metrics(agent: str) -> None:
+    values: Obj = {"metrics": {"tlsSecret": "certificates", "auth": True}}
+    found = container(values, agent)
+    parsed = parse_command(COMMANDS[tuple(found["command"])], found["args"], agent)
+    assert parsed is not None
+    assert parsed["metrics_auth"] is True
+    (folder,) = mounts(values, agent)["tls"]
+    assert {str(parsed[name].parent) for name in ("tls_cert_file", "tls_private_key_file")} == {folder}
+    assert {found[probe]["httpGet"]["scheme"] for probe in ("livenessProbe", "readinessProbe")} == {"HTTPS"}
+    (volume,) = [each for each in volumes(values, agent) if each["name"] == "tls"]
+    assert volume["secret"] == {"secretName": "certificates"}
+    subjects = rendered(values)["ClusterRoleBinding", "gpunode-metrics"]["subjects"]
+    assert agent in {each["name"] for each in subjects}
+    assert ("ClusterRole", "gpunode-metrics") not in rendered({"metrics": {"tlsSecret": "certificates"}})
+
+
+def test_the_policies_follow_namespace_startup_taint_and_namespaces_of_labels() -> None:
+    sets = ("devicePlugin.startupTaint=example.com/wait=1:NoSchedule", "nfd.extraLabelNs={x.kubernetes.io,y.k8s.io}")
+    text = template(
+        "--namespace=elsewhere", *(f"--set={each}" for each in sets), "--show-only=templates/admission.yaml"
+    )
+    assert "'system:serviceaccount:elsewhere:gfd'" in text
+    assert "serviceaccount:gpunode:" not in text
+    assert "t.matches('^example[.]com/wait[=:]')" in text
+    assert "gpu-not-ready" not in text.partition("apiVersion")[2]
+    assert "|| k.startsWith('x.kubernetes.io/')" in text
+    assert "|| k.startsWith('y.k8s.io/')" in text
+    kinds = {kind for kind, _ in rendered({"admissionPolicies": {"enabled": False}})}
+    assert not {kind for kind in kinds if kind.startswith("Validating")}
 
 
 def test_mps_gets_its_folders_at_the_places_where_the_plugin_looks() -> None:

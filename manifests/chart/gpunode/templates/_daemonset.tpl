@@ -7,6 +7,7 @@ does without root, and so without the lock, whose folder is root's. A DaemonSet 
 {{- $values := .root.Values }}
 {{- $sees := .sees }}
 {{- if or .nvml (not .rootless) }}{{ $sees = append .sees "lock" }}{{ end }}
+{{- if $values.metrics.tlsSecret }}{{ $sees = append $sees "tls" }}{{ end }}
 {{- $volumes := include "gpunode.volumes" .root | fromYaml -}}
 apiVersion: apps/v1
 kind: DaemonSet
@@ -92,12 +93,18 @@ spec:
             httpGet:
               path: /healthz
               port: http
+              {{- if $values.metrics.tlsSecret }}
+              scheme: HTTPS
+              {{- end }}
             initialDelaySeconds: 10
             periodSeconds: 30
           readinessProbe:
             httpGet:
               path: /readyz
               port: http
+              {{- if $values.metrics.tlsSecret }}
+              scheme: HTTPS
+              {{- end }}
             periodSeconds: 10
           {{- with .section.resources }}
           resources:
@@ -130,6 +137,9 @@ spec:
           {{- if $volume.configMap }}
           configMap:
             name: {{ $volume.configMap }}
+          {{- else if $volume.secret }}
+          secret:
+            secretName: {{ $volume.secret }}
           {{- else }}
           hostPath:
             path: {{ $volume.path }}

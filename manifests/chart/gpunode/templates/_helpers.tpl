@@ -65,6 +65,13 @@ labels:
 {{- define "gpunode.args.common" -}}
 - --host-root=/host
 {{- include "gpunode.flags" (list (list "simulate" .Values.simulate) (list "log-level" .Values.logLevel)) }}
+{{- if .Values.metrics.tlsSecret }}
+- --tls-cert-file=/etc/gpunode/tls/tls.crt
+- --tls-private-key-file=/etc/gpunode/tls/tls.key
+{{- if .Values.metrics.auth }}
+- --metrics-auth=true
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "gpunode.args.publish" -}}

@@ -23,6 +23,7 @@ lock: {path: /run/gpunode, at: [/run/gpunode], type: DirectoryOrCreate, write: t
 mps: {path: {{ .Values.mps.root | default "" | quote }}, at: [/mps], type: DirectoryOrCreate, write: true, why: "pipes and logs of MPS daemons"}
 mps-shm: {path: {{ .Values.mps.root }}/shm, at: [/dev/shm], type: DirectoryOrCreate, write: true, why: "what MPS clients share with their daemon"}
 configs: {configMap: {{ .Values.config.name | default "gpunode-configs" }}, at: [/etc/gpunode/configs]}
+tls: {secret: {{ .Values.metrics.tlsSecret | default "" | quote }}, at: [/etc/gpunode/tls]}
 nfd-worker: {configMap: nfd-lite-config, at: [/etc/gpunode/nfd-worker]}
 {{- end }}
 
