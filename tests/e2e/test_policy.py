@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 HERE, THERE = "policy-a", "policy-b"
+FPGA = "example.com/fpga"
 AGENTS = ("nfd-lite", "gfd", "gpu-device-plugin")
 IN_FORCE_S = 60.0
 MERGE = "application/merge-patch+json"
@@ -55,7 +57,7 @@ def cluster() -> Iterator[Cluster]:
     found.kubectl("apply", "-f", str(base / "namespace.yaml"))
     found.kubectl("apply", "-n", NAMESPACE, "-f", str(base / "rbac.yaml"), "-f", str(base / "admission.yaml"))
     for node in (HERE, THERE):
-        found.add_node(node, {"example.com/team": "red"}, {"example.com/fpga": "2"})
+        found.add_node(node, {"example.com/team": "red"}, {FPGA: "2"})
         for agent in AGENTS:
             add_pod(found, agent, node)
     yield found
@@ -78,7 +80,8 @@ class As:
 
     def patch(self, patch: Patch, *, node: str = HERE, part: str = "", content: str = MERGE) -> Any:
         path = f"/api/v1/nodes/{node}{part}"
-        return self.api.request("PATCH", path, body=patch, content=content, query={"fieldManager": self.agent})
+        manager = self.agent if self.agent in AGENTS else "gpu-device-plugin"
+        return self.api.request("PATCH", path, body=patch, content=content, query={"fieldManager": manager})
 
     def refused(self, why: str, ask: Callable[[], object]) -> None:
         with pytest.raises(KubeError, match=why) as caught:
@@ -254,7 +257,7 @@ def test_the_agents_keep_off_each_others_keys(acting: Callable[..., As]) -> None
     count = {"metadata": {"labels": {"nvidia.com/gpu.count": "9"}}}
     nfd.refused_patch("nvidia.com/gpu.count", count)
     plugin.refused_patch("nvidia.com/gpu.count", count)
-    nfd.refused("nvidia.com/gpu.count", lambda: nfd.api.apply_labels("gfd", {}, force=True))
+    nfd.refused("field manager", lambda: nfd.api.apply_labels("gfd", {}, force=True))
     for key in RESERVED:
         gfd.refused_patch(key, {"metadata": {"labels": {key: "mine"}}})
         plugin.refused_patch(key, {"metadata": {"labels": {key: "mine"}}})
@@ -396,6 +399,19 @@ def test_a_json_patch_is_judged_by_what_it_makes(acting: Callable[..., As]) -> N
     who.refused_patch("spec.unschedulable", cordon, content=JSON_PATCH)
 
 
+@pytest.mark.parametrize("agent", AGENTS)
+def test_an_agent_writes_under_its_own_name(acting: Callable[..., As], agent: str) -> None:
+    who = acting(agent)
+    for manager in {"kubectl", *AGENTS} - {agent}:
+        who.refused("field manager", partial(who.api.apply_labels, manager, {}, force=False))
+
+
+def test_what_others_have_put_into_the_capacity_cannot_be_claimed(acting: Callable[..., As]) -> None:
+    who = acting("nfd-lite")
+    same = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": HERE}, "status": {"capacity": {FPGA: "2"}}}
+    who.refused_patch("capacity of these resources", same, part="/status", content=APPLY)
+
+
 @pytest.fixture
 def one_process(cluster: Cluster) -> Iterator[None]:
     """The account of `gpunode run`, with a Pod on HERE."""
@@ -459,3 +475,21 @@ def test_the_cleanup_takes_away_what_agents_wrote_and_nothing_else(acting: Calla
     who.refused_patch("its own Node alone", {"metadata": {"labels": {"example.com/x": "1"}}}, node=THERE)
     who.refused_patch("node-role", {"metadata": {"labels": {"node-role.kubernetes.io/control-plane": ""}}})
     who.refused_patch("spec.unschedulable", CORDON)
+
+
+@pytest.mark.usefixtures("cleanup_account")
+def test_the_cleanup_has_the_node_features_of_its_own_node_alone(cluster: Cluster, acting: Callable[..., As]) -> None:
+    who = acting("gpunode-cleanup")
+    folder = f"/apis/nfd.k8s-sigs.io/v1alpha1/namespaces/{NAMESPACE}/nodefeatures"
+    paths = [f"{folder}/{GFD_PREFIX}{node}" for node in (HERE, THERE)]
+    for node in (HERE, THERE):
+        labels = {"nfd.node.kubernetes.io/node-name": node}
+        metadata = {"name": f"{GFD_PREFIX}{node}", "namespace": NAMESPACE, "labels": labels}
+        feature = {"apiVersion": "nfd.k8s-sigs.io/v1alpha1", "kind": "NodeFeature", "metadata": metadata, "spec": {}}
+        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(feature))
+    mine, theirs = paths
+    patch = {"spec": {"labels": {"example.com/x": "1"}}}
+    who.refused("alone", lambda: who.api.request("PATCH", theirs, body=patch, content=MERGE))
+    who.refused("alone", lambda: who.api.request("DELETE", theirs, body={}, content="application/json"))
+    who.api.request("DELETE", mine, body={}, content="application/json")
+    cluster.kubectl("delete", "nodefeatures", "-n", NAMESPACE, f"{GFD_PREFIX}{THERE}")
