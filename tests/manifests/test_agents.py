@@ -139,7 +139,9 @@ def test_the_network_policy_is_of_all_agents_and_lets_metrics_in() -> None:
 
 def test_openshift_gives_the_agents_files_of_the_host_and_little_else() -> None:
     scc = yaml.safe_load((MANIFESTS / "overlays" / "openshift" / "scc.yaml").read_text())
-    assert set(scc["users"]) == {f"system:serviceaccount:gpunode:{agent}" for agent in AGENTS}
+    assert set(scc["users"]) == {
+        f"system:serviceaccount:gpunode:{account}" for account in (*AGENTS, "gpunode", "gpunode-cleanup")
+    }
     assert scc["requiredDropCapabilities"] == ["ALL"]
     allowed = {name for name, value in scc.items() if name.startswith("allow") and value}
     assert allowed == {"allowHostDirVolumePlugin"}

@@ -235,6 +235,12 @@ def test_an_agent_that_is_off_leaves_nothing_of_its_own() -> None:
     assert "nfd-lite" not in {subject["name"] for each in bindings for subject in each["subjects"]}
 
 
+def test_a_cluster_without_admission_policies_is_told_what_to_leave_out() -> None:
+    with pytest.raises(ClusterError, match="set admissionPolicies.enabled=false"):
+        template("--kube-version=1.28.0")
+    assert "ValidatingAdmissionPolicy" not in template("--kube-version=1.28.0", "--set=admissionPolicies.enabled=false")
+
+
 def test_the_cleanup_takes_the_place_of_the_agents() -> None:
     values: Obj = {"cleanup": {"enabled": True}, "nfd": {"config": {"core": {}}}, "config": {"map": {"a": ""}}}
     objects = rendered(values)
@@ -246,7 +252,12 @@ def test_the_cleanup_takes_the_place_of_the_agents() -> None:
     assert (found["command"], parsed["stay"]) == (["gpunode", "cleanup"], True)
     writable = {each["mountPath"] for each in found["volumeMounts"] if not each.get("readOnly")}
     assert writable == {str(Path(parsed["kubelet_socket"]).parent), str(parsed["cdi_dir"]), str(parsed["lock_dir"])}
-    assert "nodeSelector" not in objects["DaemonSet", "gpunode-cleanup"]["spec"]["template"]["spec"]
+    assert (
+        not {"nodeSelector", "priorityClassName"}
+        & objects["DaemonSet", "gpunode-cleanup"]["spec"]["template"]["spec"].keys()
+    )
+    over_tls = container({**values, "metrics": {"tlsSecret": "certificates"}}, "gpunode-cleanup")
+    assert over_tls == found, "it goes when it is done: nobody reads its metrics"
 
 
 def test_lists_of_an_agent_are_added_and_its_security_is_laid_over_ours() -> None:
@@ -254,13 +265,17 @@ def test_lists_of_an_agent_are_added_and_its_security_is_laid_over_ours() -> Non
         "gfd": {
             "extraEnv": [{"name": "A", "value": "b"}],
             "resources": {"limits": {"memory": "1Gi"}},
-            "securityContext": {"runAsUser": 65532},
-        }
+            "securityContext": {"runAsUser": 1000},
+        },
+        "nfd": {"securityContext": {"runAsUser": 0}},
     }
     found = container(values, "gfd")
     assert {"name": "A", "value": "b"} in found["env"]
     assert found["resources"]["limits"] == {"memory": "1Gi"}
-    assert found["securityContext"]["runAsUser"] == 65532
+    assert (found["securityContext"]["runAsUser"], found["securityContext"]["runAsNonRoot"]) == (1000, True)
+    assert "runAsNonRoot" not in container(values, "nfd-lite")["securityContext"], (
+        "a kubelet starts no root that is not root"
+    )
     assert found["securityContext"]["readOnlyRootFilesystem"] is True
 
 

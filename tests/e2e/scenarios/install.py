@@ -37,6 +37,7 @@ def an_uninstall_leaves_nothing_of_ours_on_a_node(world: World) -> None:
         world.kubectl("rollout", "status", f"daemonset/{CLEANUP}", "-n", NAMESPACE, "--timeout=120s")
         assert not labellers(world) & set(AGENTS)
         assert "GPUReady" not in conditions(world)
+        assert not [key for key in world.get("node", world.node)["metadata"]["annotations"] if "gpunode" in key]
         assert world.labels["nvidia.com/not-ours"] == "1"
     finally:
         world.kubectl("delete", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": cleanup}))

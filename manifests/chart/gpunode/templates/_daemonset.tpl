@@ -1,13 +1,14 @@
 {{/*
 One agent on each node. root: the top; name: of DaemonSet, account and container; section: its values; command, args: as of a container;
 port: where it serves /healthz, /readyz and /metrics; sees: names of gpunode.volumes; nvml: whether it talks to GPUs; rootless: whether it
-does without root, and so without the lock, whose folder is root's. A DaemonSet has one pod a node.
+does without root, and so without the lock, whose folder is root's (a DaemonSet has one pod a node); once: whether it goes when it is done.
 */}}
 {{- define "gpunode.daemonset" -}}
 {{- $values := .root.Values }}
 {{- $sees := .sees }}
 {{- if or .nvml (not .rootless) }}{{ $sees = append .sees "lock" }}{{ end }}
-{{- if $values.metrics.tlsSecret }}{{ $sees = append $sees "tls" }}{{ end }}
+{{- $tls := and $values.metrics.tlsSecret (not .once) }}
+{{- if $tls }}{{ $sees = append $sees "tls" }}{{ end }}
 {{- $volumes := include "gpunode.volumes" .root | fromYaml -}}
 apiVersion: apps/v1
 kind: DaemonSet
@@ -36,8 +37,10 @@ spec:
     spec:
       serviceAccountName: {{ .name }}
       enableServiceLinks: false # variables that Kubernetes makes of Services could be taken for settings
+      {{- if not .once }}
       {{- with $values.priorityClassName }}
       priorityClassName: {{ . }}
+      {{- end }}
       {{- end }}
       {{- if .nvml }}
       {{- with $values.runtimeClassName }}
@@ -93,7 +96,7 @@ spec:
             httpGet:
               path: /healthz
               port: http
-              {{- if $values.metrics.tlsSecret }}
+              {{- if $tls }}
               scheme: HTTPS
               {{- end }}
             initialDelaySeconds: 10
@@ -102,7 +105,7 @@ spec:
             httpGet:
               path: /readyz
               port: http
-              {{- if $values.metrics.tlsSecret }}
+              {{- if $tls }}
               scheme: HTTPS
               {{- end }}
             periodSeconds: 10
@@ -112,7 +115,9 @@ spec:
           {{- end }}
           {{- $context := include "gpunode.securityContext" . | fromYaml }}
           securityContext:
-            {{- mergeOverwrite $context (.section.securityContext | default dict) | toYaml | nindent 12 }}
+            {{- $merged := mergeOverwrite $context (.section.securityContext | default dict) }}
+            {{- if eq (int $merged.runAsUser) 0 }}{{ $merged = omit $merged "runAsNonRoot" }}{{ end }}
+            {{- toYaml $merged | nindent 12 }}
           {{- if has "dev" .sees }}
           terminationMessagePath: /termination-log # /dev is the host's
           {{- end }}
@@ -124,6 +129,9 @@ spec:
               mountPath: {{ $at }}
               {{- if or (not $volume.write) (and $.rootless (eq $name "lock")) }}
               readOnly: true
+              {{- if and $volume.path (not $volume.write) (not $volume.propagation) }}
+              recursiveReadOnly: IfPossible
+              {{- end }}
               {{- end }}
               {{- if $volume.propagation }}
               mountPropagation: HostToContainer
