@@ -24,7 +24,7 @@ class RealWorld(World):
 
     repeats = 3
     patience_s = 120
-    settle_s = 30
+    settle_s = 20
     tells_of_devices = True
 
     def __init__(self, cluster: Cluster, timings: Timings) -> None:
