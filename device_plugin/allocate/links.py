@@ -19,7 +19,7 @@ BUDGET = 4000
 Weights = Sequence[Sequence[int]]
 
 
-def pair_weight(one: Device, other: Device) -> int:
+def weight_between(one: Device, other: Device) -> int:
     """0 where they were not seen together, as when one has left the bus."""
     return one.links.get(other.gpu, 0)
 
@@ -28,8 +28,8 @@ def choose_linked(free: Sequence[Device], fixed: Sequence[Device], count: int) -
     """The best `count` of `free`, in their order, beside `fixed`. 0 <= count <= len(free); no GPU twice."""
     if count == 0 or count == len(free):
         return tuple(free[:count])
-    weights = [[0 if a is b else pair_weight(a, b) for b in free] for a in free]
-    start = [sum(pair_weight(device, other) for other in fixed) for device in free]
+    weights = [[0 if a is b else weight_between(a, b) for b in free] for a in free]
+    start = [sum(weight_between(device, other) for other in fixed) for device in free]
     search = _Search(weights, start, count)
     return tuple(free[index] for index in search.best_set())
 

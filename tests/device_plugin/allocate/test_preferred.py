@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from device_plugin.allocate.links import choose_linked, pair_weight
+from device_plugin.allocate.links import choose_linked, weight_between
 from device_plugin.allocate.preferred import preferred_ids
 from device_plugin.devices import Device, DeviceId, Offer, Policy
 from device_plugin.plan.found import find_devices
@@ -73,7 +73,7 @@ def best_by_brute_force(free: Sequence[Device], fixed: Sequence[Device], count: 
     """The definition, written out: the heaviest set, then the heaviest rest, then the first."""
 
     def weigh(group: Sequence[Device]) -> int:
-        return sum(pair_weight(a, b) for a, b in itertools.combinations(group, 2))
+        return sum(weight_between(a, b) for a, b in itertools.combinations(group, 2))
 
     def key(chosen: tuple[Device, ...]) -> tuple[int, int]:
         return weigh((*fixed, *chosen)), weigh([device for device in free if device not in chosen])
