@@ -76,3 +76,47 @@ def test_a_thread_that_does_not_end_is_left_behind() -> None:
     go.set()
     running.join(20)
     assert not running.is_alive()
+
+
+def test_a_thread_that_was_left_behind_ends_also_after_a_later_start() -> None:
+    before, go, woken = descriptors(), threading.Event(), queue.Queue[Woken]()
+    thread = StoppableThread("again")
+
+    def linger() -> None:
+        go.wait(20)
+        woken.put(thread.wait(None, None))
+
+    thread.start(linger)
+    (running,) = (each for each in threading.enumerate() if each.name == "again")
+    thread.stop(0.0)
+    thread.start(lambda: woken.put(thread.wait(None, None)))
+    go.set()
+    running.join(5)
+    assert not running.is_alive(), "it waits for the end of the later one"
+    assert woken.get_nowait() is Woken.END
+    assert woken.empty(), "the later one goes on"
+    thread.stop()
+    assert (woken.get_nowait(), descriptors()) == (Woken.END, before)
+
+
+def test_a_second_end_during_the_first_closes_nothing_of_others() -> None:
+    go, ending = threading.Event(), threading.Event()
+    thread = StoppableThread("twice")
+
+    def run() -> None:
+        thread.wait(None, None)
+        ending.set()
+        go.wait(20)
+
+    thread.start(run)
+    first = threading.Thread(target=thread.stop)
+    first.start()
+    assert ending.wait(20)
+    others = os.pipe()
+    thread.stop(0.0)
+    for number in others:
+        os.fstat(number)
+        os.close(number)
+    go.set()
+    first.join(20)
+    assert not first.is_alive()
