@@ -60,8 +60,8 @@ def read_state(nvml: Nvml, device: Handle, gpu: GpuUuid) -> GpuState:
     rows = asked.ask(lambda: nvml.device_get_remapped_rows(device))
     retirement_pending = asked.ask(lambda: nvml.device_get_retired_pages_pending(device))
     uncorrectable = asked.ask(lambda: nvml.device_get_uncorrected_ecc_errors(device))
-    reasons = asked.ask(lambda: nvml.device_get_clocks_event_reasons(device))
-    fabric = asked.ask(lambda: nvml.device_get_fabric_health(device))
+    reasons = asked.ask(lambda: nvml.device_get_clocks_event_reasons(device), is_advice=True)
+    fabric = asked.ask(lambda: nvml.device_get_fabric_health(device), is_advice=True)
     return GpuState(
         gpu=gpu,
         lost=asked.is_lost,
@@ -95,8 +95,11 @@ class _Questions:
         self.needs_reset = False
         self.fault: str | None = None
 
-    def ask(self, question: Callable[[], Answer]) -> Answer | None:
-        """None where there is no answer. A lost GPU is not asked again: each call may take long."""
+    def ask(self, question: Callable[[], Answer], *, is_advice: bool = False) -> Answer | None:
+        """None where there is no answer. A lost GPU is not asked again: each call may take long.
+
+        is_advice: what takes no GPU away. That it is not given is no fault, which would keep a GPU out.
+        """
         if self.is_lost:
             return None
         try:
@@ -104,7 +107,7 @@ class _Questions:
         except NvmlError as error:
             self.is_lost = error.code in LOST
             self.needs_reset |= error.code == RESET_REQUIRED
-            if error.code not in ABSENT:
+            if error.code not in ABSENT and (self.is_lost or not is_advice):
                 self.fault = self.fault or str(error)
             return None
 

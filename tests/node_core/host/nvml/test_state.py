@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -83,14 +84,37 @@ def test_what_a_board_cannot_say_is_absent_and_no_fault(call: str) -> None:
     assert states(three({"at": 0, "kind": "unsupported", "gpu": 2, "call": call})) == changed(2, **ABSENT[call])
 
 
-@pytest.mark.parametrize("call", ABSENT)
+ADVICE: dict[str, dict[str, Any]] = {
+    "nvmlDeviceGetCurrentClocksEventReasons": {"throttled": ()},
+    "nvmlDeviceGetGpuFabricInfoV": {"fabric": ()},
+}
+"""What takes no GPU away, and so keeps none out either."""
+
+
+@pytest.mark.parametrize("call", sorted(ABSENT.keys() - ADVICE.keys()))
 def test_a_question_that_fails_is_absent_and_says_why(call: str) -> None:
     found = states(three({"at": 0, "kind": "fails", "gpu": 0, "call": call, "answer": "UNKNOWN"}))
     assert found == changed(0, **ABSENT[call], fault=f"{call} answered UNKNOWN")
 
 
+@pytest.mark.parametrize("answer", ["INVALID_ARGUMENT", "UNKNOWN"])
+@pytest.mark.parametrize("call", ADVICE)
+def test_advice_that_fails_is_absent_and_no_fault(call: str, answer: str) -> None:
+    brakes = {"at": 0, "kind": "throttle", "gpu": 0, "brake": "power"}
+    late = {"at": 0, "kind": "fabric", "gpu": 0, "state": "in-progress"}
+    fails = {"at": 0, "kind": "fails", "gpu": 0, "call": call, "answer": answer}
+    told = states(three(brakes, late))[0]
+    assert states(three(brakes, late, fails))[0] == replace(told, **ADVICE[call])
+
+
+@pytest.mark.parametrize("call", ADVICE)
+def test_advice_of_a_gpu_that_has_to_be_reset_says_so(call: str) -> None:
+    fault = {"at": 0, "kind": "fails", "gpu": 1, "call": call, "answer": "RESET_REQUIRED"}
+    assert states(three(fault))[1].recovery_action is RecoveryAction.RESET
+
+
 @pytest.mark.parametrize("answer", ["GPU_IS_LOST", "TIMEOUT"])
-@pytest.mark.parametrize("call", ABSENT)
+@pytest.mark.parametrize("call", ABSENT | ADVICE)
 def test_a_gpu_that_is_gone_is_lost_and_its_neighbours_are_sound(call: str, answer: str) -> None:
     found = states(three({"at": 0, "kind": "fails", "gpu": 1, "call": call, "answer": answer}))
     assert (found[0], found[2]) == (sound(0), sound(2))
