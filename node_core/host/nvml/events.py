@@ -42,7 +42,8 @@ class EventWatch:
     """seen: an Xid; those that repeat within a second come as one, with their count. changed: a sentence on what should be looked at.
 
     failed: why no events come at present, once for each reason; None when they come again. All three are called from the watch's
-    thread and must not block. The owner calls `refresh` when the set of GPUs may have changed, and while a look finds one lost.
+    thread and must not block, and `failed` must not raise.
+    The owner calls `refresh` when the set of GPUs may have changed, and while a look finds one lost.
     alone: waits until no other NVML session of this process is open, for so many seconds at most. pauses: failures in a row -> seconds.
     """
 
@@ -111,26 +112,35 @@ class EventWatch:
         while not self._is_ending:
             wanted, pause = self._wanted, None
             if not self._is_released:
-                try:
-                    pause = self._listen(wanted)
-                except NvmlError as error:
-                    pause = self._after(error)
-                self._tell(self._xids.flush(), self._changes.flush())
+                pause = self._survive(wanted)
             self._pause(wanted, pause)
+
+    def _survive(self, wanted: int) -> float | None:
+        """One session, whatever comes of it: nobody would begin this thread again. For how long to pause after it."""
+        try:
+            try:
+                return self._listen(wanted)
+            finally:
+                self._tell(self._xids.flush(), self._changes.flush())
+        except NvmlError as error:
+            return self._after(error, error.code)
+        except Exception as error:  # noqa: BLE001 - a fault in here must not end the events without a word
+            return self._after(NodeError(f"the watch of NVML's events broke: {error!r}"), type(error).__name__, error)
 
     def _pause(self, wanted: int, seconds: float | None) -> None:
         """Until the time is over or something else is wanted."""
         with self._condition:
             self._condition.wait_for(lambda: self._wanted != wanted, seconds)
 
-    def _after(self, error: NvmlError) -> float | None:
+    def _after(self, error: NodeError, reason: str, fault: Exception | None = None) -> float | None:
         """For how long to pause. A library or a platform without events has none later either."""
         self._failures += 1
-        if self._told != error.code and not self._is_ending:
-            self._told = error.code
-            log.warning("nvml_events_failed", why=str(error), effect="changes are found with the next look")
+        if self._told != reason and not self._is_ending:
+            self._told = reason
+            effect = "changes are found with the next look"
+            log.warning("nvml_events_failed", why=str(error), effect=effect, exc_info=fault)
             self._failed(error)
-        return None if error.code in ABSENT else self._pauses(self._failures)
+        return None if reason in ABSENT else self._pauses(self._failures)
 
     def _works(self) -> None:
         self._answered = self._clock()
@@ -184,11 +194,11 @@ class EventWatch:
 
     def _step(self, nvml: Nvml, events: EventSet, registered: Registered) -> None:
         event = nvml.event_set_wait(events, self._milliseconds())
-        self._works()
         now = self._clock()
         if event is not None:
             self._take(event, registered.uuid(event.device), now)
         self._tell(self._xids.take_due(now), self._changes.take_due(now))
+        self._works()
 
     def _tell(self, xids: Iterable[XidEvent], changes: Iterable[str]) -> None:
         if self._is_ending:

@@ -290,7 +290,7 @@ class Real:
 class Scripted:
     """NVML whose event set tells these, one each wait, and then nothing. An exception is raised."""
 
-    def __init__(self, nvml: Nvml, *events: NvmlEvent | NvmlError) -> None:
+    def __init__(self, nvml: Nvml, *events: NvmlEvent | Exception) -> None:
         self._nvml = nvml
         self._events = list(events)
         self.devices: list[Any] = []
@@ -307,7 +307,7 @@ class Scripted:
             threading.Event().wait(0.001)
             return None
         event = self._events.pop(0)
-        if isinstance(event, NvmlError):
+        if isinstance(event, Exception):
             raise event
         return NvmlEvent(device=self.devices[event.device], type=event.type, data=event.data)
 
@@ -315,8 +315,50 @@ class Scripted:
         return getattr(self._nvml, name)
 
 
-def telling(*events: NvmlEvent | NvmlError) -> Callable[[Nvml], Nvml]:
+def telling(*events: NvmlEvent | Exception) -> Callable[[Nvml], Nvml]:
     return lambda nvml: Scripted(nvml, *events)
+
+
+def vanishes(real: Real) -> None:
+    """As a library that is exchanged between two looks at it, three times."""
+    tamper, left = real._tamper, [1, 2, 3]
+
+    def tampered(nvml: Nvml) -> Nvml:
+        if left:
+            raise FileNotFoundError(2, "No such file or directory", f"/lib/libnvidia-ml.so.{left.pop()}")
+        return tamper(nvml)
+
+    vars(real)["_tamper"] = tampered
+
+
+def refuses(real: Real) -> None:
+    """As an owner that takes an event badly, three times."""
+    left = [1, 2, 3]
+
+    def seen(event: XidEvent) -> None:
+        if left:
+            raise KeyError(left.pop())
+        real.heard.xids.append(event)
+
+    vars(real.watch)["_seen"] = seen
+
+
+@pytest.mark.parametrize("breaks", [vanishes, refuses])
+def test_whatever_breaks_the_watch_is_told_once_and_it_goes_on(breaks: Callable[[Real], None]) -> None:
+    failures: list[int] = []
+
+    def pause(count: int) -> float:
+        failures.append(count)
+        return 0.0
+
+    real = Real(scenario(), telling(NvmlEvent(device=0, type=EventType.XID, data=79)), pauses=pause)
+    breaks(real)
+    with capture_logs() as logs, real.watched():
+        real.until(lambda: bool(real.heard.xids))
+        real.until(lambda: real.heard.failures[1:] == [None])
+    assert failures == [1, 2, 3]
+    assert "broke" in str(real.heard.failures[0])
+    assert [entry["event"] for entry in logs] == ["nvml_events_failed", "nvml_events_back"]
 
 
 @pytest.mark.parametrize("kind", CHANGES, ids=lambda kind: EventType(kind).name)
