@@ -56,7 +56,6 @@ from node_core.host.kconfig import parse_kconfig
 from node_core.host.ld_cache import parse_ld_cache
 from node_core.host.mig_caps import parse_mig_minors
 from node_core.host.nvml.inventory import parse_bus_id
-from node_core.host.nvml.library import parse_loaded
 from node_core.host.pci_config import parse_host_driver, parse_vendor_capabilities, parse_vgpu
 from node_core.host.tegra import parse_list
 from node_core.host.uevents import is_hardware, parse_uevent
@@ -312,9 +311,6 @@ PARSERS: Mapping[str, Parser] = {
         lambda data: understand(parse_node_feature, data), NODE_FEATURE, refuses=(KubeError,)
     ),
     "node_core.domain.release:parse_seconds": text(parse_seconds, "10m", "", " 1h ", refuses=UNFIT),
-    "node_core.host.nvml.library:parse_loaded": text(
-        parse_loaded, "7f1c2a000000-7f1c2a028000 r--p 00000000 08:01 1835   /usr/lib/libnvidia-ml.so.550.54.15 (deleted)\n"
-    ),
     "node_core.runtime.config_map:parse_config_map": document(
         lambda data: parse_config_map(data, "ConfigMap n/c"),
         {"data": {"a": "version: v1", "b": ""}, "binaryData": {"c": "/w=="}},

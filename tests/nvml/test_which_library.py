@@ -159,3 +159,70 @@ def test_a_driver_that_is_exchanged_under_a_running_process_is_used_without_a_re
     after = f"{new.driver.version} 4"
     assert said == [f"{old.driver.version} 1", "LIB_RM_VERSION_MISMATCH", after, after, after, "2"]
     assert done.stdout.count("nvml_library_exchanged") == 1
+
+
+BACK_AND_FORTH = """
+import os, shutil, sys
+from pathlib import Path
+from node_core.errors import NvmlError
+from node_core.host.nvml.real import open_nvml
+root, lines, old_lines, new_lines, stranger, new = sys.argv[1:]
+place = Path(root, "usr/lib64/libnvidia-ml.so.1")
+second = Path(root, "lib64/libnvidia-ml.so.1")
+old = place.with_name("kept")
+second.parent.mkdir()
+
+def look():
+    try:
+        with open_nvml(driver_root=root) as nvml:
+            print(nvml.system_get_driver_version())
+    except NvmlError as error:
+        print(error.code)
+
+def lay(library, at):
+    at.unlink(missing_ok=True)
+    os.link(library, at)
+
+look()
+os.link(place, old)
+lay(stranger, place)
+shutil.copy(new_lines, lines)
+look()                      # a library that fits no driver
+shutil.copy(old_lines, lines)
+look()                      # the driver of before, whose library is loaded still
+shutil.copy(new_lines, lines)
+lay(new, second)
+look()                      # the one that fits is the second that is found
+files = []
+for _ in range(3):
+    shutil.copy(old_lines, lines)
+    lay(old, place)
+    look()
+    shutil.copy(new_lines, lines)
+    lay(new, place)
+    look()
+    files.append(len(os.listdir("/proc/self/fd")))
+print(len({line.split()[4] for line in open("/proc/self/maps") if "libnvidia-ml" in line}), len(set(files)))
+"""
+
+
+def test_a_driver_that_is_exchanged_back_and_forth_is_used_with_the_library_that_fits(tmp_path: Path) -> None:
+    old, new = load_scenario("t4x1"), load_scenario("gb200x4")
+    assert old.driver is not None
+    assert new.driver is not None
+    build_library(tmp_path / "root", fits=old.driver.version)
+    libraries = [build_library(tmp_path / fits, fits=fits) for fits in ("0.0", new.driver.version)]
+    for name, scenario in (("lines", old), ("old_lines", old), ("new_lines", new)):
+        (tmp_path / name).write_text(render_lines(scenario))
+    files = [tmp_path / name for name in ("root", "lines", "old_lines", "new_lines")]
+    done = subprocess.run(
+        [sys.executable, "-c", BACK_AND_FORTH, *files, *libraries],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=30,
+        env={**os.environ, VARIABLE: str(tmp_path / "lines")},
+    )
+    said = [line for line in done.stdout.splitlines() if "nvml_library_exchanged" not in line]
+    before, after = old.driver.version, new.driver.version
+    assert said == [before, "LIB_RM_VERSION_MISMATCH", before, after, *[before, after] * 3, "3 1"]

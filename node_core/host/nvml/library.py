@@ -21,9 +21,11 @@ from node_core.host.elf import elf_machine
 from node_core.host.nvml.api import LIBRARY_NOT_FOUND
 
 LIBRARY = "libnvidia-ml.so.1"
-MAPS = Path("/proc/self/maps")
 _NOT_THERE = f"{LIBRARY}: cannot open shared object file: No such file"
 """How dlerror(3) begins where the dynamic linker has no such library; the beginning differs where one that it needs is missing."""
+
+_BESIDE: dict[tuple[int, int], ctypes.CDLL] = {}
+"""What was loaded by the number of an open file, by the file's device and inode."""
 
 
 def find_library(driver_root: str) -> str | None:
@@ -61,43 +63,44 @@ def load_any_library(driver_root: str | None = None, *, own_root: str = "/") -> 
     raise NvmlError("nvmlInit_v2", LIBRARY_NOT_FOUND, hint=render_search((*before, *after), broken))
 
 
-def load_other_library(driver_root: str | None = None, *, own_root: str = "/", maps: Path = MAPS) -> ctypes.CDLL | None:
-    """The first library that is another file than those that are loaded already; None where there is none.
+def other_libraries(
+    current: ctypes.CDLL, driver_root: str | None = None, *, own_root: str = "/"
+) -> Iterator[ctypes.CDLL]:
+    """Each library that can be loaded and is not the current one, the best first.
 
-    That of a driver that was exchanged under a running process. It is loaded beside the old one, which cannot be unloaded safely, and
-    keeps to its own symbols.
+    One of them is that of a driver that was exchanged under a running process. It is loaded beside the old one, which cannot be unloaded
+    safely and may be wanted again, and keeps to its own symbols.
     """
-    loaded = parse_loaded(maps.read_text(errors="replace"))
     roots = (own_root,) if driver_root in (None, own_root) else (driver_root, own_root)
-    others = (path for root in roots for path in _libraries(root) if Path(path).stat().st_ino not in loaded)
-    for path in others:
-        with suppress(OSError):
-            return _load_beside(path)
-    return None
+    for path in chain.from_iterable(map(_libraries, roots)):
+        library = _load_beside(path)
+        if library is not None and library._handle != current._handle:  # noqa: SLF001 - the dynamic linker has one for each file
+            yield library
 
 
-def _load_beside(path: str) -> ctypes.CDLL:
+def _load_beside(path: str) -> ctypes.CDLL | None:
     """The dynamic linker answers a path that it has loaded with what it has, whatever lies there now: so by one that it does not know.
 
-    The file stays open, so that no later one gets its number. Raises OSError.
+    The file stays open, so that no later one gets its number, nor its inode. None where it is gone by now, or broken.
     """
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return ctypes.CDLL(f"/proc/self/fd/{file}", mode=os.RTLD_LOCAL | os.RTLD_DEEPBIND)
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        os.close(file)
-        raise
-
-
-def parse_loaded(maps: str) -> frozenset[int]:
-    """The inodes of NVML's libraries in a text as of /proc/self/maps (proc_pid_maps(5)), also of files that are gone by now."""
-    fields = (line.split(maxsplit=5) for line in maps.splitlines() if "/libnvidia-ml.so" in line)
-    return frozenset(int(each[4]) for each in fields if len(each) == 6 and each[4].isdecimal())
+        return None
+    status = os.fstat(file)
+    known = _BESIDE.get((status.st_dev, status.st_ino))
+    if known is None:
+        with suppress(OSError):
+            known = ctypes.CDLL(f"/proc/self/fd/{file}", mode=os.RTLD_LOCAL | os.RTLD_DEEPBIND)
+            _BESIDE[status.st_dev, status.st_ino] = known
+            return known
+    os.close(file)
+    return known
 
 
 def render_search(roots: tuple[str, ...], broken: Sequence[str] = ()) -> str:
     """What to do, and where the library was looked for. broken: what the dynamic linker said of each that was tried."""
-    places = [root if Path(root).is_dir() else f"{root} (which is not there)" for root in roots]
+    places = [root if os.path.isdir(root) else f"{root} (which is not there)" for root in roots]  # noqa: PTH112 - it never raises
     folders = ", ".join((*LIBRARY_FOLDERS, *(f"{root}/*" for root in NESTED_ROOTS), LD_CACHE))
     said = f"; {'; '.join(broken)}" if broken else ""
     return (

@@ -23,7 +23,7 @@ from node_core.host.nvml.api import (
     NvLinks,
     Nvml,
 )
-from node_core.host.nvml.library import load_any_library, load_library, load_other_library
+from node_core.host.nvml.library import load_any_library, load_library, other_libraries
 from node_core.host.nvml.real_health import HealthCalls
 from node_core.host.nvml.sessions import Sessions
 
@@ -71,13 +71,27 @@ def _init(calls: HealthCalls, pynvml: Any, driver_root: str | None) -> None:
     try:
         calls.call("nvmlInit", reported_as=INIT)
     except NvmlError as error:
-        if error.code != MISMATCH or not SESSIONS.is_one or (library := load_other_library(driver_root)) is None:
+        if error.code != MISMATCH or not SESSIONS.is_one or not _init_with_another(calls, pynvml, driver_root):
             raise
-        with pynvml.libLoadLock:
-            pynvml.nvmlLib = library
-            pynvml._nvmlGetFunctionPointer_cache.clear()  # noqa: SLF001 - it has those of the old library
-        calls.call("nvmlInit", reported_as=INIT)
         log.info("nvml_library_exchanged", version=calls.call("nvmlSystemGetDriverVersion"))
+
+
+def _init_with_another(calls: HealthCalls, pynvml: Any, driver_root: str | None) -> bool:
+    """Whether one of the others fits. Where none does, pynvml has the one of before again: its driver may come back."""
+    before = pynvml.nvmlLib
+    for library in other_libraries(before, driver_root):
+        _use(pynvml, library)
+        with suppress(NvmlError):
+            calls.call("nvmlInit", reported_as=INIT)
+            return True
+    _use(pynvml, before)
+    return False
+
+
+def _use(pynvml: Any, library: ctypes.CDLL) -> None:
+    with pynvml.libLoadLock:
+        pynvml.nvmlLib = library
+        pynvml._nvmlGetFunctionPointer_cache.clear()  # noqa: SLF001 - it has those of the library of before
 
 
 class PynvmlCalls(HealthCalls):

@@ -1,5 +1,6 @@
 """Finding libnvidia-ml.so.1 in the layouts of many distributions, and making pynvml use the one that was found."""
 
+import ctypes
 import platform
 import struct
 import subprocess
@@ -9,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from node_core.errors import NvmlError
+from node_core.host.elf import elf_machine
+from node_core.host.nvml import library
 from node_core.host.nvml.library import (
     LIBRARY,
     find_library,
     load_any_library,
-    load_other_library,
-    parse_loaded,
+    other_libraries,
     render_search,
 )
 from node_core.host.nvml.real import open_nvml
@@ -206,28 +208,32 @@ def test_no_library_anywhere_is_one_error(tmp_path: Path) -> None:
     assert raised.value.code == "LIBRARY_NOT_FOUND"
 
 
-MAPPED = """\
-7f00-7f01 r--p 00000000 fe:00 326269                     /usr/lib/x86_64-linux-gnu/libc.so.6
-7f02-7f03 r--p 00000000 fe:00 4711                       /driver root/usr/lib64/libnvidia-ml.so.550.54.15
-7f03-7f04 r-xp 00001000 fe:00 4711                       /driver root/usr/lib64/libnvidia-ml.so.550.54.15
-7f05-7f06 r--p 00000000 fe:00 4712                       /usr/lib/libnvidia-ml.so.1 (deleted)
-7f07-7f08 rw-p 00000000 00:00 0
-"""
-
-
-def test_what_is_loaded_is_known_by_its_inode_also_when_its_file_is_gone() -> None:
-    assert parse_loaded(MAPPED) == {4711, 4712}
-    assert parse_loaded("") == frozenset()
-    assert parse_loaded("\0/libnvidia-ml.so\nx y z /libnvidia-ml.so.1") == frozenset()
+def test_a_root_that_cannot_be_looked_at_is_one_that_is_not_there(tmp_path: Path) -> None:
+    too_long = f"{tmp_path}/{'x' * 300}"
+    assert f"{too_long} (which is not there)" in render_search((too_long,))
 
 
 def test_where_there_is_no_other_library_or_only_a_broken_one_there_is_none(tmp_path: Path) -> None:
-    maps = tmp_path / "maps"
-    maps.write_text("")
-    assert load_other_library(str(tmp_path / "absent"), own_root=str(tmp_path), maps=maps) is None
+    current = ctypes.CDLL(None)
+    assert list(other_libraries(current, str(tmp_path / "absent"), own_root=str(tmp_path))) == []
     broken = tmp_path / "usr/lib64/libnvidia-ml.so.1"
     broken.parent.mkdir(parents=True)
     broken.write_bytes(Path(sys.executable).resolve().read_bytes()[:64])
     files = len(list(Path("/proc/self/fd").iterdir()))
-    assert load_other_library(str(tmp_path), own_root=str(tmp_path), maps=maps) is None
+    assert list(other_libraries(current, str(tmp_path), own_root=str(tmp_path))) == []
     assert len(list(Path("/proc/self/fd").iterdir())) == files
+
+
+def test_a_library_that_vanishes_while_it_is_looked_for_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = lay_out(tmp_path, f"/usr/lib64/{LIBRARY} library {MACHINE}")
+
+    def find_then_remove(path: Path) -> str | None:
+        machine = elf_machine(path)
+        path.unlink()
+        return machine
+
+    monkeypatch.setattr(library, "elf_machine", find_then_remove)
+    assert list(other_libraries(ctypes.CDLL(None), str(tmp_path), own_root=str(tmp_path))) == []
+    assert not found.exists()
