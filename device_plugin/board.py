@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from device_plugin.devices import Device
+from device_plugin.wire import render_devices
 from node_core.kubelet.service import Stream
 
 MAX_STREAMS = 8
@@ -31,11 +32,11 @@ class DeviceBoard:
         return len(self._followers)
 
     def publish(self, devices: Sequence[Device]) -> bool:
-        """Sends a list that differs from the last one to all streams; whether it did."""
+        """Sends a list that the kubelet would see differ from the last one to all streams; whether it did."""
         with self._changed:
-            if tuple(devices) == self._devices:
+            before, self._devices = self._devices, tuple(devices)
+            if render_devices(before) == render_devices(self._devices):
                 return False
-            self._devices = tuple(devices)
             self._version += 1
             self._changed.notify_all()
             return True

@@ -138,6 +138,22 @@ def test_every_stream_gets_every_change_and_nothing_else(
     assert [follower.lists for follower in followers] == [[healthy(*DEVICES), healthy(DEVICES[0])]] * 2
 
 
+def test_a_list_that_looks_the_same_to_the_kubelet_is_not_sent_again_and_is_answered_from(
+    plugin: ResourcePlugin, client: PluginClient, follow: Callable[[], Follower]
+) -> None:
+    follower = follow()
+    until(lambda: len(follower.lists) == 1)
+    pairs = {0: 1, 1: 0, 2: 3, 3: 2}
+    links = [{GpuUuid(f"GPU-{pairs[index]}"): 20} for index in range(4)]
+    assert not plugin.update(
+        of(*(replace(device, links=of_one) for device, of_one in zip(DEVICES, links, strict=True)))
+    )
+    assert client.preferred([device.id for device in DEVICES], (), 2) == ("GPU-0", "GPU-1")
+    assert plugin.update(of(*DEVICES[:1]))
+    until(lambda: len(follower.lists) == 2)
+    assert follower.lists == [healthy(*DEVICES), healthy(DEVICES[0])]
+
+
 def test_a_stream_that_its_caller_closes_is_over_at_once(
     plugin: ResourcePlugin, follow: Callable[[], Follower]
 ) -> None:
