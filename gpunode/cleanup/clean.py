@@ -57,13 +57,19 @@ def take(steps: Iterable[Step]) -> Outcome:
                 taken.append(what)
         except NodeError as error:
             problems.append(f"{what}: {error}")
+        except OSError as error:  # a folder that may not be looked into
+            problems.append(f"{what}: {error.strerror or error}")
     return Outcome(taken=tuple(taken), problems=tuple(problems))
 
 
 def _held(folder: Path | None, node: str, stack: ExitStack) -> Iterator[str]:
     """Who has the locks of agents, which we keep meanwhile. Without its file an agent has never been here."""
     for agent in AGENTS:
-        if folder is None or not (folder / f"{agent}.{node}.lock").exists():
+        try:
+            if folder is None or not (folder / f"{agent}.{node}.lock").exists():
+                continue
+        except OSError as error:
+            yield f"it is not known whether {agent} runs here: {folder}: {error.strerror or error}"
             continue
         lock = InstanceLock(folder, agent, node)
         stack.callback(lock.release)

@@ -1,7 +1,9 @@
 """What the three agents leave on a node goes, and nothing else does."""
 
 import copy
+import errno
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +255,17 @@ def test_folders_that_are_not_there_hold_nothing(cluster: Cluster, tmp_path: Pat
     assert clean(api(cluster), nowhere) == Outcome()
 
 
+def test_a_folder_that_cannot_be_looked_into_is_a_problem_and_the_others_go_on(cluster: Cluster) -> None:
+    closed = cluster.directory / ("x" * 300)
+    door, here = api(cluster), places(cluster)
+    door.apply_labels("gfd", {"nvidia.com/gpu.count": "8"}, force=False)
+    (unknown, *_) = clean(door, replace(here, state=closed)).problems
+    assert unknown == f"it is not known whether nfd-lite runs here: {closed}: File name too long"
+    outcome = clean(door, replace(here, cdi=closed))
+    assert outcome.taken == ("labels and annotations of gfd",)
+    assert outcome.problems == (f"CDI specs in {closed}: File name too long",)
+
+
 def test_what_fails_is_a_problem_and_the_others_go_on() -> None:
     def fails() -> bool:
         raise KubeError("refused", status=403)
@@ -260,8 +273,11 @@ def test_what_fails_is_a_problem_and_the_others_go_on() -> None:
     def breaks() -> bool:
         raise NodeError("full")
 
-    steps = [("a", fails), ("b", lambda: True), ("c", breaks), ("d", lambda: False)]
-    assert take(steps) == Outcome(taken=("b",), problems=("a: refused", "c: full"))
+    def denies() -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", "/var/run/cdi/a.json")
+
+    steps = [("a", fails), ("b", lambda: True), ("c", breaks), ("d", denies), ("e", lambda: False), ("f", lambda: True)]
+    assert take(steps) == Outcome(taken=("b", "f"), problems=("a: refused", "c: full", "d: Permission denied"))
 
 
 def test_all_agents_have_their_locks_looked_at() -> None:
