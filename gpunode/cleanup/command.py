@@ -11,7 +11,7 @@ from gpunode.cleanup.agent import CleanupAgent
 from gpunode.cleanup.clean import Outcome, Places, clean
 from node_core.errors import SettingsError
 from node_core.kube.client import NodeApi
-from node_core.kube.node_feature import read_pod_namespace
+from node_core.kube.node_feature import pod_namespace
 from node_core.kubelet.sockets import KUBELET_SOCKET
 from node_core.runtime.command import AgentCommand, parse_command, report_usage
 from node_core.runtime.flag_types import PathType
@@ -36,7 +36,9 @@ INCOMPLETE = 1
     help="The kubelet's registration socket; ours lie beside it.",
 )
 @click.option(
-    "--namespace", envvar="NAMESPACE", help="Of our pods and NodeFeature objects; the pod's own if nothing is said."
+    "--namespace",
+    envvar="NAMESPACE",
+    help="Of the agents' pods and NodeFeature objects; in a pod its own if nothing is said.",
 )
 @bool_option("--stay", envvar="CLEANUP_STAY", default=False, help_text="Be ready when nothing is left, until SIGTERM.")
 @common_options(agent="CLEANUP", address=":8080")
@@ -69,8 +71,16 @@ def _places(values: dict[str, Any], settings: CommonSettings) -> Places:
         cdi=values["cdi_dir"],
         sockets=values["kubelet_socket"].parent,
         state=settings.lock_dir,
-        namespace=values["namespace"] or read_pod_namespace(),
+        namespace=values["namespace"] or _own_namespace(),
     )
+
+
+def _own_namespace() -> str:
+    """Another one would hide agents that run, and all that they have there."""
+    namespace = pod_namespace()
+    if namespace is None:
+        raise SettingsError(["--namespace: is missing: name the namespace of the agents, usually gpunode"])
+    return namespace
 
 
 def _program(settings: CommonSettings, api: NodeApi, places: Places) -> Program:

@@ -28,10 +28,15 @@ _NO_CRD = (
 
 def read_pod_namespace(file: Path = POD_NAMESPACE) -> str:
     """The namespace of the pod we run in; `default` outside of a pod, as kubectl takes it."""
+    return pod_namespace(file) or DEFAULT_NAMESPACE
+
+
+def pod_namespace(file: Path = POD_NAMESPACE) -> str | None:
+    """The namespace of the pod we run in; None outside of a pod."""
     try:
-        return file.read_text().strip() or DEFAULT_NAMESPACE
+        return file.read_text().strip() or None
     except (OSError, UnicodeDecodeError):
-        return DEFAULT_NAMESPACE
+        return None
 
 
 class NodeFeatureApi:

@@ -21,6 +21,10 @@ def gpunode(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def flags(cluster: Cluster) -> list[str]:
+    return [*cluster.flags("gpunode"), "--namespace", "default"]
+
+
 def label(cluster: Cluster) -> None:
     door = NodeApi(NODE, kubeconfig=str(cluster.directory / "kubeconfig"), user_agent="test")
     door.apply_labels("gfd", {"nvidia.com/gpu.count": "8"}, force=False)
@@ -28,15 +32,14 @@ def label(cluster: Cluster) -> None:
 
 def test_it_says_what_is_gone_and_the_second_time_that_nothing_was_there(cluster: Cluster) -> None:
     label(cluster)
-    flags = cluster.flags("gpunode")
-    done = gpunode(*flags)
+    done = gpunode(*flags(cluster))
     assert (done.returncode, done.stdout, done.stderr) == (0, "gone: labels and annotations of gfd\n", "")
-    assert (gpunode(*flags).stdout) == "nothing of ours was there\n"
+    assert gpunode(*flags(cluster)).stdout == "nothing of ours was there\n"
 
 
 def test_what_is_left_is_an_error_with_its_reason(cluster: Cluster) -> None:
     cluster.server.fail_next(1000, status=403)
-    done = gpunode(*cluster.flags("gpunode"))
+    done = gpunode(*flags(cluster))
     assert done.returncode == 1
     assert "it is not known whether agents run here: GET /api/v1/namespaces/default/pods: HTTP 403" in done.stderr
     assert "Traceback" not in done.stderr
@@ -48,9 +51,17 @@ def test_wrong_flags_are_said_before_anything_is_done(cluster: Cluster) -> None:
     assert "--node-name: is missing" in done.stderr
 
 
+def test_outside_of_a_pod_the_namespace_is_not_guessed(cluster: Cluster) -> None:
+    label(cluster)
+    done = gpunode(*cluster.flags("gpunode"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--namespace: is missing: name the namespace of the agents, usually gpunode" in done.stderr
+    assert cluster.labels["nvidia.com/gpu.count"] == "8"
+
+
 def test_a_pod_is_ready_when_nothing_is_left(cluster: Cluster) -> None:
     label(cluster)
-    process = cluster.start("gpunode", "cleanup", "--stay", "--http-address", "127.0.0.1:0")
+    process = cluster.start("gpunode", "cleanup", "--stay", "--http-address", "127.0.0.1:0", "--namespace=default")
     cluster.until(lambda: '"event": "taken_away"' in cluster.log(0))
     assert "nvidia.com/gpu.count" not in cluster.labels
     assert process.poll() is None

@@ -14,7 +14,7 @@ from node_core.domain.node import NodeView
 from node_core.domain.node_feature import parse_node_feature
 from node_core.errors import KubeError, PublishError
 from node_core.kube.client import NodeApi
-from node_core.kube.node_feature import NodeFeatureApi, read_pod_namespace
+from node_core.kube.node_feature import NodeFeatureApi, pod_namespace, read_pod_namespace
 from node_core.publish.node_feature import NodeFeaturePublisher
 from node_core.runtime.feature_link import FeatureLink
 from node_core.runtime.labelling import LabelAgent
@@ -262,6 +262,8 @@ def test_the_namespace_is_the_pods_or_default(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("")
     assert read_pod_namespace(tmp_path / "empty") == "default"
     assert read_pod_namespace(tmp_path / "absent") == "default"
+    named = [pod_namespace(tmp_path / name) for name in ("namespace", "empty", "absent")]
+    assert named == ["gpunode", None, None]
 
 
 class Life:
