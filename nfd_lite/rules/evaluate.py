@@ -166,7 +166,7 @@ def apply_rule(rule: Rule, features: Features, work: Work) -> tuple[tuple[Matche
     """What a rule matched and asks for; None and None when it does not match. Raises RuleError."""
     if rule.problems:
         raise RuleError(rule.problems[0])
-    work.spend(matching_steps(rule, features))
+    work.spend(matching_steps(rule, features, work))
     matches = match_rule(rule, features)
     if matches is None:
         return None, None

@@ -1,5 +1,6 @@
 """The bound on work: hostile rules end by counting, the same on every node, and take nothing of others along."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,16 +46,54 @@ def rule_set(name: str, *rules: Rule) -> RuleSet:
         ({}, 1),
         (ask("no.such", a={"op": "Exists"}), 2),
         (ask("kernel.version", full={"op": "In", "value": ["6"]}), 2 + 1 + 100),
+        (ask("kernel.version", full={"op": "Exists"}), 2 + 1),
         (ask("pci.device", vendor={"op": "Exists"}), 2 + (1 + INSTANCES)),
         (ask("pci.device", vendor={"op": "Exists"}, device={"op": "In", "value": ["1"] * 64}), 2 + 4 * (1 + INSTANCES)),
         (ask("pci.device", vendor={"op": "InRegexp", "value": ["a" * 32, "b" * 32]}), 2 + 4 * (1 + INSTANCES)),
         (by_name("InRegexp", ["A", "B"]), 2 + 2 * 100),
         ({"matchAny": [ask("pci.device", vendor={"op": "Exists"})] * 2}, 1 + 2 * (2 + INSTANCES)),
     ],
-    ids=["nothing", "absent", "long-value", "instances", "list", "patterns", "names", "any"],
+    ids=["nothing", "absent", "long-value", "no-value", "instances", "list", "patterns", "names", "any"],
 )
 def test_a_rule_costs_what_it_looks_at(fields: dict[str, Any], steps: int) -> None:
-    assert matching_steps(rule(**fields), FEATURES) == steps
+    assert matching_steps(rule(**fields), FEATURES, Work(Bound())) == steps
+
+
+class Counted(dict[str, str]):
+    """Attributes that count how often all of them are looked through."""
+
+    looks = 0
+
+    def values(self) -> Any:
+        self.looks += 1
+        return super().values()
+
+    def __len__(self) -> int:
+        self.looks += 1
+        return super().__len__()
+
+
+def counted(**fields: Any) -> int:
+    """How often instances are looked through to count what ten rules of a hundred terms cost."""
+    instances = tuple(Counted(vendor="10de") for _ in range(3))
+    features, work = Features(instances={"pci.device": instances}), Work(Bound())
+    (term,) = rule(**fields).match_features
+    for _ in range(10):
+        matching_steps(replace(rule(), match_features=(term,) * 100), features, work)
+    return max(each.looks for each in instances)
+
+
+def test_counting_looks_through_a_feature_once_and_not_where_no_value_is_asked_for() -> None:
+    assert counted(matchFeatures=[{"feature": "pci.device"}]) == 0
+    assert counted(**ask("pci.device", vendor={"op": "Exists"})) == 0
+    assert counted(**ask("pci.device", vendor={"op": "In", "value": ["10de"]})) == 1
+    assert counted(matchFeatures=[{"feature": "PCI.device", "matchName": {"op": "In", "value": ["a"]}}]) == 1
+
+
+def test_a_feature_that_rules_write_is_counted_anew_when_it_is_another() -> None:
+    work, asked = Work(Bound()), rule(**ask("rule.matched", a={"op": "In", "value": ["b"]}))
+    made = [Features(attributes={"rule.matched": {"a": "x" * length}}) for length in (1, 320, 1)]
+    assert [matching_steps(asked, features, work) for features in made] == [3, 13, 3]
 
 
 def test_the_rule_that_is_too_much_is_told_of_and_those_after_it_keep_what_they_made() -> None:
