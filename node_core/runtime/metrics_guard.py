@@ -1,6 +1,7 @@
 """Who may read /metrics: bearers of a token whose user the cluster's RBAC lets `get` the path, as with kube-rbac-proxy."""
 
 import hashlib
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -21,6 +22,8 @@ PATH = "/metrics"
 ALLOWED_SECONDS = 60.0
 """How long a scraper goes on without the API server being asked again, and at most keeps what was taken from it."""
 REFUSED_SECONDS = 10.0
+UNKNOWN_SECONDS = 5.0
+"""How long nobody asks again an API server that could not be asked."""
 REMEMBERED = 128
 LONGEST_TOKEN = 16 << 10
 
@@ -28,7 +31,10 @@ Access = Callable[[], "AccessApi"]
 
 
 class MetricsGuard:
-    """access: the door to the cluster, asked for when it is first needed. The API server is asked of one token at a time."""
+    """access: the door to the cluster, asked for when it is first needed.
+
+    The API server is asked of one token at a time, and nobody waits for that: those who wait would take the connections of probes.
+    """
 
     def __init__(self, access: Access, clock: Callable[[], float] = time.monotonic) -> None:
         self._access = access
@@ -37,6 +43,7 @@ class MetricsGuard:
         self._remembering = threading.Lock()
         self._answers: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
         self._problem: str | None = None
+        self._unknown_until = -math.inf
 
     def status(self, authorization: str | None) -> int:
         """The HTTP status for a header: 200, 401 without a good token, 403 without the right, 503 when nobody can say."""
@@ -47,8 +54,12 @@ class MetricsGuard:
         known = self._remembered(key)
         if known is not None:
             return known
-        with self._asking:
+        if self._clock() < self._unknown_until or not self._asking.acquire(blocking=False):
+            return 503
+        try:
             return self._remembered(key) or self._ask(key, token)
+        finally:
+            self._asking.release()
 
     def _ask(self, key: bytes, token: str) -> int:
         try:
@@ -57,6 +68,7 @@ class MetricsGuard:
             status = 401 if user is None else 200 if access.may_read(user, PATH) else 403
         except KubeError as error:
             self._say(str(error))
+            self._unknown_until = self._clock() + UNKNOWN_SECONDS
             return 503
         self._say(None)
         self._remember(key, status)

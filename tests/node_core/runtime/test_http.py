@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from node_core.errors import SettingsError
+from node_core.errors import KubeError, SettingsError
 from node_core.runtime import bounded_http
 from node_core.runtime.bounded_http import MAX_CONNECTIONS, REQUEST_BYTES, RequestReader, RequestTooLargeError
 from node_core.runtime.certificate_files import CertificateFiles
@@ -24,6 +24,7 @@ from node_core.runtime.metrics_guard import (
     LONGEST_TOKEN,
     REFUSED_SECONDS,
     REMEMBERED,
+    UNKNOWN_SECONDS,
     MetricsGuard,
     bearer_token,
     cluster_guard,
@@ -185,17 +186,55 @@ def test_the_cluster_is_asked_once_in_a_while_of_each_token(cluster: tuple[ApiSe
 def test_without_an_answer_of_the_cluster_nobody_reads_and_it_is_said_once(
     cluster: tuple[ApiServer, MetricsGuard],
 ) -> None:
-    server, guard = cluster
+    server, made = cluster
+    now = [0.0]
+    guard = MetricsGuard(made._access, clock=lambda: now[0])
     with capture_logs() as logs:
-        for status in (403, 500, 503):
+        for status in (403, 500, 503, 503, 503):
             server.fail_next(1, status)
             assert guard.status("Bearer scraper-token") == 503
-        server.fail_next(2, 503)
-        assert [guard.status("Bearer scraper-token") for _ in range(2)] == [503, 503]
-        assert guard.status("Bearer scraper-token") == 200, "an error is not remembered"
+            now[0] += UNKNOWN_SECONDS
+        assert guard.status("Bearer scraper-token") == 200
     told = [entry["event"] for entry in logs]
     assert told == ["metrics_access_unknown"] * 3 + ["metrics_access_known"]
     assert "scraper-token" not in str(logs)
+
+
+def test_an_api_server_that_cannot_be_asked_is_left_alone_for_a_while_whoever_comes(
+    cluster: tuple[ApiServer, MetricsGuard],
+) -> None:
+    server, made = cluster
+    now = [0.0]
+    guard = MetricsGuard(made._access, clock=lambda: now[0])
+    assert guard.status("Bearer scraper-token") == 200
+    server.fail_next(1, 500)
+    assert [guard.status(f"Bearer {number}") for number in range(5)] == [503] * 5
+    assert guard.status("Bearer scraper-token") == 200, "who is known goes on reading"
+    asked = server.requests[TOKEN_REVIEW]
+    now[0] = UNKNOWN_SECONDS
+    assert [guard.status(f"Bearer {number}") for number in range(5)] == [401] * 5
+    assert server.requests[TOKEN_REVIEW] == asked + 5
+
+
+def test_while_the_api_server_does_not_answer_scrapes_keep_no_connection_and_probes_are_served(serve: Serve) -> None:
+    asked, answered = threading.Event(), threading.Event()
+
+    def access() -> Any:
+        asked.set()
+        answered.wait()
+        raise KubeError("no route to host")
+
+    server = serve(guard=MetricsGuard(access).status)
+    first = threading.Thread(target=get, args=(server, "/metrics", "first"))
+    try:
+        first.start()
+        assert asked.wait(10)
+        statuses = {get(server, "/metrics", f"token-{number}")[0] for number in range(MAX_CONNECTIONS)}
+        assert statuses == {503}
+        assert get(server, "/healthz")[0] == 200
+    finally:
+        answered.set()
+        first.join()
 
 
 def test_many_tokens_do_not_fill_the_memory(cluster: tuple[ApiServer, MetricsGuard]) -> None:
