@@ -57,9 +57,10 @@ class PluginAgent:
     """Serves while the Node's labels ask for it; see `gate` and `following`. What the kubelet asks is answered from the last plan.
 
     manager, configs, health: made with what they are to call when something changed. start: as of Looker.
+    may_open: whether NVML may be open now.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is an edge
         self,
         settings: PluginSettings,
         *,
@@ -70,6 +71,7 @@ class PluginAgent:
         lock: InstanceLock | None = None,
         configs: Callable[[Callable[[], None]], NamedConfigs[PluginSettings]] | None = None,
         start: Callable[[Callable[[], None]], None] = start_thread,
+        may_open: Callable[[], bool] = lambda: True,
     ) -> None:
         self.name = NAME
         self.mailbox: Mailbox[AgentMessage] = Mailbox()
@@ -78,7 +80,7 @@ class PluginAgent:
         self._manager = manager(self._wake)
         self._looker = Looker(lambda: self._stamped(look), self._wake, start=start)
         self._health = health(self._wake) if health else HealthKeeper(NAME, services, self._wake)
-        self._mps = MpsKeeper(self._wake)
+        self._mps = MpsKeeper(self._wake, may_open)
         named = configs(lambda: self.mailbox.post(RulesChanged())) if configs else None
         self._following = Following(settings, named)
         self._report = Reporter(NAME, services)
@@ -325,4 +327,5 @@ def build_agent(
         health=build_health(NAME, settings, edges, services),
         lock=edges.lock(NAME),
         configs=follow if named is not None and reread is not None else None,
+        may_open=lambda: not edges.releases.is_released,
     )

@@ -9,6 +9,7 @@ import json
 import random
 import subprocess  # nosec B404 # for the type of the child
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
@@ -41,7 +42,8 @@ class ComputeModes(Protocol):
 class MpsDaemon:
     """notify: called, in our thread, whenever `problem` changed. problem: None while clients can connect.
 
-    after: the one that had the folder before; nothing is done there until that one has ended.
+    after: the one that had the folder before; nothing is done there until that one has ended. may_open: whether NVML may be open now:
+    while it may not, no daemon is started and no compute mode is read or set.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class MpsDaemon:
         *,
         retries: Backoff | None = None,
         after: "MpsDaemon | None" = None,
+        may_open: Callable[[], bool] = lambda: True,
     ) -> None:
         self.wanted = wanted
         self.problem: str | None = "its MPS daemon is starting"
@@ -65,6 +68,7 @@ class MpsDaemon:
         self._retries = retries or Backoff(first=1.0, most=30.0)
         self._stopping = threading.Event()
         self._after = after
+        self._may_open = may_open
         self._child: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._run, name=f"mps {wanted.resource}", daemon=True)
 
@@ -83,7 +87,7 @@ class MpsDaemon:
             self._after._thread.join()  # noqa: SLF001 - of our own kind
             self._after = None
         failures = 0
-        while not self._stopping.is_set():
+        while self._await_gpus():
             try:
                 self._serve()
                 failures = 1
@@ -93,6 +97,13 @@ class MpsDaemon:
             if not self._stopping.wait(self._retries.delay(failures, random.random())):  # nosec B311 # jitter
                 self.restarts += 1
         self._restore()
+
+    def _await_gpus(self) -> bool:
+        """Whether there is something to do, which we are not told to stop meanwhile."""
+        while not self._stopping.is_set() and not self._may_open():
+            self._tell("its MPS daemon waits: the GPUs are released")
+            self._stopping.wait(self._retries.first)
+        return not self._stopping.is_set()
 
     def _serve(self) -> None:
         """Until the daemon ends. Raises MpsError or NvmlError."""
@@ -164,7 +175,9 @@ class MpsDaemon:
         self._put_back({uuid: mode for uuid, mode in before.items() if uuid not in wanted})
 
     def _restore(self) -> None:
-        """What cannot be put back now stays written down for the next daemon in this folder."""
+        """What cannot be put back now, or before our process ends, stays written down for the next daemon in this folder."""
+        while not self._may_open():
+            time.sleep(self._retries.first)
         if self._put_back(self._modes_before()):
             with contextlib.suppress(OSError):
                 self._folder.state.unlink()

@@ -21,10 +21,11 @@ class MpsTools:
 
 
 class MpsKeeper:
-    """notify: called in any thread when `problems` changed."""
+    """notify: called in any thread when `problems` changed. may_open: asked in any thread whether NVML may be open now."""
 
-    def __init__(self, notify: Callable[[], None]) -> None:
+    def __init__(self, notify: Callable[[], None], may_open: Callable[[], bool] = lambda: True) -> None:
         self._notify = notify
+        self._may_open = may_open
         self._daemons: dict[ResourceName, MpsDaemon] = {}
 
     def reconcile(self, wanted: Mapping[ResourceName, MpsWanted], tools: MpsTools) -> None:
@@ -54,6 +55,8 @@ class MpsKeeper:
 
     def _start(self, wanted: MpsWanted, tools: MpsTools, after: MpsDaemon | None) -> MpsDaemon:
         folder = MpsFolder(base=tools.root / wanted.resource, has_selinux=tools.has_selinux)
-        daemon = MpsDaemon(wanted, folder, tools.control, tools.modes, self._notify, after=after)
+        daemon = MpsDaemon(
+            wanted, folder, tools.control, tools.modes, self._notify, after=after, may_open=self._may_open
+        )
         daemon.start()
         return daemon

@@ -8,12 +8,13 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
-from device_plugin.agent import RETRIES, PluginAgent
+from device_plugin.agent import RETRIES, PluginAgent, build_agent
 from device_plugin.devices import Plan
 from device_plugin.looker import read_look
 from device_plugin.manager import Answers, Manager
 from device_plugin.settings import PluginSettings, ResponseSettings
 from device_plugin.specs import Surroundings
+from node_core.assembly import Edges
 from node_core.decode import Document
 from node_core.domain.inventory import Inventory
 from node_core.domain.node import NodeView
@@ -22,13 +23,16 @@ from node_core.domain.sharing import SharedResource, Sharing, SharingStrategy
 from node_core.errors import KubeError, NvmlError, SettingsError
 from node_core.host.nvml.inventory import read_inventory
 from node_core.host.nvml.source import FRESH, InventorySource
+from node_core.host.release_requests import FOLDER, write_request
 from node_core.host.root import HostRoot
 from node_core.runtime.messages import AgentMessage, KubeletChanged, NodeLost, NodeSeen, Pass, RulesChanged, Stop
+from node_core.runtime.metrics import Metrics
 from node_core.runtime.named_config import LABEL, NamedConfigOptions, NamedConfigs
 from node_core.runtime.readiness import Readiness
 from node_core.runtime.services import Services
 from node_core.simulate.nvml import numa_of, simulated_nvml
 from node_core.simulate.scenario import load_scenario
+from tests.node_core.runtime.settings_of import settings_of
 
 OPEN = NodeView(name="n", uid="u", resource_version="1", labels={"nvidia.com/gpu.present": "true"})
 SHUT = replace(OPEN, labels={})
@@ -392,3 +396,16 @@ def test_a_gpu_that_no_specification_has_is_not_offered_where_containers_are_tol
     bench.surroundings = replace(bench.surroundings, cdi_names={"gpu": {each: each for each in uuids}}, notes=())
     bench.play(Pass(), None)
     assert bench.advertised[-1] == 8
+
+
+def test_mps_daemons_know_of_a_release(tmp_path: Path) -> None:
+    asked = write_request(tmp_path / FOLDER, "upgrade", 600)
+    common = settings_of("--node-name=n1", "--simulate=h100x8", f"--lock-dir={tmp_path}")
+    edges = Edges(common, "gpu-device-plugin")
+    agent = build_agent(PluginSettings(), edges, Services())
+    assert not agent._mps._may_open()
+    asked.unlink()
+    edges.releases.begin(Metrics(), lambda: None)
+    assert agent._mps._may_open()
+    edges.releases.stop()
+    agent.close()

@@ -34,11 +34,14 @@ class Modes:
     def __init__(self) -> None:
         self.now = {ONE: 0, TWO: 2}
         self.refuses = False
+        self.calls = 0
 
     def read(self, gpus: Collection[GpuUuid]) -> dict[GpuUuid, int]:
+        self.calls += 1
         return {gpu: self.now[gpu] for gpu in gpus}
 
     def write(self, gpus: Collection[GpuUuid], mode: int) -> None:
+        self.calls += 1
         if self.refuses:
             raise NvmlError("nvmlDeviceSetComputeMode", "NO_PERMISSION")
         self.now |= dict.fromkeys(gpus, mode)
@@ -55,13 +58,31 @@ class Stage:
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
         self.control = MpsControl(program)
         self.daemons: list[MpsDaemon] = []
+        self.is_released = False
+        self.asked = 0
 
     def daemon(self, wanted: MpsWanted = WANTED, control: MpsControl | None = None) -> MpsDaemon:
         retries = Backoff(first=0.01, most=0.02)
-        daemon = MpsDaemon(wanted, self.folder, control or self.control, self.modes, self.notify, retries=retries)
+        daemon = MpsDaemon(
+            wanted,
+            self.folder,
+            control or self.control,
+            self.modes,
+            self.notify,
+            retries=retries,
+            may_open=self.may_open,
+        )
         self.daemons.append(daemon)
         daemon.start()
         return daemon
+
+    def may_open(self) -> bool:
+        self.asked += 1
+        self.notify()
+        return not self.is_released
+
+    def release(self) -> None:
+        self.asked, self.is_released = 0, True
 
     def notify(self) -> None:
         with self.changed:
@@ -80,6 +101,7 @@ class Stage:
 def stage(tmp_path: Path) -> Iterator[Stage]:
     stage = Stage(tmp_path)
     yield stage
+    stage.is_released = False
     for daemon in stage.daemons:
         daemon.stop()
 
@@ -129,6 +151,36 @@ def test_a_daemon_that_dies_is_said_and_started_again(stage: Stage) -> None:
     assert daemon.problem == "its MPS daemon ended with status -9"
     stage.until(lambda: daemon.problem is None)
     assert (len(stage.lines("starts")), daemon.restarts) == (2, 1)
+
+
+def test_while_gpus_are_released_no_daemon_is_started_and_no_compute_mode_touched(stage: Stage) -> None:
+    stage.release()
+    daemon = stage.daemon()
+    stage.until(lambda: stage.asked > 3)
+    assert daemon.problem == "its MPS daemon waits: the GPUs are released"
+    assert (stage.modes.calls, stage.lines("starts")) == (0, [])
+    stage.is_released = False
+    stage.until(lambda: daemon.problem is None)
+    calls = stage.modes.calls
+    stage.release()
+    os.kill(int(stage.lines("pid")[0]), signal.SIGKILL)
+    stage.until(lambda: stage.asked > 3)
+    assert (stage.modes.calls, len(stage.lines("starts"))) == (calls, 1)
+    stage.is_released = False
+    stage.until(lambda: daemon.problem is None)
+    assert len(stage.lines("starts")) == 2
+
+
+def test_compute_modes_are_put_back_when_the_gpus_are_released_no_more(stage: Stage) -> None:
+    daemon = stage.daemon()
+    stage.until(lambda: daemon.problem is None)
+    stage.release()
+    daemon.stop()
+    stage.until(lambda: stage.asked > 3)
+    assert stage.modes.now == {ONE: EXCLUSIVE_PROCESS, TWO: EXCLUSIVE_PROCESS}
+    stage.is_released = False
+    daemon._thread.join(20)
+    assert stage.modes.now == {ONE: 0, TWO: 2}
 
 
 def test_a_daemon_that_was_left_by_a_killed_process_of_ours_is_used_on(stage: Stage) -> None:
