@@ -15,6 +15,8 @@ MAX_CONNECTIONS = 32
 """At once; those beyond are closed without an answer. Probes and a scraper or two need a handful."""
 REQUEST_SECONDS = 10.0
 """For a whole request to arrive, its TLS handshake apart, and then again for its answer to be taken."""
+GOODBYE_SECONDS = 1.0
+"""For TLS to be ended in good order, by one who has the answer already."""
 REQUEST_BYTES = 32 << 10
 """Of a request line with its headers. A token of a service account has two thousand."""
 
@@ -50,6 +52,30 @@ class RequestReader(io.RawIOBase):
         return count
 
 
+class AnswerWriter(io.BufferedIOBase):
+    """Takes the bytes of one answer until its time is up, which begins with the first. Raises TimeoutError."""
+
+    def __init__(self, connection: socket.socket, clock: Callable[[], float] = time.monotonic) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._deadline: float | None = None
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if self._deadline is None:
+            self._deadline = self._clock() + REQUEST_SECONDS
+        count = 0
+        while count < len(data):
+            seconds = self._deadline - self._clock()
+            if seconds <= 0:
+                raise TimeoutError
+            self._connection.settimeout(seconds)
+            count += self._connection.send(memoryview(data)[count:])
+        return count
+
+
 class BoundedHandler(BaseHTTPRequestHandler):
     """One request a connection, as HTTP/1.0 has it. The server says nothing of what it is made of."""
 
@@ -62,10 +88,7 @@ class BoundedHandler(BaseHTTPRequestHandler):
         super().setup()
         self.rfile.close()
         self.rfile = io.BufferedReader(RequestReader(self.connection))
-
-    def send_response(self, code: int, message: str | None = None) -> None:
-        self.connection.settimeout(REQUEST_SECONDS)
-        super().send_response(code, message)
+        self.wfile = AnswerWriter(self.connection)
 
     def log_message(self, *_: Any) -> None:
         """Probes every few seconds are not worth a line."""
@@ -113,6 +136,7 @@ class BoundedServer(ThreadingHTTPServer):
         with context.wrap_socket(request, server_side=True) as secured:
             super().finish_request(secured, client_address)
             with contextlib.suppress(OSError):
+                secured.settimeout(GOODBYE_SECONDS)
                 secured.unwrap()
 
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -1,5 +1,6 @@
 """The health port as strangers find it: TLS and tokens where they are asked for, and nobody who holds it up."""
 
+import contextlib
 import http.client
 import io
 import socket
@@ -15,7 +16,13 @@ from structlog.testing import capture_logs
 
 from node_core.errors import KubeError, SettingsError
 from node_core.runtime import bounded_http
-from node_core.runtime.bounded_http import MAX_CONNECTIONS, REQUEST_BYTES, RequestReader, RequestTooLargeError
+from node_core.runtime.bounded_http import (
+    MAX_CONNECTIONS,
+    REQUEST_BYTES,
+    AnswerWriter,
+    RequestReader,
+    RequestTooLargeError,
+)
 from node_core.runtime.certificate_files import CertificateFiles
 from node_core.runtime.http import HealthServer
 from node_core.runtime.metrics import Metrics
@@ -332,6 +339,42 @@ def test_a_request_has_so_much_time_and_no_more_however_it_trickles() -> None:
         now[0] += bounded_http.REQUEST_SECONDS / 3
         with pytest.raises(TimeoutError):
             reader.read1()
+
+
+def test_an_answer_has_so_much_time_and_no_more_however_it_is_taken() -> None:
+    ours, theirs = socket.socketpair()
+    now, taken = [0.0], bytearray()
+
+    def clock() -> float:
+        """Meanwhile they take all that has come."""
+        with contextlib.suppress(BlockingIOError):
+            taken.extend(theirs.recv(1 << 24))
+        now[0] += bounded_http.REQUEST_SECONDS / 3
+        return now[0]
+
+    with ours, theirs:
+        theirs.setblocking(False)
+        writer = AnswerWriter(ours, clock)
+        assert writer.write(b"head") == 4
+        with pytest.raises(TimeoutError):
+            writer.write(b"x" * (1 << 24))
+        clock()
+    assert b"head" < taken < b"head" + b"x" * (1 << 24)
+
+
+def test_one_who_does_not_end_tls_keeps_no_connection(
+    serve: Serve, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded_http, "REQUEST_SECONDS", 1000.0)
+    monkeypatch.setattr(bounded_http, "GOODBYE_SECONDS", 0.01)
+    context = ssl.create_default_context(cadata=pair.renew())
+    server = serve(context=pair.files.context)
+    with connect(server) as plain, context.wrap_socket(plain, server_hostname="127.0.0.1") as client:
+        client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"ok\n"):
+            answer += client.recv(1000)
+        release_all(server)
 
 
 def test_a_request_has_so_many_bytes_and_no_more() -> None:
