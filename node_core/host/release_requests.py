@@ -52,13 +52,16 @@ def _read_all(folder: Path, names: list[str], now: float) -> Iterator[Request]:
 def _read(folder: Path, name: str, now: float) -> Request:
     """Opening must not wait for anybody, which a FIFO would."""
     descriptor = os.open(folder / name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
-        identity = (status.st_ino, status.st_mtime_ns)
-        if not stat.S_ISREG(status.st_mode):
-            return Request(name=name, identity=identity, problem="it is no file")
-        try:
-            seconds = parse_seconds(file.read(LONGEST + 1)[:LONGEST].decode())
-        except ValueError as error:
-            return Request(name=name, identity=identity, problem=str(error))
+        content = os.read(descriptor, LONGEST) if stat.S_ISREG(status.st_mode) else None
+    finally:
+        os.close(descriptor)
+    identity = (status.st_ino, status.st_mtime_ns)
+    if content is None:
+        return Request(name=name, identity=identity, problem="it is no file")
+    try:
+        seconds = parse_seconds(content.decode())
+    except ValueError as error:
+        return Request(name=name, identity=identity, problem=str(error))
     return Request(name=name, identity=identity, left=seconds_left(seconds, now - status.st_mtime))

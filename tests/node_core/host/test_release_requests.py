@@ -53,6 +53,16 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     assert len(left(tmp_path)) == 3
 
 
+def test_whatever_is_read_is_closed_again(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    written(tmp_path, "bad", b"garbage")
+    written(tmp_path, "good", b"60s")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert len(left(tmp_path)) == 4
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 def test_more_files_than_anybody_needs_are_not_all_read(tmp_path: Path) -> None:
     for number in range(MOST + 10):
         written(tmp_path, f"{number:04}", b"60s")
