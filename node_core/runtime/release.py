@@ -147,10 +147,13 @@ class Releases:
         return True
 
     def _take(self) -> bool:
-        """Whether all is as usual."""
+        """Whether all is as usual. Who asks between our look and the lock has seen nobody hold it, so it is looked again."""
         if not self.is_released:
             return True
         if not self._lock.hold():
+            return False
+        if self._wanted() > 0:
+            self._lock.let_go()
             return False
         with self._listing:
             self.is_released, held = False, list(self._held)

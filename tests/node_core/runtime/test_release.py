@@ -4,7 +4,7 @@ import fcntl
 import os
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,16 +32,25 @@ class Nvml:
 
 
 class Place:
-    """now: by the monotonic clock, and as an offset by the wall's. changes: counts how often looks were asked for."""
+    """now: by the monotonic clock, and as an offset by the wall's. changes: counts how often looks were asked for.
+
+    meanwhile: done once, as soon as the folder was listed the next time.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.now, self.jump = folder, 0.0, 0.0
         self.metrics, self.changes = Metrics(), queue.Queue[int]()
         self.made: list[Releases] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def wall(self) -> float:
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
+        return self._written + self.now + self.jump
 
     def make(self, program: str = "gfd") -> Releases:
         """A process."""
-        made = Releases(self.folder, program, clock=lambda: self.now, wall=lambda: self._written + self.now + self.jump)
+        made = Releases(self.folder, program, clock=lambda: self.now, wall=self.wall)
         self.made.append(made)
         return made
 
@@ -135,6 +144,20 @@ def test_of_two_requests_the_later_end_counts(place: Place) -> None:
     second.unlink()
     releases.step()
     assert held.told == ["release", "take"]
+
+
+def test_who_asks_while_handles_are_about_to_be_taken_is_obeyed(place: Place) -> None:
+    held = Nvml()
+    releases = place.live(held)
+    first = place.ask("first")
+    releases.step()
+    first.unlink()
+    place.meanwhile = lambda: place.ask("second")
+    releases.step()
+    assert (who_holds(place.folder), held.told, releases.is_released) == ((), ["release"], True)
+    (place.folder / FOLDER / "second").unlink()
+    releases.step()
+    assert (who_holds(place.folder), held.told) == (("gfd",), ["release", "take"])
 
 
 def test_a_process_that_begins_meanwhile_opens_nothing(place: Place) -> None:
