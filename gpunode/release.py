@@ -5,7 +5,7 @@ import signal
 import subprocess  # nosec B404 # what the caller asks to be run
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,6 +21,7 @@ from node_core.runtime.instance import DEFAULT_DIRECTORY
 BY_HAND = "by-hand"
 LOOK = 0.05
 """Seconds between two looks at who still has NVML open."""
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 NOT_FREE = 1
 """Exit status when the GPUs did not come free, and nothing was run."""
 
@@ -67,7 +68,7 @@ def _end(lock_dir: Path) -> int:
 def _release(seconds: float, timeout: float, lock_dir: Path, command: tuple[str, ...]) -> int:
     """A request without a command is kept; any other goes, whatever ends us except SIGKILL, after which its time does."""
     name = f"command-{secrets.token_hex(4)}" if command else BY_HAND
-    with _signals_end_us(), ExitStack() as undo:
+    with _on_signals(_leave), ExitStack() as undo:
         request = write_request(lock_dir / FOLDER, name, seconds)
         undo.callback(request.unlink, missing_ok=True)
         if holders := wait_until_free(lock_dir, timeout):
@@ -91,23 +92,39 @@ def wait_until_free(lock_dir: Path, seconds: float) -> tuple[str, ...]:
 
 
 def _run(command: tuple[str, ...]) -> int:
-    """As a shell tells it: 127 where there is no such command, 126 where it cannot be run, 128 and the signal that ended it."""
-    try:
-        status = subprocess.call(command)  # nosec B603 # no shell, as it was given
-    except OSError as error:
-        click.echo(f"gpunode release: {command[0]}: {error.strerror}", err=True)
-        return 127 if isinstance(error, FileNotFoundError) else 126
+    """As a shell tells it: 127 where there is no such command, 126 where it cannot be run, 128 and the signal that ended it.
+
+    It is told what we are told and waited for, whatever it makes of it: the GPUs are its own until it has ended.
+    """
+    child: subprocess.Popen[bytes] | None = None
+    told: list[int] = []
+
+    def tell(*numbers: int) -> None:
+        told.extend(numbers)
+        while child is not None and told:
+            child.send_signal(told.pop(0))
+
+    with _on_signals(tell):
+        try:
+            child = subprocess.Popen(command)  # nosec B603 # no shell, as it was given
+        except OSError as error:
+            click.echo(f"gpunode release: {command[0]}: {error.strerror}", err=True)
+            return 127 if isinstance(error, FileNotFoundError) else 126
+        tell()
+        status = child.wait()
     return 128 - status if status < 0 else status
 
 
-@contextmanager
-def _signals_end_us() -> Iterator[None]:
+def _leave(number: int) -> NoReturn:
     """As an interrupt does, so that what was begun is undone."""
+    sys.exit(128 + number)
 
-    def leave(number: int, _: Any) -> NoReturn:
-        sys.exit(128 + number)
 
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+@contextmanager
+def _on_signals(act: Callable[[int], None]) -> Iterator[None]:
+    """For what asks us to end. What was ignored when we began stays so, as with nohup."""
+    asked = [each for each in ENDING if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {each: signal.signal(each, lambda number, _: act(number)) for each in asked}
     try:
         yield
     finally:

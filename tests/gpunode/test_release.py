@@ -1,5 +1,7 @@
 """`gpunode release` against the three agents in one process and simulated GPUs, whose NVML sessions are counted."""
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +21,7 @@ from nfd_lite.agent import NfdSettings
 from nfd_lite.sources import ALL, SourceSettings
 from node_core.assembly import Edges
 from node_core.host.nvml.api import Nvml, OpenNvml
+from node_core.host.nvml.lock import NvmlLock
 from node_core.host.release_requests import FOLDER
 from node_core.runtime.messages import Pass
 from node_core.runtime.process import Running
@@ -113,6 +116,12 @@ def node(cluster: Any) -> Iterator[Node]:
         made.stop()
 
 
+def begun(node: Node, *command: str, before: tuple[str, ...] = (), term: str = "600s") -> subprocess.Popen[bytes]:
+    """The release of a command in a process of its own."""
+    ours = [sys.executable, "-m", "gpunode", "release", "--lock-dir", str(node.lock_dir), "--for", term, "--"]
+    return subprocess.Popen([*before, *ours, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
 def test_nothing_of_ours_is_open_until_it_is_taken_back_and_nobody_loses_anything(node: Node) -> None:
     node.start()
     node.comes_up()
@@ -192,13 +201,58 @@ def test_a_release_that_is_killed_is_over_after_its_time(node: Node) -> None:
     node.cluster.until(lambda: node.sessions.open == 1)
 
 
-def test_a_release_that_is_ended_takes_its_request_back(node: Node) -> None:
-    command = [sys.executable, "-m", "gpunode", "release", "--lock-dir", str(node.lock_dir), "--", "sleep", "60"]
-    with subprocess.Popen(command) as process:
-        node.cluster.until(lambda: (node.lock_dir / FOLDER).is_dir() and node.requests[:1] != [])
-        node.cluster.until(lambda: not node.requests[0].startswith("."))
+UNTIL_TOLD = """
+trap 'echo told >> {seen}' TERM INT HUP
+sleep 60 &
+echo began > {seen}
+wait
+ls {requests} >> {seen}
+kill $!
+exit 9
+"""
+"""A command that goes on for a moment when it is told to end."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_release_that_is_told_to_end_tells_its_command_and_waits_for_it(node: Node, number: signal.Signals) -> None:
+    seen = node.cluster.directory / "seen"
+    script = UNTIL_TOLD.format(seen=seen, requests=node.lock_dir / FOLDER)
+    with begun(node, "sh", "-c", script) as process:
+        node.cluster.until(lambda: seen.exists() and seen.read_text() == "began\n")
+        process.send_signal(number)
+        assert process.wait(20) == 9
+    assert seen.read_text().startswith("began\ntold\ncommand-")
+    assert node.requests == []
+
+
+def test_a_command_that_a_signal_ends_ends_the_release_as_in_a_shell(node: Node) -> None:
+    seen = node.cluster.directory / "seen"
+    with begun(node, "sh", "-c", f"echo began > {seen}; exec sleep 60") as process:
+        node.cluster.until(lambda: seen.exists() and seen.read_text() == "began\n")
         process.terminate()
         assert process.wait(20) == 128 + 15
+    assert node.requests == []
+
+
+def test_a_release_under_nohup_does_not_end_with_its_terminal(node: Node) -> None:
+    seen, go = node.cluster.directory / "seen", node.cluster.directory / "go"
+    os.mkfifo(go)
+    with begun(node, "sh", "-c", f"echo began > {seen}; read word < {go}; exit 3", before=("nohup",)) as process:
+        node.cluster.until(lambda: seen.exists() and seen.read_text() == "began\n")
+        process.send_signal(signal.SIGHUP)
+        go.write_text("go\n")
+        assert process.wait(20) == 3
+
+
+def test_a_release_that_is_ended_while_it_waits_takes_its_request_back(node: Node) -> None:
+    stuck = NvmlLock(node.lock_dir, "gfd")
+    stuck.hold()
+    with begun(node, "true") as process:
+        node.cluster.until(lambda: (node.lock_dir / FOLDER).is_dir() and node.requests[:1] != [])
+        node.cluster.until(lambda: not node.requests[0].startswith("."))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 128 + 2
+    stuck.let_go()
     assert node.requests == []
 
 
@@ -219,8 +273,6 @@ def test_what_cannot_be_done_has_a_status_and_leaves_no_request(node: Node, argu
 
 
 def test_where_somebody_does_not_let_go_the_command_is_not_run(node: Node) -> None:
-    from node_core.host.nvml.lock import NvmlLock  # noqa: PLC0415
-
     stuck = NvmlLock(node.lock_dir, "gfd")
     stuck.hold()
     done = node.call("--timeout", "1s", "--", "touch", str(node.lock_dir / "ran"))
