@@ -4,6 +4,7 @@ import secrets
 import signal
 import subprocess  # nosec B404 # what the caller asks to be run
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -44,7 +45,7 @@ class Term(click.ParamType[float]):
     "seconds",
     type=Term(),
     default=f"{USUAL:g}s",
-    help=f"After that the agents go on by themselves; at most {MOST:g}s.",
+    help=f"After that the agents go on by themselves; renewed while a command runs; at most {MOST:g}s.",
 )
 @click.option("--timeout", type=Interval(), default="60s", help="How long to wait until the GPUs are free.")
 @click.option("--end", is_flag=True, help="Take back what was asked for without a command.")
@@ -71,6 +72,8 @@ def _release(seconds: float, timeout: float, lock_dir: Path, command: tuple[str,
     with _on_signals(_leave), ExitStack() as undo:
         request = write_request(lock_dir / FOLDER, name, seconds)
         undo.callback(request.unlink, missing_ok=True)
+        if command:
+            undo.enter_context(_renewed(request, seconds))
         if holders := wait_until_free(lock_dir, timeout):
             click.echo(
                 f"gpunode release: not free after {timeout:g} s: {', '.join(holders)} still has NVML open", err=True
@@ -81,6 +84,27 @@ def _release(seconds: float, timeout: float, lock_dir: Path, command: tuple[str,
         undo.pop_all()
         click.echo(f"The GPUs are free for {seconds:g} s, or until: gpunode release --end")
         return 0
+
+
+@contextmanager
+def _renewed(request: Path, seconds: float) -> Iterator[None]:
+    """While we live it does not run out: `seconds` bound what is left of it after us."""
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(seconds / 2):
+            try:
+                write_request(request.parent, request.name, seconds)
+            except OSError as error:
+                click.echo(f"gpunode release: {request} is not renewed: {error.strerror}", err=True)
+
+    renewing = threading.Thread(target=renew, name="renew", daemon=True)
+    renewing.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        renewing.join()
 
 
 def wait_until_free(lock_dir: Path, seconds: float) -> tuple[str, ...]:

@@ -178,27 +178,32 @@ def test_agents_that_begin_while_it_is_released_open_nothing_and_come_up_after_i
     node.comes_up()
 
 
+def test_a_request_does_not_run_out_under_its_command(node: Node) -> None:
+    go = node.cluster.directory / "go"
+    os.mkfifo(go)
+    with begun(node, "sh", "-c", f"read word < {go}; exit 3", term="1s") as process:
+        writings = set[int]()
+
+        def renewed() -> bool:
+            writings.update(path.stat().st_mtime_ns for path in (node.lock_dir / FOLDER).glob("command-*"))
+            return len(writings) == 4
+
+        node.cluster.until(renewed)
+        go.write_text("go\n")
+        assert process.wait(20) == 3
+    assert node.requests == []
+
+
 def test_a_release_that_is_killed_is_over_after_its_time(node: Node) -> None:
     node.start()
     node.comes_up()
-    begun = node.sessions.begun
-    command = [
-        sys.executable,
-        "-m",
-        "gpunode",
-        "release",
-        "--lock-dir",
-        str(node.lock_dir),
-        "--for",
-        "1s",
-        "--",
-        "sleep",
-        "60",
-    ]
-    with subprocess.Popen(command) as process:
-        node.cluster.until(lambda: node.sessions.begun > begun)
+    begun_before, go = node.sessions.begun, node.cluster.directory / "go"
+    os.mkfifo(go)
+    with begun(node, "sh", "-c", f"read word < {go}", term="1s") as process, go.open("w"):
+        assert node.sessions.open == 0
         process.kill()
     node.cluster.until(lambda: node.sessions.open == 1)
+    assert node.sessions.begun > begun_before
 
 
 UNTIL_TOLD = """
