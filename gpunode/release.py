@@ -1,5 +1,6 @@
 """`gpunode release`: has all agents of this node give NVML up, so that a GPU can be reset, MIG be changed or the driver be replaced."""
 
+import math
 import secrets
 import signal
 import subprocess  # nosec B404 # what the caller asks to be run
@@ -16,7 +17,7 @@ import click
 from node_core.domain.release import MOST, USUAL, parse_seconds
 from node_core.host.nvml.lock import who_holds
 from node_core.host.release_requests import FOLDER, write_request
-from node_core.runtime.flag_types import Interval, PathType
+from node_core.runtime.flag_types import Infinite, Interval, PathType
 from node_core.runtime.instance import DEFAULT_DIRECTORY
 
 BY_HAND = "by-hand"
@@ -45,7 +46,7 @@ class Term(click.ParamType[float]):
     "seconds",
     type=Term(),
     default=f"{USUAL:g}s",
-    help=f"After that the agents go on by themselves; renewed while a command runs; at most {MOST:g}s.",
+    help=f"After that the agents go on by themselves; renewed while it waits and a command runs; at most {MOST:g}s.",
 )
 @click.option("--timeout", type=Interval(), default="60s", help="How long to wait until the GPUs are free.")
 @click.option("--end", is_flag=True, help="Take back what was asked for without a command.")
@@ -53,10 +54,11 @@ class Term(click.ParamType[float]):
     "--lock-dir", envvar="GPUNODE_LOCK_DIR", default=DEFAULT_DIRECTORY, type=PathType(), help="As of the agents."
 )
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def release(seconds: float, timeout: float, end: bool, lock_dir: Path, command: tuple[str, ...]) -> None:
+def release(seconds: float, timeout: float | Infinite, end: bool, lock_dir: Path, command: tuple[str, ...]) -> None:
     """Has all agents of this node close NVML; labels and devices stay. With `-- COMMAND`, runs it and has them go on after it."""
     try:
-        sys.exit(_end(lock_dir) if end else _release(seconds, timeout, lock_dir, command))
+        longest = math.inf if isinstance(timeout, Infinite) else timeout
+        sys.exit(_end(lock_dir) if end else _release(seconds, longest, lock_dir, command))
     except OSError as error:
         raise click.ClickException(str(error)) from error
 
@@ -72,15 +74,15 @@ def _release(seconds: float, timeout: float, lock_dir: Path, command: tuple[str,
     with _on_signals(_leave), ExitStack() as undo:
         request = write_request(lock_dir / FOLDER, name, seconds)
         undo.callback(request.unlink, missing_ok=True)
-        if command:
-            undo.enter_context(_renewed(request, seconds))
-        if holders := wait_until_free(lock_dir, timeout):
-            click.echo(
-                f"gpunode release: not free after {timeout:g} s: {', '.join(holders)} still has NVML open", err=True
-            )
-            return NOT_FREE
-        if command:
-            return _run(command)
+        with _renewed(request, seconds):
+            if holders := wait_until_free(lock_dir, timeout):
+                click.echo(
+                    f"gpunode release: not free after {timeout:g} s: {', '.join(holders)} still has NVML open", err=True
+                )
+                return NOT_FREE
+            if command:
+                return _run(command)
+        write_request(lock_dir / FOLDER, name, seconds)
         undo.pop_all()
         click.echo(f"The GPUs are free for {seconds:g} s, or until: gpunode release --end")
         return 0

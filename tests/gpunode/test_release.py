@@ -116,10 +116,24 @@ def node(cluster: Any) -> Iterator[Node]:
         made.stop()
 
 
-def begun(node: Node, *command: str, before: tuple[str, ...] = (), term: str = "600s") -> subprocess.Popen[bytes]:
+def begun(
+    node: Node, *command: str, before: tuple[str, ...] = (), term: str = "600s", timeout: str = "60s"
+) -> subprocess.Popen[bytes]:
     """The release of a command in a process of its own."""
-    ours = [sys.executable, "-m", "gpunode", "release", "--lock-dir", str(node.lock_dir), "--for", term, "--"]
+    ours = [sys.executable, "-m", "gpunode", "release", "--lock-dir", str(node.lock_dir)]
+    ours += ["--for", term, "--timeout", timeout, "--"]
     return subprocess.Popen([*before, *ours, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+class Renewals:
+    """Whether the request in the folder has been written several times by now."""
+
+    def __init__(self, node: Node) -> None:
+        self._folder, self._seen = node.lock_dir / FOLDER, set[int]()
+
+    def __call__(self) -> bool:
+        self._seen.update(path.stat().st_mtime_ns for path in self._folder.glob("[!.]*"))
+        return len(self._seen) == 4
 
 
 def test_nothing_of_ours_is_open_until_it_is_taken_back_and_nobody_loses_anything(node: Node) -> None:
@@ -182,13 +196,7 @@ def test_a_request_does_not_run_out_under_its_command(node: Node) -> None:
     go = node.cluster.directory / "go"
     os.mkfifo(go)
     with begun(node, "sh", "-c", f"read word < {go}; exit 3", term="1s") as process:
-        writings = set[int]()
-
-        def renewed() -> bool:
-            writings.update(path.stat().st_mtime_ns for path in (node.lock_dir / FOLDER).glob("command-*"))
-            return len(writings) == 4
-
-        node.cluster.until(renewed)
+        node.cluster.until(Renewals(node))
         go.write_text("go\n")
         assert process.wait(20) == 3
     assert node.requests == []
@@ -285,6 +293,16 @@ def test_where_somebody_does_not_let_go_the_command_is_not_run(node: Node) -> No
     assert (done.exit_code, "gfd still has NVML open" in done.output) == (1, True)
     assert not (node.lock_dir / "ran").exists()
     assert node.requests == []
+
+
+def test_it_may_wait_for_as_long_as_it_takes(node: Node) -> None:
+    stuck = NvmlLock(node.lock_dir, "gfd")
+    stuck.hold()
+    with begun(node, term="1s", timeout="infinite") as process:
+        node.cluster.until(Renewals(node))
+        stuck.let_go()
+        assert process.wait(20) == 0
+    assert node.requests == [BY_HAND]
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_with_its_reason(tmp_path: Path) -> None:
