@@ -64,13 +64,17 @@ def release(seconds: float, timeout: float | Infinite, end: bool, lock_dir: Path
 
 
 def _end(lock_dir: Path) -> int:
-    (lock_dir / FOLDER / BY_HAND).unlink(missing_ok=True)
+    for request in (lock_dir / FOLDER).glob(f"{BY_HAND}*"):
+        request.unlink(missing_ok=True)
     return 0
 
 
 def _release(seconds: float, timeout: float, lock_dir: Path, command: tuple[str, ...]) -> int:
-    """A request without a command is kept; any other goes, whatever ends us except SIGKILL, after which its time does."""
-    name = f"command-{secrets.token_hex(4)}" if command else BY_HAND
+    """A request without a command is kept; any other goes, whatever ends us except SIGKILL, after which its time does.
+
+    Each has a name of its own, so that nobody takes back or shortens what somebody else asked for.
+    """
+    name = f"{'command' if command else BY_HAND}-{secrets.token_hex(4)}"
     with _on_signals(_leave), ExitStack() as undo:
         request = write_request(lock_dir / FOLDER, name, seconds)
         undo.callback(request.unlink, missing_ok=True)

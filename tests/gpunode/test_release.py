@@ -103,6 +103,10 @@ class Node:
         return sorted(path.name for path in (self.lock_dir / FOLDER).iterdir())
 
     @property
+    def kinds(self) -> list[str]:
+        return [name.rpartition("-")[0] for name in self.requests]
+
+    @property
     def gauge(self) -> bytes:
         lines = self.running[-1].services.metrics.render().splitlines()
         return next(line for line in lines if line.startswith(b"gpunode_nvml_released"))
@@ -177,7 +181,7 @@ def test_two_releases_at_once_end_with_the_later(node: Node) -> None:
     assert node.call().exit_code == 0
     begun = node.sessions.begun
     assert node.call("--", "true").exit_code == 0
-    assert (node.requests, node.sessions.open, node.sessions.begun) == ([BY_HAND], 0, begun)
+    assert (node.kinds, node.sessions.open, node.sessions.begun) == ([BY_HAND], 0, begun)
     node.call("--end")
     node.cluster.until(lambda: node.sessions.open == 1)
 
@@ -295,6 +299,20 @@ def test_where_somebody_does_not_let_go_the_command_is_not_run(node: Node) -> No
     assert node.requests == []
 
 
+def test_who_gives_up_takes_nothing_from_whom_it_was_granted(node: Node) -> None:
+    assert node.call("--for", "1h").exit_code == 0
+    granted = node.requests
+    stuck = NvmlLock(node.lock_dir, "gfd")
+    stuck.hold()
+    assert node.call("--timeout", "1s", "--for", "1m").exit_code == 1
+    stuck.let_go()
+    assert node.requests == granted
+    assert node.call("--for", "1m").exit_code == 0
+    assert node.kinds == [BY_HAND, BY_HAND]
+    assert node.call("--end").exit_code == 0
+    assert node.requests == []
+
+
 def test_it_may_wait_for_as_long_as_it_takes(node: Node) -> None:
     stuck = NvmlLock(node.lock_dir, "gfd")
     stuck.hold()
@@ -302,7 +320,7 @@ def test_it_may_wait_for_as_long_as_it_takes(node: Node) -> None:
         node.cluster.until(Renewals(node))
         stuck.let_go()
         assert process.wait(20) == 0
-    assert node.requests == [BY_HAND]
+    assert node.kinds == [BY_HAND]
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_with_its_reason(tmp_path: Path) -> None:
