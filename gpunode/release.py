@@ -16,11 +16,12 @@ import click
 
 from node_core.domain.release import MOST, USUAL, parse_seconds
 from node_core.host.nvml.lock import who_holds
-from node_core.host.release_requests import FOLDER, write_request
+from node_core.host.release_requests import FOLDER, remove_old, write_request
 from node_core.runtime.flag_types import Infinite, Interval, PathType
 from node_core.runtime.instance import DEFAULT_DIRECTORY
 
-BY_HAND = "by-hand"
+BY_HAND, COMMAND = "by-hand", "command"
+"""What the names of our requests begin with."""
 LOOK = 0.05
 """Seconds between two looks at who still has NVML open."""
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -74,10 +75,11 @@ def _release(seconds: float, timeout: float, lock_dir: Path, command: tuple[str,
 
     Each has a name of its own, so that nobody takes back or shortens what somebody else asked for.
     """
-    name = f"{'command' if command else BY_HAND}-{secrets.token_hex(4)}"
+    name = f"{COMMAND if command else BY_HAND}-{secrets.token_hex(4)}"
     with _on_signals(_leave), ExitStack() as undo:
         request = write_request(lock_dir / FOLDER, name, seconds)
         undo.callback(request.unlink, missing_ok=True)
+        remove_old(lock_dir / FOLDER, (BY_HAND, COMMAND), time.time)
         with _renewed(request, seconds):
             if holders := wait_until_free(lock_dir, timeout):
                 click.echo(

@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from heapq import nlargest
 from pathlib import Path
 
 from node_core.domain.release import Request, parse_seconds, seconds_left
@@ -14,15 +15,37 @@ LONGEST = 64
 """Characters of a request."""
 MOST = 64
 """Files that are read."""
+OLD = 24 * 3600.0
+"""Seconds after which a request is removed: so many times the longest that no clock that somebody sets takes one away that holds."""
 
 
 def read_requests(folder: Path, wall: Callable[[], float]) -> tuple[Request, ...]:
-    """In the order of their names; none where there is no folder. Hidden files are being written. wall: Unix seconds."""
+    """In the order of their names; none where there is no folder. Hidden files are being written. wall: Unix seconds.
+
+    Of too many the newest are read, so that those whose time is over hide none that holds; that there are others is a problem.
+    """
     try:
-        names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
+        dated = [(_written(entry), entry.name) for entry in os.scandir(folder) if not entry.name.startswith(".")]
     except OSError:
         return ()
-    return tuple(_read_all(folder, names[:MOST], wall()))
+    names = sorted(name for _, name in nlargest(MOST, dated))
+    too_many = Request(name=folder.name, problem=f"only the newest {MOST} of its files are read")
+    return (*_read_all(folder, names, wall()), *([too_many] if len(dated) > MOST else []))
+
+
+def remove_old(folder: Path, kinds: tuple[str, ...], wall: Callable[[], float]) -> None:
+    """Requests of these names that nobody renewed for long, half-written ones too, where it can be done. Raises OSError without folder."""
+    for entry in os.scandir(folder):
+        if entry.name.removeprefix(".").startswith(kinds) and wall() - _written(entry) > OLD:
+            with suppress(OSError):
+                Path(entry.path).unlink()
+
+
+def _written(entry: os.DirEntry[str]) -> float:
+    try:
+        return entry.stat(follow_symlinks=False).st_mtime
+    except OSError:
+        return 0.0  # it was taken back meanwhile, or reading it says what is wrong
 
 
 def write_request(folder: Path, name: str, seconds: float) -> Path:

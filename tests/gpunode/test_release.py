@@ -22,7 +22,7 @@ from nfd_lite.sources import ALL, SourceSettings
 from node_core.assembly import Edges
 from node_core.host.nvml.api import Nvml, OpenNvml
 from node_core.host.nvml.lock import NvmlLock
-from node_core.host.release_requests import FOLDER
+from node_core.host.release_requests import FOLDER, write_request
 from node_core.runtime.messages import Pass
 from node_core.runtime.process import Running
 from node_core.runtime.settings import CommonSettings
@@ -297,6 +297,13 @@ def test_where_somebody_does_not_let_go_the_command_is_not_run(node: Node) -> No
     assert (done.exit_code, "gfd still has NVML open" in done.output) == (1, True)
     assert not (node.lock_dir / "ran").exists()
     assert node.requests == []
+
+
+def test_what_killed_releases_left_is_removed_by_the_next(node: Node) -> None:
+    for name in ("command-1", "upgrade"):
+        os.utime(write_request(node.lock_dir / FOLDER, name, 60), (0, 0))
+    assert node.call("--", "true").exit_code == 0
+    assert node.requests == ["upgrade"]
 
 
 def test_who_gives_up_takes_nothing_from_whom_it_was_granted(node: Node) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from node_core.domain.release import USUAL
-from node_core.host.release_requests import LONGEST, MOST, read_requests, write_request
+from node_core.host.release_requests import LONGEST, MOST, OLD, read_requests, remove_old, write_request
 
 NOW = 1_000_000.0
 
@@ -63,10 +63,30 @@ def test_whatever_is_read_is_closed_again(tmp_path: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_more_files_than_anybody_needs_are_not_all_read(tmp_path: Path) -> None:
+def test_more_files_than_anybody_needs_are_not_all_read_and_that_is_said(tmp_path: Path) -> None:
     for number in range(MOST + 10):
         written(tmp_path, f"{number:04}", b"60s")
-    assert len(read_requests(tmp_path, lambda: NOW)) == MOST
+    *read, rest = read_requests(tmp_path, lambda: NOW)
+    assert (len(read), {each.problem for each in read}) == (MOST, {None})
+    assert rest.problem is not None
+
+
+def test_those_whose_time_is_over_hide_none_that_holds(tmp_path: Path) -> None:
+    for number in range(MOST + 10):
+        written(tmp_path, f"{number:04}", b"60s", ago=61)
+    written(tmp_path, "valid", b"60s", ago=20)
+    assert left(tmp_path)["valid"] == 40.0
+
+
+def test_what_is_ours_and_long_over_is_removed(tmp_path: Path) -> None:
+    written(tmp_path, "command-1", b"60s", ago=OLD + 1)
+    written(tmp_path, ".command-1.77", b"6", ago=OLD + 1)
+    written(tmp_path, "command-2", b"60s", ago=OLD - 1)
+    written(tmp_path, "upgrade", b"60s", ago=OLD + 1)
+    (tmp_path / "command-folder").mkdir()
+    os.utime(tmp_path / "command-folder", (0, 0))
+    remove_old(tmp_path, ("command-", "by-hand"), lambda: NOW)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["command-2", "command-folder", "upgrade"]
 
 
 def test_a_request_is_written_as_a_whole_and_anew(tmp_path: Path) -> None:
