@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from node_core.host.flock import open_locked
 from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, Stop
 from node_core.runtime.readiness import Readiness
@@ -34,26 +35,22 @@ class InstanceLock:
         if self._descriptor is not None or self._impossible:
             return None
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._descriptor = open_locked(self._path, fcntl.LOCK_EX)
         except OSError as error:
             self._give_up(error)
             return None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
-            os.close(descriptor)
-            return f"another process (pid {holder}) serves this node: waiting for {self._path}"
-        except OSError as error:
-            os.close(descriptor)
-            self._give_up(error)
-            return None
+        if self._descriptor is None:
+            return f"another process (pid {self._holder()}) serves this node: waiting for {self._path}"
         with contextlib.suppress(OSError):  # a full disk keeps our number from others, not the node from us
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, str(os.getpid()).encode())
-        self._descriptor = descriptor
+            os.ftruncate(self._descriptor, 0)
+            os.write(self._descriptor, str(os.getpid()).encode())
         return None
+
+    def _holder(self) -> str:
+        try:
+            return self._path.read_bytes()[:32].decode(errors="replace").strip() or "unknown"
+        except OSError:
+            return "unknown"
 
     def _give_up(self, error: OSError) -> None:
         self._impossible = True

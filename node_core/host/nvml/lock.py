@@ -9,6 +9,8 @@ from pathlib import Path
 
 import structlog
 
+from node_core.host.flock import lock_at_once, open_locked
+
 log = structlog.get_logger(__name__)
 
 
@@ -28,8 +30,7 @@ class NvmlLock:
         if self._descriptor is not None or self._path is None:
             return True
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._descriptor = open_locked(self._path, fcntl.LOCK_SH)
         except OSError as error:
             log.warning(
                 "nvml_lock_unavailable",
@@ -38,11 +39,7 @@ class NvmlLock:
                 effect="`gpunode release` does not see us",
             )
             return True
-        if not _lock(descriptor, fcntl.LOCK_SH):
-            os.close(descriptor)
-            return False
-        self._descriptor = descriptor
-        return True
+        return self._descriptor is not None
 
     def let_go(self) -> None:
         if self._descriptor is not None:
@@ -58,13 +55,4 @@ def who_holds(folder: Path) -> tuple[str, ...]:
 
 def _is_held(path: Path) -> bool:
     with path.open("rb") as file:
-        return not _lock(file.fileno(), fcntl.LOCK_EX)
-
-
-def _lock(descriptor: int, kind: int) -> bool:
-    """Whether it could be had at once."""
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        return not lock_at_once(file.fileno(), fcntl.LOCK_EX)

@@ -1,10 +1,13 @@
 """Who has NVML open, as other processes of the node see it."""
 
+import errno
 import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
 from node_core.host.nvml.lock import NvmlLock, who_holds
@@ -57,3 +60,19 @@ def test_a_folder_that_cannot_be_written_is_said_and_is_no_obstacle(tmp_path: Pa
         assert NvmlLock(tmp_path / "file", "gfd").hold()
     assert [entry["event"] for entry in logs] == ["nvml_lock_unavailable"]
     assert who_holds(tmp_path / "file") == ()
+
+
+def test_where_there_are_no_locks_that_is_said_and_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with capture_logs() as logs:
+        assert NvmlLock(tmp_path, "gfd").hold()
+    assert [(entry["event"], entry["why"]) for entry in logs] == [("nvml_lock_unavailable", "No locks available")]
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    with pytest.raises(OSError, match="No locks"):
+        who_holds(tmp_path)
