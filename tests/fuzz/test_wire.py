@@ -32,6 +32,7 @@ from node_core.runtime.readiness import Readiness
 from tests.fuzz.mutations import mutated, mutated_json
 from tests.fuzz.parsers import NODE, RULES
 from tests.fuzz.profile import fuzzed
+from tests.node_core.kube.answer import Answer
 
 pytestmark = pytest.mark.fuzz
 
@@ -110,22 +111,6 @@ def test_any_answer_of_the_kubelet_names_pods_or_is_an_error(tmp_path_factory: p
         check()
     finally:
         server.stop()
-
-
-class Answer:
-    """A watch's answer, as urllib3 streams it."""
-
-    status = 200
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-
-    def stream(self, **_: Any) -> Iterator[bytes]:
-        yield self.content
-
-    def close(self) -> None: ...
-
-    def release_conn(self) -> None: ...
 
 
 class Subject:

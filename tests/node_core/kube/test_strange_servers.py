@@ -4,7 +4,7 @@ import http.server
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from node_core.domain.backoff import Backoff
 from node_core.errors import KubeError
 from node_core.kube.client import NodeApi
 from node_core.kube.watch import ObjectWatch
+from tests.node_core.kube.answer import Answer
 
 
 class Strange:
@@ -38,22 +39,6 @@ class Strange:
 
     def state(self, event: str, obj: Mapping[str, Any]) -> str:
         return str(obj["metadata"]["name"])
-
-
-class Answer:
-    """A watch's answer, as urllib3 streams it."""
-
-    status = 200
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-
-    def stream(self, **_: Any) -> Iterator[bytes]:
-        yield self.content
-
-    def close(self) -> None: ...
-
-    def release_conn(self) -> None: ...
 
 
 def answer(content: bytes) -> Any:
