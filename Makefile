@@ -1,4 +1,4 @@
-# Two commands do everything: `make demo` and `make test`. Both make .venv from the hashed lock files and reuse it.
+# The main commands are `make demo` and `make test`. Both create .venv from the hashed lock files, and reuse it.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -6,92 +6,118 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 ONCE ?=
 GPUS ?=
 
+# Tests start hundreds of Python processes. Without bytecode files each process compiles the packages again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit e2e cluster cluster-down golden stubs docs manifests lock clean
+.PHONY: help demo test check unit exhaustive e2e cluster cluster-down golden stubs docs manifests lock clean
 
-help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+help: ## Print this list.
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 24
 
-demo: $(VENV)/.runtime ## run the three agents on this machine (ONCE=1 ends after the tour, GPUS=name|file chooses the fleet)
-	@$(BIN)/gpunode demo $(if $(ONCE),--once) $(if $(GPUS),--gpus "$(GPUS)")
+demo: $(VENV)/.terminal ## Run the three agents on this machine (ONCE=1: exit after the tour; GPUS=scenario: a name or a file).
+	@trap : INT; $(BIN)/gpunode demo $(if $(ONCE),--once) $(if $(GPUS),--gpus "$(GPUS)") || [ $$? -eq 130 ] # 130: Ctrl-C
 
-test: check unit ## style, types, layers and all tests
+test: check unit ## Run the linters, mypy, the import contracts and the fast tests.
 
-check: $(VENV)/.dev ## ruff, mypy strict, import contracts
+check: $(VENV)/.dev ## Run ruff, mypy and the import contracts.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-unit: $(VENV)/.dev ## the tests alone
+unit: $(VENV)/.dev ## Run only the fast tests.
 	@$(BIN)/python -m pytest
 
+exhaustive: $(VENV)/.dev ## Run the slow tests, and every property with many random examples. CI runs these too.
+	@FUZZ_EXAMPLES=200 $(BIN)/python -m pytest --hypothesis-profile exhaustive \
+		-m '(exhaustive or hypothesis or fuzz) and not gpu and not e2e and not image'
+
+.PHONY: mutate
+mutate: $(VENV)/.dev ## Test the tests: change the code in COUNT=40 places of a copy (SEED=1 PACKAGES=folders WIDER=tests).
+	@COUNT="$(COUNT)" SEED="$(SEED)" PACKAGES="$(PACKAGES)" WIDER="$(WIDER)" $(BIN)/python -m tests.mutate
+
 .PHONY: audit
-audit: $(VENV)/.audit ## known vulnerabilities of the locked packages, asked of PyPI; needs the network
+audit: $(VENV)/.audit ## Check the locked packages for known vulnerabilities. Needs access to PyPI.
 	@$(VENV)/audit/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off \
-		--requirement requirements.lock --requirement requirements-dev.lock
+		--requirement requirements.lock --requirement requirements-terminal.lock --requirement requirements-dev.lock
 
 FUZZ_EXAMPLES ?= 2000
 .PHONY: fuzz
-fuzz: $(VENV)/.dev ## every parser with damaged input for some minutes (FUZZ_EXAMPLES=n for each); `make test` does it for seconds
+fuzz: $(VENV)/.dev ## Fuzz every parser for some minutes (FUZZ_EXAMPLES=n for each parser).
 	@FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -m fuzz --timeout 7200 tests/fuzz
 
 .PHONY: test-gpu
-test-gpu: $(VENV)/.dev ## what we say of this machine's real GPUs, compared with nvidia-smi; skipped without a driver
+test-gpu: $(VENV)/.dev ## Compare the results for this machine's real GPUs with nvidia-smi. Skipped without a driver.
 	@$(BIN)/python -m pytest -m gpu -n 0 -rs tests/gpu
 
-e2e: $(VENV)/.dev ## every scenario on a real cluster, then nothing is left (KEEP=1 keeps it); needs root and Go
+e2e: $(VENV)/.dev ## Run every scenario on a real cluster, then remove the cluster (KEEP=1 retains it). Needs root and Go.
 	@$(BIN)/python -m tests.e2e
 
-cluster: $(VENV)/.dev ## a real Kubernetes cluster on this machine, with an image of this tree; needs root and Go
+cluster: $(VENV)/.dev ## Start a real Kubernetes cluster on this machine, with an image of this tree. Needs root and Go.
 	@$(BIN)/python -m tests.e2e.cluster up
 
-cluster-down: $(VENV)/.dev ## take it down; what was built stays in the cache
+cluster-down: $(VENV)/.dev ## Remove the cluster. Built programs remain in the cache.
 	@$(BIN)/python -m tests.e2e.cluster down
 
-golden: $(VENV)/.dev ## write the golden files anew; read the diff before you commit it
+golden: $(VENV)/.dev ## Update the golden files. Read the diff before you commit it.
 	@$(BIN)/python -m pytest --golden=write -p no:randomly -n 0 -m golden
 
-stubs: $(VENV)/.dev ## generate the kubelet API stubs from the .proto files
+stubs: $(VENV)/.dev ## Generate the stubs of the kubelet APIs from the .proto files.
 	@$(BIN)/python -m tests.stubs write
 
-docs: $(VENV)/.dev ## write the generated parts of docs/ anew
+docs: $(VENV)/.dev ## Generate the pages of docs/ that come from the code.
 	@$(BIN)/python -m tests.docs write
 
-manifests: $(VENV)/.dev ## write the manifests that are made from the Helm chart anew
+manifests: $(VENV)/.dev ## Generate the manifests from the Helm chart.
 	@$(BIN)/python -m tests.manifests write
 
-lock: $(VENV)/.uv ## resolve the lock files anew
-	@$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --extra build pyproject.toml -o requirements.lock
-	@$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+# The extra `terminal` of pyproject.toml.
+TERMINAL = import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["terminal"], sep="\n")
+RESOLVE = $(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+lock: $(VENV)/.uv ## Resolve the lock files again with the newest versions.
+	@$(RESOLVE) --extra build pyproject.toml -o requirements.lock
+	@$(BIN)/python -c '$(TERMINAL)' | $(RESOLVE) -c requirements.lock - -o requirements-terminal.lock
+	@$(RESOLVE) --extra build --extra terminal --extra dev -c requirements.lock -c requirements-terminal.lock pyproject.toml \
+		-o requirements-dev.lock
 
 IMAGE ?= localhost/gpunode:dev
 BUILDPLATFORM := linux/$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
 PLATFORM ?= $(BUILDPLATFORM)
-# The date of all files, the same for all versions: what did not change is the same layer. 1980, because archives know none before.
+# The date of all files, equal for all versions, so that unchanged files result in equal layers. 1980 is the earliest date of archives.
 SOURCE_DATE_EPOCH ?= 315532800
 BUILDER ?=
 BUILDAH ?= buildah
+# The first of these programs that this machine has.
+IMAGE_TOOL ?= $(firstword $(foreach tool,$(BUILDAH) podman docker,$(if $(shell command -v $(tool)),$(tool))))
+IMAGE_FLAGS = --platform $(PLATFORM) --build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(if $(BUILDER),--build-arg BUILDER=$(BUILDER)) \
+	--label org.opencontainers.image.revision=$(shell git rev-parse HEAD 2>/dev/null) $(BUILD_FLAGS) --tag $(IMAGE) .
 .PHONY: image image-builder test-image
 
-image: ## the agents' image with buildah (IMAGE=name PLATFORM=linux/arm64 BUILDER=image); see docs/image.md
-	@$(BUILDAH) build --layers --platform $(PLATFORM) --timestamp $(SOURCE_DATE_EPOCH) \
-		--build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) --build-arg BUILDPLATFORM=$(BUILDPLATFORM) $(if $(BUILDER),--build-arg BUILDER=$(BUILDER)) \
-		--label org.opencontainers.image.revision=$(shell git rev-parse HEAD 2>/dev/null) $(BUILD_FLAGS) --tag $(IMAGE) .
+image: ## Build the agents' image with buildah, podman or docker (IMAGE=name PLATFORM=linux/arm64). See docs/how-to/build-image.md.
+ifeq ($(IMAGE_TOOL),)
+	@echo "No program that builds images was found. Install buildah, podman, or docker with buildx: apt-get install buildah" >&2; exit 1
+else ifeq ($(notdir $(IMAGE_TOOL)),docker)
+	@$(IMAGE_TOOL) buildx version >/dev/null 2>&1 || \
+		{ echo "docker has no buildx. Install docker-buildx-plugin (Debian: docker-buildx), buildah or podman" >&2; exit 1; }
+	@$(IMAGE_TOOL) buildx build --file Containerfile --load $(IMAGE_FLAGS)
+else
+	@$(IMAGE_TOOL) build --layers --timestamp $(SOURCE_DATE_EPOCH) --build-arg BUILDPLATFORM=$(BUILDPLATFORM) $(IMAGE_FLAGS)
+endif
 
-image-builder: ## what builds the image, made of Debian's packages alone; for where no image registry is (root and mmdebstrap needed)
+image-builder: ## Build the builder image from Debian packages, without an image registry. Needs root and mmdebstrap.
 	@mmdebstrap --quiet --variant=apt --include=ca-certificates,python3-minimal,python3-pip --aptopt='APT::Install-Recommends "false"' \
 		bookworm - "deb http://deb.debian.org/debian bookworm main" "deb http://deb.debian.org/debian bookworm-updates main" \
 		"deb http://deb.debian.org/debian-security bookworm-security main" >build-rootfs.tar && \
 	container=$$($(BUILDAH) from scratch) && $(BUILDAH) add --quiet $$container build-rootfs.tar / && \
 	$(BUILDAH) commit --quiet --rm $$container localhost/gpunode-builder; status=$$?; rm -f build-rootfs.tar; exit $$status
 
-test-image: $(VENV)/.dev ## what `make image` made: each agent runs without root on a read-only root, and no library is missing
+test-image: $(VENV)/.dev ## Test the image of `make image`: each agent runs without root on a read-only root. Needs root, buildah and runc.
 	@IMAGE=$(IMAGE) $(BIN)/python -m pytest -m image -n 0 -rs tests/image
 
-clean: ## remove .venv and everything built
+clean: ## Remove .venv and all build results.
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
@@ -105,6 +131,10 @@ $(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
 	@echo "Installing the locked dependencies into $(VENV) ..."
 	@$(PIP) --require-hashes -r requirements.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.terminal: requirements-terminal.lock $(VENV)/.runtime
+	@$(PIP) --require-hashes -r requirements-terminal.lock
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime

@@ -1,9 +1,9 @@
-"""How long the kubelet waits for an answer: the preferred devices, and an allocation through gRPC.
+"""The time that the kubelet waits for a response: preferred devices, and an allocation through gRPC.
 
     .venv/bin/python benchmarks/allocation.py [runs]
 
-Prints medians with minimum and maximum, in milliseconds; for a node of GPUs, of the size of request that takes longest. Allocate goes
-over a unix socket to a plugin that serves as it does on a node, and its 50th and 99th percentiles are those of ten times as many calls.
+Prints medians with minimum and maximum, in milliseconds, for the slowest request size of each node. Allocate uses a unix socket and the
+real plugin. Its 50th and 99th percentiles are of ten times as many calls.
 """
 
 import itertools
@@ -15,21 +15,22 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from device_plugin.allocate.preferred import preferred_ids
-from device_plugin.allocate.strategies import Answering, build_strategies
-from device_plugin.devices import Device, DeviceId, Offer
-from device_plugin.plan.found import find_devices
+from device_plugin.allocate.preferred import select_preferred_ids
+from device_plugin.allocate.strategies import ResponseOptions, build_strategies
+from device_plugin.devices import Device, DeviceId, ResourceOffer
+from device_plugin.plan.present import list_present_devices
 from device_plugin.plugin import ResourcePlugin
-from node_core.domain.inventory import Gpu, GpuUuid, Inventory, NvLinkPeer, PciAddress
-from node_core.domain.resources import GPU
-from node_core.domain.sharing import SharingStrategy
+from gpu_core.domain.inventory import Gpu, GpuUuid, Inventory, NvLinkPeer
+from gpu_core.domain.resources import GPU
+from gpu_core.domain.sharing import SharingStrategy
+from node_core.domain.pci import PciAddress
 from node_core.kubelet.client import PluginClient
 
 Links = Callable[[int, int], int]
 
 
-def node(count: int, links: Links) -> Offer:
-    """links: how many NVLinks there are between a lower and a higher GPU."""
+def node(count: int, links: Links) -> ResourceOffer:
+    """links: returns the number of NVLinks between two GPUs, the lower index first."""
     gpus = (
         Gpu(
             index=index,
@@ -48,14 +49,14 @@ def node(count: int, links: Links) -> Offer:
         )
         for index in range(count)
     )
-    return Offer(devices=find_devices(Inventory(driver=None, gpus=tuple(gpus))))
+    return ResourceOffer(devices=list_present_devices(Inventory(driver=None, gpus=tuple(gpus))))
 
 
 def address(index: int) -> PciAddress:
     return PciAddress(f"0000:{index:02x}:00.0")
 
 
-def shared(gpus: int, replicas: int) -> Offer:
+def shared(gpus: int, replicas: int) -> ResourceOffer:
     devices = (
         Device(
             id=DeviceId(f"GPU-{gpu}::{replica}"),
@@ -67,11 +68,11 @@ def shared(gpus: int, replicas: int) -> Offer:
         for gpu in range(gpus)
         for replica in range(replicas)
     )
-    return Offer(devices=tuple(devices), sharing=SharingStrategy.TIME_SLICING, policy="distributed")
+    return ResourceOffer(devices=tuple(devices), sharing=SharingStrategy.TIME_SLICING, policy="distributed")
 
 
 def random_links(seed: int) -> Links:
-    """Nothing is alike, so nothing can be left out of the search."""
+    """Random numbers of NVLinks, so that the search finds no equal GPUs to skip."""
     chance = random.Random(seed)
     table = {pair: chance.choice([0, 0, 1, 2, 6, 12]) for pair in itertools.combinations(range(16), 2)}
     return lambda one, other: table[one, other]
@@ -79,7 +80,7 @@ def random_links(seed: int) -> Links:
 
 CUBE = {(0, 1): 1, (0, 2): 1, (0, 3): 2, (0, 4): 2, (1, 2): 2, (1, 3): 1, (1, 5): 2, (2, 3): 2, (2, 6): 1, (3, 7): 1,
         (4, 5): 1, (4, 6): 1, (4, 7): 2, (5, 6): 2, (5, 7): 1, (6, 7): 2}  # fmt: skip
-"""NVLinks of a DGX-1."""
+"""The NVLinks of a DGX-1."""
 
 NODES = {
     "8 GPUs, DGX-1": node(8, lambda one, other: CUBE.get((one, other), 0)),
@@ -107,24 +108,24 @@ def show(what: str, times: Sequence[float]) -> None:
     print(f"{what:52} {statistics.median(times):7.3f} ms ({min(times):.3f}..{max(times):.3f})")
 
 
-def asked(offer: Offer, size: int) -> Callable[[], object]:
+def preferred_call(offer: ResourceOffer, size: int) -> Callable[[], object]:
     table = {device.id: device for device in offer.devices}
     ids = [str(device.id) for device in offer.devices]
     random.Random(1).shuffle(ids)
-    return lambda: preferred_ids(offer, table, ids, (), size)
+    return lambda: select_preferred_ids(offer, table, ids, (), size)
 
 
-def worst(offer: Offer, runs: int) -> tuple[int, list[float]]:
-    """The size of request that takes longest."""
-    sizes = {size: milliseconds(asked(offer, size), runs) for size in range(1, len(offer.devices) + 1)}
+def slowest_size(offer: ResourceOffer, runs: int) -> tuple[int, list[float]]:
+    """Returns the slowest request size, and its times."""
+    sizes = {size: milliseconds(preferred_call(offer, size), runs) for size in range(1, len(offer.devices) + 1)}
     return max(sizes.items(), key=lambda item: statistics.median(item[1]))
 
 
 def in_process(runs: int) -> None:
     for name, offer in NODES.items():
-        size, times = worst(offer, runs)
-        show(f"preferred, {name}, {size} of them", times)
-    show("preferred, 400 of 800 replicas", milliseconds(asked(shared(8, 100), 400), runs))
+        size, times = slowest_size(offer, runs)
+        show(f"preferred, {name}, {size} devices", times)
+    show("preferred, 400 of 800 replicas", milliseconds(preferred_call(shared(8, 100), 400), runs))
 
 
 def through_grpc(runs: int) -> None:
@@ -136,7 +137,7 @@ def through_grpc(runs: int) -> None:
                 offer,
                 directory=path,
                 kubelet_socket=path / "kubelet.sock",
-                strategies=build_strategies(Answering(), lambda: "token"),
+                strategies=build_strategies(ResponseOptions(), lambda: "token"),
             )
             plugin.serve()
             try:
@@ -146,15 +147,15 @@ def through_grpc(runs: int) -> None:
                 plugin.stop()
 
 
-def offers() -> Iterator[tuple[str, Offer, list[str]]]:
+def offers() -> Iterator[tuple[str, ResourceOffer, list[str]]]:
     yield "1 of 8 GPUs", NODES["8 GPUs, DGX-1"], ["GPU-3"]
     yield "8 of 8 GPUs", NODES["8 GPUs, DGX-1"], [f"GPU-{index}" for index in range(8)]
     yield "1 of 800 replicas", shared(8, 100), ["GPU-3::7"]
 
 
-def measure(client: PluginClient, name: str, offer: Offer, ids: list[str], runs: int) -> None:
+def measure(client: PluginClient, name: str, offer: ResourceOffer, ids: list[str], runs: int) -> None:
     every = [str(device.id) for device in offer.devices]
-    show(f"gRPC, preferred, {name}", milliseconds(lambda: client.preferred(every, (), len(ids)), runs))
+    show(f"gRPC, preferred, {name}", milliseconds(lambda: client.preferred_allocation(every, (), len(ids)), runs))
     times = sorted(milliseconds(lambda: client.allocate(ids), 10 * runs))
     p50, p99 = times[len(times) // 2], times[len(times) * 99 // 100]
     print(f"{f'gRPC, Allocate, {name}':52} {p50:7.3f} ms p50, {p99:.3f} ms p99")

@@ -1,9 +1,9 @@
-"""What a pass of nfd-lite over a large host costs: 128 CPUs, 512 PCI functions, 64 NUMA nodes with huge pages, 40 NICs.
+"""The cost of a pass of nfd-lite on a large host: 128 CPUs, 512 PCI functions, 64 NUMA nodes with huge pages, 40 NICs.
 
     .venv/bin/python benchmarks/large_host.py [passes]
 
-Lays such a host out as files (of the file system of the temporary folder, where sysfs would compose them), looks at it once, and
-then `passes` times: CPU milliseconds of this process with minimum and maximum, and files opened by a pass.
+Writes the files of such a host to a temporary folder, collects once, and then `passes` times. Prints the median CPU milliseconds of a pass
+with minimum and maximum, and the number of files that a pass opens. On a real host, sysfs generates the files, which costs more.
 """
 
 import statistics
@@ -13,9 +13,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from nfd_lite.cpu.cpuid import read_cpu
 from nfd_lite.sources import Host, SourceSettings, collect
 from node_core.domain.features import Features
-from node_core.host.cpuid import read_cpu
 from node_core.host.root import HostRoot
 
 CPUS, FUNCTIONS, NODES, NICS, DISKS = 128, 512, 64, 40, 24
@@ -23,7 +23,7 @@ RELEASE = "6.8.0-45-generic"
 
 
 def lay_out(base: Path) -> HostRoot:
-    """A large host below a folder. As in sysfs, buses and classes hold links to devices."""
+    """Writes a large host to a folder. As in sysfs, buses and classes contain links to devices."""
     for path, content in _files():
         target = base / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -119,17 +119,17 @@ def measure(host: Host, passes: int) -> list[float]:
     features, spent = first.features, []
     for _ in range(passes):
         start = time.process_time()
-        features = collect(host, SourceSettings(), before=features).features
+        features = collect(host, SourceSettings(), previous=features).features
         spent.append(1000 * (time.process_time() - start))
     return spent
 
 
 def count_opened(host: Host, features: Features) -> int:
-    """By the interpreter's own audit events, which no code of ours can get around."""
+    """Counts opened files by audit events of the interpreter."""
     opened: list[object] = []
     counting = [True]
     sys.addaudithook(lambda event, arguments: opened.append(arguments[0]) if event == "open" and counting[0] else None)
-    collect(host, SourceSettings(), before=features)
+    collect(host, SourceSettings(), previous=features)
     counting[0] = False
     return len(opened)
 

@@ -1,10 +1,10 @@
-"""How long an agent takes to do its job and to end, and what memory it holds meanwhile.
+"""The times in which an agent publishes its results and ends, and its memory.
 
     .venv/bin/python benchmarks/life_of_an_agent.py [runs]
 
-Starts each program as its own process against the stand-ins for API server and kubelet on loopback, with eight simulated H100.
-Prints medians with minimum and maximum: seconds from the start of the process until the Node has what it publishes, resident
-memory (VmRSS) then, seconds from SIGTERM to the end.
+Starts each program as a process with a simulated API server and kubelet on loopback, and eight simulated H100. Prints medians with minimum
+and maximum: seconds from the start of the process until the Node has its results, resident memory (VmRSS) at this time, and seconds from
+SIGTERM to the end.
 """
 
 import signal
@@ -17,10 +17,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from node_core.simulate.apiserver import ApiServer
-from node_core.simulate.kubelet import Kubelet
-from node_core.simulate.node_agent import NodeAgent
-from node_core.simulate.node_api import StoreNodeApi
+from simulation.apiserver import ApiServer
+from simulation.kubelet.kubelet import Kubelet
+from simulation.kubelet.node_agent import NodeAgent
+from simulation.kubelet.node_api import StoreNodeApi
 
 NODE = "bench"
 PROGRAMS = {
@@ -39,7 +39,7 @@ Done = Callable[[dict], bool]
 
 
 def live_once(module: list[str], done: Done) -> tuple[float, float, float]:
-    """(seconds to done, MiB then, seconds to end)."""
+    """Returns seconds to the results, MiB at this time, and seconds to the end."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gpunode-bench-")))
         server = stack.enter_context(ApiServer())
@@ -48,9 +48,9 @@ def live_once(module: list[str], done: Done) -> tuple[float, float, float]:
         server.write_kubeconfig(directory / "kubeconfig")
         kubelet = Kubelet(directory / "dp")
         node_agent = NodeAgent(StoreNodeApi(server.api, NODE), kubelet, NODE)
-        for part in (kubelet, node_agent):
-            stack.callback(part.stop)
-            part.start()
+        for component in (kubelet, node_agent):
+            stack.callback(component.stop)
+            component.start()
         start = time.perf_counter()
         process = subprocess.Popen(command(module, directory, kubelet.socket), stderr=subprocess.DEVNULL)
         while not done(server.store.get("nodes", NODE)):

@@ -1,1 +1,1 @@
-"""Advertises GPUs to the kubelet, allocates them, watches their health."""
+"""The agent that advertises GPUs to the kubelet, allocates them to containers and monitors their health."""

@@ -1,43 +1,48 @@
-"""`gpu-device-plugin`: the command line, and where this agent's concrete edges meet."""
+"""`gpu-device-plugin`: parses the command line and starts the agent."""
 
-import node_core.lean
+import node_core.startup
 
 # isort: split
 import sys
-from typing import Any
-
-import click
 
 from device_plugin.agent import NAME, build_agent
-from device_plugin.options import FIXED, plugin_options, plugin_settings
-from node_core.assembly import Edges, node_program
-from node_core.runtime.command import AgentCommand, parse_command
-from node_core.runtime.flags import common_options
-from node_core.runtime.named_options import reread_with
-from node_core.runtime.nvidia_config import nvidia_options
+from device_plugin.settings import PLUGIN, plugin_settings
+from gpu_core.assembly import gpu_dependencies, node_program
+from gpu_core.settings.nvidia_config import nvidia_config_option
+from gpu_core.settings.nvidia_settings import GpuSettings
+from node_core.runtime.command import agent_command, parse_command
+from node_core.runtime.config_selector import settings_reader
 from node_core.runtime.process import Program, run_program
-from node_core.runtime.settings import common_settings
 
-node_core.lean.settle()
+node_core.startup.freeze_gc()
 
-
-@click.command(cls=AgentCommand)
-@plugin_options
-@nvidia_options("plugin")
-@common_options(agent="DEVICE_PLUGIN", address=":8082")
-def command(**_: Any) -> None:
-    """Advertises this node's GPUs to the kubelet while the Node is labelled nvidia.com/gpu.present=true."""
+command = agent_command(
+    NAME,
+    *PLUGIN,
+    nvidia_config_option("plugin"),
+    GpuSettings,
+    agent="DEVICE_PLUGIN",
+    changes={"http_address": {"default": ":8082"}},
+    help="Advertise the GPUs of this node to the kubelet while the Node has the label nvidia.com/gpu.present=true.",
+    epilog="""
+    \b
+    Examples:
+      gpu-device-plugin --node-name n1 --kubeconfig FILE
+      gpu-device-plugin --node-name n1 --kubeconfig FILE --mig-strategy mixed --config-file sharing.yaml
+    gpunode doctor checks whether pods can get the GPUs.
+    """,
+)
 
 
 def parse(arguments: list[str]) -> Program | None:
-    """The program that the command line, environment and config file ask for; None for --help."""
+    """Returns the program that the command line, environment and config file specify; None after --help. Raises SettingsError."""
     values = parse_command(command, arguments, NAME)
     if values is None:
         return None
     settings = plugin_settings(values)
-    edges = Edges(common_settings(values), NAME, values["driver_root"], values["device_discovery_strategy"])
-    reread = reread_with(command, arguments, NAME, plugin_settings, fixed=FIXED)
-    return node_program(edges, lambda services: (build_agent(settings, edges, services, reread=reread),))
+    dependencies = gpu_dependencies(values, NAME)
+    reread = settings_reader(command, arguments, NAME, plugin_settings)
+    return node_program(dependencies, lambda services: (build_agent(settings, dependencies, services, reread=reread),))
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
-"""The life of the device plugin: the gate, the config that counts, looks at the GPUs, and what the kubelet is told.
+"""The controller of the device plugin: collects the inputs of the plan, plans, and passes each part of the plan to its writer.
 
-One thread owns all of it; looks at the GPUs and changes of configs come from others, which leave what they have and wake it. It never ends
-because of what it finds: it says so, serves what is sound, and looks again.
+GPU discovery, informers, NVML events and the plugin sockets run in separate threads, which store their results and wake the control
+loop. The controller never exits because of the state of the node.
 """
 
 import shutil
@@ -11,321 +11,365 @@ from pathlib import Path
 
 import structlog
 
-from device_plugin.allocate.choose import Choice
-from device_plugin.allocate.strategies import CDI_LISTS, DeviceList
-from device_plugin.answers import NodeSoftware, build_answers, choose_lists
-from device_plugin.cdi.kinds import CdiClass
 from device_plugin.cdi.write import SpecWriter
-from device_plugin.devices import Plan
-from device_plugin.following import Following
-from device_plugin.health.build import build_health, look_with_nodes
-from device_plugin.health.keeper import HealthKeeper
-from device_plugin.looker import Looked, Looker, read_look, start_thread
+from device_plugin.cdi_sync import MPS_CONTROL, SMI, CdiSpecSync, HostContext
+from device_plugin.desired import Desired, Inputs, plan_desired
+from device_plugin.health.build import build_health, build_status_writer, discover_gpus
+from device_plugin.health.kubelet_assessment import SETTLE_SECONDS, KubeletAssessor, assess_registration
+from device_plugin.health.monitor import HealthMonitor
+from device_plugin.health.node_status import plan_node_status
+from device_plugin.health.status_writer import NodeStatusWriter
+from device_plugin.inventory_poller import DiscoveryResult, InventoryPoller, discover
+from device_plugin.label_retainer import LabelRetainer
 from device_plugin.manager import Manager
+from device_plugin.mps.apply import MpsTools
 from device_plugin.mps.compute_mode import SmiComputeModes
 from device_plugin.mps.control import MpsControl
-from device_plugin.mps.keeper import MpsKeeper, MpsTools
-from device_plugin.mps.plan import INSIDE, plan_mps
-from device_plugin.plan.node import fail_devices, fail_nameless, fail_shared, plan_devices
+from device_plugin.mps.manager import MpsManager
+from device_plugin.mps.plan import MPS_MOUNT
+from device_plugin.plan.auto import LABEL as MIG_STRATEGY
+from device_plugin.plan.auto import select_mig_strategy
+from device_plugin.plan.options import MigStrategy
 from device_plugin.report import Reporter
-from device_plugin.settings import PluginSettings, Reread, ResponseSettings
-from device_plugin.specs import MPS_CONTROL, SMI, SpecKeeper, Surroundings
-from node_core.assembly import Edges, open_configs
+from device_plugin.response_options import NodeSoftware
+from device_plugin.settings import PluginSettings, plan_options
+from gpu_core.assembly import Dependencies, select_config
+from gpu_core.domain.node_assessment import NodeAssessment
+from gpu_core.nvml.source import is_released
+from gpu_core.settings.nvidia_settings import ResponseSettings
 from node_core.domain.backoff import Backoff
-from node_core.domain.inventory import Inventory
-from node_core.domain.labels import GPU_PRESENT, Labels
+from node_core.domain.conditions import GPU_READY
+from node_core.domain.labels import Labels
+from node_core.domain.node import NodeView
 from node_core.errors import NodeError
-from node_core.host.nvml.source import is_released
 from node_core.runtime import metrics
-from node_core.runtime.instance import InstanceLock, wait_alone
-from node_core.runtime.labelling import HEARTBEAT
+from node_core.runtime.config_selector import ConfigSelector, ReadSettings
+from node_core.runtime.control_loop import HEARTBEAT, ControlLoop, Timers
 from node_core.runtime.mailbox import Mailbox
-from node_core.runtime.messages import AgentMessage, KubeletChanged, NodeLost, NodeSeen, Pass, RulesChanged, Stop
-from node_core.runtime.named_config import NamedConfigs
+from node_core.runtime.messages import AgentMessage, InputsChanged, NodeChanged, NodeUnavailable, Resync, Wake
 from node_core.runtime.services import Services
 
 log = structlog.get_logger(__name__)
 
 NAME = "gpu-device-plugin"
-RETRIES = Backoff(first=2.0, most=60.0)
-"""When a look at the GPUs that failed is tried again."""
-BELIEVED = 2
-"""So many failed looks in a row make the GPUs unusable: one alone is no reason to keep pods away from them."""
+RETRIES = Backoff(first=2.0, maximum=60.0)
+"""Delays between attempts after a failed discovery."""
+DISCOVER, CHECK, LABELS, SETTLE = "discover", "check", "labels", "settle"
+"""Timers: the next discovery, the next check of the plugin sockets and registrations, the end of the time for which removed labels are
+retained, and the end of the time that the kubelet may take."""
 
 
-class PluginAgent:
-    """Serves while the Node's labels ask for it; see `gate` and `following`. What the kubelet asks is answered from the last plan.
+class PluginController:
+    """Advertises devices while the gate is open; see `gate`. Calls of the kubelet are handled from the last plan."""
 
-    manager, configs, health: made with what they are to call when something changed. start: as of Looker.
-    may_open: whether NVML may be open now.
-    """
+    name = NAME
 
-    def __init__(  # noqa: PLR0913 - each is an edge
+    def __init__(
         self,
-        settings: PluginSettings,
+        selector: ConfigSelector[PluginSettings],
         *,
-        look: Callable[[ResponseSettings], Looked],
-        manager: Callable[[Callable[[], None]], Manager],
         services: Services,
-        health: Callable[[Callable[[], None]], HealthKeeper] | None = None,
-        lock: InstanceLock | None = None,
-        configs: Callable[[Callable[[], None]], NamedConfigs[PluginSettings]] | None = None,
-        start: Callable[[Callable[[], None]], None] = start_thread,
-        may_open: Callable[[], bool] = lambda: True,
+        timers: Timers,
+        manager: Manager,
+        health: HealthMonitor,
+        status: NodeStatusWriter,
+        mps: MpsManager,
+        poller: InventoryPoller,
     ) -> None:
-        self.name = NAME
-        self.mailbox: Mailbox[AgentMessage] = Mailbox()
-        self._services = services
-        self._lock = lock
-        self._manager = manager(self._wake)
-        self._looker = Looker(lambda: self._stamped(look), self._wake, start=start)
-        self._health = health(self._wake) if health else HealthKeeper(NAME, services, self._wake)
-        self._mps = MpsKeeper(self._wake, may_open)
-        named = configs(lambda: self.mailbox.post(RulesChanged())) if configs else None
-        self._following = Following(settings, named)
-        self._report = Reporter(NAME, services)
-        self._labels: Labels = {}
-        self._software = NodeSoftware()
-        self._choice: Choice | None = None
-        self._offered: tuple[Plan, tuple[DeviceList, ...]] | None = None
-        self._open = False
-        self._looked: Looked | None = None
-        self._plan = Plan()
-        self._failures: list[str] = []
-        self._look_at: float | None = None
+        self._services, self._timers = services, timers
+        self._manager, self._health, self._status, self._mps = manager, health, status, mps
+        self._poller, self._selector = poller, selector
+        self._mig_strategy: MigStrategy = "none"
+        self._reporter = Reporter(NAME, services)
+        services.readiness.add_liveness_check(manager.sockets_problem)
+        services.readiness.add_liveness_check(health.liveness_problem)
+        self._node: NodeView | None = None
+        self._discovery: DiscoveryResult | None = None
+        self._failures: tuple[str, ...] = ()
+        self._labels = LabelRetainer()
+        self._assessor = KubeletAssessor()
+        self._is_open: bool | None = None
+        self._gate_problem: str | None = None
+        self._unconfigured_at: float | None = None
+        self._tools: MpsTools | None = None
+        self._planned: tuple[Inputs | None, Desired] = None, Desired()
 
-    def run(self) -> None:
-        """Serves until Stop. The kubelet keeps the Node's capacity for the next process."""
+    def start(self) -> None:
         self._services.readiness.expect(f"{NAME}/node")
-        if not wait_alone(self._lock, NAME, self.mailbox, self._services.readiness):
-            return
-        self._health.start(self._following.settings.ignored_checks)
-        while not isinstance(message := self._next(), Stop):
-            self._handle(message)
+        self._health.start(self._selector.settings.ignored_checks)
+        if self._node is not None:  # the loop starts over
+            self._follow_labels()
 
-    def close(self) -> None:
-        self._manager.close()
-        self._mps.close()
-        self._health.close()
-        if self._lock is not None:
-            self._lock.release()
-
-    def _wake(self) -> None:
-        self.mailbox.post(KubeletChanged())
-
-    def _next(self) -> AgentMessage | None:
-        self._services.readiness.beat(NAME)
-        wait = self._manager.next_check(HEARTBEAT)
-        if (due := self._due()) is not None:
-            wait = min(wait, max(0.0, due - self._services.clock()))
-        return self.mailbox.take(wait)
-
-    def _due(self) -> float | None:
-        """When to look again even if nothing happens."""
-        if not self._open or self._failures:
-            return self._look_at
-        return self._health.next_look()
-
-    def _handle(self, message: AgentMessage | None) -> None:
+    def handle(self, message: AgentMessage) -> None:
         match message:
-            case NodeSeen(view):
-                self._report.check("node", None)
-                self._labels = view.labels
-                self._health.node_seen(view)
-                self._software = NodeSoftware(kubelet=view.kubelet_version, runtime=view.container_runtime)
-                self._settle()
-            case NodeLost(error):
-                self._services.readiness.report(f"{NAME}/node", str(error))  # and go on serving as before
-                self._report.failed("node")
-            case RulesChanged():
-                self._settle()
-            case Pass():
-                self._settle()
-                self._look()
-            case _ if (due := self._due()) is not None and self._services.clock() >= due:
-                self._look()
+            case NodeChanged(view):
+                self._reporter.check("node", None)
+                has_new_runtime = self._node is not None and view.container_runtime != self._node.container_runtime
+                self._node = view
+                self._status.observe(view)
+                self._follow_labels()
+                if has_new_runtime:
+                    self._discover()  # the CDI specifications depend on the container runtime
+            case NodeUnavailable(error):
+                self._services.readiness.report(f"{NAME}/node", str(error))  # the plugin continues to advertise devices
+                self._reporter.count_error("node")
+            case InputsChanged():
+                self._follow_labels()
+            case Resync():
+                self._follow_labels()
+                if self._is_open:
+                    self._discover()
+                else:
+                    self._health.read_facts()
             case _:
                 pass
-        self._take_look()
-        self._take_health()
-        if self._offered not in (None, (self._usable(), self._lists())):
-            self._offer()
-        self._manager.check()
-        self._report.manager(self._manager, self._advertised)
-        if (resources := self._advertised.resources) and resources.keys() <= self._manager.registrations.keys():
-            self._health.registered()
 
-    def _settle(self) -> None:
-        """Goes by the Node's labels."""
-        before = self._following.settings, self._following.plan_options
-        self._following.follow(self._labels, self._report)
-        is_open = self._following.settings.gate.is_open(self._labels) if self._labels else False
-        self._turn(is_open and self._following.is_settled)
-        if self._following.settings.responses != before[0].responses:
-            self._look()  # specs are written by what they say now
-        if (self._following.settings, self._following.plan_options) != before:
-            self._replan()
+    def timer(self, name: str) -> None:
+        if name == DISCOVER:
+            self._discover()
+        if name == LABELS:
+            self._follow_labels()
 
-    def _turn(self, is_open: bool) -> None:
-        if is_open == self._open:
-            return
-        self._open = is_open
-        log.info("gate_opened" if is_open else "gate_closed", label=GPU_PRESENT)
-        if is_open:
-            self._health.opened()
-            self._look()
-        else:
-            self._looked, self._look_at = None, None
-            self._failures.clear()
-            self._serve(Plan())
-            self._health.closed()
+    def reconcile(self) -> None:
+        self._process_discovery()
+        desired = self._planned[1]
+        if self._health.process_xids(self._selector.settings.health, desired.advertised):
+            self._discover()
+        self._reporter.check("gpu-events", self._health.problem)
+        self._reconcile_mps(self._plan())
+        self._apply(self._plan())  # plans again, because the MPS daemons may have changed
+        self._schedule()
 
-    def _look(self) -> None:
-        if self._open:
-            self._look_at = None
+    def close(self, *, is_final: bool) -> None:
+        self._manager.close()
+        self._mps.close(is_final=is_final)
+        self._health.close()
+
+    def _follow_labels(self) -> None:
+        """Selects the config and the MIG strategy, and opens or closes the gate, by the labels of the Node."""
+        labels = self._retain_labels()
+        before = self._selector.settings.responses
+        settings = self._selector.select(lambda: labels)
+        problem = None
+        if self._selector.settings.mig_strategy == "auto":
+            self._mig_strategy, problem = select_mig_strategy(labels or {}, self._mig_strategy)
+        self._reporter.check("mig-strategy", problem)
+        if labels is not None:
+            self._follow_gate(labels, is_configured=settings is not None)
+        if self._is_open and self._selector.settings.responses != before:
+            self._discover()  # the CDI specifications depend on these settings
+
+    def _retain_labels(self) -> Labels | None:
+        """Returns the labels of the Node with those that were removed a short time ago; None while the Node is unknown."""
+        if self._node is None:
+            return None
+        settings = self._selector.settings
+        keys = (settings.gate.key, MIG_STRATEGY)
+        labels = self._labels.retain(self._node.labels, keys, self._services.clock(), settings.gate_delay)
+        self._set_timer(LABELS, self._labels.due)
+        return labels
+
+    def _follow_gate(self, labels: Labels, *, is_configured: bool) -> None:
+        gate = self._selector.settings.gate
+        problem = gate.problem(labels)
+        if problem is not None and problem != self._gate_problem:
+            log.info("gate_closed", why=problem)
+        self._gate_problem = problem
+        if is_configured:
+            self._unconfigured_at = None
+        elif self._unconfigured_at is None:
+            self._unconfigured_at = self._services.clock()
+        is_open = problem is None and is_configured
+        if is_open and not self._is_open:
+            log.info("gate_opened", label=gate.key)
+            self._open_gate()
+        elif not is_open and self._is_open is not False:
+            self._close_gate()
+
+    def _open_gate(self) -> None:
+        self._health.gate_opened()
+        self._is_open = True
+        self._discover()
+
+    def _close_gate(self) -> None:
+        self._is_open = False
+        self._discovery, self._failures = None, ()
+        self._timers.cancel(DISCOVER)
+        self._health.gate_closed()
+        self._health.read_facts()
+        self._reporter.clear("gpus", "mig-capabilities", "cdi")
+
+    def _discover(self) -> None:
+        if self._is_open:
+            self._timers.cancel(DISCOVER)
             self._services.metrics.add(metrics.PASSES, agent=NAME)
-            self._health.asked()
-            self._looker.ask()
+            self._health.discovery_requested()
+            self._poller.request()
 
-    def _take_look(self) -> None:
-        """What a look left for us. One that ends behind a shut gate is too late."""
-        looked = self._looker.take()
-        if looked is None or not self._open:
+    def _process_discovery(self) -> None:
+        """Processes the newest result of the poller. A result that arrives after the gate is closed is dropped."""
+        result = self._poller.pop_result()
+        if result is None or not self._is_open:
             return
-        if is_released(looked):
-            self._health.unwatched()
-            return  # the look is still owed: all stays as it is until there is one
-        if isinstance(looked, NodeError):
-            self._health.failed(looked)
-            self._look_failed(str(looked))
+        if is_released(result):
+            self._health.nvml_released()  # the devices do not change until the next discovery
+        elif isinstance(result, NodeError):
+            self._discovery_failed(result)
+        else:
+            self._discovery_succeeded(result)
+
+    def _discovery_failed(self, error: NodeError) -> None:
+        self._health.discovery_failed(error)
+        self._failures = (*self._failures, str(error))
+        self._timers.set_after(DISCOVER, RETRIES.delay(len(self._failures), self._services.chance()))
+        self._services.readiness.report(f"{NAME}/gpus", str(error))
+        self._reporter.count_error("gpus")
+
+    def _discovery_succeeded(self, result: DiscoveryResult) -> None:
+        self._failures, self._discovery = (), result
+        self._tools = mps_tools(self._selector.settings.responses, result.context)
+        self._timers.cancel(DISCOVER)
+        self._health.discovery_succeeded(result.inventory, result.began)
+        self._reporter.check("gpus", None)
+        self._reporter.check("mig-capabilities", result.caps_problem)
+        self._reporter.check("cdi", "; ".join((*result.context.problems, *result.context.imex_problems)) or None)
+        self._reporter.report_cdi_notes(result.context.notes)
+
+    def _plan(self) -> Desired:
+        """Returns the desired state. Plans again only if the inputs have changed."""
+        inputs, (previous_inputs, before) = self._inputs(), self._planned
+        if inputs == previous_inputs:
+            return before
+        desired = plan_desired(inputs, before)
+        self._reporter.report_plan(desired.plan)
+        if desired.choice not in (None, before.choice):
+            log.info("device_list_chosen", strategy=desired.choice.device_list, why=desired.choice.why)
+        self._planned = inputs, desired
+        return desired
+
+    def _inputs(self) -> Inputs:
+        node = self._node
+        return Inputs(
+            is_open=bool(self._is_open),
+            gate_problem=self._gate_problem,
+            config_problem=self._config_problem(),
+            has_condition=node is not None and GPU_READY in node.conditions,
+            discovery=self._discovery,
+            failures=self._failures,
+            facts=self._health.facts,
+            options=plan_options(self._selector.settings, self._mig_strategy),
+            responses=self._selector.settings.responses,
+            software=NodeSoftware(kubelet=node.kubelet_version, runtime=node.container_runtime)
+            if node
+            else NodeSoftware(),
+            gpu_assessments=self._health.gpu_assessments,
+            mps=self._mps.desired,
+            mps_problems=self._mps.problems(),
+        )
+
+    def _config_problem(self) -> str | None:
+        """Returns why there is no valid config. Configs that are not read yet are a problem only after SETTLE_SECONDS."""
+        since = self._unconfigured_at
+        if self._selector.problem is None and since is not None and self._services.clock() - since >= SETTLE_SECONDS:
+            return "the configs cannot be read: see the log of gpu-device-plugin"
+        return self._selector.problem
+
+    def _reconcile_mps(self, desired: Desired) -> None:
+        """Uses the MPS programs of the last discovery, or those in PATH before the first discovery."""
+        if desired.mps is None:
             return
-        self._failures.clear()
-        self._look_at = None
-        self._looked = looked
-        self._health.looked(looked.inventory, looked.began)
-        self._report.check("gpus", None)
-        self._report.check("mig-capabilities", looked.caps_problem)
-        self._report.specs(looked.surroundings.notes)
-        self._replan()
+        if self._tools is None:
+            self._tools = mps_tools(self._selector.settings.responses, HostContext())
+        self._mps.reconcile(desired.mps, self._tools)
 
-    def _stamped(self, look: Callable[[ResponseSettings], Looked]) -> Looked:
-        """A look that knows when it began; in its own thread."""
-        began = self._services.clock()
-        return replace(look(self._following.settings.responses), began=began)
+    def _apply(self, desired: Desired) -> None:
+        """Passes each part of the desired state to its writer."""
+        self._manager.reconcile(desired.resources)
+        self._manager.check()
+        self._reporter.report_manager(self._manager, desired.advertised)
+        assessment = self._assess(desired)
+        if assessment is not None:
+            self._health.reporter.report_node(assessment)
+        registered = self._manager.is_registered
+        self._status.desire(
+            plan_node_status(assessment, self._node, is_open=bool(self._is_open), is_registered=registered)
+        )
 
-    def _take_health(self) -> None:
-        """What happened to the GPUs meanwhile, and what becomes of it."""
-        if self._health.take(self._following.settings.health, self._advertised):
-            self._look()
-        if self._open and (len(self._failures) >= BELIEVED or (self._looked is None) == bool(self._failures)):
-            self._health.judge(self._usable())
-        self._report.check("gpu-events", self._health.problem)
+    def _assess(self, desired: Desired) -> NodeAssessment | None:
+        """Returns the assessment of the node: that of the GPUs, unless the kubelet does not have them."""
+        node, problems, unwatched = self._node, self._manager.problems(), self._manager.unwatched
+        allocatable = node.allocatable if node is not None else {}
+        kubelet = assess_registration(desired.advertised, problems, unwatched, allocatable)
+        return self._assessor.assess(desired.assessment, kubelet, node, self._services.clock())
 
-    def _look_failed(self, why: str) -> None:
-        self._failures.append(why)
-        self._look_at = self._services.clock() + RETRIES.delay(len(self._failures), self._services.chance())
-        self._services.readiness.report(f"{NAME}/gpus", why)
-        self._report.failed("gpus")
-        if len(self._failures) >= BELIEVED:
-            self._serve(fail_devices(self._plan, why))
+    def _schedule(self) -> None:
+        """Sets the timers for the next discovery that a GPU's health needs, and for the next check of the sockets."""
+        if self._is_open and not self._failures:
+            self._set_timer(DISCOVER, self._health.next_discovery_at())
+        self._set_timer(SETTLE, self._assessor.due)
+        self._timers.set_after(CHECK, self._manager.next_check(HEARTBEAT))
 
-    def _replan(self) -> None:
-        """From the last look; while later ones fail, its devices stay unhealthy."""
-        if self._looked is None or not self._open:
-            return
-        options = self._following.plan_options
-        plan = plan_devices(self._looked.inventory, options, known=self._plan, caps=self._looked.caps)
-        self._serve(fail_devices(plan, self._failures[-1]) if len(self._failures) >= BELIEVED else plan)
-
-    def _serve(self, plan: Plan) -> None:
-        self._report.plan(plan)
-        self._plan = plan
-        inventory = self._looked.inventory if self._looked else Inventory(driver=None)
-        self._mps.reconcile(plan_mps(plan, inventory, self._mps.wanted), mps_tools(self._settings, self._surroundings))
-        self._offer()
-
-    def _offer(self) -> None:
-        """Gives the manager what containers can use."""
-        plan, lists = self._offered = self._usable(), self._lists()
-        self._tell_choice()
-        self._manager.reconcile(plan, build_answers(self._settings, lists, self._surroundings))
-
-    def _usable(self) -> Plan:
-        """The plan, with devices unhealthy that no container could use just now."""
-        plan = self._health.mark(fail_shared(self._plan, self._mps.problems()))
-        if not CDI_LISTS.isdisjoint(self._lists()):
-            plan = fail_nameless(plan, self._surroundings.cdi_names.get(CdiClass.GPU, {}))
-        missing = self._surroundings.missing if self._settings.imex_required else ()
-        return fail_devices(plan, "; ".join(missing)) if missing else plan
-
-    def _tell_choice(self) -> None:
-        _, choice = choose_lists(self._settings, self._software, self._surroundings)
-        if choice is not None and choice != self._choice and self._looked is not None:
-            log.info("device_list_chosen", strategy=choice.device_list, why=choice.why)
-            self._choice = choice
-        self._report.check("cdi", "; ".join(self._surroundings.missing) or None)
-
-    def _lists(self) -> tuple[DeviceList, ...]:
-        return choose_lists(self._settings, self._software, self._surroundings)[0]
-
-    @property
-    def _advertised(self) -> Plan:
-        """What the kubelet was told last."""
-        return self._offered[0] if self._offered else Plan()
-
-    @property
-    def _settings(self) -> ResponseSettings:
-        return self._following.settings.responses
-
-    @property
-    def _surroundings(self) -> Surroundings:
-        return self._looked.surroundings if self._looked else Surroundings()
+    def _set_timer(self, name: str, at: float | None) -> None:
+        if at is None:
+            self._timers.cancel(name)
+        else:
+            self._timers.set_at(name, at)
 
 
-def mps_tools(settings: ResponseSettings, found: Surroundings) -> MpsTools:
-    """NVIDIA's own programs, below the driver root or in our PATH. In a pod the MPS root is mounted where containers see it."""
-    inside = Path(INSIDE)
-    programs = {name: found.programs.get(name) or _in_path(name) for name in (MPS_CONTROL, SMI)}
+def mps_tools(settings: ResponseSettings, context: HostContext) -> MpsTools:
+    """Returns the MPS programs below the driver root or in PATH, and the MPS root, which is mounted at MPS_MOUNT in pods."""
+    mount = Path(MPS_MOUNT)
+    control, smi = (context.programs.get(name) or shutil.which(name) for name in (MPS_CONTROL, SMI))
     return MpsTools(
-        root=inside if inside.is_dir() else Path(settings.mps_root or INSIDE),
-        control=MpsControl(programs[MPS_CONTROL], found.libraries),
-        modes=SmiComputeModes(programs[SMI], found.libraries),
+        root=mount if mount.is_dir() else Path(settings.mps_root or MPS_MOUNT),
+        control=MpsControl(Path(control) if control else None, context.libraries),
+        modes=SmiComputeModes(Path(smi) if smi else None, context.libraries),
         has_selinux=Path("/sys/fs/selinux/enforce").exists(),
     )
 
 
-def _in_path(name: str) -> Path | None:
-    path = shutil.which(name)
-    return None if path is None else Path(path)
-
-
 def build_agent(
-    settings: PluginSettings, edges: Edges, services: Services, *, reread: Reread | None = None
-) -> PluginAgent:
-    """An agent that is not started yet. reread: how settings come of a config that a label names; needed with `settings.named`."""
-    named = settings.named
-    edges.asks_nvml = True
+    settings: PluginSettings,
+    dependencies: Dependencies,
+    services: Services,
+    *,
+    reread: ReadSettings[PluginSettings] | None = None,
+) -> ControlLoop[PluginController]:
+    """Builds the agent without starting it. reread: builds settings from a config that a Node label selects."""
+    dependencies.uses_nvml = True
+    mailbox: Mailbox[AgentMessage] = Mailbox()
+    timers = Timers(services.clock)
 
-    def follow(changed: Callable[[], None]) -> NamedConfigs[PluginSettings]:
-        assert named is not None and reread is not None  # noqa: S101, PT018  # nosec B101 # only called then
-        return NamedConfigs(open_configs(edges, named.place, services, changed), named, reread)
+    def wake() -> None:
+        mailbox.post(Wake())
 
-    specs = SpecKeeper(edges.root, SpecWriter(settings.cdi_folder))
-
-    def look(responses: ResponseSettings) -> Looked:
-        return read_look(
-            lambda: look_with_nodes(edges, responses), edges.root, lambda inventory: specs.look(inventory, responses)
-        )
-
-    return PluginAgent(
-        settings,
-        look=look,
-        manager=lambda notify: Manager(
-            settings.kubelet_socket.parent, settings.kubelet_socket, notify, api=settings.kubelet_api
-        ),
+    selector = select_config(NAME, settings, dependencies, services, reread, lambda: mailbox.post(InputsChanged()))
+    controller = PluginController(
+        selector,
         services=services,
-        health=build_health(NAME, settings, edges, services),
-        lock=edges.lock(NAME),
-        configs=follow if named is not None and reread is not None else None,
-        may_open=lambda: not edges.releases.is_released,
+        timers=timers,
+        manager=Manager(settings.kubelet_socket.parent, settings.kubelet_socket, wake, api=settings.kubelet_api),
+        health=build_health(NAME, settings, dependencies, services, wake),
+        status=build_status_writer(NAME, settings, dependencies, services),
+        mps=MpsManager(wake, lambda: not dependencies.nvml_release.is_released),
+        poller=InventoryPoller(_discovery(selector, settings.cdi_folder, dependencies, services), wake),
     )
+    return ControlLoop(controller, services, mailbox=mailbox, timers=timers, lock=dependencies.lock(NAME))
+
+
+def _discovery(
+    selector: ConfigSelector[PluginSettings], cdi_folder: Path, dependencies: Dependencies, services: Services
+) -> Callable[[], DiscoveryResult]:
+    """Returns the function that the poller's thread calls. It reads the settings at each discovery. Raises NodeError."""
+    specs = CdiSpecSync(dependencies.root, SpecWriter(cdi_folder))
+
+    def run() -> DiscoveryResult:
+        began, responses = services.clock(), selector.settings.responses
+        result = discover(
+            lambda: discover_gpus(dependencies, responses),
+            dependencies.root,
+            lambda inventory: specs.sync(inventory, responses, dependencies.node.container_runtime),
+        )
+        return replace(result, began=began)
+
+    return run

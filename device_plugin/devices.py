@@ -1,30 +1,33 @@
-"""The values that the device plugin decides and answers with: devices, what a resource offers, and the plan of a node. PURE.
+"""Devices, the offer of a resource, and the plan of a node. PURE.
 
-`plan` makes them; `allocate` chooses among them.
+`plan` builds these values; `allocate` selects devices from them.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NewType
 
-from node_core.domain.inventory import ComputeCapability, GpuUuid, PciAddress
-from node_core.domain.resources import ResourceName
-from node_core.domain.sharing import SharingStrategy
+from gpu_core.domain.inventory import ComputeCapability, GpuUuid
+from gpu_core.domain.node_assessment import Reason
+from gpu_core.domain.resources import ResourceName
+from gpu_core.domain.sharing import SharingStrategy
+from node_core.domain.pci import PciAddress
 
 DeviceId = NewType("DeviceId", str)
-"""What the kubelet calls a device: the UUID of the GPU or of the MIG device, with `::0`, `::1` ... after it where it is shared."""
+"""The kubelet's id of a device: the UUID of the GPU or MIG device. Replicas of a shared device append `::0`, `::1` and so on."""
 Policy = Literal["distributed", "packed"]
-"""Where replicas and MIG devices come from: from the GPUs with the fewest in use, or from those with the most."""
+"""How replicas and MIG devices are selected: from the GPUs with the fewest devices in use, or from the GPUs with the most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """Something that one container can have: a GPU, a MIG device, or a replica of one.
+    """A GPU, a MIG device, or a replica of one of them: the unit that a container is allocated.
 
-    uuid: what NVML calls it, the id without its replica. replica: which, from 0; None where it is not shared. index: NVML's, `0`; of a
-    MIG device `<GPU>:<slot>`, `0:1`. gpu, minor, model, compute, numa_node, address, links: of the whole GPU. links: what joins it to the
-    others, by plan.links. paths: its device nodes.
-    gpu_instance, compute_instance, profile: of a MIG device. why_unhealthy: a sentence, None while it is healthy.
+    uuid: NVML's UUID, which is the id without the replica number. replica: the replica number from 0; None if the device is not shared.
+    index: NVML's index, `0`; `<GPU>:<slot>` for a MIG device, `0:1`. gpu, minor, model, compute, numa_node, address and links describe
+    the physical GPU. links: link weights to the other GPUs, see plan.link_weights. paths: device nodes. gpu_instance, compute_instance,
+    profile: set for a MIG device. why_unhealthy: a sentence; None if the device is healthy. unhealthy_by: a reason that concerns the node
+    and not this GPU, if there is one.
     """
 
     id: DeviceId
@@ -43,24 +46,30 @@ class Device:
     compute_instance: int | None = None
     profile: str | None = None
     why_unhealthy: str | None = None
+    unhealthy_by: Reason | None = None
 
     @property
-    def healthy(self) -> bool:
+    def name(self) -> str:
+        """The name in logs and messages: `GPU 3 (GPU-9ad2…)`, `MIG device 3:0 (MIG-51c0…)`."""
+        return f"{'GPU' if self.gpu_instance is None else 'MIG device'} {self.index} ({self.uuid})"
+
+    @property
+    def is_healthy(self) -> bool:
         return self.why_unhealthy is None
 
     @property
     def order(self) -> tuple[tuple[int, ...], str, int]:
-        """Sorts devices as NVML counts them."""
+        """The sort key that puts devices in NVML's order."""
         numbers = tuple(int(part) for part in self.index.split(":") if part.isdigit())
         return numbers, self.uuid, -1 if self.replica is None else self.replica
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
-    """What a resource has, in order. sharing: by which means those of the devices that are replicas are shared; None without any.
+class ResourceOffer:
+    """The devices of one resource, in NVML's order. sharing: how the replicas among them share a GPU; None without replicas.
 
-    fail_requests_greater_than_one: a container may ask for one replica only, as a second one would not get it more of a GPU.
-    policy: of replicas, and of MIG devices where there are none.
+    fail_requests_greater_than_one: refuse a container that requests more than one replica, because a second replica provides no
+    additional share of a GPU. policy: how replicas are selected; MIG devices if there are no replicas.
     """
 
     devices: tuple[Device, ...]
@@ -70,22 +79,23 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reserved:
-    """A device that exists and is not advertised. why: a sentence."""
+class ReservedDevice:
+    """A device that exists but is not advertised. why: a sentence."""
 
     device: Device
     why: str
+    reason: Reason = Reason.EXCLUDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to advertise, by resource in order. notes: a sentence for each thing that is not as it was asked for, or left out."""
+    """The resources to advertise, in order. notes: a sentence for each device or setting that cannot be applied as configured."""
 
-    resources: Mapping[ResourceName, Offer] = field(default_factory=dict)
+    resources: Mapping[ResourceName, ResourceOffer] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    reserved: tuple[Reserved, ...] = ()
+    reserved: tuple[ReservedDevice, ...] = ()
 
 
-def in_order(devices: Iterable[Device]) -> tuple[Device, ...]:
-    """As NVML counts them."""
+def sort_devices(devices: Iterable[Device]) -> tuple[Device, ...]:
+    """Returns the devices in NVML's order."""
     return tuple(sorted(devices, key=lambda device: device.order))

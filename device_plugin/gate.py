@@ -1,4 +1,4 @@
-"""Whether this node's GPUs are to be served: the label that nfd-lite sets says so, or another one, or none has to. Pure."""
+"""The gate: the Node label that allows the plugin to advertise GPUs. PURE."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,30 @@ from node_core.domain.labels import GPU_PRESENT, Labels, key_problem, value_prob
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """key empty: always open, once the Node was seen."""
+    """A label of the Node. An empty key means that the gate is always open; the plugin still waits until it has read the Node."""
 
     key: str = GPU_PRESENT
     value: str = "true"
 
     def is_open(self, labels: Labels) -> bool:
-        """Whether the Node's labels ask for its GPUs to be advertised."""
-        return not self.key or labels.get(self.key) == self.value
+        """Returns whether the plugin may advertise the GPUs of a Node with these labels."""
+        return self.problem(labels) is None
+
+    def problem(self, labels: Labels) -> str | None:
+        """Returns what these labels lack; None if the gate is open."""
+        value = labels.get(self.key)
+        if not self.key or value == self.value:
+            return None
+        if value is None:
+            return f"the Node does not have the label {self.key}={self.value}"
+        return f"the label {self.key} of the Node is {value!r}, not {self.value!r}"
 
 
 def parse_gate(text: str) -> Gate:
-    """`key=value`, a key alone for the value `true`, or nothing for no gate. Raises ValueError."""
+    """Parses `key=value`, or `key` for the value `true`. An empty text means no gate. Raises ValueError."""
     key, equals, value = text.partition("=")
     gate = Gate(key=key, value=value if equals else "true")
     problem = (key_problem(gate.key) or value_problem(gate.value)) if text else None
     if problem:
-        raise ValueError(f"{text!r} is no label: {problem}")
+        raise ValueError(f"{text!r} is not a label: {problem}")
     return gate

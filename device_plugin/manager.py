@@ -1,70 +1,77 @@
-"""The set of resources on offer: which there are, and that the kubelet knows each of them, whatever happens to the kubelet.
+"""Serves the advertised resources and keeps them registered with the kubelet.
 
-The kubelet forgets its plugins and removes their sockets when it starts. A watch on its directory, and the end of its stream, call
-`notify`; the thread that owns the manager then calls `check`. Nothing that is found on the node is raised: see `problems`.
+When the kubelet starts, it forgets all plugins and removes their sockets. The manager calls `notify` when the kubelet's directory
+changes or a stream ends; the thread that owns the manager then calls `check`. Errors are not raised; see `problems`.
 """
 
 import random
 import threading
 import time
+import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 
-from device_plugin.allocate.respond import Strategy
-from device_plugin.devices import Offer, Plan
+from device_plugin.allocate.response import Strategy
+from device_plugin.allocate.strategies import build_strategies
 from device_plugin.plugin import ResourcePlugin
+from device_plugin.response_options import ServedResource
+from gpu_core.domain.resources import ResourceName
 from node_core.domain.backoff import Backoff
-from node_core.domain.resources import ResourceName
 from node_core.errors import KubeletError
+from node_core.grpc_h2.status import CallError
 from node_core.host.inotify import DirectoryWatch
-from node_core.kubelet.registration import TIMEOUT, VERSIONS, ApiVersion, Manner
+from node_core.kubelet.client import PluginClient
+from node_core.kubelet.registration import TIMEOUT, VERSIONS, ApiVersion, RegistrationOptions
 from node_core.kubelet.sockets import Stamp, read_stamp
 
 log = structlog.get_logger(__name__)
 
-PATIENCE = 1.0
-"""Seconds after which a check leaves the rest to the next one, so that a kubelet that hangs does not hold up our owner."""
+CHECK_SECONDS = 1.0
+"""After this time a check postpones the remaining resources to the next check, so that a kubelet that hangs does not block the agent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """retries: after a registration or a socket that failed. hearing: how long the kubelet may go without asking for our devices.
+    """retries: delays after a failed registration or socket. watch_timeout: how long the kubelet may take to call ListAndWatch.
 
     register_timeout: seconds for one registration. chance: uniform in [0, 1). clock: monotonic seconds.
     """
 
-    retries: Backoff = field(default_factory=lambda: Backoff(first=0.5, most=30.0))
-    hearing: Backoff = field(default_factory=lambda: Backoff(first=2.0, most=60.0))
+    retries: Backoff = field(default_factory=lambda: Backoff(first=0.5, maximum=30.0))
+    watch_timeout: Backoff = field(default_factory=lambda: Backoff(first=2.0, maximum=60.0))
     register_timeout: float = TIMEOUT
     chance: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
 
 
 DEFAULT_TIMING = Timing()
-Answers = Callable[[ResourceName, Offer], Sequence[Strategy]]
-"""How containers are told of the devices of a resource, as long as it offers this."""
 
 
 @dataclass(slots=True, kw_only=True)
-class _Served:
-    """A plugin, and how far it has come with the kubelet. situation: the kubelet's socket and ours when we last tried."""
+class _Entry:
+    """A plugin and its registration.
+
+    stamps: the kubelet's socket and the plugin's socket at the last attempt to register. failures: failed attempts in a row.
+    unwatched: registrations in a row after which the kubelet did not call ListAndWatch. retry_at: monotonic seconds.
+    """
 
     plugin: ResourcePlugin
-    situation: tuple[Stamp | None, Stamp | None] = (None, None)
+    served: ServedResource
+    stamps: tuple[Stamp | None, Stamp | None] = (None, None)
     failures: int = 0
-    unheard: int = 0
+    unwatched: int = 0
     retry_at: float | None = None
     problem: str | None = None
 
 
 class Manager:
-    """Owned by one thread, which calls everything here; `notify` is called in any other.
+    """One thread owns the manager and calls its methods. notify: called in other threads.
 
-    registrations, registration_failures, allocations: counts for metrics, by resource, since the process began.
+    registrations, registration_failures, allocations: counters for metrics, by resource, since the process started.
     """
 
     def __init__(
@@ -85,124 +92,152 @@ class Manager:
         self._timing = timing
         self._api = api
         self._clock = timing.clock
-        self._served: dict[ResourceName, _Served] = {}
-        self._counting = threading.Lock()
+        self._entries: dict[ResourceName, _Entry] = {}
+        self._count_lock, self._probe_lock = threading.Lock(), threading.Lock()
         self._watch = DirectoryWatch(kubelet_socket.parent, notify)
-        self._closed = False
+        self._is_closed = False
 
-    @property
-    def plugins(self) -> Mapping[ResourceName, ResourcePlugin]:
-        return {resource: served.plugin for resource, served in self._served.items()}
-
-    def next_check(self, most: float) -> float:
-        """Seconds until `check` is due even if nobody notifies, at most `most`."""
-        due = [served.retry_at for served in self._served.values() if served.retry_at is not None]
-        return max(0.0, min(most, *(at - self._clock() for at in due))) if due else most
+    def next_check(self, maximum: float) -> float:
+        """Returns the seconds until `check` is due without a notification; at most `most`."""
+        due = [entry.retry_at for entry in self._entries.values() if entry.retry_at is not None]
+        return max(0.0, min(maximum, *(at - self._clock() for at in due))) if due else maximum
 
     def problems(self) -> tuple[str, ...]:
-        """A sentence for each resource that the kubelet does not have from us."""
+        """Returns a sentence for each resource that is not registered with the kubelet."""
         return tuple(
-            f"{resource}: {served.problem}" for resource, served in self._served.items() if served.problem is not None
+            f"{resource}: {entry.problem}" for resource, entry in self._entries.items() if entry.problem is not None
         )
 
-    def reconcile(self, plan: Plan, answers: Answers) -> None:
-        """Makes the resources on offer those of the plan, and checks all of them. One that stays keeps its socket."""
-        for resource in [resource for resource in self._served if resource not in plan.resources]:
-            self._served.pop(resource).plugin.stop(retire=True)
-            log.info("resource_retired", resource=resource)
-        for resource, offer in plan.resources.items():
-            strategies = answers(resource, offer)
-            if resource in self._served:
-                self._served[resource].plugin.update(offer, strategies)
-            else:
-                self._served[resource] = _Served(plugin=self._make(resource, offer, strategies))
-        self.check()
+    @property
+    def is_registered(self) -> bool:
+        """Whether at least one resource exists and all resources are registered with the running kubelet."""
+        return bool(self._entries) and all(entry.plugin.is_registered for entry in self._entries.values())
+
+    @property
+    def unwatched(self) -> tuple[ResourceName, ...]:
+        """The resources whose devices the kubelet has not read: without a ListAndWatch call of the running kubelet."""
+        entries = self._entries.items()
+        return tuple(name for name, each in entries if not each.plugin.is_registered or each.plugin.stream_count == 0)
+
+    def sockets_problem(self) -> str | None:
+        """Returns a sentence if a plugin socket does not respond or the directory watch has ended. Callable from any thread."""
+        if (problem := self._watch.liveness_problem()) is not None:
+            return problem
+        with self._probe_lock:  # any client of the health port can cause a probe
+            problems = (_probe(entry.plugin) for entry in tuple(self._entries.values()))
+            return next(filter(None, problems), None)
+
+    def reconcile(self, resources: Mapping[ResourceName, ServedResource]) -> None:
+        """Serves exactly these resources. A resource that changes retains its socket; a resource that is equal is not touched."""
+        for resource in self._entries.keys() - resources.keys():
+            self._entries.pop(resource).plugin.stop(retire=True)
+            log.info("resource_removed", resource=resource)
+        for resource, served in resources.items():
+            entry = self._entries.get(resource)
+            if entry is None:
+                self._entries[resource] = _Entry(plugin=self._build_plugin(resource, served), served=served)
+            elif entry.served != served:
+                entry.served = served
+                entry.plugin.update(served.offer, _strategies(served))
 
     def check(self) -> None:
-        """Does what is due: our sockets in place, all resources registered at the kubelet that runs now."""
-        if self._closed:
+        """Restores missing sockets and registers each resource with the running kubelet, as far as this is due."""
+        if self._is_closed:
             return
         self._watch.start()
         began = self._clock()
-        for served in self._served.values():
-            if self._clock() - began > PATIENCE:
-                served.retry_at = self._clock()
+        for entry in self._entries.values():
+            if self._clock() - began > CHECK_SECONDS:
+                entry.retry_at = self._clock()
             else:
-                self._tend(served)
+                self._check_plugin(entry)
 
     def close(self) -> None:
-        """Ends within a second. The kubelet keeps the capacity for the next process."""
-        self._closed = True
+        """Stops all plugins within a second. The kubelet retains the capacity for the next process."""
+        self._is_closed = True
         self._watch.stop()
-        while self._served:
-            self._served.popitem()[1].plugin.stop()
+        while self._entries:
+            self._entries.popitem()[1].plugin.stop()
 
-    def _make(self, resource: ResourceName, offer: Offer, strategies: Sequence[Strategy]) -> ResourcePlugin:
+    def _build_plugin(self, resource: ResourceName, served: ServedResource) -> ResourcePlugin:
         def count(containers: int) -> None:
-            with self._counting:
+            with self._count_lock:
                 self.allocations[resource] += containers
 
         return ResourcePlugin(
             resource,
-            offer,
+            served.offer,
             directory=self._directory,
             kubelet_socket=self._kubelet_socket,
-            strategies=strategies,
+            strategies=_strategies(served),
             on_stream_end=self._notify,
             on_allocate=count,
-            manner=Manner(versions=self._api, timeout=self._timing.register_timeout),
+            registration=RegistrationOptions(versions=self._api, timeout=self._timing.register_timeout),
         )
 
-    def _tend(self, served: _Served) -> None:
-        if self._situation(served) != served.situation:
-            served.failures, served.unheard, served.retry_at = 0, 0, None
-        if served.retry_at is not None and self._clock() < served.retry_at:
+    def _check_plugin(self, entry: _Entry) -> None:
+        kubelet = read_stamp(
+            self._kubelet_socket
+        )  # before the call: a kubelet that starts during the call is a new one
+        if (kubelet, read_stamp(entry.plugin.path)) != entry.stamps:
+            entry.failures, entry.unwatched, entry.retry_at = 0, 0, None
+        if entry.retry_at is not None and self._clock() < entry.retry_at:
             return
         try:
-            self._settle(served)
+            self._serve_and_register(entry)
         except KubeletError as error:
-            self._failed(served, error)
-        served.situation = self._situation(served)
+            self._failed(entry, error)
+        entry.stamps = kubelet, read_stamp(entry.plugin.path)
 
-    def _situation(self, served: _Served) -> tuple[Stamp | None, Stamp | None]:
-        return read_stamp(self._kubelet_socket), read_stamp(served.plugin.path)
-
-    def _settle(self, served: _Served) -> None:
-        plugin = served.plugin
+    def _serve_and_register(self, entry: _Entry) -> None:
+        plugin = entry.plugin
         if not plugin.is_serving:
             plugin.serve()
-        if plugin.registered and plugin.streams == 0 and served.retry_at is not None:
-            self._unheard(served)
-        if not plugin.registered:
+        if plugin.is_registered and plugin.stream_count == 0 and entry.retry_at is not None:
+            self._reset_registration(entry)
+        if not plugin.is_registered:
             plugin.register()
-            self._registered(served)
-        elif plugin.streams == 0:
-            served.retry_at = self._clock() + self._timing.hearing.delay(served.unheard + 1, self._timing.chance())
-        else:
-            served.unheard, served.retry_at, served.problem = 0, None, None
+            self.registrations[plugin.resource] += 1
+            log.info("resource_registered", resource=plugin.resource, devices=len(plugin.offer.devices))
+            entry.failures = 0
+            if entry.unwatched == 0:
+                entry.problem = None
+        elif plugin.stream_count > 0:
+            entry.unwatched, entry.retry_at, entry.problem = 0, None, None
+            return
+        entry.retry_at = self._clock() + self._timing.watch_timeout.delay(entry.unwatched + 1, self._timing.chance())
 
-    def _registered(self, served: _Served) -> None:
-        resource = served.plugin.resource
-        self.registrations[resource] += 1
-        log.info("resource_registered", resource=resource, devices=len(served.plugin.offer.devices))
-        served.failures = 0
-        served.retry_at = self._clock() + self._timing.hearing.delay(served.unheard + 1, self._timing.chance())
-        if served.unheard == 0:
-            served.problem = None
+    def _reset_registration(self, entry: _Entry) -> None:
+        """The kubelet accepted the registration but does not call ListAndWatch, or ended its call. A new registration repairs both."""
+        entry.unwatched += 1
+        self._report(entry, "the kubelet does not call ListAndWatch")
+        entry.plugin.registered_at = None
 
-    def _unheard(self, served: _Served) -> None:
-        """The kubelet took the registration and did not ask for the devices, or asks no more: registering again heals both."""
-        served.unheard += 1
-        self._say(served, "the kubelet does not ask for its devices")
-        served.plugin.forget_registration()
+    def _failed(self, entry: _Entry, error: KubeletError) -> None:
+        entry.failures += 1
+        self.registration_failures[entry.plugin.resource] += 1
+        entry.retry_at = self._clock() + self._timing.retries.delay(entry.failures, self._timing.chance())
+        self._report(entry, str(error))
 
-    def _failed(self, served: _Served, error: KubeletError) -> None:
-        served.failures += 1
-        self.registration_failures[served.plugin.resource] += 1
-        served.retry_at = self._clock() + self._timing.retries.delay(served.failures, self._timing.chance())
-        self._say(served, str(error))
+    def _report(self, entry: _Entry, problem: str) -> None:
+        if entry.problem != problem:
+            log.warning("resource_not_served", resource=entry.plugin.resource, why=problem)
+        entry.problem = problem
 
-    def _say(self, served: _Served, problem: str) -> None:
-        if served.problem != problem:
-            log.warning("resource_not_served", resource=served.plugin.resource, why=problem)
-        served.problem = problem
+
+def _strategies(served: ServedResource) -> tuple[Strategy, ...]:
+    return build_strategies(served.response_options, lambda: str(uuid.uuid4()))
+
+
+def _probe(plugin: ResourcePlugin) -> str | None:
+    """Calls the plugin's socket as the kubelet does. A missing socket is not a problem, because `check` replaces the socket."""
+    if not plugin.is_serving:
+        return None
+    try:
+        with PluginClient(plugin.path) as client:
+            client.options()
+    except CallError as error:
+        return (
+            f"{plugin.resource}: {plugin.path} does not respond: {error.code}: {error}" if plugin.is_serving else None
+        )
+    return None

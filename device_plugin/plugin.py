@@ -1,140 +1,135 @@
-"""The life of one resource: its socket, its registration, and the kubelet's calls.
+"""The device plugin server of one resource: its socket, its registration, and the kubelet's calls.
 
-Calls come in gRPC's threads and are answered from memory: no call into the driver, no disk, no lock held for long.
-Everything else is done by the thread that owns the plugin. Source: Kubernetes documentation, Device Plugins.
+The server's thread handles calls from memory: without calls into the driver, without disk access, and without holding a lock for long.
+The thread that owns the plugin calls all other methods. Source: Kubernetes documentation, Device Plugins.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from device_plugin.allocate.preferred import preferred_ids
-from device_plugin.allocate.replicas import why_refused
-from device_plugin.allocate.respond import AllocationError, Response, Strategy, respond
-from device_plugin.board import MAX_STREAMS, DeviceBoard
-from device_plugin.devices import Device, DeviceId, Offer
-from device_plugin.wire import render_devices, render_response
-from node_core.domain.resources import ResourceName, short_name
+from device_plugin.allocate.preferred import select_preferred_ids
+from device_plugin.allocate.replicas import refusal_reason
+from device_plugin.allocate.response import AllocationError, Response, Strategy, build_response
+from device_plugin.broadcaster import DeviceListBroadcaster
+from device_plugin.devices import Device, DeviceId, ResourceOffer
+from device_plugin.wire import render_response
+from gpu_core.domain.resources import ResourceName, short_name
+from node_core.grpc_h2.status import CallError
 from node_core.kubelet import deviceplugin_pb2 as pb
-from node_core.kubelet.registration import DEFAULT, Manner, register
-from node_core.kubelet.rpc import CallError
+from node_core.kubelet.registration import DEFAULT, RegistrationOptions, register
 from node_core.kubelet.server import UnixServer
-from node_core.kubelet.service import Stream, alpha_handler, device_plugin_handler
+from node_core.kubelet.service import Stream, alpha_methods, device_plugin_methods
 from node_core.kubelet.sockets import Stamp, read_stamp
 
-CALL_THREADS = 8
 RETIRE_SECONDS = 0.5
-"""How long the last, empty list may take to reach the kubelet."""
+"""How long the final, empty list may take to reach the kubelet."""
 STOP_SECONDS = 0.2
 
 
 def socket_path(directory: Path, resource: ResourceName) -> Path:
-    """`nvidia-gpu.sock`, as NVIDIA's plugin calls it."""
+    """Returns the socket path. The name, such as `nvidia-gpu.sock`, is the same as in NVIDIA's plugin."""
     return directory / f"nvidia-{short_name(resource)}.sock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Answers:
-    """What calls are answered from. It is replaced as a whole, so no call sees half of a change. devices: of the offer, by id."""
+class _Snapshot:
+    """The state from which calls are handled, replaced as a whole so that a call never uses half of a change. devices: by id."""
 
-    offer: Offer
+    offer: ResourceOffer
     devices: Mapping[DeviceId, Device]
     strategies: tuple[Strategy, ...]
 
-
-def _answers(offer: Offer, strategies: Sequence[Strategy]) -> _Answers:
-    return _Answers(offer=offer, devices={device.id: device for device in offer.devices}, strategies=tuple(strategies))
+    @classmethod
+    def of(cls, offer: ResourceOffer, strategies: Sequence[Strategy]) -> "_Snapshot":
+        return cls(offer=offer, devices={device.id: device for device in offer.devices}, strategies=tuple(strategies))
 
 
 class ResourcePlugin:
-    """strategies: how containers are told of their devices. on_stream_end, on_allocate: called in any thread.
+    """strategies: how Allocate responses pass devices to containers. on_stream_end, on_allocate: called in any thread.
 
-    on_allocate gets the number of containers. manner: of registering.
+    on_allocate: receives the number of containers. registered_at: the stamp of the kubelet's socket at the last registration; None if
+    the plugin must register.
     """
 
     def __init__(
         self,
         resource: ResourceName,
-        offer: Offer,
+        offer: ResourceOffer,
         *,
         directory: Path,
         kubelet_socket: Path,
         strategies: Sequence[Strategy],
         on_stream_end: Callable[[], None] = lambda: None,
         on_allocate: Callable[[int], None] = lambda _: None,
-        manner: Manner = DEFAULT,
+        registration: RegistrationOptions = DEFAULT,
     ) -> None:
         self.resource = resource
         self.path = socket_path(directory, resource)
         self.registered_at: Stamp | None = None
         self._kubelet_socket = kubelet_socket
-        self._answers = _answers(offer, strategies)
+        self._snapshot = _Snapshot.of(offer, strategies)
         self._on_allocate = on_allocate
-        self._manner = manner
-        self._board = DeviceBoard(offer.devices, on_leave=on_stream_end)
+        self._registration = registration
+        self._broadcaster = DeviceListBroadcaster(offer.devices, on_stream_end=on_stream_end)
         self._server: UnixServer | None = None
 
     @property
-    def registered(self) -> bool:
-        """Whether the kubelet whose socket is there now has taken our registration."""
+    def is_registered(self) -> bool:
+        """Whether the running kubelet has accepted the registration."""
         return self.registered_at is not None and self.registered_at == read_stamp(self._kubelet_socket)
 
     @property
     def is_serving(self) -> bool:
-        """Whether our socket is where the kubelet looks for it."""
+        """Whether the server runs and its socket exists."""
         return self._server is not None and self._server.is_in_place
 
     @property
-    def streams(self) -> int:
-        """Open ListAndWatch calls: 1 while all is well."""
-        return self._board.streams
+    def stream_count(self) -> int:
+        """The number of open ListAndWatch calls; normally 1."""
+        return self._broadcaster.stream_count
 
     @property
-    def offer(self) -> Offer:
-        return self._answers.offer
+    def offer(self) -> ResourceOffer:
+        return self._snapshot.offer
 
     def serve(self) -> None:
-        """Puts a new server in the place of the old one, if any. Raises KubeletError.
+        """Starts a server and stops the previous server, if any. Raises KubeletError.
 
-        The old one goes first: the kubelet takes the end of an old connection for the end of the resource.
+        The previous server stops first, because the kubelet treats the end of the old connection as the end of the resource.
         """
-        self._drop_server()
-        server = UnixServer(
-            self.path,
-            device_plugin_handler(self),
-            alpha_handler(self),
-            threads=CALL_THREADS + MAX_STREAMS,
-            name=self.path.stem,
-        )
+        self.registered_at = None
+        self._broadcaster.end_streams()
+        if self._server is not None:
+            self._server.stop(STOP_SECONDS)
+            self._server = None
+        server = UnixServer(self.path, device_plugin_methods(self), alpha_methods(self), name=self.path.stem)
         server.start()
         self._server = server
 
     def register(self) -> None:
-        """Raises KubeletError. Serve first: the kubelet connects back at once."""
-        stamp = read_stamp(self._kubelet_socket)  # before the call: a kubelet that comes up during it is another one
+        """Registers with the kubelet. Requires a running server, because the kubelet connects at once. Raises KubeletError."""
+        stamp = read_stamp(self._kubelet_socket)  # before the call: a kubelet that starts during the call is a new one
         self.registered_at = None
-        register(self._kubelet_socket, self.resource, self.path.name, self.options(), self._manner)
+        register(self._kubelet_socket, self.resource, self.path.name, self.options(), self._registration)
         self.registered_at = stamp
 
-    def forget_registration(self) -> None:
-        self.registered_at = None
+    def update(self, offer: ResourceOffer, strategies: Sequence[Strategy] | None = None) -> bool:
+        """Sends the devices to the kubelet if they differ. Returns whether they differ. strategies: None to retain the current ones.
 
-    def update(self, offer: Offer, strategies: Sequence[Strategy] | None = None) -> bool:
-        """Tells the kubelet what differs; whether anything did. strategies: those from now on, None for the same.
-
-        The socket and the streams stay, so whoever has a device keeps it.
+        The socket and the streams do not change, so containers retain their devices.
         """
-        self._answers = _answers(offer, self._answers.strategies if strategies is None else strategies)
-        return self._board.publish(offer.devices)
+        self._snapshot = _Snapshot.of(offer, self._snapshot.strategies if strategies is None else strategies)
+        return self._broadcaster.publish(offer.devices)
 
     def stop(self, *, retire: bool = False) -> None:
-        """Ends in less than a second. retire: the resource is gone for good, so an empty list goes first and the kubelet shows 0.
+        """Stops the server in less than a second. retire: first sends an empty list, so that the kubelet sets the capacity to 0.
 
-        Without it the kubelet keeps the capacity for the next process.
+        Without `retire` the kubelet retains the capacity for the next process.
         """
         if retire:
-            self._board.publish(())
-        self._board.close()
+            self._broadcaster.publish(())
+        self._broadcaster.close()
         self.registered_at = None
         if self._server is not None:
             self._server.stop(RETIRE_SECONDS if retire else STOP_SECONDS)
@@ -143,46 +138,38 @@ class ResourcePlugin:
     def options(self) -> pb.DevicePluginOptions:
         return pb.DevicePluginOptions(get_preferred_allocation_available=True)
 
-    def list_and_watch(self, stream: Stream) -> Iterator[pb.ListAndWatchResponse]:
-        return map(render_devices, self._board.follow(stream))
+    def list_and_watch(self, stream: Stream) -> None:
+        self._broadcaster.add(stream)
 
     def preferred_allocation(self, request: pb.PreferredAllocationRequest) -> pb.PreferredAllocationResponse:
-        """Never fails."""
-        answers = self._answers
+        snapshot = self._snapshot
         return pb.PreferredAllocationResponse(
             container_responses=[
                 pb.ContainerPreferredAllocationResponse(
-                    deviceIDs=preferred_ids(
-                        answers.offer,
-                        answers.devices,
-                        asked.available_deviceIDs,
-                        asked.must_include_deviceIDs,
-                        asked.allocation_size,
+                    deviceIDs=select_preferred_ids(
+                        snapshot.offer,
+                        snapshot.devices,
+                        container.available_deviceIDs,
+                        container.must_include_deviceIDs,
+                        container.allocation_size,
                     )
                 )
-                for asked in request.container_requests
+                for container in request.container_requests
             ]
         )
 
     def allocate(self, request: pb.AllocateRequest) -> pb.AllocateResponse:
-        """All containers of the request, or an error that names the device that stands in the way."""
-        answers = self._answers
+        """Allocates for all containers of the request. Raises CallError with the device that cannot be allocated."""
+        snapshot = self._snapshot
         try:
-            responses = [self._respond(answers, asked.devices_ids) for asked in request.container_requests]
+            responses = [self._respond(snapshot, container.devices_ids) for container in request.container_requests]
         except AllocationError as error:
             raise CallError(error.code, error.message) from error
         self._on_allocate(len(responses))
         return pb.AllocateResponse(container_responses=[render_response(response) for response in responses])
 
-    def _respond(self, answers: _Answers, ids: Sequence[str]) -> Response:
-        """Raises AllocationError or CallError."""
-        if (why := why_refused(answers.offer, answers.devices, ids)) is not None:
-            raise CallError("INVALID_ARGUMENT", f"{self.resource}: {why}")
-        return respond(self.resource, answers.devices, ids, answers.strategies)
-
-    def _drop_server(self) -> None:
-        self.registered_at = None
-        self._board.end_streams()
-        if self._server is not None:
-            self._server.stop(STOP_SECONDS)
-            self._server = None
+    def _respond(self, snapshot: _Snapshot, ids: Sequence[str]) -> Response:
+        """Builds the response for one container. Raises AllocationError or CallError."""
+        if (reason := refusal_reason(snapshot.offer, snapshot.devices, ids)) is not None:
+            raise CallError("INVALID_ARGUMENT", f"{self.resource}: {reason}")
+        return build_response(self.resource, snapshot.devices, ids, snapshot.strategies)

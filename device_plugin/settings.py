@@ -1,86 +1,159 @@
-"""What gpu-device-plugin is told beside the common settings. Source: k8s-device-plugin README, "Configuration Flags"."""
+"""The settings of gpu-device-plugin, in addition to those of every agent. Source: k8s-device-plugin README, "Configuration Flags"."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar
 
-from device_plugin.allocate.respond import IdStrategy
-from device_plugin.allocate.strategies import AUTO, DeviceList
 from device_plugin.cdi.write import CDI_FOLDER
-from device_plugin.devices import Policy
-from device_plugin.gate import Gate
-from node_core.decode import Document
-from node_core.domain.device_rules import DeviceRules
-from node_core.domain.health import HealthPolicy
-from node_core.domain.sharing import Sharing
+from device_plugin.gate import Gate, parse_gate
+from device_plugin.health.checks import parse_checks
+from device_plugin.health.startup_taint import parse_startup_taint
+from device_plugin.plan.options import MigStrategy, PlanOptions
+from gpu_core.domain.device_rules import DeviceRules
+from gpu_core.domain.health import HealthPolicy
+from gpu_core.domain.sharing import Sharing, SharingStrategy
+from gpu_core.settings.nvidia_config import NvidiaConfig
+from gpu_core.settings.nvidia_settings import PluginFlags, ResponseSettings, driver_mount
+from node_core.domain.duration import parse_interval
+from node_core.domain.labels import GPU_PRESENT
 from node_core.domain.taints import Taint
+from node_core.errors import SettingsError
 from node_core.kubelet.registration import VERSIONS, ApiVersion
 from node_core.kubelet.sockets import KUBELET_SOCKET
-from node_core.runtime.named_config import NamedConfigOptions
+from node_core.runtime.named_config import NAMED_CONFIG, NamedConfigOptions, parse_named_config
+from node_core.runtime.setting import build, setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CdiSettings:
-    """annotation_prefix: of the annotation's key. hook_path: of nvidia-ctk or nvidia-cdi-hook on the host; None where nobody has set it.
+class HealthFlags:
+    """The flags of the health checks; see health.checks."""
 
-    feature_flags, disabled_hooks: NVIDIA's names; `all` disables every hook.
-    """
+    HEADING: ClassVar = "Health of GPUs"
 
-    annotation_prefix: str = "cdi.k8s.io/"
-    hook_path: str | None = None
-    feature_flags: frozenset[str] = frozenset()
-    disabled_hooks: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResponseSettings:
-    """How containers are told of their devices, and what they get beside them.
-
-    device_lists: strategies; `auto` alone: as the Node's kubelet and runtime can. driver_root, dev_root, mps_root: on the host; dev_root
-    None for the driver root, mps_root None without MPS. driver_root_seen: the driver root as we see it. imex_required: without the
-    channels no GPU is usable.
-    """
-
-    device_lists: tuple[DeviceList | Literal["auto"], ...] = (AUTO,)
-    id_strategy: IdStrategy = "uuid"
-    pass_device_specs: bool = False
-    driver_root: str = "/"
-    dev_root: str | None = None
-    driver_root_seen: Path = Path("/driver-root")
-    gdrcopy: bool = False
-    gds: bool = False
-    mofed: bool = False
-    imex_channels: tuple[int, ...] = ()
-    imex_required: bool = False
-    mps_root: str | None = None
-    cdi: CdiSettings = field(default_factory=CdiSettings)
+    disable: str = setting(
+        "--disable-health-checks DP_DISABLE_HEALTHCHECKS",
+        "",
+        "Comma-separated Xid numbers to ignore. `xids` ignores every Xid; `all` also turns off the checks that read GPU state.",
+    )
+    enable: str = setting(
+        "--enable-health-checks DP_ENABLE_HEALTHCHECKS",
+        "",
+        "Comma-separated Xid numbers that always make a GPU unhealthy, or `all`. Takes precedence over --disable-health-checks.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PluginSettings:
-    """mig_strategy `auto`: as the Node's label says. policy, mig_policy: as of PlanOptions.
+class PluginSettings(PluginFlags):
+    """named: the source of the configs that the Node label selects. cdi_folder: where the container runtime reads CDI specifications.
 
-    named: where the configs are that a label chooses from. cdi_folder: where the container runtime reads specs. gate: the label that has to
-    be there. kubelet_api: versions to try, in order. health: which GPUs containers do not get. ignored_checks: words for health checks that
-    mean nothing. startup_taint: goes when the kubelet has our devices.
+    gate: the required Node label. gate_delay: seconds for which removed labels are retained; None for ever. kubelet_api: the API versions
+    to try, in order. health: when a GPU is unhealthy. ignored_checks: words of the health check flags that are not valid. startup_taint:
+    removed when the GPUs are registered with the kubelet.
     """
 
-    mig_strategy: Literal["none", "single", "mixed", "auto"] = "none"
+    HEADING: ClassVar = "Kubelet and Node"
+
+    kubelet_socket: Path = setting(
+        "--kubelet-socket KUBELET_SOCKET",
+        KUBELET_SOCKET,
+        "Registration socket of the kubelet. The plugin creates its sockets in the same folder.",
+        fixed=True,
+    )
+    podresources_socket: Path | None = setting(
+        "--podresources-socket PODRESOURCES_SOCKET",
+        None,
+        "Pod-resources socket below the --root-dir of the kubelet. Default: in pod-resources next to the folder of --kubelet-socket.",
+        fixed=True,
+    )
+    cdi_folder: Path = setting(
+        "--cdi-dir CDI_DIR",
+        CDI_FOLDER,
+        "Folder in which the container runtime reads CDI specifications. The plugin writes and removes its specifications there.",
+        fixed=True,
+    )
+    gate: Gate = setting(
+        "--gate-label GATE_LABEL",
+        Gate(),
+        "Advertise GPUs only while the Node has this label. An empty value means always.",
+        parse=parse_gate,
+        shown=f"{GPU_PRESENT}=true",
+    )
+    gate_delay: float | None = setting(
+        "--gate-delay GATE_DELAY",
+        30.0,
+        "How long the labels that the plugin depends on may be absent from the Node before the plugin reacts. Another value takes effect "
+        "at once.",
+        parse=lambda text: 0.0 if text in ("0", "0s") else parse_interval(text),
+        metavar="DURATION",
+        shown="30s",
+    )
+    kubelet_api: tuple[ApiVersion, ...] = setting(
+        "--kubelet-api KUBELET_API",
+        VERSIONS,
+        "Version of the kubelet's device plugin API. `auto` uses v1alpha only if the kubelet does not support v1beta1.",
+        parse=lambda text: VERSIONS if text == "auto" else (text,),
+        choices=("auto", *VERSIONS),
+        shown="auto",
+    )
+    startup_taint: Taint | None = setting(
+        "--startup-taint STARTUP_TAINT",
+        None,
+        "Taint that keeps pods off a new Node until its GPUs are registered with the kubelet, such as nvidia.com/gpu-not-ready:NoSchedule.",
+        parse=lambda text: parse_startup_taint(text) if text else None,
+        metavar="TAINT",
+    )
     sharing: Sharing | None = None
     rules: DeviceRules = field(default_factory=DeviceRules)
-    policy: Policy = "distributed"
-    mig_policy: Policy = "packed"
-    responses: ResponseSettings = field(default_factory=ResponseSettings)
-    kubelet_socket: Path = KUBELET_SOCKET
     named: NamedConfigOptions | None = None
-    cdi_folder: Path = CDI_FOLDER
-    gate: Gate = field(default_factory=Gate)
-    kubelet_api: tuple[ApiVersion, ...] = VERSIONS
     health: HealthPolicy = field(default_factory=HealthPolicy)
     ignored_checks: tuple[str, ...] = ()
-    startup_taint: Taint | None = None
 
 
-Reread = Callable[[Document | None], PluginSettings]
-"""The settings with another config, or with none. Raises SettingsError."""
+PLUGIN = (HealthFlags, PluginSettings, *NAMED_CONFIG)
+"""The settings classes of the command line."""
+
+
+def plugin_settings(values: Mapping[str, Any]) -> PluginSettings:
+    """Builds the settings from the values of a command line. Raises SettingsError."""
+    problems: list[str] = []
+    config: NvidiaConfig = values["nvidia_config"] or NvidiaConfig()
+    flags = build(HealthFlags, values)
+    checks = parse_checks(flags.disable, flags.enable)
+    settings = build(
+        PluginSettings,
+        values,
+        responses=replace(
+            build(ResponseSettings, values),
+            driver_root_mount=driver_mount(values),
+            library_dirs=values["driver_library_dirs"],
+        ),
+        sharing=config.sharing,
+        rules=config.rules,
+        named=parse_named_config(values, problems),
+        health=config.health_policy(checks.xids, polled=checks.polled),
+        ignored_checks=checks.ignored,
+    )
+    lists, sharing = settings.responses.device_lists, settings.sharing
+    if "auto" in lists and len(lists) > 1:
+        problems.append(
+            "--device-list-strategy: `auto` cannot be combined with other strategies. Remove `auto` or the others."
+        )
+    if sharing is not None and sharing.strategy is SharingStrategy.MPS and settings.responses.mps_root is None:
+        problems.append(
+            "--mps-root is required for sharing by MPS. Set --mps-root to the MPS folder on the host, such as /run/nvidia/mps."
+        )
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def plan_options(settings: PluginSettings, mig_strategy: MigStrategy = "none") -> PlanOptions:
+    """Returns the options of the device plan. mig_strategy: the strategy to use if the setting is `auto`."""
+    return PlanOptions(
+        mig_strategy=mig_strategy if settings.mig_strategy == "auto" else settings.mig_strategy,
+        sharing=settings.sharing,
+        rules=settings.rules,
+        policy=settings.policy,
+        mig_policy=settings.mig_policy,
+    )

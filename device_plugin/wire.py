@@ -1,8 +1,8 @@
-"""From our values to the kubelet's messages. Pure."""
+"""Renders the plugin's values as messages of the kubelet's device plugin API. PURE."""
 
 from collections.abc import Iterable
 
-from device_plugin.allocate.respond import Response
+from device_plugin.allocate.response import Response
 from device_plugin.devices import Device
 from node_core.kubelet import deviceplugin_pb2 as pb
 from node_core.kubelet.sockets import HEALTHY, UNHEALTHY
@@ -13,11 +13,11 @@ def render_devices(devices: Iterable[Device]) -> pb.ListAndWatchResponse:
 
 
 def render_device(device: Device) -> pb.Device:
-    """Without topology where the NUMA node is not known: the kubelet then takes it as near to everything."""
+    """Omits the topology if the NUMA node is unknown. The kubelet then treats the device as local to every NUMA node."""
     nodes = [] if device.numa_node is None else [pb.NUMANode(ID=device.numa_node)]
     return pb.Device(
         ID=device.id,
-        health=HEALTHY if device.healthy else UNHEALTHY,
+        health=HEALTHY if device.is_healthy else UNHEALTHY,
         topology=pb.TopologyInfo(nodes=nodes) if nodes else None,
     )
 

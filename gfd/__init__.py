@@ -1,1 +1,1 @@
-"""Labels the node with GPU facts from NVML, as GPU Feature Discovery does."""
+"""gfd: labels the node with the properties of its GPUs, which NVML reports, as GPU Feature Discovery does."""

@@ -1,50 +1,56 @@
-"""`gfd`: the command line, and where this agent's concrete edges meet."""
+"""`gfd`: the command line."""
 
-import node_core.lean
+import node_core.startup
 
 # isort: split
 import sys
-from typing import Any
 
-import click
-
-from gfd.agent import OUTPUT_FILE, build_agent
-from gfd.options import FIXED, destination_options, gfd_options, gfd_settings
-from node_core.assembly import Edges, label_program
-from node_core.runtime.command import AgentCommand, parse_command
-from node_core.runtime.flags import common_options, publish_options
-from node_core.runtime.named_options import named_options, reread_with
-from node_core.runtime.nvidia_config import nvidia_options
+from gfd.agent import build_agent
+from gfd.settings import DESTINATION, GFD, OUTPUT_FILE, gfd_settings
+from gpu_core.assembly import gpu_dependencies, label_program
+from gpu_core.settings.nvidia_config import nvidia_config_option
+from gpu_core.settings.nvidia_settings import GFD_NAMES, GpuSettings
+from node_core.runtime.command import agent_command, parse_command
+from node_core.runtime.config_selector import settings_reader
 from node_core.runtime.process import Program, run_program
-from node_core.runtime.settings import common_settings
 
-node_core.lean.settle()
+node_core.startup.freeze_gc()
 
+command = agent_command(
+    "gfd",
+    *DESTINATION,
+    *GFD,
+    nvidia_config_option("gfd"),
+    GpuSettings,
+    agent="GFD",
+    changes={
+        **GFD_NAMES,
+        "output_file": {"default": OUTPUT_FILE},
+        "http_address": {"default": ":8081"},
+        "device_discovery_strategy": {"choices": ("auto", "nvml", "tegra", "vfio")},
+    },
+    help="Labels this node with the properties of its NVIDIA GPUs.",
+    epilog="""Without an NVIDIA driver or GPU the agent keeps running. It publishes a timestamp and nvidia.com/vgpu.present=false.
 
-@click.command(
-    cls=AgentCommand,
-    epilog="Without an NVIDIA driver and GPU the agent stays up and labels little: a timestamp, and that there is no vGPU.",
+    \b
+    Examples:
+      gfd --oneshot --publish stdout                     print the labels of this machine, without a cluster
+      gfd --oneshot --publish stdout --simulate h100x8   print the labels of simulated GPUs
+      gfd --node-name n1 --kubeconfig FILE               label the Node n1, and follow changes
+    """,
 )
-@publish_options(agent="GFD", output_file=str(OUTPUT_FILE), destinations=("node", "node-feature", "file", "stdout"))
-@destination_options
-@gfd_options
-@named_options
-@nvidia_options("gfd")
-@common_options(agent="GFD", address=":8081")
-def command(**_: Any) -> None:
-    """Labels this node with facts about its NVIDIA GPUs."""
 
 
 def parse(arguments: list[str]) -> Program | None:
-    """The program that the command line, environment and config file ask for; None for --help."""
+    """Returns the program for a command line, the environment and the config file; None after --help."""
     values = parse_command(command, arguments, "gfd")
     if values is None:
         return None
     settings = gfd_settings(values)
-    edges = Edges(common_settings(values), "gfd", values["driver_root"], values["device_discovery_strategy"])
-    reread = reread_with(command, arguments, "gfd", gfd_settings, fixed=FIXED)
+    dependencies = gpu_dependencies(values, "gfd")
+    reread = settings_reader(command, arguments, "gfd", gfd_settings)
     return label_program(
-        edges, settings.publish, lambda services: build_agent(settings, edges, services, reread=reread)
+        dependencies, settings.publish, lambda services: build_agent(settings, dependencies, services, reread=reread)
     )
 
 

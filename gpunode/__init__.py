@@ -1,1 +1,1 @@
-"""The command for people, above the agents."""
+"""The command `gpunode` for administrators. It uses the agents."""

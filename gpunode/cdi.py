@@ -1,87 +1,118 @@
-"""`gpunode cdi`: the CDI specifications of a node for people: what would be written, what there is, whether it is sound."""
+"""`gpunode cdi`: generates, lists and validates the CDI specifications of a node."""
 
-import json
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
+from gpunode.cdi_schema import advice_of, problems_of
+from gpunode.forward import forwarding_command
 from node_core.decode import read_yaml
-from node_core.domain.cdi_schema import problems_of
 from node_core.errors import SettingsError
 
+SUFFIXES = (".json", ".yaml")
+IGNORED = f"container runtimes ignore this file, because its name does not end in {' or '.join(SUFFIXES)}"
 FOLDERS = (Path("/etc/cdi"), Path("/var/run/cdi"))
-"""Where container runtimes look, the later one first in precedence."""
+"""The folders that container runtimes read. Devices in the second folder take precedence."""
+
+
+_EXAMPLE = {"name": "a", "containerEdits": {"env": ["A=b"]}}
+"""A device that is valid in every version."""
 
 
 @click.group()
 def cdi() -> None:
-    """CDI specifications of this node."""
+    """Generate, list and validate the CDI specifications of this node."""
 
 
-@cdi.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def generate(arguments: tuple[str, ...]) -> None:
-    """Print the specifications that gpu-device-plugin would write, by its own flags; with --cdi-dir, write them there."""
-    from gpunode.cdi_generate import main  # noqa: PLC0415 - the plugin's imports are for this alone
-
-    sys.exit(main(arguments))
+cdi.add_command(
+    forwarding_command(
+        "generate",
+        "gpunode.cdi_generate",
+        "Print the specifications that gpu-device-plugin would write with the same flags. With --cdi-dir, write them to that folder.",
+    )
+)
 
 
 @cdi.command("list")
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
 def list_devices(folders: tuple[Path, ...]) -> None:
-    """Every device that can be asked for, by its full name. FOLDERS: /etc/cdi and /var/run/cdi if none is named."""
-    failed = False
-    for path in _files(folders or FOLDERS):
-        try:
-            for name in sorted(device_names(_read(path))):
-                click.echo(name)
-        except SettingsError as error:
-            failed = True
-            click.echo(str(error), err=True)
-    sys.exit(1 if failed else 0)
+    """List the full names of all CDI devices in FOLDERS (default: /etc/cdi and /var/run/cdi).
+
+    The exit status is 1 if one of FOLDERS cannot be read, or a file is not valid or has a name that container runtimes ignore (.yml).
+    """
+    names: list[str] = []
+    problems: list[str] = []
+    files = [path for folder in folders or FOLDERS for path in _files(folder, problems, is_default=not folders)]
+    for file in map(_read, files):
+        names += file.devices
+        problems += file.problems
+        if file.problems and file.devices:
+            problems.append(f"{file.path}: container runtimes use no device of this file until the file is valid")
+    for name in dict.fromkeys(names):
+        click.echo(name)
+    _exit_with(problems)
 
 
 @cdi.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def validate(files: tuple[Path, ...]) -> None:
-    """Check specifications as container runtimes do. Exit status 1 if one of them is wrong."""
-    problems = [problem for path in files for problem in _problems(path)]
+    """Check FILES by the rules of container runtimes. The exit status is 1 if a file is not valid.
+
+    Also prints advice about parts that runtimes accept and that do not work everywhere.
+    """
+    read = [_read(path) for path in files]
+    for advice in (sentence for file in read for sentence in file.advice):
+        click.echo(advice, err=True)
+    _exit_with([problem for file in read for problem in file.problems])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecFile:
+    """devices: the full names of the valid devices, sorted. problems, advice: a sentence for each, with the path of the file."""
+
+    path: Path
+    devices: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+
+
+def _read(path: Path) -> SpecFile:
+    try:
+        spec = read_yaml(path)
+    except SettingsError as error:
+        return SpecFile(path=path, problems=tuple(error.problems))
+    problems = tuple(f"{path}: {problem}" for problem in problems_of(spec))
+    sentences = [] if problems else [*advice_of(spec), *([] if path.suffix in SUFFIXES else [IGNORED])]
+    advice = tuple(f"{path}: advice: {sentence}" for sentence in sentences)
+    return SpecFile(path=path, devices=tuple(sorted(device_names(spec))), problems=problems, advice=advice)
+
+
+def device_names(spec: Any) -> Iterator[str]:
+    """Yields the full names of the devices that are valid, also if other devices of the specification are not."""
+    devices = spec.get("devices") if isinstance(spec, dict) else None
+    if not isinstance(devices, list) or problems_of({**spec, "devices": [_EXAMPLE]}):
+        return
+    rest = {name: value for name, value in spec.items() if name != "containerEdits"}
+    yield from (f"{spec['kind']}={each['name']}" for each in devices if not problems_of({**rest, "devices": [each]}))
+
+
+def _files(folder: Path, problems: list[str], *, is_default: bool) -> list[Path]:
+    """The files of a folder that runtimes read. A default folder may be missing."""
+    try:
+        found = sorted(folder.iterdir())
+    except OSError as error:
+        if not (is_default and isinstance(error, FileNotFoundError)):
+            problems.append(f"{folder}: {error.strerror}. Name a folder with CDI specifications.")
+        return []
+    problems += [f"{path}: {IGNORED}" for path in found if path.suffix == ".yml"]
+    return [path for path in found if path.suffix in SUFFIXES]
+
+
+def _exit_with(problems: list[str]) -> None:
     for problem in problems:
         click.echo(problem, err=True)
     sys.exit(1 if problems else 0)
-
-
-def device_names(spec: Any) -> tuple[str, ...]:
-    """The full names of a sound specification's devices."""
-    return tuple(f"{spec['kind']}={device['name']}" for device in spec["devices"])
-
-
-def _files(folders: tuple[Path, ...]) -> Iterator[Path]:
-    for folder in folders:
-        if folder.is_dir():
-            yield from sorted(path for path in folder.iterdir() if path.suffix in (".json", ".yaml"))
-
-
-def _problems(path: Path) -> tuple[str, ...]:
-    try:
-        _read(path)
-    except SettingsError as error:
-        return error.problems
-    return ()
-
-
-def _read(path: Path) -> Any:
-    """Raises SettingsError with every problem."""
-    spec = read_yaml(path)
-    if problems := problems_of(spec):
-        raise SettingsError([f"{path}: {problem}" for problem in problems])
-    return spec
-
-
-def render(specs: dict[str, Any]) -> str:
-    """One JSON document for each specification."""
-    return "".join(json.dumps(spec, indent=2) + "\n" for _, spec in sorted(specs.items()))

@@ -1,54 +1,68 @@
-"""`gpunode cdi generate`: one look at this node's GPUs and driver, as specifications."""
+"""`gpunode cdi generate`: discovers the GPUs and the driver of this node once, and renders CDI specifications."""
 
+import json
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import click
 
+from device_plugin.cdi.plan import CdiPlan
 from device_plugin.cdi.write import CDI_FOLDER, SpecWriter
-from device_plugin.options import plugin_options, plugin_settings
-from device_plugin.specs import SpecKeeper
-from gpunode.cdi import render
-from node_core.assembly import Edges
-from node_core.domain.cdi import render_spec
+from device_plugin.cdi_sync import CdiSpecSync
+from device_plugin.settings import PLUGIN, plugin_settings
+from gpu_core.assembly import gpu_dependencies
+from gpu_core.domain.cdi import render_spec
+from gpu_core.settings.nvidia_config import nvidia_config_option
+from gpu_core.settings.nvidia_settings import GpuSettings
 from node_core.errors import NodeError, SettingsError
-from node_core.runtime.command import AgentCommand, parse_command, report_usage
-from node_core.runtime.flags import common_options
-from node_core.runtime.nvidia_config import nvidia_options
-from node_core.runtime.settings import common_settings
+from node_core.runtime.command import agent_command, parse_command, report_usage
+from node_core.runtime.log import configure_log
 
 PROGRAM = "gpunode cdi generate"
 
-
-@click.command(cls=AgentCommand, name="generate")
-@plugin_options
-@nvidia_options("plugin")
-@common_options(agent="DEVICE_PLUGIN", address="")
-def command(**_: Any) -> None:
-    """Prints the CDI specifications that gpu-device-plugin would write; with --cdi-dir, writes them there."""
+command = agent_command(
+    "generate",
+    *PLUGIN,
+    nvidia_config_option("plugin"),
+    GpuSettings,
+    agent="DEVICE_PLUGIN",
+    help="Print the CDI specifications that gpu-device-plugin would write with the same flags. With --cdi-dir, write them to that folder, "
+    "which is created if it does not exist. The exit status is 1 if there is no specification. Without a Node, the container runtime is "
+    "unknown, and the specifications omit the groups of device nodes.",
+)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status 1 where the GPUs cannot be looked at or a file cannot be written."""
+    """Returns the exit status: 1 if the GPUs cannot be read, there is no specification, or a file cannot be written."""
     try:
         values = parse_command(command, arguments, PROGRAM)
         if values is None:
             return 0
         settings = plugin_settings(values)
-        edges = Edges(common_settings(values), PROGRAM, values["driver_root"], values["device_discovery_strategy"])
+        dependencies = gpu_dependencies(values, PROGRAM)
     except SettingsError as error:
         return report_usage(error, PROGRAM)
+    configure_log("auto", "error", sys.stderr)
     writer = SpecWriter(settings.cdi_folder)
     try:
-        plan = SpecKeeper(edges.root, writer).plan(edges.inventory.look(), settings.responses)
+        inventory = dependencies.inventory.discover()
+        plan = CdiSpecSync(dependencies.root, writer).plan(inventory, settings.responses)
     except NodeError as error:
         click.echo(f"{PROGRAM}: {error}", err=True)
         return 1
-    problems = writer.write(plan) if settings.cdi_folder != CDI_FOLDER else ()
-    if settings.cdi_folder == Path(CDI_FOLDER):
-        sys.stdout.write(render({name: render_spec(spec) for name, spec in plan.specs.items()}))
+    is_written = "cdi_dir" in values["given"] or settings.cdi_folder != CDI_FOLDER
+    problems = tuple(_output(plan, writer if is_written else None, inventory.why_empty))
     for note in (*plan.notes, *problems):
         click.echo(f"{PROGRAM}: {note}", err=True)
     return 1 if problems else 0
+
+
+def _output(plan: CdiPlan, writer: SpecWriter | None, why_empty: str | None) -> Iterator[str]:
+    """Writes or prints the specifications. Yields a sentence for each problem. why_empty: why the node has no GPUs."""
+    if not plan.specs:
+        yield f"No CDI specification was generated{f': {why_empty}' if why_empty else ''}."
+    elif writer is not None:
+        yield from writer.write(plan)
+    else:
+        for _, spec in sorted(plan.specs.items()):
+            sys.stdout.write(json.dumps(render_spec(spec), indent=2) + "\n")

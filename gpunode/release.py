@@ -1,102 +1,116 @@
-"""`gpunode release`: has all agents of this node give NVML up, so that a GPU can be reset, MIG be changed or the driver be replaced."""
+"""`gpunode release`: makes all agents of this node close NVML, for a GPU reset, a change of the MIG configuration or a driver upgrade."""
 
 import math
 import secrets
 import signal
-import subprocess  # nosec B404 # what the caller asks to be run
+import subprocess  # nosec B404 # the command of the caller
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
-from node_core.domain.release import MOST, USUAL, parse_seconds
-from node_core.host.nvml.lock import who_holds
-from node_core.host.release_requests import FOLDER, remove_old, write_request
-from node_core.runtime.flag_types import Infinite, Interval, PathType
-from node_core.runtime.instance import DEFAULT_DIRECTORY
+from gpu_core.domain.release import DEFAULT_SECONDS, MAX_SECONDS, parse_seconds
+from gpu_core.host.release_requests import FOLDER, remove_stale_requests, write_request
+from gpu_core.nvml.lock import list_holders
+from node_core.decode import describe_os_error
+from node_core.domain.duration import parse_interval
+from node_core.runtime.instance_lock import DEFAULT_DIRECTORY
+from node_core.runtime.setting import Parsed, parse_path
 
-BY_HAND, COMMAND = "by-hand", "command"
-"""What the names of our requests begin with."""
-LOOK = 0.05
-"""Seconds between two looks at who still has NVML open."""
-ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-NOT_FREE = 1
-"""Exit status when the GPUs did not come free, and nothing was run."""
-
-
-class Term(click.ParamType[float]):
-    """Seconds of a request."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            return parse_seconds(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+MANUAL, COMMAND = "by-hand", "command"
+"""Prefixes of request names: a request without and with a command."""
+POLL_SECONDS = 0.05
+TERMINATION_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+NOT_RELEASED = 1
+"""Exit status if an agent did not close NVML in time. The command did not run then."""
 
 
 @click.command()
 @click.option(
     "--for",
     "seconds",
-    type=Term(),
-    default=f"{USUAL:g}s",
-    help=f"After that the agents go on by themselves; renewed while it waits and a command runs; at most {MOST:g}s.",
+    type=Parsed(parse_seconds, "duration"),
+    default=f"{DEFAULT_SECONDS:g}s",
+    help="The agents open NVML again after this time. The time starts again while this command waits and while COMMAND runs."
+    f" The maximum is {MAX_SECONDS:g}s.",
 )
-@click.option("--timeout", type=Interval(), default="60s", help="How long to wait until the GPUs are free.")
-@click.option("--end", is_flag=True, help="Take back what was asked for without a command.")
 @click.option(
-    "--lock-dir", envvar="GPUNODE_LOCK_DIR", default=DEFAULT_DIRECTORY, type=PathType(), help="As of the agents."
+    "--timeout",
+    type=Parsed(parse_interval, "duration"),
+    default="60s",
+    help="How long to wait until all agents have closed NVML. After that, COMMAND does not run and the exit status is 1.",
+)
+@click.option("--end", is_flag=True, help="End all releases that were started without a COMMAND.")
+@click.option(
+    "--lock-dir",
+    envvar="GPUNODE_LOCK_DIR",
+    default=DEFAULT_DIRECTORY,
+    type=Parsed(parse_path, "path"),
+    help="The same --lock-dir that the agents use.",
 )
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def release(seconds: float, timeout: float | Infinite, end: bool, lock_dir: Path, command: tuple[str, ...]) -> None:
-    """Has all agents of this node close NVML; labels and devices stay. With `-- COMMAND`, runs it and has them go on after it."""
+def release(seconds: float, timeout: float | None, end: bool, lock_dir: Path, command: tuple[str, ...]) -> None:
+    """Ask every agent on this node to close the NVIDIA driver, so that you can reset a GPU or replace the driver.
+
+    Labels and advertised devices do not change. With `-- COMMAND`, runs the command, and the agents resume when it ends.
+    """
+    if end and command:
+        raise click.UsageError("--end does not run a command. Remove --end, or the command.")
     try:
-        longest = math.inf if isinstance(timeout, Infinite) else timeout
-        sys.exit(_end(lock_dir) if end else _release(seconds, longest, lock_dir, command))
+        if end:
+            _end(lock_dir / FOLDER)
+        else:
+            sys.exit(_release(seconds, math.inf if timeout is None else timeout, lock_dir, command))
     except OSError as error:
-        raise click.ClickException(str(error)) from error
+        why = f"cannot change the requests in {lock_dir / FOLDER}: {describe_os_error(error)}. Run the command as root on the node."
+        raise click.ClickException(why) from error
 
 
-def _end(lock_dir: Path) -> int:
-    for request in (lock_dir / FOLDER).glob(f"{BY_HAND}*"):
-        request.unlink(missing_ok=True)
-    return 0
+def _end(folder: Path) -> None:
+    """Raises OSError, also if the folder cannot be listed: a release would otherwise continue without a word."""
+    with suppress(FileNotFoundError):
+        for request in folder.iterdir():
+            if request.name.startswith(MANUAL):
+                request.unlink(missing_ok=True)
 
 
 def _release(seconds: float, timeout: float, lock_dir: Path, command: tuple[str, ...]) -> int:
-    """A request without a command is kept; any other goes, whatever ends us except SIGKILL, after which its time does.
+    """Returns the exit status.
 
-    Each has a name of its own, so that nobody takes back or shortens what somebody else asked for.
+    A request without a command remains after this process. A request with a command is removed when this process ends, unless SIGKILL
+    ends the process; then the request expires. Each request has a unique name, so one release cannot end or shorten another release.
     """
-    name = f"{COMMAND if command else BY_HAND}-{secrets.token_hex(4)}"
-    with _on_signals(_leave), ExitStack() as undo:
-        request = write_request(lock_dir / FOLDER, name, seconds)
-        undo.callback(request.unlink, missing_ok=True)
-        remove_old(lock_dir / FOLDER, (BY_HAND, COMMAND), time.time)
+    name = f"{COMMAND if command else MANUAL}-{secrets.token_hex(4)}"
+    with _on_signals(_exit), ExitStack() as undo:
+        request = lock_dir / FOLDER / name
+        undo.callback(
+            request.unlink, missing_ok=True
+        )  # before the write, which a signal may interrupt after its rename
+        write_request(request.parent, name, seconds)
+        remove_stale_requests(lock_dir / FOLDER, (MANUAL, COMMAND), time.time)
         with _renewed(request, seconds):
-            if holders := wait_until_free(lock_dir, timeout):
+            if holders := wait_until_released(lock_dir, timeout):
                 click.echo(
-                    f"gpunode release: not free after {timeout:g} s: {', '.join(holders)} still has NVML open", err=True
+                    f"gpunode release: after {timeout:g} s these programs still have NVML open: {', '.join(holders)}",
+                    err=True,
                 )
-                return NOT_FREE
+                return NOT_RELEASED
             if command:
                 return _run(command)
         write_request(lock_dir / FOLDER, name, seconds)
         undo.pop_all()
-        click.echo(f"The GPUs are free for {seconds:g} s, or until: gpunode release --end")
+        click.echo(f"All agents have closed NVML, for {seconds:g} s or until you run: gpunode release --end")
         return 0
 
 
 @contextmanager
 def _renewed(request: Path, seconds: float) -> Iterator[None]:
-    """While we live it does not run out: `seconds` bound what is left of it after us."""
+    """Renews the request until the block ends. If this process is killed, the request expires after `seconds`."""
     ended = threading.Event()
 
     def renew() -> None:
@@ -104,61 +118,62 @@ def _renewed(request: Path, seconds: float) -> Iterator[None]:
             try:
                 write_request(request.parent, request.name, seconds)
             except OSError as error:
-                click.echo(f"gpunode release: {request} is not renewed: {error.strerror}", err=True)
+                click.echo(f"gpunode release: cannot renew the request {request}: {error.strerror}", err=True)
 
-    renewing = threading.Thread(target=renew, name="renew", daemon=True)
-    renewing.start()
+    thread = threading.Thread(target=renew, name="renew", daemon=True)
+    thread.start()
     try:
         yield
     finally:
         ended.set()
-        renewing.join()
+        thread.join()
 
 
-def wait_until_free(lock_dir: Path, seconds: float) -> tuple[str, ...]:
-    """Who still has NVML open when the time is over; empty as soon as nobody has."""
+def wait_until_released(lock_dir: Path, seconds: float) -> tuple[str, ...]:
+    """Waits until no program has NVML open. Returns the programs that still have NVML open after `seconds`, usually none."""
     end = time.monotonic() + seconds
-    while (holders := who_holds(lock_dir)) and time.monotonic() < end:
-        time.sleep(LOOK)
+    while (holders := list_holders(lock_dir)) and time.monotonic() < end:
+        time.sleep(POLL_SECONDS)
     return holders
 
 
 def _run(command: tuple[str, ...]) -> int:
-    """As a shell tells it: 127 where there is no such command, 126 where it cannot be run, 128 and the signal that ended it.
+    """Runs the command and returns an exit status as a shell does: 127 if the command does not exist, 126 if it cannot be executed, and
+    128 plus the number of the signal that ended it.
 
-    It is told what we are told and waited for, whatever it makes of it: the GPUs are its own until it has ended.
+    Termination signals are forwarded to the command. This function then still waits for the command, which uses the GPUs until it ends.
     """
     child: subprocess.Popen[bytes] | None = None
-    told: list[int] = []
+    pending: list[int] = []
 
-    def tell(*numbers: int) -> None:
-        told.extend(numbers)
-        while child is not None and told:
-            child.send_signal(told.pop(0))
+    def forward(*numbers: int) -> None:
+        pending.extend(numbers)
+        while child is not None and pending:
+            child.send_signal(pending.pop(0))
 
-    with _on_signals(tell):
+    with _on_signals(forward):
         try:
-            child = subprocess.Popen(command)  # nosec B603 # no shell, as it was given
+            child = subprocess.Popen(command)  # nosec B603 # the caller's arguments, without a shell
         except OSError as error:
             click.echo(f"gpunode release: {command[0]}: {error.strerror}", err=True)
             return 127 if isinstance(error, FileNotFoundError) else 126
-        tell()
+        forward()  # signals that arrived during the start
         status = child.wait()
     return 128 - status if status < 0 else status
 
 
-def _leave(number: int) -> NoReturn:
-    """As an interrupt does, so that what was begun is undone."""
+def _exit(number: int) -> NoReturn:
+    """Raises SystemExit, so that context managers clean up."""
     sys.exit(128 + number)
 
 
 @contextmanager
-def _on_signals(act: Callable[[int], None]) -> Iterator[None]:
-    """For what asks us to end. What was ignored when we began stays so, as with nohup."""
-    asked = [each for each in ENDING if signal.getsignal(each) is not signal.SIG_IGN]
-    before = {each: signal.signal(each, lambda number, _: act(number)) for each in asked}
+def _on_signals(handle: Callable[[int], None]) -> Iterator[None]:
+    """Handles termination signals within the block. Signals that were ignored before, as under nohup, remain ignored."""
+    handled = [each for each in TERMINATION_SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+    previous = {each: signal.signal(each, lambda number, _: handle(number)) for each in handled}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,88 +1,74 @@
-"""`gpunode run`: the three agents in one process, for nodes where memory counts. One NVML session, one inventory, one watch."""
+"""`gpunode run`: the three agents in one process, with one NVML session, one inventory and one watch of the Node. Needs less memory."""
 
-import node_core.lean
-
-# isort: split
-import sys
 from collections.abc import Sequence
-from typing import Any
-
-import click
 
 from device_plugin.agent import build_agent as build_plugin
-from device_plugin.options import FIXED as PLUGIN_FIXED
-from device_plugin.options import plugin_options, plugin_settings
-from device_plugin.settings import PluginSettings
-from device_plugin.settings import Reread as RereadPlugin
-from gfd.agent import GfdSettings
-from gfd.agent import Reread as RereadGfd
+from device_plugin.settings import PLUGIN, PluginSettings, plugin_settings
 from gfd.agent import build_agent as build_gfd
-from gfd.options import FIXED, gfd_options, gfd_settings
-from nfd_lite.agent import NfdSettings
+from gfd.settings import GFD, GfdSettings, gfd_settings
+from gpu_core.assembly import Dependencies, gpu_dependencies, node_program
+from gpu_core.settings.nvidia_config import nvidia_config_option
+from gpu_core.settings.nvidia_settings import GFD_NAMES, GpuSettings
 from nfd_lite.agent import build_agent as build_nfd
-from nfd_lite.options import nfd_options, nfd_settings
-from node_core.assembly import Edges, node_program
-from node_core.runtime.command import AgentCommand, parse_command
-from node_core.runtime.flags import common_options
-from node_core.runtime.named_options import reread_with
-from node_core.runtime.nvidia_config import nvidia_options
+from nfd_lite.settings import NFD, NfdSettings, nfd_settings
+from node_core.runtime.command import agent_command, parse_command
+from node_core.runtime.config_selector import ReadSettings, settings_reader
 from node_core.runtime.process import Program, run_program
-from node_core.runtime.settings import common_settings
 
-node_core.lean.settle()
+PROGRAM = "gpunode run"
 
-PROG = "gpunode run"
-
-
-@click.command(cls=AgentCommand, name="run")
-@nfd_options
-@gfd_options
-@plugin_options
-@nvidia_options("gfd", "plugin")
-@common_options(agent="GPUNODE", address=":8080")
-def command(**_: Any) -> None:
-    """Runs nfd-lite, gfd and gpu-device-plugin in one process."""
+command = agent_command(
+    "run",
+    *NFD,
+    *GFD,
+    *PLUGIN,
+    nvidia_config_option("gfd", "plugin"),
+    GpuSettings,
+    agent="GPUNODE",
+    changes={**GFD_NAMES, "http_address": {"default": ":8080"}},
+    help="Run nfd-lite, gfd and gpu-device-plugin in one process.",
+    epilog="""
+    \b
+    Example, on a host:
+      gpunode run --node-name n1 --kubeconfig FILE --driver-root-ctr-path /
+    """,
+)
 
 
 def all_agents(
-    edges: Edges,
+    dependencies: Dependencies,
     nfd: NfdSettings,
     gfd: GfdSettings,
     plugin: PluginSettings,
     *,
-    reread_gfd: RereadGfd | None = None,
-    reread_plugin: RereadPlugin | None = None,
+    reread_gfd: ReadSettings[GfdSettings] | None = None,
+    reread_plugin: ReadSettings[PluginSettings] | None = None,
 ) -> Program:
-    """The three agents over the same edges. reread_*: an agent's settings with another config file."""
+    """The three agents with the same dependencies. reread_*: reads the settings of an agent with another config file."""
     return node_program(
-        edges,
+        dependencies,
         lambda services: (
-            build_nfd(nfd, edges, services),
-            build_gfd(gfd, edges, services, reread=reread_gfd),
-            build_plugin(plugin, edges, services, reread=reread_plugin),
+            build_nfd(nfd, dependencies, services),
+            build_gfd(gfd, dependencies, services, reread=reread_gfd),
+            build_plugin(plugin, dependencies, services, reread=reread_plugin),
         ),
     )
 
 
 def parse(arguments: Sequence[str]) -> Program | None:
-    """The program that the command line, environment and config files ask for; None for --help."""
-    values = parse_command(command, arguments, PROG)
+    """Returns the program for a command line, the environment and the config files; None for --help and --version."""
+    values = parse_command(command, arguments, PROGRAM)
     if values is None:
         return None
-    edges = Edges(common_settings(values), "gpunode", values["driver_root"], values["device_discovery_strategy"])
     return all_agents(
-        edges,
+        gpu_dependencies(values, "gpunode"),
         nfd_settings(values),
         gfd_settings(values),
         plugin_settings(values),
-        reread_gfd=reread_with(command, arguments, PROG, gfd_settings, fixed=FIXED),
-        reread_plugin=reread_with(command, arguments, PROG, plugin_settings, fixed=PLUGIN_FIXED),
+        reread_gfd=settings_reader(command, arguments, PROGRAM, gfd_settings),
+        reread_plugin=settings_reader(command, arguments, PROGRAM, plugin_settings),
     )
 
 
 def main(arguments: Sequence[str]) -> int:
-    return run_program(lambda: parse(arguments), PROG)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    return run_program(lambda: parse(arguments), PROGRAM)

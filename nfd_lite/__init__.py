@@ -1,1 +1,1 @@
-"""Labels the node with OS, kernel, CPU, memory, storage and PCI facts, as Node Feature Discovery does, from the node itself."""
+"""nfd-lite: labels the node with the features of its host and with the outputs of rules, as Node Feature Discovery does."""

@@ -1,60 +1,83 @@
-"""`nfd-lite`: the command line, and where this agent's concrete edges meet."""
+"""`nfd-lite`: the command line."""
 
-import node_core.lean
+import node_core.startup
 
 # isort: split
 import sys
-from typing import Any
 
 import click
 
-from nfd_lite.agent import OUTPUT_FILE, build_agent
-from nfd_lite.options import nfd_options, nfd_settings
-from node_core.assembly import Edges, label_program
-from node_core.runtime.command import AgentCommand, parse_command
-from node_core.runtime.flags import common_options, publish_options
+from gpu_core.assembly import Dependencies, label_program
+from nfd_lite.agent import build_agent
+from nfd_lite.settings import NFD, OUTPUT_FILE, nfd_settings
+from node_core.runtime.command import agent_command, parse_command
+from node_core.runtime.log import configure_log
 from node_core.runtime.process import Program, run_program
-from node_core.runtime.settings import common_settings
+from node_core.runtime.setting import GroupedOption
+from node_core.runtime.settings import CommonSettings, PublishSettings, common_settings
 
-node_core.lean.settle()
+node_core.startup.freeze_gc()
 
 PROGRAM = "nfd-lite"
-
-
-@click.command(
-    cls=AgentCommand,
-    epilog="nfd-lite rules test FILE shows the author of a rule what it makes of a node and why; see nfd-lite rules --help.",
+EXPORT = (
+    GroupedOption(
+        ["--export"],
+        heading="Destination of the labels",
+        type=click.Choice(["features", "labels"]),
+        default=None,
+        help="Print the features or labels of this host. Publish nothing.",
+    ),
+    GroupedOption(
+        ["--export-format"],
+        heading="Destination of the labels",
+        type=click.Choice(["json", "yaml"]),
+        default="json",
+        help="Output format of --export.",
+    ),
 )
-@click.option(
-    "--export", type=click.Choice(["features", "labels"]), help="Print what this host is, and publish nothing."
+
+command = agent_command(
+    PROGRAM,
+    *EXPORT,
+    PublishSettings,
+    *NFD,
+    CommonSettings,
+    agent="NFD",
+    changes={"output_file": {"default": OUTPUT_FILE}, "http_address": {"default": ":8080"}},
+    help="Labels this node with the features of its host: OS, kernel, CPU, memory, storage, network, PCI and USB.",
+    epilog="""
+    \b
+    Examples:
+      nfd-lite --oneshot --publish stdout          print the labels of this machine, without a cluster
+      nfd-lite --node-name n1 --kubeconfig FILE    label the Node n1, and follow changes
+      nfd-lite rules test FILE                     show what rules do here, before you apply them
+    """,
 )
-@click.option("--export-format", type=click.Choice(["json", "yaml"]), default="json", help="How --export prints it.")
-@publish_options(agent="NFD", output_file=str(OUTPUT_FILE), destinations=("node", "node-feature", "file", "stdout"))
-@nfd_options
-@common_options(agent="NFD", address=":8080")
-def command(**_: Any) -> None:
-    """Labels this node with what its host is: OS, kernel, CPU, memory, storage, network, PCI and USB."""
 
 
 def parse(arguments: list[str]) -> Program | None:
-    """The program that the command line, environment and config file ask for; None for --help and --export, which is then done."""
+    """Returns the program for a command line, the environment and the config file; None after --help or --export."""
     values = parse_command(command, arguments, PROGRAM)
     if values is None:
         return None
     settings = nfd_settings(values)
-    edges = Edges(common_settings(values), PROGRAM)
+    dependencies = Dependencies(common_settings(values, CommonSettings), PROGRAM)
     if values["export"]:
-        from nfd_lite.export import export  # noqa: PLC0415 - an agent need not pay for it
+        from nfd_lite.export import export  # noqa: PLC0415 - saves memory in the agent
 
-        sys.stdout.write(export(values["export"], values["export_format"], settings, edges))
+        configure_log(dependencies.common.log_format, "warning")
+        text = export(values["export"], values["export_format"], settings, dependencies)
+        if text is None:
+            sys.exit(1)
+        sys.stdout.write(text)
         return None
-    return label_program(edges, settings.publish, lambda services: build_agent(settings, edges, services))
+    return label_program(dependencies, settings.publish, lambda services: build_agent(settings, dependencies, services))
 
 
 def main() -> int:
     arguments = sys.argv[1:]
     if arguments[:1] == ["rules"]:
-        from nfd_lite.rules_command import rules  # noqa: PLC0415 - an agent need not pay for it
+        from nfd_lite.rules_command import rules  # noqa: PLC0415 - saves memory in the agent
 
         rules(arguments[1:], prog_name=f"{PROGRAM} rules")
     return run_program(lambda: parse(arguments), PROGRAM)

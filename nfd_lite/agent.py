@@ -1,156 +1,107 @@
-"""nfd-lite put together: the host's features, the rules on them, and everything that follows on the Node."""
+"""Builds the nfd-lite agent: the features of the host, the rules, and their outputs on the Node."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-
-import structlog
-
-from nfd_lite.collector import Collector, WhiteList
-from nfd_lite.feature_files import Alarm, watch_feature_files
-from nfd_lite.rule_pass import Rules, RuleSettings
-from nfd_lite.sources import Host, SourceSettings
-from node_core.assembly import Destination, Edges, choose_publisher
-from node_core.domain.features import Features, without_features
-from node_core.domain.labels import Collected
-from node_core.domain.merge import Place
+from gpu_core.assembly import Dependencies, choose_writer
+from nfd_lite.collector import Collector
+from nfd_lite.cpu.cpuid import read_cpu
+from nfd_lite.merge import NodeContext
+from nfd_lite.node_labels import MANAGER, select_foreign_labels
+from nfd_lite.rule_pass import RuleInformers, Rules
+from nfd_lite.rule_reporter import RuleReporter
+from nfd_lite.settings import NfdSettings
+from nfd_lite.sources import Host
+from nfd_lite.user_files import watch_folder
+from node_core.domain.desired import Desired
 from node_core.domain.node_feature import WORKER_PREFIX
+from node_core.domain.reconcile import FieldOwner
 from node_core.domain.taints import RULE_TAINTS_ANNOTATION
-from node_core.host.cpuid import read_cpu
-from node_core.publish.api import Publisher
-from node_core.publish.outputs import OutputsPublisher
-from node_core.publish.resources import ResourceKeeper
-from node_core.publish.taints import TaintKeeper
-from node_core.runtime.collection_link import CollectionLink, node_features_link, rules_link
-from node_core.runtime.labelling import LabelAgent
-from node_core.runtime.messages import Pass
-from node_core.runtime.rule_reporter import RuleReporter
+from node_core.kube.node_feature import read_pod_namespace
+from node_core.runtime.control_loop import Timers
+from node_core.runtime.informers import (
+    CollectionInformer,
+    node_features_informer,
+    openshift_rules_informer,
+    rules_informer,
+)
+from node_core.runtime.label_controller import LabelController, LabelLoop
+from node_core.runtime.mailbox import Mailbox
+from node_core.runtime.messages import AgentMessage, Resync
 from node_core.runtime.services import Services
 
-log = structlog.get_logger(__name__)
-
-NAME = "nfd-lite"
-OUTPUT_FILE = Path("/etc/kubernetes/node-feature-discovery/features.d/nfd-lite")
+NAME = MANAGER
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NfdSettings:
-    """What nfd-lite takes beside the common settings; see Collector and RuleSettings.
-
-    cluster_rules: evaluate the cluster's NodeFeatureRules. others: merge what others wrote of our Node.
-    hidden_features: left out of a NodeFeature object, `<source>.<feature>` or a beginning with `*`. notes: settings without effect.
-    """
-
-    label_sources: frozenset[str]
-    source_settings: SourceSettings
-    white_list: WhiteList | None
-    publish: Destination = "node"
-    output_file: Path = OUTPUT_FILE
-    rules: RuleSettings = field(default_factory=RuleSettings)
-    cluster_rules: bool = True
-    others: bool = False
-    hidden_features: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-def build_agent(settings: NfdSettings, edges: Edges, services: Services) -> LabelAgent:
-    """An agent that is not started yet. What has to run beside it is left with the edges."""
-    for note in settings.notes:
-        log.info("setting_without_effect", why=note)
-    on_node = settings.publish == "node"
-    cluster = rules_link(edges.node, agent=NAME, services=services) if on_node and settings.cluster_rules else None
-    others = node_features_link(edges.node, agent=NAME, services=services) if on_node and settings.others else None
-    links = [link for link in (cluster, others) if link is not None]
-    rules = _rules(settings, edges, services, cluster, others)
-    alarm = Alarm(lambda: agent.mailbox.post(Pass()), services.wall)
-    collector = _collector(settings, edges, services, rules, alarm.set)
-    publisher = choose_publisher(
-        edges,
-        settings.publish,
-        settings.output_file,
-        NAME,
-        prefix=WORKER_PREFIX,
-        features=lambda: without_features(collector.features, settings.hidden_features),
-        outputs=lambda: rules.outputs,
+def build_agent(settings: NfdSettings, dependencies: Dependencies, services: Services) -> LabelLoop:
+    """Builds an agent that is not started yet. Adds the services that must run with the agent to `dependencies`."""
+    on_node, node = settings.publish == "node", dependencies.node
+    rules = [
+        make(node, agent=NAME, services=services)
+        for make in (rules_informer, openshift_rules_informer)
+        if on_node and settings.cluster_rules
+    ]
+    cluster = RuleInformers(*rules) if rules else None
+    others = (
+        node_features_informer(node, agent=NAME, services=services)
+        if on_node and settings.merges_node_features
+        else None
     )
-    agent = LabelAgent(
+    informers = [informer for informer in (*rules, others) if informer is not None]
+    mailbox: Mailbox[AgentMessage] = Mailbox()
+    timers = Timers(services.clock)
+    owner = FieldOwner(
+        manager=NAME,
+        taints_annotation=RULE_TAINTS_ANNOTATION if on_node else "",
+        may_overwrite=settings.restrictions.allow_overwrite is not False,
+    )
+    controller = LabelController(
         NAME,
-        collect=collector,
-        publisher=_with_outputs(publisher, rules, edges, settings) if on_node else publisher,
+        collect=_collector(settings, dependencies, services, _rules(settings, dependencies, services, cluster, others)),
+        writer=choose_writer(dependencies, settings.publish, settings.output_file, owner, prefix=WORKER_PREFIX),
         services=services,
-        lock=edges.lock(NAME),
+        timers=timers,
+        reads=select_foreign_labels if on_node else lambda _: None,
     )
-    for link in links:
-        link.tell(agent.mailbox)
-    edges.collections += links
+    for informer in informers:
+        informer.subscribe(mailbox)
+    dependencies.collections += informers
     for folder in (settings.source_settings.features_dir, settings.rules.custom_dir):
-        edges.parts.append(watch_feature_files(edges.root, folder, lambda: agent.mailbox.post(Pass())))
-    edges.parts.append(alarm)
-    return agent
+        dependencies.background_services.append(watch_folder(dependencies.root, folder, lambda: mailbox.post(Resync())))
+    return LabelLoop(controller, services, mailbox=mailbox, timers=timers, lock=dependencies.lock(NAME))
 
 
-def look_once(settings: NfdSettings, edges: Edges, services: Services) -> tuple[Features, Sequence[Collected]]:
-    """This host's features and labels, by all rules but the cluster's."""
-    rules = _rules(settings, edges, services, None, None)
-    collector = _collector(settings, edges, services, rules, lambda _: None)
-    collected = collector()
-    return collector.features, collected
+def collect_once(settings: NfdSettings, dependencies: Dependencies, services: Services) -> Desired:
+    """Returns the features and labels of this host, without the rules of the cluster."""
+    return _collector(settings, dependencies, services, _rules(settings, dependencies, services, None, None))(None)
 
 
-def _collector(
-    settings: NfdSettings, edges: Edges, services: Services, rules: Rules, look_again: Callable[[float | None], None]
-) -> Collector:
+def _collector(settings: NfdSettings, dependencies: Dependencies, services: Services, rules: Rules) -> Collector:
+    simulated = dependencies.simulated
     host = Host(
-        root=edges.root,
+        root=dependencies.root,
         cpu=read_cpu,
-        node_name=edges.common.node_name or None,
-        extra_pci=edges.extra_pci(),
-        gpus_off_pci=edges.gpus_off_pci(),
+        node_name=dependencies.common.node_name or None,
+        extra_pci=simulated.pci_attributes if simulated else (),
+        has_gpus_off_pci=simulated is not None and simulated.has_gpus_off_pci,
         now=services.wall,
     )
-    return Collector(
-        host,
-        settings.source_settings,
-        rules,
-        label_sources=settings.label_sources,
-        white_list=settings.white_list,
-        readiness=services.readiness,
-        look_again=look_again,
-        name=NAME,
-    )
+    return Collector(host, settings, rules, services.readiness)
 
 
 def _rules(
     settings: NfdSettings,
-    edges: Edges,
+    dependencies: Dependencies,
     services: Services,
-    cluster: CollectionLink | None,
-    others: CollectionLink | None,
+    cluster: RuleInformers | None,
+    others: CollectionInformer | None,
 ) -> Rules:
-    node_name = edges.common.node_name
+    node_name = dependencies.common.node_name
     events, namespace = None, ""
     if cluster is not None:
-        from node_core.kube.events import EventApi  # noqa: PLC0415
-        from node_core.kube.node_feature import read_pod_namespace  # noqa: PLC0415
-
-        events, namespace = EventApi(edges.node.api), read_pod_namespace()
+        events, namespace = dependencies.event_recorder(services), read_pod_namespace()
     return Rules(
         settings.rules,
-        edges.root,
+        dependencies.root,
         RuleReporter(events, agent=NAME, node_name=node_name, services=services),
-        place=Place(node_name=node_name, namespace=namespace),
+        context=NodeContext(node_name=node_name, namespace=namespace),
         cluster=cluster,
         others=others,
-    )
-
-
-def _with_outputs(labels: Publisher, rules: Rules, edges: Edges, settings: NfdSettings) -> Publisher:
-    """Labels, and what rules want on the Node beside them."""
-    api = edges.node.api
-    return OutputsPublisher(
-        labels,
-        outputs=lambda: rules.outputs,
-        taints=TaintKeeper(api, NAME, claim=RULE_TAINTS_ANNOTATION),
-        resources=ResourceKeeper(api, NAME),
-        enable_taints=settings.rules.taints,
     )

@@ -1,106 +1,134 @@
-"""One look at the host, as labels. What a source that fails would have said stays as it is on the Node."""
+"""Computes the desired state from the host and the rules. The published labels of a source that fails are retained."""
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import structlog
 
+from nfd_lite.label_keys import WhiteList
+from nfd_lite.node_labels import MANAGER, NODE_LABEL, select_foreign_labels, with_node_labels
 from nfd_lite.rule_pass import Rules
-from nfd_lite.sources import GPU_PRESENT_PART, Host, SourceSettings, add_custom, collect
-from nfd_lite.sources.api import PREFIX
-from node_core.domain.features import Features
-from node_core.domain.labels import GPU_PRESENT, Collected, Labels
+from nfd_lite.settings import NfdSettings
+from nfd_lite.sources import GPU_PRESENT_COLLECTOR, Host, collect, insert_custom_results
+from node_core.domain.desired import CollectorResult, Desired, NameHistory, failed_result
+from node_core.domain.features import Features, exclude_features
+from node_core.domain.labels import Labels
+from node_core.domain.node import NodeView
 from node_core.runtime.readiness import Readiness
 
 log = structlog.get_logger(__name__)
 
 
-class WhiteList(Protocol):
-    """A compiled regular expression."""
-
-    def search(self, text: str) -> object | None: ...
-
-
 class Collector:
-    """Looks at the host once a call. It keeps the last features for sources that fail, and says an error once.
+    """Computes the desired state at each call. Retains the last features of sources that fail, and logs each error once.
 
-    label_sources: names of the sources whose labels are published; rules see the features of all. white_list: searched in the part of
-    each key after the slash. look_again: told when the first of the labels ceases to hold, in Unix seconds, or None.
+    Rules see the features of all sources; the labels of `settings.label_sources` are published.
     """
 
-    def __init__(
-        self,
-        host: Host,
-        settings: SourceSettings,
-        rules: Rules,
-        *,
-        label_sources: frozenset[str],
-        white_list: WhiteList | None,
-        readiness: Readiness,
-        look_again: Callable[[float | None], None],
-        name: str,
-    ) -> None:
-        self.features = Features()
+    def __init__(self, host: Host, settings: NfdSettings, rules: Rules, readiness: Readiness) -> None:
         self._host = host
         self._settings = settings
         self._rules = rules
-        self._label_sources = label_sources
-        self._white_list = white_list
         self._readiness = readiness
-        self._look_again = look_again
-        self._name = name
+        self._features = Features()
+        self._history = NameHistory()
         self._errors: Mapping[str, str] = {}
         self._problems: frozenset[str] = frozenset()
 
-    def __call__(self) -> Sequence[Collected]:
-        hidden = [folder for folder in ("/proc", "/sys") if not self._host.root.entries(folder)]
-        self._readiness.report(f"{self._name}/host", hidden_problem(hidden, self._host.root.base))
-        if hidden:
-            return (Collected(name="host", labels=None, owns=(PREFIX, GPU_PRESENT), rest=True),)
-        collection = collect(self._host, self._settings, before=self.features)
-        self.features = collection.features
-        self._look_again(collection.expires_at)
-        self._tell(collection.errors)
-        self._tell_problems(collection.problems)
-        unsure = frozenset(part.lower() for part in collection.errors)
-        custom, others = self._rules.look(self.features, unsure)
-        collected = add_custom(collection.collected, custom)
-        return (*select_labels(collected, self._label_sources, self._white_list), *others)
+    def __call__(self, node: NodeView | None) -> Desired:
+        """node: the observed Node; None until the first list."""
+        missing = [folder for folder in ("/proc", "/sys") if not self._host.root.entries(folder)]
+        self._readiness.report(f"{MANAGER}/host", missing_mount_problem(missing, self._host.root.base))
+        if missing:
+            return self._desired((failed_result("host"),), expires_at=None)
+        began = time.monotonic()
+        collection = collect(self._host, self._settings.source_settings, previous=self._features)
+        self._features = features = collection.features
+        log.debug(
+            "features_discovered",
+            agent=MANAGER,
+            seconds=round(time.monotonic() - began, 4),
+            failed=sorted(collection.errors),
+        )
+        self._log_errors(collection.errors)
+        self._log_problems(collection.problems)
+        unavailable = {name.lower() for name in collection.errors}
+        if self._settings.publish == "node" and node is not None:
+            features = with_node_labels(features, select_foreign_labels(node))
+        elif self._settings.publish == "node":
+            unavailable.add(NODE_LABEL)
+        rules = self._rules.evaluate(features, frozenset(unavailable))
+        results = insert_custom_results(collection.results, rules.custom)
+        selected = select_labels(results, self._settings.label_sources, self._settings.white_list)
+        named = self._history.add((*selected, *rules.cluster))
+        return self._desired(named, expires_at=collection.expires_at)
 
-    def _tell(self, errors: Mapping[str, str]) -> None:
+    def _desired(self, results: tuple[CollectorResult, ...], *, expires_at: float | None) -> Desired:
+        return Desired(
+            results=tuple(self._restrict(each) for each in results),
+            features=exclude_features(self._features, self._settings.excluded_features),
+            expires_at=expires_at,
+        )
+
+    def _restrict(self, result: CollectorResult) -> CollectorResult:
+        """Removes the kinds of outputs that the settings do not allow. `nvidia.com/gpu.present` remains: the device plugin waits for it."""
+        restrictions = self._settings.restrictions
+        are_disabled = {
+            "labels": restrictions.disable_labels and result.name != GPU_PRESENT_COLLECTOR,
+            "annotations": restrictions.disable_annotations,
+            "extended_resources": restrictions.disable_extended_resources,
+            "taints": not (self._settings.rules.taints and self._settings.publish == "node"),
+        }
+        removed: dict[str, Any] = {kind: {} for kind, is_disabled in are_disabled.items() if is_disabled}
+        return replace(result, **removed)
+
+    def _log_errors(self, errors: Mapping[str, str]) -> None:
         for part in sorted(errors.keys() | self._errors.keys()):
             if part not in errors:
                 log.info("source_recovered", source=part)
             elif errors[part] != self._errors.get(part):
-                log.warning("source_failed", source=part, why=errors[part], effect="its published labels stay")
+                log.warning("source_failed", source=part, why=errors[part], effect="its published labels are kept")
         self._errors = errors
 
-    def _tell_problems(self, problems: Mapping[str, tuple[str, ...]]) -> None:
-        now = frozenset(problem for each in problems.values() for problem in each)
-        for problem in sorted(now - self._problems):
-            log.warning("left_out", why=problem)
-        self._problems = now
+    def _log_problems(self, problems: Mapping[str, tuple[str, ...]]) -> None:
+        current = frozenset(problem for each in problems.values() for problem in each)
+        for problem in sorted(current - self._problems):
+            log.warning("user_file_problem", why=problem)
+        self._problems = current
 
 
-def hidden_problem(hidden: Sequence[str], root: Path) -> str | None:
-    """A host without these folders is no host: a mount is missing, and what follows from an empty one would take labels away."""
-    if not hidden:
+def missing_mount_problem(missing: Sequence[str], root: Path) -> str | None:
+    """Returns why the host cannot be read. A scan without /proc or /sys would remove labels."""
+    if not missing:
         return None
-    return f"the host's {' and '.join(hidden)} cannot be seen below {root}: mount them, or correct --host-root"
+    return f"{root} does not contain the host's {' and '.join(missing)}. Mount the host there, or correct --host-root"
 
 
 def select_labels(
-    collected: Sequence[Collected], sources: frozenset[str], white_list: WhiteList | None
-) -> Sequence[Collected]:
-    """`core.labelSources` and `core.labelWhiteList`. Pure. `nvidia.com/gpu.present` always passes: the device plugin waits for it."""
-    always = [part for part in collected if part.name == GPU_PRESENT_PART]
-    chosen = [part for part in collected if part.name != GPU_PRESENT_PART and part.name.partition(".")[0] in sources]
-    return [*(replace(part, labels=_matching(part.labels, white_list)) for part in chosen), *always]
+    results: Sequence[CollectorResult], sources: frozenset[str], white_list: WhiteList | None
+) -> Sequence[CollectorResult]:
+    """Applies `core.labelSources` and `core.labelWhiteList`. PURE.
+
+    `nvidia.com/gpu.present` is always published, because the device plugin waits for it. The settings do not apply to outputs of custom
+    rules that are not labels.
+    """
+    always = [part for part in results if part.name == GPU_PRESENT_COLLECTOR]
+    others = [part for part in results if part.name != GPU_PRESENT_COLLECTOR]
+    selected = [
+        replace(part, labels=_select_matching(part.labels, white_list)) for part in others if _source(part) in sources
+    ]
+    unlabelled = [replace(part, labels={}) for part in others if _source(part) == "custom" and "custom" not in sources]
+    return [*selected, *unlabelled, *always]
 
 
-def _matching(labels: Labels | None, white_list: WhiteList | None) -> Labels | None:
+def _source(part: CollectorResult) -> str:
+    return part.name.partition(".")[0]
+
+
+def _select_matching(labels: Labels | None, white_list: WhiteList | None) -> Labels | None:
     if labels is None or white_list is None:
         return labels
     return {key: value for key, value in labels.items() if white_list.search(key.rpartition("/")[2])}

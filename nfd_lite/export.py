@@ -1,28 +1,32 @@
-"""`nfd-lite --export`: what this host is, or the labels it would get, on standard output. Nothing is published, no cluster is asked."""
+"""`nfd-lite --export`: prints the features or the labels of this host. Nothing is published, and the API server is not used."""
 
 import json
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-
-from nfd_lite.agent import NfdSettings, look_once
-from node_core.assembly import Edges
-from node_core.domain.labels import merge_collected, split_valid
+from gpu_core.assembly import Dependencies
+from nfd_lite.agent import collect_once
+from nfd_lite.settings import NfdSettings
+from node_core.domain.desired import merge_labels
+from node_core.domain.labels import split_valid
 from node_core.domain.node_feature import render_features
+from node_core.kubectl_yaml import dump_yaml
 from node_core.runtime.services import Services
 
 What = Literal["features", "labels"]
 Form = Literal["json", "yaml"]
 
 
-def export(what: What, form: Form, settings: NfdSettings, edges: Edges) -> str:
-    """Features as `spec.features` of a NodeFeature object has them; labels by full key."""
-    features, collected = look_once(settings, edges, Services())
-    data = render_features(features) if what == "features" else split_valid(merge_collected(collected, {}))[0]
-    return render(data, form)
+def export(what: What, form: Form, settings: NfdSettings, dependencies: Dependencies) -> str | None:
+    """Returns features in the form of `spec.features` of a NodeFeature object, or labels by full key.
 
-
-def render(data: dict[str, Any], form: Form) -> str:
+    None: nothing on this host can be read. The log states the reason.
+    """
+    desired = collect_once(settings, dependencies, Services())
+    if desired.is_unknown:
+        return None
+    data = (
+        render_features(desired.features) if what == "features" else split_valid(merge_labels(desired.results, {}))[0]
+    )
     if form == "json":
         return json.dumps(data, indent=2, sort_keys=True) + "\n"
-    return yaml.safe_dump(data, sort_keys=True)
+    return dump_yaml(data)

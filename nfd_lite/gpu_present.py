@@ -1,7 +1,7 @@
-"""PURE: nvidia.com/gpu.present, which NVIDIA's charts and ours select nodes by.
+"""The label nvidia.com/gpu.present, which node selectors of NVIDIA's charts and of this project use. PURE.
 
-Class and vendor of the PCI functions, whatever the settings of the pci labels say; where GPUs are on no PCI bus (Tegra, WSL), what tells of
-them there. Source: PCI Code and ID Assignment Specification.
+The label depends on the class and vendor of the PCI functions, not on the settings of PCI labels, and on GPUs that are not on a PCI bus
+(Tegra, WSL). Source: PCI Code and ID Assignment Specification.
 """
 
 from node_core.domain.features import Features
@@ -10,7 +10,7 @@ from node_core.host.pci import GPU_CLASSES, NVIDIA
 
 
 def gpu_present(features: Features, *, off_pci: bool = False) -> Labels:
-    """The label when some `pci.device` is an NVIDIA GPU, or there is one off PCI; nothing otherwise."""
+    """Returns the label if there is an NVIDIA GPU; otherwise no label. off_pci: there is a GPU that is not on a PCI bus."""
     devices = features.instances.get("pci.device", ())
     on_pci = any(device.get("vendor") == NVIDIA and device.get("class") in GPU_CLASSES for device in devices)
     return {GPU_PRESENT: "true"} if on_pci or off_pci else {}

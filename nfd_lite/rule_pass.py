@@ -1,59 +1,95 @@
-"""Rules in the agent's life: where they come from, what they made of the last look, and whether that is all.
+"""Evaluates the rules of all origins. Returns one result for each owner of outputs.
 
-Custom rules (built in, from the config file, from drop-ins) come first and see what this host is. NodeFeatureRules of the cluster see the
-same, and what others say of this Node. What cannot be read or evaluated takes nothing away: the published labels, annotations, taints
-and resources stay.
+Custom rules (built in, from the config file, from drop-in files) are evaluated first, with the features of this host. The
+NodeFeatureRules of the cluster are evaluated with the same features and with the features of other NodeFeature objects. A rule that
+cannot be evaluated retains the outputs that it may have published: the outputs that it names, and labels with any name if it has a
+template. If rules cannot be read at all, all published outputs that no other owner claims are retained.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import structlog
 
-from nfd_lite.rules.custom import custom_labels
+from nfd_lite.feature_names import describe_unknown, is_open, unknown_features
+from nfd_lite.merge import MergeResult, NodeContext, merge_node_features
+from nfd_lite.rule_reporter import RuleReporter
+from nfd_lite.rules.custom import evaluate_custom_rules
 from nfd_lite.rules.custom_files import CUSTOM_DIR, CustomFiles, read_custom_dir
-from nfd_lite.rules.decode import decode_rule_set
-from nfd_lite.rules.evaluate import evaluate, join
-from nfd_lite.rules.model import Made, Outcome, RuleProblem, RuleSet
-from nfd_lite.rules.outputs import OutputPolicy, resolve, settle_label
+from nfd_lite.rules.decode import decode_rule_set, salvage_rule
+from nfd_lite.rules.evaluate import EvaluationContext, dependent_rules, evaluate
+from nfd_lite.rules.model import Outcome, Rule, RuleProblem, RuleSet
+from nfd_lite.rules.outputs import OutputPolicy, declared_names, resolve, validate_label
+from node_core.domain.desired import CollectorResult, failed_result
 from node_core.domain.features import Attributes, Features
-from node_core.domain.labels import Collected
-from node_core.domain.merge import Merged, Place, merge_node_features
-from node_core.domain.outputs import NodeOutputs
+from node_core.domain.node_feature import OPENSHIFT_GROUP
 from node_core.errors import SettingsError
 from node_core.host.root import HostRoot
-from node_core.runtime.rule_reporter import RuleReporter
 
 log = structlog.get_logger(__name__)
 
 CUSTOM = "custom.rules"
 MAX_ANNOTATIONS = 128 << 10
-"""Bytes. The API server takes 256 KiB of annotations on one object, and refuses everything with them beyond that."""
+"""Bytes. The API server rejects an object with more than 256 KiB of annotations, so half is left for other writers."""
 Objects = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSettings:
-    """configured: `sources.custom` of the config file. custom_dir: the host folder of drop-ins. taints: rules may taint this Node."""
+    """configured: `sources.custom` of the config file. custom_dir: the host folder of drop-in files. taints: rules may taint this Node.
+
+    node_feature_labels: NodeFeatures of other programs may label this Node.
+    """
 
     configured: RuleSet | None = None
     custom_dir: str = CUSTOM_DIR
     policy: OutputPolicy = field(default_factory=OutputPolicy)
     taints: bool = False
+    node_feature_labels: bool = True
 
 
-class Watched(Protocol):
-    """See runtime.collection_link. state: None while it is not known, which is not the same as none."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleResults:
+    """custom: results of custom rules. cluster: results of NodeFeatures and NodeFeatureRules, which take precedence over all sources."""
+
+    custom: tuple[CollectorResult, ...]
+    cluster: tuple[CollectorResult, ...]
+
+
+class ObjectInformer(Protocol):
+    """See runtime.informers. state: the objects by name; None until the first list."""
 
     @property
     def state(self) -> Objects | None: ...
 
 
-class Rules:
-    """Used by the agent's thread. cluster: the NodeFeatureRules, or None where none are followed. others: NodeFeatures of our Node.
+class RuleInformers:
+    """The NodeFeatureRules of upstream and of OpenShift as one state. Rules of OpenShift have their group in the key."""
 
-    outputs: what is wanted on the Node beside labels; None before the first look.
+    def __init__(self, upstream: ObjectInformer, openshift: ObjectInformer) -> None:
+        self._upstream = upstream
+        self._openshift = openshift
+
+    @property
+    def state(self) -> Objects | None:
+        upstream, openshift = self._upstream.state, self._openshift.state
+        if upstream is None or openshift is None:
+            return None
+        return {**upstream, **{_openshift_key(obj["metadata"]): obj for obj in openshift.values()}}
+
+
+def _openshift_key(metadata: Mapping[str, Any]) -> str:
+    """Returns a key that begins with the name, by which rules are sorted."""
+    where = ", ".join(part for part in (metadata.get("namespace"), OPENSHIFT_GROUP) if part)
+    return f"{metadata['name']} ({where})"
+
+
+class Rules:
+    """Evaluates all rules, once a call. Not thread-safe.
+
+    cluster: the NodeFeatureRules; None if they are not evaluated. others: NodeFeatures of this Node; None if they are not merged.
     """
 
     def __init__(
@@ -62,169 +98,205 @@ class Rules:
         root: HostRoot,
         reporter: RuleReporter,
         *,
-        place: Place,
-        cluster: Watched | None = None,
-        others: Watched | None = None,
+        context: NodeContext,
+        cluster: ObjectInformer | None = None,
+        others: ObjectInformer | None = None,
     ) -> None:
-        self.outputs: NodeOutputs | None = None
         self._settings = settings
         self._root = root
         self._reporter = reporter
-        self._place = place
+        self._context = context
         self._cluster = cluster
         self._others = others
         self._files: CustomFiles | None = None
-        self._custom = Run(custom_labels)
-        self._ruled = Run(evaluate)
+        self._custom_rules = CachedEvaluation(evaluate_custom_rules)
+        self._cluster_rules = CachedEvaluation(evaluate)
         self._decoded: dict[str, _Decoded] = {}
-        self._said: frozenset[tuple[str, str]] = frozenset()
+        self._logged: frozenset[str] = frozenset()
 
-    def look(self, features: Features, unsure: frozenset[str] = frozenset()) -> tuple[Collected, tuple[Collected, ...]]:
-        """The labels of custom rules, and those that come after all sources.
-
-        features: of this host. unsure: those that could not be read just now, or not all of them.
-        """
-        custom, custom_is_all = self._look_custom(features, unsure)
+    def evaluate(self, features: Features, unavailable_features: frozenset[str] = frozenset()) -> RuleResults:
+        """unavailable_features: names, in lower case, of features that could not be read, or only in part."""
+        custom = self._evaluate_custom(features, unavailable_features)
         merged = self._merge(features)
-        ruled, ruled_is_all = self._look_cluster(merged.features if merged else None, unsure)
-        is_all = custom_is_all and ruled_is_all
-        made = join((_made(custom), _made(ruled)))
-        annotations, over = fit_annotations(made.annotations)
-        problems = (*custom.problems, *ruled.problems, *_too_much(over, custom, ruled))
-        self._reporter.report((*problems, *self._silent_taints(custom, ruled)), self._objects or {})
-        self._reporter.check_known(is_all=is_all)
-        self.outputs = NodeOutputs(
-            annotations=annotations,
-            extended_resources=made.extended_resources,
-            taints=made.taints,
-            partial=not is_all,
-        )
-        keep = () if is_all else (Collected(name="rules.unknown", labels=None, rest=True),)
-        theirs = () if merged is None else (Collected(name="node-features", labels=merged.labels, rest=True),)
-        return (
-            Collected(name=CUSTOM, labels=custom.labels, rest=True),
-            (*keep, *theirs, Collected(name="rules", labels=ruled.labels, rest=True)),
+        objects = self._cluster.state if self._cluster else None
+        cluster = self._evaluate_cluster(merged.features if merged else None, objects, unavailable_features)
+        excess = find_excess_annotations(custom, cluster)
+        present = (merged.features if merged else features).names
+        unknown = _unknown_feature_problems(present, custom, cluster, are_merged=self._others is not None)
+        problems = (*custom.problems, *cluster.problems, *_excess_problems(excess, custom, cluster), *unknown)
+        self._reporter.report((*problems, *self._disallowed_taints(custom, cluster)), objects or {})
+        self._reporter.report_readiness(waiting_for=self._unlisted_kind())
+        node_features = CollectorResult(name="node-features", labels=merged.labels if merged else None, catch_all=True)
+        files = self._files or CustomFiles()
+        is_listed = self._cluster is None or not (objects is None or merged is None)
+        lost = [each.salvaged for each in self._decoded.values() if each.salvaged is not None]
+        return RuleResults(
+            custom=_results(CUSTOM, custom, excess, files.salvaged, is_known=not files.has_unknown_rules),
+            cluster=(node_features, *_results("rules", cluster, excess, lost, is_known=is_listed)),
         )
 
-    @property
-    def _objects(self) -> Objects | None:
-        return self._cluster.state if self._cluster else None
+    def _unlisted_kind(self) -> str | None:
+        informers = {"NodeFeatureRules": self._cluster, "NodeFeatures": self._others}
+        return next((kind for kind, each in informers.items() if each is not None and each.state is None), None)
 
-    def _look_custom(self, features: Features, unsure: frozenset[str]) -> tuple[Outcome, bool]:
-        """What custom rules made, and whether that is all."""
+    def _evaluate_custom(self, features: Features, unavailable_features: frozenset[str]) -> Outcome:
         settings = self._settings
         self._files = read_custom_dir(self._root, self._files, settings.custom_dir)
         sets = (*((settings.configured,) if settings.configured else ()), *self._files.sets)
-        outcome = self._custom.on(sets, features, settings.policy, unsure)
-        self._say("rule_file_refused", self._files.problems)
-        return outcome, not (self._files.unknown or outcome.incomplete)
+        outcome = self._custom_rules.run(sets, self._evaluation_context(features, unavailable_features))
+        return replace(outcome, problems=(*outcome.problems, *self._files.problems))
 
-    def _look_cluster(self, features: Features | None, unsure: frozenset[str]) -> tuple[Outcome, bool]:
-        """What NodeFeatureRules made, and whether that is all. features: None while it is not known what others say."""
-        if self._cluster is None:
-            return Outcome(), True
-        objects = self._cluster.state
+    def _evaluate_cluster(
+        self, features: Features | None, objects: Objects | None, unavailable_features: frozenset[str]
+    ) -> Outcome:
+        """Returns the outcome of NodeFeatureRules. features: None until NodeFeatures are listed. objects: None until they are listed."""
         if objects is None or features is None:
-            return self._ruled.last or Outcome(), False
+            return self._cluster_rules.last or Outcome()
         self._decoded = {name: _decode(name, obj, self._decoded.get(name)) for name, obj in objects.items()}
-        sets = tuple(each.rules for each in self._decoded.values() if each.rules is not None)
-        outcome = self._ruled.on(sets, features, self._settings.policy, unsure)
-        unusable = tuple(each.problem for each in self._decoded.values() if each.problem is not None)
-        is_all = not outcome.incomplete and all(each.rules is not None for each in self._decoded.values())
-        return replace(outcome, problems=(*outcome.problems, *unusable)), is_all
+        decoded = self._decoded.values()
+        sets = tuple(each.rules for each in decoded if each.rules is not None)
+        outcome = self._cluster_rules.run(sets, self._evaluation_context(features, unavailable_features))
+        invalid = tuple(each.problem for each in decoded if each.problem is not None)
+        return replace(outcome, problems=(*outcome.problems, *invalid))
 
-    def _silent_taints(self, *outcomes: Outcome) -> tuple[RuleProblem, ...]:
-        """Taints that rules ask for and that nobody allowed."""
+    def _evaluation_context(self, features: Features, unavailable_features: frozenset[str]) -> EvaluationContext:
+        return EvaluationContext(
+            features=features, policy=self._settings.policy, unavailable_features=unavailable_features
+        )
+
+    def _disallowed_taints(self, *outcomes: Outcome) -> tuple[RuleProblem, ...]:
         if self._settings.taints:
             return ()
-        why = "taints of rules are off on this node: --enable-taints lets them through"
-        made = ((id_, taint) for outcome in outcomes for id_, each in outcome.made.items() for taint in each.taints)
-        return tuple(RuleProblem(set_name=id_[0], rule=id_[1], key=taint.key, why=why) for id_, taint in made)
+        why = "rules may not taint this node; --enable-taints allows it"
+        taints = (
+            (id_, taint) for outcome in outcomes for id_, each in outcome.outputs.items() for taint in each.taints
+        )
+        return tuple(
+            RuleProblem(set_name=id_.set_name, rule=id_.shown, key=taint.key, why=why) for id_, taint in taints
+        )
 
-    def _merge(self, features: Features) -> Merged | None:
-        """With what others say of this Node; None while that is not known."""
+    def _merge(self, features: Features) -> MergeResult | None:
+        """Merges the NodeFeatures of this Node. Returns None until NodeFeatures are listed."""
         if self._others is None:
-            return Merged(features=features, labels={})
+            return MergeResult(features=features, labels={})
         if self._others.state is None:
             return None
+
+        def resolve_label(key: str, value: str, attributes: Mapping[str, Attributes]) -> str:
+            return validate_label(key, resolve(value, attributes), self._settings.policy)
+
         objects = self._others.state.values()
-        merged = merge_node_features(features, objects, place=self._place, settle=_settling(self._settings.policy))
-        self._say("node_feature_refused", (f"{each.object}: {each.where}: {each.why}" for each in merged.problems))
-        return merged
+        merged = merge_node_features(features, objects, context=self._context, resolve_label=resolve_label)
+        self._log_refused(f"{each.object}: {each.where}: {each.why}" for each in merged.problems)
+        return merged if self._settings.node_feature_labels else replace(merged, labels={})
 
-    def _say(self, event: str, problems: Iterable[str]) -> None:
-        """Each problem once, and again when it comes back."""
-        now = frozenset((event, problem) for problem in problems)
-        for _, problem in sorted(now - self._said):
-            log.warning(event, why=problem)
-        self._said = now | {(known, problem) for known, problem in self._said if known != event}
+    def _log_refused(self, problems: Iterable[str]) -> None:
+        """Logs each problem of NodeFeatures once, and again if the problem disappears and returns."""
+        current = frozenset(problems)
+        for problem in sorted(current - self._logged):
+            log.warning("node_feature_refused", why=problem)
+        self._logged = current
 
 
-class Run:
-    """Rules that are evaluated look after look. Evaluation is pure, so what did not change is not evaluated again."""
+def _results(
+    name: str, outcome: Outcome, excess: frozenset[str], salvaged: Iterable[Rule], *, is_known: bool
+) -> tuple[CollectorResult, ...]:
+    """Returns one result for each rule whose outputs are not completely known, and then one result with all known outputs.
 
-    def __init__(self, evaluate: Callable[..., Outcome]) -> None:
+    excess: annotations that do not fit on the Node. salvaged: see salvage_rule. is_known: False if some rules cannot be read; any
+    published output may be theirs.
+    """
+    unknown, salvaged = outcome.unknown, tuple(salvaged)
+    incomplete = {**unknown, **dependent_rules(outcome, salvaged, is_known=is_known)}
+    known = CollectorResult(
+        name=name,
+        labels=outcome.labels,
+        annotations={key: value for key, value in outcome.annotations.items() if key not in excess},
+        taints={taint.identity: taint for taint in outcome.taints},
+        extended_resources=outcome.extended_resources,
+        declared=declared_names(rule for id_, rule in outcome.rules.items() if id_ not in unknown),
+    )
+    unreadable = () if is_known else (failed_result(f"{name}.unknown"),)
+    lost = (_unknown_rule(f"{name}/{rule.name}", rule) for rule in salvaged)
+    failed = (_unknown_rule(f"{name}/{id_.set_name}/{id_.shown}", rule) for id_, rule in incomplete.items())
+    return (*unreadable, *lost, *failed, known)
+
+
+class CachedEvaluation:
+    """Evaluates rules again only if their input has changed. Evaluation is pure."""
+
+    def __init__(self, evaluate: Callable[[tuple[RuleSet, ...], EvaluationContext], Outcome]) -> None:
         self.last: Outcome | None = None
         self._evaluate = evaluate
-        self._asked: object = None
+        self._inputs: object = None
 
-    def on(
-        self, sets: tuple[RuleSet, ...], features: Features, policy: OutputPolicy, unsure: frozenset[str]
-    ) -> Outcome:
-        """last: what was made the time before; None at first."""
-        asked = (sets, features, policy, unsure)
-        if self.last is None or asked != self._asked:
-            self.last = self._evaluate(sets, features, policy, self.last, unsure)
-            self._asked = asked
+    def run(self, sets: tuple[RuleSet, ...], context: EvaluationContext) -> Outcome:
+        if self.last is None or (sets, context) != self._inputs:
+            self.last = self._evaluate(sets, replace(context, previous=self.last))
+            self._inputs = (sets, context)
         return self.last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Decoded:
-    """A NodeFeatureRule. rules: what it says, or said before when it cannot be used now; None when that is not known."""
+    """A decoded NodeFeatureRule. rules: the last valid rules; None if there never were valid rules. salvaged: in place of such rules."""
 
     version: object
     rules: RuleSet | None
     problem: RuleProblem | None = None
+    salvaged: Rule | None = None
 
 
-def _decode(name: str, obj: Mapping[str, Any], before: _Decoded | None) -> _Decoded:
-    """Decoded anew only when it changed."""
+def _decode(name: str, obj: Mapping[str, Any], previous: _Decoded | None) -> _Decoded:
+    """Decodes an object. Returns `previous` if the object has not changed."""
     version = (obj["metadata"].get("uid"), obj["metadata"].get("generation"))
-    if before is not None and before.version == version:
-        return before
+    if previous is not None and previous.version == version:
+        return previous
     try:
-        return _Decoded(version=version, rules=decode_rule_set(obj, name))
+        return _Decoded(version=version, rules=replace(decode_rule_set(obj, name), name=name))
     except SettingsError as error:
         problem = RuleProblem(set_name=name, rule="", why="; ".join(error.problems))
-        return _Decoded(version=version, rules=before.rules if before else None, problem=problem)
+        rules = previous.rules if previous else None
+        salvaged = None if rules else salvage_rule(name, json.dumps(obj.get("spec"), default=str))
+        return _Decoded(version=version, rules=rules, problem=problem, salvaged=salvaged)
 
 
-def fit_annotations(annotations: Mapping[str, str]) -> tuple[dict[str, str], frozenset[str]]:
-    """Those that all together fit on a Node beside others', in order of their keys, and the keys of those that do not."""
-    fitting: dict[str, str] = {}
-    left = MAX_ANNOTATIONS
-    for key, value in sorted(annotations.items()):
-        left -= len(key.encode()) + len(value.encode(errors="surrogatepass"))
-        if left >= 0:
-            fitting[key] = value
-    return fitting, frozenset(annotations.keys() - fitting.keys())
+def find_excess_annotations(*outcomes: Outcome) -> frozenset[str]:
+    """Returns the keys of the annotations that do not fit into MAX_ANNOTATIONS bytes.
+
+    The annotations of rules with few bytes fit first, so a rule with too many annotations affects no other rule.
+    """
+    merged = {key: value for outcome in outcomes for key, value in outcome.annotations.items()}
+    sizes = {key: len(key.encode()) + len(value.encode(errors="surrogatepass")) for key, value in merged.items()}
+    rules = [outputs.annotations for outcome in outcomes for outputs in outcome.outputs.values() if outputs.annotations]
+    rules.sort(key=lambda keys: sum(map(sizes.__getitem__, keys)))
+    fitting, left = set[str](), MAX_ANNOTATIONS
+    for key in (key for keys in rules for key in sorted(keys)):
+        if key not in fitting and sizes[key] <= left:
+            left -= sizes[key]
+            fitting.add(key)
+    return frozenset(merged.keys() - fitting)
 
 
-def _too_much(over: frozenset[str], *outcomes: Outcome) -> tuple[RuleProblem, ...]:
-    why = (
-        f"all rules together make annotations of more than {MAX_ANNOTATIONS} bytes, and a Node has room for little more"
+def _excess_problems(excess: frozenset[str], *outcomes: Outcome) -> tuple[RuleProblem, ...]:
+    why = f"the annotations of all rules together exceed {MAX_ANNOTATIONS} bytes, the maximum on a Node"
+    keys = ((id_, key) for outcome in outcomes for id_, each in outcome.outputs.items() for key in each.annotations)
+    return tuple(
+        RuleProblem(set_name=id_.set_name, rule=id_.shown, key=key, why=why) for id_, key in keys if key in excess
     )
-    made = ((id_, key) for outcome in outcomes for id_, each in outcome.made.items() for key in each.annotations)
-    return tuple(RuleProblem(set_name=id_[0], rule=id_[1], key=key, why=why) for id_, key in made if key in over)
 
 
-def _made(outcome: Outcome) -> Made:
-    return Made(annotations=outcome.annotations, taints=outcome.taints, extended_resources=outcome.extended_resources)
+def _unknown_feature_problems(present: Iterable[str], *outcomes: Outcome, are_merged: bool) -> tuple[RuleProblem, ...]:
+    """Returns a warning for each feature that cannot exist. are_merged: NodeFeatures of other programs may provide a feature."""
+    return tuple(
+        RuleProblem(set_name=id_.set_name, rule=id_.shown, why=describe_unknown(name), is_warning=True)
+        for outcome in outcomes
+        for id_, rule in outcome.rules.items()
+        for name in unknown_features(rule, present)
+        if not (are_merged and is_open(name))
+    )
 
 
-def _settling(policy: OutputPolicy) -> Callable[[str, str, Mapping[str, Attributes]], str]:
-    def settle(key: str, value: str, attributes: Mapping[str, Attributes]) -> str:
-        return settle_label(key, resolve(value, attributes), policy)
-
-    return settle
+def _unknown_rule(name: str, rule: Rule) -> CollectorResult:
+    """Returns the result of a rule with unknown outputs. The rule owns the names that it declares, and any label if it has a template."""
+    return failed_result(name, declared_names((rule,)), catch_all=bool(rule.labels_template))

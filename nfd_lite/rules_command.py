@@ -1,4 +1,4 @@
-"""`nfd-lite rules`: for authors of rules, what a rule does on a node and why, before it is applied."""
+"""`nfd-lite rules`: shows the author of a rule what the rule does on a node and why, before the rule is applied."""
 
 import os
 import sys
@@ -9,22 +9,25 @@ from typing import Literal
 import click
 import msgspec
 
-from nfd_lite.options import namespace_options, output_policy
-from nfd_lite.rules.custom import STATIC, RuleFile, parse_rule_file
-from nfd_lite.rules.documents import MAX_TEXT
-from nfd_lite.rules.explain import RuleTrace, trace, trace_steps
-from nfd_lite.rules.model import RuleSet
+from nfd_lite.cpu.cpuid import read_cpu
+from nfd_lite.feature_names import describe_unknown, flag_problems, is_open, reference_problems, unknown_features
+from nfd_lite.node_labels import parse_node_labels, with_node_labels
+from nfd_lite.rules.custom import BUILT_IN_RULES, RuleFile, parse_rule_file
+from nfd_lite.rules.evaluate import EvaluationContext, identify_rules, sort_rule_sets
+from nfd_lite.rules.explain import RuleTrace, trace
+from nfd_lite.rules.model import Rule, RuleSet
 from nfd_lite.rules.outputs import OutputPolicy, check_outputs
 from nfd_lite.rules.render import render_traces
 from nfd_lite.rules.saved_features import parse_saved_features
+from nfd_lite.settings import NamespaceFlags, output_policy
 from nfd_lite.sources import Host, SourceSettings, collect
+from node_core.decode import MAX_FILE, describe_os_error
 from node_core.domain.features import Features
-from node_core.domain.text import plain
+from node_core.domain.text import to_printable
 from node_core.errors import SettingsError
-from node_core.host.cpuid import read_cpu
 from node_core.host.root import HostRoot
 from node_core.runtime.command import report_usage
-from node_core.runtime.flags import options
+from node_core.runtime.setting import make_option, settings_of
 
 FAILED = 1
 """Exit status when a rule cannot be evaluated."""
@@ -34,31 +37,54 @@ FILES = click.argument("files", metavar="FILE...", nargs=-1, required=True)
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def rules() -> None:
-    """Check NodeFeatureRules and custom rules before they are applied. FILE is a file of either kind; - is standard input."""
+    """Check NodeFeatureRules and custom rules before you apply them. FILE contains rules of either kind. - reads standard input."""
 
 
 @rules.command("test")
 @FILES
 @click.option(
-    "--features", "feature_file", metavar="FILE", help="A node's features: a NodeFeature object. Default: this host's."
+    "--features",
+    "feature_file",
+    metavar="FILE",
+    help="NodeFeature object with the features of a node. Default: the features of this host.",
 )
-@click.option("--host-root", envvar="HOST_ROOT", default="/", show_default=True, help="Where the host's / is.")
-@click.option("-o", "--output", type=click.Choice(("text", "json")), default="text", show_default=True)
-@options(*namespace_options)
+@click.option(
+    "--node-labels",
+    "label_file",
+    metavar="FILE",
+    help="The labels of a node, for the feature node.label: a Node as kubectl prints it, or key=value lines.",
+)
+@click.option(
+    "--host-root",
+    envvar="HOST_ROOT",
+    default="/",
+    show_default=True,
+    help="Folder where the root of the host is mounted.",
+)
+@click.option(
+    "-o", "--output", type=click.Choice(("text", "json")), default="text", show_default=True, help="Output format."
+)
 def test(
     files: tuple[str, ...],
     feature_file: str | None,
+    label_file: str | None,
     host_root: str,
     output: Literal["text", "json"],
     **namespaces: tuple[str, ...],
 ) -> None:
-    """Shows what each rule makes of a node, and why it matched or not.
+    """Show the outputs of each rule on a node, and why the rule matches or not.
 
-    Exit status 1 if a rule cannot be evaluated, 2 for unusable input.
+    The exit status is 1 if a rule cannot be evaluated, and 2 if the input is not valid.
     """
     try:
         loaded = load_rules(files)
-        features = read_features(host_root) if feature_file is None else load_features(feature_file)
+        features = (
+            read_features(host_root)
+            if feature_file is None
+            else parse_saved_features(read_text(feature_file), feature_file)
+        )
+        if label_file is not None:
+            features = with_node_labels(features, parse_node_labels(read_text(label_file), label_file))
     except SettingsError as error:
         sys.exit(report_usage(error, "nfd-lite rules test"))
     traces = trace_files(loaded, features, output_policy(namespaces))
@@ -66,28 +92,32 @@ def test(
     sys.exit(FAILED if any(each.matched is None for each in traces) else 0)
 
 
+test.params += [make_option(each, "NFD") for each in settings_of(NamespaceFlags)]
+
+
 @rules.command("validate")
 @FILES
 def validate(files: tuple[str, ...]) -> None:
-    """Finds what is wrong with rules on any node.
+    """Check rules for mistakes that do not depend on a node, such as features that no source provides.
 
-    Exit status 1 if something is, 2 for unusable input.
+    The exit status is 1 if there are problems, and 2 if the input is not valid. Warnings do not change it.
     """
     try:
         loaded = load_rules(files)
     except SettingsError as error:
         sys.exit(report_usage(error, "nfd-lite rules validate"))
     sets = [each for file in loaded for each in file.sets]
-    problems = [problem for each in sets for problem in rule_problems(each)]
-    for problem in problems:
-        click.echo(plain(problem))
-    count = sum(len(each.rules) for each in sets)
-    click.echo(f"{count} rules, {len(problems)} problems")
+    named = name_rules(sets)
+    problems = [f"{name}: {why}" for name, rule in named for why in rule_problems(rule)]
+    warnings = [f"{name}: {why}" for name, rule in named for why in rule_warnings(rule)]
+    for line in (*problems, *(f"warning: {each}" for each in warnings)):
+        click.echo(to_printable(line))
+    click.echo(f"{len(named)} rules, {len(problems)} problems" + (f", {len(warnings)} warnings" if warnings else ""))
     sys.exit(FAILED if problems else 0)
 
 
 def load_rules(files: Iterable[str]) -> tuple[RuleFile, ...]:
-    """Raises SettingsError with the problems of all files."""
+    """Parses files with rules. Raises SettingsError with the problems of all files."""
     loaded: list[RuleFile] = []
     problems: list[str] = []
     for file in files:
@@ -100,42 +130,38 @@ def load_rules(files: Iterable[str]) -> tuple[RuleFile, ...]:
     return tuple(loaded)
 
 
-def load_features(file: str) -> Features:
-    """Raises SettingsError."""
-    return parse_saved_features(read_text(file), file)
-
-
 def read_text(file: str) -> str:
-    """A file, a pipe, or `-`. Raises SettingsError."""
+    """Reads a file, a pipe, or standard input for `-`. Raises SettingsError."""
     try:
         with click.open_file(file, "rb") as stream:
-            content: bytes = stream.read(MAX_TEXT + 1)
-        if len(content) > MAX_TEXT:
-            raise SettingsError([f"{file}: is larger than {MAX_TEXT} bytes"])
+            content: bytes = stream.read(MAX_FILE + 1)
+        if len(content) > MAX_FILE:
+            raise SettingsError([f"{file}: is larger than {MAX_FILE} bytes"])
         return content.decode()
     except OSError as error:
-        raise SettingsError([f"{file}: {error.strerror}"]) from error
+        raise SettingsError([f"{file}: {describe_os_error(error)}"]) from error
     except UnicodeDecodeError as error:
         raise SettingsError([f"{file}: is not a UTF-8 text file"]) from error
 
 
 def read_features(host_root: str) -> Features:
-    """Of this host. What cannot be read is said on standard error and missing. Raises SettingsError for a root that is none."""
+    """Reads the features of this host. Features that cannot be read are reported on standard error. Raises SettingsError."""
     if not Path(host_root).is_dir():
         raise SettingsError([f"--host-root: {host_root} is not a directory"])
     host = Host(root=HostRoot(Path(host_root)), cpu=read_cpu, node_name=os.environ.get("NODE_NAME"))
     collection = collect(host, SourceSettings())
-    for part, why in sorted(collection.errors.items()):
-        click.echo(f"nfd-lite rules test: {part} cannot be read: {why}", err=True)
+    for feature, why in sorted(collection.errors.items()):
+        click.echo(f"nfd-lite rules test: the feature {feature} cannot be read: {why}", err=True)
     return collection.features
 
 
 def trace_files(files: Iterable[RuleFile], features: Features, policy: OutputPolicy) -> tuple[RuleTrace, ...]:
-    """Custom rules and objects do not see each other's variables."""
+    """Traces custom rules and NodeFeatureRule objects. Neither kind sees the variables of the other kind."""
+    context = EvaluationContext(features=features, policy=policy)
     custom = [each for file in files if file.is_custom for each in file.sets]
     objects = [each for file in files if not file.is_custom for each in file.sets]
-    built_in = len(STATIC.rules)
-    return (*trace_steps([STATIC, *custom], features, policy)[built_in:], *trace(objects, features, policy))
+    built_in = len(BUILT_IN_RULES.rules)
+    return (*trace([BUILT_IN_RULES, *custom], context)[built_in:], *trace(sort_rule_sets(objects), context))
 
 
 def render_json(traces: Iterable[RuleTrace]) -> str:
@@ -143,10 +169,20 @@ def render_json(traces: Iterable[RuleTrace]) -> str:
     return f"{content.decode()}\n"
 
 
-def rule_problems(rules_of: RuleSet) -> list[str]:
-    """One line each: the set, the rule, what is wrong."""
-    return [
-        f"{rules_of.name} / {rule.name}: {why}"
-        for rule in rules_of.rules
-        for why in (*rule.problems, *(f"{each.key}: {each.why}" for each in check_outputs(rule)))
-    ]
+def name_rules(sets: Iterable[RuleSet]) -> list[tuple[str, Rule]]:
+    """Returns each rule with its set and name, as messages show them."""
+    return [(f"{id_.set_name} / {id_.shown}", rule) for each in identify_rules(sets) for id_, rule in each]
+
+
+def rule_problems(rule: Rule) -> list[str]:
+    """Returns why a rule does not work, or not completely, on any node where its conditions are met."""
+    if rule.problems:
+        return list(rule.problems)
+    unknown = [describe_unknown(name) for name in unknown_features(rule) if not is_open(name)]
+    refused = (f"{each.key}: {each.why}" for each in check_outputs(rule))
+    return [*rule.latent_problems, *unknown, *reference_problems(rule), *flag_problems(rule), *refused]
+
+
+def rule_warnings(rule: Rule) -> list[str]:
+    """Returns what in a rule has no effect, or depends on NodeFeature objects of other programs."""
+    return [*rule.warnings, *(describe_unknown(name) for name in unknown_features(rule) if is_open(name))]

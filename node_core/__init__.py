@@ -1,4 +1,4 @@
-"""What the three agents share. Data flows one way: host -> facts (domain) -> decisions (domain) -> the outside.
+"""The core that the three agents share. Data flows one way: host -> facts (domain) -> decisions (domain) -> API server and kubelet.
 
-Nothing here imports an agent. The layers inside are import-linter contracts in pyproject.toml.
+This package imports no agent. The layers inside it are import-linter contracts in pyproject.toml.
 """

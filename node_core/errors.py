@@ -1,16 +1,10 @@
-"""One error tree. Third-party exceptions are translated into it at the door of the library that raises them."""
+"""All exceptions of the project. The module that calls a library translates the exceptions of the library into these."""
 
 from collections.abc import Sequence
 
 
 class NodeError(Exception):
-    """Something the node, its API server or its kubelet would not give us.
-
-    message: what failed and where. hint: what a person can do about it, or None.
-    retryable: whether trying again later, with nothing else changed, may work.
-    """
-
-    retryable: bool = True
+    """A failure of the node, its API server or its kubelet. message: what failed and where. hint: what a person can do, or None."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -22,38 +16,41 @@ class NodeError(Exception):
 
 
 class HostReadError(NodeError):
-    """A file or directory of the host that should be readable is not, or holds what its kernel document rules out."""
+    """A file or directory of the host is unreadable, or its content does not match the kernel's documentation."""
 
 
 class NvmlError(NodeError):
     """An NVML call failed. call: the NVML function; code: the name of its nvmlReturn_t without the prefix."""
 
     def __init__(self, call: str, code: str, *, hint: str | None = None) -> None:
-        super().__init__(f"{call} answered {code}", hint=hint)
+        super().__init__(f"{call} returned {code}", hint=hint)
         self.call = call
         self.code = code
 
 
 class KubeError(NodeError):
-    """The Kubernetes API refused or did not answer. status: the HTTP status, 0 when there was no answer."""
+    """A request to the Kubernetes API failed. status: the HTTP status, 0 without a response."""
 
     def __init__(self, message: str, *, status: int = 0, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.status = status
 
+    @property
+    def is_final(self) -> bool:
+        """True if the same request would fail again. Not for 401, 403 and 409: credentials, roles and conflicts can change."""
+        return 400 <= self.status < 500 and self.status not in (401, 403, 408, 409, 429)
+
 
 class KubeletError(NodeError):
-    """The kubelet's device-plugin directory or socket is missing, or the kubelet refused what we asked."""
+    """The kubelet's device-plugin directory or socket is missing, or the kubelet rejected a request."""
 
 
 class PublishError(NodeError):
-    """Labels could not be written to their destination."""
+    """Labels cannot be written to their destination."""
 
 
 class SettingsError(NodeError):
-    """Wrong flags, environment or config file. problems: every problem found, one line each, with its path."""
-
-    retryable = False
+    """Invalid flags, environment variables or config files. problems: all problems, one line each, with the path of the value."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))

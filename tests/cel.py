@@ -1,11 +1,11 @@
-"""The conditions of admission policies on one text, as Python: just the forms of CEL that ours are written in."""
+"""Translates the conditions of the admission policies from CEL to Python. Supports only the CEL expressions that these policies use."""
 
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
 
 _FORMS = (
-    (r"variables\.hadCapacity\[\?k\]\.orValue\('0'\) == '0'", "True"),
+    (r"variables\.oldCapacity\[\?k\]\.orValue\('0'\) == '0'", "True"),
     (r"variables\.\w+\.exists\(owned, \('f:' \+ \w\) in owned\)", "False"),
     (r"variables\.(\w+)", r"account['\1']"),
     (r"\b(\w)\.startsWith\(", r"\1.startswith("),
@@ -19,16 +19,16 @@ _FORMS = (
 
 @cache
 def exemptions(expression: str) -> list[Callable[[Mapping[str, bool], str], bool]]:
-    """Of the filters `.filter(k, !(...))` that ask which account it is, what they let through: whether a text is an account's own.
+    """Returns a function for each filter `.filter(k, !(...))` that depends on the account: whether the account owns a key.
 
-    Nobody else is taken to hold anything.
+    Assumes that other field managers own nothing.
     """
     bodies = _bodies(" ".join(expression.split()))
     return [_compile(name, body) for name, body in bodies if re.search(r"variables\.(nfd|gfd|plugin)\b", body)]
 
 
 def _bodies(text: str) -> list[tuple[str, str]]:
-    """Parameter and condition of each filter, up to the parenthesis that ends it."""
+    """The parameter and the condition of each filter."""
     found = []
     for match in re.finditer(r"\.filter\((\w+), !\(", text):
         depth, end = 1, match.end()
@@ -43,4 +43,4 @@ def _compile(name: str, body: str) -> Callable[[Mapping[str, bool], str], bool]:
     for form, python in _FORMS:
         body = re.sub(form, python, body)
     code = compile(body.strip(), "<policy>", "eval")
-    return lambda account, text: bool(eval(code, {"re": re, "account": account, name: text}))  # noqa: S307 - of our own file
+    return lambda account, text: bool(eval(code, {"re": re, "account": account, name: text}))  # noqa: S307 - the expression is from this repository

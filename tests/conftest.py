@@ -1,14 +1,17 @@
-"""Golden files: the exact output of a whole step, refreshed with one flag and read as a diff before it is committed."""
+"""Golden files contain the exact output of a step. --golden=write updates them; read the diff before you commit it."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("gpunode", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("gpunode")
-"""How long an example takes says how busy the machine is."""
+settings.register_profile("exhaustive", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("exhaustive"), max_examples=20, derandomize=True)
+settings.load_profile("quick")
+"""`make test` uses the same few examples each time, `make exhaustive` new ones. A deadline would depend on the load."""
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -16,12 +19,24 @@ Golden = Callable[[str, str], None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--golden", choices=("compare", "write"), default="compare", help="write the golden files anew")
+    parser.addoption(
+        "--golden", choices=("compare", "write"), default="compare", help="write the golden files instead of comparing"
+    )
+
+
+@pytest.fixture(autouse=True)
+def _default_log() -> Iterator[None]:
+    """Ends the log configuration of a program that a test runs in this process. With that level and stream, other tests find no lines."""
+    handlers = list(logging.getLogger().handlers)
+    yield
+    structlog.reset_defaults()
+    logging.captureWarnings(capture=False)
+    logging.getLogger().handlers[:] = handlers
 
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Golden:
-    """golden(name, text): text equals tests/golden/name, to the letter."""
+    """golden(name, text): the text equals tests/golden/name."""
     write = request.config.getoption("--golden") == "write"
 
     def check(name: str, text: str) -> None:
@@ -29,7 +44,7 @@ def golden(request: pytest.FixtureRequest) -> Golden:
         if write:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        assert path.is_file(), f"no golden file {name}: write it with `make golden` and read it"
+        assert path.is_file(), f"the golden file {name} is missing: run `make golden` and check the result"
         assert text == path.read_text()
 
     return check

@@ -1,4 +1,4 @@
-"""What a PromQL expression names, without evaluating it. Source: Prometheus, querying basics and operators."""
+"""Parses the metrics and labels of PromQL expressions. Source: Prometheus, querying basics and operators."""
 
 import re
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ _WORDS = {"and", "or", "unless", "bool", "offset", "by", "without", "on", "ignor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selector:
-    """values: by label, what a matcher compares with, a regular expression's alternatives apart."""
+    """values: the compared values of each label. The alternatives of a regular expression are separate values."""
 
     metric: str
     values: dict[str, tuple[str, ...]]
 
 
 def selectors(expression: str) -> Iterator[Selector]:
-    """Every metric that is asked for. Names of functions have a parenthesis behind them."""
+    """Yields every metric of an expression. A name before a parenthesis is a function."""
     strings: list[str] = []
 
     def hide(match: re.Match[str]) -> str:

@@ -1,6 +1,6 @@
-"""The stubs of the kubelet's API: `python -m tests.stubs write`, from the root of the repository, generates them anew.
+"""`python -m tests.stubs write`: generates the stubs of the kubelet's APIs. Run it in the root of the repository.
 
-`python -m tests.stubs write <folder>` writes them below another folder, to compare.
+`python -m tests.stubs write <folder>` writes the stubs to another folder.
 """
 
 import sys
@@ -14,11 +14,11 @@ PROTOS = ("node_core/kubelet/deviceplugin.proto", "node_core/kubelet/podresource
 STUBS = tuple(proto.replace(".proto", ending) for proto in PROTOS for ending in ("_pb2.py", "_pb2.pyi"))
 
 RELAX = "# mypy: allow-any-generics\n"
-"""protoc writes `Mapping` without its types."""
+"""protoc writes `Mapping` without type arguments."""
 
 
 def write_stubs(into: Path) -> None:
-    """Writes STUBS below a folder. protoc writes absolute imports, so the root is the include path."""
+    """Writes STUBS to a folder. protoc writes absolute imports, so the root is the include path."""
     well_known = files("grpc_tools") / "_proto"
     arguments = [f"--proto_path={ROOT}", f"--proto_path={well_known}", f"--python_out={into}", f"--pyi_out={into}"]
     if protoc.main(["protoc", *arguments, *PROTOS]) != 0:

@@ -1,6 +1,6 @@
-"""The admission policies let through what the agents write, and no more: their conditions are compared with the code's declarations.
+"""The admission policies allow exactly what the agents write. These tests compare the conditions of the policies with the code.
 
-What the API server makes of them is proven in tests/e2e/test_policy.py.
+tests/e2e/test_policy.py tests the policies on a real API server.
 """
 
 import functools
@@ -13,23 +13,22 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_plugin.health.news import CONDITION
-from device_plugin.health.startup_taint import CLAIM
+from device_plugin.health.startup_taint import STARTUP_TAINT_ANNOTATION
 from gfd.labelers import DECLARED
 from nfd_lite.agent import NAME as NFD
-from nfd_lite.rules.outputs import OutputPolicy, settle_annotation, settle_label, settle_resource, taint_problem
-from node_core.domain.labels import GPU_PRESENT
+from nfd_lite.rules.outputs import OutputPolicy, normalize_resource, taint_problem, validate_annotation, validate_label
+from node_core.domain.conditions import GPU_READY
+from node_core.domain.labels import DEVICE_PLUGIN_CONFIG, GPU_PRESENT
 from node_core.domain.node_feature import GFD_PREFIX, NODE_NAME_LABEL
-from node_core.domain.premium import PREFIX, RESERVED
-from node_core.domain.taints import RULE_TAINTS_ANNOTATION, TAINTS_ANNOTATION, Taint
-from node_core.publish.node import YIELDS_TO
+from node_core.domain.reconcile import YIELDS_TO
+from node_core.domain.taints import GFD_TAINTS_ANNOTATION, RULE_TAINTS_ANNOTATION, Taint
 from tests.cel import exemptions
 
 ROOT = Path(__file__).parent.parent
 BASE = ROOT / "manifests" / "base"
 GOLDEN = ROOT / "tests" / "golden"
 AGENTS = {"nfd-lite": "nfd", "gfd": "gfd", "gpu-device-plugin": "plugin"}
-"""Account -> the variable of the policy that says that it is this one."""
+"""The variable of the policy for each account."""
 STARTUP = "nvidia.com/gpu-not-ready"
 
 
@@ -45,7 +44,7 @@ def variable(name: str, policy: str = "gpunode-nodes") -> str:
 
 
 def may(agent: str, name: str, text: str) -> bool:
-    """Whether this text is the agent's own, by what the variable lets through."""
+    """Whether the policy allows the agent to write this key."""
     account = {each: each == AGENTS[agent] for each in AGENTS.values()}
     return any(own(account, text) for own in exemptions(variable(name)))
 
@@ -77,66 +76,72 @@ NAMESPACES = st.sampled_from([
     *("a.profile.node.kubernetes.io", "feature.node.kubernetes.io.example.com", "kubernetes.io.example.com"),
 ])  # fmt: skip
 KEYS = st.builds(lambda prefix, name: f"{prefix}/{name}" if prefix else name, NAMESPACES, st.sampled_from(["a", "b.c"]))
-BARE_ARE_PREFIXED = "a rule's key without a namespace gets one before it is settled, so none comes here"
+BARE_ARE_PREFIXED = "a rule's key without a namespace gets a namespace before validation"
 
 
 @given(key=KEYS)
-def test_rules_may_write_just_the_keys_that_the_policy_lets_through(key: str) -> None:
+def test_rules_may_write_exactly_the_keys_that_the_policy_allows(key: str) -> None:
     if "/" not in key:
         assert not any(may("nfd-lite", name, key) for name in ("wrongLabels", "wrongAnnotations")), BARE_ARE_PREFIXED
         return
-    assert may("nfd-lite", "wrongLabels", key) == is_settled(lambda: settle_label(key, "1", OutputPolicy()))
-    assert may("nfd-lite", "wrongAnnotations", key) == is_settled(lambda: settle_annotation(key, "1"))
-    assert may("nfd-lite", "wrongCapacity", key) == is_settled(lambda: settle_resource(key, "1"))
+    assert may("nfd-lite", "wrongLabels", key) == is_valid(lambda: validate_label(key, "1", OutputPolicy()))
+    assert may("nfd-lite", "wrongAnnotations", key) == is_valid(lambda: validate_annotation(key, "1"))
+    assert may("nfd-lite", "wrongCapacity", key) == is_valid(lambda: normalize_resource(key, "1"))
 
 
 @given(key=KEYS, value=st.sampled_from(["", "1"]))
-def test_rules_may_set_just_the_taints_that_the_policy_lets_through(key: str, value: str) -> None:
+def test_rules_may_set_exactly_the_taints_that_the_policy_allows(key: str, value: str) -> None:
     taint = Taint(key=key, value=value, effect="NoSchedule")
     assert may("nfd-lite", "wrongTaints", str(taint)) == (taint_problem(taint) is None)
 
 
-def is_settled(settle: Any) -> bool:
+def is_valid(validate: Any) -> bool:
     try:
-        settle()
+        validate()
     except ValueError:
         return False
     return True
 
 
-def test_premium_rules_may_use_just_the_keys_that_the_policy_lets_through() -> None:
-    assert may("gfd", "wrongLabels", f"{PREFIX}gpu.premium")
-    assert may("gfd", "wrongTaints", f"{PREFIX}gpu.premium=true:NoSchedule")
+def test_gfd_may_remove_premium_outputs_of_earlier_versions_and_may_not_write_labels_that_control_agents() -> None:
+    assert may("gfd", "wrongLabels", "nvidia.com/gpu.premium")
+    assert may("gfd", "wrongTaints", "nvidia.com/gpu.premium=true:NoSchedule")
     assert not may("gfd", "wrongTaints", "example.com/x:NoSchedule")
-    assert not any(may("gfd", "wrongLabels", key) for key in RESERVED)
+    assert not any(may("gfd", "wrongLabels", key) for key in (GPU_PRESENT, DEVICE_PLUGIN_CONFIG))
 
 
-def test_each_agent_has_the_annotation_that_claims_its_taints() -> None:
-    claims = {NFD: RULE_TAINTS_ANNOTATION, "gfd": TAINTS_ANNOTATION, "gpu-device-plugin": CLAIM}
+def test_each_agent_may_write_only_its_own_taints_annotation() -> None:
+    annotations = {
+        NFD: RULE_TAINTS_ANNOTATION,
+        "gfd": GFD_TAINTS_ANNOTATION,
+        "gpu-device-plugin": STARTUP_TAINT_ANNOTATION,
+    }
     for agent in AGENTS:
-        assert {key for key in claims.values() if may(agent, "wrongAnnotations", key)} == {claims[agent]}
-    assert {RULE_TAINTS_ANNOTATION, TAINTS_ANNOTATION} == set(re.findall(r"'([^']*taints)'", variable("claims")))
+        assert {key for key in annotations.values() if may(agent, "wrongAnnotations", key)} == {annotations[agent]}
+    assert {RULE_TAINTS_ANNOTATION, GFD_TAINTS_ANNOTATION} == set(
+        re.findall(r"'([^']*taints)'", variable("taintAnnotations"))
+    )
 
 
-def test_the_plugin_has_its_condition_and_the_startup_taint_of_the_documents() -> None:
-    assert f"type == '{CONDITION}'" in variable("wrongConditions")
+def test_the_plugin_may_write_its_condition_and_the_documented_startup_taint() -> None:
+    assert f"type == '{GPU_READY}'" in variable("wrongConditions")
     assert re.escape(STARTUP).replace(r"\.", "[.]").replace(r"\-", "-") in variable("wrongTaints")
-    assert f"--startup-taint {STARTUP}:NoSchedule" in (ROOT / "docs" / "health.md").read_text()
+    assert f"--startup-taint {STARTUP}:NoSchedule" in (ROOT / "docs" / "reference" / "health.md").read_text()
 
 
-def test_labels_are_left_to_whom_nfd_lite_leaves_them() -> None:
+def test_the_policy_protects_the_labels_to_which_nfd_lite_yields() -> None:
     (others,) = YIELDS_TO.values()
     assert [f"m.manager == '{each}'" in variable("labelsOfGfd") for each in others] == [True]
     assert f"m.manager == '{NFD}'" in variable("capacityOfRules")
 
 
-def test_node_features_are_named_as_the_agents_name_them() -> None:
+def test_the_policy_uses_the_names_of_the_agents_node_features() -> None:
     assert f"['{GFD_PREFIX}' + variables.node]" in variable("names", "gpunode-node-features")
     text = yaml.safe_dump(policies()["gpunode-node-features"]["validations"])
     assert f"'{NODE_NAME_LABEL}'" in text.replace("''", "'")
 
 
-def test_every_policy_is_bound_fails_closed_and_looks_at_agents_alone() -> None:
+def test_every_policy_is_bound_fails_closed_and_matches_only_agents() -> None:
     objects = list(yaml.safe_load_all((BASE / "admission.yaml").read_text()))
     bindings = [each["spec"] for each in objects if each["kind"] == "ValidatingAdmissionPolicyBinding"]
     assert {each["policyName"] for each in bindings} == policies().keys()

@@ -1,16 +1,16 @@
-"""Rules about the tree that no linter knows."""
+"""Rules of this repository that linters cannot check."""
 
+import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.packages import PACKAGES, PROJECT, ROOT
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
-def test_locks_pin_every_package_with_hashes_and_no_address(lock: str) -> None:
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-terminal.lock", "requirements-dev.lock"])
+def test_locks_pin_every_package_with_hashes_and_contain_no_url(lock: str) -> None:
     text = (ROOT / lock).read_text()
     assert "://" not in text
     entries = [entry for entry in text.split("\n") if entry and not entry.startswith((" ", "#"))]
@@ -20,15 +20,29 @@ def test_locks_pin_every_package_with_hashes_and_no_address(lock: str) -> None:
         assert entry.endswith("\\"), f"{entry} has no hash"
 
 
+def test_only_the_locks_for_terminals_and_development_contain_rich() -> None:
+    locks = ("requirements.lock", "requirements-terminal.lock", "requirements-dev.lock")
+    assert [name for name in locks if re.search("^rich==", (ROOT / name).read_text(), re.MULTILINE)] == [*locks[1:]]
+
+
 @pytest.mark.parametrize(
     ("program", "heavy"),
     [
-        ("gfd.__main__", ("kubernetes", "grpc", "cryptography", "pynvml")),
-        ("nfd_lite.__main__", ("kubernetes", "grpc", "cryptography", "pynvml")),
-        ("device_plugin.__main__", ("kubernetes", "cryptography", "pynvml")),
+        ("gfd.__main__", ("kubernetes", "h2", "cryptography", "pynvml")),
+        ("nfd_lite.__main__", ("kubernetes", "h2", "cryptography", "pynvml")),
+        ("device_plugin.__main__", ("kubernetes", "grpc", "cryptography", "pynvml")),
     ],
 )
-def test_an_agent_imports_nothing_heavy_before_it_is_needed(program: str, heavy: tuple[str, ...]) -> None:
+def test_an_agent_imports_large_packages_only_when_needed(program: str, heavy: tuple[str, ...]) -> None:
     code = f"import sys, {program}; print(*(name for name in {heavy!r} if name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_each_package_is_installed_checked_and_in_the_image(package: str) -> None:
+    tools = PROJECT["tool"]
+    assert f"{package}*" in tools["setuptools"]["packages"]["find"]["include"]
+    assert package in tools["mypy"]["packages"]
+    assert package in tools["ruff"]["lint"]["isort"]["known-first-party"]
+    assert f"!{package}" in (ROOT / ".dockerignore").read_text().splitlines()

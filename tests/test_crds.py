@@ -1,4 +1,4 @@
-"""The CRDs are ones that the API server takes what we publish by, and all that rules may say: every field has its place in the schema."""
+"""The schemas of the CRDs contain every field that the agents publish and every field of rules."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from nfd_lite.rules.model import Op
 from node_core.domain.features import Features
 from node_core.domain.node_feature import API_VERSION, NodeFeature, render_node_feature
 from node_core.domain.taints import EFFECTS
-from node_core.simulate.apiserver.resources import resource_named
+from simulation.apiserver.resources import resource_named
 
 ROOT = Path(__file__).parent.parent / "manifests" / "crds"
 TYPES: dict[str, type] = {"object": dict, "array": list, "string": str}
@@ -37,11 +37,11 @@ def rule_crd() -> dict[str, Any]:
 
 
 def problems(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:
-    """What the API server would refuse or silently drop."""
+    """Returns the fields that the API server would refuse or silently drop."""
     if not isinstance(value, TYPES[schema["type"]]):
-        return [f"{path} is no {schema['type']}"]
+        return [f"{path} is not of the type {schema['type']}"]
     if "enum" in schema and value not in schema["enum"]:
-        return [f"{path} is none of {', '.join(schema['enum'])}"]
+        return [f"{path} is not one of {', '.join(schema['enum'])}"]
     if isinstance(value, list):
         return [
             each for index, item in enumerate(value) for each in problems(item, schema["items"], f"{path}[{index}]")
@@ -55,14 +55,14 @@ def problems(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:
     return found
 
 
-def test_the_kustomization_holds_the_crds_and_the_base_does_not() -> None:
+def test_only_the_kustomization_of_the_crds_lists_the_crds() -> None:
     files = {path.name for path in ROOT.iterdir()} - {"kustomization.yaml"}
     assert set(yaml.safe_load((ROOT / "kustomization.yaml").read_text())["resources"]) == files
     assert "../crds" not in (ROOT.parent / "base" / "kustomization.yaml").read_text()
 
 
 @pytest.mark.parametrize("file", ["nodefeature", "nodefeaturerule"])
-def test_names_scope_and_version_are_those_that_we_ask_for(file: str) -> None:
+def test_the_crd_has_the_names_scope_and_version_that_the_agents_use(file: str) -> None:
     crd = read(file)
     names, (version,) = crd["spec"]["names"], crd["spec"]["versions"]
     assert (crd["apiVersion"], crd["kind"]) == ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
@@ -89,7 +89,7 @@ def test_names_scope_and_version_are_those_that_we_ask_for(file: str) -> None:
     ],
     ids=["gfd", "host"],
 )
-def test_the_schema_takes_all_that_we_publish_and_drops_nothing(crd: dict[str, Any], features: Features) -> None:
+def test_the_schema_accepts_everything_that_the_agents_publish(crd: dict[str, Any], features: Features) -> None:
     schema = schema_of(crd)
     wanted = NodeFeature(
         node_name="n",
@@ -101,11 +101,11 @@ def test_the_schema_takes_all_that_we_publish_and_drops_nothing(crd: dict[str, A
     assert problems(render_node_feature(wanted, name="n", namespace="default"), schema) == []
 
 
-def test_the_check_finds_what_is_wrong(crd: dict[str, Any]) -> None:
+def test_the_validation_detects_problems(crd: dict[str, Any]) -> None:
     schema = schema_of(crd)
     assert problems({}, schema) == [".spec is missing"]
     assert problems({"spec": {"labels": {"a": 1}, "feature": {}}}, schema) == [
-        ".spec.labels.a is no string",
+        ".spec.labels.a is not of the type string",
         ".spec.feature is unknown",
     ]
 
@@ -116,7 +116,7 @@ TERM = {
     "matchName": {"op": "Exists"},
 }
 FULL_RULE = {
-    "name": "all that a rule may say",
+    "name": "all fields of a rule",
     "labels": {"a": "@pci.device.class"},
     "labelsTemplate": "{{ range .pci.device }}b-{{ .vendor }}=true\n{{ end }}",
     "annotations": {"c": "any text"},
@@ -129,7 +129,7 @@ FULL_RULE = {
 }
 
 
-def test_the_schema_of_rules_takes_all_that_a_rule_may_say(rule_crd: dict[str, Any]) -> None:
+def test_the_schema_of_rules_accepts_every_field_of_a_rule(rule_crd: dict[str, Any]) -> None:
     body = {
         "apiVersion": API_VERSION,
         "kind": "NodeFeatureRule",
@@ -142,7 +142,7 @@ def test_the_schema_of_rules_takes_all_that_a_rule_may_say(rule_crd: dict[str, A
 
 
 @pytest.mark.parametrize("op", [*(op for op in Op if op), "Equals"])
-def test_the_schema_takes_every_operator_that_the_engine_has_and_no_other(rule_crd: dict[str, Any], op: str) -> None:
+def test_the_schema_accepts_exactly_the_operators_of_the_engine(rule_crd: dict[str, Any], op: str) -> None:
     for term in ({"matchExpressions": {"x": {"op": op, "type": "version"}}}, {"matchName": {"op": op, "value": []}}):
         rule = {"name": "r", "matchFeatures": [{"feature": "a.b", **term}]}
         for each in (rule, {"name": "r", "matchAny": [{"matchFeatures": rule["matchFeatures"]}]}):
@@ -157,11 +157,11 @@ def test_the_schema_takes_every_operator_that_the_engine_has_and_no_other(rule_c
         ({"name": "r", "taints": [{"key": "a"}]}, "effect is missing"),
         ({"name": "r", "matchFeatures": [{}]}, "feature is missing"),
         ({"name": "r", "matchAny": [{}]}, "matchFeatures is missing"),
-        ({"name": "r", "extendedResources": {"a": 1}}, "is no string"),
+        ({"name": "r", "extendedResources": {"a": 1}}, "is not of the type string"),
         ({"name": "r", "label": {}}, "label is unknown"),
     ],
     ids=["name", "taint", "term", "any", "amount", "misspelt"],
 )
-def test_the_schema_refuses_what_no_rule_can_be(rule_crd: dict[str, Any], rule: dict[str, Any], problem: str) -> None:
+def test_the_schema_refuses_invalid_rules(rule_crd: dict[str, Any], rule: dict[str, Any], problem: str) -> None:
     (found,) = problems({"spec": {"rules": [rule]}}, schema_of(rule_crd))
     assert problem in found

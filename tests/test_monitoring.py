@@ -1,4 +1,4 @@
-"""Alerts and dashboard ask for metrics, labels and values that the agents have, and say what to do."""
+"""The alerts and the dashboard use existing metrics, labels and values."""
 
 import json
 import re
@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from node_core.domain.health import Phase
-from node_core.domain.verdict import Reason
-from node_core.domain.xid import XidClass
+from gpu_core.domain.health import Phase
+from gpu_core.domain.node_assessment import Reason
+from gpu_core.domain.xid import XidClass
 from node_core.runtime import metrics
 from tests.promql import Selector, grouping_labels, selectors
 
@@ -32,8 +32,9 @@ CLOSED: dict[str, set[str]] = {
     "job": JOBS,
     "kind": set(XidClass),
     "health": {"healthy", "unhealthy"},
-    "namespace": {"gpunode"},
+    "namespace": set(),
 }
+"""The allowed values of a label. The agents may run in any namespace, so no expression selects one."""
 
 
 def document(name: str) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("expression", [each for _, each in expressions()], ids=[name for name, _ in expressions()])
-def test_every_expression_asks_for_metrics_labels_and_values_that_there_are(expression: str) -> None:
+def test_every_expression_uses_existing_metrics_labels_and_values(expression: str) -> None:
     found = list(selectors(expression))
     assert found
     for selector in found:
@@ -68,13 +69,40 @@ def test_every_expression_asks_for_metrics_labels_and_values_that_there_are(expr
     assert grouping_labels(expression) <= groups
 
 
-def test_every_metric_is_shown_somewhere() -> None:
+def test_an_alert_covers_every_reason_but_those_that_need_no_action() -> None:
+    covered = {
+        reason
+        for alert in alerts()
+        for selector in selectors(alert["expr"])
+        if selector.metric == "gpunode_verdict"
+        for reason in selector.values["reason"]
+    }
+    assert set(Reason) - covered == {Reason.READY, Reason.NOT_DISCOVERED, Reason.RELEASED}
+    assert any("gpunode_nvml_released" in alert["expr"] for alert in alerts()), "covers GPUsReleased"
+
+
+def test_agents_are_absent_only_if_none_of_them_is_scraped() -> None:
+    """nfd-lite need not run: another program may set the gate label."""
+    (absent,) = [alert["expr"] for alert in alerts() if alert["expr"].startswith("absent(")]
+    assert [set(selector.values["job"]) for selector in selectors(absent)] == [JOBS]
+
+
+def test_the_documentation_lists_every_reason() -> None:
+    text = (ROOT / "docs" / "reference" / "health.md").read_text()
+    listed = re.findall(r"^\| `(\w+)` \| (True|False) \|", text, re.MULTILINE)
+    only_doctor = {Reason.RELEASED, Reason.NOT_DISCOVERED}
+    assert sorted(reason for reason, _ in listed) == sorted(set(Reason) - only_doctor)
+    assert {reason for reason, status in listed if status == "True"} == {Reason.READY, Reason.SOME_UNHEALTHY}
+    assert all(f"`{reason}`" in text for reason in only_doctor)
+
+
+def test_every_metric_is_used() -> None:
     shown = {selector.metric for _, expression in expressions() for selector in selectors(expression)}
     assert shown == DECLARED.keys()
 
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["alert"])
-def test_an_alert_says_what_is_and_what_to_do_with_labels_that_it_has(alert: dict[str, Any]) -> None:
+def test_the_texts_of_an_alert_use_existing_labels(alert: dict[str, Any]) -> None:
     assert alert["labels"]["severity"] in ("warning", "critical")
     assert alert["annotations"].keys() == {"summary", "description", "runbook"}
     used = set(re.findall(r"\$labels\.(\w+)", str(alert["annotations"])))
@@ -82,14 +110,20 @@ def test_an_alert_says_what_is_and_what_to_do_with_labels_that_it_has(alert: dic
     assert used <= kept
 
 
-def test_every_alert_is_in_the_document_and_none_is_named_twice() -> None:
+def test_the_chart_contains_the_same_objects() -> None:
+    for name in ("pod-monitor.yaml", "rules.yaml"):
+        copy = ROOT / "manifests" / "chart" / "gpunode" / "files" / name
+        assert copy.read_text() == (FOLDER / name).read_text(), f"{copy} is outdated: run `make manifests`"
+
+
+def test_every_alert_is_documented_and_has_a_unique_name() -> None:
     names = [alert["alert"] for alert in alerts()]
     assert len(names) == len(set(names))
-    told = re.findall(r"^\| `(GPU\w+)` \|", (ROOT / "docs" / "monitoring.md").read_text(), re.MULTILINE)
-    assert told == names
+    documented = re.findall(r"^\| `(GPU\w+)` \|", (ROOT / "docs" / "how-to" / "monitor.md").read_text(), re.MULTILINE)
+    assert documented == names
 
 
-def test_the_monitor_selects_the_pods_of_the_agents_by_a_port_that_they_have() -> None:
+def test_the_pod_monitor_selects_the_agents_and_an_existing_port() -> None:
     spec = document("pod-monitor.yaml")["spec"]
     (expression,) = spec["selector"]["matchExpressions"]
     assert set(expression["values"]) == JOBS
@@ -101,7 +135,7 @@ def test_the_monitor_selects_the_pods_of_the_agents_by_a_port_that_they_have() -
     assert [relabel["targetLabel"] for relabel in endpoint["relabelings"]] == ["node"]
 
 
-def test_panels_do_not_overlap_and_have_ids_of_their_own() -> None:
+def test_panels_do_not_overlap_and_have_unique_ids() -> None:
     assert len({panel["id"] for panel in panels()}) == len(panels())
     cells = [
         (x, y)
@@ -125,5 +159,5 @@ def test_panels_do_not_overlap_and_have_ids_of_their_own() -> None:
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_metrics_of_an_expression_are_found(expression: str, found: list[tuple[str, dict[str, Any]]]) -> None:
+def test_the_metrics_of_an_expression_are_parsed(expression: str, found: list[tuple[str, dict[str, Any]]]) -> None:
     assert list(selectors(expression)) == [Selector(metric=metric, values=values) for metric, values in found]

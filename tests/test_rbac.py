@@ -1,4 +1,4 @@
-"""Each agent's account may do what the agent does, and nothing else."""
+"""Each agent's account has exactly the permissions that the agent needs."""
 
 from pathlib import Path
 from typing import Any
@@ -7,13 +7,13 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent / "manifests" / "base"
-READ = {"get", "watch"}
+READ = {"get", "list", "watch"}
 
 Grant = tuple[str, str]
-"""API group and resource."""
+"""An API group and a resource."""
 
 LABELLER = {("", "nodes"): READ | {"patch"}}
-OBJECT = {("nfd.k8s-sigs.io", "nodefeatures"): READ | {"list", "create", "patch"}}
+OBJECT = {("nfd.k8s-sigs.io", "nodefeatures"): READ | {"create", "patch"}}
 CONFIGS = {("", "configmaps"): {"list", "watch"}}
 HEALTH = {
     ("", "nodes"): READ | {"patch"},
@@ -24,6 +24,7 @@ HEALTH = {
 RULES = {
     ("nfd.k8s-sigs.io", "nodefeaturerules"): {"list", "watch"},
     ("nfd.k8s-sigs.io", "nodefeatures"): {"list", "watch"},
+    ("nfd.openshift.io", "nodefeaturerules"): {"list", "watch"},
     ("", "nodes/status"): {"patch"},
     ("", "events"): {"create"},
 }
@@ -35,7 +36,7 @@ def of_kind(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def granted(account: str, scope: str) -> dict[Grant, set[str]]:
-    """What an account may do by roles of this scope: `Cluster`, or "" for the agents' own namespace."""
+    """Returns the permissions of an account. scope: `Cluster`, or "" for the agents' namespace."""
     found: dict[Grant, set[str]] = {}
     for binding in of_kind(f"{scope}RoleBinding").values():
         if account in {subject["name"] for subject in binding["subjects"]}:
@@ -54,14 +55,14 @@ def granted(account: str, scope: str) -> dict[Grant, set[str]]:
         ("gpu-device-plugin", HEALTH, CONFIGS),
     ],
 )
-def test_an_account_may_do_just_what_its_agent_does(
+def test_an_account_has_exactly_the_permissions_of_its_agent(
     account: str, in_cluster: dict[Grant, set[str]], in_namespace: dict[Grant, set[str]]
 ) -> None:
     assert granted(account, "Cluster") == in_cluster
     assert granted(account, "") == in_namespace
 
 
-def test_every_binding_names_a_role_and_accounts_that_exist() -> None:
+def test_every_binding_references_existing_roles_and_accounts() -> None:
     accounts = of_kind("ServiceAccount")
     for scope in ("", "Cluster"):
         for binding in of_kind(f"{scope}RoleBinding").values():

@@ -1,4 +1,4 @@
-"""What the agents ask the API server for while they do all that they can, recorded by the stand-in, is what their roles grant."""
+"""The requests of the agents, recorded by the simulated API server, equal the permissions of their roles."""
 
 import contextlib
 import tempfile
@@ -9,17 +9,16 @@ from typing import Any
 import pytest
 
 from device_plugin.__main__ import parse as plugin
-from device_plugin.health.cluster import NodeCluster
 from gfd.__main__ import parse as gfd
 from nfd_lite.__main__ import parse as nfd
 from node_core.kube.client import NodeApi
+from node_core.kube.events import EventApi
 from node_core.kube.node_feature import NodeFeatureApi
-from node_core.runtime.node_link import NodeLink
-from node_core.runtime.process import Program, Running
-from node_core.simulate.apiserver import ApiServer
-from node_core.simulate.kubelet import Kubelet
-from tests.node_core.runtime.test_process import until
+from node_core.runtime.process import ProcessRunner, Program
+from simulation.apiserver import ApiServer
+from simulation.kubelet.kubelet import Kubelet
 from tests.test_rbac import Grant, granted
+from tests.waiting import until
 
 NODE = "n1"
 PRESENT = {"nvidia.com/gpu.present": "true"}
@@ -27,10 +26,6 @@ SCENARIO = """
 driver: {version: "550.54.15", cuda: "12.4"}
 gpus: [{model: NVIDIA H100 80GB HBM3, count: 1, memory: 81559Mi, compute: "9.0", device_id: "2330"}]
 faults: [{at: 1, gpu: 0, kind: xid, code: 79}]
-"""
-PREMIUM = """
-version: v1
-premium: [{name: big, match: {}, taint: {key: nvidia.com/premium, effect: NoSchedule}}]
 """
 RULE: dict[str, Any] = {
     "apiVersion": "nfd.k8s-sigs.io/v1alpha1",
@@ -54,14 +49,14 @@ CONFIG = {
     "data": {"default": "version: v1"},
 }
 APPLY_CREATES = ("nfd.k8s-sigs.io", "nodefeatures")
-"""A server-side apply of what is not there is recorded as a patch, and needs the verb create too."""
+"""The server-side apply of a new object is recorded as a patch, and also needs the verb create."""
 
-OF_OUR_NAMESPACE = ("nodefeatures", "configmaps")
+NAMESPACED = ("nodefeatures", "configmaps")
 
 Parse = Callable[[list[str]], Program | None]
 
 
-class Place:
+class Cluster:
     """A cluster with one Node."""
 
     def __init__(self, directory: Path, server: ApiServer, stack: contextlib.ExitStack) -> None:
@@ -69,7 +64,6 @@ class Place:
         self.kubeconfig = str(directory / "kubeconfig")
         server.write_kubeconfig(directory / "kubeconfig")
         (directory / "scenario.yaml").write_text(SCENARIO)
-        (directory / "config.yaml").write_text(PREMIUM)
         self.api = NodeApi(NODE, kubeconfig=self.kubeconfig, user_agent="test")
 
     def run(self, parse: Parse, *flags: str) -> None:
@@ -78,100 +72,107 @@ class Place:
             "--lock-dir", str(self.directory), "--http-address", "", *flags,
         ])  # fmt: skip
         assert program is not None
-        running = Running(program)
+        running = ProcessRunner(program)
         running.start()
         self._stack.callback(running.stop)
 
     def write(self, path: str, obj: dict[str, Any]) -> None:
-        """As somebody else would."""
+        """Creates an object as another client."""
         self.api.request("POST", path, body=obj, content="application/json")
         self.server.forget_requests()
 
-    def comes(self, *asked: tuple[str, str]) -> None:
-        """Each verb and path has been asked for."""
-        until(lambda: all(self.server.requests[each] for each in asked), 20)
+    def wait_for(self, *requests: tuple[str, str]) -> None:
+        """Waits for a request with each verb and path."""
+        until(lambda: all(self.server.requests[each] for each in requests))
 
-    def read_anew(self) -> None:
-        """As agents do after a conflict, and where they look once."""
+    def read_again(self) -> None:
+        """Reads the objects, as agents do after a conflict and with --oneshot."""
         self.api.get()
         NodeFeatureApi(self.api, namespace="default").get()
 
-    def asked(self, *, namespaced: bool) -> dict[Grant, set[str]]:
-        """By group and resource: in the agents' namespace, or anywhere else."""
+    def requested(self, *, namespaced: bool) -> dict[Grant, set[str]]:
+        """Returns the requested verbs by group and resource, in the agents' namespace or elsewhere."""
         found: dict[Grant, set[str]] = {}
         for verb, template in self.server.requests:
-            grant, is_ours = _grant(template)
-            if is_ours == namespaced:
+            grant, is_own_namespace = _grant(template)
+            if is_own_namespace == namespaced:
                 found.setdefault(grant, set()).add(verb)
         return found
 
 
 def _grant(template: str) -> tuple[Grant, bool]:
-    """Of a path template, and whether it is about objects of the agents' own namespace alone."""
+    """Returns the grant for a path template, and whether it concerns only the agents' namespace."""
     parts = template.strip("/").split("/")
     group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
     in_namespace = rest[0] == "namespaces"
     rest = rest[2:] if in_namespace else rest
-    return (group, "/".join(part for part in rest if part != "{name}")), in_namespace and rest[0] in OF_OUR_NAMESPACE
+    return (group, "/".join(part for part in rest if part != "{name}")), in_namespace and rest[0] in NAMESPACED
 
 
 @pytest.fixture
-def place() -> Iterator[Place]:
+def cluster() -> Iterator[Cluster]:
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rbac-")))
         server = stack.enter_context(ApiServer())
         server.add_node(NODE, labels=PRESENT)
-        made = Place(directory, server, stack)
-        yield made
+        yield Cluster(directory, server, stack)
 
 
 NODES, STATUS = "/api/v1/nodes", "/api/v1/nodes/{name}/status"
 EVENTS = "/api/v1/namespaces/{namespace}/events"
 FEATURES = "/apis/nfd.k8s-sigs.io/v1alpha1/namespaces/{namespace}/nodefeatures"
-WATCHED = (("watch", NODES), ("patch", f"{NODES}/{{name}}"))
+WATCHED = (("list", NODES), ("watch", NODES), ("patch", f"{NODES}/{{name}}"))
 CONFIGS = "/api/v1/namespaces/{namespace}/configmaps"
 CONFIG_MAP = "--config-map=default/configs"
 FOLLOWED = (("list", CONFIGS), ("watch", CONFIGS))
 OWN_OBJECT = (("patch", f"{FEATURES}/{{name}}"), ("watch", FEATURES))
 
 
-def test_nfd_lite(place: Place) -> None:
-    place.write("/apis/nfd.k8s-sigs.io/v1alpha1/nodefeaturerules", RULE)
-    place.run(nfd, "--enable-taints=true", "--merge-node-features=true", "--sleep-interval=1h")
+def test_nfd_lite(cluster: Cluster) -> None:
+    cluster.write("/apis/nfd.k8s-sigs.io/v1alpha1/nodefeaturerules", RULE)
+    cluster.run(nfd, "--enable-taints=true", "--merge-node-features=true", "--sleep-interval=1h")
     rules, features = (f"/apis/nfd.k8s-sigs.io/v1alpha1/{kind}" for kind in ("nodefeaturerules", "nodefeatures"))
-    place.comes(*WATCHED, ("patch", STATUS), ("create", EVENTS), ("watch", rules), ("watch", features))
-    place.read_anew()
-    place.run(nfd, "--publish=node-feature", f"--lock-dir={place.directory / 'other'}")
-    place.comes(*OWN_OBJECT)
-    assert place.asked(namespaced=False) == granted("nfd-lite", "Cluster")
-    check_object(place.asked(namespaced=True), granted("nfd-lite", ""))
+    openshift = ("watch", "/apis/nfd.openshift.io/v1alpha1/nodefeaturerules")
+    cluster.wait_for(*WATCHED, ("patch", STATUS), ("create", EVENTS), ("watch", rules), openshift, ("watch", features))
+    cluster.read_again()
+    cluster.run(nfd, "--publish=node-feature", f"--lock-dir={cluster.directory / 'other'}")
+    cluster.wait_for(*OWN_OBJECT)
+    assert cluster.requested(namespaced=False) == granted("nfd-lite", "Cluster")
+    check_object(cluster.requested(namespaced=True), granted("nfd-lite", ""))
 
 
-def test_gfd(place: Place) -> None:
-    place.run(gfd, f"--config-file={place.directory / 'config.yaml'}")
-    place.comes(*WATCHED)
-    place.read_anew()
-    place.run(gfd, "--publish=node-feature", f"--lock-dir={place.directory / 'other'}")
-    place.run(gfd, CONFIG_MAP, f"--lock-dir={place.directory / 'third'}")
-    place.comes(*OWN_OBJECT, *FOLLOWED)
-    assert place.asked(namespaced=False) == granted("gfd", "Cluster")
-    check_object(place.asked(namespaced=True), granted("gfd", ""))
+def test_gfd(cluster: Cluster) -> None:
+    cluster.run(gfd)
+    cluster.wait_for(*WATCHED)
+    cluster.read_again()
+    cluster.run(gfd, "--publish=node-feature", f"--lock-dir={cluster.directory / 'other'}")
+    cluster.run(gfd, CONFIG_MAP, f"--lock-dir={cluster.directory / 'third'}")
+    cluster.wait_for(*OWN_OBJECT, *FOLLOWED)
+    assert cluster.requested(namespaced=False) == granted("gfd", "Cluster")
+    check_object(cluster.requested(namespaced=True), granted("gfd", ""))
 
 
-def check_object(asked: dict[Grant, set[str]], roles: dict[Grant, set[str]]) -> None:
-    asked[APPLY_CREATES].add("create")
-    assert asked == roles
+def check_object(requested: dict[Grant, set[str]], roles: dict[Grant, set[str]]) -> None:
+    requested[APPLY_CREATES].add("create")
+    assert requested == roles
 
 
-def test_the_device_plugin(place: Place) -> None:
-    kubelet = Kubelet(place.directory / "dp")
+def test_the_device_plugin(cluster: Cluster) -> None:
+    kubelet = Kubelet(cluster.directory / "dp")
     kubelet.start()
-    place.write("/api/v1/namespaces/default/configmaps", CONFIG)
+    cluster.write("/api/v1/namespaces/default/configmaps", CONFIG)
     taint = "--startup-taint=nvidia.com/gpu-not-ready:NoSchedule"
-    place.run(plugin, f"--kubelet-socket={kubelet.socket}", f"--cdi-dir={place.directory / 'cdi'}", taint, CONFIG_MAP)
-    place.comes(*WATCHED, *FOLLOWED, ("get", f"{NODES}/{{name}}"), ("patch", STATUS), ("create", EVENTS))
-    cluster = NodeCluster(NodeLink(NODE, kubeconfig=place.kubeconfig, user_agent="test"), "gpu-device-plugin")
-    assert cluster.pod_uid("default", "gone") is None  # what a kubelet's PodResources say of who holds a device
+    taints = [
+        {"key": "nvidia.com/gpu-not-ready", "effect": "NoSchedule"}
+    ]  # as with the kubelet's --register-with-taints
+    cluster.server.store.mutate("nodes", NODE, lambda node: {**node, "spec": {"taints": taints}})
+    cluster.run(
+        plugin, f"--kubelet-socket={kubelet.socket}", f"--cdi-dir={cluster.directory / 'cdi'}", taint, CONFIG_MAP
+    )
+    cluster.wait_for(*WATCHED, *FOLLOWED, ("patch", STATUS), ("create", EVENTS))
+    api = NodeApi(NODE, kubeconfig=cluster.kubeconfig, user_agent="test")
+    assert EventApi(api).pod_uid("default", "gone") is None  # as for a pod that the pod-resources API lists
+    assert api.get().name == NODE  # after a conflict about the startup taint
     kubelet.stop()
-    assert place.asked(namespaced=False) == granted("gpu-device-plugin", "Cluster")
-    assert place.asked(namespaced=True) == granted("gpu-device-plugin", "")
+    assert cluster.requested(namespaced=False) == granted("gpu-device-plugin", "Cluster")
+    assert cluster.requested(namespaced=True) == granted("gpu-device-plugin", "")

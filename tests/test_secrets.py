@@ -1,4 +1,4 @@
-"""No token, key or kubeconfig content comes into a log, whatever fails: not at debug level, not in an error, not in what caused it."""
+"""No log contains a token, a key or the content of a kubeconfig: not at debug level, not in an error, not in the cause of an error."""
 
 import base64
 import http.client
@@ -16,23 +16,24 @@ import structlog
 
 from node_core.errors import KubeError
 from node_core.kube.client import NodeApi
-from node_core.kube.watch import NodeWatch
+from node_core.kube.informer import Informer
+from node_core.kube.resources import node
 from node_core.runtime.http import HealthServer
 from node_core.runtime.log import LogFormat, configure_log
 from node_core.runtime.metrics import Metrics
 from node_core.runtime.metrics_guard import cluster_guard
 from node_core.runtime.readiness import Readiness
-from node_core.simulate.apiserver import ApiServer
+from simulation.apiserver import ApiServer
 
-SECRET = "s3cr3t-of-the-cluster"  # noqa: S105 - the one that is not to be seen
+SECRET = "s3cr3t-of-the-cluster"  # noqa: S105 - must not appear in any log
 PEM = f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----\n"
 
 Change = Callable[[dict[str, Any]], Any]
-"""Of a kubeconfig; the text or object that the file then holds."""
+"""Changes a kubeconfig. Returns the text or the object of the file."""
 
 
-class Everything(logging.Handler):
-    """All that is logged, by whoever, as text."""
+class Collector(logging.Handler):
+    """Collects all log lines of all loggers as text."""
 
     def __init__(self, form: LogFormat) -> None:
         super().__init__(logging.DEBUG)
@@ -45,7 +46,7 @@ class Everything(logging.Handler):
 
 @pytest.fixture(params=["json", "console"])
 def logged(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
-    handler = Everything(request.param)
+    handler = Collector(request.param)
     root = logging.getLogger()
     level = root.level
     root.addHandler(handler)
@@ -53,7 +54,6 @@ def logged(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
     yield handler.stream.getvalue
     root.removeHandler(handler)
     root.setLevel(level)
-    structlog.reset_defaults()
 
 
 @pytest.fixture
@@ -78,18 +78,18 @@ def failing_program(config: dict[str, Any]) -> Any:
 
 CONFIGS: dict[str, Change] = {
     "good": user(token=SECRET),
-    "unknown token": user(token=f"{SECRET}-of-nobody"),
+    "unknown token": user(token=f"{SECRET}-unknown"),
     "token of two lines": user(token=f"{SECRET}\nmore"),
     "token with a null byte": user(token=f"{SECRET}\0"),
-    "token that no header can hold": user(token=f"{SECRET}é☃"),
+    "token that is not valid in a header": user(token=f"{SECRET}é☃"),
     "token that is a list": user(token=[SECRET]),
     "token that is a map": user(token={SECRET: 1}),
     "user that is a token": lambda config: config | {"users": [{"name": "gpunode-admin", "user": SECRET}]},
     "password": user(username="me", password=SECRET),
-    "key that is none": user(**{"client-certificate-data": SECRET, "client-key-data": base64.b64encode(PEM.encode()).decode()}),
+    "invalid key": user(**{"client-certificate-data": SECRET, "client-key-data": base64.b64encode(PEM.encode()).decode()}),
     "key that is not base64": user(**{"client-certificate-data": "", "client-key-data": SECRET}),
     "token file that is missing": user(tokenFile="/nonexistent/token"),
-    "authority that is none": lambda config: (
+    "invalid authority": lambda config: (
         config["clusters"][0]["cluster"].update({"certificate-authority-data": SECRET}) or config
     ),
     "a program that fails": failing_program,
@@ -101,13 +101,13 @@ CONFIGS: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("change", CONFIGS.values(), ids=CONFIGS.keys())
-def test_whatever_a_kubeconfig_holds_none_of_it_is_logged(
+def test_no_content_of_a_kubeconfig_is_logged(
     change: Change, server: ApiServer, tmp_path: Path, logged: Callable[[], str]
 ) -> None:
-    held = change(server.kubeconfig())
+    file = change(server.kubeconfig())
     path = tmp_path / "kubeconfig"
     path.write_bytes(
-        held if isinstance(held, bytes) else (held if isinstance(held, str) else json.dumps(held)).encode()
+        file if isinstance(file, bytes) else (file if isinstance(file, str) else json.dumps(file)).encode()
     )
     log = structlog.get_logger()
     api = NodeApi("n1", kubeconfig=str(path), user_agent="gfd/test")
@@ -119,10 +119,10 @@ def test_whatever_a_kubeconfig_holds_none_of_it_is_logged(
             log.exception("fault")
             logging.getLogger().debug("".join(traceback.format_exception(error)))
     seen: queue.Queue[object] = queue.Queue()
-    watch = NodeWatch(api, seen=seen.put, failed=seen.put)
-    watch.start()
-    log.error("watched", last=str(seen.get(timeout=10)))
-    watch.stop()
+    informer = Informer(api, node("n1"), on_change=seen.put, on_error=seen.put)
+    informer.start()
+    log.error("watched", last=str(seen.get(timeout=60)))
+    informer.stop()
     guard = cluster_guard(str(path))
     log.error("guarded", status=guard.status(f"Bearer {SECRET}"))
     assert SECRET not in logged()
@@ -130,7 +130,7 @@ def test_whatever_a_kubeconfig_holds_none_of_it_is_logged(
 
 
 @pytest.mark.parametrize("header", [f"Bearer {SECRET}", f"Basic {SECRET}", SECRET, f"Bearer {SECRET} {SECRET}"])
-def test_no_header_of_a_request_to_us_is_logged(
+def test_no_authorization_header_is_logged(
     header: str, server: ApiServer, tmp_path: Path, logged: Callable[[], str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     server.write_kubeconfig(tmp_path / "kubeconfig")
@@ -142,7 +142,7 @@ def test_no_header_of_a_request_to_us_is_logged(
         for failure in (None, 403, 500):
             if failure:
                 server.fail_next(1, failure)
-            connection = http.client.HTTPConnection("127.0.0.1", health.port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", health.port, timeout=60)
             connection.request("GET", "/metrics", headers={"Authorization": header})
             assert SECRET not in connection.getresponse().read().decode()
             connection.close()

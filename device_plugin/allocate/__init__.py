@@ -1,1 +1,1 @@
-"""PURE: which devices a container gets, and what the container runtime is told about them."""
+"""Selects the devices of a container and builds the response to Allocate. PURE."""

@@ -1,57 +1,69 @@
-"""`auto`: the device list strategy that the Node's kubelet and container runtime can act on. PURE.
+"""Device list strategy `auto`: selects the strategy that the Node's kubelet and container runtime support. PURE.
 
-The kubelet passes a plugin's CDI devices on since 1.29 (feature gate DevicePluginCDIDevices, beta and on by default then; 1.28 has it
-off). containerd injects them by default since 2.0 (before that only with `enable_cdi`, which a Node does not say), CRI-O since 1.28.
-Everything else gets the environment variable, which needs NVIDIA's container runtime. Source: Kubernetes documentation, feature gates;
-documentation of containerd and CRI-O.
+The kubelet passes CDI devices to the runtime since 1.29 (feature gate DevicePluginCDIDevices, beta and on by default; off by default
+in 1.28). containerd injects CDI devices by default since 2.0; earlier versions need `enable_cdi`, which the Node does not report. CRI-O
+injects CDI devices since 1.28. All other nodes use the environment variable, which requires NVIDIA's container runtime.
+Source: Kubernetes documentation, feature gates; documentation of containerd and CRI-O.
+
+A runtime that injects CDI devices may still refuse a specification: each one reads specifications up to the version that its CDI library
+knows. Source: go.mod of containerd 1.7.0 to 2.2.0, CRI-O 1.26.0 to 1.34.0 and Moby; SPEC.md of the library, "Released versions".
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from device_plugin.allocate.strategies import DeviceList
+from node_core.domain.dotted_version import leading_numbers
 
-Version = tuple[int, int]
+Version = tuple[int, ...]
 KUBELET: Version = (1, 29)
 RUNTIMES: Mapping[str, Version] = {"containerd": (2, 0), "cri-o": (1, 28)}
+GROUPS: Mapping[str, Version] = {"containerd": (1, 7, 16), "cri-o": (1, 30), "docker": (27,)}
+"""Runtimes that read version 0.7.0 of CDI specifications, which added the groups of device nodes. Earlier ones refuse the specification."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """why: a sentence for people."""
+    """The selected strategy. why: the reason, as a sentence."""
 
     device_list: DeviceList
     why: str
 
 
-def choose_device_list(*, kubelet: str, runtime: str, no_specs: str | None) -> Choice:
-    """kubelet: nodeInfo.kubeletVersion, `v1.31.2-gke.1`. runtime: nodeInfo.containerRuntimeVersion, `containerd://2.0.1`.
+def select_device_list(*, kubelet: str, runtime: str, no_specs_reason: str | None) -> Choice:
+    """Selects `cdi-cri` if the node supports CDI devices, else `envvar`.
 
-    no_specs: why there are no CDI specifications to refer to, or None.
+    kubelet: nodeInfo.kubeletVersion, `v1.31.2-gke.1`. runtime: nodeInfo.containerRuntimeVersion, `containerd://2.0.1`.
+    no_specs_reason: why no CDI specification exists, or None.
     """
-    why = _obstacle(kubelet, runtime) or no_specs
-    if why is None:
+    reason = _unsupported_reason(kubelet, runtime) or no_specs_reason
+    if reason is None:
         return Choice(device_list="cdi-cri", why=f"kubelet {kubelet} and {runtime} inject CDI devices")
-    return Choice(device_list="envvar", why=f"{why}; NVIDIA's container runtime has to read NVIDIA_VISIBLE_DEVICES")
+    return Choice(device_list="envvar", why=f"{reason}; NVIDIA's container runtime must read NVIDIA_VISIBLE_DEVICES")
 
 
-def _obstacle(kubelet: str, runtime: str) -> str | None:
+def _unsupported_reason(kubelet: str, runtime: str) -> str | None:
     name, _, version = runtime.partition("://")
-    least = RUNTIMES.get(name)
-    if not _at_least(kubelet, KUBELET):
-        return f"kubelet {kubelet or 'of unknown version'} does not pass CDI devices on before {_shown(KUBELET)}"
-    if least is None:
+    minimum = RUNTIMES.get(name)
+    if not _is_at_least(kubelet, KUBELET):
+        return f"kubelet {kubelet or 'of unknown version'}: passing CDI devices requires {KUBELET[0]}.{KUBELET[1]}"
+    if minimum is None:
         return f"container runtime {runtime or 'of unknown name'} is not known to inject CDI devices"
-    if not _at_least(version, least):
-        return f"{runtime} does not inject CDI devices by default before {_shown(least)}"
+    if not _is_at_least(version, minimum):
+        return f"{runtime}: injecting CDI devices by default requires {minimum[0]}.{minimum[1]}"
     return None
 
 
-def _at_least(text: str, least: Version) -> bool:
-    parsed = re.match(r"v?(\d+)\.(\d+)", text)
-    return parsed is not None and (int(parsed[1]), int(parsed[2])) >= least
+def groups_reason(runtime: str) -> str | None:
+    """Returns why CDI specifications must not contain groups, or None. runtime: nodeInfo.containerRuntimeVersion, `containerd://2.0.1`."""
+    name, _, version = runtime.partition("://")
+    if name not in GROUPS:
+        return f"container runtime {runtime or 'of unknown name'} is not known to read CDI 0.7.0"
+    if not _is_at_least(version, GROUPS[name]):
+        return f"{runtime}: reading CDI 0.7.0 requires {'.'.join(map(str, GROUPS[name]))}"
+    return None
 
 
-def _shown(version: Version) -> str:
-    return f"{version[0]}.{version[1]}"
+def _is_at_least(text: str, minimum: Version) -> bool:
+    numbers = tuple(map(int, leading_numbers(text)))
+    return bool(numbers) and (*numbers, 0, 0) >= minimum

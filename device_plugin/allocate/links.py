@@ -1,11 +1,12 @@
-"""Whole GPUs with the most bandwidth between them. PURE.
+"""Selects whole GPUs with the highest bandwidth between them. PURE.
 
-A set of GPUs weighs what its pairs weigh together (plan.links). Of the heaviest sets, the one is chosen that leaves the most weight among
-the GPUs that stay free, so a request for one GPU does not tear a linked pair apart; of those, the first in NVML's order.
+The weight of a set of GPUs is the sum of the weights of its pairs (plan.link_weights). The search selects the heaviest set. Among equal
+sets, the search selects the set that leaves the most weight between the unused GPUs, so that a request for one GPU does not split a linked
+pair; then the first set in NVML's order.
 
-The search is branch and bound over sets in that order. A branch is cut only when it cannot beat the best set found, so the answer is
-optimal. Twins, GPUs with the same links to all others, are taken in order only: on a node of equals there is next to nothing to
-search. Above EXACT free GPUs the search stops after BUDGET steps with the best found.
+The search is a branch and bound search over sets in NVML's order. The search cuts a branch only if the branch cannot exceed the best set
+so far, so the result is optimal. Twins are GPUs with the same links to all other GPUs; the search uses twins only in order, so a node of
+identical GPUs needs almost no search. With more than EXACT available GPUs the search stops after BUDGET steps and returns the best set.
 """
 
 import itertools
@@ -20,25 +21,24 @@ Weights = Sequence[Sequence[int]]
 
 
 def weight_between(one: Device, other: Device) -> int:
-    """0 where they were not seen together, as when one has left the bus."""
+    """Returns the link weight of a pair; 0 if it is unknown, for example after one GPU has fallen off the bus."""
     return one.links.get(other.gpu, 0)
 
 
-def choose_linked(free: Sequence[Device], fixed: Sequence[Device], count: int) -> tuple[Device, ...]:
-    """The best `count` of `free`, in their order, beside `fixed`. 0 <= count <= len(free); no GPU twice."""
-    if count == 0 or count == len(free):
-        return tuple(free[:count])
-    weights = [[0 if a is b else weight_between(a, b) for b in free] for a in free]
-    start = [sum(weight_between(device, other) for other in fixed) for device in free]
-    search = _Search(weights, start, count)
-    return tuple(free[index] for index in search.best_set())
+def choose_linked(available: Sequence[Device], required: Sequence[Device], count: int) -> tuple[Device, ...]:
+    """Returns the best `count` of `available` to add to `required`, in order. 0 <= count <= len(available). Each GPU occurs once."""
+    if count == 0 or count == len(available):
+        return tuple(available[:count])
+    weights = [[0 if a is b else weight_between(a, b) for b in available] for a in available]
+    start = [sum(weight_between(device, other) for other in required) for device in available]
+    return tuple(available[index] for index in _Search(weights, start, count).best_set())
 
 
 class _Search:
-    """Maximises the sum of `start` and of `weights` over a set's members and pairs, and then the weight of what stays free.
+    """Maximises first the weight of a set (`start` of its members plus `weights` of its pairs), then the weight between the unused GPUs.
 
-    With equal weight of the set, what stays free weighs the more, the less the members weigh to all others together. Both are
-    one number: the weight of the set in units of `_unit`, less the members' sums, which together never reach one unit.
+    For sets of equal weight, the weight between the unused GPUs is highest if the members' total weight to all other GPUs is lowest.
+    One number expresses both goals: the weight of the set in units of `_unit`, minus the members' totals, which sum to less than one unit.
     """
 
     def __init__(self, weights: Weights, start: Sequence[int], count: int) -> None:
@@ -53,12 +53,12 @@ class _Search:
         self._best_value, self._best = max(map(self._greedy, range(len(weights))))
 
     def best_set(self) -> tuple[int, ...]:
-        self._best_value -= 1  # so that the first set as good as the greedy one, in order, is still found
+        self._best_value -= 1  # so that the search returns the first set, in order, that equals the greedy set
         self._extend((), 0, self._start, 0)
         return self._best
 
     def _greedy(self, first: int) -> tuple[int, tuple[int, ...]]:
-        """A good set that holds `first`: something to beat from the beginning."""
+        """Returns the value of a good set that contains `first`, and the set: the initial bound of the search."""
         value, chosen, gains, best = 0, [first], self._start, first
         while True:
             value, gains = value + gains[best], self._with(gains, best)
@@ -68,7 +68,7 @@ class _Search:
             chosen.append(best)
 
     def _extend(self, chosen: tuple[int, ...], value: int, gains: Sequence[int], first: int) -> None:
-        """Tries every set that begins with `chosen` and goes on from `first`. gains: what each GPU would add."""
+        """Tries every set that starts with `chosen` and continues from `first`. gains: the value that each GPU would add."""
         self._steps += 1
         left = self._count - len(chosen)
         if left == 0:
@@ -76,7 +76,8 @@ class _Search:
                 self._best, self._best_value = chosen, value
             return
         for index in range(first, len(gains) - left + 1):
-            if self._is_spent() or value + self._bound(gains, index, left) <= self._best_value:
+            is_exhausted = len(gains) > EXACT and self._steps > BUDGET
+            if is_exhausted or value + self._bound(gains, index, left) <= self._best_value:
                 return
             if (twin := self._twins[index]) < 0 or twin in chosen:
                 self._extend((*chosen, index), value + gains[index], self._with(gains, index), index + 1)
@@ -85,26 +86,23 @@ class _Search:
         return [gain + self._unit * weight for gain, weight in zip(gains, self._weights[index], strict=True)]
 
     def _bound(self, gains: Sequence[int], first: int, left: int) -> int:
-        """No `left` members from `first` on can add more: each with what it adds and half of its heaviest pairs."""
+        """Returns an upper bound for adding `left` GPUs from `first` on: the gain of each GPU plus half of its heaviest pairs."""
         halves = self._halves.get(first) or self._halve(first)
         most = [gain + half[left - 1] for gain, half in zip(gains[first:], halves, strict=True)]
         most.sort(reverse=True)
         return sum(most[:left])
 
     def _halve(self, first: int) -> list[list[int]]:
-        """For each GPU from `first` on, half of what its n heaviest pairs with others from there on weigh, by n."""
+        """Returns, for each GPU from `first` on, half the weight of its n heaviest pairs with GPUs from `first` on, by n."""
         half = self._unit // 2
         rows = [sorted(row[first:], reverse=True) for row in self._weights[first:]]
         halves = [list(itertools.accumulate((half * weight for weight in row), initial=0)) for row in rows]
         self._halves[first] = halves
         return halves
 
-    def _is_spent(self) -> bool:
-        return len(self._weights) > EXACT and self._steps > BUDGET
-
 
 def _earlier_twins(weights: Weights, start: Sequence[int]) -> list[int]:
-    """For each GPU the last one before it that could stand in for it, or -1."""
+    """Returns, for each GPU, the index of the nearest earlier twin, or -1."""
     count = len(weights)
     return [
         max((other for other in range(index) if _are_twins(weights, start, index, other)), default=-1)

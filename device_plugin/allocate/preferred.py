@@ -1,6 +1,6 @@
-"""Which of the free devices go together best. PURE and total: it never raises, whatever the kubelet asks.
+"""Selects the preferred devices of a container for GetPreferredAllocation. PURE. Never raises, for any request.
 
-Whole GPUs are chosen by `links`, slices of GPUs by `pack` or `spread`, replicas of shared devices by `replicas`.
+`links` selects whole GPUs, `pack` or `spread` selects MIG devices, `replicas` selects replicas of shared devices.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,32 +9,38 @@ from device_plugin.allocate.links import choose_linked
 from device_plugin.allocate.pack import choose_packed
 from device_plugin.allocate.replicas import choose_replicas
 from device_plugin.allocate.spread import choose_spread
-from device_plugin.devices import Device, DeviceId, Offer
+from device_plugin.devices import Device, DeviceId, ResourceOffer
 
 
-def preferred_ids(
-    offer: Offer, devices: Mapping[DeviceId, Device], available: Sequence[str], required: Sequence[str], size: int
+def select_preferred_ids(
+    offer: ResourceOffer,
+    devices: Mapping[DeviceId, Device],
+    available_ids: Sequence[str],
+    required_ids: Sequence[str],
+    size: int,
 ) -> tuple[str, ...]:
-    """`size` ids of `available`, with all of `required` first, or as many as there are. devices: of the offer, in its order.
+    """Returns up to `size` ids: all of `required_ids` first, then ids of `available_ids`. devices: the offer's devices, in order.
 
-    Unknown and unhealthy ids are passed over: the kubelet fills up what is missing, and one bad GPU must not stop the others.
-    The answer does not depend on the order of the question.
+    Unknown and unhealthy ids are skipped: the kubelet adds the missing devices, and one unhealthy GPU must not block the others.
+    The result does not depend on the order of the request.
     """
-    wanted = tuple(dict.fromkeys(required))
-    asked = {*available, *wanted}
-    known = [device for id_, device in devices.items() if id_ in asked]
-    fixed = [device for device in known if device.id in wanted]
-    free = [device for device in known if device.healthy and device.id not in wanted]
-    count = min(max(0, size - len(wanted)), len(free))
-    return wanted + tuple(device.id for device in _choose(offer, free, fixed, count))
+    required_ids = tuple(dict.fromkeys(required_ids))
+    requested = {*available_ids, *required_ids}
+    known = [device for id_, device in devices.items() if id_ in requested]
+    required = [device for device in known if device.id in required_ids]
+    available = [device for device in known if device.is_healthy and device.id not in required_ids]
+    count = min(max(0, size - len(required_ids)), len(available))
+    return required_ids + tuple(device.id for device in _choose(offer, available, required, count))
 
 
-def _choose(offer: Offer, free: Sequence[Device], fixed: Sequence[Device], count: int) -> tuple[Device, ...]:
+def _choose(
+    offer: ResourceOffer, available: Sequence[Device], required: Sequence[Device], count: int
+) -> tuple[Device, ...]:
     if offer.sharing is not None:
-        return choose_replicas(offer.devices, free, fixed, count, offer.policy)
-    gpus = [device.gpu for device in (*fixed, *free)]
+        return choose_replicas(offer.devices, available, required, count, offer.policy)
+    gpus = [device.gpu for device in (*required, *available)]
     if len(set(gpus)) == len(gpus):
-        return choose_linked(free, fixed, count)
+        return choose_linked(available, required, count)
     if offer.policy == "packed":
-        return choose_packed(free, fixed, count)
-    return choose_spread(offer.devices, free, fixed, count)
+        return choose_packed(available, required, count)
+    return choose_spread(offer.devices, available, required, count)

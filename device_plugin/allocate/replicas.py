@@ -1,40 +1,41 @@
-"""Replicas of shared devices: which go together, and how many a container may have. PURE.
+"""Selects replicas of shared devices, and limits the number of replicas per container. PURE.
 
-Counting is enough, since the replicas of one device are all alike. Source: k8s-device-plugin README, "Shared Access to GPUs".
+The selection only counts replicas, because all replicas of a device are equal. Source: k8s-device-plugin README, "Shared Access to GPUs".
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from device_plugin.devices import Device, DeviceId, Offer, Policy
+from device_plugin.devices import Device, DeviceId, Policy, ResourceOffer
 
 
-def why_refused(offer: Offer, devices: Mapping[DeviceId, Device], ids: Collection[str]) -> str | None:
-    """Why one container may not have these ids together, or None."""
+def refusal_reason(offer: ResourceOffer, devices: Mapping[DeviceId, Device], ids: Collection[str]) -> str | None:
+    """Returns why one container must not be allocated these ids together, or None."""
     if not offer.fail_requests_greater_than_one or len(ids) < 2:
         return None
     known = (devices.get(DeviceId(each)) for each in ids)
     if all(device is None or device.replica is None for device in known):
         return None
-    return f"{len(ids)} devices are asked for, and of shared ones a container may have 1: more would not get it more of a GPU"
+    return f"requested {len(ids)} shared devices, but a container may request only 1: more replicas do not provide more GPU time"
 
 
 def choose_replicas(
-    devices: Iterable[Device], free: Sequence[Device], fixed: Sequence[Device], count: int, policy: Policy
+    devices: Iterable[Device], available: Sequence[Device], required: Sequence[Device], count: int, policy: Policy
 ) -> tuple[Device, ...]:
-    """`count` of `free` beside `fixed`. 0 <= count <= len(free). devices: all of the resource, in order; free: in their order.
+    """Returns `count` of `available` to add to `required`. 0 <= count <= len(available). devices: all of the resource, in order.
 
-    distributed: each from the device with the fewest replicas in use, of those the one with the fewest in this request, and the
-    first. packed: each from the one with the most in use.
+    distributed: uses the device with the fewest replicas in use, then with the fewest replicas in this request, then the first one.
+    packed: uses the device with the most replicas in use.
     """
-    used = _counts(devices)
+    used = Counter(device.uuid for device in devices)
     groups: dict[str, list[Device]] = {}
-    for device in reversed(free):
+    for device in reversed(available):
         groups.setdefault(device.uuid, []).append(device)
         used[device.uuid] -= 1
-    taken = _counts(fixed)
+    requested = Counter(device.uuid for device in required)
     sign = 1 if policy == "distributed" else -1
-    queue = [(sign * used[uuid], taken.get(uuid, 0), position, uuid) for position, uuid in enumerate(reversed(groups))]
+    queue = [(sign * used[uuid], requested[uuid], position, uuid) for position, uuid in enumerate(reversed(groups))]
     heapq.heapify(queue)
     chosen: list[Device] = []
     while len(chosen) < count:
@@ -45,10 +46,3 @@ def choose_replicas(
         else:
             heapq.heappop(queue)
     return tuple(chosen)
-
-
-def _counts(devices: Iterable[Device]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for device in devices:
-        counts[device.uuid] = counts.get(device.uuid, 0) + 1
-    return counts

@@ -1,4 +1,4 @@
-"""The ways to tell a container runtime about devices, each a Strategy; several may be asked for at once. PURE.
+"""The device list strategies: the ways to pass devices to a container runtime. Several strategies can be active at once. PURE.
 
 Sources: k8s-device-plugin README, "deviceListStrategy"; NVIDIA Container Toolkit, environment variables and volume mounts;
 the Container Device Interface, annotations; CUDA Multi-Process Service, environment.
@@ -6,9 +6,9 @@ the Container Device Interface, annotations; CUDA Multi-Process Service, environ
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
-from device_plugin.allocate.respond import (
+from device_plugin.allocate.response import (
     VISIBLE_DEVICES,
     AllocationError,
     DeviceNode,
@@ -17,40 +17,37 @@ from device_plugin.allocate.respond import (
     Response,
     Strategy,
 )
-from device_plugin.cdi.kinds import CdiClass, qualified_name
+from device_plugin.cdi.kinds import IMEX_CHANNEL_PATH, CdiClass, qualified_name
 from device_plugin.devices import Device
-from node_core.domain.cdi import ALL
+from gpu_core.domain.cdi import ALL
 
 DeviceList = Literal["envvar", "volume-mounts", "cdi-annotations", "cdi-cri"]
-DEVICE_LISTS: tuple[DeviceList, ...] = get_args(DeviceList)
 CDI_LISTS: frozenset[DeviceList] = frozenset({"cdi-annotations", "cdi-cri"})
 
 MOUNTS = "/var/run/nvidia-container-devices"
-"""A mount below it names a device, as the toolkit reads it where the environment is not trusted."""
-CONTROL_NODES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset")
-IMEX_NODES = "/dev/nvidia-caps-imex-channels/channel"
+"""The toolkit reads device names from mounts below this folder if it does not trust environment variables."""
 OPTIONAL = {"gdrcopy": "NVIDIA_GDRCOPY", "gds": "NVIDIA_GDS", "mofed": "NVIDIA_MOFED"}
-"""CDI class -> the variable that asks NVIDIA's runtime for the same."""
+"""CDI class -> the environment variable that enables the same devices in NVIDIA's container runtime."""
 AUTO: Literal["auto"] = "auto"
-"""The device list strategy that the Node's kubelet and runtime decide; see `choose`."""
+"""The device list strategy depends on the Node's kubelet and runtime; see `choose`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MpsAccess:
-    """Where containers meet the MPS daemon of their resource. pipe, shm: directories on the host. inside: of the pipe, in a container."""
+    """How containers connect to the MPS daemon of their resource. pipe, shm: host folders. container_pipe: the mount path of the pipe."""
 
     pipe: str
     shm: str
-    inside: str
+    container_pipe: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answering:
-    """How containers are told of their devices.
+class ResponseOptions:
+    """How Allocate responses pass devices to containers.
 
-    lists: device list strategies, at least one. cdi_names: class -> id of a device -> its name in a CDI spec that was written.
-    device_specs: pass device nodes too. control_nodes: those that every GPU container needs and that exist. dev_root: the host
-    folder that holds `dev`. imex_channels: those that exist. optional: of OPTIONAL, what is asked for. mps: None without MPS.
+    lists: device list strategies, at least one. cdi_names: class -> device id -> name in a written CDI specification. device_specs: also
+    pass device nodes. control_nodes: the existing device nodes that every GPU container needs. dev_root: the host folder that contains
+    `dev`. imex_channels: the existing channels. optional: the enabled keys of OPTIONAL. mps: None without MPS.
     """
 
     lists: tuple[DeviceList, ...] = ("envvar",)
@@ -64,93 +61,89 @@ class Answering:
     optional: tuple[str, ...] = ()
     mps: MpsAccess | None = None
 
-    @property
-    def cdi_alone(self) -> bool:
-        return CDI_LISTS.issuperset(self.lists)
+
+def build_strategies(options: ResponseOptions, token: Callable[[], str]) -> tuple[Strategy, ...]:
+    """Builds the active strategies. If two strategies set the same variable, the later one wins. token: a unique name for an annotation."""
+    return tuple(_strategies(options, token))
 
 
-def build_strategies(how: Answering, token: Callable[[], str]) -> tuple[Strategy, ...]:
-    """All that is asked for; later ones win where they set the same variable. token: a new name each call, for an annotation."""
-    return tuple(_asked(how, token))
-
-
-def _asked(how: Answering, token: Callable[[], str]) -> Iterator[Strategy]:
-    if "envvar" in how.lists:
-        yield lambda devices: _environment(devices, how)
-    if "volume-mounts" in how.lists:
-        yield lambda devices: _mounts(devices, how)
-    if "cdi-annotations" in how.lists:
-        yield lambda devices: _annotations(devices, how, token())
-    if "cdi-cri" in how.lists:
-        yield lambda devices: Response(cdi_devices=_cdi_names(devices, how))
-    if how.device_specs and not how.cdi_alone:
-        yield lambda devices: _device_specs(devices, how)
-    if how.optional:
-        yield lambda _: Response(env={OPTIONAL[name]: "enabled" for name in how.optional})
-    if (mps := how.mps) is not None:
+def _strategies(options: ResponseOptions, token: Callable[[], str]) -> Iterator[Strategy]:
+    if "envvar" in options.lists:
+        yield lambda devices: _environment(devices, options)
+    if "volume-mounts" in options.lists:
+        yield lambda devices: _mounts(devices, options)
+    if "cdi-annotations" in options.lists:
+        yield lambda devices: _annotations(devices, options, token())
+    if "cdi-cri" in options.lists:
+        yield lambda devices: Response(cdi_devices=_cdi_names(devices, options))
+    if options.device_specs and not CDI_LISTS.issuperset(options.lists):
+        yield lambda devices: _device_specs(devices, options)
+    if options.optional:
+        yield lambda _: Response(env={OPTIONAL[name]: "enabled" for name in options.optional})
+    if (mps := options.mps) is not None:
         yield lambda _: _mps(mps)
 
 
-def _names(devices: Sequence[Device], how: Answering) -> tuple[str, ...]:
-    """What the devices are called, each once: replicas of one device have its name."""
-    named = (device.uuid if how.id_strategy == "uuid" else device.index for device in devices)
-    return tuple(dict.fromkeys(named))
+def _names(devices: Sequence[Device], options: ResponseOptions) -> tuple[str, ...]:
+    """Returns the names of the devices without duplicates. All replicas of a device have the name of the device."""
+    names = (device.uuid if options.id_strategy == "uuid" else device.index for device in devices)
+    return tuple(dict.fromkeys(names))
 
 
-def _environment(devices: Sequence[Device], how: Answering) -> Response:
-    channels = ",".join(map(str, how.imex_channels))
+def _environment(devices: Sequence[Device], options: ResponseOptions) -> Response:
+    channels = ",".join(map(str, options.imex_channels))
     imex = {"NVIDIA_IMEX_CHANNELS": channels} if channels else {}
-    return Response(env={VISIBLE_DEVICES: ",".join(_names(devices, how)), **imex})
+    return Response(env={VISIBLE_DEVICES: ",".join(_names(devices, options)), **imex})
 
 
-def _mounts(devices: Sequence[Device], how: Answering) -> Response:
-    channels = (f"imex/{channel}" for channel in how.imex_channels)
+def _mounts(devices: Sequence[Device], options: ResponseOptions) -> Response:
+    channels = (f"imex/{channel}" for channel in options.imex_channels)
     return Response(
         env={VISIBLE_DEVICES: MOUNTS},
         mounts=tuple(
             Mount(host_path="/dev/null", container_path=f"{MOUNTS}/{name}")
-            for name in (*_names(devices, how), *channels)
+            for name in (*_names(devices, options), *channels)
         ),
     )
 
 
-def _annotations(devices: Sequence[Device], how: Answering, token: str) -> Response:
-    key = f"{how.annotation_prefix}nvidia-device-plugin_{token}"
-    return Response(annotations={key: ",".join(_cdi_names(devices, how))})
+def _annotations(devices: Sequence[Device], options: ResponseOptions, token: str) -> Response:
+    names = _cdi_names(devices, options)
+    key = f"{options.annotation_prefix}nvidia-device-plugin_{token}"
+    return Response(annotations={key: ",".join(names)} if names else {})
 
 
-def _cdi_names(devices: Sequence[Device], how: Answering) -> tuple[str, ...]:
-    """Raises AllocationError for a device that no spec has: the runtime would fail the container with less to say."""
-    gpus, channels = how.cdi_names.get(CdiClass.GPU, {}), how.cdi_names.get(CdiClass.IMEX_CHANNEL, {})
+def _cdi_names(devices: Sequence[Device], options: ResponseOptions) -> tuple[str, ...]:
+    """Raises AllocationError for a device without a CDI name, because the container runtime's own error would be less specific."""
+    gpus, channels = options.cdi_names.get(CdiClass.GPU, {}), options.cdi_names.get(CdiClass.IMEX_CHANNEL, {})
     for device in devices:
         if device.uuid not in gpus:
-            why = f"no CDI specification in use has a device for {device.uuid}: see the log of the plugin"
+            why = f"no CDI specification contains a device for {device.uuid}: see the log of the plugin"
             raise AllocationError("FAILED_PRECONDITION", why)
-    named = dict.fromkeys(qualified_name(CdiClass.GPU, gpus[device.uuid]) for device in devices)
     return (
-        *named,
+        *dict.fromkeys(qualified_name(CdiClass.GPU, gpus[device.uuid]) for device in devices),
         *(
             qualified_name(CdiClass.IMEX_CHANNEL, channels[name])
-            for name in map(str, how.imex_channels)
+            for name in map(str, options.imex_channels)
             if name in channels
         ),
-        *(qualified_name(name, ALL) for name in how.optional if name in how.cdi_names),
+        *(qualified_name(name, ALL) for name in options.optional if name in options.cdi_names),
     )
 
 
-def _device_specs(devices: Sequence[Device], how: Answering) -> Response:
-    channels = (f"{IMEX_NODES}{channel}" for channel in how.imex_channels)
+def _device_specs(devices: Sequence[Device], options: ResponseOptions) -> Response:
+    channels = (f"{IMEX_CHANNEL_PATH}{channel}" for channel in options.imex_channels)
     own = (path for device in devices for path in device.paths)
-    paths = dict.fromkeys((*how.control_nodes, *own, *channels))
-    root = how.dev_root.rstrip("/")
+    paths = dict.fromkeys((*options.control_nodes, *own, *channels))
+    root = options.dev_root.rstrip("/")
     return Response(devices=tuple(DeviceNode(container_path=path, host_path=root + path) for path in paths))
 
 
 def _mps(mps: MpsAccess) -> Response:
     return Response(
-        env={"CUDA_MPS_PIPE_DIRECTORY": mps.inside},
+        env={"CUDA_MPS_PIPE_DIRECTORY": mps.container_pipe},
         mounts=(
-            Mount(host_path=mps.pipe, container_path=mps.inside),
+            Mount(host_path=mps.pipe, container_path=mps.container_pipe),
             Mount(host_path=mps.shm, container_path="/dev/shm"),  # noqa: S108  # nosec B108 # in the container
         ),
     )

@@ -1,1 +1,1 @@
-"""Specs of the Container Device Interface for a node's GPUs. PURE, but for `roots.find_*`, which look, and `write`."""
+"""Builds specifications of the Container Device Interface for a node's GPUs. PURE, except `roots.discover_*` and `write`."""

@@ -1,61 +1,62 @@
-"""What a container gets for one GPU or one MIG device: device nodes."""
+"""Builds the CDI device of each GPU and MIG device: the device nodes that a container gets."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from device_plugin.cdi.hooks import LINKS, has_hook, link_hook
+from device_plugin.cdi.hook_program import LINKS
+from device_plugin.cdi.hooks import has_hook, link_hook
 from device_plugin.cdi.options import NO_GIDS, CdiOptions
-from node_core.domain.cdi import CdiDevice, DeviceNodeEdit, Edits, is_device_name, merge
-from node_core.domain.inventory import Gpu, Inventory, MigDevice
-from node_core.host.device_nodes import BY_PATH, DeviceNodes
-from node_core.host.mig_caps import MIG_MINORS, mig_capabilities
+from gpu_core.domain.cdi import CdiDevice, DeviceNodeEdit, Edits, is_device_name, merge
+from gpu_core.domain.inventory import Gpu, Inventory, MigDevice
+from gpu_core.host.device_nodes import BY_PATH, DeviceNodes
+from gpu_core.host.mig_caps import MIG_MINORS, mig_capabilities
 
 _WORLD_READ_WRITE = 0o006
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Devices:
-    """devices: what a spec has. names: UUID -> CDI name. notes: a sentence for each device that is left out or has another name."""
+class PlannedDevices:
+    """devices: the devices of the specification. names: UUID -> CDI name. notes: a sentence for each skipped or renamed device."""
 
     devices: tuple[CdiDevice, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
-class LeftOut(Exception):  # noqa: N818 - it says what becomes of a device
-    """Why a device is in no spec: the end of a sentence."""
+class SkippedDeviceError(Exception):
+    """Why a device has no CDI device: the second half of a sentence."""
 
 
-def plan_devices(inventory: Inventory, nodes: DeviceNodes, options: CdiOptions) -> Devices:
-    """All GPUs without MIG and all MIG devices. One that lacks a node is left out alone."""
+def plan_devices(inventory: Inventory, nodes: DeviceNodes, options: CdiOptions) -> PlannedDevices:
+    """Builds the devices of all GPUs without MIG mode and of all MIG devices. Skips only the devices whose device nodes are missing."""
     devices: list[CdiDevice] = []
     names: dict[str, str] = {}
     notes: list[str] = []
-    for gpu, mig in _all(inventory):
+    for gpu, mig in _gpus_and_mig_devices(inventory):
         uuid, index = (gpu.uuid, str(gpu.index)) if mig is None else (mig.uuid, f"{gpu.index}:{mig.slot}")
         name = uuid if options.id_strategy == "uuid" and is_device_name(uuid) else index
         try:
             devices.append(CdiDevice(name=name, edits=_edits(gpu, mig, nodes, options)))
-        except LeftOut as why:
-            notes.append(f"Device {index} ({uuid}) is in no CDI spec: {why}.")
+        except SkippedDeviceError as why:
+            notes.append(f"Device {index} ({uuid}) has no CDI device: {why}.")
             continue
         names[uuid] = name
         if not is_device_name(uuid) and options.id_strategy == "uuid":
-            notes.append(f"Device {index} is called so in CDI specs: {uuid!r} is no name there.")
-    return Devices(devices=tuple(devices), names=names, notes=tuple(notes))
+            notes.append(f"Device {index}: the CDI name is its index, because {uuid!r} is not a valid CDI device name.")
+    return PlannedDevices(devices=tuple(devices), names=names, notes=tuple(notes))
 
 
 def node_edits(paths: Iterable[str], nodes: DeviceNodes, options: CdiOptions) -> Edits:
-    """Of those paths that have a node. A group that alone may open one is joined."""
-    found = [(path, nodes.nodes[path]) for path in paths if path in nodes.nodes]
-    closed = [node.gid for _, node in found if node.gid and node.mode & _WORLD_READ_WRITE != _WORLD_READ_WRITE]
+    """Adds the existing device nodes, and the groups that are needed to open nodes without access for all users."""
+    existing = [(path, nodes.nodes[path]) for path in paths if path in nodes.nodes]
+    gids = [node.gid for _, node in existing if node.gid and node.mode & _WORLD_READ_WRITE != _WORLD_READ_WRITE]
     return Edits(
-        device_nodes=tuple(_node(path, path, nodes, options) for path, _ in found),
-        additional_gids=() if NO_GIDS in options.feature_flags else tuple(dict.fromkeys(closed)),
+        device_nodes=tuple(_node(path, path, nodes, options) for path, _ in existing),
+        additional_gids=() if NO_GIDS in options.feature_flags else tuple(dict.fromkeys(gids)),
     )
 
 
-def _all(inventory: Inventory) -> Iterator[tuple[Gpu, MigDevice | None]]:
+def _gpus_and_mig_devices(inventory: Inventory) -> Iterator[tuple[Gpu, MigDevice | None]]:
     for gpu in inventory.gpus:
         if gpu.mig_enabled:
             yield from ((gpu, mig) for mig in gpu.mig_devices)
@@ -66,12 +67,12 @@ def _all(inventory: Inventory) -> Iterator[tuple[Gpu, MigDevice | None]]:
 def _edits(gpu: Gpu, mig: MigDevice | None, nodes: DeviceNodes, options: CdiOptions) -> Edits:
     """Raises LeftOut."""
     if gpu.minor is None:
-        raise LeftOut("NVML does not say which device node is its GPU's")
+        raise SkippedDeviceError("NVML does not report the minor number of the GPU's device node")
     paths = [f"/dev/nvidia{gpu.minor}", *(() if mig is None else _capabilities(gpu.minor, mig, nodes))]
     for path in paths:
         if path not in nodes.nodes:
-            raise LeftOut(
-                f"there is no device node {options.roots.dev_path(path)}; `nvidia-smi` or nvidia-modprobe makes it"
+            raise SkippedDeviceError(
+                f"the device node {options.roots.dev_path(path)} does not exist; run nvidia-smi or nvidia-modprobe to create it"
             )
     has_graphics = mig is None or "gfx" in (mig.profile or "")
     graphics = _graphics(gpu, nodes, options) if has_graphics else Edits()
@@ -83,16 +84,15 @@ def _capabilities(minor: int, mig: MigDevice, nodes: DeviceNodes) -> Iterator[st
     for capability in mig_capabilities(minor, mig.gpu_instance, mig.compute_instance):
         path = nodes.caps.node(capability)
         if path is None:
-            raise LeftOut(f"{MIG_MINORS} has no {capability}")
+            raise SkippedDeviceError(f"{MIG_MINORS} does not list {capability}")
         yield path
 
 
 def _graphics(gpu: Gpu, nodes: DeviceNodes, options: CdiOptions) -> Edits:
-    """DRM nodes, and the links that say which GPU they are of: made by a hook, or else as more nodes of the same device."""
+    """Adds DRM nodes and their by-path names: links that a hook creates, or additional nodes without the hook."""
     drm = () if gpu.address is None else nodes.drm.get(gpu.address, ())
-    wanted = [f"pci-{gpu.address}-{kind}" for kind in ("card", "render")]
-    links = [(name, nodes.by_path[name]) for name in wanted if nodes.by_path.get(name) in drm]
-    links = [(name, path) for name, path in links if path in nodes.nodes]
+    names = [f"pci-{gpu.address}-{kind}" for kind in ("card", "render")]
+    links = [(name, path) for name in names if (path := nodes.by_path.get(name)) in drm and path in nodes.nodes]
     plain = node_edits(drm, nodes, options)
     if has_hook(options, LINKS):
         targets = [(f"../{path.rpartition('/')[2]}", f"{BY_PATH}/{name}") for name, path in links]

@@ -1,32 +1,32 @@
-"""What every container with a GPU gets of the driver."""
+"""Builds the edits that give every GPU container the driver's files and control nodes."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 from device_plugin.cdi.devices import node_edits
-from device_plugin.cdi.hooks import COMPAT, LDCACHE, LINKS, NO_NODES, PROFILE, has_hook, hook, link_hook
-from device_plugin.cdi.kinds import VOID
+from device_plugin.cdi.hook_program import COMPAT, HOST_DRIVER, LDCACHE, LINKS, NO_NODES, PROFILE
+from device_plugin.cdi.hooks import COMPAT_BY_DRIVER, has_hook, hook, link_hook
+from device_plugin.cdi.kinds import CONTROL_NODES, VOID
 from device_plugin.cdi.libraries import cache_edits, library_edits
 from device_plugin.cdi.options import EXPLICIT_LIBRARIES, NO_IPC, CdiOptions
-from node_core.domain.cdi import READ_ONLY, SOCKET, Edits, MountEdit, merge
-from node_core.domain.inventory import Inventory
-from node_core.host.device_nodes import DeviceNodes
-from node_core.host.driver_files import DriverFiles
-from node_core.host.driver_libraries import SHARED_STEMS
-from node_core.host.driver_root import DriverFile, Layout
+from gpu_core.domain.cdi import READ_ONLY, SOCKET, Edits, MountEdit, merge
+from gpu_core.domain.inventory import Inventory
+from gpu_core.host.device_nodes import DeviceNodes
+from gpu_core.host.driver_files import DriverFiles
+from gpu_core.host.driver_libraries import SHARED_STEMS
+from gpu_core.host.driver_root import DriverFile, Layout
 
-CONTROL_NODES = ("/dev/nvidia-modeset", "/dev/nvidia-uvm-tools", "/dev/nvidia-uvm", "/dev/nvidiactl")
-HOOKS: tuple[str, ...] = (LINKS, COMPAT, LDCACHE, NO_NODES, PROFILE)
+HOOKS: tuple[str, ...] = (LINKS, COMPAT_BY_DRIVER, LDCACHE, NO_NODES, PROFILE)
 _NEEDED_NODES = ("/dev/nvidia-uvm", "/dev/nvidiactl")
 _GLX_SERVER = "libglxserver_nvidia.so"
 
 
 def driver_edits(driver: DriverFiles, nodes: DeviceNodes, options: CdiOptions) -> Edits:
-    """Control nodes, libraries, programs, firmware, configuration and sockets, in the order of NVIDIA's own specs."""
-    explicit = EXPLICIT_LIBRARIES in options.feature_flags
-    wanted = [library for library in driver.libraries if explicit or library.stem not in SHARED_STEMS]
-    libraries = library_edits(wanted, driver.machine, options)
+    """Adds control nodes, libraries, programs, firmware, configuration and sockets, in the order of NVIDIA's specifications."""
+    is_explicit = EXPLICIT_LIBRARIES in options.feature_flags
+    selected = [library for library in driver.libraries if is_explicit or library.stem not in SHARED_STEMS]
+    libraries = library_edits(selected, driver.machine, options)
     files = (*driver.configs, *driver.xorg, *driver.firmware, *driver.binaries)
     version = driver.version or ""
     return merge(
@@ -34,7 +34,7 @@ def driver_edits(driver: DriverFiles, nodes: DeviceNodes, options: CdiOptions) -
             node_edits(CONTROL_NODES, nodes, options),
             libraries,
             _glx_link(driver, options),
-            Edits(hooks=hook(options, COMPAT, f"--host-driver-version={version}") if version else ()),
+            Edits(hooks=hook(options, COMPAT, f"{HOST_DRIVER}={version}") if version else ()),
             cache_edits(libraries.mounts, options),
             Edits(hooks=(*hook(options, NO_NODES), *hook(options, PROFILE))),
             Edits(mounts=mount_files(files, options)),
@@ -45,16 +45,16 @@ def driver_edits(driver: DriverFiles, nodes: DeviceNodes, options: CdiOptions) -
 
 
 def driver_notes(inventory: Inventory, driver: DriverFiles, nodes: DeviceNodes, options: CdiOptions) -> Iterator[str]:
-    """What will not work in containers."""
+    """Yields a sentence for each feature that does not work in containers."""
     for path in _NEEDED_NODES:
         if inventory.gpus and path not in nodes.nodes:
-            yield f"There is no device node {options.roots.dev_path(path)}: CUDA does not work in containers without it."
+            yield f"The device node {options.roots.dev_path(path)} does not exist: CUDA does not work in containers without it."
     loaded = inventory.driver.version if inventory.driver else None
     if loaded and driver.version and loaded != driver.version:
-        where = options.roots.driver
-        yield f"The loaded driver is {loaded}, the libraries below {where} are of {driver.version}: load the module that is installed."
+        root = options.roots.driver
+        yield f"The loaded driver is {loaded}, but the libraries below {root} are {driver.version}: load the installed kernel module."
     if driver.layout is Layout.NIXOS:
-        yield "Programs of the Nix store, such as nvidia-smi, need its own loader: they start only in images that have it."
+        yield "Programs from the Nix store, such as nvidia-smi, require the Nix loader: they run only in images that contain it."
 
 
 def mount_files(
@@ -67,7 +67,7 @@ def mount_files(
 
 
 def _glx_link(driver: DriverFiles, options: CdiOptions) -> Edits:
-    """The X server asks for its GLX module by a name without version."""
+    """The X server loads its GLX module by a name without a version."""
     modules = [module for module in driver.xorg if _GLX_SERVER in module.place]
     links = [(module, str(PurePosixPath(module.place).with_name(_GLX_SERVER))) for module in modules]
     if has_hook(options, LINKS):

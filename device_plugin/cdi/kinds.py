@@ -1,14 +1,18 @@
-"""The names of our specs and devices, which are those of NVIDIA's device plugin."""
+"""The names of CDI specifications, classes and devices. NVIDIA's device plugin uses the same names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from node_core.domain.cdi import Spec, spec_file_name
+from gpu_core.domain.cdi import Spec, spec_file_name
 
 VENDOR = "k8s.device-plugin.nvidia.com"
 VOID = "NVIDIA_VISIBLE_DEVICES=void"
-"""Keeps NVIDIA's container runtime, if there is one, from adding all GPUs that an image asks for."""
+"""Prevents NVIDIA's container runtime from adding all GPUs that an image requests."""
+CONTROL_NODES = ("/dev/nvidia-modeset", "/dev/nvidia-uvm-tools", "/dev/nvidia-uvm", "/dev/nvidiactl")
+"""The device nodes that every GPU container needs."""
+IMEX_CHANNEL_PATH = "/dev/nvidia-caps-imex-channels/channel"
+"""The path of an IMEX channel's device node, without the channel number."""
 
 
 class CdiClass(StrEnum):
@@ -24,17 +28,17 @@ def kind(cls: str) -> str:
 
 
 def qualified_name(cls: str, device: str) -> str:
-    """How a container runtime is asked for a device: `k8s.device-plugin.nvidia.com/gpu=GPU-...`."""
+    """Returns the name by which a container runtime requests a device: `k8s.device-plugin.nvidia.com/gpu=GPU-...`."""
     return f"{kind(cls)}={device}"
 
 
 FILE_NAMES = frozenset(spec_file_name(kind(cls)) for cls in CdiClass)
-"""The files in the folder of specs that are ours."""
+"""The file names of the plugin's own specifications."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """What there is of one class. names: id of a device -> its name in the spec. notes: a sentence for each thing that is left out."""
+class ClassPlan:
+    """The specification of one class. names: device id -> name in the specification. notes: a sentence for each omitted item."""
 
     cls: CdiClass
     spec: Spec | None = None

@@ -1,18 +1,19 @@
-"""Libraries in a container: where they are put, and how its loader comes to find them.
+"""Mounts the driver's libraries in a container, so that the container's loader finds them.
 
-With the hooks of NVIDIA's toolkit: at the path that they have in the driver's own root, with links, and in the loader's cache. Without:
-in both folders that loaders look in by themselves, RHEL's and Debian's, each under all its names. A loader opens a file once by whichever
-name, because it compares what the names lead to.
+With the hooks of NVIDIA's toolkit, a library is mounted at its path in the driver root, and hooks create its links and update the loader
+cache. Without the hooks, a library is mounted under all its names in the default library folders of both RHEL and Debian. A loader opens
+the same file only once, because it compares inodes and not names.
 """
 
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 from posixpath import relpath
 
-from device_plugin.cdi.hooks import LDCACHE, LINKS, folder_hook, has_hook, link_hook
+from device_plugin.cdi.hook_program import LDCACHE, LINKS
+from device_plugin.cdi.hooks import has_hook, hook, link_hook
 from device_plugin.cdi.options import CdiOptions
-from node_core.domain.cdi import Edits, MountEdit
-from node_core.host.driver_libraries import Library
+from gpu_core.domain.cdi import Edits, MountEdit
+from gpu_core.host.driver_libraries import Library
 
 RHEL_FOLDER = "/usr/lib64"
 _MORE_NAMES = {
@@ -22,7 +23,7 @@ _MORE_NAMES = {
     "libnvidia-allocator": ("libnvidia-allocator.so.1", "gbm/nvidia-drm_gbm.so"),
     "libnvidia-vulkan-producer": ("libnvidia-vulkan-producer.so",),
 }
-"""Names that programs use whether or not the host has such links."""
+"""Names that programs use, even if the host has no links with these names."""
 
 
 def debian_folder(machine: str) -> str:
@@ -30,7 +31,7 @@ def debian_folder(machine: str) -> str:
 
 
 def library_edits(libraries: Iterable[Library], machine: str, options: CdiOptions) -> Edits:
-    """Mounts and links, and the hook that puts them into the loader's cache."""
+    """Mounts the libraries and creates their links."""
     placed = [(library, folder) for library in libraries for folder in _folders(library, machine, options)]
     mounts = [_mount(library, folder, library.names[0], options) for library, folder in placed]
     named = [(library, folder, name) for library, folder in placed for name in _other_names(library)]
@@ -44,10 +45,11 @@ def library_edits(libraries: Iterable[Library], machine: str, options: CdiOption
 
 
 def cache_edits(mounts: Iterable[MountEdit], options: CdiOptions) -> Edits:
-    """What makes the loader know the folders of all libraries that are mounted."""
+    """Adds the hook that enters the folders of all mounted libraries in the loader cache."""
     places = [PurePosixPath(mount.container_path) for mount in mounts]
     folders = {str(place.parent) for place in places if place.name.startswith("lib") and ".so" in place.name}
-    return Edits(hooks=folder_hook(options, sorted(folders)))
+    args = [word for folder in sorted(folders) for word in ("--folder", folder)]
+    return Edits(hooks=hook(options, LDCACHE, *args) if args else ())
 
 
 def _folders(library: Library, machine: str, options: CdiOptions) -> tuple[str, ...]:
@@ -64,7 +66,7 @@ def _other_names(library: Library) -> tuple[str, ...]:
 
 
 def _target(library: Library, name: str) -> str:
-    """What a link says: the name with the interface's version, or that of the file where there is no such name."""
+    """Returns the target of a link: the name with the version of the interface, or the name of the file if there is no such name."""
     versioned = f"{library.stem}.so.1"
     known = {*library.names, *_MORE_NAMES.get(library.stem, ())}
     target = versioned if name != versioned and versioned in known else library.names[0]

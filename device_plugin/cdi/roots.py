@@ -1,4 +1,4 @@
-"""Where the driver and its device nodes are: on the host, for the container runtime, and for us who see them through a mount.
+"""Discovers the driver root and the dev root: their host paths, which the container runtime uses, and their mount paths in this container.
 
 Source: NVIDIA device plugin's settings NVIDIA_DRIVER_ROOT, NVIDIA_DEV_ROOT and DRIVER_ROOT_CTR_PATH.
 """
@@ -7,27 +7,24 @@ import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from node_core.host.driver_root import DriverRoot
-
 OWN_ROOT = Path("/")
-DEFAULT_HOOK = "/usr/bin/nvidia-ctk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roots:
-    """driver, dev: on the host; dev is the folder that holds the `dev` with the GPUs' nodes. driver_seen, dev_seen: the same for us."""
+    """driver, dev: host paths. dev: the folder that contains `dev` with the device nodes. driver_mount, dev_mount: mount paths."""
 
     driver: str = "/"
     dev: str = "/"
-    driver_seen: Path = OWN_ROOT
-    dev_seen: Path = OWN_ROOT
+    driver_mount: Path = OWN_ROOT
+    dev_mount: Path = OWN_ROOT
 
     def driver_path(self, path: str) -> str:
-        """On the host, of a path below the driver root."""
+        """Returns the host path of a path below the driver root."""
         return join(self.driver, path)
 
     def dev_path(self, path: str) -> str:
-        """On the host, of a path below the dev root."""
+        """Returns the host path of a path below the dev root."""
         return join(self.dev, path)
 
 
@@ -36,41 +33,31 @@ def join(root: str, path: str) -> str:
 
 
 def rebase(path: str, old: str, new: str) -> str | None:
-    """A path below the folder `old` as it is below `new`; None where it is not below `old`. `/driver` does not hold `/driver-2`."""
+    """Replaces the folder `old` of a path by `new`. Returns None if the path is not below `old`; `/driver-2` is not below `/driver`."""
     below = PurePosixPath(join(path, ""))
     folder = PurePosixPath(join(old, ""))
     return join(new, str(below.relative_to(folder))) if below.is_relative_to(folder) else None
 
 
-def find_roots(driver: str, dev: str | None, seen: Path, *, own: Path = OWN_ROOT) -> Roots:
-    """driver, dev: NVIDIA_DRIVER_ROOT and NVIDIA_DEV_ROOT, paths on the host. seen: where the driver root is mounted for us.
+def discover_roots(driver: str, dev: str | None, mount: Path, *, own_root: Path = OWN_ROOT) -> Roots:
+    """driver, dev: host paths, NVIDIA_DRIVER_ROOT and NVIDIA_DEV_ROOT. mount: the mount path of the driver root.
 
-    A dev root that was chosen is the dev root; otherwise it is the driver root if GPUs have nodes there, and the host's root if not.
+    Without a configured dev root, the dev root is the driver root if it contains device nodes of GPUs, and the host's root otherwise.
     """
     if dev:
-        inside = rebase(dev, driver, str(seen))
-        visible = inside is not None and (Path(inside) / "dev").is_dir()
-        return Roots(driver=driver, dev=dev, driver_seen=seen, dev_seen=Path(inside) if inside and visible else own)
-    if has_nodes(seen):
-        return Roots(driver=driver, dev=driver, driver_seen=seen, dev_seen=seen)
-    return Roots(driver=driver, dev="/", driver_seen=seen, dev_seen=own)
+        below = rebase(dev, driver, str(mount))
+        is_mounted = below is not None and (Path(below) / "dev").is_dir()
+        return Roots(
+            driver=driver, dev=dev, driver_mount=mount, dev_mount=Path(below) if below and is_mounted else own_root
+        )
+    if has_nodes(mount):
+        return Roots(driver=driver, dev=driver, driver_mount=mount, dev_mount=mount)
+    return Roots(driver=driver, dev="/", driver_mount=mount, dev_mount=own_root)
 
 
 def has_nodes(root: Path) -> bool:
-    """Whether the driver has made nodes in a root's /dev."""
+    """Returns whether the /dev of a root contains device nodes of the driver."""
     try:
-        return any(name.startswith(("nvidia", "dxg", "nvmap")) for name in os.listdir(root / "dev"))  # noqa: PTH208 - names will do
+        return any(name.startswith(("nvidia", "dxg", "nvmap")) for name in os.listdir(root / "dev"))  # noqa: PTH208 - only names are needed
     except OSError:
         return False
-
-
-def find_hook(chosen: str | None, roots: Roots) -> str | None:
-    """The hook program's path on the host, or None where there is none: then specs do without hooks.
-
-    chosen: what somebody has set, who is believed where the driver root does not show us that part of the host.
-    """
-    path = chosen or DEFAULT_HOOK
-    inside = rebase(path, roots.driver, "/")
-    if inside is None:
-        return chosen
-    return path if DriverRoot(roots.driver_seen).resolve(inside) else None

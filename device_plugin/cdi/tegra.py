@@ -1,54 +1,78 @@
-"""The GPU of a Jetson: what its own lists name. Source: NVIDIA Container Runtime on Jetson, mount plugins."""
+"""Builds the CDI device for the GPU of a Jetson from the Jetson's file lists. Source: NVIDIA Container Runtime on Jetson, mount plugins."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from device_plugin.cdi.devices import Devices, node_edits
+from device_plugin.cdi.devices import PlannedDevices, node_edits
 from device_plugin.cdi.driver import mount_files
-from device_plugin.cdi.hooks import COMPAT, LDCACHE, LINKS, has_hook, hook, link_hook
+from device_plugin.cdi.hook_program import COMPAT, HOST_CUDA, LDCACHE, LINKS
+from device_plugin.cdi.hooks import COMPAT_BY_CUDA, has_hook, hook, link_hook
 from device_plugin.cdi.kinds import VOID
 from device_plugin.cdi.libraries import cache_edits, debian_folder
 from device_plugin.cdi.options import CdiOptions
-from node_core.domain.cdi import CdiDevice, Edits, merge
-from node_core.domain.inventory import Inventory
-from node_core.host.device_nodes import DeviceNodes
-from node_core.host.driver_root import DriverFile
-from node_core.host.tegra import TegraFiles
+from gpu_core.domain.cdi import CdiDevice, Edits, merge
+from gpu_core.domain.inventory import Inventory
+from gpu_core.host.device_nodes import DeviceNodes
+from gpu_core.host.driver_root import DriverFile
+from gpu_core.host.mig_caps import MIG_MINORS, mig_capabilities
+from gpu_core.host.tegra import TegraFiles
 
 TEGRA = "tegra"
-"""What a Jetson's GPU is called where devices are called by UUID."""
-HOOKS: tuple[str, ...] = (LINKS, COMPAT, LDCACHE)
-_MOST_NAMED = 5
+"""The name of a Jetson's GPU if devices are named by UUID."""
+HOOKS: tuple[str, ...] = (LINKS, COMPAT_BY_CUDA, LDCACHE)
+_MAX_PATHS = 5
 
 
-def plan_tegra(inventory: Inventory, tegra: TegraFiles, nodes: DeviceNodes, options: CdiOptions) -> Devices:
-    """One device; a Jetson that NVML does not know has no UUID to call it by."""
+def plan_tegra(inventory: Inventory, tegra: TegraFiles, nodes: DeviceNodes, options: CdiOptions) -> PlannedDevices:
+    """Builds one device with a fixed name, because a Jetson without NVML has no UUID. In MIG mode, builds a device for each MIG device."""
+    if any(gpu.mig_enabled for gpu in inventory.gpus):
+        return _plan_mig(inventory, tegra, nodes, options)
     name = TEGRA if options.id_strategy == "uuid" else "0"
     edits = node_edits(tegra.devices, nodes, options)
     notes = tuple(_notes(tegra, options))
     if not edits:
-        return Devices(
+        return PlannedDevices(
             notes=(
-                "There is no CDI spec for gpu: none of the device nodes that the Jetson's lists name is there.",
+                "No CDI specification for gpu: none of the device nodes in the Jetson's file lists exists.",
                 *notes,
             )
         )
     ids = (TEGRA, *(gpu.uuid for gpu in inventory.gpus))
-    return Devices(devices=(CdiDevice(name=name, edits=edits),), names=dict.fromkeys(ids, name), notes=notes)
+    return PlannedDevices(devices=(CdiDevice(name=name, edits=edits),), names=dict.fromkeys(ids, name), notes=notes)
+
+
+def _plan_mig(inventory: Inventory, tegra: TegraFiles, nodes: DeviceNodes, options: CdiOptions) -> PlannedDevices:
+    """Each MIG device has the device nodes of the Jetson's file lists and the capability nodes of its instances."""
+    devices: list[CdiDevice] = []
+    names: dict[str, str] = {}
+    notes = list(_notes(tegra, options))
+    for gpu, mig in ((each, mig) for each in inventory.gpus for mig in each.mig_devices):
+        index = f"{gpu.index}:{mig.slot}"
+        capabilities = mig_capabilities(gpu.minor or 0, mig.gpu_instance, mig.compute_instance)
+        paths = [path for each in capabilities if (path := nodes.caps.node(each)) is not None]
+        if len(paths) < len(capabilities):
+            notes.append(
+                f"MIG device {index} ({mig.uuid}) has no CDI device: {MIG_MINORS} does not list its capabilities."
+            )
+            continue
+        names[mig.uuid] = mig.uuid if options.id_strategy == "uuid" else index
+        edits = node_edits(dict.fromkeys((*tegra.devices, *paths)), nodes, options)
+        devices.append(CdiDevice(name=names[mig.uuid], edits=edits))
+    return PlannedDevices(devices=tuple(devices), names=names, notes=tuple(notes))
 
 
 def tegra_edits(inventory: Inventory, tegra: TegraFiles, options: CdiOptions) -> Edits:
     mounts = mount_files(tegra.files, options)
     cuda = inventory.driver.cuda if inventory.driver else None
-    compat = hook(options, COMPAT, f"--host-cuda-version={cuda.major}.{cuda.minor}") if cuda else ()
+    compat = hook(options, COMPAT, f"{HOST_CUDA}={cuda.major}.{cuda.minor}") if cuda else ()
     return merge(
         [
             Edits(mounts=mounts),
             _links(tegra, options),
             Edits(hooks=compat),
             cache_edits(mounts, options),
-            Edits(mounts=() if has_hook(options, LDCACHE) else mount_files(_for_loaders(tegra), options)),
+            Edits(mounts=() if has_hook(options, LDCACHE) else mount_files(_loader_mounts(tegra), options)),
             Edits(env=(VOID,)),
         ]
     )
@@ -56,8 +80,8 @@ def tegra_edits(inventory: Inventory, tegra: TegraFiles, options: CdiOptions) ->
 
 def _notes(tegra: TegraFiles, options: CdiOptions) -> Iterator[str]:
     if tegra.missing:
-        named = ", ".join(map(options.roots.driver_path, tegra.missing[:_MOST_NAMED]))
-        yield f"{len(tegra.missing)} of the files that the Jetson's lists name are not there and in no CDI spec: {named} ..."
+        paths = ", ".join(map(options.roots.driver_path, tegra.missing[:_MAX_PATHS]))
+        yield f"CDI specifications omit {len(tegra.missing)} files of the Jetson's file lists, because they do not exist: {paths} ..."
 
 
 def _links(tegra: TegraFiles, options: CdiOptions) -> Edits:
@@ -66,8 +90,8 @@ def _links(tegra: TegraFiles, options: CdiOptions) -> Edits:
     return Edits(mounts=mount_files([file for _, file in tegra.links], options))
 
 
-def _for_loaders(tegra: TegraFiles) -> list[DriverFile]:
-    """Images for Jetsons are of Ubuntu: its loader looks in its folder by itself, and in those of L4T by its cache only."""
+def _loader_mounts(tegra: TegraFiles) -> list[DriverFile]:
+    """Images for Jetsons are based on Ubuntu. Its loader searches the Debian folder; the folders of L4T require the loader cache."""
     folder = debian_folder("aarch64")
     files = (*tegra.files, *(file for _, file in tegra.links))
     names = [(file, PurePosixPath(file.place).name) for file in files]

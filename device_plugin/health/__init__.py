@@ -1,4 +1,5 @@
-"""Health of the GPUs: what happened becomes verdicts, verdicts mark the plan, and people are told.
+"""Health of the GPUs: Xids and polled states become assessments, which mark devices and are reported.
 
-`tracker` and `mark` decide by `node_core.domain.health`; `box` and `state_file` are their edges; the others tell.
+`tracker` and `gpu_assessment` decide by `gpu_core.domain.health`; `xid_queue` and `state_file` are their inputs; `reporter`, `gpu_events`
+and `status_writer` report.
 """

@@ -1,87 +1,98 @@
-"""Where the health of GPUs meets its concrete edges."""
+"""Builds the health monitor and the status writer with their concrete dependencies."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from device_plugin.cdi.roots import OWN_ROOT, find_roots
-from device_plugin.health.cluster import NodeCluster
-from device_plugin.health.facts import read_facts
-from device_plugin.health.keeper import HealthKeeper
-from device_plugin.health.startup_taint import StartupTaint
+from device_plugin.cdi.roots import OWN_ROOT, discover_roots
+from device_plugin.health.facts import error_facts, read_facts
+from device_plugin.health.gpu_events import GpuEventRecorder
+from device_plugin.health.monitor import HealthMonitor
 from device_plugin.health.state_file import StateFile, read_boot_id
-from device_plugin.health.teller import Teller
+from device_plugin.health.status_writer import NodeStatusWriter
 from device_plugin.health.watch import GpuWatch
-from device_plugin.settings import PluginSettings, ResponseSettings
-from node_core.assembly import Edges
-from node_core.domain.inventory import Inventory
-from node_core.domain.verdict import NodeFacts
+from device_plugin.settings import PluginSettings
+from gpu_core.assembly import Dependencies
+from gpu_core.domain.inventory import Inventory
+from gpu_core.domain.node_assessment import NodeFacts
+from gpu_core.host.missing_nodes import add_missing_nodes
+from gpu_core.settings.nvidia_settings import ResponseSettings
 from node_core.errors import NodeError
-from node_core.host.missing_nodes import note_missing_nodes
 from node_core.host.root import HostRoot
-from node_core.kubelet.podresources import SOCKET, read_holders, select_holders
+from node_core.kube.events import EventApi
+from node_core.kubelet.podresources import SOCKET, list_pod_devices, select_pods
 from node_core.runtime.services import Services
 
 
 def build_health(
-    agent: str, settings: PluginSettings, edges: Edges, services: Services
-) -> Callable[[Callable[[], None]], HealthKeeper]:
-    """How the agent's thread gets its keeper. The teller runs beside the agents."""
-    cluster = NodeCluster(edges.node, agent)
-    holders = _holders(settings.kubelet_socket)
-    taint = settings.startup_taint
-    startup = None if taint is None else StartupTaint(edges.node.api, agent, taint)
-    teller = Teller(cluster, holders, services, agent=agent, node_name=edges.common.node_name, startup=startup)
-    edges.parts.append(teller)
-
-    def make(wake: Callable[[], None]) -> HealthKeeper:
-        return HealthKeeper(
-            agent,
-            services,
-            wake,
-            file=state_file(agent, edges),
-            sink=teller,
-            facts=lambda error: facts_of(edges, settings, error),
-            watch=lambda box, uuid_of: GpuWatch(
-                edges.nvml,
-                box,
-                uuid_of,
-                edges.inventory.forget,
-                kernel_log=edges.scenario is None,
-                releases=edges.releases,
-            ),
-        )
-
-    return make
+    agent: str, settings: PluginSettings, dependencies: Dependencies, services: Services, wake: Callable[[], None]
+) -> HealthMonitor:
+    """wake: called in any thread when the monitor has new events."""
+    events = GpuEventRecorder(
+        dependencies.event_recorder(services),
+        lambda: EventApi(dependencies.node.api),
+        _pods_of_devices(pod_resources_socket(settings)),
+        agent=agent,
+        node_name=dependencies.common.node_name,
+    )
+    return HealthMonitor(
+        agent,
+        services,
+        wake,
+        file=state_file(agent, dependencies),
+        record=events.record,
+        facts=lambda error: read_node_facts(dependencies, settings, error),
+        watch=lambda queue, uuid_of: GpuWatch(
+            dependencies.nvml,
+            queue,
+            uuid_of,
+            dependencies.inventory.invalidate,
+            kernel_log=dependencies.simulated is None,
+            nvml_release=dependencies.nvml_release,
+        ),
+    )
 
 
-def look_with_nodes(edges: Edges, responses: ResponseSettings) -> Inventory:
-    """A look that also says which GPUs have no device node. Raises NvmlError."""
-    inventory = edges.inventory.look()
-    dev = dev_seen(edges, responses)
-    return inventory if dev is None else note_missing_nodes(inventory, dev)
+def build_status_writer(
+    agent: str, settings: PluginSettings, dependencies: Dependencies, services: Services
+) -> NodeStatusWriter:
+    """Builds the writer, which runs as a background service."""
+    writer = NodeStatusWriter(dependencies.node.api, services, agent=agent, taint=settings.startup_taint)
+    dependencies.background_services.append(writer)
+    return writer
 
 
-def dev_seen(edges: Edges, responses: ResponseSettings) -> HostRoot | None:
-    """The root whose /dev the host's is; None where we see only that of our own container."""
-    found = find_roots(responses.driver_root, responses.dev_root, responses.driver_root_seen).dev_seen
-    return None if found == OWN_ROOT != edges.common.host_root else HostRoot(found)
+def discover_gpus(dependencies: Dependencies, responses: ResponseSettings) -> Inventory:
+    """Discovers the inventory, and marks GPUs whose device nodes are missing. Raises NvmlError."""
+    inventory = dependencies.inventory.discover()
+    dev = host_dev_root(dependencies, responses)
+    return inventory if dev is None else add_missing_nodes(inventory, dev)
 
 
-def facts_of(edges: Edges, settings: PluginSettings, error: NodeError | None) -> NodeFacts:
-    """This machine says nothing of simulated GPUs, which are there by their scenario."""
-    if edges.scenario is None:
-        return read_facts(edges.root, dev_seen(edges, settings.responses), error)
-    code = None if error is None else getattr(error, "code", type(error).__name__)
-    return NodeFacts(gpus_on_pci=bool(edges.scenario.gpus), code=code, error=None if error is None else str(error))
+def host_dev_root(dependencies: Dependencies, responses: ResponseSettings) -> HostRoot | None:
+    """Returns the root that contains the host's /dev; None if only this container's /dev is visible."""
+    mount = discover_roots(responses.driver_root, responses.dev_root, responses.driver_root_mount).dev_mount
+    return None if mount == OWN_ROOT != dependencies.common.host_root else HostRoot(mount)
 
 
-def state_file(agent: str, edges: Edges) -> StateFile:
-    folder = edges.common.lock_dir
-    path = None if folder is None else folder / f"{agent}.{edges.common.node_name}.health.json"
+def read_node_facts(dependencies: Dependencies, settings: PluginSettings, error: NodeError | None) -> NodeFacts:
+    """Reads the facts of the host. For simulated GPUs, the scenario determines the facts."""
+    if dependencies.simulated is None:
+        return read_facts(dependencies.root, host_dev_root(dependencies, settings.responses), error)
+    return replace(error_facts(error, has_gpus=dependencies.simulated.has_gpus), is_simulated=True)
+
+
+def state_file(agent: str, dependencies: Dependencies) -> StateFile:
+    folder = dependencies.common.lock_dir
+    path = None if folder is None else folder / f"{agent}.{dependencies.common.node_name}.health.json"
     return StateFile(path, read_boot_id())
 
 
-def _holders(kubelet_socket: Path) -> Callable[[frozenset[str]], Iterator[tuple[str, str]]]:
-    """The kubelet says it at a socket in a folder beside that of the plugins."""
-    beside = kubelet_socket.parent.parent / SOCKET.parent.name / SOCKET.name
-    return lambda devices: select_holders(read_holders(beside), devices)
+def pod_resources_socket(settings: PluginSettings) -> Path:
+    """Returns the kubelet's pod-resources socket. Without a setting, its folder is next to the folder of the plugins."""
+    beside = settings.kubelet_socket.parent.parent / SOCKET.parent.name / SOCKET.name
+    return settings.podresources_socket or beside
+
+
+def _pods_of_devices(socket: Path) -> Callable[[frozenset[str]], Iterator[tuple[str, str]]]:
+    return lambda devices: select_pods(list_pod_devices(socket), devices)

@@ -1,22 +1,20 @@
-"""DP_DISABLE_HEALTHCHECKS and DP_ENABLE_HEALTHCHECKS: which health checks count. PURE. Source: k8s-device-plugin README.
+"""Parses DP_DISABLE_HEALTHCHECKS and DP_ENABLE_HEALTHCHECKS. PURE. Source: k8s-device-plugin README.
 
-Both hold words with commas between. A number is an Xid, `xids` all of them, `all` besides them what GPUs say of themselves. What is
-enabled wins over what is disabled.
+Both are comma-separated lists of words: an Xid number, `xids` for every Xid, or `all` for every Xid and the polled state of GPUs. Enabled
+checks take precedence over disabled checks.
 """
 
 from dataclasses import dataclass
 
-from node_core.domain.xid import XidPolicy
+from gpu_core.domain.xid import XidPolicy
 
-DISABLE = "DP_DISABLE_HEALTHCHECKS"
-ENABLE = "DP_ENABLE_HEALTHCHECKS"
 _ALL = "all"
 _XIDS = "xids"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checks:
-    """xids: without the config file's classes. polled: whether what GPUs say of themselves counts. ignored: words that mean nothing."""
+    """xids: the policy without the classes of the config file. polled: whether the polled state of GPUs counts. ignored: invalid words."""
 
     xids: XidPolicy
     polled: bool

@@ -1,84 +1,88 @@
-"""One look at a node by somebody who asks: the verdict on it and on each GPU, as the agent would have them."""
+"""Examines a node once, with the same rules as the agent. For `gpunode doctor`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from device_plugin.cdi_sync import HostContext
 from device_plugin.devices import Plan
-from device_plugin.following import Following
-from device_plugin.health.build import facts_of, look_with_nodes, state_file
-from device_plugin.health.mark import Verdict, count_offered, mark_plan
+from device_plugin.health.build import discover_gpus, read_node_facts, state_file
+from device_plugin.health.gpu_assessment import GpuAssessment, count_devices, health_cause
 from device_plugin.health.tracker import HealthTracker
-from device_plugin.looker import read_look
+from device_plugin.inventory_poller import discover
 from device_plugin.plan.node import plan_devices
-from device_plugin.settings import PluginSettings
-from device_plugin.specs import Surroundings
-from node_core.assembly import Edges
-from node_core.domain.inventory import Inventory
-from node_core.domain.verdict import Judgement, Offered, judge
+from device_plugin.plan.options import MigStrategy
+from device_plugin.plan.withhold import withhold
+from device_plugin.settings import PluginSettings, plan_options
+from gpu_core.assembly import Dependencies
+from gpu_core.domain.inventory import Inventory
+from gpu_core.domain.node_assessment import DeviceCounts, NodeAssessment, assess_node
+from gpu_core.nvml.driver_version import DriverVersions, read_driver_versions
 from node_core.errors import HostReadError, NodeError
-from node_core.host.driver_version import DriverVersions, read_driver_versions
 from node_core.runtime.services import Services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
-    """verdicts: on what is not healthy. notes: a sentence for each thing that is not as it was asked for. versions: of the driver."""
+    """inventory: None if the discovery failed. plan: the devices that the plugin advertises. gpu_assessments: of all GPUs.
 
-    judgement: Judgement
-    verdicts: tuple[Verdict, ...] = ()
+    notes: sentences about settings that cannot be applied and about release requests. caps_problem: why the capabilities of MIG devices
+    cannot be read. versions: of the driver.
+    """
+
+    assessment: NodeAssessment
+    inventory: Inventory | None = None
+    plan: Plan = field(default_factory=Plan)
+    gpu_assessments: tuple[GpuAssessment, ...] = ()
     notes: tuple[str, ...] = ()
+    caps_problem: str | None = None
     versions: DriverVersions
 
-    @property
-    def is_well(self) -> bool:
-        """Whether there is nothing for a person to do."""
-        return self.judgement.todo is None and not self.verdicts and not self.notes
 
-
-def examine(agent: str, settings: PluginSettings, edges: Edges, services: Services) -> Examination:
-    """Changes nothing, and never raises because of what is on the node."""
-    versions = _versions(settings, edges)
-    try:
-        inventory = look_with_nodes(edges, settings.responses)
-    except NodeError as error:
-        judgement = judge(facts_of(edges, settings, error), None, Offered())
-        return Examination(judgement=judgement, notes=_requests(edges), versions=versions)
-    return _examine(agent, settings, edges, inventory, services.clock(), versions)
-
-
-def _notes(plan: Plan, inventory: Inventory) -> tuple[str, ...]:
-    """That there is no GPU at all is the verdict."""
-    return plan.notes if inventory.gpus or inventory.faults else ()
-
-
-def _requests(edges: Edges) -> tuple[str, ...]:
-    """That the GPUs be free, and files that were meant to be such."""
-    return tuple(each.sentence for each in edges.releases.requests)
-
-
-def _versions(settings: PluginSettings, edges: Edges) -> DriverVersions:
-    """Of simulated GPUs there are none."""
-    if edges.scenario is not None:
-        return DriverVersions(module=None, library=None)
-    try:
-        return read_driver_versions(edges.root, settings.responses.driver_root_seen)
-    except HostReadError:
-        return DriverVersions(module=None, library=None)
-
-
-def _examine(
-    agent: str, settings: PluginSettings, edges: Edges, inventory: Inventory, now: float, versions: DriverVersions
+def examine(
+    agent: str,
+    settings: PluginSettings,
+    dependencies: Dependencies,
+    services: Services,
+    mig_strategy: MigStrategy = "none",
 ) -> Examination:
-    tracker = HealthTracker(settings.health, state_file(agent, edges).read(now))
-    tracker.looked(inventory, now)
-    verdicts = tracker.verdicts()
-    looked = read_look(lambda: inventory, edges.root, lambda _: Surroundings())
-    plan = mark_plan(plan_devices(inventory, Following(settings, None).plan_options, caps=looked.caps), verdicts)
-    judgement = judge(facts_of(edges, settings, None), inventory, count_offered(plan, verdicts))
+    """Examines the node without changing it. Problems of the node are in the result and are not raised.
+
+    mig_strategy: the strategy to use if the setting is `auto`.
+    """
+    versions = _read_versions(settings, dependencies)
+    requests = tuple(each.sentence for each in dependencies.nvml_release.requests)
+    try:
+        inventory = discover_gpus(dependencies, settings.responses)
+    except NodeError as error:
+        assessment = assess_node(read_node_facts(dependencies, settings, error), None, DeviceCounts())
+        return Examination(assessment=assessment, notes=requests, versions=versions)
+    now = services.clock()
+    tracker = HealthTracker(settings.health, state_file(agent, dependencies).read(now))
+    tracker.record_inventory(inventory, now)
+    gpu_assessments = tracker.assess_gpus()
+    result = discover(lambda: inventory, dependencies.root, lambda _: HostContext())
+    plan = withhold(
+        plan_devices(inventory, plan_options(settings, mig_strategy), caps=result.caps), [health_cause(gpu_assessments)]
+    )
+    facts = read_node_facts(dependencies, settings, None)
+    plan_notes = plan.notes if inventory.gpus or inventory.faults else ()  # the assessment reports a node without GPUs
     return Examination(
-        judgement=judgement,
-        verdicts=tuple(each for each in verdicts if each.why is not None),
-        notes=tuple(
-            filter(None, (*_notes(plan, inventory), looked.caps_problem, versions.mismatch, *_requests(edges)))
-        ),
+        assessment=assess_node(facts, inventory, count_devices(plan, gpu_assessments)),
+        inventory=inventory,
+        plan=plan,
+        gpu_assessments=gpu_assessments,
+        notes=(*plan_notes, *requests),
+        caps_problem=result.caps_problem,
         versions=versions,
     )
+
+
+def _read_versions(settings: PluginSettings, dependencies: Dependencies) -> DriverVersions:
+    """Reads the driver's versions; unknown for simulated GPUs."""
+    if dependencies.simulated is not None:
+        return DriverVersions(module=None, library=None)
+    try:
+        return read_driver_versions(
+            dependencies.root, settings.responses.driver_root_mount, settings.responses.library_dirs
+        )
+    except HostReadError:
+        return DriverVersions(module=None, library=None)

@@ -1,11 +1,13 @@
-"""What is found beside the GPUs, to say why there are none: the bus, the driver's module, its device nodes."""
+"""Reads the facts that explain missing GPUs: the PCI bus, the driver's kernel module and its device nodes."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
-from node_core.domain.verdict import NodeFacts
+from gpu_core.domain.node_assessment import NodeFacts
+from gpu_core.host.platform import has_gpu_off_pci
+from gpu_core.nvml.api import TIMEOUT
 from node_core.errors import HostReadError, NodeError
-from node_core.host.nvml.api import TIMEOUT
 from node_core.host.pci import has_nvidia_gpu
 from node_core.host.root import HostRoot
 
@@ -13,29 +15,34 @@ MODULE = "/sys/module/nvidia"
 CONTROL = "/dev/nvidiactl"
 
 
+def error_facts(error: NodeError | None, *, has_gpus: bool | None) -> NodeFacts:
+    """Returns the facts without those of the driver. error: the error of the discovery, or None."""
+    if error is None:
+        return NodeFacts(has_gpus=has_gpus)
+    return NodeFacts(has_gpus=has_gpus, code=getattr(error, "code", type(error).__name__), error=str(error))
+
+
 def read_facts(root: HostRoot, dev: HostRoot | None, error: NodeError | None) -> NodeFacts:
-    """error: of the look at the GPUs. dev: the root whose /dev the host's is; None where it is not shown to us."""
-    code = None if error is None else getattr(error, "code", type(error).__name__)
+    """error: the error of the discovery, or None. dev: the root that contains the host's /dev; None if it is not visible."""
+    facts = error_facts(error, has_gpus=_has_gpus(root))
     has_node = None if dev is None or not dev.exists("/dev") else dev.exists(CONTROL)
-    return NodeFacts(
-        gpus_on_pci=_on_pci(root),
+    return replace(
+        facts,
         module=root.exists(MODULE) if root.exists("/sys/module") else None,
         control_node=has_node,
-        may_open=_may_open(dev.path(CONTROL)) if dev and has_node and code not in (None, TIMEOUT) else None,
-        code=code,
-        error=None if error is None else str(error),
+        may_open=_may_open(dev.path(CONTROL)) if dev and has_node and facts.code not in (None, TIMEOUT) else None,
     )
 
 
-def _on_pci(root: HostRoot) -> bool | None:
+def _has_gpus(root: HostRoot) -> bool | None:
     try:
-        return has_nvidia_gpu(root) if root.exists("/sys/bus") else None
+        return has_nvidia_gpu(root) or has_gpu_off_pci(root) if root.exists("/sys/bus") else None
     except HostReadError:
         return None
 
 
 def _may_open(node: Path) -> bool | None:
-    """The device cgroup says no only when the node is opened, which is what NVML does too."""
+    """Opens the node as NVML does, because the device cgroup denies access only on opening."""
     try:
         os.close(os.open(node, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK))
     except PermissionError:

@@ -1,39 +1,41 @@
-"""What Xids have done to GPUs, for the next process of this boot: a restart of ours heals nothing. A reboot does, so it forgets.
+"""Stores the incidents of GPUs for the next process, so that a restart of the plugin does not make a GPU healthy.
 
-Times are those of the monotonic clock, which goes on from process to process until the machine boots.
+The file is valid until the next boot, because a reboot resets all GPUs. Times are monotonic seconds, which all processes of a boot share.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 import structlog
 
-from node_core.domain.health import Health, Phase, Wound
-from node_core.domain.inventory import GpuUuid
-from node_core.domain.xid import XidClass
+from device_plugin.health.gpu_assessment import GpuPart
+from gpu_core.domain.health import Health, Incident, Phase
+from gpu_core.domain.inventory import GpuUuid
+from gpu_core.domain.xid import XidClass
+from node_core.host.atomic_write import write_atomically
 
 log = structlog.get_logger(__name__)
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 LIMIT = 1 << 20
-GRAIN = 10.0
-"""Seconds to which times are kept, so that a storm of Xids is no storm of writes."""
-
-Part = tuple[GpuUuid, int | None]
+TIME_RESOLUTION = 10.0
+"""Times are rounded down to this number of seconds, so that a storm of Xids does not cause a storm of writes."""
 
 
-class _Wound(msgspec.Struct, frozen=True, kw_only=True):
+class _Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """renewed: when the GPU was reset after the Xid; None if it was not. Earlier versions do not write this key."""
+
     xid: int
     kind: XidClass
     at: float
+    renewed: float | None = None
 
 
-class _Gpu(msgspec.Struct, frozen=True, kw_only=True):
+class _Gpu(msgspec.Struct, frozen=True, kw_only=True, rename={"incidents": "wounds"}):
     gpu: str
     gpu_instance: int | None = None
-    wounds: list[_Wound] = []
+    incidents: list[_Incident] = []
     returns: list[float] = []
 
 
@@ -44,7 +46,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_boot_id(path: Path = BOOT_ID) -> str:
-    """Empty where the kernel does not say."""
+    """Reads the boot id; empty if the kernel does not provide it."""
     try:
         return path.read_text().strip()
     except OSError:
@@ -52,7 +54,7 @@ def read_boot_id(path: Path = BOOT_ID) -> str:
 
 
 class StateFile:
-    """path: None where nothing is kept. Nothing is raised: without the file only a restart of ours may heal too early."""
+    """path: None to store nothing. Errors are logged and not raised: without the file, a restart may make a GPU healthy too early."""
 
     def __init__(self, path: Path | None, boot_id: str) -> None:
         self._path = path
@@ -60,26 +62,30 @@ class StateFile:
         self._written: bytes | None = None
         self._is_failing = False
 
-    def read(self, now: float) -> dict[Part, Health]:
-        """Nothing where there is no file, or one of another boot, or one that we did not write."""
+    def read(self, now: float) -> dict[GpuPart, Health]:
+        """Reads the incidents. Returns an empty dict if the file is missing, damaged, or from another boot or version."""
         if self._path is None or not self._boot_id:
             return {}
         try:
             with self._path.open("rb") as file:
-                found = msgspec.json.decode(file.read(LIMIT), type=_File)
+                stored = msgspec.json.decode(file.read(LIMIT), type=_File)
         except FileNotFoundError:
             return {}
-        except (OSError, msgspec.DecodeError) as error:
-            log.warning("health_file_unreadable", path=str(self._path), why=str(error), effect="it is written anew")
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.warning("health_file_unreadable", path=str(self._path), why=str(error), effect="a new file is written")
             return {}
-        if found.boot_id != self._boot_id or found.version != 1:
+        if stored.boot_id != self._boot_id or stored.version != 1:
             return {}
-        return {(GpuUuid(each.gpu), each.gpu_instance): _restore(each, now) for each in found.gpus}
+        return {(GpuUuid(each.gpu), each.gpu_instance): _decode(each, now) for each in stored.gpus}
 
-    def write(self, healths: Mapping[Part, Health]) -> None:
-        """As one step, and only what differs from the last time. No file where there is nothing to remember."""
-        kept = [_keep(part, health) for part, health in sorted(healths.items(), key=str) if _has_past(health)]
-        content = msgspec.json.encode(_File(boot_id=self._boot_id, gpus=kept)) if kept else b""
+    def write(self, healths: Mapping[GpuPart, Health]) -> None:
+        """Writes the file atomically if its content has changed. Removes the file if there are no incidents."""
+        gpus = [
+            _encode(part, health)
+            for part, health in sorted(healths.items(), key=str)
+            if health.incidents or health.returns
+        ]
+        content = msgspec.json.encode(_File(boot_id=self._boot_id, gpus=gpus)) if gpus else b""
         if self._path is None or not self._boot_id or content == self._written:
             return
         try:
@@ -96,29 +102,27 @@ class StateFile:
             path.unlink(missing_ok=True)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(f".{path.name}.new")
-        try:
-            with new.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
-        except OSError:
-            new.unlink(missing_ok=True)  # what is half there takes room that is needed
-            raise
+        write_atomically(path, content.decode())
 
 
-def _has_past(health: Health) -> bool:
-    return bool(health.wounds or health.returns)
+def _encode(part: GpuPart, health: Health) -> _Gpu:
+    incidents = [
+        _Incident(xid=each.xid, kind=each.kind, at=each.at // TIME_RESOLUTION * TIME_RESOLUTION, renewed=each.reset_at)
+        for each in health.incidents
+    ]
+    return _Gpu(gpu=part[0], gpu_instance=part[1], incidents=incidents, returns=list(health.returns))
 
 
-def _keep(part: Part, health: Health) -> _Gpu:
-    wounds = [_Wound(xid=each.xid, kind=each.kind, at=each.at // GRAIN * GRAIN) for each in health.wounds]
-    return _Gpu(gpu=part[0], gpu_instance=part[1], wounds=wounds, returns=list(health.returns))
-
-
-def _restore(kept: _Gpu, now: float) -> Health:
-    """Times that are not over yet are of no clock of this boot; they count as now."""
-    wounds = tuple(Wound(xid=each.xid, kind=each.kind, at=min(each.at, now)) for each in kept.wounds)
-    phase = Phase.UNHEALTHY if wounds else Phase.HEALTHY
-    return Health(phase=phase, wounds=wounds, returns=tuple(min(at, now) for at in kept.returns))
+def _decode(gpu: _Gpu, now: float) -> Health:
+    """Times in the future are not from the clock of this boot, so they count as `now`."""
+    incidents = tuple(
+        Incident(
+            xid=each.xid,
+            kind=each.kind,
+            at=min(each.at, now),
+            reset_at=None if each.renewed is None else min(each.renewed, now),
+        )
+        for each in gpu.incidents
+    )
+    phase = Phase.UNHEALTHY if incidents else Phase.HEALTHY
+    return Health(phase=phase, incidents=incidents, returns=tuple(min(at, now) for at in gpu.returns))

@@ -1,138 +1,135 @@
-"""The state machines of a node's GPUs. Owned by the agent's thread, which brings what happened, what looks found, and the time."""
+"""Tracks the health of a node's GPUs. Not thread-safe: the agent's thread calls it with Xids, inventories and the time."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from device_plugin.health.mark import Verdict
-from node_core.domain.evidence import GpuState, XidEvent
-from node_core.domain.health import (
+from device_plugin.health.gpu_assessment import GpuAssessment, GpuPart
+from gpu_core.domain.evidence import GpuState, RecoveryAction, XidEvent
+from gpu_core.domain.health import (
     Health,
     HealthPolicy,
     Phase,
     advice,
-    look,
-    next_look,
-    strike,
-    why_suspect,
-    why_unusable,
+    next_discovery_at,
+    observe,
+    record_xid,
+    return_condition,
+    suspect_reasons,
+    unusable_reason,
 )
-from node_core.domain.inventory import GpuUuid, Inventory, PciAddress
-from node_core.domain.xid import XidClass
-
-Part = tuple[GpuUuid, int | None]
-"""A GPU, or one of its GPU instances."""
+from gpu_core.domain.inventory import GpuUuid, Inventory
+from gpu_core.domain.xid import XidClass
+from gpu_core.nvml.api import RESET_REQUIRED
+from node_core.domain.pci import PciAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Struck:
-    """An Xid and whose it is, as it counts on this node."""
+class AttributedXid:
+    """An Xid, its GPU, and its class by the policy of this node. index: of the GPU; None if unknown."""
 
     event: XidEvent
     gpu: GpuUuid
+    index: int | None = None
     kind: XidClass
 
 
 class HealthTracker:
-    """healths: of parts with a past; a GPU that nothing was seen of is healthy."""
+    """healths: the health of each known part; an unknown GPU counts as healthy."""
 
-    def __init__(self, policy: HealthPolicy, healths: Mapping[Part, Health] | None = None) -> None:
+    def __init__(self, policy: HealthPolicy, healths: Mapping[GpuPart, Health] | None = None) -> None:
         self.policy = policy
-        self.healths: dict[Part, Health] = dict(healths or {})
+        self.healths: dict[GpuPart, Health] = dict(healths or {})
         self._inventory = Inventory(driver=None)
+        self._indexes: dict[GpuUuid, int] = {}
 
-    def happened(self, events: Iterable[XidEvent]) -> tuple[Struck, ...]:
-        """Those of our GPUs."""
-        struck = tuple(each for event in events if (each := self._struck(event)) is not None)
-        for each in struck:
-            self._strike(each)
-        return struck
+    def record_xids(self, events: Iterable[XidEvent]) -> tuple[AttributedXid, ...]:
+        """Records Xids. Returns the Xids that belong to a GPU of this node."""
+        attributed = []
+        for event in events:
+            gpu = event.gpu or (self.uuid_of(event.address) if event.address else None)
+            if gpu is not None:
+                kind = self.policy.xids.classify(event.xid)
+                attributed.append(AttributedXid(event=event, gpu=gpu, index=self._indexes.get(gpu), kind=kind))
+                self._record(attributed[-1])
+        return tuple(attributed)
 
-    def looked(self, inventory: Inventory, at: float) -> None:
-        """at: a time before the look began."""
+    def record_inventory(self, inventory: Inventory, at: float) -> None:
+        """Records an inventory. at: a time before the discovery started.
+
+        If a fault has no UUID, the fault may belong to any missing GPU, so missing GPUs count as lost and not as removed.
+        """
         self._inventory = inventory
+        self._indexes |= {fault.uuid: fault.index for fault in inventory.faults if fault.uuid}
+        self._indexes |= {gpu.uuid: gpu.index for gpu in inventory.gpus}
         states = dict(_states(inventory))
-        is_sound = all(fault.uuid is not None for fault in inventory.faults)
+        is_complete = all(fault.uuid is not None for fault in inventory.faults)
         for gpu in states:
             self.healths.setdefault((gpu, None), Health())
         for part, health in list(self.healths.items()):
-            state = states.get(part[0])
-            if state is not None or is_sound:
-                self.healths[part] = look(health, state, at, self.policy)
-            else:
-                self.healths[part] = look(health, GpuState(gpu=part[0], lost=True), at, self.policy)
-        self.healths = {part: each for part, each in self.healths.items() if part[1] is None or _has_past(each)}
+            missing = None if is_complete else GpuState(gpu=part[0], lost=True)
+            self.healths[part] = observe(health, states.get(part[0], missing), at, self.policy)
+        self.healths = {
+            part: each
+            for part, each in self.healths.items()
+            if each.incidents or each.returns or not each.phase.is_usable or (part[1] is None and not each.was_missing)
+        }
 
-    def unwatched(self) -> None:
-        """Nobody tells what happens to the GPUs: those that are recovering have to be sound anew for the whole hold-down."""
-        self.healths = {part: replace(health, sound_since=None) for part, health in self.healths.items()}
+    def restart_hold_down(self) -> None:
+        """Restarts the hold-down of recovering GPUs, because events of the GPUs are not available."""
+        self.healths = {part: replace(health, healthy_since=None) for part, health in self.healths.items()}
 
-    def without_driver(self) -> None:
-        """There is no driver, so no GPU keeps what its driver knew."""
-        self.healths = {part: look(health, None, 0.0, self.policy) for part, health in self.healths.items()}
+    def record_driver_unloaded(self) -> None:
+        """Records that the driver is unloaded. A reloaded driver clears the same errors as a GPU reset."""
+        self.healths = {part: observe(health, None, 0.0, self.policy) for part, health in self.healths.items()}
 
-    def verdicts(self) -> tuple[Verdict, ...]:
-        """On every part, in order."""
-        return tuple(self._verdict(part, self.healths[part]) for part in sorted(self.healths, key=_order))
+    def assess_gpus(self) -> tuple[GpuAssessment, ...]:
+        """Returns the assessment of every part, in order."""
+        return tuple(self._assess(part, self.healths[part]) for part in sorted(self.healths, key=_order))
 
-    def next_look(self) -> float | None:
-        """When a look can change something."""
-        due = [at for health in self.healths.values() if (at := next_look(health, self.policy)) is not None]
+    def next_discovery_at(self) -> float | None:
+        """Returns the time at which a discovery can change the health of a GPU; None if only an event can."""
+        due = [at for health in self.healths.values() if (at := next_discovery_at(health, self.policy)) is not None]
         return min(due, default=None)
 
     def uuid_of(self, address: PciAddress) -> GpuUuid | None:
-        """In any thread."""
+        """Returns the GPU at a PCI address. Callable from any thread."""
         return next((gpu.uuid for gpu in self._inventory.gpus if gpu.address == address), None)
 
-    def _struck(self, event: XidEvent) -> Struck | None:
-        gpu = self._gpu(event)
-        return None if gpu is None else Struck(event=event, gpu=gpu, kind=self.policy.xids.kind(event.xid))
-
-    def _gpu(self, event: XidEvent) -> GpuUuid | None:
-        """Whose it is; None where no GPU of the node is meant."""
-        if event.gpu is not None:
-            return event.gpu
-        return None if event.address is None else self.uuid_of(event.address)
-
-    def _strike(self, struck: Struck) -> None:
-        """What only a reboot or a person helps against concerns the whole GPU, whatever instance is named."""
-        is_whole = struck.kind in (XidClass.REBOOT, XidClass.REPLACE)
-        part = (struck.gpu, None if is_whole else struck.event.gpu_instance)
-        whole = self.healths.get((struck.gpu, None), Health())
-        health = self.healths.get(part, _fresh(whole))
-        if (now := strike(health, struck.event, self.policy)) != health:
+    def _record(self, attributed: AttributedXid) -> None:
+        """An Xid that requires a reboot or a replacement concerns the whole GPU, even if the Xid names a GPU instance."""
+        is_whole = attributed.kind in (XidClass.REBOOT, XidClass.REPLACE)
+        part = (attributed.gpu, None if is_whole else attributed.event.gpu_instance)
+        whole = self.healths.get((attributed.gpu, None), Health())
+        health = self.healths.get(part, Health(state=whole.state, state_at=whole.state_at))
+        if (now := record_xid(health, attributed.event, self.policy)) != health:
             self.healths[part] = now
 
-    def _verdict(self, part: Part, health: Health) -> Verdict:
-        why = why_unusable(health, self.policy)
+    def _assess(self, part: GpuPart, health: Health) -> GpuAssessment:
+        why = unusable_reason(health, self.policy)
         if health.phase is Phase.SUSPECT:
-            why = "; ".join(why_suspect(health))
-        return Verdict(
+            why = "; ".join(suspect_reasons(health))
+        return GpuAssessment(
             gpu=part[0],
+            index=self._indexes.get(part[0]),
             gpu_instance=part[1],
             phase=health.phase,
             why=why,
-            todo=None if health.phase.is_usable else advice(health),
+            todo=advice(health, self.policy),
+            outlook=return_condition(health, self.policy),
         )
 
 
 def _states(inventory: Inventory) -> Iterator[tuple[GpuUuid, GpuState]]:
-    """What a look says of each GPU. One that could not be read is lost."""
-    said = {state.gpu: state for state in inventory.states}
+    """Yields the state of each GPU in an inventory. A GPU that cannot be read counts as lost."""
+    states = {state.gpu: state for state in inventory.states}
     for gpu in inventory.gpus:
-        yield gpu.uuid, said.get(gpu.uuid, GpuState(gpu=gpu.uuid))
+        yield gpu.uuid, states.get(gpu.uuid, GpuState(gpu=gpu.uuid))
     for fault in inventory.faults:
         if fault.uuid is not None:
-            yield fault.uuid, replace(said.get(fault.uuid, GpuState(gpu=fault.uuid)), lost=True)
+            state = replace(states.get(fault.uuid, GpuState(gpu=fault.uuid)), lost=True, fault=fault.reason)
+            needs_reset = RESET_REQUIRED in fault.reason
+            yield fault.uuid, replace(state, recovery_action=RecoveryAction.RESET) if needs_reset else state
 
 
-def _has_past(health: Health) -> bool:
-    return bool(health.wounds or health.returns or not health.phase.is_usable)
-
-
-def _fresh(health: Health) -> Health:
-    """One without a past, as far as looks have found it."""
-    return Health(state=health.state, state_at=health.state_at)
-
-
-def _order(part: Part) -> tuple[str, int]:
+def _order(part: GpuPart) -> tuple[str, int]:
     return part[0], -1 if part[1] is None else part[1]

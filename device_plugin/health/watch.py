@@ -1,85 +1,99 @@
-"""Listens to NVML and to the kernel's log on behalf of the agent, while its gate is open."""
+"""Watches NVML's events and the kernel log while the gate of the agent is open."""
 
 from collections.abc import Callable
 from typing import Protocol
 
-from device_plugin.health.box import EvidenceBox
-from node_core.domain.evidence import XidEvent
-from node_core.domain.inventory import GpuUuid, PciAddress
+from device_plugin.health.xid_queue import XidQueue
+from gpu_core.domain.evidence import XidEvent
+from gpu_core.domain.inventory import GpuUuid
+from gpu_core.host.kernel_log import KernelLog
+from gpu_core.host.xid_dedup import XidDeduplicator
+from gpu_core.nvml.api import OpenNvml
+from gpu_core.nvml.events import EventWatch
+from gpu_core.nvml.real import SESSIONS
+from gpu_core.release import NvmlReleaseController
+from node_core.domain.pci import PciAddress
 from node_core.errors import NodeError
-from node_core.host.kernel_log import KernelLog
-from node_core.host.nvml.api import OpenNvml
-from node_core.host.nvml.events import EventWatch
-from node_core.host.nvml.real import SESSIONS
-from node_core.runtime.release import Releases
 
 UuidOf = Callable[[PciAddress], GpuUuid | None]
 
 
 class Watch(Protocol):
-    """Something that fills a box in threads of its own."""
+    """Fills an XidQueue from separate threads."""
 
     def start(self) -> None: ...
 
     def stop(self) -> None: ...
 
+    def liveness_problem(self) -> str | None:
+        """Returns a sentence if a thread has ended before `stop`; else None. Callable from any thread."""
+        ...
+
     def refresh(self) -> None:
-        """The GPUs may be others than before."""
+        """Registers for the events of all GPUs again."""
         ...
 
 
-StartWatch = Callable[[EvidenceBox, UuidOf], Watch]
+StartWatch = Callable[[XidQueue, UuidOf], Watch]
 
 
 class GpuWatch:
-    """forget: called before the agent is woken, so that its next look is a new one. kernel_log: not where GPUs are simulated.
+    """Watches NVML events and the kernel log.
 
-    releases: tells when NVML must not be open. The kernel's log is followed meanwhile.
+    invalidate: drops the cached inventory before the agent is woken. kernel_log: False for simulated GPUs. nvml_release: closes the event
+    watch while NVML is released; the kernel log watch continues.
     """
 
     def __init__(
         self,
         open_nvml: OpenNvml,
-        box: EvidenceBox,
+        queue: XidQueue,
         uuid_of: UuidOf,
-        forget: Callable[[], None],
+        invalidate: Callable[[], None],
         *,
         kernel_log: bool,
-        releases: Releases,
+        nvml_release: NvmlReleaseController,
     ) -> None:
-        self._box, self._forget, self._releases = box, forget, releases
-        self._log = KernelLog(self._seen, uuid_of) if kernel_log else None
+        self._queue, self._invalidate, self._nvml_release = queue, invalidate, nvml_release
+        self._xids = XidDeduplicator(uuid_of)
+        self._log = KernelLog(self._add, self._xids) if kernel_log else None
         self._events = EventWatch(
             open_nvml,
-            self._log.from_nvml if self._log else self._seen,
-            self._changed,
-            self._failed,
-            alone=SESSIONS.wait_until_none,
+            self._from_nvml,
+            self._request_discovery,
+            self._set_problem,
+            wait_alone=SESSIONS.wait_until_none,
         )
 
     def start(self) -> None:
         if self._log is not None:
             self._log.start()
-        self._releases.add(self._events)
+        self._nvml_release.add(self._events)
         self._events.start()
 
     def stop(self) -> None:
-        self._releases.drop(self._events)
         self._events.stop()
         if self._log is not None:
             self._log.stop()
 
+    def liveness_problem(self) -> str | None:
+        return self._events.liveness_problem() or (self._log.liveness_problem() if self._log else None)
+
     def refresh(self) -> None:
         self._events.refresh()
 
-    def _seen(self, event: XidEvent) -> None:
-        self._forget()
-        self._box.seen(event)
+    def _from_nvml(self, event: XidEvent) -> None:
+        for each in self._xids.from_nvml(event):
+            self._add(each)
 
-    def _changed(self, why: str) -> None:
-        self._forget()
-        self._box.changed(why)
+    def _add(self, event: XidEvent) -> None:
+        self._invalidate()
+        self._queue.add(event)
 
-    def _failed(self, error: NodeError | None) -> None:
-        self._forget()
-        self._box.failed(error)
+    def _request_discovery(self, why: str) -> None:
+        self._invalidate()
+        self._queue.request_discovery(why)
+
+    def _set_problem(self, error: NodeError | None) -> None:
+        self._invalidate()
+        self._queue.set_problem(error)

@@ -1,7 +1,7 @@
-"""NVIDIA's MPS programs and the folder that a daemon works in.
+"""Runs NVIDIA's MPS program in the folder of a daemon.
 
-`nvidia-cuda-mps-control -f` is the daemon in the foreground; without arguments the same program is its client, which takes commands on
-standard input. Both find each other by CUDA_MPS_PIPE_DIRECTORY.
+`nvidia-cuda-mps-control -f` runs the daemon in the foreground. Without arguments the same program is the client, which reads commands from
+standard input. CUDA_MPS_PIPE_DIRECTORY connects the client to its daemon.
 """
 
 import os
@@ -18,12 +18,12 @@ SELINUX_LABEL = b"system_u:object_r:container_file_t:s0"
 
 
 class MpsError(NodeError):
-    """MPS cannot be had on this node just now."""
+    """MPS is not available on this node at present."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MpsFolder:
-    """One resource's folder below the MPS root. has_selinux: containers may enter only what is labelled for them."""
+    """The folder of one resource below the MPS root. has_selinux: containers can only access folders with the container label."""
 
     base: Path
     has_selinux: bool = False
@@ -38,25 +38,20 @@ class MpsFolder:
 
     @property
     def shm(self) -> Path:
-        """Shared by the daemons of all resources and their clients. Its name is two parts above ours: `nvidia.com/gpu`."""
+        """The folder in the MPS root that the daemons of all resources share; `base` is `<MPS root>/nvidia.com/gpu`."""
         return self.base.parent.parent / "shm"
 
-    @property
-    def state(self) -> Path:
-        """Written by whoever of us started the daemon; a daemon without it is somebody else's."""
-        return self.base / ".gpunode"
-
     def prepare(self) -> None:
-        """Raises MpsError."""
+        """Creates the folders. Raises MpsError."""
         try:
             for folder in (self.pipe, self.log, self.shm):
                 folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-            self.shm.chmod(0o1777)  # it is /dev/shm in containers of all users
+            self.shm.chmod(0o1777)  # mounted at /dev/shm in containers of all users
             if self.has_selinux:
                 os.setxattr(self.pipe, "security.selinux", SELINUX_LABEL)
         except OSError as error:
             raise MpsError(
-                f"cannot make {self.base}: {error.strerror}", hint="check --mps-root and its mount"
+                f"cannot create {self.base}: {error.strerror}", hint="check --mps-root and its mount"
             ) from error
 
     @property
@@ -64,30 +59,37 @@ class MpsFolder:
         return {"CUDA_MPS_PIPE_DIRECTORY": str(self.pipe), "CUDA_MPS_LOG_DIRECTORY": str(self.log)}
 
 
+def loader_path(libraries: str | None) -> dict[str, str]:
+    """Returns the environment for a program of the driver."""
+    return {"LD_LIBRARY_PATH": libraries} if libraries else {}
+
+
+@dataclass(frozen=True, slots=True)
 class MpsControl:
-    """program: full path, or None where the driver has none. libraries: a loader path for it, or None."""
+    """program: the full path; None if the driver does not contain the program. libraries: its loader path, or None."""
 
-    def __init__(self, program: Path | None, libraries: str | None = None) -> None:
-        self._program = program
-        self._libraries = {"LD_LIBRARY_PATH": libraries} if libraries else {}
+    program: Path | None
+    libraries: str | None = None
 
-    def start(self, folder: MpsFolder, visible: str) -> "subprocess.Popen[bytes]":
-        """The daemon, as a child of ours. Raises MpsError."""
+    def start(self, folder: MpsFolder, visible: str) -> int:
+        """Starts the daemon and returns its pid. The daemon is a child process that can outlive this process. Raises MpsError."""
         try:
-            return subprocess.Popen(  # nosec B603 # no shell, one fixed argument
+            child = subprocess.Popen(  # nosec B603 # no shell, one fixed argument
                 [self._path(), "-f"],
-                env={**self._libraries, **folder.environment, "CUDA_VISIBLE_DEVICES": visible},
+                env={**loader_path(self.libraries), **folder.environment, "CUDA_VISIBLE_DEVICES": visible},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
         except OSError as error:
-            raise MpsError(f"cannot start {self._program}: {error.strerror}") from error
+            raise MpsError(f"cannot start {self.program}: {error.strerror}") from error
+        child.returncode = 0  # DaemonProcess waits for the pid; this object must not
+        return child.pid
 
     def command(self, folder: MpsFolder, text: str) -> str:
-        """What the daemon answers. Raises MpsError: it is not there, refuses, or does not answer within COMMAND_SECONDS."""
-        environment: Mapping[str, str] = {**self._libraries, **folder.environment}
+        """Sends a command and returns the output. Raises MpsError if no daemon runs, or the daemon refuses or does not respond in time."""
+        environment: Mapping[str, str] = {**loader_path(self.libraries), **folder.environment}
         try:
             done = subprocess.run(  # nosec B603 # no shell, no arguments
                 [self._path()],
@@ -98,13 +100,13 @@ class MpsControl:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise MpsError(f"the MPS daemon of {folder.base} does not answer {text!r}") from error
+            raise MpsError(f"the MPS daemon of {folder.base} does not respond to {text!r}") from error
         except OSError as error:
-            raise MpsError(f"cannot start {self._program}: {error.strerror}") from error
-        said = (done.stdout or done.stderr).decode(errors="replace").strip()
+            raise MpsError(f"cannot start {self.program}: {error.strerror}") from error
+        output = (done.stdout or done.stderr).decode(errors="replace").strip()
         if done.returncode != 0:
-            raise MpsError(f"the MPS daemon of {folder.base} refused {text!r}: {said[:200] or done.returncode}")
-        return said
+            raise MpsError(f"the MPS daemon of {folder.base} refused {text!r}: {output[:200] or done.returncode}")
+        return output
 
     def is_serving(self, folder: MpsFolder) -> bool:
         try:
@@ -114,8 +116,9 @@ class MpsControl:
         return True
 
     def _path(self) -> str:
-        if self._program is None:
+        if self.program is None:
             raise MpsError(
-                f"the driver has no {PROGRAM}", hint="mount the driver's root, or install the driver's MPS programs"
+                f"the driver does not contain {PROGRAM}",
+                hint="mount the driver root, or install the driver's MPS programs",
             )
-        return str(self._program)
+        return str(self.program)

@@ -1,5 +1,5 @@
-"""PURE: from what the node has and what its administrator wants to what is on offer, step by step.
+"""Plans the resources to advertise from the inventory and the settings. PURE.
 
-`found` devices of the inventory and `lost` ones that it had before; `layout` gives each the resource of its MIG strategy; `assign` keeps
-some back and gives some to pools; `share` makes replicas; `node` is all of it.
+`present` lists the devices of the inventory; `lost` lists devices that can no longer be read; `layout` maps devices to resources by the
+MIG strategy; `assign` reserves devices and assigns devices to pools; `share` creates replicas; `node` combines these steps.
 """

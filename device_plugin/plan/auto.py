@@ -1,4 +1,4 @@
-"""MIG strategy `auto`: as the Node's label says, which gfd or an administrator sets. PURE."""
+"""MIG strategy `auto`: the value of the Node label that gfd or an administrator sets. PURE."""
 
 from typing import get_args
 
@@ -9,8 +9,8 @@ LABEL = "nvidia.com/mig.strategy"
 STRATEGIES: tuple[MigStrategy, ...] = get_args(MigStrategy)
 
 
-def follow_label(labels: Labels, before: MigStrategy) -> tuple[MigStrategy, str | None]:
-    """The strategy, and what is wrong with the label: then the strategy stays as it was before. Without the label it is none."""
+def select_mig_strategy(labels: Labels, before: MigStrategy) -> tuple[MigStrategy, str | None]:
+    """Returns the strategy of the label, `none` without the label. If the label is invalid, returns `before` and the problem."""
     value = labels.get(LABEL, "none")
     strategy = next((each for each in STRATEGIES if each == value), None)
     if strategy is None:

@@ -1,21 +1,21 @@
-"""What the administrator of a node wants of its devices."""
+"""The settings that the plan depends on."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
 from device_plugin.devices import Policy
-from node_core.domain.device_rules import DeviceRules
-from node_core.domain.sharing import Sharing
+from gpu_core.domain.device_rules import DeviceRules
+from gpu_core.domain.sharing import Sharing
 
 MigStrategy = Literal["none", "single", "mixed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOptions:
-    """policy: of replicas. mig_policy: of MIG devices that are not shared."""
+    """policy: how replicas are selected. mig_policy: how MIG devices that are not shared are selected."""
 
     mig_strategy: MigStrategy = "none"
     sharing: Sharing | None = None
     rules: DeviceRules = field(default_factory=DeviceRules)
     policy: Policy = "distributed"
-    mig_policy: Policy = "packed"
+    mig_policy: Policy = "distributed"

@@ -1,13 +1,13 @@
-"""One file per concern, all pure: Inventory in, labels out. Order in `ALL` is precedence: a later labeler wins.
+"""One module for each topic. Labelers are pure functions from an Inventory to labels. `ALL` is in order of precedence: later ones win.
 
-GPUs that could not be read (`Inventory.faults`) are in no count: their model is not known. Without one readable GPU only the
-timestamp is left; whether that may be published is for the caller to decide from `Inventory.faults`. Labels of vGPUs come from PCI and
-not from the inventory; `vgpu.labels` stands for itself.
+GPUs that could not be read (`Inventory.faults`) are not counted, because their model is unknown. If no GPU can be read, only the
+timestamp is returned; the caller decides from `Inventory.faults` what to publish. `vgpu.labels` is not in `ALL`, because vGPUs are
+read from PCI and are not in the inventory.
 """
 
 from gfd.labelers import capable, fabric, gpu, machine, mig, mode, models, timestamp, topology, versions, vgpu
-from gfd.labelers.api import Declared, Labeler, LabelOptions, MigStrategy
-from node_core.domain.inventory import Inventory
+from gfd.labelers.api import LabelDeclaration, Labeler, LabelOptions, MigStrategy
+from gpu_core.domain.inventory import Inventory
 from node_core.domain.labels import Labels
 
 __all__ = ["ALL", "DECLARED", "Declared", "LabelOptions", "Labeler", "MigStrategy", "labels"]
@@ -25,7 +25,7 @@ ALL: tuple[Labeler, ...] = (
     fabric.labels,
     topology.labels,
 )
-DECLARED: tuple[Declared, ...] = (
+DECLARED: tuple[LabelDeclaration, ...] = (
     *timestamp.DECLARED,
     *machine.DECLARED,
     *versions.DECLARED,
@@ -38,11 +38,11 @@ DECLARED: tuple[Declared, ...] = (
     *topology.DECLARED,
     *vgpu.DECLARED,
 )
-"""Every label that gfd can give, in the order of the documents."""
+"""All labels of gfd, in the order of the documentation."""
 
 
 def labels(inventory: Inventory, options: LabelOptions) -> Labels:
-    """All labels of a node, sorted by key, every one of them a label that Kubernetes takes."""
+    """Returns all labels of a node, sorted by key. All labels are valid in Kubernetes."""
     labelers = ALL if inventory.gpus else WITHOUT_GPUS
-    found = {key: value for labeler in labelers for key, value in labeler(inventory, options).items()}
-    return dict(sorted(found.items()))
+    result = {key: value for labeler in labelers for key, value in labeler(inventory, options).items()}
+    return dict(sorted(result.items()))

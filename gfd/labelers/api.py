@@ -1,14 +1,15 @@
-"""What a labeler is, what it is told beside the inventory, and how its labels are declared."""
+"""The types of labelers: their options, and the declarations of their labels."""
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from node_core.domain.inventory import Inventory, PciAddress
+from gpu_core.domain.device_rules import DeviceRules
+from gpu_core.domain.inventory import Inventory
+from gpu_core.domain.sharing import Sharing
 from node_core.domain.labels import Labels
-from node_core.domain.resources import ResourceNames
-from node_core.domain.sharing import Sharing
+from node_core.domain.pci import PciAddress
 
 MigStrategy = Literal["none", "single", "mixed"]
 
@@ -17,30 +18,30 @@ NVIDIA = "nvidia.com"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelOptions:
-    """machine: the machine type as the host gives it; None when it could not be read.
+    """The input of labelers, in addition to the inventory.
 
-    timestamp: seconds since 1970, or None to leave the label out. sharing: what the configuration shares, or None.
-    names: by which resources are advertised, as sharing calls them.
-    pci_classes: the class code of each GPU that PCI knows, hex digits without 0x (`030200`); None when PCI could not be read.
+    machine: the machine type of the host; None if it could not be read. timestamp: seconds since 1970; None for no label.
+    sharing: the shared resources of the config file. rules: excluded devices, pools, and the resource names before sharing renames them.
+    pci_classes: the class code of each GPU on the PCI bus, hex digits without 0x (`030200`); None if PCI could not be read.
     """
 
     mig_strategy: MigStrategy = "none"
     machine: str | None
     timestamp: int | None = None
     sharing: Sharing | None = None
-    names: ResourceNames = field(default_factory=ResourceNames)
+    rules: DeviceRules = field(default_factory=DeviceRules)
     pci_classes: Mapping[PciAddress, str] | None = None
 
 
 Labeler = Callable[[Inventory, LabelOptions], Labels]
-"""The labels of one concern; none where it has nothing to say. Called with at least one GPU, but for the timestamp."""
+"""Returns the labels of one topic. The inventory has at least one GPU, except for the timestamp."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Declared:
-    """A label for people to read about. key: with `<...>` for what differs. value: what it says, with its unit. source: where from.
+class LabelDeclaration:
+    """The documentation of a label.
 
-    presence: the nodes that have it.
+    key: with `<...>` for variable parts. value: meaning and unit. source: origin of the value. presence: the nodes with this label.
     """
 
     key: str
@@ -49,6 +50,6 @@ class Declared:
     presence: str
 
     def matches(self, key: str) -> bool:
-        """Whether a label's key is of this pattern."""
+        """Returns whether the key of a label matches the pattern `key`."""
         parts = re.split(r"<[^>]*>", self.key)
         return re.fullmatch(".+".join(map(re.escape, parts)), key) is not None

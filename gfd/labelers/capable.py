@@ -1,21 +1,21 @@
-"""Which ways of sharing a GPU this node can offer."""
+"""Labels for the ways of sharing a GPU that this node supports."""
 
-from gfd.labelers.api import NVIDIA, Declared, LabelOptions
-from gfd.labelers.resource import effective_sharing
-from node_core.domain.inventory import Inventory
+from gfd.labelers.advertised import effective_sharing
+from gfd.labelers.api import NVIDIA, LabelDeclaration, LabelOptions
+from gpu_core.domain.inventory import Inventory
+from gpu_core.domain.sharing import SharingStrategy
 from node_core.domain.labels import Labels
-from node_core.domain.sharing import SharingStrategy
 
 DECLARED = (
-    Declared(
+    LabelDeclaration(
         key=f"{NVIDIA}/mig.capable",
-        value="`true` if some GPU can MIG, else `false`",
+        value="`true` if a GPU supports MIG, else `false`",
         source="nvmlDeviceGetMigMode",
         presence="with a GPU",
     ),
-    Declared(
+    LabelDeclaration(
         key=f"{NVIDIA}/mps.capable",
-        value="`true` if the config file shares by MPS and no GPU is in MIG mode, else `false`",
+        value="`true` if the config file shares GPUs by MPS and no GPU is in MIG mode, else `false`",
         source="`sharing` of the config file, nvmlDeviceGetMigMode",
         presence="with a GPU",
     ),
@@ -23,12 +23,7 @@ DECLARED = (
 
 
 def labels(inventory: Inventory, options: LabelOptions) -> Labels:
-    """MPS is offered only where the configuration shares GPUs by it and can."""
     mig = any(gpu.mig_capable for gpu in inventory.gpus)
     sharing = effective_sharing(inventory, options)
     mps = sharing is not None and sharing.strategy is SharingStrategy.MPS
-    return {f"{NVIDIA}/mig.capable": _word(mig), f"{NVIDIA}/mps.capable": _word(mps)}
-
-
-def _word(value: bool) -> str:
-    return "true" if value else "false"
+    return {f"{NVIDIA}/mig.capable": str(mig).lower(), f"{NVIDIA}/mps.capable": str(mps).lower()}

@@ -1,66 +1,52 @@
-"""The GPUs of the node. Where there are several models, the one with most GPUs is described, the first by name of several such."""
+"""Labels of the GPUs. On a node with several models, the labels describe the most common model, or the first by name."""
 
-from gfd.labelers.api import Declared, LabelOptions
-from gfd.labelers.resource import (
-    GPU,
-    NOT_OFFERED,
-    declare_resource,
-    effective_sharing,
-    offer,
-    prevailing,
-    resource_labels,
-)
-from node_core.domain.family import family
-from node_core.domain.inventory import ComputeCapability, Gpu, Inventory
+from gfd.labelers.advertised import gpu_candidate, list_offers, select_common_offer
+from gfd.labelers.api import LabelDeclaration, LabelOptions
+from gfd.labelers.resource import GPU, declare_resource, most_common, resource_labels
+from gpu_core.domain.family import family
+from gpu_core.domain.inventory import ComputeCapability, Inventory
+from gpu_core.domain.mig import MIB
 from node_core.domain.labels import Labels
-from node_core.domain.mig import MIB
-from node_core.domain.resources import ResourceName
-from node_core.domain.sharing import Sharing
 
-_COMPUTE = {"source": "nvmlDeviceGetCudaComputeCapability", "presence": "where NVML says it"}
+_COMPUTE = {"source": "nvmlDeviceGetCudaComputeCapability", "presence": "if NVML reports it"}
 DECLARED = (
     *declare_resource(GPU, "with a GPU"),
-    Declared(
+    LabelDeclaration(
         key=f"{GPU}.memory",
-        value="MiB of one GPU, or of one MIG device with strategy `single`; 0 where the MIG layout is invalid",
+        value="MiB of one GPU, or of one MIG device with strategy `single`; 0 if the MIG layout is invalid",
         source="nvmlDeviceGetMemoryInfo, nvmlDeviceGetAttributes",
-        presence="on boards with memory of their own",
+        presence="on boards with their own memory",
     ),
-    Declared(key=f"{GPU}.family", value="the architecture in lower case: `hopper`", **_COMPUTE),
-    Declared(key=f"{GPU}.compute.major", value="of the compute capability", **_COMPUTE),
-    Declared(key=f"{GPU}.compute.minor", value="of the compute capability", **_COMPUTE),
+    LabelDeclaration(key=f"{GPU}.family", value="the architecture in lower case: `hopper`", **_COMPUTE),
+    LabelDeclaration(key=f"{GPU}.compute.major", value="part of the compute capability", **_COMPUTE),
+    LabelDeclaration(key=f"{GPU}.compute.minor", value="part of the compute capability", **_COMPUTE),
 )
 
 
 def labels(inventory: Inventory, options: LabelOptions) -> Labels:
-    model = prevailing(gpu.model for gpu in inventory.gpus)
+    """GPUs that the config excludes have no effect, unless it excludes all GPUs. A GPU in MIG mode is not advertised as a GPU."""
+    usable = [gpu for gpu in inventory.gpus if options.rules.reservation_reason(gpu_candidate(gpu)) is None]
+    model = most_common(gpu.model for gpu in usable or inventory.gpus)
     if model is None:
         return {}
-    gpus = tuple(gpu for gpu in inventory.gpus if gpu.model == model)
-    return model_labels(model, gpus, effective_sharing(inventory, options), options.names.of_gpu(model))
-
-
-def model_labels(model: str, gpus: tuple[Gpu, ...], sharing: Sharing | None, resource: ResourceName) -> dict[str, str]:
-    """gpus: all of that model. resource: by which they are advertised, before sharing renames it.
-
-    A GPU in MIG mode cannot be given out whole, so replicas are 0 where all of them are.
-    """
-    compute = prevailing(gpu.compute for gpu in gpus)
-    offered = NOT_OFFERED if all(gpu.mig_enabled for gpu in gpus) else offer(sharing, resource, compute)
+    gpus = tuple(gpu for gpu in usable or inventory.gpus if gpu.model == model)
+    whole = [gpu_candidate(gpu) for gpu in inventory.gpus if not gpu.mig_enabled]
+    offers = list_offers(whole, lambda device: options.rules.names.name_for_gpu(device.model), inventory, options)
+    offer = select_common_offer(offers[gpu.uuid] for gpu in gpus if gpu.uuid in offers)
     return {
-        **resource_labels(GPU, model, count=len(gpus), offer=offered),
-        **memory_labels(GPU, prevailing(gpu.memory_bytes for gpu in gpus)),
-        **compute_labels(compute),
+        **resource_labels(GPU, model, count=len(gpus), offer=offer),
+        **memory_labels(GPU, most_common(gpu.memory_bytes for gpu in gpus)),
+        **compute_labels(most_common(gpu.compute for gpu in gpus)),
     }
 
 
 def memory_labels(prefix: str, memory_bytes: int | None) -> dict[str, str]:
-    """In whole MiB. Nothing for a board that has no memory of its own."""
+    """Returns the memory in MiB; no label for a board without its own memory."""
     return {f"{prefix}.memory": str(memory_bytes // MIB)} if memory_bytes else {}
 
 
 def compute_labels(compute: ComputeCapability | None) -> dict[str, str]:
-    """Nothing where NVML does not say."""
+    """Returns no label if NVML does not report the compute capability."""
     if compute is None or compute.major == 0:
         return {}
     return {
@@ -71,5 +57,5 @@ def compute_labels(compute: ComputeCapability | None) -> dict[str, str]:
 
 
 def family_labels(prefix: str, compute: ComputeCapability | None) -> dict[str, str]:
-    """Nothing where NVML does not say; major 0 is how old libraries did not say."""
+    """Returns no label if NVML does not report the compute capability. Old libraries report major version 0 instead."""
     return {f"{prefix}.family": family(compute)} if compute and compute.major else {}

@@ -1,26 +1,21 @@
-"""MIG devices, as the MIG strategy wants to see them.
+"""Labels of MIG devices, by MIG strategy.
 
-`single`: every GPU of the node is cut into devices of one profile, and they stand for GPUs. A node that is anything between that and
-no MIG at all is unsound and offers nothing; it says so with the product `<model>-MIG-INVALID`. `mixed`: each profile is a resource.
+`single`: all GPUs are in MIG mode and have MIG devices of one profile, and the labels of GPUs describe these devices. If only some GPUs
+fulfil this condition, the node offers nothing, and its product is `<model>-MIG-INVALID`. `mixed`: each profile is a resource.
 Source: NVIDIA, MIG support in Kubernetes.
 """
 
 from collections.abc import Iterator
+from itertools import starmap
 
-from gfd.labelers.api import NVIDIA, Declared, LabelOptions
-from gfd.labelers.resource import (
-    GPU,
-    INVALID,
-    Offer,
-    declare_resource,
-    effective_sharing,
-    offer,
-    prevailing,
-    resource_labels,
-)
-from node_core.domain.inventory import Gpu, Inventory, MigAttributes, MigDevice
+from gfd.labelers.advertised import ResourceOffer, list_offers, mig_candidate, select_common_offer
+from gfd.labelers.api import NVIDIA, LabelDeclaration, LabelOptions
+from gfd.labelers.resource import GPU, INVALID_OFFER, declare_resource, most_common, resource_labels
+from gpu_core.domain.inventory import Gpu, Inventory, MigAttributes, MigDevice
+from gpu_core.domain.mig import label_form
+from gpu_core.domain.resources import GPU as RESOURCE_GPU
+from gpu_core.domain.resources import ResourceName, mig_resource
 from node_core.domain.labels import Labels
-from node_core.domain.mig import label_form
 
 ATTRIBUTES = {
     "multiprocessors": "multiprocessors of one MIG device",
@@ -33,28 +28,28 @@ ATTRIBUTES = {
     "engines.ofa": "optical flow accelerators, shared by the GPU instance",
 }
 PROFILE = f"{NVIDIA}/mig-<profile>"
-_SINGLE = "with strategy `single`, all GPUs cut into one profile"
+_SINGLE = "with strategy `single`, if all GPUs have MIG devices of one profile"
 _MIXED = "with strategy `mixed`, for each profile"
 DECLARED = (
-    Declared(
+    LabelDeclaration(
         key=f"{NVIDIA}/mig.strategy",
         value="`single` or `mixed`",
         source="`--mig-strategy`",
-        presence="with a GPU, but for strategy `none`",
+        presence="with a GPU, except for strategy `none`",
     ),
     *(
-        Declared(key=f"{GPU}.{name}", value=value, source="nvmlDeviceGetAttributes", presence=_SINGLE)
+        LabelDeclaration(key=f"{GPU}.{name}", value=value, source="nvmlDeviceGetAttributes", presence=_SINGLE)
         for name, value in ATTRIBUTES.items()
     ),
     *declare_resource(PROFILE, _MIXED),
     *(
-        Declared(key=f"{PROFILE}.{name}", value=value, source="nvmlDeviceGetAttributes", presence=_MIXED)
-        for name, value in {"memory": "MiB of one MIG device", **ATTRIBUTES}.items()
+        LabelDeclaration(key=f"{PROFILE}.{name}", value=value, source="nvmlDeviceGetAttributes", presence=_MIXED)
+        for name, value in {"memory": "MiB of one MIG device, if the GPU has its own memory", **ATTRIBUTES}.items()
     ),
 )
 
-Placed = tuple[str, MigDevice]
-"""The model of the GPU, and a MIG device on it."""
+GpuDevice = tuple[Gpu, MigDevice]
+"""A GPU, and a MIG device of this GPU."""
 
 
 def labels(inventory: Inventory, options: LabelOptions) -> Labels:
@@ -69,57 +64,69 @@ def labels(inventory: Inventory, options: LabelOptions) -> Labels:
 
 
 def single_labels(inventory: Inventory, options: LabelOptions) -> dict[str, str]:
-    """They replace those of whole GPUs; none where no GPU is in MIG mode."""
+    """Returns labels that replace the labels of GPUs; no labels if no GPU is in MIG mode."""
     enabled = tuple(gpu for gpu in inventory.gpus if gpu.mig_enabled)
-    model = prevailing(gpu.model for gpu in enabled)
+    model = most_common(gpu.model for gpu in enabled)
     if model is None:
         return {}
     profiles = {device.profile for gpu in enabled for device in gpu.mig_devices}
     profile = profiles.pop() if len(profiles) == 1 else None
-    # A device that could not be read is no sign of an empty GPU.
+    # A GPU is empty only if all of its MIG devices could be read.
     empty = any(not gpu.mig_devices and not gpu.mig_faults for gpu in enabled)
     if empty or len(enabled) < len(inventory.gpus) or profile is None:
         return _invalid(model)
-    offered = offer(effective_sharing(inventory, options), options.names.of_mig(profile) or GPU)
-    return _profile_labels(GPU, profile, tuple(_devices(enabled)), offered)
+    return _advertised_labels(GPU, RESOURCE_GPU, profile, tuple(_devices(enabled)), inventory, options)
 
 
 def mixed_labels(inventory: Inventory, options: LabelOptions) -> dict[str, str]:
-    """Those of each profile. A device whose profile has no name can be no resource and is left out."""
-    sharing = effective_sharing(inventory, options)
+    """Returns the labels of each profile. Devices of a profile without a name are not advertised and have no labels."""
     devices = tuple(_devices(inventory.gpus))
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for profile in sorted({device.profile for _, device in devices if device.profile}):
-        of_profile = tuple((model, device) for model, device in devices if device.profile == profile)
-        usual = f"{NVIDIA}/mig-{label_form(profile)}"
-        offered = offer(sharing, options.names.of_mig(profile) or usual)
-        found |= _profile_labels(usual, profile, of_profile, offered)
-    return found
+        of_profile = tuple((gpu, device) for gpu, device in devices if device.profile == profile)
+        resource = mig_resource(profile)
+        result |= _advertised_labels(resource, resource, profile, of_profile, inventory, options)
+    return result
 
 
-def _devices(gpus: tuple[Gpu, ...]) -> Iterator[Placed]:
-    return ((gpu.model, device) for gpu in gpus if gpu.mig_enabled for device in gpu.mig_devices)
+def _advertised_labels(
+    prefix: str,
+    usual: ResourceName,
+    profile: str,
+    devices: tuple[GpuDevice, ...],
+    inventory: Inventory,
+    options: LabelOptions,
+) -> dict[str, str]:
+    """Describes the devices that the config does not exclude, or all devices if it excludes all. usual: their resource by default."""
+    resource = options.rules.names.name_for_mig(profile) or usual
+    offers = list_offers(starmap(mig_candidate, devices), lambda _: resource, inventory, options)
+    described = tuple((gpu, device) for gpu, device in devices if device.uuid in offers) or devices
+    return _profile_labels(prefix, profile, described, select_common_offer(offers.values()))
+
+
+def _devices(gpus: tuple[Gpu, ...]) -> Iterator[GpuDevice]:
+    return ((gpu, device) for gpu in gpus if gpu.mig_enabled for device in gpu.mig_devices)
 
 
 def _invalid(model: str) -> dict[str, str]:
-    return {
-        **resource_labels(GPU, model, "MIG", "INVALID", count=0, offer=INVALID),
-        f"{GPU}.memory": "0",
-    }
+    return {**resource_labels(GPU, model, "MIG", "INVALID", count=0, offer=INVALID_OFFER), f"{GPU}.memory": "0"}
 
 
-def _profile_labels(resource: str, profile: str, devices: tuple[Placed, ...], offered: Offer) -> dict[str, str]:
-    """devices: all of that profile; they are described by those of the model that has most of them."""
-    model = prevailing(model for model, _ in devices) or ""
-    attributes = next(device.attributes for name, device in devices if name == model)
+def _profile_labels(
+    resource: str, profile: str, devices: tuple[GpuDevice, ...], offered: ResourceOffer
+) -> dict[str, str]:
+    """devices: all MIG devices of the profile. The labels describe the devices on the most common model."""
+    model = most_common(gpu.model for gpu, _ in devices) or ""
+    attributes = next(device.attributes for gpu, device in devices if gpu.model == model)
     suffixes = ("MIG", label_form(profile))
     common = resource_labels(resource, model, *suffixes, count=len(devices), offer=offered)
     return common | _attribute_labels(resource, attributes)
 
 
 def _attribute_labels(resource: str, attributes: MigAttributes) -> dict[str, str]:
+    """Returns no memory for a MIG device of a GPU without its own memory, as for the GPU."""
     values = {
-        "memory": attributes.memory_mib,
+        **({"memory": attributes.memory_mib} if attributes.memory_mib else {}),
         "multiprocessors": attributes.multiprocessors,
         "slices.gi": attributes.gpu_instance_slices,
         "slices.ci": attributes.compute_instance_slices,

@@ -1,14 +1,14 @@
-"""What the boards are for, by their PCI class: 3D controllers compute, VGA controllers also drive displays."""
+"""The label of the mode, by PCI class: 3D controllers only compute, VGA controllers also drive displays."""
 
-from gfd.labelers.api import Declared, LabelOptions
+from gfd.labelers.api import LabelDeclaration, LabelOptions
 from gfd.labelers.resource import GPU
-from node_core.domain.inventory import Inventory
+from gpu_core.domain.inventory import Inventory
 from node_core.domain.labels import Labels
 
 KEY = f"{GPU}.mode"
 MODES = {"0302": "compute", "0300": "graphics"}
 DECLARED = (
-    Declared(
+    LabelDeclaration(
         key=KEY,
         value="`compute` if all GPUs are 3D controllers, `graphics` if all are VGA controllers, else `unknown`",
         source="PCI class",
@@ -18,7 +18,7 @@ DECLARED = (
 
 
 def labels(inventory: Inventory, options: LabelOptions) -> Labels:
-    """Nothing where PCI could not be read; a GPU that PCI does not know has no known mode."""
+    """Returns no label if PCI could not be read. The mode of a GPU that is not on the PCI bus is unknown."""
     classes = options.pci_classes
     if classes is None:
         return {}

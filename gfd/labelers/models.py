@@ -1,59 +1,59 @@
-"""Each model of the node by a label of its own, beyond what GPU Feature Discovery says: `nvidia.com/gpu.product.Tesla-T4.count`.
+"""Labels for each model of the node, which GPU Feature Discovery does not have: `nvidia.com/gpu.product.Tesla-T4.count`.
 
-`nvidia.com/gpu.product` can name one model only. These labels are there for one model as for several, so that a selector need not know
-which node is which. They count boards: neither MIG nor sharing changes them.
+`nvidia.com/gpu.product` can contain only one model. Nodes with one model have these labels, too, so a selector works on all nodes. The
+labels count boards: MIG and sharing do not change them.
 """
 
 import hashlib
 import itertools
 
-from gfd.labelers.api import Declared, LabelOptions
+from gfd.labelers.api import LabelDeclaration, LabelOptions
 from gfd.labelers.gpu import family_labels, memory_labels
-from gfd.labelers.resource import GPU, prevailing
-from node_core.domain.inventory import Gpu, Inventory
+from gfd.labelers.resource import GPU, most_common
+from gpu_core.domain.inventory import Gpu, Inventory
 from node_core.domain.labels import MAX_NAME, Labels, sanitize
 
 MAX_MODEL = MAX_NAME - len("gpu.product.") - len(".memory")
-"""44 characters are left for the model in the longest key."""
+"""Maximum characters of the model, so that the longest key is valid: 44."""
 HASH = 8
 
 MODEL = f"{GPU}.product.<model>"
 DECLARED = (
-    Declared(
+    LabelDeclaration(
         key=f"{MODEL}.count",
         value="GPUs of that model, in MIG mode or not",
         source="nvmlDeviceGetName",
         presence="for each model",
     ),
-    Declared(
+    LabelDeclaration(
         key=f"{MODEL}.memory",
         value="MiB of one GPU of that model",
         source="nvmlDeviceGetMemoryInfo",
-        presence="for each model with memory of its own",
+        presence="for each model with its own memory",
     ),
-    Declared(
+    LabelDeclaration(
         key=f"{MODEL}.family",
-        value="its architecture in lower case: `hopper`",
+        value="the architecture in lower case: `hopper`",
         source="nvmlDeviceGetCudaComputeCapability",
-        presence="for each model of which NVML says it",
+        presence="for each model, if NVML reports it",
     ),
 )
 
 
 def labels(inventory: Inventory, _: LabelOptions) -> Labels:
-    """GPUs are of one model where their keys are the same; a name without a single letter or digit makes no key."""
+    """GPUs with the same key have the same model. A name without letters and digits has no key and no labels."""
     named = sorted(((model_key(gpu.model), gpu) for gpu in inventory.gpus), key=lambda pair: pair[0])
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for key, pairs in itertools.groupby(named, key=lambda pair: pair[0]):
         if key:
-            found |= _labels_of(f"{GPU}.product.{key}", tuple(gpu for _, gpu in pairs))
-    return found
+            result |= _labels_of(f"{GPU}.product.{key}", tuple(gpu for _, gpu in pairs))
+    return result
 
 
 def model_key(model: str) -> str:
-    """The model as it stands in keys: sanitised; where that is too long, its beginning and a digest of the whole name.
+    """Returns the sanitised model for a key. A long model is cut and has a digest of the whole name at the end.
 
-    It follows from the name alone, so it is the same on every node and next to every other model. Empty for a name that nothing is left of.
+    The key depends only on the name, so it is the same on every node. The key of a name without letters and digits is empty.
     """
     name = sanitize(model)
     if len(name) <= MAX_MODEL:
@@ -65,6 +65,6 @@ def model_key(model: str) -> str:
 def _labels_of(prefix: str, gpus: tuple[Gpu, ...]) -> dict[str, str]:
     return {
         f"{prefix}.count": str(len(gpus)),
-        **memory_labels(prefix, prevailing(gpu.memory_bytes for gpu in gpus)),
-        **family_labels(prefix, prevailing(gpu.compute for gpu in gpus)),
+        **memory_labels(prefix, most_common(gpu.memory_bytes for gpu in gpus)),
+        **family_labels(prefix, most_common(gpu.compute for gpu in gpus)),
     }

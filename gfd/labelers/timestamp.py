@@ -1,15 +1,15 @@
-"""When the labels were made, in seconds since 1970."""
+"""The label of the time when another label last changed."""
 
-from gfd.labelers.api import NVIDIA, Declared, LabelOptions
-from node_core.domain.inventory import Inventory
+from gfd.labelers.api import NVIDIA, LabelDeclaration, LabelOptions
+from gpu_core.domain.inventory import Inventory
 from node_core.domain.labels import Labels
 
 DECLARED = (
-    Declared(
+    LabelDeclaration(
         key=f"{NVIDIA}/gfd.timestamp",
-        value="seconds since 1970 of the last time that another label changed",
+        value="time when another label last changed, in seconds since 1970",
         source="the clock",
-        presence="always, but for `--no-timestamp`",
+        presence="always, except with `--no-timestamp`",
     ),
 )
 

@@ -1,31 +1,34 @@
-"""How the GPUs of a node lie to each other, beyond what GPU Feature Discovery says: groups joined by NVLink, and NUMA nodes.
+"""Labels of the GPU topology, which GPU Feature Discovery does not have: NVLink groups and NUMA nodes.
 
-A group is GPUs that reach each other by NVLink, straight or through other GPUs of the group, through one fabric clique, or, where there
-is no fabric, through the NVSwitches of their board: those join all GPUs that have a link to one. A node where no two GPUs are known to be
-joined has no NVLink labels. GPUs in MIG mode are in no group: NVLink does not reach MIG devices. Source: NVML API reference, NvLink
-methods; NVIDIA MIG user guide, limitations.
+The GPUs of a group are connected by NVLink, directly or through other GPUs of the group. The GPUs of one fabric clique are a group. On
+a board without a fabric, all GPUs with links to NVSwitches are a group. A node without a known connection between two GPUs has no NVLink
+labels. GPUs in MIG mode are in no group, because MIG devices cannot use NVLink. Source: NVML API reference, NvLink methods; NVIDIA MIG
+user guide, limitations.
 """
 
 from collections import Counter
 from collections.abc import Hashable, Iterator
 
-from gfd.labelers.api import Declared, LabelOptions
+from gfd.labelers.api import LabelDeclaration, LabelOptions
 from gfd.labelers.resource import GPU
-from node_core.domain.inventory import Gpu, Inventory, PciAddress
+from gpu_core.domain.inventory import Gpu, Inventory
 from node_core.domain.labels import Labels
+from node_core.domain.pci import PciAddress
 
 NUMA = f"{GPU}.numa"
 _JOINED = {
     "source": "nvmlDeviceGetNvLinkRemotePciInfo, nvmlDeviceGetNvLinkRemoteDeviceType, nvmlDeviceGetGpuFabricInfo",
-    "presence": "where two GPUs are known to be joined",
+    "presence": "if two GPUs are known to be connected",
 }
 _SWITCHES = "switches"
-_NUMA = {"source": "numa_node in sysfs", "presence": "where the kernel says it of every GPU"}
+_NUMA = {"source": "numa_node in sysfs", "presence": "if the kernel reports the NUMA node of every GPU"}
 DECLARED = (
-    Declared(key=f"{GPU}.nvlink.largest", value="GPUs in the largest group that NVLink joins", **_JOINED),
-    Declared(key=f"{GPU}.nvlink.smallest", value="GPUs in the smallest such group; 1 if some GPU is alone", **_JOINED),
-    Declared(key=f"{NUMA}.nodes", value="NUMA nodes that have a GPU", **_NUMA),
-    Declared(key=f"{NUMA}.largest", value="GPUs of the NUMA node that has most of them", **_NUMA),
+    LabelDeclaration(key=f"{GPU}.nvlink.largest", value="GPUs in the largest NVLink group", **_JOINED),
+    LabelDeclaration(
+        key=f"{GPU}.nvlink.smallest", value="GPUs in the smallest NVLink group; 1 if a GPU has no connection", **_JOINED
+    ),
+    LabelDeclaration(key=f"{NUMA}.nodes", value="NUMA nodes with a GPU", **_NUMA),
+    LabelDeclaration(key=f"{NUMA}.largest", value="GPUs of the NUMA node with the most GPUs", **_NUMA),
 )
 
 
@@ -34,7 +37,7 @@ def labels(inventory: Inventory, _: LabelOptions) -> Labels:
 
 
 def nvlink_labels(gpus: tuple[Gpu, ...]) -> dict[str, str]:
-    """Nothing where no two whole GPUs are known to be joined."""
+    """Returns no labels if no connection between two GPUs is known."""
     sizes = group_sizes(tuple(gpu for gpu in gpus if not gpu.mig_enabled))
     if max(sizes, default=0) < 2:
         return {}
@@ -42,7 +45,7 @@ def nvlink_labels(gpus: tuple[Gpu, ...]) -> dict[str, str]:
 
 
 def numa_labels(gpus: tuple[Gpu, ...]) -> dict[str, str]:
-    """Nothing where the NUMA node of one GPU is not known."""
+    """Returns no labels if the NUMA node of a GPU is unknown."""
     if any(gpu.numa_node is None for gpu in gpus):
         return {}
     counts = Counter(gpu.numa_node for gpu in gpus)
@@ -50,7 +53,7 @@ def numa_labels(gpus: tuple[Gpu, ...]) -> dict[str, str]:
 
 
 def group_sizes(gpus: tuple[Gpu, ...]) -> tuple[int, ...]:
-    """How many GPUs each group has, a GPU alone counted as a group; ascending."""
+    """Returns the number of GPUs in each group, ascending. A GPU without connections is a group."""
     known = frozenset(gpu.address for gpu in gpus if gpu.address is not None)
     groups: list[tuple[set[int], set[Hashable]]] = []
     for number, gpu in enumerate(gpus):
@@ -67,7 +70,7 @@ def group_sizes(gpus: tuple[Gpu, ...]) -> tuple[int, ...]:
 
 
 def _ports(gpu: Gpu, known: frozenset[PciAddress]) -> Iterator[Hashable]:
-    """What joins a GPU to those that have the same: its address, those of its peers among the known, its clique or its switches."""
+    """Yields the ports of a GPU: its address, the addresses of known peers, its clique, or its switches. A common port connects GPUs."""
     if gpu.address is not None:
         yield gpu.address
     yield from (peer.address for peer in gpu.peers if peer.address in known)

@@ -1,7 +1,8 @@
-"""Versions of the driver and of the newest CUDA that it supports, each also under the older name that workloads still select by."""
+"""Labels of the driver version and the newest supported CUDA version. Each label also exists under its older name."""
 
-from gfd.labelers.api import NVIDIA, Declared, LabelOptions
-from node_core.domain.inventory import CudaVersion, Inventory
+from gfd.labelers.api import NVIDIA, LabelDeclaration, LabelOptions
+from gpu_core.domain.inventory import CudaVersion, Inventory
+from node_core.domain.dotted_version import leading_numbers
 from node_core.domain.labels import Labels, sanitize, value_problem
 
 DRIVER = f"{NVIDIA}/cuda.driver-version"
@@ -9,22 +10,22 @@ RUNTIME = f"{NVIDIA}/cuda.runtime-version"
 OLD_DRIVER = f"{NVIDIA}/cuda.driver"
 OLD_RUNTIME = f"{NVIDIA}/cuda.runtime"
 
-_DRIVER = {"source": "nvmlSystemGetDriverVersion", "presence": "with a GPU, where NVML says it"}
-_RUNTIME = {"source": "nvmlSystemGetCudaDriverVersion", "presence": "with a GPU, where NVML says it"}
-_OLD = "the same, under its older name"
+_DRIVER = {"source": "nvmlSystemGetDriverVersion", "presence": "with a GPU, if NVML reports it"}
+_RUNTIME = {"source": "nvmlSystemGetCudaDriverVersion", "presence": "with a GPU, if NVML reports it"}
+_OLD = "the same value; the older name of the label"
 DECLARED = (
-    Declared(key=f"{DRIVER}.full", value="the driver's version: `550.54.15`", **_DRIVER),
-    Declared(key=f"{DRIVER}.major", value="its first part", **_DRIVER),
-    Declared(key=f"{DRIVER}.minor", value="its second part", **_DRIVER),
-    Declared(key=f"{DRIVER}.revision", value="its third part; empty if there are two", **_DRIVER),
-    Declared(key=f"{OLD_DRIVER}.major", value=_OLD, **_DRIVER),
-    Declared(key=f"{OLD_DRIVER}.minor", value=_OLD, **_DRIVER),
-    Declared(key=f"{OLD_DRIVER}.rev", value=_OLD, **_DRIVER),
-    Declared(key=f"{RUNTIME}.full", value="the newest CUDA that the driver supports: `12.4`", **_RUNTIME),
-    Declared(key=f"{RUNTIME}.major", value="its first part", **_RUNTIME),
-    Declared(key=f"{RUNTIME}.minor", value="its second part", **_RUNTIME),
-    Declared(key=f"{OLD_RUNTIME}.major", value=_OLD, **_RUNTIME),
-    Declared(key=f"{OLD_RUNTIME}.minor", value=_OLD, **_RUNTIME),
+    LabelDeclaration(key=f"{DRIVER}.full", value="the driver version: `550.54.15`", **_DRIVER),
+    LabelDeclaration(key=f"{DRIVER}.major", value="the first part", **_DRIVER),
+    LabelDeclaration(key=f"{DRIVER}.minor", value="the second part", **_DRIVER),
+    LabelDeclaration(key=f"{DRIVER}.revision", value="the third part; empty if there are two parts", **_DRIVER),
+    LabelDeclaration(key=f"{OLD_DRIVER}.major", value=_OLD, **_DRIVER),
+    LabelDeclaration(key=f"{OLD_DRIVER}.minor", value=_OLD, **_DRIVER),
+    LabelDeclaration(key=f"{OLD_DRIVER}.rev", value=_OLD, **_DRIVER),
+    LabelDeclaration(key=f"{RUNTIME}.full", value="the newest CUDA that the driver supports: `12.4`", **_RUNTIME),
+    LabelDeclaration(key=f"{RUNTIME}.major", value="the first part", **_RUNTIME),
+    LabelDeclaration(key=f"{RUNTIME}.minor", value="the second part", **_RUNTIME),
+    LabelDeclaration(key=f"{OLD_RUNTIME}.major", value=_OLD, **_RUNTIME),
+    LabelDeclaration(key=f"{OLD_RUNTIME}.minor", value=_OLD, **_RUNTIME),
 )
 
 
@@ -36,20 +37,24 @@ def labels(inventory: Inventory, _: LabelOptions) -> Labels:
 
 
 def driver_labels(version: str) -> dict[str, str]:
-    """`550.54.15` in parts and in full. The revision of `550.54` is empty; of any other form, what is there is said."""
+    """Returns the labels of `550.54.15` and its numbers. The revision of `550.54` is empty. Other forms may have fewer labels.
+
+    A version without numbers, such as `unknown.unknown.unknown`, is split at its dots.
+    """
     if not version:
         return {}
-    parts = dict(zip(("major", "minor", "revision"), version.split("."), strict=False))
+    numbers = leading_numbers(version)
+    parts = dict(zip(("major", "minor", "revision"), numbers or version.split("."), strict=False))
     if len(parts) == 2:
         parts["revision"] = ""
     old = {"rev" if name == "revision" else name: value for name, value in parts.items()}
-    found = {f"{DRIVER}.{name}": value for name, value in {**parts, "full": version}.items()}
-    found |= {f"{OLD_DRIVER}.{name}": value for name, value in old.items()}
-    return {key: _accepted(value) for key, value in found.items()}
+    result = {f"{DRIVER}.{name}": value for name, value in {**parts, "full": version}.items()}
+    result |= {f"{OLD_DRIVER}.{name}": value for name, value in old.items()}
+    return {key: _label_value(value) for key, value in result.items()}
 
 
 def runtime_labels(cuda: CudaVersion | None) -> dict[str, str]:
-    """Nothing where NVML does not say."""
+    """Returns no labels if NVML does not report the version."""
     if cuda is None:
         return {}
     major, minor = str(cuda.major), str(cuda.minor)
@@ -62,6 +67,6 @@ def runtime_labels(cuda: CudaVersion | None) -> dict[str, str]:
     }
 
 
-def _accepted(value: str) -> str:
-    """As it is wherever Kubernetes takes it."""
+def _label_value(value: str) -> str:
+    """Sanitises a value that is not valid in a label."""
     return value if value_problem(value) is None else sanitize(value)

@@ -1,1 +1,1 @@
-"""`gpunode cleanup`: takes from a node all that is ours, and nothing else."""
+"""`gpunode cleanup`: removes from a node everything that the agents wrote, and nothing else."""

@@ -1,4 +1,4 @@
-"""The cleanup as an agent: it tries until nothing is left, says so by being ready, and waits to be taken away."""
+"""The controller of `gpunode cleanup --stay`: retries until nothing is left, then is ready until the process ends."""
 
 from collections.abc import Callable
 
@@ -6,48 +6,55 @@ import structlog
 
 from gpunode.cleanup.clean import Outcome
 from node_core.domain.backoff import Backoff
+from node_core.runtime.control_loop import ControlLoop, Timers
 from node_core.runtime.mailbox import Mailbox
-from node_core.runtime.messages import AgentMessage, Stop
+from node_core.runtime.messages import AgentMessage
 from node_core.runtime.services import Services
 
 log = structlog.get_logger(__name__)
 
 NAME = "cleanup"
-RETRIES = Backoff(first=2.0, most=60.0)
-AGAIN = 60.0
-"""Seconds between two signs of life when all is done."""
+RETRIES = Backoff(first=2.0, maximum=60.0)
+CLEAN = "clean"
 
 
-class CleanupAgent:
-    """clean: one go. mailbox: one of its own if none is given."""
+class CleanupController:
+    """clean: attempts once to remove everything that the agents wrote."""
 
     name = NAME
 
-    def __init__(
-        self, clean: Callable[[], Outcome], services: Services, mailbox: Mailbox[AgentMessage] | None = None
-    ) -> None:
-        self.mailbox: Mailbox[AgentMessage] = mailbox or Mailbox()
+    def __init__(self, clean: Callable[[], Outcome], services: Services, timers: Timers) -> None:
         self._clean = clean
         self._services = services
+        self._timers = timers
         self._failures = 0
         services.readiness.expect(f"{NAME}/done")
 
-    def run(self) -> None:
-        is_done = False
-        while True:
-            is_done = is_done or self._try()
-            self._services.readiness.beat(NAME)
-            wait = AGAIN if is_done else RETRIES.delay(self._failures, self._services.chance())
-            if self.mailbox.holds(Stop, wait):
-                return
+    def start(self) -> None:
+        self._timers.set_after(CLEAN, 0.0)
 
-    def close(self) -> None: ...
+    def handle(self, message: AgentMessage) -> None: ...
 
-    def _try(self) -> bool:
-        """Whether nothing is left."""
+    def timer(self, name: str) -> None:
         outcome = self._clean()
-        for what in outcome.taken:
-            log.info("taken_away", what=what)
-        self._failures = self._failures + 1 if outcome.problems else 0
+        for removed in outcome.removed:
+            log.info("removed", what=removed)
+        for retained in outcome.retained:
+            log.info("retained", what=retained)
         self._services.readiness.report(f"{NAME}/done", "; ".join(outcome.problems) or None)
-        return not outcome.problems
+        if outcome.problems:
+            self._failures += 1
+            self._timers.set_after(name, RETRIES.delay(self._failures, self._services.chance()))
+
+    def reconcile(self) -> None: ...
+
+    def close(self, *, is_final: bool) -> None: ...
+
+
+def cleanup_loop(
+    clean: Callable[[], Outcome], services: Services, mailbox: Mailbox[AgentMessage] | None = None
+) -> ControlLoop[CleanupController]:
+    """Builds the control loop without starting it."""
+    timers = Timers(services.clock)
+    controller = CleanupController(clean, services, timers)
+    return ControlLoop(controller, services, mailbox=mailbox or Mailbox(), timers=timers)

@@ -1,105 +1,138 @@
-"""`gpunode cleanup`: once, for a person; or with --stay as a pod on each node, which is ready when nothing is left."""
+"""The command line of `gpunode cleanup`: runs once, or with --stay until SIGTERM, as the cleanup DaemonSet does."""
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import click
 
+from device_plugin.agent import mps_tools
 from device_plugin.cdi.write import CDI_FOLDER
-from gpunode.cleanup.agent import CleanupAgent
-from gpunode.cleanup.clean import Outcome, Places, clean
+from device_plugin.cdi_sync import HostContext
+from gpu_core.settings.nvidia_settings import ResponseSettings
+from gpunode.cleanup.agent import cleanup_loop
+from gpunode.cleanup.clean import CleanupTargets, Outcome, clean
+from gpunode.cleanup.node import DryRunApi
 from node_core.errors import SettingsError
 from node_core.kube.client import NodeApi
-from node_core.kube.node_feature import pod_namespace
+from node_core.kube.node_feature import find_pod_namespace
 from node_core.kubelet.sockets import KUBELET_SOCKET
-from node_core.runtime.command import AgentCommand, parse_command, report_usage
-from node_core.runtime.flag_types import PathType
-from node_core.runtime.flags import bool_option, common_options
+from node_core.runtime.command import agent_command, parse_command, report_usage
 from node_core.runtime.log import configure_log
-from node_core.runtime.process import Built, Program, run_program
+from node_core.runtime.process import ProcessSpec, Program, run_program
+from node_core.runtime.setting import setting
 from node_core.runtime.settings import CommonSettings, common_settings
 from node_core.version import VERSION
 
-PROG = "gpunode cleanup"
+PROGRAM = "gpunode cleanup"
 INCOMPLETE = 1
-"""Exit status when something is left."""
+"""Exit status if something could not be removed."""
 
 
-@click.command(cls=AgentCommand, name="cleanup")
-@click.option("--cdi-dir", envvar="CDI_DIR", default=str(CDI_FOLDER), type=PathType(), help="Where our CDI specs are.")
-@click.option(
-    "--kubelet-socket",
-    envvar="KUBELET_SOCKET",
-    default=str(KUBELET_SOCKET),
-    type=PathType(),
-    help="The kubelet's registration socket; ours lie beside it.",
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanupSettings:
+    """The settings of cleanup in addition to CommonSettings."""
+
+    cdi_dir: Path = setting("--cdi-dir CDI_DIR", CDI_FOLDER, "The folder of the CDI specifications.")
+    kubelet_socket: Path = setting(
+        "--kubelet-socket KUBELET_SOCKET",
+        KUBELET_SOCKET,
+        "The kubelet's registration socket, next to the sockets of the device plugin.",
+    )
+    mps_root: str = setting(
+        "--mps-root MPS_ROOT",
+        "/run/nvidia/mps",
+        "The folder of MPS on the host. Cleanup stops the MPS daemons of the device plugin and restores compute modes.",
+    )
+    namespace: str | None = setting(
+        "--namespace NAMESPACE",
+        None,
+        "The namespace of the agents' pods and NodeFeature objects. Default in a pod: the namespace of the pod.",
+    )
+    only: Literal["cluster", "host"] | None = setting(
+        "--only CLEANUP_ONLY",
+        None,
+        "cluster: remove only what the agents wrote in the cluster, from any machine. host: remove only files of this machine, without the"
+        " cluster. Default: both, on the node itself.",
+    )
+    dry_run: bool = setting("--dry-run CLEANUP_DRY_RUN", False, "Print what would be removed, and remove nothing.")
+    stay: bool = setting(
+        "--stay CLEANUP_STAY",
+        False,
+        "Keep running after cleanup and report ready, until SIGTERM (used by the DaemonSet).",
+    )
+
+
+command = agent_command(
+    "cleanup",
+    CleanupSettings,
+    CommonSettings,
+    agent="CLEANUP",
+    changes={"http_address": {"default": ":8080"}},
+    help="Remove everything that gpunode wrote to this node: labels, annotations, taints, extended resources, the condition,"
+    " NodeFeature objects, CDI specifications, MPS daemons and files.",
 )
-@click.option(
-    "--namespace",
-    envvar="NAMESPACE",
-    help="Of the agents' pods and NodeFeature objects; in a pod its own if nothing is said.",
-)
-@bool_option("--stay", envvar="CLEANUP_STAY", default=False, help_text="Be ready when nothing is left, until SIGTERM.")
-@common_options(agent="CLEANUP", address=":8080")
-def command(**_: Any) -> None:
-    """Takes from this node what is ours: labels, annotations, taints, extended resources, the condition, objects, CDI specs, files."""
 
 
 def main(arguments: Sequence[str]) -> int:
     try:
-        values = parse_command(command, arguments, PROG)
+        values = parse_command(command, arguments, PROGRAM)
         if values is None:
             return 0
-        stay, settings = values["stay"], _settings(values)
-        places = _places(values, settings)
+        common = common_settings(values, CommonSettings)
+        _require(
+            common.node_name,
+            "--node-name: is missing. Set the name of this Node, or NODE_NAME (spec.nodeName in a pod)",
+        )
+        # a wrong namespace would hide the agents' pods and their objects, so there is no default outside a pod
+        namespace = values["namespace"] or find_pod_namespace() or ""
+        if values["only"] != "host":
+            _require(namespace, "--namespace: is missing. Set the namespace of the agents, usually gpunode")
+        _require(
+            not (values["stay"] and values["dry_run"]), "--dry-run: cannot be used with --stay. Remove one of them"
+        )
     except SettingsError as error:
-        return report_usage(error, PROG)
-    api = NodeApi(settings.node_name, kubeconfig=settings.kubeconfig, user_agent=f"gpunode-cleanup/{VERSION}")
-    return run_program(lambda: _program(settings, api, places), PROG) if stay else _once(api, places)
-
-
-def _settings(values: dict[str, Any]) -> CommonSettings:
-    settings = common_settings(values)
-    if not settings.node_name:
-        raise SettingsError(["--node-name: is missing: name this Node, or set NODE_NAME (spec.nodeName in a pod)"])
-    return settings
-
-
-def _places(values: dict[str, Any], settings: CommonSettings) -> Places:
-    return Places(
+        return report_usage(error, PROGRAM)
+    targets = CleanupTargets(
         cdi=values["cdi_dir"],
         sockets=values["kubelet_socket"].parent,
-        state=settings.lock_dir,
-        namespace=values["namespace"] or _own_namespace(),
+        state=common.lock_dir,
+        namespace=namespace,
+        mps=mps_tools(ResponseSettings(mps_root=values["mps_root"]), HostContext()),
+        only=values["only"],
+        is_dry_run=values["dry_run"],
     )
-
-
-def _own_namespace() -> str:
-    """Another one would hide agents that run, and all that they have there."""
-    namespace = pod_namespace()
-    if namespace is None:
-        raise SettingsError(["--namespace: is missing: name the namespace of the agents, usually gpunode"])
-    return namespace
-
-
-def _program(settings: CommonSettings, api: NodeApi, places: Places) -> Program:
-    return Program(
-        common=settings,
-        build=lambda services: Built(agents=(CleanupAgent(lambda: clean(api, places), services),)),
+    api = (DryRunApi if values["dry_run"] else NodeApi)(
+        common.node_name, kubeconfig=common.kubeconfig, user_agent=f"gpunode-cleanup/{VERSION}"
     )
+    if not values["stay"]:
+        return _clean_once(api, targets)
+    program = Program(
+        common=common,
+        build=lambda services: ProcessSpec(agents=(cleanup_loop(lambda: clean(api, targets), services),)),
+    )
+    return run_program(lambda: program, PROGRAM)
 
 
-def _once(api: NodeApi, places: Places) -> int:
+def _require(value: object, problem: str) -> None:
+    if not value:
+        raise SettingsError([problem])
+
+
+def _clean_once(api: NodeApi, targets: CleanupTargets) -> int:
     configure_log("auto", "error", sys.stderr)
-    outcome = clean(api, places)
-    click.echo(render(outcome), nl=False)
+    outcome = clean(api, targets)
+    click.echo(render(outcome, is_dry_run=targets.is_dry_run), nl=False)
     for problem in outcome.problems:
         click.echo(problem, err=True)
     return INCOMPLETE if outcome.problems else 0
 
 
-def render(outcome: Outcome) -> str:
-    if not outcome.taken and not outcome.problems:
-        return "nothing of ours was there\n"
-    return "".join(f"gone: {what}\n" for what in outcome.taken)
+def render(outcome: Outcome, *, is_dry_run: bool = False) -> str:
+    if not outcome.removed and not outcome.retained and not outcome.problems:
+        return "nothing to remove\n"
+    removed = "would remove" if is_dry_run else "removed"
+    lines = [*(f"{removed}: {what}" for what in outcome.removed), *(f"stays: {what}" for what in outcome.retained)]
+    return "".join(f"{line}\n" for line in lines)

@@ -1,4 +1,4 @@
-"""What is ours in folders of the host. A socket that somebody serves, and a file by another name, is not."""
+"""Removes the agents' files from folders of the host. Keeps sockets that a process still serves, and files with other names."""
 
 import stat
 from collections.abc import Iterable, Iterator
@@ -8,48 +8,55 @@ from pathlib import Path
 from device_plugin.cdi.kinds import FILE_NAMES
 from device_plugin.cdi.plan import CdiPlan
 from device_plugin.cdi.write import SpecWriter
+from gpu_core.host.release_requests import FOLDER as REQUESTS
+from gpu_core.nvml.lock import lock_path
 from node_core.errors import NodeError
-from node_core.host.nvml.lock import lock_path
-from node_core.host.release_requests import FOLDER as REQUESTS
 from node_core.kubelet.sockets import is_served
 
-TOGETHER = "gpunode"
-"""What `gpunode run` is called."""
+RUN_PROGRAM = "gpunode"
+"""The name of `gpunode run` in file names."""
 
 
-def take_specs(folder: Path) -> bool:
-    """CDI specs by our names, in the folder that container runtimes read. Raises NodeError."""
+def remove_specs(folder: Path, *, is_dry_run: bool = False) -> bool:
+    """Removes the CDI specifications that have our file names. Raises NodeError."""
     present = any((folder / name).exists() for name in FILE_NAMES)
+    if is_dry_run:
+        return present
     if problems := SpecWriter(folder).write(CdiPlan()):
         raise NodeError(" ".join(problems))
     return present
 
 
-def take_sockets(folder: Path) -> bool:
-    """Those that a plugin left behind which was killed. Raises NodeError."""
-    return _unlink(path for path in _matching(folder, "nvidia-*.sock") if _is_dead_socket(path))
+def remove_sockets(folder: Path, *, is_dry_run: bool = False) -> bool:
+    """Removes the sockets of a device plugin that was killed. Raises NodeError."""
+    sockets = (path for path in _matching(folder, "nvidia-*.sock") if _is_dead_socket(path))
+    return any(sockets) if is_dry_run else _unlink(sockets)
 
 
-def take_state(folder: Path, agents: Iterable[str], node: str) -> bool:
-    """The files of these agents of the node, and folders that are empty then. Raises NodeError."""
-    paths = [folder / name for agent in agents for name in _state_files(f"{agent}.{node}")]
-    locks = [lock_path(folder, program) for program in (*agents, TOGETHER)]
-    took = _unlink(path for path in (*paths, *locks) if path.is_file())
+def remove_state(folder: Path, agents: Iterable[str], node: str, *, is_dry_run: bool = False) -> bool:
+    """Removes the files of these agents, then the folders if they are empty. Raises NodeError."""
+    paths = [path for agent in agents for path in _state_files(folder, f"{agent}.{node}")]
+    locks = [lock_path(folder, program) for program in (*agents, RUN_PROGRAM)]
+    files = [path for path in (*paths, *locks) if path.is_file()]
+    if is_dry_run:
+        return bool(files)
+    is_removed = _unlink(files)
     for each in (folder / REQUESTS, folder):
-        with suppress(OSError):  # somebody else's files are in there, or it is a mount
+        with suppress(OSError):  # the folder contains other files, or is a mount point
             each.rmdir()
-    return took
+    return is_removed
 
 
-def _state_files(stem: str) -> tuple[str, ...]:
-    return f"{stem}.lock", f"{stem}.health.json", f".{stem}.health.json.new"
+def _state_files(folder: Path, stem: str) -> tuple[Path, ...]:
+    """Includes temporary files of a process that was killed while it wrote."""
+    return folder / f"{stem}.lock", folder / f"{stem}.health.json", *_matching(folder, f".{stem}.health.json.*")
 
 
 def _matching(folder: Path, pattern: str) -> Iterator[Path]:
     try:
         yield from sorted(folder.glob(pattern))
     except OSError as error:
-        raise NodeError(f"cannot look into {folder}: {error.strerror}") from error
+        raise NodeError(f"cannot list {folder}: {error.strerror}") from error
 
 
 def _is_dead_socket(path: Path) -> bool:
@@ -60,11 +67,11 @@ def _is_dead_socket(path: Path) -> bool:
 
 
 def _unlink(paths: Iterable[Path]) -> bool:
-    took = False
+    is_removed = False
     for path in paths:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise NodeError(f"cannot remove {path}: {error.strerror}") from error
-        took = True
-    return took
+        is_removed = True
+    return is_removed

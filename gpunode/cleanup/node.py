@@ -1,88 +1,141 @@
-"""What is ours in the cluster: on our Node by what `managedFields` and our annotations say, and the NodeFeature objects that we wrote."""
+"""Removes what the agents' field managers own on the Node, according to `managedFields` and annotations, and their NodeFeature objects."""
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from typing import Any
 from urllib.parse import quote
 
+import urllib3
+
 from device_plugin.agent import NAME as PLUGIN
-from device_plugin.health.cluster import STRATEGIC
-from device_plugin.health.startup_taint import CLAIM as STARTUP_TAINT
+from device_plugin.health.startup_taint import STARTUP_TAINT_ANNOTATION as STARTUP_TAINT
 from gfd.agent import NAME as GFD
-from gpunode.cleanup.owned import is_all_of, owns_condition, render_condition_gone
 from nfd_lite.agent import NAME as NFD
-from node_core.domain.node import NodeView
+from node_core.domain.conditions import GPU_READY
+from node_core.domain.desired import Outputs
+from node_core.domain.managed_fields import find_owned_keys
 from node_core.domain.node_feature import GFD_PREFIX, WORKER_PREFIX
-from node_core.domain.outputs import WantedResources
-from node_core.domain.taints import RULE_TAINTS_ANNOTATION, TAINTS_ANNOTATION, TaintPlan, WantedTaints
+from node_core.domain.reconcile import ApplyMetadata, FieldOwner, SetCapacity, SetTaints, Write, reconcile_taints
+from node_core.domain.taints import GFD_TAINTS_ANNOTATION, RULE_TAINTS_ANNOTATION, TaintPlan
 from node_core.errors import KubeError
-from node_core.kube.client import NodeApi
+from node_core.kube.client import STRATEGIC, NodeApi
 from node_core.kube.node_feature import NodeFeatureApi
-from node_core.publish.node import NodePublisher
-from node_core.publish.resources import ResourceKeeper
-from node_core.publish.taints import TaintKeeper
+from node_core.publish.node import NodeWriter
+from node_core.publish.writer import write_outputs
 
 Step = tuple[str, Callable[[], bool]]
-"""What is taken away, and what does it: whether there was any. It raises a NodeError."""
+"""A name, and the function that removes what the name describes. The function returns True if it removed anything. Raises NodeError."""
 
-CLAIMS = ((GFD, TAINTS_ANNOTATION), (NFD, RULE_TAINTS_ANNOTATION), (PLUGIN, STARTUP_TAINT))
+TAINTS_ANNOTATIONS = ((GFD, GFD_TAINTS_ANNOTATION), (NFD, RULE_TAINTS_ANNOTATION), (PLUGIN, STARTUP_TAINT))
+AGENTS = (NFD, GFD, PLUGIN)
 OBJECTS = ((NFD, WORKER_PREFIX), (GFD, GFD_PREFIX))
-
-
-class LastTaints(TaintKeeper):
-    """Takes the annotation along, also one that claims nothing that is there."""
-
-    def _plan(self, live: NodeView, wanted: WantedTaints) -> TaintPlan | None:
-        plan = super()._plan(live, wanted)
-        if plan is None and self._claim in live.annotations:
-            return TaintPlan(taints=live.taints, owned=frozenset())
-        return plan
 
 
 def node_steps(api: NodeApi, namespace: str) -> Iterator[Step]:
     """namespace: of the NodeFeature objects."""
-    for manager, claim in CLAIMS:
-        yield f"taints of {manager}", partial(LastTaints(api, manager, claim=claim).apply, WantedTaints())
-    yield f"extended resources of {NFD}", partial(ResourceKeeper(api, NFD).apply, WantedResources())
-    for manager in (NFD, GFD):
-        yield f"labels and annotations of {manager}", partial(take_labels, api, manager)
-    yield f"condition of {PLUGIN}", partial(take_condition, api)
+    for manager, taints_annotation in TAINTS_ANNOTATIONS:
+        remover = TaintRemover(api, FieldOwner(manager=manager, taints_annotation=taints_annotation))
+        yield f"taints of {manager}", partial(remove_outputs, remover, SetTaints)
+    writers = {manager: NodeWriter(api, FieldOwner(manager=manager, taints_annotation="")) for manager in (NFD, GFD)}
+    yield f"extended resources of {NFD}", partial(remove_outputs, writers[NFD], SetCapacity)
+    for manager, writer in writers.items():
+        yield f"labels and annotations of {manager}", partial(remove_outputs, writer, ApplyMetadata)
+    yield f"condition of {PLUGIN}", partial(remove_condition, api)
     for manager, prefix in OBJECTS:
         feature = NodeFeatureApi(api, namespace=namespace, prefix=prefix)
-        yield feature.shown, partial(take_object, feature, manager)
+        yield feature.resource.description, partial(remove_object, feature, manager)
 
 
-def take_labels(api: NodeApi, manager: str) -> bool:
-    """Keys that somebody else applied as well stay theirs."""
-    publisher = NodePublisher(api, manager)
-    publisher.refresh()
-    return publisher.publish({})
+class DryRunApi(NodeApi):
+    """Replaces each request that would change an object by a read of the object."""
+
+    def open(self, verb: str, path: str, **request: Any) -> urllib3.BaseHTTPResponse:
+        if verb == "GET":
+            return super().open(verb, path, **request)
+        return super().open("GET", path.removesuffix("/status"))
 
 
-def take_condition(api: NodeApi) -> bool:
-    path = f"/api/v1/nodes/{quote(api.node_name, safe='')}"
+def read_node(api: NodeApi) -> Mapping[str, Any]:
+    """Returns the Node as JSON. Raises KubeError."""
+    try:
+        return api.request("GET", _path(api))
+    except KubeError as error:
+        if error.status != 404:
+            raise
+        sentence = "the cluster has no such Node, so nothing was removed"
+        hint = "compare --node-name with `kubectl get nodes`. To remove only files of this machine, use --only host"
+        raise KubeError(sentence, status=404, hint=hint) from error
+
+
+def find_shared_keys(node: Mapping[str, Any]) -> Iterator[str]:
+    """Yields a sentence for each label and annotation that an agent and another field manager wrote. PURE. Cleanup does not remove it."""
+    managed = (node.get("metadata") or {}).get("managedFields") or ()
+    for kind in ("labels", "annotations"):
+        owned = find_owned_keys(managed, "metadata", kind)
+        for key in sorted(frozenset().union(*(owned.get(agent, frozenset()) for agent in AGENTS))):
+            others = sorted({each["manager"] for each in managed if _has_key(each, kind, key)} - {*AGENTS})
+            if others:
+                yield f"{kind.removesuffix('s')} {key}, because {' and '.join(others)} also set it"
+
+
+def _has_key(entry: Mapping[str, Any], kind: str, key: str) -> bool:
+    return f"f:{key}" in (entry.get("fieldsV1") or {}).get("f:metadata", {}).get(f"f:{kind}", {})
+
+
+class TaintRemover(NodeWriter):
+    """Also removes an annotation that lists no existing taint."""
+
+    def reconcile(self, wanted: Outputs) -> tuple[Write, ...]:
+        node = self._observed()
+        writes = reconcile_taints(wanted, node, self._owner)
+        if writes or self._owner.taints_annotation not in node.annotations:
+            return writes
+        return (SetTaints(plan=TaintPlan(taints=node.taints, owned=frozenset()), observed=node),)
+
+
+def remove_outputs(writer: NodeWriter, kind: type[Write]) -> bool:
+    """Applies only the writes of one kind. Keys that another field manager also applied remain on the Node."""
+    writer.refresh()
+    return write_outputs(writer, Outputs(), kinds=(kind,))
+
+
+def remove_condition(api: NodeApi) -> bool:
+    path = _path(api)
     if not owns_condition(api.request("GET", path), PLUGIN):
         return False
-    api.request(
-        "PATCH",
-        f"{path}/status",
-        query={"fieldManager": PLUGIN},
-        body=render_condition_gone(),
-        content=STRATEGIC,
-    )
+    body = {"status": {"conditions": [{"type": GPU_READY, "$patch": "delete"}]}}
+    api.request("PATCH", f"{path}/status", query={"fieldManager": PLUGIN}, body=body, content=STRATEGIC)
     return True
 
 
-def take_object(api: NodeFeatureApi, manager: str) -> bool:
-    """The whole object where it is ours alone; else our part of it."""
+def _path(api: NodeApi) -> str:
+    return f"/api/v1/nodes/{quote(api.node_name, safe='')}"
+
+
+def owns_condition(node: Mapping[str, Any], manager: str) -> bool:
+    """Whether the Node has the condition GPUReady, and this field manager wrote the condition. Source: Kubernetes API, FieldsV1."""
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    key = f"k:{json.dumps({'type': GPU_READY}, separators=(',', ':'))}"
+    return any(each.get("type") == GPU_READY for each in conditions) and any(
+        key in (entry.get("fieldsV1") or {}).get("f:status", {}).get("f:conditions", {})
+        for entry in node["metadata"].get("managedFields") or ()
+        if entry.get("manager") == manager
+    )
+
+
+def remove_object(api: NodeFeatureApi, manager: str) -> bool:
+    """Deletes the object if `manager` is its only field manager; otherwise releases the fields of `manager`."""
     try:
         live = api.get()
     except KubeError as error:
-        if error.status == 404:  # the cluster knows no such objects
+        if error.status == 404:  # the cluster does not serve NodeFeature objects
             return False
         raise
-    if live is None or not any(entry.get("manager") == manager for entry in live.managed):
+    managers = {entry.get("manager") for entry in live.managed} if live is not None else set()
+    if live is None or manager not in managers:
         return False
-    if is_all_of(live.managed, manager):
+    if managers == {manager}:
         api.delete(live)
     else:
         api.release(manager)

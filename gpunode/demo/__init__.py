@@ -1,1 +1,1 @@
-"""The guided tour: a small cluster on loopback, the three agents against it, and what they do, for people to see."""
+"""`gpunode demo`: a simulated cluster on loopback, the three agents, and a tour that shows what the agents do."""

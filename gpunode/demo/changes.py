@@ -1,8 +1,8 @@
-"""What became different on a Node between two looks, as lines for a person. Pure."""
+"""The state of a Node, its labels by agent, and the differences of two states. PURE."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any
 
 from node_core.domain.labels import GPU_PRESENT
 
@@ -11,67 +11,68 @@ AGENT_OF_PREFIX = (
     (GPU_PRESENT, "nfd-lite"),
     ("nvidia.com/", "gfd"),
 )
-PLUGIN = "gpu-device-plugin"
 KUBERNETES = "kubernetes"
-SOMEBODY = "somebody"
-"""Who took a label away: a Node does not say."""
+
+Difference = tuple[str, str | None, str | None]
+"""A key with its old and its new value. None: the key is absent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeState:
-    """labels: all of the Node. owners: label -> the field manager that has it. resources: resource -> (capacity, allocatable)."""
+    """resources: capacity and allocatable amount of each extended resource. conditions: status, reason and message by type.
+
+    taints: the effects by key and value.
+    """
 
     labels: Mapping[str, str] = field(default_factory=dict)
-    owners: Mapping[str, str] = field(default_factory=dict)
     resources: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    conditions: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    taints: frozenset[str] = frozenset()
+    is_cordoned: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """agent: who did it, as far as the Node says. before or after is None where the thing appeared or vanished."""
+def parse_node_state(node: Mapping[str, Any]) -> NodeState:
+    """Parses a v1 Node object."""
+    status, spec = node.get("status") or {}, node.get("spec") or {}
+    capacity, allocatable = status.get("capacity") or {}, status.get("allocatable") or {}
+    conditions = {each["type"]: each for each in status.get("conditions") or ()}
+    return NodeState(
+        labels=dict(node["metadata"].get("labels") or {}),
+        resources={name: (capacity[name], allocatable.get(name, "0")) for name in capacity if "/" in name},
+        conditions={
+            name: (each.get("status", ""), each.get("reason", ""), each.get("message", ""))
+            for name, each in conditions.items()
+        },
+        taints=frozenset(_render_taint(taint) for taint in spec.get("taints") or ()),
+        is_cordoned=bool(spec.get("unschedulable")),
+    )
 
-    agent: str
-    kind: Literal["label", "resource"]
-    key: str
-    before: str | None
-    after: str | None
 
-
-def agent_of(key: str) -> str:
-    """The agent whose label this is; `kubernetes` for everybody else's."""
-    return next((agent for prefix, agent in AGENT_OF_PREFIX if key.startswith(prefix)), KUBERNETES)
+def _render_taint(taint: Mapping[str, str]) -> str:
+    value = f"={taint['value']}" if taint.get("value") else ""
+    return f"{taint['key']}{value}:{taint['effect']}"
 
 
 def group_labels(labels: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Labels by agent, sorted, the agents in the order in which they act."""
+    """Sorted labels by agent, in the order in which the agents run."""
     groups: dict[str, dict[str, str]] = {"nfd-lite": {}, "gfd": {}, KUBERNETES: {}}
     for key, value in sorted(labels.items()):
         groups[agent_of(key)][key] = value
     return groups
 
 
-def diff_nodes(before: NodeState, after: NodeState) -> tuple[Change, ...]:
-    """Every label and resource that differs, labels first, each sorted by key."""
-    labels = [
-        Change(agent=after.owners.get(key, SOMEBODY), kind="label", key=key, before=old, after=new)
-        for key, old, new in _differences(before.labels, after.labels)
-    ]
-    resources = [
-        Change(agent=PLUGIN, kind="resource", key=key, before=old, after=new)
-        for key, old, new in _differences(_shown(before.resources), _shown(after.resources))
-    ]
-    return (*labels, *resources)
+def agent_of(key: str) -> str:
+    """The agent that writes this label; `kubernetes` for other labels."""
+    return next((agent for prefix, agent in AGENT_OF_PREFIX if key.startswith(prefix)), KUBERNETES)
 
 
-def show_resource(capacity: str, allocatable: str) -> str:
-    """`8`, or `7 of 8` while some devices cannot be allocated."""
+def differences(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Difference]:
+    """Yields the keys whose values differ, sorted."""
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) != after.get(key):
+            yield key, before.get(key), after.get(key)
+
+
+def render_resource(capacity: str, allocatable: str) -> str:
+    """`8`, or `7 of 8` if some devices are not allocatable."""
     return capacity if capacity == allocatable else f"{allocatable} of {capacity}"
-
-
-def _shown(resources: Mapping[str, tuple[str, str]]) -> dict[str, str]:
-    return {name: show_resource(*amounts) for name, amounts in resources.items()}
-
-
-def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[tuple[str, str | None, str | None]]:
-    keys = sorted(before.keys() | after.keys())
-    return [(key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)]

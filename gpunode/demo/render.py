@@ -1,25 +1,51 @@
-"""What the demo shows, as rich renderables. Pure: state in, something to print out."""
+"""The rich renderables of the demo. PURE."""
 
-from collections.abc import Iterable, Mapping
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from gpunode.demo.changes import Change, show_resource
+from gpunode.demo.changes import render_resource
+from gpunode.demo.feed import Line
 
 AGENT_STYLE = {"nfd-lite": "cyan", "gfd": "green", "gpu-device-plugin": "magenta", "kubernetes": "bright_black"}
+LINE_STYLE = {"+": "green", "-": "red", "~": "yellow", "!": "bold red"}
 FLAG_PREFIX = "feature.node.kubernetes.io/cpu-cpuid."
+MIN_VALUE = 24
+"""The minimum width of the column of values. If the terminal is narrower, each value has its own line."""
+WIDE = 80
+"""The minimum width of a terminal for columns in the live feed."""
 
 
-def render_facts(facts: Mapping[str, str]) -> RenderableType:
-    """Names and what they are, in two columns."""
-    table = _grid()
-    for name, value in facts.items():
-        table.add_row(Text(name, style="bright_black"), Text(value))
-    return _indent(table)
+class _Rows:
+    """Names and values: in two columns, or in a narrow terminal one below the other. Long texts are wrapped, never cut."""
+
+    def __init__(self, rows: Iterable[tuple[Text, Text]]) -> None:
+        self._rows = tuple(rows)
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        names = max((name.cell_len for name, _ in self._rows), default=0)
+        values = max((value.cell_len for _, value in self._rows), default=0)
+        if names + 2 + min(values, MIN_VALUE) <= options.max_width:
+            table = Table.grid(padding=(0, 2, 0, 0))
+            table.add_column(no_wrap=True)
+            table.add_column(overflow="fold")
+            for row in self._rows:
+                table.add_row(*row)
+            yield table
+            return
+        for name, value in self._rows:
+            yield name
+            yield _indent(value)
+
+
+def render_rows(rows: Mapping[str, str], style: str = "bright_black") -> RenderableType:
+    """Names and values. style: of the names."""
+    return _indent(_Rows((Text(name, style=style), Text(value)) for name, value in rows.items()))
 
 
 def render_step(number: int, title: str, agent: str, note: str = "") -> RenderableType:
@@ -30,65 +56,61 @@ def render_step(number: int, title: str, agent: str, note: str = "") -> Renderab
 
 
 def render_labels(labels: Mapping[str, str], agent: str) -> RenderableType:
-    """Labels of one agent; CPU flags, which are dozens of `…=true`, in one paragraph."""
-    table = _grid()
+    """The labels of one agent. CPU flags, which are dozens of `…=true`, are one paragraph."""
     flags = [key.removeprefix(FLAG_PREFIX) for key, value in labels.items() if _is_flag(key, value)]
-    for key, value in labels.items():
-        if not _is_flag(key, value):
-            table.add_row(_key(key, agent), Text(value))
+    rows = _Rows((_key(key, agent), Text(value)) for key, value in labels.items() if not _is_flag(key, value))
     name = _key(f"{FLAG_PREFIX}*", agent)
     paragraph = (
-        [Text.assemble(name, f"  true for {len(flags)}:\n", (" ".join(flags), AGENT_STYLE[agent]))] if flags else []
+        [Text.assemble(name, f"  {len(flags)} labels with the value true:\n", (" ".join(flags), AGENT_STYLE[agent]))]
+        if flags
+        else []
     )
-    return _indent(Group(table, *paragraph))
+    return _indent(Group(rows, *paragraph))
 
 
 def render_resources(resources: Mapping[str, tuple[str, str]]) -> RenderableType:
-    """Extended resources of the Node, with what the kubelet reports."""
-    table = _grid()
-    for name, (capacity, allocatable) in sorted(resources.items()):
-        table.add_row(Text(name, style="magenta"), Text(f"capacity {capacity}, allocatable {allocatable}"))
-    return _indent(table)
+    """The extended resources of the Node."""
+    amounts = {
+        name: f"capacity {capacity}, allocatable {usable}" for name, (capacity, usable) in sorted(resources.items())
+    }
+    return render_rows(amounts, style="magenta")
 
 
-def render_manifest(text: str) -> RenderableType:
-    """YAML, as one would apply it."""
-    return Padding(Syntax(text.strip(), "yaml", theme="ansi_dark", background_color="default"), (0, 0, 0, 2))
+def render_manifest(text: str) -> Text:
+    """YAML with syntax highlighting. Print it with soft_wrap, so that it can be copied."""
+    yaml = Syntax("", "yaml", theme="ansi_dark", background_color="default")
+    highlighted = yaml.highlight(textwrap.indent(text.strip(), "  "))
+    highlighted.rstrip()
+    return highlighted
 
 
-def render_commands(commands: Iterable[str]) -> RenderableType:
-    """Lines to copy: never wrapped, nothing before them but two spaces."""
-    return Group(*(Text(f"  {command}", style="bold", no_wrap=True, overflow="ignore") for command in commands))
+def render_command(command: str) -> Text:
+    """A command to copy. Print it with soft_wrap, so that the terminal wraps it and nothing is cut."""
+    return Text(f"  {command}", style="bold")
 
 
-def render_change(change: Change, clock: str) -> RenderableType:
-    """One line of the live feed."""
-    style = AGENT_STYLE.get(change.agent, "blue")
-    line = Text.assemble((f"{clock}  ", "bright_black"), (f"{change.agent:<18}", style), f"{change.key}  ")
-    match change:
-        case Change(before=None, after=str(after)):
-            line.append(f"+ {after}", style="green")
-        case Change(before=str(before), after=None):
-            line.append(f"- {before}", style="red")
-        case Change(before=before, after=after):
-            line.append(f"{before} → {after}", style="yellow")
-    return line
+def render_line(line: Line, clock: str, width: int) -> RenderableType:
+    """One line of the live feed. width: of the terminal."""
+    sign = f"{line.kind} " if line.kind in ("+", "-") else ""
+    body = Text.assemble(
+        (f"{line.who:<17} " if width >= WIDE else f"{line.who} ", AGENT_STYLE.get(line.who, "blue")),
+        f"{line.subject}  ",
+        (sign + line.text, LINE_STYLE.get(line.kind, "")),
+    )
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(Text(clock, style="bright_black"), body)
+    return table
 
 
 def render_amount(resources: Mapping[str, tuple[str, str]]) -> str:
     """`nvidia.com/gpu 8`, for headings; `none` without any."""
-    return ", ".join(f"{name} {show_resource(*amount)}" for name, amount in sorted(resources.items())) or "none"
+    return ", ".join(f"{name} {render_resource(*amount)}" for name, amount in sorted(resources.items())) or "none"
 
 
-def _indent(shown: RenderableType) -> RenderableType:
-    return Padding(shown, (0, 0, 0, 2), expand=False)
-
-
-def _grid() -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    return table
+def _indent(content: RenderableType) -> RenderableType:
+    return Padding(content, (0, 0, 0, 2), expand=False)
 
 
 def _key(key: str, agent: str) -> Text:

@@ -1,4 +1,4 @@
-"""The NodeFeatureRule engine. PURE: features and rules in, an Outcome out; the same input gives the same Outcome, byte for byte.
+"""The NodeFeatureRule engine. PURE: the same features and rules always have the same Outcome, byte for byte.
 
-Only `custom_files` touches the world: it reads drop-ins of nfd-worker's custom rules.
+Only `custom_files` accesses the host: it reads drop-in files with nfd-worker's custom rules.
 """

@@ -1,44 +1,49 @@
-"""NodeFeatureRule objects, from the API or from files. Source: NFD's CRD, nfd.k8s-sigs.io/v1alpha1.
+"""Decodes NodeFeatureRule objects, from the API or from files. Source: NFD's CRD, nfd.k8s-sigs.io/v1alpha1.
 
-What is wrong with one rule takes that rule away and no other: it stands in the set with its problems.
+A problem in one rule affects only this rule: the decoded set contains the rule with its problems. A rule with problems retains the names
+of its outputs, because an agent that starts must know which published outputs may belong to the rule.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from nfd_lite.rules.documents import parse_documents
-from nfd_lite.rules.expand import compiled
-from nfd_lite.rules.expression import expression_problem
+from nfd_lite.rules.check import check_rule
 from nfd_lite.rules.model import Expression, Op, Rule, RuleSet, Term, ValueType
-from nfd_lite.rules.spot import Spot, is_text, suggest
-from nfd_lite.rules.template import TemplateError
-from node_core.domain.node_feature import API_VERSION
-from node_core.domain.taints import Taint
+from node_core.decode import Cursor, is_text
+from node_core.domain.node_feature import API_VERSION, OPENSHIFT_GROUP
+from node_core.domain.taints import EFFECTS, Taint
 from node_core.errors import SettingsError
+from node_core.schema import suggest
 
 KIND = "NodeFeatureRule"
+API_VERSIONS = (API_VERSION, f"{OPENSHIFT_GROUP}/v1alpha1", f"{OPENSHIFT_GROUP}/v1", "nfd.kubernetes.io/v1alpha1")
+"""The API versions of the same schema. OpenShift's documentation also has its group with v1; the last group is of NFD's operator."""
 _LISTS = ("List", f"{KIND}List")
 _RULE = (
     *("name", "labels", "labelsTemplate", "annotations", "vars", "varsTemplate", "taints", "extendedResources"),
     *("matchFeatures", "matchAny"),
 )
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]*")
+_OLD_FORM = (
+    "is the old form of custom rules, which Node Feature Discovery removed. Write matchFeatures, and labels in place of value."
+    " The features are pci.device for pciId, usb.device for usbId, kernel.loadedmodule for loadedKMod, cpu.cpuid for cpuId,"
+    " kernel.config for kConfig, and system.name for nodename"
+)
 _OPS = tuple(op.value for op in Op if op)
-MOST_PATTERNS = 500
-"""Regular expressions in one object. Each may take some milliseconds to compile, and tells in no other way how long."""
-
-
-def parse_rule_sets(text: str, source: str) -> tuple[RuleSet, ...]:
-    """The objects of a YAML or JSON text. Raises SettingsError."""
-    return decode_rule_sets(parse_documents(text, source), source)
+MAX_PATTERNS = 500
+"""Maximum regular expressions in one object. The compilation of one expression can take some milliseconds."""
 
 
 def decode_rule_sets(documents: Iterable[Any], source: str) -> tuple[RuleSet, ...]:
-    """Objects, and lists of them as `kubectl get -o yaml` prints them. Raises SettingsError with the problems of all."""
+    """Decodes objects, and lists of objects as `kubectl get -o yaml` prints them. Raises SettingsError with all problems."""
     sets: list[RuleSet] = []
     problems: list[str] = []
-    for one in (one for document in documents for one in _objects(document)):
+    objects = [one for document in documents for one in _objects(document)]
+    for number, one in enumerate(objects, 1):
         try:
-            sets.append(decode_rule_set(one, source))
+            sets.append(decode_rule_set(one, source if len(objects) == 1 else f"{source}: object {number}"))
         except SettingsError as error:
             problems += error.problems
     if problems:
@@ -53,107 +58,136 @@ def _objects(document: Any) -> list[Any]:
 
 
 def decode_rule_set(data: Any, source: str | None = None) -> RuleSet:
-    """One object. Raises SettingsError with every problem of the object around its rules. source: before each, if not its name."""
-    spot = Spot(value=data)
-    fields = spot.record(
-        ("apiVersion", "kind", "metadata", "spec"), required=("apiVersion", "kind", "metadata", "spec")
-    )
-    for key, wanted in (("apiVersion", API_VERSION), ("kind", KIND)):
-        if key in fields and fields[key].text() != wanted:
-            fields[key].note(f"expected {wanted}, got {str(fields[key].value)[:80]}")
+    """Decodes one object. Raises SettingsError with all problems outside of the rules.
+
+    source: prefix of the problems; None for the name of the object.
+    """
+    cursor = Cursor(value=data)
+    misplaced = dict(_find_misplaced(data))
+    cursor.problems.extend(f"{path}: belongs {where}" for path, where in misplaced.items())
+    required = ("apiVersion", "kind", "metadata") if misplaced else ("apiVersion", "kind", "metadata", "spec")
+    fields = cursor.fields(("apiVersion", "kind", "metadata", "spec", "status", *misplaced), required=required)
+    for key, accepted in (("apiVersion", API_VERSIONS), ("kind", (KIND,))):
+        if key in fields and fields[key].text() not in accepted:
+            fields[key].report(f"expected {accepted[0]}, got {str(fields[key].value)[:80]}")
     name = _metadata_name(fields["metadata"]) if "metadata" in fields else ""
-    spec = fields["spec"].record(("rules",), required=("rules",)) if "spec" in fields else {}
+    in_spec = ("rules", *(path.removeprefix("spec.") for path in misplaced))
+    spec = fields["spec"].fields(in_spec, required=() if misplaced else ("rules",)) if "spec" in fields else {}
     rules = list(spec["rules"].items()) if "rules" in spec else []
-    if (patterns := _count_patterns(data)) > MOST_PATTERNS:
-        spot.note(f"has {patterns} patterns, {MOST_PATTERNS} are allowed")
-    if spot.notes:
-        raise SettingsError([f"{source or name or KIND}: {note}" for note in spot.notes])
+    if (patterns := _count_patterns(data)) > MAX_PATTERNS:
+        cursor.report(f"has {patterns} patterns; the maximum is {MAX_PATTERNS}")
+    if cursor.problems:
+        raise SettingsError([f"{source or name or KIND}: {note}" for note in cursor.problems])
     return RuleSet(name=name, rules=decode_rules(rules))
 
 
+def _find_misplaced(data: Any) -> Iterator[tuple[str, str]]:
+    """Yields the path of each key of rules in a wrong place of an object, and where the key belongs."""
+    if not isinstance(data, Mapping):
+        return
+    for path, parent in (("rules", data), ("metadata.rules", data.get("metadata"))):
+        if isinstance(parent, Mapping) and "rules" in parent:
+            yield path, "under spec, as spec.rules"
+    spec = data.get("spec")
+    if isinstance(spec, Mapping) and "rules" not in spec:
+        yield from ((f"spec.{key}", "in an item of spec.rules") for key in spec if key in _RULE)
+
+
 def _count_patterns(data: Any) -> int:
-    """Wherever in an object they stand, and however deep."""
-    waiting, count = [data], 0
-    while waiting:
-        value = waiting.pop()
+    """Counts the regular expressions at any depth of an object."""
+    stack, count = [data], 0
+    while stack:
+        value = stack.pop()
         if isinstance(value, Mapping):
             patterns = value.get("value") if value.get("op") == Op.IN_REGEXP else None
             count += len(patterns) if isinstance(patterns, list) else 0
-            waiting += value.values()
+            stack += value.values()
         elif isinstance(value, list):
-            waiting += value
+            stack += value
     return count
 
 
-def _metadata_name(spot: Spot) -> str:
-    name = spot.mapping().get("name")
+def _metadata_name(cursor: Cursor) -> str:
+    name = cursor.mapping().get("name")
     if name is None:
-        spot.below("name", None).note("is missing")
+        cursor.child("name", None).report("is missing")
         return ""
     return name.text()
 
 
-def decode_rules(spots: Iterable[Spot]) -> tuple[Rule, ...]:
-    return tuple(map(decode_rule, spots))
+def decode_rules(cursors: Iterable[Cursor]) -> tuple[Rule, ...]:
+    return tuple(map(decode_rule, cursors))
 
 
-def decode_rule(spot: Spot) -> Rule:
-    """The rule, or one with nothing but its name and its problems."""
-    own = Spot(value=spot.value, path=spot.path, lenient=spot.lenient)
-    rule = _read_rule(own)
-    return Rule(name=rule.name, problems=tuple(own.notes)) if own.notes else rule
+def decode_rule(cursor: Cursor) -> Rule:
+    """Decodes a rule. A rule with problems has no conditions: only its name, its outputs and the problems."""
+    rule_cursor = Cursor(value=cursor.value, path=cursor.path, lenient=cursor.lenient)
+    rule = _read_rule(rule_cursor)
+    if not rule_cursor.problems:
+        latent_problems, warnings = check_rule(rule, cursor.path)
+        return replace(rule, latent_problems=latent_problems, warnings=(*rule_cursor.warnings, *warnings))
+    return replace(rule, match_features=(), match_any=(), problems=tuple(rule_cursor.problems))
 
 
-def _read_rule(spot: Spot) -> Rule:
-    fields = spot.record(_RULE, required=("name",))
+def salvage_rule(name: str, text: str) -> Rule:
+    """Returns one rule in place of the rules in a text that cannot be decoded. Each word of the text may be the name of an output."""
+    words = dict.fromkeys((word.rstrip("_./-") for word in _WORD.findall(text)), "")
+    return Rule(
+        name=name,
+        labels=words,
+        labels_template="?" if "Template" in text else "",
+        annotations=words,
+        extended_resources=words,
+        taints=tuple(Taint(key=word, value="", effect=effect) for word in words if "/" in word for effect in EFFECTS),
+    )
 
-    def get(key: str, read: Callable[[Spot], Any], otherwise: Any) -> Any:
+
+def _read_rule(cursor: Cursor) -> Rule:
+    if isinstance(cursor.value, Mapping) and "matchOn" in cursor.value:
+        cursor.child("matchOn", None).report(_OLD_FORM)
+        cursor = replace(
+            cursor, value={key: value for key, value in cursor.value.items() if key not in ("matchOn", "value")}
+        )
+    fields = cursor.fields(_RULE, required=("name",))
+
+    def get(key: str, read: Callable[[Cursor], Any], otherwise: Any) -> Any:
         return read(fields[key]) if key in fields else otherwise
 
     return Rule(
-        name=get("name", Spot.text, spot.path),
-        labels=get("labels", Spot.text_map, {}),
-        labels_template=get("labelsTemplate", _template, ""),
-        annotations=get("annotations", Spot.text_map, {}),
-        vars=get("vars", Spot.text_map, {}),
-        vars_template=get("varsTemplate", _template, ""),
+        name=get("name", Cursor.text, "") or cursor.path,
+        labels=get("labels", Cursor.text_map, {}),
+        labels_template=get("labelsTemplate", Cursor.text, ""),
+        annotations=get("annotations", Cursor.text_map, {}),
+        vars=get("vars", Cursor.text_map, {}),
+        vars_template=get("varsTemplate", Cursor.text, ""),
         taints=get("taints", _taints, ()),
-        extended_resources=get("extendedResources", Spot.text_map, {}),
+        extended_resources=get("extendedResources", Cursor.text_map, {}),
         match_features=get("matchFeatures", _terms, ()),
         match_any=get("matchAny", _groups, ()),
     )
 
 
-def _template(spot: Spot) -> str:
-    text = spot.text()
-    try:
-        compiled(text)
-    except TemplateError as error:
-        spot.note(str(error))
-    return text
+def _taints(cursor: Cursor) -> tuple[Taint, ...]:
+    return tuple(map(_taint, cursor.items()))
 
 
-def _taints(spot: Spot) -> tuple[Taint, ...]:
-    return tuple(map(_taint, spot.items()))
-
-
-def _taint(spot: Spot) -> Taint:
-    fields = spot.record(("key", "value", "effect", "timeAdded"), required=("key", "effect"))
+def _taint(cursor: Cursor) -> Taint:
+    fields = cursor.fields(("key", "value", "effect", "timeAdded"), required=("key", "effect"))
     texts = {key: fields[key].text() for key in ("key", "value", "effect") if key in fields}
     return Taint(key=texts.get("key", ""), value=texts.get("value", ""), effect=texts.get("effect", ""))
 
 
-def _groups(spot: Spot) -> tuple[tuple[Term, ...], ...]:
-    records = [item.record(("matchFeatures",), required=("matchFeatures",)) for item in spot.items()]
+def _groups(cursor: Cursor) -> tuple[tuple[Term, ...], ...]:
+    records = [item.fields(("matchFeatures",), required=("matchFeatures",)) for item in cursor.items()]
     return tuple(_terms(record["matchFeatures"]) for record in records if "matchFeatures" in record)
 
 
-def _terms(spot: Spot) -> tuple[Term, ...]:
-    return tuple(map(_term, spot.items()))
+def _terms(cursor: Cursor) -> tuple[Term, ...]:
+    return tuple(map(_term, cursor.items()))
 
 
-def _term(spot: Spot) -> Term:
-    fields = spot.record(("feature", "matchExpressions", "matchName"), required=("feature",))
+def _term(cursor: Cursor) -> Term:
+    fields = cursor.fields(("feature", "matchExpressions", "matchName"), required=("feature",))
     expressions, name = fields.get("matchExpressions"), fields.get("matchName")
     return Term(
         feature=fields["feature"].text() if "feature" in fields else "",
@@ -162,60 +196,47 @@ def _term(spot: Spot) -> Term:
     )
 
 
-def _expressions(spot: Spot) -> dict[str, Expression]:
-    if spot.lenient and isinstance(spot.value, list):
-        return dict(map(_listed_expression, spot.items()))
-    return {key: _expression(below) for key, below in spot.mapping().items()}
+def _expressions(cursor: Cursor) -> dict[str, Expression]:
+    if cursor.lenient and isinstance(cursor.value, list):
+        return dict(map(_listed_expression, cursor.items()))
+    return {key: _expression(below) for key, below in cursor.mapping().items()}
 
 
-def _listed_expression(spot: Spot) -> tuple[str, Expression]:
-    """nfd-worker's `key` and `key=value`."""
-    key, equals, value = spot.text().partition("=")
+def _listed_expression(cursor: Cursor) -> tuple[str, Expression]:
+    """Decodes the short forms `key` and `key=value` of custom rules."""
+    key, equals, value = cursor.text().partition("=")
     return key, Expression(op=Op.IN, value=(value,)) if equals else Expression(op=Op.EXISTS)
 
 
-def _expression(spot: Spot) -> Expression:
-    count = len(spot.notes)
-    is_short = spot.lenient and not isinstance(spot.value, Mapping)
-    expression = _short_expression(spot) if is_short else _full_expression(spot)
-    problem = expression_problem(expression) if len(spot.notes) == count else None
-    if problem is not None:
-        spot.note(problem)
-    return expression
+def _expression(cursor: Cursor) -> Expression:
+    is_short = cursor.lenient and not isinstance(cursor.value, Mapping)
+    return _short_expression(cursor) if is_short else _full_expression(cursor)
 
 
-def _short_expression(spot: Spot) -> Expression:
-    """nfd-worker's values without an operator: one of them has to be there, or the element with any value."""
-    return Expression(op=Op.EXISTS) if spot.value is None else Expression(op=Op.IN, value=_values(spot))
+def _short_expression(cursor: Cursor) -> Expression:
+    """Decodes the short form of custom rules without an operator: a list of accepted values, or nothing for any value."""
+    return Expression(op=Op.EXISTS) if cursor.value is None else Expression(op=Op.IN, value=_values(cursor))
 
 
-def _full_expression(spot: Spot) -> Expression:
-    fields = spot.record(("op", "value", "type"), required=() if spot.lenient else ("op",))
+def _full_expression(cursor: Cursor) -> Expression:
+    fields = cursor.fields(("op", "value", "type"), required=() if cursor.lenient else ("op",))
     return Expression(
         op=_op(fields["op"]) if "op" in fields else Op.ALWAYS,
         value=_values(fields["value"]) if "value" in fields else (),
-        type=_type(fields["type"]) if "type" in fields else ValueType.PLAIN,
+        type=fields["type"].text() if "type" in fields else ValueType.PLAIN,
     )
 
 
-def _values(spot: Spot) -> tuple[str, ...]:
-    if spot.lenient and not isinstance(spot.value, list):
-        return (spot.text(),)
-    return spot.texts()
+def _values(cursor: Cursor) -> tuple[str, ...]:
+    if cursor.lenient and not isinstance(cursor.value, list):
+        return (cursor.text(),)
+    return cursor.texts()
 
 
-def _op(spot: Spot) -> Op:
-    text = spot.text()
-    if text in _OPS or (spot.lenient and text == Op.ALWAYS):
+def _op(cursor: Cursor) -> Op:
+    text = cursor.text()
+    if text in _OPS or (cursor.lenient and text == Op.ALWAYS):
         return Op(text)
-    if is_text(spot.value):
-        spot.note(f"{text[:80]!r} is no operator{suggest(text, _OPS)}; there are {', '.join(_OPS)}")
+    if is_text(cursor.value):
+        cursor.report(f"{text[:80]!r} is not an operator{suggest(text, _OPS)}. The operators are {', '.join(_OPS)}")
     return Op.ALWAYS
-
-
-def _type(spot: Spot) -> ValueType:
-    text = spot.text()
-    if text in tuple(ValueType):
-        return ValueType(text)
-    spot.note(f"{text[:80]!r} is no type{suggest(text, tuple(ValueType))}; there is only version")
-    return ValueType.PLAIN

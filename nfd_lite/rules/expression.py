@@ -1,78 +1,81 @@
-"""One expression on one value: the table of operators."""
+"""Evaluates one expression on one value: the table of operators."""
 
 import operator
+import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
 from nfd_lite.rules.model import Expression, Op, ValueType
-from nfd_lite.rules.version import parse_version
+from nfd_lite.rules.version import parse_version, version_problem
 from node_core.errors import NodeError
+from node_core.schema import suggest
 
 _MIN_INT, _MAX_INT = -(1 << 63), (1 << 63) - 1
 _PATTERN_MEMORY = 1 << 20
 
 
 class RuleError(NodeError):
-    """A rule cannot be evaluated. It keeps what it made before, and does not hinder other rules."""
-
-    retryable = False
+    """A rule cannot be evaluated. The rule retains its previous outputs; other rules are not affected."""
 
 
 class Pattern(Protocol):
-    """A compiled regular expression. Text is given as UTF-8, which saves most of the time of a search."""
+    """A compiled regular expression. Text is UTF-8, which saves most of the time of a search."""
 
     def search(self, text: bytes) -> object | None: ...
 
 
-def holds(expression: Expression, present: bool, value: str | None = None) -> bool:
-    """Whether an element is as the expression asks. value: None for a flag, and for an element that is not there.
+def is_true(expression: Expression, present: bool, value: str | None = None) -> bool:
+    """Evaluates an expression on an element. present: the element exists. value: None for a flag or a missing element.
 
-    Without a value nothing holds that needs one, NotIn included. Raises RuleError for a value that the operator cannot read.
+    An operator that needs a value, including NotIn, is false without a value, whatever problems the expression has. Raises RuleError if
+    the operator cannot parse the value, or if the expression has a problem.
     """
-    match expression.op:
-        case Op.ALWAYS:
-            return True
-        case Op.EXISTS:
-            return present
-        case Op.DOES_NOT_EXIST:
-            return not present
-    return value is not None and _TESTS[expression.op](value, expression)
+    op = expression.op
+    if op not in VALUELESS and value is None:
+        return False
+    if len(expression.value) not in _COUNTS[op]:
+        raise RuleError(_describe_count(expression))
+    if op in VALUELESS:
+        return op == Op.ALWAYS or present is (op == Op.EXISTS)
+    return value is not None and _TESTS[op](value, expression)
 
 
-def _is_in(value: str, expression: Expression) -> bool:
-    return value in expression.value
-
-
-def _is_not_in(value: str, expression: Expression) -> bool:
-    return value not in expression.value
-
-
-def _is_found(value: str, expression: Expression) -> bool:
+def _matches_pattern(value: str, expression: Expression) -> bool:
     text = value.encode(errors="replace")
-    return any(compile_pattern(pattern).search(text) for pattern in expression.value)
+    errors: list[RuleError] = []
+    for pattern in expression.value:
+        try:
+            if compile_pattern(pattern).search(text):
+                return True
+        except RuleError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return False
 
 
-def _compare(holds_for: Callable[[Any, Any], bool]) -> Callable[[str, Expression], bool]:
+def _compare(compare: Callable[[Any, Any], bool]) -> Callable[[str, Expression], bool]:
     def test(value: str, expression: Expression) -> bool:
-        number, bound = read_number(value, expression.type), read_number(expression.value[0], expression.type)
-        return holds_for(number, bound)
+        bound = _read_bound(expression.value[0], expression.type)
+        return compare(read_number(value, expression.type), bound)
 
     return test
 
 
-def _between(holds_for: Callable[[Any, Any], bool]) -> Callable[[str, Expression], bool]:
+def _between(compare: Callable[[Any, Any], bool]) -> Callable[[str, Expression], bool]:
     def test(value: str, expression: Expression) -> bool:
-        number, low, high = (read_number(text, expression.type) for text in (value, *expression.value))
-        return holds_for(low, number) and holds_for(number, high)
+        low, high = _read_range(expression)
+        number = read_number(value, expression.type)
+        return compare(low, number) and compare(number, high)
 
     return test
 
 
 _TESTS: Mapping[Op, Callable[[str, Expression], bool]] = {
-    Op.IN: _is_in,
-    Op.NOT_IN: _is_not_in,
-    Op.IN_REGEXP: _is_found,
+    Op.IN: lambda value, expression: value in expression.value,
+    Op.NOT_IN: lambda value, expression: value not in expression.value,
+    Op.IN_REGEXP: _matches_pattern,
     Op.GT: _compare(operator.gt),
     Op.GE: _compare(operator.ge),
     Op.LT: _compare(operator.lt),
@@ -82,13 +85,39 @@ _TESTS: Mapping[Op, Callable[[str, Expression], bool]] = {
     Op.IS_TRUE: lambda value, _expression: value == "true",
     Op.IS_FALSE: lambda value, _expression: value == "false",
 }
+VALUELESS = (Op.ALWAYS, Op.EXISTS, Op.DOES_NOT_EXIST)
+"""Operators that read no value."""
 _RANGES = (Op.GT_LT, Op.GE_LE)
 _ORDERINGS = (Op.GT, Op.GE, Op.LT, Op.LE, *_RANGES)
 _LISTS = (Op.IN, Op.NOT_IN, Op.IN_REGEXP)
+_COUNTS: Mapping[Op, range] = {
+    **dict.fromkeys(Op, range(1)),
+    **dict.fromkeys(_LISTS, range(1, sys.maxsize)),
+    **dict.fromkeys(_ORDERINGS, range(1, 2)),
+    **dict.fromkeys(_RANGES, range(2, 3)),
+}
+"""Operator -> its possible numbers of values."""
 
 
-def read_number(text: str, kind: ValueType) -> Any:
-    """The value as Gt and its kin compare it. Raises RuleError."""
+def _read_range(expression: Expression) -> tuple[Any, Any]:
+    low, high = (_read_bound(text, expression.type) for text in expression.value)
+    if not expression.type and low >= high:
+        raise RuleError(f"the first value of {expression.op} must be below the second")
+    return low, high
+
+
+def _read_bound(text: str, kind: str) -> Any:
+    """Parses a value that a rule contains. Raises RuleError."""
+    bound = read_number(text, kind)
+    if kind == ValueType.VERSION and (why := version_problem(text)):
+        raise RuleError(why)
+    return bound
+
+
+def read_number(text: str, kind: str) -> Any:
+    """Parses a value of an ordering operator. Raises RuleError."""
+    if kind not in tuple(ValueType):
+        raise RuleError(f"{kind[:80]!r} is not a type{suggest(kind, tuple(ValueType))}. The only type is version")
     try:
         return parse_version(text) if kind == ValueType.VERSION else parse_integer(text)
     except ValueError as error:
@@ -96,7 +125,7 @@ def read_number(text: str, kind: ValueType) -> Any:
 
 
 def parse_integer(text: str) -> int:
-    """A 64-bit integer as Go reads it: a sign and ASCII digits, nothing else. Raises ValueError with the reason."""
+    """Parses a 64-bit integer as Go does: an optional sign and ASCII digits. Raises ValueError with the reason."""
     digits = text[1:] if text[:1] in {"+", "-"} else text
     if len(text) > 32 or not (digits.isascii() and digits.isdigit()):
         raise ValueError(f"{text[:40]!r} is not an integer")
@@ -108,8 +137,8 @@ def parse_integer(text: str) -> int:
 
 @lru_cache(maxsize=512)
 def compile_pattern(text: str) -> Pattern:
-    """By RE2: no pattern takes more than linear time. Raises RuleError."""
-    import re2  # noqa: PLC0415 - nodes without such rules do without it
+    """Compiles a pattern with RE2, whose searches take linear time. Raises RuleError."""
+    import re2  # noqa: PLC0415 - saves memory on nodes without patterns
 
     options = re2.Options()
     options.log_errors = False
@@ -117,41 +146,48 @@ def compile_pattern(text: str) -> Pattern:
     try:
         pattern: Pattern = re2.compile(text, options)
     except (re2.error, UnicodeEncodeError) as error:
-        reason = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
-        raise RuleError(f"{text!r} is not a regular expression: {reason}") from error
+        raise RuleError(describe_pattern_error(text, error)) from error
     return pattern
 
 
+def describe_pattern_error(text: str, error: Exception) -> str:
+    """error: an exception of re2.compile, whose reason is bytes."""
+    reason = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
+    return f"{text!r} is not a regular expression: {reason}"
+
+
 def expression_problem(expression: Expression) -> str | None:
-    """Why this expression can never be evaluated, or None."""
-    count = _count_problem(expression)
-    if count is not None:
-        return count
-    if expression.type and expression.op not in _ORDERINGS:
-        return f"type is for {', '.join(_ORDERINGS)} only"
+    """Returns why an expression fails on every value; None for a valid expression."""
+    if len(expression.value) not in _COUNTS[expression.op]:
+        return _describe_count(expression)
     try:
-        return _value_problem(expression)
+        _check_values(expression)
     except RuleError as error:
         return error.message
+    return None
 
 
-def _count_problem(expression: Expression) -> str | None:
+def _describe_count(expression: Expression) -> str:
     op, count = expression.op, len(expression.value)
     if op in _LISTS:
-        return None if count else f"{op} needs at least one value"
-    wanted = 2 if op in _RANGES else 1 if op in _ORDERINGS else 0
-    if count == wanted:
-        return None
-    return f"{op or 'an expression without op'} takes {('no value', 'one value', 'two values')[wanted]}, not {count}"
+        return f"{op} needs at least one value"
+    expected = ("no value", "one value", "two values")[_COUNTS[op].start]
+    return f"{op or 'an expression without op'} needs {expected}, not {count}"
 
 
-def _value_problem(expression: Expression) -> str | None:
+def _check_values(expression: Expression) -> None:
+    """Raises RuleError if the operator cannot use its own values."""
     if expression.op == Op.IN_REGEXP:
         for pattern in expression.value:
             compile_pattern(pattern)
-    if expression.op not in _ORDERINGS:
-        return None
-    numbers = [read_number(text, expression.type) for text in expression.value]
-    if expression.op in _RANGES and not expression.type and numbers[0] >= numbers[1]:
-        return f"the first value of {expression.op} must be below the second"
+    elif expression.op in _RANGES:
+        _read_range(expression)
+    elif expression.op in _ORDERINGS:
+        _read_bound(expression.value[0], expression.type)
+
+
+def expression_warning(expression: Expression) -> str | None:
+    """Returns which part of an expression has no effect."""
+    if expression.type and expression.op not in _ORDERINGS:
+        return f"type has no effect: only {', '.join(_ORDERINGS)} use a type"
     return None

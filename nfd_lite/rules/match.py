@@ -1,7 +1,7 @@
-"""Whether terms match a node's features, and what of it matched: what templates see.
+"""Matches terms with the features of a node. The matched elements are the data of templates.
 
-An error counts only where the answer hangs on it: a group in which some term does not match does not match, whatever else is wrong
-with it. So the answer depends on no order.
+An error in one term matters only if the result depends on it: a group with a term that does not match does not match, whatever errors
+its other terms have. So the result does not depend on the order of terms.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,22 +10,22 @@ from functools import partial
 from operator import itemgetter
 from typing import TypeVar
 
-from nfd_lite.rules.expression import RuleError, holds
+from nfd_lite.rules.expression import RuleError, is_true
 from nfd_lite.rules.model import Expression, Op, Rule, Term
 from node_core.domain.features import Attributes, Features
 
 Elements = tuple[Attributes, ...]
-"""What matched: {Name} of a flag, {Name, Value} of an attribute, all attributes of an instance."""
+"""Matched elements: {Name} for a flag, {Name, Value} for an attribute, all attributes for an instance."""
 
-Matched = Mapping[str, Elements]
-"""Feature, as the rule writes it -> what matched of it."""
+Match = Mapping[str, Elements]
+"""Feature, in the spelling of the rule -> its matched elements."""
 
-Part = TypeVar("Part")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """One feature in the kinds that it comes in. None: it does not come in this kind."""
+class FeatureValues:
+    """The values of one feature, by kind. None: the node has no values of this kind."""
 
     flags: frozenset[str] | None
     attributes: Attributes | None
@@ -36,45 +36,45 @@ class Found:
         return not (self.flags is None and self.attributes is None and self.instances is None)
 
     @property
-    def names_exist(self) -> bool:
+    def has_names(self) -> bool:
         return not (self.flags is None and self.attributes is None)
 
     @property
     def names(self) -> list[str]:
-        """Of flags and attributes, sorted."""
+        """The names of flags and attributes, sorted."""
         return sorted({*(self.flags or ()), *(self.attributes or ())})
 
 
-def find_feature(features: Features, name: str) -> Found:
-    """The feature by its name in any case."""
+def find_feature(features: Features, name: str) -> FeatureValues:
+    """Returns the values of a feature. name: case-insensitive."""
     key = name.lower()
-    return Found(
+    return FeatureValues(
         flags=features.flags.get(key), attributes=features.attributes.get(key), instances=features.instances.get(key)
     )
 
 
-def match_rule(rule: Rule, features: Features) -> tuple[Matched, ...] | None:
-    """The groups that matched: those of matchAny, then matchFeatures. None when the rule does not match. Raises RuleError.
+def match_rule(rule: Rule, features: Features) -> tuple[Match, ...] | None:
+    """Returns the matches of the groups: matchAny, then matchFeatures. Returns None if the rule does not match. Raises RuleError.
 
-    A rule that asks nothing matches with one empty group. Without templates the first group of matchAny that matches is enough.
+    A rule without conditions has one empty match. Without templates, evaluation of matchAny ends at the first group that matches.
     """
-    parts: list[Callable[[], tuple[Matched, ...] | None]] = []
+    parts: list[Callable[[], tuple[Match, ...] | None]] = []
     if rule.match_any:
         parts.append(partial(_match_any, rule, features))
     if rule.match_features or not rule.match_any:
         parts.append(partial(_match_all, rule, features))
-    matches = _every(parts)
+    matches = _match_every(parts)
     return None if matches is None else tuple(matched for groups in matches for matched in groups)
 
 
-def _match_all(rule: Rule, features: Features) -> tuple[Matched, ...] | None:
+def _match_all(rule: Rule, features: Features) -> tuple[Match, ...] | None:
     matched = match_terms(rule.match_features, features)
     return None if matched is None else (matched,)
 
 
-def _match_any(rule: Rule, features: Features) -> tuple[Matched, ...] | None:
+def _match_any(rule: Rule, features: Features) -> tuple[Match, ...] | None:
     templated = bool(rule.labels_template or rule.vars_template)
-    matches: list[Matched] = []
+    matches: list[Match] = []
     errors: list[RuleError] = []
     for group in rule.match_any:
         try:
@@ -91,9 +91,9 @@ def _match_any(rule: Rule, features: Features) -> tuple[Matched, ...] | None:
     return tuple(matches) or None
 
 
-def match_terms(terms: Iterable[Term], features: Features) -> Matched | None:
-    """What all terms matched, those of one feature after each other; None when one of them does not match. Raises RuleError."""
-    matches = _every(partial(_match_named, term, features) for term in terms)
+def match_terms(terms: Iterable[Term], features: Features) -> Match | None:
+    """Returns the matched elements of all terms, by feature; None if one term does not match. Raises RuleError."""
+    matches = _match_every(partial(_match_named, term, features) for term in terms)
     if matches is None:
         return None
     matched: dict[str, list[Attributes]] = {}
@@ -108,26 +108,26 @@ def _match_named(term: Term, features: Features) -> tuple[str, Elements] | None:
 
 
 def match_term(term: Term, features: Features) -> Elements | None:
-    """What one term matched; None when it does not match. Raises RuleError."""
-    found = find_feature(features, term.feature)
+    """Returns the matched elements of one term; None if the term does not match. Raises RuleError."""
+    feature = find_feature(features, term.feature)
     expressions, name = term.match_expressions, term.match_name
-    if not found.exists:
+    if not feature.exists:
         return None
     parts: list[Callable[[], Elements | None]] = []
     if expressions is not None:
-        parts.append(partial(_match_expressions, sorted(expressions.items()), found))
+        parts.append(partial(_match_expressions, sorted(expressions.items()), feature))
     if name is not None:
-        parts.append(partial(_match_names, name, found))
+        parts.append(partial(_match_names, name, feature))
     try:
-        matches = _every(parts)
+        matches = _match_every(parts)
     except RuleError as error:
         raise RuleError(f"{term.feature}: {error.message}") from error
     return None if matches is None else tuple(element for elements in matches for element in elements)
 
 
-def _every(parts: Iterable[Callable[[], Part | None]]) -> list[Part] | None:
-    """What each part gives; None when one gives None; else the first error of a part."""
-    given: list[Part] = []
+def _match_every(parts: Iterable[Callable[[], T | None]]) -> list[T] | None:
+    """Returns the results of all functions; None if one result is None. Otherwise raises the first RuleError, if there is one."""
+    results: list[T] = []
     errors: list[RuleError] = []
     for part in parts:
         try:
@@ -137,34 +137,34 @@ def _every(parts: Iterable[Callable[[], Part | None]]) -> list[Part] | None:
             continue
         if one is None:
             return None
-        given.append(one)
+        results.append(one)
     if errors:
         raise errors[0]
-    return given
+    return results
 
 
-Named = Sequence[tuple[str, Expression]]
-"""Element -> expression, sorted."""
+NamedExpressions = Sequence[tuple[str, Expression]]
+"""Pairs of element and expression, sorted by element."""
 
 
-def _match_expressions(expressions: Named, found: Found) -> Elements | None:
-    union = _match_union(expressions, found) if found.names_exist else None
-    instances = tuple(one for one in found.instances or () if instance_holds(expressions, one))
+def _match_expressions(expressions: NamedExpressions, feature: FeatureValues) -> Elements | None:
+    union = _match_union(expressions, feature) if feature.has_names else None
+    instances = tuple(one for one in feature.instances or () if matches_instance(expressions, one))
     if union is None:
         return instances or None
     return union + instances
 
 
-def _match_union(expressions: Named, found: Found) -> Elements | None:
-    """Each expression has to hold in flags or in attributes."""
-    matches = _every(partial(match_element, *pair, found) for pair in expressions)
+def _match_union(expressions: NamedExpressions, feature: FeatureValues) -> Elements | None:
+    """Each expression must be true for a flag or an attribute."""
+    matches = _match_every(partial(match_element, *pair, feature) for pair in expressions)
     return None if matches is None else tuple(element for elements in matches for element in elements)
 
 
-def match_element(name: str, expression: Expression, found: Found) -> Elements | None:
-    flags, attributes = found.flags, found.attributes
-    in_flags = flags is not None and holds(expression, name in flags)
-    in_attributes = attributes is not None and _attribute_holds(name, expression, attributes)
+def match_element(name: str, expression: Expression, feature: FeatureValues) -> Elements | None:
+    flags, attributes = feature.flags, feature.attributes
+    in_flags = flags is not None and is_true(expression, name in flags)
+    in_attributes = attributes is not None and _matches_attribute(name, expression, attributes)
     if expression.op == Op.DOES_NOT_EXIST and not all((in_flags or flags is None, in_attributes or attributes is None)):
         return None
     flag = ({"Name": name},) if in_flags else ()
@@ -172,12 +172,12 @@ def match_element(name: str, expression: Expression, found: Found) -> Elements |
     return flag + attribute or None
 
 
-def instance_holds(expressions: Named, instance: Attributes) -> bool:
-    """Whether all expressions hold for one instance. Raises RuleError."""
+def matches_instance(expressions: NamedExpressions, instance: Attributes) -> bool:
+    """Returns whether all expressions are true for one instance. Raises RuleError."""
     error: RuleError | None = None
     for name, expression in expressions:
         try:
-            if not _attribute_holds(name, expression, instance):
+            if not _matches_attribute(name, expression, instance):
                 return False
         except RuleError as raised:
             error = error or raised
@@ -186,22 +186,23 @@ def instance_holds(expressions: Named, instance: Attributes) -> bool:
     return True
 
 
-def _attribute_holds(name: str, expression: Expression, attributes: Attributes) -> bool:
+def _matches_attribute(name: str, expression: Expression, attributes: Attributes) -> bool:
     try:
-        return holds(expression, name in attributes, attributes.get(name))
+        return is_true(expression, name in attributes, attributes.get(name))
     except RuleError as error:
         raise RuleError(f"{name}: {error.message}") from error
 
 
-def _match_names(expression: Expression, found: Found) -> Elements | None:
-    """Elements, and instances with an attribute, whose name is as the expression asks."""
-    flags = [{"Name": name} for name in _hits(expression, found.flags or ())]
+def _match_names(expression: Expression, feature: FeatureValues) -> Elements | None:
+    """Returns the elements whose name matches, and the instances with an attribute whose name matches."""
+    flags = [{"Name": name} for name in _matching_names(expression, feature.flags or ())]
     attributes = [
-        {"Name": name, "Value": (found.attributes or {})[name]} for name in _hits(expression, found.attributes or ())
+        {"Name": name, "Value": (feature.attributes or {})[name]}
+        for name in _matching_names(expression, feature.attributes or ())
     ]
-    instances = [one for one in found.instances or () if _hits(expression, one)]
+    instances = [one for one in feature.instances or () if _matching_names(expression, one)]
     return (*sorted(flags + attributes, key=itemgetter("Name")), *instances) or None
 
 
-def _hits(expression: Expression, names: Iterable[str]) -> list[str]:
-    return [name for name in sorted(names) if holds(expression, True, name)]
+def _matching_names(expression: Expression, names: Iterable[str]) -> list[str]:
+    return [name for name in sorted(names) if is_true(expression, True, name)]

@@ -1,8 +1,9 @@
-"""What a rule says and what rules make of a node, as frozen values. Source: NFD's CRD NodeFeatureRule, nfd.k8s-sigs.io/v1alpha1."""
+"""Rules and the outcome of their evaluation, as frozen values. Source: NFD's CRD NodeFeatureRule, nfd.k8s-sigs.io/v1alpha1."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from node_core.domain.features import Attributes
 from node_core.domain.labels import Labels
@@ -10,7 +11,7 @@ from node_core.domain.taints import Taint
 
 
 class Op(StrEnum):
-    """Operators of an expression. ALWAYS is only reachable from nfd-worker's custom rules, where it is the empty text."""
+    """Operators of an expression. Only nfd-worker's custom rules can contain ALWAYS, as the empty text."""
 
     ALWAYS = ""
     IN = "In"
@@ -29,7 +30,7 @@ class Op(StrEnum):
 
 
 class ValueType(StrEnum):
-    """How Gt and its kin read values: as integers, or as loose semantic versions."""
+    """How the ordering operators (Gt, Ge, Lt, Le, GtLt, GeLe) parse values: as integers, or as loose semantic versions."""
 
     PLAIN = ""
     VERSION = "version"
@@ -37,16 +38,19 @@ class ValueType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expression:
+    """type: a ValueType, or another text, which only the ordering operators refuse."""
+
     op: Op
     value: tuple[str, ...] = ()
-    type: ValueType = ValueType.PLAIN
+    type: str = ValueType.PLAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """feature: `<domain>.<feature>` as the rule writes it; templates see it in that spelling, matching ignores case.
+    """One condition on one feature.
 
-    match_expressions: element -> expression; None where the rule has none, which is not the same as an empty one.
+    feature: `<domain>.<feature>` in the spelling of the rule, which templates use; matching is case-insensitive.
+    match_expressions: element -> expression; None if the rule has no such field, which differs from an empty map.
     """
 
     feature: str
@@ -56,9 +60,11 @@ class Term:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """match_features: all of them have to match. match_any: one of these groups has to match; no group asks nothing.
+    """One rule of a NodeFeatureRule or of a file with custom rules.
 
-    problems: why the rule cannot be evaluated on any node, one sentence each with its path; such a rule has nothing but its name.
+    match_features: all terms must match. match_any: at least one group must match, unless there are no groups.
+    problems: why the rule cannot be evaluated on any node, one sentence each with the path of the field. A rule with problems has no
+    conditions. latent_problems: why the rule cannot be evaluated on nodes that have a certain value. warnings: which parts have no effect.
     """
 
     name: str
@@ -72,11 +78,18 @@ class Rule:
     match_features: tuple[Term, ...] = ()
     match_any: tuple[tuple[Term, ...], ...] = ()
     problems: tuple[str, ...] = ()
+    latent_problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def terms(self) -> Iterator[Term]:
+        """All terms."""
+        return (term for group in (self.match_features, *self.match_any) for term in group)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSet:
-    """The rules of one object or file, in order. name: metadata.name, or the path of a file."""
+    """The rules of one object or file, in order. name: metadata.name of the object, or the path of the file."""
 
     name: str
     rules: tuple[Rule, ...]
@@ -84,26 +97,42 @@ class RuleSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleProblem:
-    """Something that a rule's author has to know. set_name, rule: where. key: of the output that was left out.
+    """A problem for the author of a rule.
 
-    key None: the rule itself failed and made nothing. why: a sentence.
+    set_name, rule: the location of the problem. key: the key of the refused output; None if the problem is about the whole rule. why: a
+    sentence. is_warning: the rule could be evaluated.
     """
 
     set_name: str
     rule: str
     why: str
     key: str | None = None
+    is_warning: bool = False
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the rule could not be evaluated."""
+        return self.key is None and not self.is_warning
 
 
-RuleId = tuple[str, str]
-"""Name of the set and of the rule. The second of two rules of one name in one set is called `name (2)`."""
+class RuleId(NamedTuple):
+    """Identifies a rule. ordinal: number, from 1, among the rules with the same name in the same set."""
+
+    set_name: str
+    name: str
+    ordinal: int = 1
+
+    @property
+    def shown(self) -> str:
+        """The name in messages: the second rule with the same name in a set is `name (2)`."""
+        return self.name if self.ordinal == 1 else f"{self.name} ({self.ordinal})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """What one rule gave. Outputs are full, resolved and valid.
+class RuleOutputs:
+    """The outputs of one rule, with full keys and with resolved, valid values.
 
-    vars: its variables. matched: its labels and variables as it wrote them, which later rules see as `rule.matched`.
+    matched: the labels and variables as the rule writes them. Later rules see them as the feature `rule.matched`.
     """
 
     labels: Labels = field(default_factory=dict)
@@ -116,11 +145,12 @@ class Made:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What all rules together ask for. Keys are full, values are resolved and valid: Kubernetes takes every one of them.
+    """The combined outputs of all rules, with full keys and with resolved values that are valid in Kubernetes.
 
-    extended_resources: quantities as text in canonical form. taints: at most one for each key and effect. problems: in rule order.
-    made: what each rule gave that could be evaluated; of one that failed, what it gave before, where that is known. unsure: the rules that
-    ask for features which cannot be read just now; they keep what they gave, too.
+    extended_resources: quantities in canonical form. taints: at most one for each key and effect. problems: in rule order.
+    outputs: the outputs of each rule; for a rule that was not evaluated, its previous outputs if they are known. failed: the rules whose
+    evaluation failed. deferred: the rules that depend on a feature that cannot be read, or that exceed the work budget; their
+    evaluation is deferred. rules: all rules by id.
     """
 
     labels: Labels = field(default_factory=dict)
@@ -128,15 +158,12 @@ class Outcome:
     taints: tuple[Taint, ...] = ()
     extended_resources: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[RuleProblem, ...] = ()
-    made: Mapping[RuleId, Made] = field(default_factory=dict)
-    unsure: frozenset[RuleId] = frozenset()
+    outputs: Mapping[RuleId, RuleOutputs] = field(default_factory=dict)
+    failed: frozenset[RuleId] = frozenset()
+    deferred: frozenset[RuleId] = frozenset()
+    rules: Mapping[RuleId, Rule] = field(default_factory=dict, compare=False)
 
     @property
-    def failed(self) -> frozenset[RuleId]:
-        """Set and name of the rules that could not be evaluated. What they made before is kept: an error takes nothing away."""
-        return frozenset((each.set_name, each.rule) for each in self.problems if each.key is None)
-
-    @property
-    def incomplete(self) -> bool:
-        """Whether there is a rule of which nobody knows what it makes or made: then whatever is published may be its, and stays."""
-        return not (self.failed | self.unsure) <= self.made.keys()
+    def unknown(self) -> Mapping[RuleId, Rule]:
+        """The rules with unknown outputs: they were not evaluated, and this process does not know their previous outputs."""
+        return {id_: rule for id_, rule in self.rules.items() if id_ not in self.outputs}

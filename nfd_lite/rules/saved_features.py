@@ -1,35 +1,34 @@
-"""Features from a file: a NodeFeature object, or its `spec.features`. Source: NFD's CRD NodeFeature, nfd.k8s-sigs.io/v1alpha1."""
+"""Parses features from a NodeFeature object or its `spec.features`. Source: NFD's CRD NodeFeature, nfd.k8s-sigs.io/v1alpha1."""
 
 from collections.abc import Mapping
 
-from nfd_lite.rules.documents import parse_documents
-from nfd_lite.rules.spot import Spot
+from node_core.decode import Cursor, parse_documents
 from node_core.domain.features import Features
 from node_core.errors import SettingsError
 
 
 def parse_saved_features(text: str, source: str) -> Features:
-    """Raises SettingsError with every problem."""
+    """Raises SettingsError with all problems."""
     documents = parse_documents(text, source)
     if len(documents) != 1:
         raise SettingsError([f"{source}: expected one document with the features of a node, got {len(documents)}"])
-    spot = Spot(value=documents[0])
-    features = _read_features(_find(spot))
-    if spot.notes:
-        raise SettingsError([f"{source}: {note}" for note in spot.notes])
+    cursor = Cursor(value=documents[0])
+    features = _read_features(_find_features(cursor))
+    if cursor.problems:
+        raise SettingsError([f"{source}: {note}" for note in cursor.problems])
     return features
 
 
-def _find(spot: Spot) -> Spot:
-    """spec.features of a whole object; else all of it."""
-    if not (isinstance(spot.value, Mapping) and "spec" in spot.value):
-        return spot
-    spec = spot.mapping()["spec"].record(("features", "labels"), required=("features",))
-    return spec.get("features", spot.below("spec.features", {}))
+def _find_features(cursor: Cursor) -> Cursor:
+    """Returns spec.features of an object; otherwise the whole document."""
+    if not (isinstance(cursor.value, Mapping) and "spec" in cursor.value):
+        return cursor
+    spec = cursor.mapping()["spec"].fields(("features", "labels"), required=("features",))
+    return spec.get("features", cursor.child("spec.features", {}))
 
 
-def _read_features(spot: Spot) -> Features:
-    fields = spot.record(("flags", "attributes", "instances"))
+def _read_features(cursor: Cursor) -> Features:
+    fields = cursor.fields(("flags", "attributes", "instances"))
     kinds = {kind: _elements(fields[kind]) if kind in fields else {} for kind in ("flags", "attributes", "instances")}
     return Features(
         flags={name: frozenset(elements.mapping()) for name, elements in kinds["flags"].items()},
@@ -38,11 +37,13 @@ def _read_features(spot: Spot) -> Features:
     )
 
 
-def _elements(spot: Spot) -> dict[str, Spot]:
-    records = {name: feature.record(("elements",), required=("elements",)) for name, feature in spot.mapping().items()}
+def _elements(cursor: Cursor) -> dict[str, Cursor]:
+    records = {
+        name: feature.fields(("elements",), required=("elements",)) for name, feature in cursor.mapping().items()
+    }
     return {name: record["elements"] for name, record in records.items() if "elements" in record}
 
 
-def _instance(spot: Spot) -> dict[str, str]:
-    fields = spot.record(("attributes",), required=("attributes",))
+def _instance(cursor: Cursor) -> dict[str, str]:
+    fields = cursor.fields(("attributes",), required=("attributes",))
     return fields["attributes"].text_map() if "attributes" in fields else {}

@@ -1,33 +1,30 @@
-"""Loose semantic versions, for expressions of `type: version`.
+"""Parses versions for expressions of `type: version`.
 
-An optional `v`, one to three numbers, then maybe `-prerelease` and `+metadata`, which do not count. Unlike in Node Feature Discovery
-they may have `_`: the kernels of RHEL and its kin (`4.18.0-553.el8_10.x86_64`) can be compared.
+Only the numbers at the start of a version affect comparisons, and there may be any number of them. Node Feature Discovery compares at most
+three numbers, and refuses text that is not a semantic version, such as RHEL kernels (`4.18.0-553.el8_10.x86_64`).
 """
 
+import itertools
 import re
 
-Version = tuple[int, int, int]
+from node_core.domain.dotted_version import leading_numbers
 
-_PART = r"[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)*"
-_VERSION = re.compile(rf"v?([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?(?:-({_PART}))?(?:[+_]{_PART})?")
-_MAX_TEXT = 256
-_MAX_NUMBER = (1 << 64) - 1
+Version = tuple[int, ...]
+
+_BOUND = re.compile(r"[vV]?[0-9]+(?:\.[0-9]+)*(?:[-+_~][-+_~.0-9A-Za-z]*)?")
 
 
 def parse_version(text: str) -> Version:
-    """What counts when versions are compared; parts that are not there are 0. Raises ValueError with the reason."""
-    match = _VERSION.fullmatch(text) if len(text) <= _MAX_TEXT else None
-    if match is None:
-        shown = text if len(text) <= _MAX_TEXT else f"{text[:40]}..."
-        raise ValueError(f"{shown!r} is not a version: write one to three numbers, such as 5.14 or v1.2.3-rc.1")
-    *numbers, prerelease = match.groups()
-    if any(_is_padded(part) for part in (prerelease or "").split(".")):
-        raise ValueError(f"{text!r} is not a version: a number after its '-' begins with 0")
-    major, minor, patch = (int(number or 0) for number in numbers)
-    if max(major, minor, patch) > _MAX_NUMBER:
-        raise ValueError(f"{text!r} is not a version: a number of it is above {_MAX_NUMBER}")
-    return major, minor, patch
+    """Returns the numbers of a version without zeros at the end, so that `6.1` equals `6.1.0`. Raises ValueError with the reason."""
+    numbers = tuple(map(int, leading_numbers(text)))
+    if not numbers:
+        raise ValueError(f"{text[:40]!r} is not a version: it must begin with a number, such as 5.14 or v1.2.3-rc.1")
+    significant = itertools.dropwhile(lambda number: number == 0, reversed(numbers))
+    return tuple(significant)[::-1]
 
 
-def _is_padded(part: str) -> bool:
-    return len(part) > 1 and part.startswith("0") and part.isdecimal()
+def version_problem(text: str) -> str | None:
+    """Returns why a rule should not compare with this text: `1,5` and `5.x` are versions of nodes only by their first numbers."""
+    if _BOUND.fullmatch(text):
+        return None
+    return f"{text[:40]!r} is not a version: write numbers with dots between them, such as 5.14 or v1.2.3-rc.1"

@@ -1,126 +1,127 @@
-"""How much work rules may ask of a node in one look: counted in steps, not by the clock, so that every node decides alike.
+"""Limits the work that rules cause in one evaluation. The work is counted in steps and not by the clock, so the result is reproducible.
 
-A step is an expression on one element, what a template counts as one, or as much of anything else as takes about as long. Expressions
-are counted before they are evaluated, by what they would look at; a template after it, as it has a bound of its own.
+A step is one expression on one element, one operation of a template, or other work of about the same duration. The steps of expressions
+are estimated before the evaluation, from the size of the features. The steps of a template are counted after each run, because a
+template has its own limit.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from nfd_lite.rules.expression import RuleError
-from nfd_lite.rules.match import Found, find_feature
+from nfd_lite.rules.expression import VALUELESS, RuleError
+from nfd_lite.rules.match import FeatureValues, find_feature
 from nfd_lite.rules.model import Expression, Op, Rule, Term
 from node_core.domain.features import Attributes, Features
 
-CHARGE = 32
-"""So many characters, or list entries, that are looked through take a step."""
-OUTPUT = 8
-"""Steps of making a label, or any other output, fit for Kubernetes."""
+CHARACTERS_PER_STEP = 32
+"""Characters, or list entries, that are compared in one step."""
+STEPS_PER_OUTPUT = 8
+"""Steps for the validation of one output."""
 
 
 class WorkError(RuleError):
-    """This rule is not evaluated any more, and no rule after it that draws on the same bound."""
+    """The work budget is exceeded: this rule and all later rules of the same budget are not evaluated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
-    """steps: of all rules in one look. of_one: of the rules of one object, so that it does not take all others' along."""
+class WorkLimits:
+    """total: maximum steps of all rules in one evaluation. per_object: maximum steps of the rules of one object."""
 
-    steps: int = 3_000_000
-    of_one: int = 1_000_000
+    total: int = 3_000_000
+    per_object: int = 1_000_000
 
 
-class Work:
-    """The work of one look. For one thread."""
+class WorkBudget:
+    """The steps that are left in one evaluation. Not thread-safe."""
 
-    def __init__(self, bound: Bound) -> None:
-        self._bound = bound
-        self._left, self._left_of_one = bound.steps, bound.of_one
-        self._sizes: dict[str, Size] = {}
+    def __init__(self, limits: WorkLimits) -> None:
+        self._limits = limits
+        self._total, self._object = limits.total, limits.per_object
+        self._sizes: dict[str, FeatureSize] = {}
 
-    def begin(self) -> None:
-        """The rules that follow are another object's."""
-        self._left_of_one = self._bound.of_one
+    def start_object(self) -> None:
+        """Resets the budget of one object, before the rules of the next object."""
+        self._object = self._limits.per_object
 
     @property
-    def is_done(self) -> bool:
-        """Whether there is none left for the rules that come now."""
-        return self._left < 0 or self._left_of_one < 0
+    def is_exhausted(self) -> bool:
+        return self._total < 0 or self._object < 0
 
     def spend(self, steps: int) -> None:
         """Raises WorkError."""
-        self._left -= steps
-        self._left_of_one -= steps
-        if self._left < 0:
-            raise WorkError(f"all rules together take more than {self._bound.steps} steps; {_KEEPS}")
-        if self._left_of_one < 0:
-            raise WorkError(f"the rules of this object take more than {self._bound.of_one} steps; {_KEEPS}")
+        self._total -= steps
+        self._object -= steps
+        if self._total < 0:
+            raise WorkError(f"all rules together need more than {self._limits.total} steps; {_EFFECT}")
+        if self._object < 0:
+            raise WorkError(f"the rules of this object need more than {self._limits.per_object} steps; {_EFFECT}")
 
-    def size(self, features: Features, name: str) -> "Size":
-        """Of a feature by its name in any case. It is looked through once, until it is replaced: rules write features too."""
-        found, known = find_feature(features, name), self._sizes.get(name.lower())
-        if known is None or not known.is_of(found):
-            known = self._sizes[name.lower()] = Size(found)
+    def size(self, features: Features, name: str) -> "FeatureSize":
+        """Returns the size of a feature. name: case-insensitive. The size is cached until the feature changes, as rule.matched does."""
+        values, known = find_feature(features, name), self._sizes.get(name.lower())
+        if known is None or not known.is_of(values):
+            known = self._sizes[name.lower()] = FeatureSize(values)
         return known
 
 
-class Size:
-    """How much there is of a feature to look through; counted when it is first asked for."""
+class FeatureSize:
+    """The size of a feature, computed at the first use."""
 
-    def __init__(self, found: Found) -> None:
-        self.exists = found.exists
-        self.instances = len(found.instances or ())
-        self._found = found
+    def __init__(self, values: FeatureValues) -> None:
+        self.exists = values.exists
+        self.instances = len(values.instances or ())
+        self._values = values
 
-    def is_of(self, found: Found) -> bool:
-        mine = self._found
-        return mine.flags is found.flags and mine.attributes is found.attributes and mine.instances is found.instances
+    def is_of(self, other: FeatureValues) -> bool:
+        values = self._values
+        return (
+            values.flags is other.flags
+            and values.attributes is other.attributes
+            and values.instances is other.instances
+        )
 
     @cached_property
     def names(self) -> int:
-        found = self._found
-        return len(found.flags or ()) + len(found.attributes or ()) + sum(map(len, found.instances or ()))
+        values = self._values
+        return len(values.flags or ()) + len(values.attributes or ()) + sum(map(len, values.instances or ()))
 
     @cached_property
-    def surplus(self) -> int:
-        """How many steps more it takes to look through all values because some of them are long."""
-        return sum(len(value) // CHARGE for value in _values(self._found) if len(value) > CHARGE)
+    def extra_steps(self) -> int:
+        """Additional steps to compare the long values among all values."""
+        return sum(len(value) // CHARACTERS_PER_STEP for value in _texts(self._values))
 
 
-_KEEPS = "this rule and those after it keep what they made before"
-_BLIND = (Op.ALWAYS, Op.EXISTS, Op.DOES_NOT_EXIST)
-"""They look at no value."""
+_EFFECT = "this rule and the rules after it retain their previous outputs"
 
 
-def matching_steps(rule: Rule, features: Features, work: Work) -> int:
-    """What it takes to match a rule, at most."""
-    groups = (rule.match_features, *rule.match_any)
-    return 1 + sum(_term_steps(term, work.size(features, term.feature)) for group in groups for term in group)
+def matching_steps(rule: Rule, features: Features, budget: WorkBudget) -> int:
+    """Returns the maximum steps to match a rule."""
+    return 1 + sum(_term_steps(term, budget.size(features, term.feature)) for term in rule.terms)
 
 
 def text_steps(*texts: str) -> int:
-    return sum(map(len, texts)) // CHARGE
+    return sum(map(len, texts)) // CHARACTERS_PER_STEP
 
 
-def _term_steps(term: Term, size: Size) -> int:
+def _term_steps(term: Term, size: FeatureSize) -> int:
     if not size.exists:
         return 1
     expressions = (term.match_expressions or {}).values()
     on_elements = sum(map(_steps, expressions)) * (1 + size.instances)
-    through = sum(_steps(each) for each in expressions if each.op not in _BLIND)
-    on_long_values = through * size.surplus if through else 0
+    comparing = sum(_steps(each) for each in expressions if each.op not in VALUELESS)
+    on_long_values = comparing * size.extra_steps if comparing else 0
     on_names = 0 if term.match_name is None else _steps(term.match_name) * size.names
     return 1 + on_elements + on_long_values + on_names
 
 
 def _steps(expression: Expression) -> int:
-    """On one value that is not long."""
+    """Returns the steps of an expression on one short value."""
     if expression.op == Op.IN_REGEXP:
         return len(expression.value) + text_steps(*expression.value)
-    return 1 + len(expression.value) // CHARGE
+    return 1 + len(expression.value) // CHARACTERS_PER_STEP
 
 
-def _values(found: Found) -> Iterator[str]:
-    maps: tuple[Mapping[str, str] | Attributes, ...] = (found.attributes or {}, *(found.instances or ()))
-    return (value for each in maps for value in each.values())
+def _texts(values: FeatureValues) -> Iterator[str]:
+    maps: tuple[Mapping[str, str] | Attributes, ...] = (values.attributes or {}, *(values.instances or ()))
+    return (text for each in maps for text in each.values())

@@ -1,20 +1,18 @@
-"""One file per source: `read` at the edge, `parse_*` and `labels` pure around it. Order in `ALL` is precedence."""
+"""The sources of features: one module for each source. `ALL` contains the collectors in order of precedence."""
 
-from nfd_lite.sources.api import FEATURES_DIR, FakeSettings, Host, Part, Partial, Source, SourceSettings
-from nfd_lite.sources.collect import GPU_PRESENT_PART, Collection, add_custom, collect
-from nfd_lite.sources.registry import ALL
+from nfd_lite.sources.api import FEATURES_DIR, FakeSettings, Host, SourceSettings
+from nfd_lite.sources.collect import GPU_PRESENT_COLLECTOR, Collection, collect, insert_custom_results
+from nfd_lite.sources.registry import ALL, SOURCES
 
 __all__ = [
     "ALL",
     "FEATURES_DIR",
-    "GPU_PRESENT_PART",
+    "GPU_PRESENT_COLLECTOR",
+    "SOURCES",
     "Collection",
     "FakeSettings",
     "Host",
-    "Part",
-    "Partial",
-    "Source",
     "SourceSettings",
-    "add_custom",
     "collect",
+    "insert_custom_results",
 ]

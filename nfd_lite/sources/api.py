@@ -1,4 +1,7 @@
-"""What a source is: parts, each with one feature read from the host and the labels that follow from it."""
+"""Feature collectors, and the helper functions that the sources share.
+
+Each collector reads one feature of a source from the host and derives labels from that feature.
+"""
 
 import re
 import time
@@ -6,83 +9,66 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from nfd_lite.cpu.cpuid import CpuReader
+from nfd_lite.cpu.cpuid_decode import CpuInfo
 from node_core.domain.features import Attributes, Features
 from node_core.domain.labels import Labels
 from node_core.errors import HostReadError
-from node_core.host.cpuid import CpuReader
-from node_core.host.cpuid_decode import CpuInfo
 from node_core.host.root import HostRoot
 
-PREFIX = "feature.node.kubernetes.io/"
 T = TypeVar("T")
 _NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
 
-DEFAULT_CPUID_BLACKLIST = (
-    *(
-        "AVX10",
-        "BMI1",
-        "BMI2",
-        "CLMUL",
-        "CMOV",
-        "CX16",
-        "ERMS",
-        "F16C",
-        "HTT",
-        "LZCNT",
-        "MMX",
-        "MMXEXT",
-        "NX",
-        "POPCNT",
-    ),
-    *("RDRAND", "RDSEED", "RDTSCP", "SGX", "SGXLC", "SSE", "SSE2", "SSE3", "SSE4", "SSE42", "SSSE3", "TDX_GUEST"),
+_CPUID_BLACKLIST = (
+    "AVX10 BMI1 BMI2 CLMUL CMOV CX16 ERMS F16C HTT LZCNT MMX MMXEXT NX POPCNT"
+    " RDRAND RDSEED RDTSCP SGX SGXLC SSE SSE2 SSE3 SSE4 SSE42 SSSE3 TDX_GUEST"
 )
-
+DEFAULT_CPUID_BLACKLIST = tuple(_CPUID_BLACKLIST.split())
 
 FEATURES_DIR = "/etc/kubernetes/node-feature-discovery/features.d"
+OFF_BY_DEFAULT = frozenset({"extra", "fake"})
+"""Sources that the word `all` does not include. Users enable these sources by name."""
 
 
-OFF = frozenset({"extra", "fake"})
-"""Sources that `all` does not mean: they have to be named."""
+class ScanCache:
+    """Values that are reused between scans. Not thread-safe.
 
-
-class Memory:
-    """What is kept between passes: what cannot have changed as long as its files have not, and texts of feature files. For one thread.
-
-    texts: by name, for when a file cannot be read; None before the first look.
+    texts: the last text of each feature file by name, used when the file cannot be read. None before the first scan.
     """
 
     def __init__(self) -> None:
         self.texts: dict[str, str] | None = None
-        self._kept: dict[str, tuple[object, Any]] = {}
+        self._values: dict[str, tuple[object, Any]] = {}
 
-    def keep(self, name: str, mark: object, read: Callable[[], T]) -> T:
-        """What `read` gave when it was last called under this name with an equal mark. A failure is not kept."""
-        known = self._kept.get(name)
-        if known is None or known[0] != mark:
-            known = self._kept[name] = (mark, read())
-        result: T = known[1]
+    def get_or_read(self, name: str, mark: object, read: Callable[[], T]) -> T:
+        """Returns the value stored under this name if its mark is equal; otherwise calls `read`. A failure is not stored."""
+        stored = self._values.get(name)
+        if stored is None or stored[0] != mark:
+            stored = self._values[name] = (mark, read())
+        result: T = stored[1]
         return result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """The edges of all passes. extra_pci: simulated functions, in the form of `pci.device` instances, seen beside the real ones.
+    """The host that all scans read.
 
-    gpus_off_pci: there are simulated GPUs that no PCI bus shows. now: Unix seconds.
+    extra_pci: simulated PCI functions, as instances of `pci.device`, added to the real ones. has_gpus_off_pci: some simulated GPUs are
+    not on a PCI bus. now: returns Unix seconds.
     """
 
     root: HostRoot
     cpu: CpuReader
     node_name: str | None = None
     extra_pci: tuple[Attributes, ...] = ()
-    gpus_off_pci: bool = False
+    has_gpus_off_pci: bool = False
     now: Callable[[], float] = time.time
-    memory: Memory = field(default_factory=Memory)
+    cache: ScanCache = field(default_factory=ScanCache)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FakeSettings:
-    """`sources.fake`: what the fake source says the host is, with NFD's defaults. labels: without the prefix."""
+    """`sources.fake`: the features and labels of the fake source, with NFD's defaults. labels: keys without the prefix."""
 
     labels: Mapping[str, str] = field(
         default_factory=lambda: dict.fromkeys(("fakefeature1", "fakefeature2", "fakefeature3"), "true")
@@ -98,10 +84,10 @@ class FakeSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSettings:
-    """`sources` of NFD's worker config, with its defaults. Lists replace the defaults; a cpuid whitelist replaces the blacklist.
+    """`sources` of NFD's worker config, with NFD's defaults. A list replaces its default; a cpuid whitelist replaces the blacklist.
 
-    feature_sources: the sources that are read, None for all but those of OFF. features_dir: the host folder of feature files.
-    own_file: the feature file that this agent itself may write, which it must not take for somebody else's.
+    feature_sources: the enabled sources; None for all except OFF_BY_DEFAULT. features_dir: the host folder of feature files.
+    own_file: the feature file that this agent writes; the local source does not read this file.
     """
 
     feature_sources: frozenset[str] | None = None
@@ -118,77 +104,97 @@ class SourceSettings:
     own_file: str = f"{FEATURES_DIR}/nfd-lite"
 
 
-class Look:
-    """One pass over one host. What several parts need is read once."""
+class ScanContext:
+    """The host, the settings and the shared reads of one scan."""
 
     def __init__(self, host: Host, settings: SourceSettings) -> None:
         self.host = host
         self.root = host.root
         self.settings = settings
-        self._read: dict[Callable[[Look], Any], Any] = {}
+        self._results: dict[Callable[[ScanContext], Any], Any] = {}
 
-    def once(self, read: Callable[["Look"], T]) -> T:
-        """What `read` gives, read at the first call only. A failure is not kept."""
-        if read not in self._read:
-            self._read[read] = read(self)
-        result: T = self._read[read]
+    def once(self, read: Callable[["ScanContext"], T]) -> T:
+        """Returns the result of `read`, which is called at most once a scan. A failure is not stored."""
+        if read not in self._results:
+            self._results[read] = read(self)
+        result: T = self._results[read]
         return result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Partial:
-    """Features with what there is to say of them.
+class PartialFeatures:
+    """Features together with what could not be read or used. features: None if nothing could be read.
 
-    reasons: what is missing because it could not be read, one sentence each; published labels stay for them. problems: what somebody
-    wrote that is left out, one sentence each. expires_at: Unix seconds, when some of the features cease to hold.
+    reasons: one sentence for each part that could not be read; published labels of the feature are retained. problems: one sentence
+    for each wrong entry of a user's file, and for a file that a setting names and that cannot be used. expires_at: Unix seconds when the
+    first of the features expires.
     """
 
-    features: Features
+    features: Features | None
     reasons: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     expires_at: float | None = None
 
 
-Found = Features | Partial
+ReadResult = Features | PartialFeatures
+FeatureReader = Callable[[ScanContext], ReadResult]
+Labeler = Callable[[Features, SourceSettings], Labels]
+
+
+def no_labels(_features: Features, _settings: SourceSettings) -> Labels:
+    """The labeler of features that only rules use."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One feature of a source.
+class FeatureCollector:
+    """Reads one feature of a source and derives labels from the feature.
 
-    name: `<source>.<feature>`, as in Features. owns: prefixes of the full label keys that only this part makes. read raises
-    HostReadError, OSError or ValueError when the feature cannot be read; a feature that the host does not have is no failure.
-    rest: its keys are free, as in Collected.
+    name: `<source>.<feature>`, as in Features. read raises HostReadError, OSError or ValueError if the feature cannot be read; a feature
+    that the host does not have is not a failure. labels: returns label names without the prefix feature.node.kubernetes.io/. owns:
+    prefixes of the names that only this collector publishes. catch_all: as in CollectorResult; `labels` then returns full keys.
     """
 
     name: str
-    read: Callable[[Look], Found]
-    labels: Callable[[Features, SourceSettings], Labels]
+    read: FeatureReader
+    labels: Labeler = no_labels
     owns: tuple[str, ...] = ()
-    rest: bool = False
+    catch_all: bool = False
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    name: str
-    parts: tuple[Part, ...]
+    @property
+    def source(self) -> str:
+        return self.name.partition(".")[0]
 
 
 CPUS = "/sys/bus/cpu/devices"
 
 
-def read_cpu_info(look: Look) -> CpuInfo:
-    return look.host.cpu(look.root)
+def read_cpu_info(scan: ScanContext) -> CpuInfo:
+    return scan.host.cpu(scan.root)
 
 
-def list_cpus(look: Look) -> tuple[str, ...]:
-    """The folders of all processors, also of those that are offline."""
-    return tuple(f"{CPUS}/{name}" for name in look.root.entries(CPUS))
+def list_cpus(scan: ScanContext) -> tuple[str, ...]:
+    """Lists the folders of all processors, online or offline."""
+    return tuple(f"{CPUS}/{name}" for name in scan.root.entries(CPUS))
 
 
-def no_labels(_features: Features, _settings: SourceSettings) -> Labels:
-    """For parts that only rules use."""
-    return {}
+def attribute_collector(name: str, read: FeatureReader, prefix: str) -> FeatureCollector:
+    """Returns a collector that publishes each attribute as the label `prefix` + attribute name."""
+
+    def label(features: Features, _settings: SourceSettings) -> Labels:
+        return {f"{prefix}{key}": value for key, value in features.attributes.get(name, {}).items()}
+
+    return FeatureCollector(name=name, read=read, labels=label, owns=(prefix,))
+
+
+def true_attribute_collector(name: str, read: FeatureReader, attributes: Mapping[str, str]) -> FeatureCollector:
+    """Returns a collector that publishes a label with the value `true` for each true attribute. attributes: label -> attribute."""
+
+    def label(features: Features, _settings: SourceSettings) -> Labels:
+        values = features.attributes.get(name, {})
+        return true_labels({label: values.get(attribute) == "true" for label, attribute in attributes.items()})
+
+    return FeatureCollector(name=name, read=read, labels=label, owns=tuple(attributes))
 
 
 def flags(name: str, names: frozenset[str]) -> Features:
@@ -204,34 +210,39 @@ def instances(name: str, values: tuple[Attributes, ...]) -> Features:
 
 
 def true_labels(names: Mapping[str, bool]) -> dict[str, str]:
-    """`memory-numa` -> holds, as full keys with the value `true`; what does not hold has no label."""
-    return {PREFIX + name: "true" for name, holds in names.items() if holds}
+    """Returns a label with the value `true` for each true name. names: label -> whether to publish the label."""
+    return {name: "true" for name, is_true in names.items() if is_true}
 
 
-def spell(holds: bool) -> str:
-    return "true" if holds else "false"
+def bool_text(value: bool) -> str:
+    return "true" if value else "false"
 
 
 def parse_number(path: str, text: str) -> int:
-    """What a file of numbers holds. Raises HostReadError."""
+    """Parses the content of a file with one number. Raises HostReadError."""
     if not _NUMBER.fullmatch(text):
-        raise HostReadError(f"{path} holds {text[:40]!r}, not a number")
+        raise HostReadError(f"{path} contains {text[:40]!r}, not a number")
     return int(text)
 
 
+def is_count(text: str) -> bool:
+    """Returns whether a text is a number from 0 up that int() accepts."""
+    return _NUMBER.fullmatch(text) is not None and not text.startswith("-")
+
+
 def is_positive(text: str) -> bool:
-    """Of any length: Python refuses to make numbers of very long texts."""
+    """Returns whether a text of any length is a number above 0. Python's int() refuses very long texts."""
     return text.isdecimal() and text.strip("0") != ""
 
 
 @dataclass(slots=True)
-class Gathering:
-    """Reads many small things, of which each may fail without taking the others away."""
+class PartialReader:
+    """Reads many small values. A value that cannot be read adds a reason and does not stop the other reads."""
 
     reasons: list[str] = field(default_factory=list)
 
-    def attempt(self, read: Callable[[], T], otherwise: T) -> T:
-        """What `read` gives, or `otherwise` with the reason noted."""
+    def try_read(self, read: Callable[[], T], otherwise: T) -> T:
+        """Returns the result of `read`. On a failure, adds the reason and returns `otherwise`."""
         try:
             return read()
         except (HostReadError, OSError, ValueError) as error:
@@ -239,15 +250,17 @@ class Gathering:
             return otherwise
 
     def text(self, root: HostRoot, path: str) -> str | None:
-        """A file's text; None where there is none, or with the reason noted."""
+        """Returns the text of a file; None if the file is missing or cannot be read."""
         nothing: str | None = None
-        return self.attempt(lambda: root.text(path), nothing)
+        return self.try_read(lambda: root.text(path), nothing)
 
-    def found(self, features: Features) -> Found:
-        return Partial(features=features, reasons=tuple(self.reasons)) if self.reasons else features
+    def result(self, features: Features) -> ReadResult:
+        return PartialFeatures(features=features, reasons=tuple(self.reasons)) if self.reasons else features
 
 
-def read_present(gathering: Gathering, root: HostRoot, folder: str, names: Mapping[str, str]) -> dict[str, str]:
-    """Attribute -> content of `folder`/file, for the files of `names` (attribute -> file) that are there and not empty."""
-    read = {name: gathering.text(root, f"{folder}/{file}") for name, file in names.items()}
-    return {name: text for name, text in read.items() if text}
+def read_attribute_files(
+    reader: PartialReader, root: HostRoot, folder: str, names: Mapping[str, str]
+) -> dict[str, str]:
+    """Reads `folder`/file for each attribute. Missing and empty files are left out. names: attribute -> file."""
+    texts = {name: reader.text(root, f"{folder}/{file}") for name, file in names.items()}
+    return {name: text for name, text in texts.items() if text}

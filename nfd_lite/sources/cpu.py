@@ -1,25 +1,24 @@
-"""Processor identity, flags, topology and coprocessors; power management and security are in files of their own.
+"""Processor identity, flags, topology and coprocessors. See also cpu_power and cpu_security.
 
-Sources: node_core.host.cpuid, kernel Documentation/admin-guide/cputopology.rst, Documentation/arch/x86/resctrl.rst.
+Sources: nfd_lite.cpu.cpuid, kernel Documentation/admin-guide/cputopology.rst, Documentation/arch/x86/resctrl.rst.
 """
 
+from nfd_lite.cpu.hypervisor import read_hypervisor
 from nfd_lite.sources.api import (
-    PREFIX,
-    Found,
-    Gathering,
-    Look,
-    Part,
-    Source,
+    FeatureCollector,
+    PartialReader,
+    ReadResult,
+    ScanContext,
     SourceSettings,
+    attribute_collector,
     attributes,
+    bool_text,
     list_cpus,
-    no_labels,
     parse_number,
     read_cpu_info,
-    spell,
-    true_labels,
+    true_attribute_collector,
 )
-from nfd_lite.sources.cpu_power import POWER_PARTS
+from nfd_lite.sources.cpu_power import POWER_COLLECTORS
 from nfd_lite.sources.cpu_security import SECURITY
 from node_core.domain.features import Features
 from node_core.domain.labels import Labels
@@ -30,106 +29,81 @@ TOPOLOGY = "cpu.topology"
 RDT = "cpu.rdt"
 COPROCESSOR = "cpu.coprocessor"
 HYBRID = "cpu.hybrid"
-# The kernel's documentation mounts resctrl here, and nowhere else.
+# physical_package_id of a processor whose package the firmware does not describe.
+_NO_PACKAGE = "-1"
+# The mount point of resctrl in the kernel's documentation.
 _CLOSIDS = "/sys/fs/resctrl/info/L3/num_closids"
 
 
-def read_cpuid(look: Look) -> Found:
-    """Flags; on x86 also attributes, which may be empty."""
-    info = look.once(read_cpu_info)
+def read_cpuid(scan: ScanContext) -> ReadResult:
+    """Returns flags; on x86 also attributes, possibly none."""
+    info = scan.once(read_cpu_info)
     version = {"AVX10_VERSION": str(info.avx10_version)} if info.avx10_version else {}
     return Features(flags={CPUID: info.flags}, attributes={CPUID: version} if info.arch == "x86_64" else {})
 
 
 def label_cpuid(features: Features, settings: SourceSettings) -> Labels:
-    """The lists hold for flags only, and a whitelist makes the blacklist void."""
+    """The whitelist and the blacklist filter flags, not attributes. A whitelist replaces the blacklist."""
     allowed, denied = settings.cpuid_attribute_whitelist, settings.cpuid_attribute_blacklist
     names = features.flags.get(CPUID, frozenset())
     shown = names.intersection(allowed) if allowed else names.difference(denied)
     values = dict.fromkeys(shown, "true") | dict(features.attributes.get(CPUID, {}))
-    return {f"{PREFIX}cpu-cpuid.{name}": value for name, value in values.items()}
+    return {f"cpu-cpuid.{name}": value for name, value in values.items()}
 
 
-def read_model(look: Look) -> Found:
-    info = look.once(read_cpu_info)
-    return attributes(
-        MODEL,
-        {"vendor_id": info.vendor, "family": info.family, "id": info.model, "hypervisor": info.hypervisor},
-    )
+def read_model(scan: ScanContext) -> ReadResult:
+    """Reads the identity of the processor. The hypervisor is absent if neither the processor nor the host shows whether there is one."""
+    reader, info = PartialReader(), scan.once(read_cpu_info)
+    hypervisor = info.hypervisor or reader.try_read(lambda: read_hypervisor(scan.root), None)
+    values = {"vendor_id": info.vendor, "family": info.family, "id": info.model}
+    return reader.result(attributes(MODEL, values | ({"hypervisor": hypervisor} if hypervisor else {})))
 
 
-def label_model(features: Features, _settings: SourceSettings) -> Labels:
-    return {f"{PREFIX}cpu-model.{name}": value for name, value in features.attributes.get(MODEL, {}).items()}
-
-
-def read_topology(look: Look) -> Found:
-    """Of the CPUs that are online: the kernel shows no topology of the others."""
-    gathering, root, cpus = Gathering(), look.root, look.once(list_cpus)
-    siblings = [gathering.text(root, f"{cpu}/topology/thread_siblings_list") for cpu in cpus]
-    packages = {gathering.text(root, f"{cpu}/topology/physical_package_id") for cpu in cpus} - {None}
+def read_topology(scan: ScanContext) -> ReadResult:
+    """Reads the topology of the CPUs that are online. The kernel has no topology files for CPUs that are offline."""
+    reader, root, cpus = PartialReader(), scan.root, scan.once(list_cpus)
+    siblings = [reader.text(root, f"{cpu}/topology/thread_siblings_list") for cpu in cpus]
+    packages = {reader.text(root, f"{cpu}/topology/physical_package_id") for cpu in cpus} - {None, "", _NO_PACKAGE}
     threads = [text for text in siblings if text]
-    if not threads or not packages:
-        return gathering.found(attributes(TOPOLOGY, {}))
     multithreading = any("," in text or "-" in text for text in threads)
-    return gathering.found(
-        attributes(
-            TOPOLOGY,
-            {"hardware_multithreading": spell(multithreading), "socket_count": str(len(packages))},
-        )
-    )
+    values = {"hardware_multithreading": bool_text(multithreading)} if threads else {}
+    return reader.result(attributes(TOPOLOGY, values | ({"socket_count": str(len(packages))} if packages else {})))
 
 
 def label_topology(features: Features, _settings: SourceSettings) -> Labels:
-    found = features.attributes.get(TOPOLOGY, {})
+    values = features.attributes.get(TOPOLOGY, {})
     name = "hardware_multithreading"
-    return {f"{PREFIX}cpu-{name}": found[name]} if name in found else {}
+    return {f"cpu-{name}": values[name]} if name in values else {}
 
 
-def read_rdt(look: Look) -> Found:
-    names = look.once(read_cpu_info).rdt
-    found = dict.fromkeys(sorted(names), "true")
-    closids = look.root.text(_CLOSIDS) if "RDTL3CA" in names else None
+def read_rdt(scan: ScanContext) -> ReadResult:
+    names = scan.once(read_cpu_info).rdt
+    values = dict.fromkeys(sorted(names), "true")
+    closids = scan.root.text(_CLOSIDS) if "RDTL3CA" in names else None
     if closids:
-        # One class of service is the default group, which cannot be handed out.
-        found["RDTL3CA_NUM_CLOSID"] = str(parse_number(_CLOSIDS, closids) - 1)
-    return attributes(RDT, found)
+        # Subtract the default group, which cannot be assigned.
+        values["RDTL3CA_NUM_CLOSID"] = str(parse_number(_CLOSIDS, closids) - 1)
+    return attributes(RDT, values)
 
 
-def read_coprocessor(look: Look) -> Found:
-    present = look.root.shows("/sys/devices/vio/ibm,compression-v1/nx_gzip_caps")
+def read_coprocessor(scan: ScanContext) -> ReadResult:
+    present = scan.root.check_exists("/sys/devices/vio/ibm,compression-v1/nx_gzip_caps")
     return attributes(COPROCESSOR, {"nx_gzip": "true"} if present else {})
 
 
-def label_coprocessor(features: Features, _settings: SourceSettings) -> Labels:
-    found = features.attributes.get(COPROCESSOR, {})
-    return true_labels({"cpu-coprocessor.nx_gzip": found.get("nx_gzip") == "true"})
-
-
-def read_hybrid(look: Look) -> Found:
-    """Kinds of core of a hybrid processor, each of which has a performance monitoring unit of its own."""
-    kinds = [kind for kind in ("cpu_atom", "cpu_core") if look.root.shows(f"/sys/devices/{kind}/cpus")]
+def read_hybrid(scan: ScanContext) -> ReadResult:
+    """Reads the core types of a hybrid processor. Each core type has its own performance monitoring unit in sysfs."""
+    kinds = [kind for kind in ("cpu_atom", "cpu_core") if scan.root.check_exists(f"/sys/devices/{kind}/cpus")]
     return attributes(HYBRID, dict.fromkeys(kinds, "true")) if kinds else Features()
 
 
-def label_hybrid(features: Features, _settings: SourceSettings) -> Labels:
-    return true_labels({f"cpu-{kind}": True for kind in features.attributes.get(HYBRID, {})})
-
-
-CPU = Source(
-    name="cpu",
-    parts=(
-        Part(name=CPUID, read=read_cpuid, labels=label_cpuid, owns=(f"{PREFIX}cpu-cpuid.",)),
-        Part(name=MODEL, read=read_model, labels=label_model, owns=(f"{PREFIX}cpu-model.",)),
-        Part(name=TOPOLOGY, read=read_topology, labels=label_topology, owns=(f"{PREFIX}cpu-hardware_multithreading",)),
-        *POWER_PARTS,
-        SECURITY,
-        Part(name=RDT, read=read_rdt, labels=no_labels),
-        Part(name=COPROCESSOR, read=read_coprocessor, labels=label_coprocessor, owns=(f"{PREFIX}cpu-coprocessor.",)),
-        Part(
-            name=HYBRID,
-            read=read_hybrid,
-            labels=label_hybrid,
-            owns=(f"{PREFIX}cpu-cpu_atom", f"{PREFIX}cpu-cpu_core"),
-        ),
-    ),
+CPU = (
+    FeatureCollector(name=CPUID, read=read_cpuid, labels=label_cpuid, owns=("cpu-cpuid.",)),
+    attribute_collector(MODEL, read_model, "cpu-model."),
+    FeatureCollector(name=TOPOLOGY, read=read_topology, labels=label_topology, owns=("cpu-hardware_multithreading",)),
+    *POWER_COLLECTORS,
+    SECURITY,
+    FeatureCollector(name=RDT, read=read_rdt),
+    true_attribute_collector(COPROCESSOR, read_coprocessor, {"cpu-coprocessor.nx_gzip": "nx_gzip"}),
+    true_attribute_collector(HYBRID, read_hybrid, {"cpu-cpu_atom": "cpu_atom", "cpu-cpu_core": "cpu_core"}),
 )

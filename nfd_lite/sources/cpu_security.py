@@ -1,4 +1,4 @@
-"""SGX, TDX, SEV and IBM Secure Execution: what the processor can, and what the kernel has turned on.
+"""SGX, TDX, SEV and IBM Secure Execution: what the processor supports and what the kernel has enabled.
 
 Sources: kernel Documentation/arch/x86/{sgx,tdx}.rst, Documentation/arch/x86/amd-memory-encryption.rst,
 Documentation/virt/kvm/s390/s390-pv.rst, Documentation/admin-guide/cgroup-v2.rst (misc).
@@ -6,20 +6,15 @@ Documentation/virt/kvm/s390/s390-pv.rst, Documentation/admin-guide/cgroup-v2.rst
 
 from collections.abc import Mapping
 
+from nfd_lite.cpu.cpuid_decode import CpuInfo
 from nfd_lite.sources.api import (
-    PREFIX,
-    Found,
-    Gathering,
-    Look,
-    Part,
-    SourceSettings,
+    PartialReader,
+    ReadResult,
+    ScanContext,
     attributes,
     read_cpu_info,
-    true_labels,
+    true_attribute_collector,
 )
-from node_core.domain.features import Features
-from node_core.domain.labels import Labels
-from node_core.host.cpuid_decode import CpuInfo
 
 FEATURE = "cpu.security"
 _LABELLED = (
@@ -33,60 +28,56 @@ _CAPACITIES = {
     "sev.enabled": ("sev", "sev.asids"),
     "sev.es.enabled": ("sev_es", "sev.encrypted_state_ids"),
 }
-"""What must be enabled -> the cgroup resource that counts its keys, and the attribute for it."""
+"""Attribute that must be true -> cgroup resource that counts the encryption keys, attribute with the count."""
 
 
-def read_security(look: Look) -> Found:
-    gathering = Gathering()
+def read_security(scan: ScanContext) -> ReadResult:
+    reader = PartialReader()
     none: dict[str, str] = {}
-    found = gathering.attempt(lambda: parse_cpu(look.once(read_cpu_info)), none)
-    found |= gathering.attempt(lambda: _read_tdx(look), none)
-    found |= gathering.attempt(lambda: _read_sev(look), none)
-    found |= gathering.attempt(lambda: _read_secure_execution(look), none)
-    if found.keys() & _CAPACITIES.keys():
-        capacities = gathering.attempt(lambda: _read_capacities(look), none)
-        found |= select_capacities(found, capacities)
-    return gathering.found(attributes(FEATURE, found))
+    values = reader.try_read(lambda: parse_cpu(scan.once(read_cpu_info)), none)
+    values |= reader.try_read(lambda: _read_tdx(scan), none)
+    values |= reader.try_read(lambda: _read_sev(scan), none)
+    values |= reader.try_read(lambda: _read_secure_execution(scan), none)
+    if values.keys() & _CAPACITIES.keys():
+        capacities = reader.try_read(lambda: _read_capacities(scan), none)
+        values |= select_capacities(values, capacities)
+    return reader.result(attributes(FEATURE, values))
 
 
 def parse_cpu(info: CpuInfo) -> dict[str, str]:
-    """SGX with some enclave memory, and whether we run inside a TDX guest."""
-    found = {"sgx.enabled": "true", "sgx.epc": str(info.epc_bytes)} if info.epc_bytes > 0 else {}
-    return found | ({"tdx.protected": "true"} if "TDX_GUEST" in info.flags else {})
+    """Returns the SGX attributes if there is enclave memory, and `tdx.protected` in a TDX guest."""
+    values = {"sgx.enabled": "true", "sgx.epc": str(info.epc_bytes)} if info.epc_bytes > 0 else {}
+    return values | ({"tdx.protected": "true"} if "TDX_GUEST" in info.flags else {})
 
 
-def _read_tdx(look: Look) -> dict[str, str]:
-    enabled = look.root.text("/sys/module/kvm_intel/parameters/tdx") == "Y"
+def _read_tdx(scan: ScanContext) -> dict[str, str]:
+    enabled = scan.root.text("/sys/module/kvm_intel/parameters/tdx") == "Y"
     return {"tdx.enabled": "true"} if enabled else {}
 
 
-def _read_sev(look: Look) -> dict[str, str]:
-    texts = {name: look.root.text(f"/sys/module/kvm_amd/parameters/{file}") for name, file in _KVM_AMD.items()}
+def _read_sev(scan: ScanContext) -> dict[str, str]:
+    texts = {name: scan.root.text(f"/sys/module/kvm_amd/parameters/{file}") for name, file in _KVM_AMD.items()}
     return {name: "true" for name, text in texts.items() if text and text[0] in "1Y"}
 
 
-def _read_secure_execution(look: Look) -> dict[str, str]:
-    return {"se.enabled": "true"} if look.root.text("/sys/firmware/uv/prot_virt_host") == "1" else {}
+def _read_secure_execution(scan: ScanContext) -> dict[str, str]:
+    return {"se.enabled": "true"} if scan.root.text("/sys/firmware/uv/prot_virt_host") == "1" else {}
 
 
-def _read_capacities(look: Look) -> dict[str, str]:
-    return parse_capacities(next(filter(None, map(look.root.text, _MISC)), ""))
+def _read_capacities(scan: ScanContext) -> dict[str, str]:
+    return parse_capacities(next(filter(None, map(scan.root.text, _MISC)), ""))
 
 
 def parse_capacities(text: str) -> dict[str, str]:
-    """`sev 410` lines -> resource -> capacity, whole names only: `sev` is not `sev_es`."""
+    """Parses `sev 410` lines: resource -> capacity."""
     pairs = (line.split() for line in text.splitlines())
     return {words[0]: words[1] for words in pairs if len(words) == 2 and words[1].isdecimal()}
 
 
-def select_capacities(found: Mapping[str, str], capacities: Mapping[str, str]) -> dict[str, str]:
-    wanted = (_CAPACITIES[name] for name in found if name in _CAPACITIES)
-    return {attribute: capacities[resource] for resource, attribute in wanted if resource in capacities}
+def select_capacities(values: Mapping[str, str], capacities: Mapping[str, str]) -> dict[str, str]:
+    """Returns attribute -> capacity for the enabled technologies."""
+    enabled = (_CAPACITIES[name] for name in values if name in _CAPACITIES)
+    return {attribute: capacities[resource] for resource, attribute in enabled if resource in capacities}
 
 
-def label_security(features: Features, _settings: SourceSettings) -> Labels:
-    found = features.attributes.get(FEATURE, {})
-    return true_labels({f"cpu-security.{name}": found.get(name) == "true" for name in _LABELLED})
-
-
-SECURITY = Part(name=FEATURE, read=read_security, labels=label_security, owns=(f"{PREFIX}cpu-security.",))
+SECURITY = true_attribute_collector(FEATURE, read_security, {f"cpu-security.{name}": name for name in _LABELLED})

@@ -1,4 +1,4 @@
-"""Facts that people schedule by and Node Feature Discovery has no label for. Off unless it is asked for; the names are ours.
+"""Facts that help with scheduling and for which Node Feature Discovery has no label. Off by default.
 
 Sources: kernel Documentation/ABI/testing/sysfs-class-net, sysfs-bus-pci, Documentation/admin-guide/pm/amd-pstate.rst, sysfs of modules,
 selinuxfs.
@@ -7,8 +7,17 @@ selinuxfs.
 import re
 from collections.abc import Iterator
 
-from nfd_lite.sources.api import PREFIX, Found, Gathering, Look, Part, Source, SourceSettings, attributes, instances
-from node_core.domain.features import Attributes, Features
+from nfd_lite.sources.api import (
+    FeatureCollector,
+    PartialReader,
+    ReadResult,
+    ScanContext,
+    SourceSettings,
+    attributes,
+    instances,
+    is_count,
+)
+from node_core.domain.features import Features
 from node_core.domain.labels import Labels, sanitize
 
 NIC = "extra.nic"
@@ -21,90 +30,82 @@ _HOST = {
     "nvidia-driver": "/sys/module/nvidia/version",
     "selinux": "/sys/fs/selinux/enforce",
 }
-"""Name -> file."""
+"""Attribute -> file."""
 _SELINUX = {"1": "enforcing", "0": "permissive"}
 
 
-def read_nics(look: Look) -> Found:
-    """Interfaces with a device behind them: driver, and speed in Mbit/s where the link has one."""
-    gathering = Gathering()
-    names = [name for name in look.root.entries(_NET) if look.root.link_name(f"{_NET}/{name}/device/driver")]
-    found = tuple(_read_nic(gathering, look, name) for name in names)
-    return gathering.found(instances(NIC, found))
+def read_nics(scan: ScanContext) -> ReadResult:
+    """Reads the interfaces of devices: driver, and speed in Mbit/s if the link has a speed."""
+    reader = PartialReader()
+    names = [name for name in scan.root.entries(_NET) if scan.root.link_name(f"{_NET}/{name}/device/driver")]
+    nics = tuple(_read_nic(reader, scan, name) for name in names)
+    return reader.result(instances(NIC, nics))
 
 
-def _read_nic(gathering: Gathering, look: Look, name: str) -> dict[str, str]:
-    """A link that is down has no speed, and some that are up say -1."""
-    driver = look.root.link_name(f"{_NET}/{name}/device/driver") or ""
-    is_up = gathering.text(look.root, f"{_NET}/{name}/operstate") == "up"
-    speed = (gathering.text(look.root, f"{_NET}/{name}/speed") or "") if is_up else ""
-    return {"name": name, "driver": driver, **({"speed": speed} if speed.isdecimal() else {})}
+def _read_nic(reader: PartialReader, scan: ScanContext, name: str) -> dict[str, str]:
+    """Reads one interface. A link that is down has no speed, and some links that are up report -1."""
+    driver = scan.root.link_name(f"{_NET}/{name}/device/driver") or ""
+    is_up = reader.text(scan.root, f"{_NET}/{name}/operstate") == "up"
+    speed = (reader.text(scan.root, f"{_NET}/{name}/speed") or "") if is_up else ""
+    return {"name": name, "driver": driver, **({"speed": speed} if is_count(speed) else {})}
 
 
 def label_nics(features: Features, _settings: SourceSettings) -> Labels:
     nics = features.instances.get(NIC, ())
     drivers = {sanitize(nic["driver"]) for nic in nics if nic["driver"]}
     speeds = [int(nic["speed"]) for nic in nics if "speed" in nic]
-    labels = {f"{PREFIX}extra-nic.driver.{driver}": "true" for driver in sorted(drivers) if driver}
-    return labels | ({f"{PREFIX}extra-nic.speed": str(max(speeds))} if speeds else {})
+    labels = {f"extra-nic.driver.{driver}": "true" for driver in sorted(drivers) if driver}
+    return labels | ({"extra-nic.speed": str(max(speeds))} if speeds else {})
 
 
-def read_numa(look: Look) -> Found:
-    """Class, vendor and NUMA node of the PCI functions that are near one."""
-    gathering = Gathering()
-    found = tuple(device for device in _read_numa(gathering, look) if device["numa_node"].isdecimal())
-    return gathering.found(instances(PCI_NUMA, found))
+def read_numa(scan: ScanContext) -> ReadResult:
+    """Reads class, vendor and NUMA node of the PCI functions that belong to a NUMA node."""
+    reader = PartialReader()
+    devices = tuple(device for device in _read_numa(reader, scan) if is_count(device["numa_node"]))
+    return reader.result(instances(PCI_NUMA, devices))
 
 
-def _read_numa(gathering: Gathering, look: Look) -> Iterator[dict[str, str]]:
-    for address in look.root.entries(_PCI):
+def _read_numa(reader: PartialReader, scan: ScanContext) -> Iterator[dict[str, str]]:
+    for address in scan.root.entries(_PCI):
         folder = f"{_PCI}/{address}"
-        texts = {name: gathering.text(look.root, f"{folder}/{name}") or "" for name in ("class", "vendor", "numa_node")}
+        texts = {name: reader.text(scan.root, f"{folder}/{name}") or "" for name in ("class", "vendor", "numa_node")}
         yield {
-            "class": texts["class"].removeprefix("0x")[:4],
-            "vendor": texts["vendor"].removeprefix("0x"),
+            "class": texts["class"].lower().removeprefix("0x")[:4],
+            "vendor": texts["vendor"].lower().removeprefix("0x"),
             "numa_node": texts["numa_node"],
         }
 
 
 def label_numa(features: Features, settings: SourceSettings) -> Labels:
-    """For the classes that `pci` labels: which NUMA nodes have such a device, `0_1`."""
+    """Labels the PCI classes that the pci source labels with the NUMA nodes of their devices, such as `0_1`."""
     nodes: dict[str, set[int]] = {}
     for device in features.instances.get(PCI_NUMA, ()):
         if device["class"].startswith(tuple(settings.pci_device_class_whitelist)):
             nodes.setdefault(f"{device['class']}_{device['vendor']}", set()).add(int(device["numa_node"]))
-    return {f"{PREFIX}extra-pci-{key}.numa": "_".join(map(str, sorted(found))) for key, found in sorted(nodes.items())}
+    return {f"extra-pci-{key}.numa": "_".join(map(str, sorted(numbers))) for key, numbers in sorted(nodes.items())}
 
 
-def read_host(look: Look) -> Found:
-    gathering = Gathering()
-    read = {name: gathering.text(look.root, file) for name, file in _HOST.items()}
-    found = {name: text for name, text in read.items() if text}
-    return gathering.found(attributes(HOST, _spelled(found)))
-
-
-def _spelled(found: dict[str, str]) -> Attributes:
-    selinux = {"selinux": _SELINUX[found["selinux"]]} if found.get("selinux") in _SELINUX else {}
-    return {name: text for name, text in found.items() if name != "selinux"} | selinux
+def read_host(scan: ScanContext) -> ReadResult:
+    reader = PartialReader()
+    texts = {name: reader.text(scan.root, file) for name, file in _HOST.items()}
+    texts["selinux"] = _SELINUX.get(texts["selinux"] or "")
+    return reader.result(attributes(HOST, {name: text for name, text in texts.items() if text}))
 
 
 def label_host(features: Features, _settings: SourceSettings) -> Labels:
-    found = features.attributes.get(HOST, {})
-    version = re.sub(r"[^A-Za-z0-9_.-]", "", found.get("nvidia-driver", ""))[:63].strip("-_.")
-    labels = {f"{PREFIX}extra-{name}": found[name] for name in ("amd-pstate", "selinux") if name in found}
-    return labels | ({f"{PREFIX}extra-nvidia-driver.loaded": version or "true"} if "nvidia-driver" in found else {})
+    values = features.attributes.get(HOST, {})
+    version = re.sub(r"[^A-Za-z0-9_.-]", "", values.get("nvidia-driver", ""))[:63].strip("-_.")
+    labels = {f"extra-{name}": values[name] for name in ("amd-pstate", "selinux") if name in values}
+    return labels | ({"extra-nvidia-driver.loaded": version or "true"} if "nvidia-driver" in values else {})
 
 
-EXTRA = Source(
-    name="extra",
-    parts=(
-        Part(name=NIC, read=read_nics, labels=label_nics, owns=(f"{PREFIX}extra-nic.",)),
-        Part(name=PCI_NUMA, read=read_numa, labels=label_numa, owns=(f"{PREFIX}extra-pci-",)),
-        Part(
-            name=HOST,
-            read=read_host,
-            labels=label_host,
-            owns=tuple(f"{PREFIX}extra-{name}" for name in ("amd-pstate", "nvidia-driver", "selinux")),
-        ),
+EXTRA = (
+    FeatureCollector(name=NIC, read=read_nics, labels=label_nics, owns=("extra-nic.",)),
+    FeatureCollector(name=PCI_NUMA, read=read_numa, labels=label_numa, owns=("extra-pci-",)),
+    FeatureCollector(
+        name=HOST,
+        read=read_host,
+        labels=label_host,
+        owns=tuple(f"extra-{name}" for name in ("amd-pstate", "nvidia-driver", "selinux")),
     ),
 )

@@ -1,6 +1,6 @@
-"""Features and labels that the config file makes up, for tests of rules and of what reads labels. Off unless it is asked for."""
+"""Invented features and labels from the config file, for tests of rules and of label consumers. Off by default."""
 
-from nfd_lite.sources.api import PREFIX, Found, Look, Part, Source, SourceSettings, no_labels
+from nfd_lite.sources.api import FeatureCollector, SourceSettings, attributes, flags, instances
 from node_core.domain.features import Features
 from node_core.domain.labels import Labels
 
@@ -9,27 +9,18 @@ ATTRIBUTE = "fake.attribute"
 INSTANCE = "fake.instance"
 
 
-def read_flags(look: Look) -> Found:
-    return Features(flags={FLAG: frozenset(look.settings.fake.flags)})
-
-
-def read_attributes(look: Look) -> Found:
-    return Features(attributes={ATTRIBUTE: look.settings.fake.attributes})
-
-
-def read_instances(look: Look) -> Found:
-    return Features(instances={INSTANCE: look.settings.fake.instances})
-
-
 def label_fake(_features: Features, settings: SourceSettings) -> Labels:
-    return {f"{PREFIX}fake-{name}": value for name, value in settings.fake.labels.items()}
+    """Adds `fake-` to names without a namespace, as Node Feature Discovery does."""
+    return {name if "/" in name else f"fake-{name}": value for name, value in settings.fake.labels.items()}
 
 
-FAKE = Source(
-    name="fake",
-    parts=(
-        Part(name=FLAG, read=read_flags, labels=label_fake, owns=(f"{PREFIX}fake-",)),
-        Part(name=ATTRIBUTE, read=read_attributes, labels=no_labels),
-        Part(name=INSTANCE, read=read_instances, labels=no_labels),
+FAKE = (
+    FeatureCollector(
+        name=FLAG,
+        read=lambda scan: flags(FLAG, frozenset(scan.settings.fake.flags)),
+        labels=label_fake,
+        owns=("fake-",),
     ),
+    FeatureCollector(name=ATTRIBUTE, read=lambda scan: attributes(ATTRIBUTE, scan.settings.fake.attributes)),
+    FeatureCollector(name=INSTANCE, read=lambda scan: instances(INSTANCE, scan.settings.fake.instances)),
 )

@@ -1,7 +1,7 @@
-"""PURE: what the text of a feature file says, as Node Feature Discovery's local source reads it.
+"""Parses feature files, in the format of Node Feature Discovery's local source. PURE.
 
-Lines are `key` or `key=value`. `# +no-label` and `# +no-feature` hold for the next such line, `# +expiry-time=2026-01-31T12:00:00Z` for
-all that follow.
+A line is `key` or `key=value`. The directives `# +no-label` and `# +no-feature` apply to the next such line. The directive
+`# +expiry-time=2026-01-31T12:00:00Z` applies to all lines below it.
 """
 
 import re
@@ -12,14 +12,14 @@ from datetime import datetime
 from node_core.domain.labels import Labels, key_problem, namespace_problem, value_problem
 
 MAX_PROBLEMS = 10
-"""Of one file, that are told line by line."""
+"""Maximum problems that are reported for one file; the remaining problems are counted."""
 _DIRECTIVE = "# +"
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedFile:
-    """labels, features: key as written -> value. expires_at: Unix seconds, when the next of them expires. problems: sentences."""
+    """labels, features: key as in the file -> value. expires_at: Unix seconds when the first of them expires. problems: sentences."""
 
     labels: Labels
     features: Labels
@@ -28,8 +28,12 @@ class ParsedFile:
 
 
 @dataclass(slots=True)
-class _Parsing:
-    """What the lines so far have said. skipped: directives for the next pair. expiry: in force; expires_at: the next of all."""
+class _FeatureFileParser:
+    """The state after the lines that have been parsed.
+
+    now: Unix seconds. skipped: `no-label` and `no-feature` directives for the next pair. expiry: the expiry time for the next pairs.
+    expires_at: the earliest expiry time of all pairs.
+    """
 
     now: float
     labels: dict[str, str] = field(default_factory=dict)
@@ -39,27 +43,30 @@ class _Parsing:
     expiry: float | None = None
     expires_at: float | None = None
 
-    def line(self, line: str) -> None:
+    def parse_line(self, line: str) -> None:
+        """Raises ValueError."""
         if line.startswith(_DIRECTIVE):
-            self._direct(line.removeprefix(_DIRECTIVE))
+            self._apply_directive(line.removeprefix(_DIRECTIVE))
         elif line and not line.startswith("#") and (self.expiry is None or self.expiry > self.now):
-            self._pair(line)
+            self._parse_pair(line)
 
-    def _direct(self, directive: str) -> None:
+    def _apply_directive(self, directive: str) -> None:
         name, _, value = directive.partition("=")
         if directive in {"no-label", "no-feature"}:
             self.skipped.add(directive)
         elif name == "expiry-time":
             self.expiry = parse_time(value)
         else:
-            raise ValueError(f"there is no directive {directive[:40]!r}; there are expiry-time=, no-feature, no-label")
+            raise ValueError(
+                f"{directive[:40]!r} is not a directive. The directives are expiry-time=, no-feature and no-label"
+            )
 
-    def _pair(self, line: str) -> None:
-        """The feature stays where the label is refused: rules may use what Kubernetes would not take."""
+    def _parse_pair(self, line: str) -> None:
+        """Adds a pair. If the label is not valid in Kubernetes, the feature is added nevertheless, because rules can use it."""
         key, equals, value = line.partition("=")
         value = value if equals else "true"
         if problem := key_problem(key):
-            raise ValueError(f"{key[:80]!r} is no key: {problem}")
+            raise ValueError(f"{key[:80]!r} is not a valid key: {problem}")
         skipped, self.skipped = self.skipped, set()
         if self.expiry is not None:
             self.expires_at = min(self.expiry, self.expires_at or self.expiry)
@@ -72,34 +79,36 @@ class _Parsing:
 
     def _label(self, key: str, value: str) -> None:
         if problem := namespace_problem(key) or value_problem(value):
-            raise ValueError(f"{key!r} is no label: {problem}")
+            raise ValueError(f"{key!r} is not a valid label: {problem}")
         self.labels[key] = value
 
 
 def parse_feature_file(text: str, now: float) -> ParsedFile:
-    """What a file says at this time, Unix seconds. A line that is wrong is a problem and costs nothing but itself."""
-    parsing = _Parsing(now)
+    """Parses a feature file. A wrong line is reported as a problem and ignored. now: Unix seconds, for expiry times."""
+    parser = _FeatureFileParser(now)
     for number, line in enumerate(text.split("\n"), start=1):
         try:
-            parsing.line(line.strip())
+            parser.parse_line(line.strip())
         except ValueError as error:
-            parsing.problems.append(f"line {number}: {error}")
+            parser.problems.append(f"line {number}: {error}")
     return ParsedFile(
-        labels=parsing.labels,
-        features=parsing.features,
-        expires_at=parsing.expires_at,
-        problems=tuple(_few(parsing.problems)),
+        labels=parser.labels,
+        features=parser.features,
+        expires_at=parser.expires_at,
+        problems=tuple(_limit_problems(parser.problems)),
     )
 
 
 def parse_time(text: str) -> float:
-    """An RFC 3339 time as Unix seconds."""
+    """Parses an RFC 3339 time. Returns Unix seconds. Raises ValueError."""
     if not _RFC3339.fullmatch(text):
-        raise ValueError(f"{text[:40]!r} is no time like 2026-01-31T12:00:00Z; the expiry before it stays")
+        raise ValueError(
+            f"{text[:40]!r} is not a time such as 2026-01-31T12:00:00Z. The previous expiry time remains in effect"
+        )
     return datetime.fromisoformat(text).timestamp()
 
 
-def _few(problems: list[str]) -> Iterator[str]:
+def _limit_problems(problems: list[str]) -> Iterator[str]:
     yield from problems[:MAX_PROBLEMS]
     if len(problems) > MAX_PROBLEMS:
-        yield f"and {len(problems) - MAX_PROBLEMS} more lines are wrong"
+        yield f"{len(problems) - MAX_PROBLEMS} more lines are wrong"

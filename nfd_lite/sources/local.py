@@ -1,116 +1,111 @@
-"""Labels and features that other programs and people write into files of one folder, `features.d`.
+"""Labels and features from files that users and other programs write into the folder `features.d`.
 
-A file is read, whatever it is, without waiting for it and no further than LIMIT. See feature_file for what it says.
+Reading never blocks and stops at LIMIT bytes, whatever the type of the file. See feature_file for the format.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nfd_lite.sources.api import PREFIX, Found, Look, Part, Partial, Source, SourceSettings, attributes, no_labels
+from nfd_lite.label_keys import qualify_keys
+from nfd_lite.sources.api import (
+    FeatureCollector,
+    PartialFeatures,
+    ReadResult,
+    ScanContext,
+    SourceSettings,
+    attributes,
+)
 from nfd_lite.sources.feature_file import ParsedFile, parse_feature_file
+from nfd_lite.user_files import read_text
 from node_core.domain.features import Features
 from node_core.domain.labels import Labels
 from node_core.errors import HostReadError
-from node_core.host.root import Unfit
+from node_core.host.root import NotReadable
 
 LABEL = "local.label"
 FEATURE = "local.feature"
 LIMIT = 1 << 16
-"""Bytes; a file that is larger is passed over, as upstream does."""
+"""Maximum bytes of a file. A larger file is ignored, as upstream does."""
 MAX_FILES = 1024
 
 
 @dataclass(slots=True, kw_only=True)
-class Texts:
-    """by_name: of the files that have one. problems: what is passed over. lost: what cannot be read and was never read before."""
+class FileTexts:
+    """The texts of the feature files.
+
+    by_name: file name -> text. problems: one sentence for each ignored file. unreadable: one sentence for each file that could never be
+    read.
+    """
 
     by_name: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
 
 
-def read_labels(look: Look) -> Found:
-    texts, files = look.once(read_files)
-    folder = look.settings.features_dir
-    wrong = [f"{folder}/{name}: {problem}" for name, file in files.items() for problem in file.problems]
-    return Partial(
+def read_labels(scan: ScanContext) -> ReadResult:
+    texts, files = scan.once(read_files)
+    folder = scan.settings.features_dir
+    line_problems = [f"{folder}/{name}: {problem}" for name, file in files.items() for problem in file.problems]
+    return PartialFeatures(
         features=attributes(LABEL, {key: value for file in files.values() for key, value in file.labels.items()}),
-        reasons=tuple(texts.lost),
-        problems=(*texts.problems, *wrong),
+        reasons=tuple(texts.unreadable),
+        problems=(*texts.problems, *line_problems),
         expires_at=min((file.expires_at for file in files.values() if file.expires_at is not None), default=None),
     )
 
 
-def read_features(look: Look) -> Found:
-    texts, files = look.once(read_files)
-    found = {key: value for file in files.values() for key, value in file.features.items()}
-    return Partial(features=attributes(FEATURE, found), reasons=tuple(texts.lost))
+def read_features(scan: ScanContext) -> ReadResult:
+    texts, files = scan.once(read_files)
+    values = {key: value for file in files.values() for key, value in file.features.items()}
+    return PartialFeatures(features=attributes(FEATURE, values), reasons=tuple(texts.unreadable))
 
 
-def read_files(look: Look) -> tuple[Texts, Mapping[str, ParsedFile]]:
-    """The files by name, as they are now. One that cannot be read says what it said before."""
-    memory, now = look.host.memory, look.host.now()
-    texts = _read_texts(look, look.settings.features_dir, memory.texts)
-    memory.texts = texts.by_name
+def read_files(scan: ScanContext) -> tuple[FileTexts, Mapping[str, ParsedFile]]:
+    """Reads and parses all files, by name. The last text of a file is used while the file cannot be read."""
+    cache, now = scan.host.cache, scan.host.now()
+    texts = _read_texts(scan, scan.settings.features_dir, cache.texts)
+    cache.texts = texts.by_name
     return texts, {name: parse_feature_file(text, now) for name, text in texts.by_name.items()}
 
 
-def _read_texts(look: Look, folder: str, before: dict[str, str] | None) -> Texts:
+def _read_texts(scan: ScanContext, folder: str, previous: dict[str, str] | None) -> FileTexts:
     try:
-        names = [name for name in look.root.entries(folder) if is_feature_file(f"{folder}/{name}", look.settings)]
+        names = [name for name in scan.root.entries(folder) if is_feature_file(f"{folder}/{name}", scan.settings)]
     except HostReadError as error:
-        if before is None:
+        if previous is None:
             raise
-        return Texts(by_name=before, problems=[f"{error}; its files say what they said before"])
-    texts = Texts()
+        return FileTexts(by_name=previous, problems=[f"{error}. The last content of its files is used"])
+    texts = FileTexts()
     for name in names[:MAX_FILES]:
-        _read_one(look, folder, name, (before or {}).get(name), texts)
+        _read_one(scan, folder, name, (previous or {}).get(name), texts)
     if len(names) > MAX_FILES:
-        texts.problems.append(f"{folder} has {len(names)} files; those after the first {MAX_FILES} are passed over")
+        texts.problems.append(f"{folder} has {len(names)} files. Only the first {MAX_FILES} files are read")
     return texts
 
 
 def is_feature_file(path: str, settings: SourceSettings) -> bool:
-    """Hidden files are being written or are not meant for us, and what we publish ourselves must not come back."""
+    """Returns whether a file contains features: not a hidden file, which may be incomplete, and not this agent's own output."""
     return not path.rpartition("/")[2].startswith(".") and path != settings.own_file
 
 
-def _read_one(look: Look, folder: str, name: str, before: str | None, texts: Texts) -> None:
+def _read_one(scan: ScanContext, folder: str, name: str, previous: str | None, texts: FileTexts) -> None:
     try:
-        found = parse_text(look.root.read_own(folder, name, limit=LIMIT + 1))
+        text = read_text(scan.root, folder, name, limit=LIMIT)
     except HostReadError as error:
-        found = before
-        (texts.lost if before is None else texts.problems).append(str(error))
-    if isinstance(found, Unfit):
-        texts.problems.append(f"{folder}/{name} {found.why}")
-    elif found is not None:
-        texts.by_name[name] = found
-
-
-def parse_text(content: bytes | Unfit | None) -> str | Unfit | None:
-    """The text of a file; Unfit where it is no text or too much of it."""
-    if content is None or isinstance(content, Unfit):
-        return content
-    if len(content) > LIMIT:
-        return Unfit(f"is larger than {LIMIT} bytes")
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        return Unfit("is not a UTF-8 text file")
-    return Unfit("is a binary file") if "\0" in text else text
+        text = previous
+        (texts.unreadable if previous is None else texts.problems).append(str(error))
+    if isinstance(text, NotReadable):
+        texts.problems.append(f"{folder}/{name} {text.why}")
+    elif text is not None:
+        texts.by_name[name] = text
 
 
 def label_files(features: Features, _settings: SourceSettings) -> Labels:
-    """Keys without a prefix get ours; of two that then are the same, the one that was written with it wins."""
-    written = features.attributes.get(LABEL, {})
-    unprefixed = {PREFIX + key: value for key, value in written.items() if "/" not in key}
-    return unprefixed | {key: value for key, value in written.items() if "/" in key}
+    """Adds PREFIX to keys without a prefix. A key that the file already writes with that prefix takes precedence."""
+    return qualify_keys(features.attributes.get(LABEL, {}))
 
 
-LOCAL = Source(
-    name="local",
-    parts=(
-        Part(name=LABEL, read=read_labels, labels=label_files, rest=True),
-        Part(name=FEATURE, read=read_features, labels=no_labels),
-    ),
+LOCAL = (
+    FeatureCollector(name=LABEL, read=read_labels, labels=label_files, catch_all=True),
+    FeatureCollector(name=FEATURE, read=read_features),
 )

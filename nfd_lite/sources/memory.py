@@ -7,19 +7,17 @@ Documentation/ABI/stable/sysfs-devices-node.
 import re
 
 from nfd_lite.sources.api import (
-    PREFIX,
-    Found,
-    Gathering,
-    Look,
-    Part,
-    Source,
+    FeatureCollector,
+    PartialReader,
+    ReadResult,
+    ScanContext,
     SourceSettings,
     attributes,
+    bool_text,
     instances,
     is_positive,
-    no_labels,
-    read_present,
-    spell,
+    read_attribute_files,
+    true_attribute_collector,
     true_labels,
 )
 from node_core.domain.features import Features
@@ -32,55 +30,48 @@ HUGEPAGES = "memory.hugepages"
 _HUGEPAGES = "/sys/kernel/mm/hugepages"
 
 
-def read_numa(look: Look) -> Found:
-    nodes = len(look.root.entries("/sys/bus/node/devices"))
-    return attributes(NUMA, {"is_numa": spell(nodes > 1), "node_count": str(nodes)}) if nodes else Features()
+def read_numa(scan: ScanContext) -> ReadResult:
+    nodes = len(scan.root.entries("/sys/bus/node/devices"))
+    return attributes(NUMA, {"is_numa": bool_text(nodes > 1), "node_count": str(nodes)}) if nodes else Features()
 
 
-def label_numa(features: Features, _settings: SourceSettings) -> Labels:
-    return true_labels({"memory-numa": features.attributes.get(NUMA, {}).get("is_numa") == "true"})
-
-
-def read_swap(look: Look) -> Found:
-    text = look.root.text("/proc/swaps")
-    return Features() if text is None else attributes(SWAP, {"enabled": spell(has_swap(text))})
+def read_swap(scan: ScanContext) -> ReadResult:
+    text = scan.root.text("/proc/swaps")
+    return Features() if text is None else attributes(SWAP, {"enabled": bool_text(has_swap(text))})
 
 
 def has_swap(text: str) -> bool:
-    """Whether /proc/swaps has more than its header."""
+    """Returns whether /proc/swaps has a line after its header."""
     return sum(1 for line in text.splitlines() if line.strip()) > 1
 
 
-def label_swap(features: Features, _settings: SourceSettings) -> Labels:
-    return true_labels({"memory-swap": features.attributes.get(SWAP, {}).get("enabled") == "true"})
-
-
-def read_nv(look: Look) -> Found:
-    folder, gathering = "/sys/bus/nd/devices", Gathering()
+def read_nv(scan: ScanContext) -> ReadResult:
+    folder, reader = "/sys/bus/nd/devices", PartialReader()
     names = {"devtype": "devtype", "mode": "mode"}
     devices = tuple(
-        {"name": name, **read_present(gathering, look.root, f"{folder}/{name}", names)}
-        for name in look.root.entries(folder)
+        {"name": name, **read_attribute_files(reader, scan.root, f"{folder}/{name}", names)}
+        for name in scan.root.entries(folder)
     )
-    return gathering.found(instances(NV, devices))
+    return reader.result(instances(NV, devices))
 
 
 def label_nv(features: Features, _settings: SourceSettings) -> Labels:
-    devices = features.instances.get(NV, ())
+    """An NVDIMM bus without devices is not memory: the kernel creates it on each machine whose firmware describes NVDIMM slots."""
+    devices = [device for device in features.instances.get(NV, ()) if not device["name"].startswith("ndbus")]
     dax = any(device.get("devtype") == "nd_dax" for device in devices)
     return true_labels({"memory-nv.present": bool(devices), "memory-nv.dax": dax})
 
 
-def read_hugepages(look: Look) -> Found:
-    gathering = Gathering()
-    files = {name: f"{size}/nr_hugepages" for size in look.root.entries(_HUGEPAGES) if (name := hugepage_name(size))}
-    pages = read_present(gathering, look.root, _HUGEPAGES, files)
+def read_hugepages(scan: ScanContext) -> ReadResult:
+    reader = PartialReader()
+    files = {name: f"{size}/nr_hugepages" for size in scan.root.entries(_HUGEPAGES) if (name := hugepage_name(size))}
+    pages = read_attribute_files(reader, scan.root, _HUGEPAGES, files)
     enabled = any(map(is_positive, pages.values()))
-    return gathering.found(attributes(HUGEPAGES, {"enabled": spell(enabled), **pages}))
+    return reader.result(attributes(HUGEPAGES, {"enabled": bool_text(enabled), **pages}))
 
 
 def hugepage_name(folder: str) -> str | None:
-    """`hugepages-2048kB` -> `hugepages-2Mi`, the resource name that the kubelet uses; None for any other folder."""
+    """Returns the kubelet's resource name `hugepages-2Mi` for the folder `hugepages-2048kB`; None for any other folder."""
     match = re.fullmatch(r"hugepages-([1-9]\d*)kB", folder)
     if match is None:
         return None
@@ -90,12 +81,9 @@ def hugepage_name(folder: str) -> str | None:
     return f"hugepages-{size}{units[0]}"
 
 
-MEMORY = Source(
-    name="memory",
-    parts=(
-        Part(name=NUMA, read=read_numa, labels=label_numa, owns=(f"{PREFIX}memory-numa",)),
-        Part(name=SWAP, read=read_swap, labels=label_swap, owns=(f"{PREFIX}memory-swap",)),
-        Part(name=NV, read=read_nv, labels=label_nv, owns=(f"{PREFIX}memory-nv.",)),
-        Part(name=HUGEPAGES, read=read_hugepages, labels=no_labels),
-    ),
+MEMORY = (
+    true_attribute_collector(NUMA, read_numa, {"memory-numa": "is_numa"}),
+    true_attribute_collector(SWAP, read_swap, {"memory-swap": "enabled"}),
+    FeatureCollector(name=NV, read=read_nv, labels=label_nv, owns=("memory-nv.",)),
+    FeatureCollector(name=HUGEPAGES, read=read_hugepages),
 )

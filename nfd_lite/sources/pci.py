@@ -3,94 +3,81 @@
 from collections.abc import Iterable, Sequence
 
 from nfd_lite.sources.api import (
-    PREFIX,
-    Found,
-    Gathering,
-    Look,
-    Part,
-    Source,
+    FeatureCollector,
+    PartialReader,
+    ReadResult,
+    ScanContext,
     SourceSettings,
     instances,
-    read_present,
+    read_attribute_files,
     true_labels,
 )
 from node_core.domain.features import Attributes, Features
 from node_core.domain.labels import Labels
 from node_core.errors import HostReadError
-from node_core.host.pci import DEVICES
+from node_core.host.pci import DEVICES, ID_FIELDS, read_ids
 from node_core.host.root import HostRoot
 
 DEVICE = "pci.device"
-FIELDS = ("class", "vendor", "device", "subsystem_vendor", "subsystem_device")
-_DIGITS = {"class": 6} | dict.fromkeys(FIELDS[1:], 4)
-_HEX = frozenset("0123456789abcdef")
 _OPTIONAL = {name: name for name in ("sriov_totalvfs", "iommu_group/type", "iommu/intel-iommu/version")}
 
 
-def read_devices(look: Look) -> Found:
-    """Simulated functions are appended. Without a PCI bus, and none simulated, the feature is absent."""
-    gathering, root, extra = Gathering(), look.root, look.host.extra_pci
+def read_devices(scan: ScanContext) -> ReadResult:
+    """Reads all PCI functions and appends the simulated ones. The feature is absent if there is no PCI bus and nothing is simulated."""
+    reader, root, extra = PartialReader(), scan.root, scan.host.extra_pci
     addresses = root.entries(DEVICES)
-    if not addresses and not extra and not root.shows(DEVICES):
+    if not addresses and not extra and not root.check_exists(DEVICES):
         return Features()
-    found = (_read_function(gathering, look, f"{DEVICES}/{address}") for address in addresses)
-    return gathering.found(instances(DEVICE, (*filter(None, found), *extra)))
+    devices = (_read_function(reader, scan, f"{DEVICES}/{address}") for address in addresses)
+    return reader.result(instances(DEVICE, (*filter(None, devices), *extra)))
 
 
-def _read_function(gathering: Gathering, look: Look, folder: str) -> dict[str, str] | None:
-    """None for a function that is broken, with its reason noted, and for one that vanished meanwhile.
+def _read_function(reader: PartialReader, scan: ScanContext, folder: str) -> dict[str, str] | None:
+    """Reads one function. Returns None if the function cannot be read or was removed during the scan.
 
-    A function keeps its ids as long as its folder is there: a card that is put in its place gets a folder of its own.
+    The ids are cached as long as the sysfs folder exists: the kernel creates a new folder for a card that replaces another one.
     """
-    mark = look.root.mark(folder)
+    stamp = scan.root.stamp(folder)
     try:
-        ids = look.host.memory.keep(folder, mark, lambda: read_ids(look.root, folder))
+        ids = scan.host.cache.get_or_read(folder, stamp, lambda: _read_short_ids(scan.root, folder))
     except HostReadError as error:
-        if look.root.shows(folder):
-            gathering.reasons.append(str(error))
+        if scan.root.check_exists(folder):
+            reader.reasons.append(str(error))
         return None
-    return ids | read_present(gathering, look.root, folder, _OPTIONAL)
+    driver = scan.root.link_name(f"{folder}/driver")
+    optional = read_attribute_files(reader, scan.root, folder, _OPTIONAL)
+    return ids | optional | ({"driver": driver} if driver else {})
 
 
-def read_ids(root: HostRoot, folder: str) -> dict[str, str]:
-    """Lower-case hex without 0x. The class is cut to its first four digits: base class and subclass."""
-    ids = {field: _parse_id(f"{folder}/{field}", root.text(f"{folder}/{field}"), _DIGITS[field]) for field in FIELDS}
+def _read_short_ids(root: HostRoot, folder: str) -> dict[str, str]:
+    """Reads the ids, with the class cut to its first four digits: base class and subclass."""
+    ids = read_ids(root, folder)
     return ids | {"class": ids["class"][:4]}
 
 
-def _parse_id(path: str, text: str | None, digits: int) -> str:
-    if text is None:
-        raise HostReadError(f"{path} is missing")
-    number = text.lower().removeprefix("0x")
-    if len(number) != digits or not _HEX.issuperset(number):
-        raise HostReadError(f"{path} holds {text[:40]!r}, not a hex number of {digits} digits")
-    return number
-
-
 def label_devices(features: Features, settings: SourceSettings) -> Labels:
-    fields = select_fields(settings.pci_device_label_fields, FIELDS, default=("class", "vendor"))
-    chosen = select_classes(features.instances.get(DEVICE, ()), settings.pci_device_class_whitelist)
+    fields = select_fields(settings.pci_device_label_fields, ID_FIELDS, default=("class", "vendor"))
+    selected = select_classes(features.instances.get(DEVICE, ()), settings.pci_device_class_whitelist)
     names: dict[str, bool] = {}
-    for device in chosen:
-        name = "_".join(device.get(field, "") for field in fields)
+    for device in selected:
+        if not device.keys() >= set(fields):
+            continue  # an empty part would make a wrong label
+        name = "_".join(device[field] for field in fields)
         names[f"pci-{name}.present"] = True
         names[f"pci-{name}.sriov.capable"] = names.get(f"pci-{name}.sriov.capable", False) or "sriov_totalvfs" in device
     return true_labels(names)
 
 
-def select_fields(wanted: Iterable[str], known: Sequence[str], *, default: tuple[str, ...]) -> tuple[str, ...]:
-    """The wanted fields in their canonical order; the default when none of them is known."""
-    asked = frozenset(wanted)
-    return tuple(field for field in known if field in asked) or default
+def select_fields(requested: Iterable[str], known: Sequence[str], *, default: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the requested fields in the order of `known`; the default if none of them is known."""
+    requested = frozenset(requested)
+    return tuple(field for field in known if field in requested) or default
 
 
 def select_classes(devices: Iterable[Attributes], prefixes: Iterable[str]) -> tuple[Attributes, ...]:
-    """Devices whose class begins with one of these prefixes, in any case."""
+    """Returns the devices whose class begins with one of the prefixes. Prefixes are case-insensitive."""
     lowered = tuple(prefix.lower() for prefix in prefixes)
     return tuple(device for device in devices if device.get("class", "").startswith(lowered))
 
 
-PCI = Source(
-    name="pci",
-    parts=(Part(name=DEVICE, read=read_devices, labels=label_devices, owns=(f"{PREFIX}pci-",)),),
-)
+PCI = (FeatureCollector(name=DEVICE, read=read_devices, labels=label_devices, owns=("pci-",)),)

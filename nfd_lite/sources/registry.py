@@ -1,6 +1,6 @@
-"""Which sources there are. Order is precedence: a later one wins where two make the same label."""
+"""The collectors of all sources, in order of precedence: a later collector overrides the labels of an earlier collector."""
 
-from nfd_lite.sources.api import Source
+from nfd_lite.sources.api import FeatureCollector
 from nfd_lite.sources.cpu import CPU
 from nfd_lite.sources.extra import EXTRA
 from nfd_lite.sources.fake import FAKE
@@ -13,4 +13,9 @@ from nfd_lite.sources.storage import STORAGE
 from nfd_lite.sources.system import SYSTEM
 from nfd_lite.sources.usb import USB
 
-ALL: tuple[Source, ...] = (CPU, EXTRA, FAKE, KERNEL, MEMORY, NETWORK, PCI, STORAGE, SYSTEM, USB, LOCAL)
+ALL: tuple[FeatureCollector, ...] = (
+    *(*CPU, *EXTRA, *FAKE, *KERNEL, *MEMORY, *NETWORK),
+    *(*PCI, *STORAGE, *SYSTEM, *USB, *LOCAL),
+)
+SOURCES = tuple(dict.fromkeys(each.source for each in ALL))
+"""The names of all sources."""

@@ -1,15 +1,13 @@
 """USB devices. Source: kernel Documentation/ABI/stable/sysfs-bus-usb, USB 2.0 specification table 9-8."""
 
 from nfd_lite.sources.api import (
-    PREFIX,
-    Found,
-    Gathering,
-    Look,
-    Part,
-    Source,
+    FeatureCollector,
+    PartialReader,
+    ReadResult,
+    ScanContext,
     SourceSettings,
     instances,
-    read_present,
+    read_attribute_files,
     true_labels,
 )
 from nfd_lite.sources.pci import select_classes, select_fields
@@ -21,43 +19,42 @@ DEVICE = "usb.device"
 FIELDS = ("class", "vendor", "device", "serial")
 _FOLDER = "/sys/bus/usb/devices"
 _FILES = {"class": "bDeviceClass", "vendor": "idVendor", "device": "idProduct", "serial": "serial"}
+_IDS = frozenset({"class", "vendor", "device"})
 _CLASS_BY_INTERFACE = "00"
 
 
-def read_devices(look: Look) -> Found:
-    """One instance for a device; one for each interface of a device that leaves the class to its interfaces."""
-    gathering = Gathering()
-    # Names with a colon are interfaces, which sysfs lists beside the devices.
-    names = [name for name in look.root.entries(_FOLDER) if ":" not in name]
-    found = [device for name in names for device in _read_device(gathering, look.root, f"{_FOLDER}/{name}")]
-    return gathering.found(instances(DEVICE, tuple(found)))
+def read_devices(scan: ScanContext) -> ReadResult:
+    """Reads one instance for each device. A device whose interfaces define the class has one instance for each interface."""
+    reader = PartialReader()
+    # Names with a colon are interfaces, which sysfs lists in the same folder.
+    names = [name for name in scan.root.entries(_FOLDER) if ":" not in name]
+    devices = [device for name in names for device in _read_device(reader, scan.root, f"{_FOLDER}/{name}")]
+    return reader.result(instances(DEVICE, tuple(devices)))
 
 
-def _read_device(gathering: Gathering, root: HostRoot, folder: str) -> list[dict[str, str]]:
-    before = len(gathering.reasons)
-    device = read_present(gathering, root, folder, _FILES)
-    if "device" not in device or len(gathering.reasons) > before:
-        return []  # half a device would be labelled as another one
+def _read_device(reader: PartialReader, root: HostRoot, folder: str) -> list[dict[str, str]]:
+    previous = len(reader.reasons)
+    device = read_attribute_files(reader, root, folder, _FILES)
+    device |= {name: device[name].lower() for name in _IDS & device.keys()}
+    if "device" not in device or len(reader.reasons) > previous:
+        return []  # incomplete ids would make a wrong label
     if device.get("class") != _CLASS_BY_INTERFACE:
         return [device]
-    return [device | {"class": name} for name in _read_interface_classes(gathering, root, folder)]
+    return [device | {"class": name} for name in _read_interface_classes(reader, root, folder)]
 
 
-def _read_interface_classes(gathering: Gathering, root: HostRoot, folder: str) -> tuple[str, ...]:
+def _read_interface_classes(reader: PartialReader, root: HostRoot, folder: str) -> tuple[str, ...]:
     nothing: tuple[str, ...] = ()
-    entries = gathering.attempt(lambda: root.entries(folder), nothing)
+    entries = reader.try_read(lambda: root.entries(folder), nothing)
     files = {entry: f"{entry}/bInterfaceClass" for entry in entries if ":" in entry}
-    return tuple(read_present(gathering, root, folder, files).values())
+    return tuple(name.lower() for name in read_attribute_files(reader, root, folder, files).values())
 
 
 def label_devices(features: Features, settings: SourceSettings) -> Labels:
     fields = select_fields(settings.usb_device_label_fields, FIELDS, default=("class", "vendor", "device"))
-    chosen = select_classes(features.instances.get(DEVICE, ()), settings.usb_device_class_whitelist)
-    names = ("_".join(device.get(field, "") for field in fields) for device in chosen)
+    selected = select_classes(features.instances.get(DEVICE, ()), settings.usb_device_class_whitelist)
+    names = ("_".join(device.get(field, "") for field in fields) for device in selected)
     return true_labels({f"usb-{name}.present": True for name in names})
 
 
-USB = Source(
-    name="usb",
-    parts=(Part(name=DEVICE, read=read_devices, labels=label_devices, owns=(f"{PREFIX}usb-",)),),
-)
+USB = (FeatureCollector(name=DEVICE, read=read_devices, labels=label_devices, owns=("usb-",)),)

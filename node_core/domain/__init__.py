@@ -1,4 +1,4 @@
-"""PURE: frozen facts and the functions that decide from them.
+"""PURE: frozen facts, and functions that decide from these facts.
 
-No I/O, clock, environment, randomness or threads in here, and no import of any other part of node_core but `errors`.
+This package does no I/O. It uses no clock, environment, randomness or threads. From node_core it imports only `errors`.
 """

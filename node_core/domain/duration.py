@@ -1,4 +1,4 @@
-"""Durations as people write them in flags and files: Go's syntax (`60s`, `1m30s`, `500ms`), seconds as a number, or `infinite`."""
+"""Durations in flags and config files: Go's syntax (`60s`, `1m30s`, `500ms`), a number of seconds, or `infinite`."""
 
 import math
 import re
@@ -10,21 +10,34 @@ MAXIMUM = 366 * 24 * 3600.0
 
 
 def parse_interval(text: str | float) -> float | None:
-    """Seconds between passes, at least 1 and at most a year; None for `infinite`. Raises ValueError with the reason.
-
-    A bare number is seconds. Upstream reads a number in the config file as nanoseconds, so an old file may hold 60000000000:
-    the error says so instead of sleeping for nineteen centuries or not at all.
-    """
+    """Parses seconds from 1 to a year; None for `infinite`. A number without a unit is in seconds. Raises ValueError with the reason."""
     if text == "infinite":
         return None
     seconds = float(text) if isinstance(text, int | float) or _is_number(text) else _parse_go_duration(text)
     if not math.isfinite(seconds) or seconds > MAXIMUM:
         raise ValueError(
-            f"{text} is more than a year: numbers are seconds here, not nanoseconds; write 60s, or infinite"
+            f"{text} is more than a year. A number without a unit is in seconds. Write for example 60s, or infinite"
         )
     if seconds < MINIMUM:
-        raise ValueError(f"{text} is below one second, which would keep the node busy: write 1s or more, or infinite")
+        raise ValueError(f"{text} is less than one second. Write 1s or more, or infinite")
     return seconds
+
+
+def parse_sleep_interval(text: str | float) -> float | None:
+    """Parses the seconds between passes as upstream does; None for never. Raises ValueError with the reason.
+
+    Less than a second is one second, and zero or less is never. A number that would be more than a year in seconds is in nanoseconds.
+    """
+    if text == "infinite":
+        return None
+    plain = str(text).removeprefix("-")
+    is_number = isinstance(text, int | float) or _is_number(plain)
+    seconds = float(text) if is_number else _parse_go_duration(plain) * (-1 if plain != text else 1)
+    if is_number and seconds > MAXIMUM:
+        seconds /= 1e9
+    if seconds <= 0:
+        return None
+    return parse_interval(max(seconds, MINIMUM))
 
 
 def _is_number(text: str) -> bool:
@@ -34,5 +47,5 @@ def _is_number(text: str) -> bool:
 def _parse_go_duration(text: str) -> float:
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"{text!r} is not a duration: write one such as 60s or 1m30s, or infinite")
+        raise ValueError(f"{text!r} is not a duration. Write for example 60s or 1m30s, or infinite")
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)

@@ -1,6 +1,6 @@
-"""An Event that tells the author of a NodeFeatureRule what came of it. PURE. Source: Kubernetes API v1 Event.
+"""Kubernetes Events that agents record. PURE. Source: Kubernetes API v1, Event.
 
-Its name depends on the rule and not on the node, so a thousand nodes with the same problem make one Event.
+The name of an Event contains a hash of its content. So the same Event, sent twice or by many nodes, exists once.
 """
 
 import hashlib
@@ -11,61 +11,135 @@ from typing import Any
 from node_core.domain.node_feature import API_VERSION
 
 NAMESPACE = "default"
-"""Where Kubernetes keeps Events about objects that have no namespace."""
-LONGEST_NOTE = 1024
-LONGEST_STEM = 200
+"""The namespace of Events about objects without a namespace."""
+MAX_NOTE = 1024
+MAX_STEM = 200
 
 Obj = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Complaint:
-    """rule: its name in the object, or "" for the object as a whole. key: of the output that was left out; None: the rule failed."""
+class Reference:
+    """A reference to an object. namespace: empty for a cluster-scoped object. Missing fields are None."""
+
+    api_version: str = "v1"
+    kind: str
+    name: str
+    uid: str | None = None
+    namespace: str = ""
+    resource_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """An Event. name: see `event_name`. about: the involved object. reason: CamelCase, for machines. note: a sentence for people.
+
+    at: RFC 3339. agent, node_name: the reporting component and its node.
+    """
+
+    name: str
+    about: Reference
+    reason: str
+    note: str
+    at: str
+    agent: str
+    node_name: str
+    is_warning: bool = True
+    count: int = 1
+
+
+def event_name(stem: str, *parts: object) -> str:
+    """Returns the name of an Event. stem: the name of the involved object. parts: Events with equal parts have the same name."""
+    digest = hashlib.sha256(repr(parts).encode(errors="surrogatepass")).hexdigest()[:16]
+    return f"{stem[:MAX_STEM].rstrip('-.')}.{digest}"
+
+
+def shorten(text: str) -> str:
+    """Truncates the text to MAX_NOTE characters. A truncated text ends with `...`."""
+    return text if len(text) <= MAX_NOTE else f"{text[: MAX_NOTE - 3]}..."
+
+
+def render_event(event: Event) -> dict[str, Any]:
+    """Renders the Event object to create."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": event.name, "namespace": event.about.namespace or NAMESPACE},
+        "involvedObject": _render_reference(event.about),
+        "type": "Warning" if event.is_warning else "Normal",
+        "reason": event.reason,
+        "message": shorten(event.note),
+        "source": {"component": event.agent, "host": event.node_name},
+        "reportingComponent": event.agent,
+        "reportingInstance": event.node_name,
+        "firstTimestamp": event.at,
+        "lastTimestamp": event.at,
+        "count": event.count,
+    }
+
+
+def _render_reference(about: Reference) -> dict[str, Any]:
+    fields = {
+        "apiVersion": about.api_version,
+        "kind": about.kind,
+        "name": about.name,
+        "uid": about.uid,
+        "namespace": about.namespace or None,
+        "resourceVersion": about.resource_version,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleFinding:
+    """A problem of a NodeFeatureRule that its author has to fix. rule: the name of the rule, or "" for the whole object.
+
+    key: the key of an output that is not published, or None if the problem is about the rule. why: the reason. is_warning: the rule could
+    be evaluated.
+    """
 
     rule: str
     key: str | None
     why: str
+    is_warning: bool = False
 
     @property
     def reason(self) -> str:
+        if self.is_warning:
+            return "RuleWarning"
         return "RuleFailed" if self.key is None else "OutputRefused"
 
     def note(self, node_name: str) -> str:
-        what = f"rule {self.rule!r}" if self.rule else "these rules"
+        what = f"rule {self.rule!r}" if self.rule else "this object"
+        if self.is_warning:
+            return f"{what}: {self.why}"
         if self.key is None:
-            text = f"{what} cannot be evaluated on Node {node_name}; what was made before stays: {self.why}"
-        else:
-            text = f"{what}: {self.key} is left out on Node {node_name}: {self.why}"
-        return text if len(text) <= LONGEST_NOTE else f"{text[: LONGEST_NOTE - 3]}..."
+            return f"{what} cannot be evaluated on Node {node_name}, its earlier outputs remain: {self.why}"
+        return f"{what}: {self.key} is not published on Node {node_name}: {self.why}"
 
 
-def event_name(about: Obj, complaint: Complaint) -> str:
-    """The same on every node, for one problem of one generation of the object. The reason may differ by node, and is no part of it."""
+def rule_event(about: Obj, finding: RuleFinding, *, agent: str, node_name: str, at: str) -> Event:
+    """Returns the Event for a problem. about: the NodeFeatureRule. The name contains no node, so all nodes share one Event."""
     metadata = about["metadata"]
-    parts = (metadata.get("uid"), metadata.get("generation"), complaint.rule, complaint.key)
-    digest = hashlib.sha256(repr(parts).encode(errors="surrogatepass")).hexdigest()[:16]
-    return f"{metadata['name'][:LONGEST_STEM].rstrip('-.')}.{digest}"
-
-
-def render_event(about: Obj, complaint: Complaint, *, agent: str, node_name: str, now: str) -> dict[str, Any]:
-    """The Event to create. about: the NodeFeatureRule. now: RFC 3339."""
-    metadata = about["metadata"]
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": event_name(about, complaint), "namespace": NAMESPACE},
-        "involvedObject": {
-            "apiVersion": API_VERSION,
-            "kind": "NodeFeatureRule",
-            **{name: metadata.get(name) for name in ("name", "uid", "resourceVersion")},
-        },
-        "type": "Warning",
-        "reason": complaint.reason,
-        "message": complaint.note(node_name),
-        "source": {"component": agent, "host": node_name},
-        "reportingComponent": agent,
-        "reportingInstance": node_name,
-        "firstTimestamp": now,
-        "lastTimestamp": now,
-        "count": 1,
-    }
+    return Event(
+        name=event_name(
+            metadata["name"],
+            metadata.get("uid"),
+            metadata.get("generation"),
+            finding.rule,
+            finding.why if finding.is_warning else finding.key,
+        ),
+        about=Reference(
+            api_version=about.get("apiVersion", API_VERSION),
+            kind="NodeFeatureRule",
+            name=metadata["name"],
+            namespace=metadata.get("namespace", ""),
+            uid=metadata.get("uid"),
+            resource_version=metadata.get("resourceVersion"),
+        ),
+        reason=finding.reason,
+        note=finding.note(node_name),
+        at=at,
+        agent=agent,
+        node_name=node_name,
+    )

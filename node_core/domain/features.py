@@ -8,19 +8,24 @@ Attributes = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """What the host is, before anybody decides on labels.
+    """The features of a host, from which rules and sources derive labels.
 
     flags: `cpu.cpuid` -> names. attributes: `kernel.version` -> name -> value. instances: `pci.device` -> one mapping per device.
-    A feature that could not be read is absent; one that was read and is empty is present and empty. Rules depend on that.
+    A feature is missing if it could not be read, and present but empty if the host has no elements. Rules depend on this difference.
     """
 
     flags: Mapping[str, frozenset[str]] = field(default_factory=dict)
     attributes: Mapping[str, Attributes] = field(default_factory=dict)
     instances: Mapping[str, tuple[Attributes, ...]] = field(default_factory=dict)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all features."""
+        return frozenset({*self.flags, *self.attributes, *self.instances})
+
 
 def merge_features(parts: tuple[Features, ...]) -> Features:
-    """One feature set of several; a later part replaces an equal `<source>.<feature>` of an earlier one."""
+    """Merges feature sets. A later part replaces the same `<source>.<feature>` of an earlier part."""
     return Features(
         flags={name: value for part in parts for name, value in part.flags.items()},
         attributes={name: value for part in parts for name, value in part.attributes.items()},
@@ -28,8 +33,8 @@ def merge_features(parts: tuple[Features, ...]) -> Features:
     )
 
 
-def without_features(features: Features, hidden: tuple[str, ...]) -> Features:
-    """Without those that are named: `<source>.<feature>`, or a beginning of it with `*` at the end."""
+def exclude_features(features: Features, hidden: tuple[str, ...]) -> Features:
+    """Removes the hidden features. hidden: names `<source>.<feature>`, or prefixes that end with `*`."""
 
     def is_shown(name: str) -> bool:
         return not any(name.startswith(each[:-1]) if each.endswith("*") else name == each for each in hidden)

@@ -1,48 +1,50 @@
-"""Label syntax of Kubernetes (apimachinery's qualified name and label value) and the merge law of label collectors."""
+"""Syntax of Kubernetes labels. PURE. Source: apimachinery, qualified names and label values."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 Labels = Mapping[str, str]
 """Full key (`nvidia.com/gpu.count`) -> value."""
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
-_SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+"""A DNS subdomain of any length. Source: Kubernetes documentation, Object Names and IDs."""
 GPU_PRESENT = "nvidia.com/gpu.present"
-"""Set by nfd-lite on nodes with an NVIDIA GPU; the device plugin waits for it, charts and people select by it."""
+"""nfd-lite sets this label on nodes with an NVIDIA GPU. The device plugin waits for the label, and charts select nodes by it."""
 DEVICE_PLUGIN_CONFIG = "nvidia.com/device-plugin.config"
-"""Set by people, or by a rule of theirs: which of the named configs is this node's."""
-KUBERNETES = ("kubernetes.io", "k8s.io")
-"""Domains of Kubernetes itself, where labels steer its own parts. Source: its documentation, well-known labels."""
+"""Cluster administrators set this label, directly or with a rule. Its value selects one of the named configs for the node."""
+GFD_TIMESTAMP = "nvidia.com/gfd.timestamp"
+"""Unix seconds of the last write by gfd. The value changes with every write and does not describe the node."""
+SIMULATED = "nvidia.com/gpunode.simulated"
+"""gfd sets this label to `true` while it simulates GPUs, and removes the label when it runs without --simulate."""
+KUBERNETES_DOMAINS = ("kubernetes.io", "k8s.io")
+"""Domains that are reserved for Kubernetes. Source: Kubernetes documentation, well-known labels."""
 OPEN = ("feature.node.kubernetes.io",)
-"""Namespaces below kubernetes.io that are for everybody, with those below them. Source: Node Feature Discovery."""
-OPEN_FOR_LABELS = (*OPEN, "profile.node.kubernetes.io")
+"""Namespaces below kubernetes.io that rules may use, with their subdomains. Source: Node Feature Discovery."""
+OPEN_LABEL_NAMESPACES = (*OPEN, "profile.node.kubernetes.io")
+_SYNTAX = "must begin and end with a letter or digit, with only letters, digits, '-', '_' and '.' between"
 MAX_NAME = 63
 MAX_PREFIX = 253
 
 
 def node_name_problem(name: str) -> str | None:
-    """Why no Node can have this name, or None."""
+    """Returns why the name is not a valid Node name, or None."""
     return object_name_problem(name, "a Node")
 
 
 def object_name_problem(name: str, kind: str = "an object") -> str | None:
-    """Why no object of most kinds can have this name, or None: it is a DNS subdomain."""
-    if len(name) <= MAX_PREFIX and _SUBDOMAIN.fullmatch(name):
+    """Returns why the name is not a DNS subdomain, as most kinds of objects need, or None."""
+    if len(name) <= MAX_PREFIX and SUBDOMAIN.fullmatch(name):
         return None
-    return (
-        f"{_shown(name)} is no name of {kind}: lower-case letters, digits, '-' and '.', at most {MAX_PREFIX} characters"
-    )
+    return f"{_shown(name)} is not a name of {kind}. Use lower-case letters, digits, '-' and '.', at most {MAX_PREFIX} characters"
 
 
 def namespace_name_problem(name: str) -> str | None:
-    """Why no namespace can have this name, or None: it is a DNS label."""
-    if len(name) <= MAX_NAME and "." not in name and _SUBDOMAIN.fullmatch(name):
+    """Returns why the name is not a DNS label, as a namespace needs, or None."""
+    if len(name) <= MAX_NAME and "." not in name and SUBDOMAIN.fullmatch(name):
         return None
-    return (
-        f"{_shown(name)} is no name of a namespace: lower-case letters, digits and '-', at most {MAX_NAME} characters"
-    )
+    return f"{_shown(name)} is not a name of a namespace. Use lower-case letters, digits and '-', at most {MAX_NAME} characters"
 
 
 def _shown(name: str) -> str:
@@ -50,108 +52,75 @@ def _shown(name: str) -> str:
 
 
 def key_problem(key: str) -> str | None:
-    """Why the API server would refuse this label key, or None."""
+    """Returns why the API server would reject this label key, or None."""
     prefix, slash, name = key.rpartition("/")
-    if slash and not (len(prefix) <= MAX_PREFIX and _SUBDOMAIN.fullmatch(prefix)):
+    if slash and not (len(prefix) <= MAX_PREFIX and SUBDOMAIN.fullmatch(prefix)):
         return f"its prefix {prefix!r} is not a DNS subdomain of at most {MAX_PREFIX} characters"
     if len(name) > MAX_NAME:
         return f"its name has {len(name)} characters, {MAX_NAME} are allowed"
-    if not _NAME.fullmatch(name):
-        return "its name must begin and end with a letter or digit, with only letters, digits, '-', '_' and '.' between"
-    return None
+    return None if _NAME.fullmatch(name) else f"its name {_SYNTAX}"
 
 
-def namespace_problem(key: str, allowed: tuple[str, ...] = OPEN_FOR_LABELS) -> str | None:
-    """Why rules and files of people may not use this key's namespace, or None: of Kubernetes' own they may use `allowed`."""
+def namespace_problem(key: str, allowed: tuple[str, ...] = OPEN_LABEL_NAMESPACES) -> str | None:
+    """Returns why rules and feature files may not use the namespace of this key, or None.
+
+    allowed: the namespaces in the domains of Kubernetes that they may use.
+    """
     namespace = key.rpartition("/")[0]
-    reserved = any(is_below(namespace, each) for each in KUBERNETES)
-    if not reserved or any(is_below(namespace, each) for each in allowed):
+    reserved = any(is_in_namespace(namespace, each) for each in KUBERNETES_DOMAINS)
+    if not reserved or any(is_in_namespace(namespace, each) for each in allowed):
         return None
-    return f"its namespace {namespace!r} belongs to Kubernetes: use {' or '.join(allowed)}, or another domain"
+    return f"its namespace {namespace!r} belongs to Kubernetes. Use {' or '.join(allowed)}, or another domain"
 
 
-def is_below(namespace: str, parent: str) -> bool:
-    """Whether it is the same, or a part of it."""
+def is_in_namespace(namespace: str, parent: str) -> bool:
+    """True if the namespace is the parent or a subdomain of the parent."""
     return namespace == parent or namespace.endswith(f".{parent}")
 
 
 def value_problem(value: str) -> str | None:
-    """Why the API server would refuse this label value, or None. The empty value is a good one."""
+    """Returns why the API server would reject this label value, or None. The empty value is valid."""
     if len(value) > MAX_NAME:
         return f"its value has {len(value)} characters, {MAX_NAME} are allowed"
     if value and not _NAME.fullmatch(value):
-        return f"its value {value!r} must begin and end with a letter or digit, with only letters, digits, '-', '_' and '.' between"
+        return f"its value {value!r} {_SYNTAX}"
     return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """A label that Kubernetes would not take, and why."""
+class InvalidLabel:
+    """A label that the API server would reject, and the reason."""
 
     key: str
     value: str
     why: str
 
 
-def split_valid(labels: Labels) -> tuple[dict[str, str], tuple[Refused, ...]]:
-    """The labels that Kubernetes takes, sorted by key, and those it would refuse."""
-    good: dict[str, str] = {}
-    bad: list[Refused] = []
+def split_valid(labels: Labels) -> tuple[dict[str, str], tuple[InvalidLabel, ...]]:
+    """Returns the valid labels, sorted by key, and the labels that the API server would reject."""
+    valid: dict[str, str] = {}
+    invalid: list[InvalidLabel] = []
     for key, value in sorted(labels.items()):
         why = key_problem(key) or value_problem(value)
         if why is None:
-            good[key] = value
+            valid[key] = value
         else:
-            bad.append(Refused(key=key, value=value, why=why))
-    return good, tuple(bad)
+            invalid.append(InvalidLabel(key=key, value=value, why=why))
+    return valid, tuple(invalid)
 
 
 def sanitize(text: str) -> str:
-    """A product or machine name as GPU Feature Discovery writes it, cut and trimmed to what Kubernetes accepts.
+    """Returns a product or machine name as a valid label value, in the form of GPU Feature Discovery.
 
-    Characters outside letters, digits, '-', '_', '.', and space are dropped; runs of spaces become one '-'. Unlike upstream the result
-    is then cut to 63 characters and loses leading and trailing '-', '_' and '.', so the API server takes every result.
+    Removes all characters except letters, digits, '-', '_', '.' and spaces. Replaces each run of spaces by one '-'. Unlike upstream,
+    truncates the result to 63 characters and removes '-', '_' and '.' at both ends, so the API server accepts every result.
     """
     kept = re.sub(r"[^A-Za-z0-9\-_. ]", "", text)
     return "-".join(kept.split()).strip("-_.")[:MAX_NAME].rstrip("-_.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collected:
-    """What one collector (a source or labeler group) brought. labels: None when it failed.
-
-    owns: key prefixes that are its own. rest: its keys are free, so when it fails it owns every key that no other collector does.
-    """
-
-    name: str
-    labels: Labels | None
-    owns: tuple[str, ...] = ()
-    rest: bool = False
-
-    def owns_key(self, key: str) -> bool:
-        return key.startswith(self.owns)
-
-
-def merge_collected(collected: Iterable[Collected], known: Labels) -> dict[str, str]:
-    """All labels to publish. A failed collector keeps its keys from `known`: an error never removes a label.
-
-    known: what is published now, from the last pass or, after a restart, from what the live Node says our field manager owns.
-    Later collectors win over earlier ones, and what is found over free keys that are kept.
-    """
-    parts = tuple(collected)
-    keeps_rest = any(part.rest and part.labels is None for part in parts)
-    free = (key for key in known if not any(part.owns_key(key) for part in parts))
-    merged = {key: known[key] for key in free} if keeps_rest else {}
-    for part in parts:
-        if part.labels is None:
-            merged.update({key: value for key, value in known.items() if part.owns_key(key)})
-        else:
-            merged.update(part.labels)
-    return dict(sorted(merged.items()))
-
-
-def settle(labels: Labels, known: Labels, volatile: frozenset[str]) -> dict[str, str]:
-    """`labels`, with the published values of volatile keys (a timestamp) where nothing else differs: those never cause a write."""
+def preserve_volatile(labels: Labels, known: Labels, volatile: frozenset[str]) -> dict[str, str]:
+    """Returns `labels`. If only volatile keys (a timestamp) differ from the known labels, uses the known values, so no write follows."""
     keys = (labels.keys() | known.keys()) - volatile
     if any(labels.get(key) != known.get(key) for key in keys):
         return dict(labels)

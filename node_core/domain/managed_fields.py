@@ -1,27 +1,28 @@
-"""Who applied what of an object. PURE. Source: Kubernetes API, ManagedFieldsEntry and FieldsV1; documentation, Server-Side Apply."""
+"""Field managers of an object and their fields. PURE. Source: Kubernetes API, ManagedFieldsEntry and FieldsV1; Server-Side Apply."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-Owned = Mapping[str, frozenset[str]]
+OwnedKeys = Mapping[str, frozenset[str]]
 """Field manager -> the keys of one map of the object that it applied."""
 
 
-def owned_keys(managed_fields: Iterable[Mapping[str, Any]] | None, *path: str, subresource: str = "") -> Owned:
-    """Who applied which keys of the map at this path. What was written otherwise than by an apply is nobody's here."""
-    entries = _applied(managed_fields, subresource)
-    return {manager: _keys(_within(fields, path)) for manager, fields in entries}
+def find_owned_keys(managed_fields: Iterable[Mapping[str, Any]] | None, *path: str, subresource: str = "") -> OwnedKeys:
+    """Returns the applied keys of the map at this path, by field manager. Keys that were not written by server-side apply have no owner."""
+    return {manager: _keys(_within(fields, path)) for manager, fields in _applied(managed_fields, subresource)}
 
 
-def owned_part(value: Any, fields: Mapping[str, Any]) -> Any:
-    """What of a value stands in these FieldsV1. A map that is owned as a leaf was applied empty; a list is owned whole."""
+def select_owned_part(value: Any, fields: Mapping[str, Any]) -> Any:
+    """Returns the part of a value that these FieldsV1 contain. An empty map is owned as a leaf. A list is owned as a whole."""
     if not isinstance(value, Mapping):
         return value
-    return {name: owned_part(each, fields[f"f:{name}"]) for name, each in value.items() if f"f:{name}" in fields}
+    return {name: select_owned_part(each, fields[f"f:{name}"]) for name, each in value.items() if f"f:{name}" in fields}
 
 
-def owned_fields(managed_fields: Iterable[Mapping[str, Any]] | None, manager: str, *path: str) -> Mapping[str, Any]:
-    """The FieldsV1 below this path that the manager applied; empty when there are none."""
+def find_owned_fields(
+    managed_fields: Iterable[Mapping[str, Any]] | None, manager: str, *path: str
+) -> Mapping[str, Any]:
+    """Returns the FieldsV1 below this path that the manager applied; empty without fields."""
     return next((_within(fields, path) for name, fields in _applied(managed_fields, "") if name == manager), {})
 
 

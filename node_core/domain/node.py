@@ -1,11 +1,12 @@
-"""Our Node as the API server holds it: the few fields that agents decide from. Source: Kubernetes API v1 Node, FieldsV1."""
+"""The fields of a Node that agents use. PURE. Source: Kubernetes API v1 Node, FieldsV1."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from node_core.domain.conditions import ObservedCondition, parse_conditions
 from node_core.domain.labels import Labels
-from node_core.domain.managed_fields import Owned, owned_keys
+from node_core.domain.managed_fields import OwnedKeys, find_owned_keys
 from node_core.domain.taints import LiveTaint
 from node_core.domain.versions import is_older
 
@@ -14,47 +15,50 @@ API_VERSION = "v1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
-    """owned: field manager -> the label keys it applied (managedFields with operation Apply). A key may have several owners.
+    """owned: field manager -> applied label keys (managedFields with operation Apply). A key may have several owners.
 
-    owned_annotations, owned_capacity: the same of annotations and of status.capacity. taints: spec.taints as it stands, in its order.
-    kubelet_version, container_runtime: of status.nodeInfo, `v1.31.2` and `containerd://2.0.1`; empty where it does not say.
-    look: by which look of its watch the state was found; 0 where nobody watches.
+    owned_annotations, owned_capacity: the same for annotations and status.capacity. taints: spec.taints in its order.
+    conditions: the conditions that agents write, by type.
+    kubelet_version, container_runtime: from status.nodeInfo, for example `v1.31.2` and `containerd://2.0.1`; empty if missing.
+    list_number: see versions.Versioned; 0 without an informer.
     """
 
     name: str
     uid: str
     resource_version: str
     labels: Labels
-    owned: Owned = field(default_factory=dict)
+    owned: OwnedKeys = field(default_factory=dict)
     taints: tuple[LiveTaint, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
-    owned_annotations: Owned = field(default_factory=dict)
+    owned_annotations: OwnedKeys = field(default_factory=dict)
     capacity: Mapping[str, str] = field(default_factory=dict)
-    owned_capacity: Owned = field(default_factory=dict)
+    allocatable: Mapping[str, str] = field(default_factory=dict)
+    owned_capacity: OwnedKeys = field(default_factory=dict)
+    conditions: Mapping[str, ObservedCondition] = field(default_factory=dict)
     kubelet_version: str = ""
     container_runtime: str = ""
-    look: int = 0
+    list_number: int = 0
 
     def is_older_than(self, other: "NodeView") -> bool:
         return is_older(self, other)
 
-    def applied_by(self, manager: str) -> dict[str, str]:
-        """The live labels that this field manager owns: what it published, whichever process did it."""
-        return _owned_of(self.labels, self.owned, manager)
+    def labels_by(self, manager: str) -> dict[str, str]:
+        """Returns the labels of the Node that this field manager owns."""
+        return _select_owned(self.labels, self.owned, manager)
 
     def annotations_by(self, manager: str) -> dict[str, str]:
-        return _owned_of(self.annotations, self.owned_annotations, manager)
+        return _select_owned(self.annotations, self.owned_annotations, manager)
 
     def capacity_by(self, manager: str) -> dict[str, str]:
-        return _owned_of(self.capacity, self.owned_capacity, manager)
+        return _select_owned(self.capacity, self.owned_capacity, manager)
 
 
-def _owned_of(live: Mapping[str, str], owned: Owned, manager: str) -> dict[str, str]:
-    return {key: live[key] for key in sorted(owned.get(manager, ())) if key in live}
+def _select_owned(observed: Mapping[str, str], owned: OwnedKeys, manager: str) -> dict[str, str]:
+    return {key: observed[key] for key in sorted(owned.get(manager, ())) if key in observed}
 
 
-def parse_node(node: Mapping[str, Any], *, look: int = 0) -> NodeView:
-    """A v1 Node object, as JSON gives it."""
+def parse_node(node: Mapping[str, Any], *, list_number: int = 0) -> NodeView:
+    """Parses the JSON of a v1 Node."""
     metadata, status = node["metadata"], node.get("status") or {}
     managed, info = metadata.get("managedFields"), status.get("nodeInfo") or {}
     return NodeView(
@@ -62,27 +66,30 @@ def parse_node(node: Mapping[str, Any], *, look: int = 0) -> NodeView:
         uid=metadata.get("uid", ""),
         resource_version=metadata.get("resourceVersion", ""),
         labels=dict(metadata.get("labels") or {}),
-        owned=owned_keys(managed, "metadata", "labels"),
+        owned=find_owned_keys(managed, "metadata", "labels"),
         taints=tuple((node.get("spec") or {}).get("taints") or ()),
         annotations=dict(metadata.get("annotations") or {}),
-        owned_annotations=owned_keys(managed, "metadata", "annotations"),
+        owned_annotations=find_owned_keys(managed, "metadata", "annotations"),
         capacity=dict(status.get("capacity") or {}),
-        owned_capacity=owned_keys(managed, "status", "capacity", subresource="status"),
+        allocatable=dict(status.get("allocatable") or {}),
+        owned_capacity=find_owned_keys(managed, "status", "capacity", subresource="status"),
+        conditions=parse_conditions(status),
         kubelet_version=info.get("kubeletVersion") or "",
         container_runtime=info.get("containerRuntimeVersion") or "",
-        look=look,
+        list_number=list_number,
     )
 
 
 def render_metadata_patch(node_name: str, labels: Labels, annotations: Mapping[str, str]) -> dict[str, Any]:
-    """The body of a server-side apply that makes these all the labels and annotations that a field manager owns on the Node."""
-    metadata: dict[str, Any] = {"name": node_name, "labels": dict(labels)}
-    if annotations:
-        metadata["annotations"] = dict(annotations)
-    return {"apiVersion": API_VERSION, "kind": "Node", "metadata": metadata}
+    """Renders a server-side apply. Afterwards the field manager owns exactly these labels and annotations of the Node.
+
+    An empty map would be owned, too, so the patch does not contain it.
+    """
+    owned = {key: dict(values) for key, values in (("labels", labels), ("annotations", annotations)) if values}
+    return {"apiVersion": API_VERSION, "kind": "Node", "metadata": {"name": node_name, **owned}}
 
 
 def render_capacity_patch(node_name: str, capacity: Mapping[str, str]) -> dict[str, Any]:
-    """The body of a server-side apply to the Node's status: these become all the resources that a field manager owns there."""
+    """Renders a server-side apply of the Node's status. Afterwards the field manager owns exactly these resources."""
     status = {"status": {"capacity": dict(capacity)}} if capacity else {}
     return {"apiVersion": API_VERSION, "kind": "Node", "metadata": {"name": node_name}, **status}

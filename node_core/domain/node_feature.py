@@ -1,4 +1,4 @@
-"""A NodeFeature object: what we make of it, and what we read back. PURE. Source: NFD's API, nfd.k8s-sigs.io/v1alpha1."""
+"""NodeFeature objects: desired and observed. PURE. Source: NFD's API, nfd.k8s-sigs.io/v1alpha1."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,25 +6,27 @@ from typing import Any
 
 from node_core.domain.features import Features
 from node_core.domain.labels import Labels, value_problem
-from node_core.domain.managed_fields import Owned, owned_fields, owned_keys, owned_part
+from node_core.domain.managed_fields import OwnedKeys, find_owned_fields, find_owned_keys, select_owned_part
 from node_core.domain.versions import is_older
 
+OPENSHIFT_GROUP = "nfd.openshift.io"
+"""The group of the same kinds in OpenShift's Node Feature Discovery."""
 API_VERSION = "nfd.k8s-sigs.io/v1alpha1"
 NODE_NAME_LABEL = "nfd.node.kubernetes.io/node-name"
-"""nfd-master passes over NodeFeature objects that do not say with this label which Node they are about."""
+"""The label that names the Node of a NodeFeature object. nfd-master ignores objects without this label."""
 VERSION_ANNOTATION = "nfd.node.kubernetes.io/worker.version"
-"""Which worker wrote the object; others who create such objects do not set it."""
+"""The version of the NFD worker that wrote the object. Other writers do not set this annotation."""
 GFD_PREFIX = "nvidia-features-for-"
-"""Before the Node's name in the name of GPU Feature Discovery's object."""
+"""The prefix of the name of GPU Feature Discovery's object. The Node's name follows."""
 WORKER_PREFIX = ""
-"""NFD's own worker uses the bare Node name."""
+"""The name of the NFD worker's object is the Node's name, without a prefix."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFeatureView:
-    """The live object. owned: field manager -> the keys of spec.labels it applied. owners: the uids in ownerReferences.
+    """An observed object. owned: field manager -> applied keys of spec.labels. owners: the uids in ownerReferences.
 
-    managed: metadata.managedFields. look: by which look of its watch the state was found; 0 where nobody watches.
+    managed: metadata.managedFields. list_number: see versions.Versioned; 0 without an informer.
     """
 
     uid: str
@@ -34,25 +36,25 @@ class NodeFeatureView:
     node_name: str | None
     annotations: Mapping[str, str] = field(default_factory=dict)
     owners: frozenset[str] = frozenset()
-    owned: Owned = field(default_factory=dict)
+    owned: OwnedKeys = field(default_factory=dict)
     managed: tuple[Mapping[str, Any], ...] = ()
-    look: int = 0
+    list_number: int = 0
 
     def is_older_than(self, other: "NodeFeatureView") -> bool:
         return is_older(self, other)
 
-    def applied_by(self, manager: str) -> dict[str, str]:
-        """The live labels that this field manager owns: what it published, whichever process did it."""
+    def labels_by(self, manager: str) -> dict[str, str]:
+        """Returns the labels of the object that this field manager owns."""
         return {key: self.labels[key] for key in sorted(self.owned.get(manager, ())) if key in self.labels}
 
     def features_by(self, manager: str) -> Any:
-        """What this field manager owns of spec.features."""
-        return owned_part(self.features, owned_fields(self.managed, manager, "spec", "features"))
+        """Returns the part of spec.features that this field manager owns."""
+        return select_owned_part(self.features, find_owned_fields(self.managed, manager, "spec", "features"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFeature:
-    """What we want to stand there. node_uid: the Node owns the object, so it outlives our pods and goes with the Node."""
+    """A desired object. node_uid: the Node owns the object. So the object outlives the agent's pods, and is deleted with the Node."""
 
     node_name: str
     node_uid: str
@@ -60,10 +62,10 @@ class NodeFeature:
     features: Features = field(default_factory=Features)
     annotations: Mapping[str, str] = field(default_factory=dict)
 
-    def is_said_by(self, live: NodeFeatureView | None, manager: str) -> bool:
-        """Whether the live object already says exactly this in this field manager's name."""
+    def is_applied_in(self, live: NodeFeatureView | None, manager: str) -> bool:
+        """True if this field manager has already applied exactly this state to the live object."""
         return live is not None and (
-            live.applied_by(manager) == dict(self.labels)
+            live.labels_by(manager) == dict(self.labels)
             and live.node_name == self.node_name
             and self.node_uid in live.owners
             and self.annotations.items() <= live.annotations.items()
@@ -72,13 +74,13 @@ class NodeFeature:
 
 
 def node_label_problem(node_name: str) -> str | None:
-    """Why no NodeFeature object can be about this Node, or None: a label names the Node, and takes less than a Node's name may have."""
+    """Returns why a NodeFeature object cannot be about this Node, or None. The Node's name has to be a valid label value."""
     problem = value_problem(node_name)
     return f"the label {NODE_NAME_LABEL} cannot name the Node {node_name}: {problem}" if problem else None
 
 
-def parse_node_feature(obj: Mapping[str, Any], *, look: int = 0) -> NodeFeatureView:
-    """A NodeFeature object, as JSON gives it. Anybody may have written it: what is not of the right form counts as absent."""
+def parse_node_feature(obj: Mapping[str, Any], *, list_number: int = 0) -> NodeFeatureView:
+    """Parses the JSON of a NodeFeature object."""
     metadata = obj["metadata"]
     spec = obj.get("spec") or {}
     managed = tuple(metadata.get("managedFields") or ())
@@ -90,38 +92,38 @@ def parse_node_feature(obj: Mapping[str, Any], *, look: int = 0) -> NodeFeatureV
         node_name=(metadata.get("labels") or {}).get(NODE_NAME_LABEL),
         annotations=dict(metadata.get("annotations") or {}),
         owners=frozenset(owner.get("uid", "") for owner in metadata.get("ownerReferences") or ()),
-        owned=owned_keys(managed, "spec", "labels"),
+        owned=find_owned_keys(managed, "spec", "labels"),
         managed=managed,
-        look=look,
+        list_number=list_number,
     )
 
 
-def render_node_feature(wanted: NodeFeature, *, name: str, namespace: str) -> dict[str, Any]:
-    """The body of a server-side apply that makes `wanted` all that a field manager owns of the object.
+def render_node_feature(desired: NodeFeature, *, name: str, namespace: str) -> dict[str, Any]:
+    """Renders a server-side apply. Afterwards the field manager owns exactly the desired state of the object.
 
-    No labels are left unsaid: of labels that become `{}` the API server makes null, and refuses that.
+    Without labels, the body has no spec.labels: the API server would turn an emptied map into null, and reject null.
     """
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": namespace,
-        "labels": {NODE_NAME_LABEL: wanted.node_name},
-        "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": wanted.node_name, "uid": wanted.node_uid}],
+        "labels": {NODE_NAME_LABEL: desired.node_name},
+        "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": desired.node_name, "uid": desired.node_uid}],
     }
-    if wanted.annotations:
-        metadata["annotations"] = dict(wanted.annotations)
+    if desired.annotations:
+        metadata["annotations"] = dict(desired.annotations)
     return {
         "apiVersion": API_VERSION,
         "kind": "NodeFeature",
         "metadata": metadata,
         "spec": {
-            **({"labels": dict(wanted.labels)} if wanted.labels else {}),
-            "features": render_features(wanted.features),
+            **({"labels": dict(desired.labels)} if desired.labels else {}),
+            "features": render_features(desired.features),
         },
     }
 
 
 def without_empty(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The same apply without features that have no elements, and without kinds of features that then have none."""
+    """Returns the body of an apply without features that have no elements, and without kinds of features that have no features."""
     features = {
         kind: {name: feature for name, feature in named.items() if feature["elements"]}
         for kind, named in body["spec"]["features"].items()
@@ -130,7 +132,7 @@ def without_empty(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def render_features(features: Features) -> dict[str, Any]:
-    """spec.features. The three maps are always there, empty ones too, as GPU Feature Discovery writes them."""
+    """Renders spec.features. Like GPU Feature Discovery, writes all three maps, also empty ones."""
     return {
         "flags": {name: {"elements": {flag: {} for flag in sorted(flags)}} for name, flags in features.flags.items()},
         "attributes": {name: {"elements": dict(values)} for name, values in features.attributes.items()},

@@ -1,8 +1,8 @@
-"""Patterns for names of products and profiles, as NVIDIA's config file has them: `*` is any text, all else is itself."""
+"""Patterns for names of products and MIG profiles in NVIDIA's config file. `*` matches any text."""
 
 
 def matches_pattern(pattern: str, text: str) -> bool:
-    """Whether all of the text is like the pattern. In linear time, whatever people write."""
+    """True if the pattern matches the whole text. Runs in linear time for every pattern."""
     first, *others = pattern.split("*")
     if not others:
         return text == pattern

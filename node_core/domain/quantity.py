@@ -1,4 +1,4 @@
-"""Kubernetes quantities (`500m`, `1Gi`, `1e3`), exactly. Source: Kubernetes API, resource.Quantity."""
+"""Kubernetes quantities (`500m`, `1Gi`, `1e3`) as exact fractions. PURE. Source: Kubernetes API, resource.Quantity."""
 
 import math
 import re
@@ -19,7 +19,7 @@ _MAX_TEXT = 64
 
 
 def parse_quantity(text: str | float) -> Fraction:
-    """The number in base units: cores, bytes, devices. JSON numbers are quantities too. Raises ValueError with the reason."""
+    """Returns the number in base units (cores, bytes, devices). Also accepts JSON numbers. Raises ValueError with the reason."""
     match = _match(text)
     sign, digits, exponent, suffix = match.groups()
     value = Fraction(digits) * (Fraction(10) ** int(exponent[1:]) if exponent else _SUFFIXES.get(suffix, Fraction(1)))
@@ -27,14 +27,14 @@ def parse_quantity(text: str | float) -> Fraction:
 
 
 def canonical_quantity(text: str) -> str:
-    """The same amount as Kubernetes writes it: a whole number with the greatest suffix of the same kind. Raises ValueError.
+    """Returns the canonical form: a whole number with the largest suffix of the same kind. Raises ValueError.
 
-    `1024Ki` is `1Mi`, `1000` is `1k`, `0.5` is `500m`, `1000e3` is `1e6`. What is finer than a nano is rounded away from zero.
+    `1024Ki` is `1Mi`, `1000` is `1k`, `0.5` is `500m`, `1000e3` is `1e6`. Fractions of a nano are rounded away from zero.
     """
     value, match = parse_quantity(text), _match(text)
     if (match[4] or "").endswith("i") and abs(value) >= 1024:
-        return _render_binary(_away_from_zero(value))
-    nanos = _away_from_zero(value * _NANO)
+        return _render_binary(_round_up(value))
+    nanos = _round_up(value * _NANO)
     exponent = max((power for power in _DECIMAL if nanos % 10 ** (power + 9) == 0), default=0) if nanos else 0
     number = nanos // 10 ** (exponent + 9)
     if match[3]:
@@ -47,12 +47,12 @@ def _match(text: str | float) -> re.Match[str]:
     match = _QUANTITY.fullmatch(shown) if not isinstance(text, bool) and len(shown) <= _MAX_TEXT else None
     if match is None:
         raise ValueError(
-            f"{shown[:_MAX_TEXT]!r} is not a quantity: write a number with an optional suffix, such as 2, 500m, 64Gi or 1e3"
+            f"{shown[:_MAX_TEXT]!r} is not a quantity. Write a number with an optional suffix, such as 2, 500m, 64Gi or 1e3"
         )
     return match
 
 
-def _away_from_zero(value: Fraction) -> int:
+def _round_up(value: Fraction) -> int:
     return math.ceil(value) if value > 0 else math.floor(value)
 
 

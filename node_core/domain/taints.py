@@ -1,37 +1,39 @@
-"""Taints of our own making on a Node, among those of others. PURE. Source: Kubernetes API v1 Taint.
+"""Taints that an agent owns on a Node. PURE. Source: Kubernetes API v1 Taint.
 
-`spec.taints` is one atomic list that everybody writes whole, so what is ours is kept beside it, in an annotation of the Node.
-It is an annotation of our own: nfd-master removes what stands in `nfd.node.kubernetes.io/taints` and is not its own wish.
-Each agent has one for itself, so that none takes away what another has set.
+Every writer replaces the whole list `spec.taints`, and Kubernetes stores no owner of a taint. So each agent records its taints in its
+own annotation of the Node, and removes only recorded taints. The agents do not use NFD's annotation `nfd.node.kubernetes.io/taints`,
+because nfd-master removes all taints in this annotation that its own rules do not set.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-TAINTS_ANNOTATION = "gpunode.nvidia.com/taints"
-"""The taints of premium rules on this Node: `key[=value]:Effect`, sorted, with commas between; absent when there are none."""
+GFD_TAINTS_ANNOTATION = "gpunode.nvidia.com/taints"
+"""Records the taints of gfd: `key[=value]:Effect`, sorted and separated by commas. There is no annotation without taints.
+
+Only old versions of gfd set taints. Since then NodeFeatureRules can match the labels of gfd.
+"""
 RULE_TAINTS_ANNOTATION = "gpunode.nvidia.com/rule-taints"
-"""The same for the taints of NodeFeatureRules."""
+"""Records the taints of NodeFeatureRules, in the same format."""
 
 Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 EFFECTS: tuple[str, ...] = get_args(Effect)
 
+TaintId = tuple[str, str]
+"""Key and effect. A Node has at most one taint for each key and effect."""
 LiveTaint = Mapping[str, Any]
-"""A taint as the API gives it, with `timeAdded` and whatever else it has."""
+"""A taint of the API, with `timeAdded` and all other fields."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Taint:
-    """Kubernetes takes one taint of each key and effect."""
-
     key: str
     value: str = ""
     effect: str
 
     @property
-    def place(self) -> tuple[str, str]:
-        """What it competes for: key and effect."""
+    def identity(self) -> TaintId:
         return self.key, self.effect
 
     def __str__(self) -> str:
@@ -40,69 +42,65 @@ class Taint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaintPlan:
-    """taints: the whole new list; those of others as they were and in their order. owned: which of them are ours."""
+    """taints: the whole new list, with the taints of others unchanged and in their order. owned: the taints of this agent in the list."""
 
     taints: tuple[LiveTaint, ...]
     owned: frozenset[Taint]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedTaints:
-    """What the last look decided. partial: it could not see all, so nothing is taken away."""
-
-    taints: tuple[Taint, ...] = ()
-    partial: bool = False
+def owned_taints(observed: Sequence[LiveTaint], recorded: frozenset[Taint]) -> dict[TaintId, Taint]:
+    """Returns the taints of an agent on the Node. recorded: the taints in the annotation of the agent."""
+    return {taint.identity: taint for taint in map(parse_taint, observed) if taint in recorded}
 
 
-def plan_taints(live: Sequence[LiveTaint], wanted: WantedTaints, owned: frozenset[Taint]) -> TaintPlan | None:
-    """The list to write, or None when nothing has to change.
+def plan_taints(
+    observed: Sequence[LiveTaint], desired: Mapping[TaintId, Taint], recorded: frozenset[Taint]
+) -> TaintPlan | None:
+    """Returns the list to write, or None without changes.
 
-    owned: what the annotation says. Ours is a live taint that stands there with its value; one that a person changed is the
-    person's from then on. Where a taint of somebody else has the key and effect of a wanted one, equal or not, theirs stays
-    and is not ours.
+    recorded: the taints in the annotation of the agent. A taint on the Node belongs to the agent if it is recorded with the same value.
+    All other taints are foreign. A foreign taint with the key and effect of a desired taint is not replaced.
     """
-    targets = {taint.place: taint for taint in wanted.taints}
-    if wanted.partial:
-        targets |= {taint.place: taint for taint in map(taint_of, live) if taint in owned}
+    targets = dict(desired)
     taints: list[LiveTaint] = []
-    ours: set[Taint] = set()
-    for each in live:
-        taint = taint_of(each)
-        target = targets.pop(taint.place, None)
-        if taint not in owned:
+    owned: set[Taint] = set()
+    for each in observed:
+        taint = parse_taint(each)
+        target = targets.pop(taint.identity, None)
+        if taint not in recorded:
             taints.append(each)
         elif target is not None:
             taints.append(each if target == taint else render_taint(target))
-            ours.add(target)
+            owned.add(target)
     taints += [render_taint(target) for target in targets.values()]
-    ours |= set(targets.values())
-    plan = TaintPlan(taints=tuple(taints), owned=frozenset(ours))
-    return None if list(plan.taints) == list(live) and plan.owned == owned else plan
+    owned |= set(targets.values())
+    plan = TaintPlan(taints=tuple(taints), owned=frozenset(owned))
+    return None if list(plan.taints) == list(observed) and plan.owned == recorded else plan
 
 
-def taken_places(live: Sequence[LiveTaint], wanted: WantedTaints, owned: frozenset[Taint]) -> tuple[Taint, ...]:
-    """The wanted taints that cannot be set: somebody else's taint has their key and effect with another value."""
-    foreign = {taint.place: taint for taint in map(taint_of, live) if taint not in owned}
-    return tuple(taint for taint in wanted.taints if foreign.get(taint.place, taint) != taint)
+def blocked_taints(
+    observed: Sequence[LiveTaint], desired: Mapping[TaintId, Taint], recorded: frozenset[Taint]
+) -> tuple[Taint, ...]:
+    """Returns the desired taints for which a foreign taint has the same key and effect with another value."""
+    foreign = {taint.identity: taint for taint in map(parse_taint, observed) if taint not in recorded}
+    return tuple(taint for identity, taint in sorted(desired.items()) if foreign.get(identity, taint) != taint)
 
 
-def taint_of(live: LiveTaint) -> Taint:
-    return Taint(key=live.get("key", ""), value=live.get("value") or "", effect=live.get("effect", ""))
+def parse_taint(observed: LiveTaint) -> Taint:
+    return Taint(key=observed.get("key", ""), value=observed.get("value") or "", effect=observed.get("effect", ""))
 
 
 def render_taint(taint: Taint) -> dict[str, str]:
-    """As the API takes it."""
     value = {"value": taint.value} if taint.value else {}
     return {"key": taint.key, **value, "effect": taint.effect}
 
 
-def render_owned(owned: Iterable[Taint]) -> str:
-    """The text of the annotation."""
+def render_taint_annotation(owned: Iterable[Taint]) -> str:
     return ",".join(map(str, sorted(owned)))
 
 
-def parse_owned(text: str) -> frozenset[Taint]:
-    """The taints of the annotation. What is no taint, or is written otherwise than we write it, claims nothing and is passed over."""
+def parse_taint_annotation(text: str) -> frozenset[Taint]:
+    """Parses the annotation. Ignores each part that `render_taint_annotation` would not write in the same way."""
     parsed = {part: _parse_taint(part) for part in text.split(",")}
     return frozenset(taint for part, taint in parsed.items() if taint.effect in EFFECTS and str(taint) == part)
 
@@ -114,23 +112,28 @@ def _parse_taint(text: str) -> Taint:
 
 
 def render_taint_patch(
-    plan: TaintPlan, *, claim: str, version: str, tainted: bool, annotations: Mapping[str, str]
+    plan: TaintPlan, *, taints_annotation: str, version: str, tainted: bool, annotations: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """A JSON patch that writes list and annotation as one step, and only to the state of the Node that the plan was made from.
+    """Renders a JSON patch that writes the list and the annotation in one step, if the Node still has this resourceVersion.
 
-    claim: the annotation that says which are ours. version: that state's resourceVersion. tainted: whether it has taints.
-    annotations: those it has.
+    version, tainted, annotations: the resourceVersion of the Node, whether the Node has taints, and its annotations.
     """
     patch: list[dict[str, Any]] = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}]
     if plan.taints:
         patch.append({"op": "add", "path": "/spec/taints", "value": [dict(taint) for taint in plan.taints]})
     elif tainted:
         patch.append({"op": "remove", "path": "/spec/taints"})
-    path = f"/metadata/annotations/{claim.replace('/', '~1')}"
+    path = f"/metadata/annotations/{taints_annotation.replace('/', '~1')}"
     if plan.owned and not annotations:
-        patch.append({"op": "add", "path": "/metadata/annotations", "value": {claim: render_owned(plan.owned)}})
+        patch.append(
+            {
+                "op": "add",
+                "path": "/metadata/annotations",
+                "value": {taints_annotation: render_taint_annotation(plan.owned)},
+            }
+        )
     elif plan.owned:
-        patch.append({"op": "add", "path": path, "value": render_owned(plan.owned)})
-    elif claim in annotations:
+        patch.append({"op": "add", "path": path, "value": render_taint_annotation(plan.owned)})
+    elif taints_annotation in annotations:
         patch.append({"op": "remove", "path": path})
     return patch

@@ -1,6 +1,6 @@
-"""Text of others, made fit to be shown. PURE."""
+"""Text from users and other programs. PURE."""
 
 
-def plain(text: str) -> str:
-    """Without codes that a terminal would obey, and without lines of its own: the text is somebody's."""
+def to_printable(text: str) -> str:
+    """Replaces control characters and line breaks by `?`, so the text can neither control a terminal nor add lines."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)

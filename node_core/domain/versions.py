@@ -1,10 +1,10 @@
-"""Which of two states of an object is the older one. PURE. Source: Kubernetes API concepts, resource versions."""
+"""The order of two states of an object. PURE. Source: Kubernetes API concepts, resource versions."""
 
 from typing import Protocol
 
 
 class Versioned(Protocol):
-    """look: by which look of its watch the state was found, counted up; the states that a watch brings belong to the look before them."""
+    """list_number: the number of lists of the informer so far. A state from a watch has the number of the preceding list."""
 
     @property
     def uid(self) -> str: ...
@@ -13,15 +13,15 @@ class Versioned(Protocol):
     def resource_version(self) -> str: ...
 
     @property
-    def look(self) -> int: ...
+    def list_number(self) -> int: ...
 
 
 def is_older(state: Versioned, other: Versioned) -> bool:
-    """Whether the API server wrote `state` before `other`; resourceVersions of one kind compare as integers.
+    """True if the API server wrote `state` before `other`. Compares resourceVersions as integers.
 
-    A later look is always newer: a cluster that was restored from a backup counts on from an earlier version.
+    The state of a later list is always newer, because a cluster that is restored from a backup continues with lower resourceVersions.
     """
-    if state.look != other.look:
-        return state.look < other.look
+    if state.list_number != other.list_number:
+        return state.list_number < other.list_number
     versions = (state.resource_version, other.resource_version)
     return all(version.isdecimal() for version in versions) and int(versions[0]) < int(versions[1])

@@ -1,1 +1,1 @@
-"""The only code that reads the node: files below a HostRoot, the CPU, and NVML. It decides nothing."""
+"""Reads and watches the host: files below a HostRoot, PCI, directories, uevents. This package makes no decisions."""

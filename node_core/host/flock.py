@@ -1,4 +1,4 @@
-"""Locks on files that the kernel lets go with the process. Source: flock(2)."""
+"""File locks. The kernel releases a lock when the process ends. Source: flock(2)."""
 
 import fcntl
 import os
@@ -6,25 +6,31 @@ from pathlib import Path
 
 
 def open_locked(path: Path, kind: int) -> int | None:
-    """A descriptor that holds the lock for as long as it is open; None while somebody else is in the way.
+    """Returns a descriptor that holds the lock until the descriptor is closed, or None if another process holds a conflicting lock.
 
-    The file and its folder are made where they are missing. Raises OSError where there can be none, or no lock on it.
+    Creates the file and its folder if they are missing. Raises OSError if the file cannot be created or locked.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    has_it = False
+    is_locked = False
     try:
-        has_it = lock_at_once(descriptor, kind)
+        is_locked = try_lock(descriptor, kind)
     finally:
-        if not has_it:
+        if not is_locked:
             os.close(descriptor)
-    return descriptor if has_it else None
+    return descriptor if is_locked else None
 
 
-def lock_at_once(descriptor: int, kind: int) -> bool:
-    """Whether it could be had at once. Raises OSError where the file system has no locks, or no more of them."""
+def try_lock(descriptor: int, kind: int) -> bool:
+    """Acquires the lock without waiting; False if another process has it. Raises OSError if the file system cannot lock."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+def is_locked(path: Path) -> bool:
+    """Returns whether a process has an exclusive lock on the file. Changes nothing. Raises OSError if the file cannot be opened."""
+    with path.open("rb") as file:
+        return not try_lock(file.fileno(), fcntl.LOCK_SH)

@@ -1,7 +1,4 @@
-"""The host's file system as an agent sees it.
-
-`/` on the host itself, a folder of read-only mounts in a container, a captured tree in tests.
-"""
+"""The root of the host's file system: `/` on the host, a folder of read-only mounts in a container, a captured tree in tests."""
 
 import errno
 import os
@@ -12,38 +9,38 @@ from pathlib import Path
 from node_core.errors import HostReadError
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-"""A FIFO without a writer must not stop us; on other files O_NONBLOCK means nothing."""
+"""O_NONBLOCK: opening a FIFO without a writer must not block. For other files this flag has no effect."""
 _CHUNK = 1 << 16
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-_LEADS_NOWHERE = "is a symbolic link that leads nowhere"
+_BROKEN_LINK = "is a broken symbolic link"
 
-Mark = tuple[int, int, int, int, int]
-"""Device, inode, times of the last change of content and of inode, size: a file whose mark stays has stayed as it was."""
+FileStamp = tuple[int, int, int, int, int]
+"""Device, inode, mtime, ctime and size. A file with the same stamp has not changed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unfit:
-    """A directory entry that is there and is not to be read. why: begins with a verb, to follow its name."""
+class NotReadable:
+    """A directory entry that exists and must not be read. why: the reason, as a phrase to append to the name of the entry."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class HostRoot:
-    """Reads absolute host paths below `base`. Missing is None or empty; unreadable is a HostReadError.
+    """Reads absolute host paths below `base`. Methods return None or an empty value for a missing file, and raise HostReadError for an
+    unreadable file.
 
-    Only what is asked for by name is read. A symbolic link with an absolute target points outside a captured tree, as it would
-    in a container; sysfs and procfs have relative links only.
+    A symbolic link with an absolute target leads out of `base`. sysfs and procfs contain only relative links.
     """
 
     base: Path = Path("/")
 
     def path(self, host_path: str) -> Path:
-        """Where an absolute host path lies for us."""
+        """Returns the path in this mount namespace of an absolute host path."""
         return self.base / host_path.lstrip("/")
 
     def read(self, host_path: str, *, limit: int = 1 << 20) -> bytes | None:
-        """At most `limit` bytes of a file; None where there is none."""
+        """Reads at most `limit` bytes of a file. Returns None if the file is missing."""
         try:
             file = os.open(self._name(host_path), _OPEN)
         except (FileNotFoundError, NotADirectoryError):
@@ -58,28 +55,29 @@ class HostRoot:
             os.close(file)
 
     def text(self, host_path: str) -> str | None:
-        """A text file without surrounding white space; bytes that are not UTF-8 are replaced. None where there is none."""
+        """Reads a text file, and strips surrounding white space. Replaces invalid UTF-8. Returns None if the file is missing."""
         content = self.read(host_path)
         return None if content is None else content.decode(errors="replace").strip()
 
-    def read_own(self, folder: str, name: str, *, limit: int) -> bytes | Unfit | None:
-        """At most `limit` bytes of a regular file that lies in this folder, also by way of links inside it.
+    def read_regular(self, folder: str, name: str, *, limit: int) -> bytes | NotReadable | None:
+        """Reads at most `limit` bytes of a regular file in this folder. Follows links, but not out of the folder.
 
-        What is no such file is Unfit and never opened for reading: devices, FIFOs, folders, links to the outside. None: it is gone.
+        Returns NotReadable for devices, FIFOs, folders and links out of the folder, without opening them for reading. Returns None if the
+        entry is missing.
         """
         try:
             entry = os.open(f"{self._name(folder)}/{name}", os.O_PATH | os.O_CLOEXEC)
         except OSError as error:
-            return self._not_there(folder, name, error)
+            return self._explain_missing(folder, name, error)
         try:
-            return _unfit(entry, os.path.realpath(self._name(folder))) or _reopen(entry, limit)
+            return _check_regular(entry, os.path.realpath(self._name(folder))) or _reopen(entry, limit)
         except OSError as error:
             raise _unreadable(f"{folder}/{name}", error) from error
         finally:
             os.close(entry)
 
-    def mark(self, host_path: str) -> Mark | None:
-        """What tells a file from what it was before; None where there is none, or nothing can be told."""
+    def stamp(self, host_path: str) -> FileStamp | None:
+        """Returns the stamp of a file, or None if the file is missing or cannot be examined."""
         try:
             status = os.stat(self._name(host_path))  # noqa: PTH116 - pathlib costs more than the call itself
         except OSError:
@@ -87,7 +85,7 @@ class HostRoot:
         return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
     def entries(self, host_path: str) -> tuple[str, ...]:
-        """The sorted names in a directory; empty where there is none."""
+        """Lists the names in a directory, sorted. Returns an empty tuple if the directory is missing."""
         try:
             return tuple(sorted(os.listdir(self._name(host_path))))  # noqa: PTH208 - as in `mark`
         except (FileNotFoundError, NotADirectoryError):
@@ -96,21 +94,21 @@ class HostRoot:
             raise HostReadError(f"cannot list {host_path}: {error.strerror}") from error
 
     def exists(self, host_path: str) -> bool:
-        """Whether anything is there; a path that may not be looked at is taken as absent."""
-        return self.mark(host_path) is not None
+        """True if the path exists. A path that cannot be examined counts as missing."""
+        return self.stamp(host_path) is not None
 
-    def shows(self, host_path: str) -> bool:
-        """Whether anything is there, where not being able to tell is a HostReadError."""
+    def check_exists(self, host_path: str) -> bool:
+        """True if the path exists. Raises HostReadError for a path that cannot be examined."""
         try:
             os.stat(self._name(host_path))  # noqa: PTH116 - as in `mark`
         except OSError as error:
             if error.errno in _ABSENT:
                 return False
-            raise HostReadError(f"cannot look at {host_path}: {error.strerror}") from error
+            raise HostReadError(f"cannot examine {host_path}: {error.strerror}") from error
         return True
 
     def link_name(self, host_path: str) -> str | None:
-        """The last part of a symbolic link's target (`driver` -> `vfio-pci`); None where there is no link."""
+        """Returns the last part of a symbolic link's target (`driver` -> `vfio-pci`), or None if there is no link."""
         try:
             return os.readlink(self._name(host_path)).rstrip("/").rpartition("/")[2]  # noqa: PTH115 - as in `mark`
         except OSError:
@@ -119,20 +117,20 @@ class HostRoot:
     def _name(self, host_path: str) -> str:
         return f"{self.base}/{host_path}"
 
-    def _not_there(self, folder: str, name: str, error: OSError) -> Unfit | None:
+    def _explain_missing(self, folder: str, name: str, error: OSError) -> NotReadable | None:
         if not os.path.lexists(f"{self._name(folder)}/{name}"):
             return None
         if isinstance(error, PermissionError):
             raise _unreadable(f"{folder}/{name}", error) from error
-        return Unfit(_LEADS_NOWHERE)
+        return NotReadable(_BROKEN_LINK)
 
 
-def _unfit(entry: int, folder: str) -> Unfit | None:
-    """Of an entry that was opened without touching it (O_PATH); links in its path were followed, and the kernel knows where to."""
+def _check_regular(entry: int, folder: str) -> NotReadable | None:
+    """Checks an entry that was opened with O_PATH, which follows links without opening the file for reading."""
     if not os.readlink(f"/proc/self/fd/{entry}").startswith(f"{folder}/"):  # noqa: PTH115 - as in `mark`
-        return Unfit("is a symbolic link that leads out of its folder")
+        return NotReadable("is a symbolic link that leads out of its folder")
     if not stat.S_ISREG(os.fstat(entry).st_mode):
-        return Unfit("is not a regular file")
+        return NotReadable("is not a regular file")
     return None
 
 
@@ -145,7 +143,7 @@ def _reopen(entry: int, limit: int) -> bytes:
 
 
 def _read_all(file: int, limit: int) -> bytes:
-    """procfs answers in pieces, and a short one is not the last."""
+    """Reads until the end or the limit. A read from procfs may return fewer bytes than requested before the end of the file."""
     pieces: list[bytes] = []
     while limit > 0 and (piece := os.read(file, min(limit, _CHUNK))):
         pieces.append(piece)

@@ -1,7 +1,7 @@
-"""What the kernel says when hardware comes, goes or changes: uevents from its netlink socket.
+"""Hardware events (uevents) from the kernel's netlink socket: a device was added, removed or changed.
 
-Any process may listen (group 1, the kernel's own messages). Containers hear them too, as long as they have no user namespace of
-their own. Source: kernel Documentation/core-api/kobject.rst and lib/kobject_uevent.c; netlink(7).
+Any process may listen to group 1, which contains the messages of the kernel. A container also receives uevents, unless it has its own
+user namespace. Source: kernel Documentation/core-api/kobject.rst and lib/kobject_uevent.c; netlink(7).
 """
 
 import socket
@@ -10,32 +10,30 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from node_core.domain.pace import Pace
-from node_core.host.stoppable import StoppableThread, Woken
+from node_core.domain.rate_limiter import RateLimiter
+from node_core.host.stoppable_thread import ThreadedService, WakeReason
 
 log = structlog.get_logger(__name__)
 
 NETLINK_KOBJECT_UEVENT = 15
-"""Linux's protocol number, which Python's socket module does not name."""
+"""The Linux protocol number. Python's socket module does not define it."""
 KERNEL_GROUP = 1
 BUFFER = 1 << 20
-"""Bytes that the kernel keeps for us. More events at once are lost, which it tells by ENOBUFS: then everything may have changed."""
-GATHER = 0.2
-"""Seconds in which events that belong together (a device and its children) are taken as one."""
-STOP = 1.0
-"""Seconds that the end waits for whoever is being told something."""
+"""Bytes that the kernel buffers. If more events arrive, the kernel drops events and a read fails with ENOBUFS."""
+COALESCE_SECONDS = 0.2
+"""Events within this number of seconds, for example of a device and its children, cause one call."""
 HARDWARE = frozenset({"pci", "module", "usb", "net", "nvidia", "cpu", "memory", "node", "block", "nd", "misc"})
-"""Subsystems whose events can change a label or a device. module: loading and unloading, of which no file system event tells."""
+"""Subsystems whose events can change a label or a device. module: loading and unloading of modules cause no file system event."""
 
 VIRTUAL = ("/devices/virtual/net/", "/devices/virtual/block/")
-PACE = Pace(every=2.0, burst=8)
-"""Of changes that are told. A driver that is loaded, or a GPU that is put back, tells a few in a row; a device that will not settle must
-not keep the node looking.
+RATE_LIMIT = RateLimiter(interval=2.0, burst=8)
+"""The rate of calls of `on_change`. A loaded driver or a returning GPU causes a few calls in a row. The rate limits the calls that a
+flapping device causes.
 """
 
 
 def parse_uevent(message: bytes) -> Mapping[str, str]:
-    """`add@/devices/…` and KEY=value strings, each ended by NUL, as a mapping; empty for anything else."""
+    """Parses a uevent: `add@/devices/…`, then KEY=value strings, each with NUL at its end. Other messages give an empty mapping."""
     head, *fields = message.split(b"\0")
     if b"@" not in head:
         return {}
@@ -44,72 +42,75 @@ def parse_uevent(message: bytes) -> Mapping[str, str]:
 
 
 def is_hardware(event: Mapping[str, str]) -> bool:
-    """Whether what the event tells can matter to us. The interfaces and volumes of pods come and go all day: those are virtual."""
+    """True if the event may change a label or a device. Ignores virtual interfaces and volumes, because pods cause many such events."""
     return event.get("SUBSYSTEM") in HARDWARE and not event.get("DEVPATH", "").startswith(VIRTUAL)
 
 
-class HardwareEvents:
-    """Calls `changed` within a moment of hardware events, once for those that come together. Runs in its own daemon thread.
+class HardwareEvents(ThreadedService):
+    """Calls `on_change` shortly after hardware events, once for events that arrive together. Runs in its own daemon thread.
 
-    Where the kernel refuses the socket, that is said once and the periodic passes remain.
+    If the kernel refuses the socket, one log line reports the error, and the periodic passes detect changes.
     """
+
+    stop_seconds = 1.0
 
     def __init__(
         self,
-        changed: Callable[[], None],
+        on_change: Callable[[], None],
         *,
         listen: Callable[[], socket.socket] | None = None,
-        gather: float = GATHER,
-        pace: Pace = PACE,
+        coalesce_seconds: float = COALESCE_SECONDS,
+        limiter: RateLimiter = RATE_LIMIT,
     ) -> None:
-        self._changed = changed
-        self._pace = pace
-        self._booked = 0.0
+        self._on_change = on_change
+        self._limiter = limiter
+        self._reserved_until = 0.0
         self._listen = listen or open_uevents
-        self._gather = gather
-        self._thread = StoppableThread("uevents")
+        self._coalesce_seconds = coalesce_seconds
+        super().__init__("uevents")
 
     def start(self) -> None:
         try:
             events = self._listen()
         except OSError as error:
-            log.warning("uevents_unavailable", why=error.strerror, effect="changes are found at the next pass")
+            log.warning(
+                "uevents_unavailable", why=error.strerror, effect="only periodic passes detect hardware changes"
+            )
             return
         self._thread.start(lambda: self._run(events))
-
-    def stop(self) -> None:
-        self._thread.stop(STOP)
 
     def _run(self, events: socket.socket) -> None:
         with events:
             while self._wait(events, None):
-                if receive(events):
-                    self._take_rest(events)
-                    self._changed()
+                if receive_hardware_event(events):
+                    self._drain(events)
+                    self._on_change()
 
-    def _take_rest(self, events: socket.socket) -> None:
-        """What comes in the same moment; a storm without end is cut into moments."""
-        end, self._booked = self._pace.turn(self._booked, time.monotonic() + self._gather)
+    def _drain(self, events: socket.socket) -> None:
+        """Drops the events until the next call of `on_change` is due."""
+        end, self._reserved_until = self._limiter.reserve(
+            self._reserved_until, time.monotonic() + self._coalesce_seconds
+        )
         while (left := end - time.monotonic()) > 0 and self._wait(events, left):
-            receive(events)
+            receive_hardware_event(events)
 
     def _wait(self, events: socket.socket, timeout: float | None) -> bool:
-        """Whether there is an event; False when the time is over or the end has come."""
-        return self._thread.wait(events.fileno(), timeout) is Woken.READY
+        """True if there is an event; False after the timeout, or if the thread has to end."""
+        return self._thread.wait(events.fileno(), timeout) is WakeReason.READY
 
 
-def receive(events: socket.socket) -> bool:
-    """Takes one message out; whether it matters. Messages that another process sent to the group do not."""
+def receive_hardware_event(events: socket.socket) -> bool:
+    """Receives one message. True if it is a hardware event of the kernel; messages of other processes are ignored."""
     try:
         message, sender = events.recvfrom(1 << 16)
     except OSError:
-        return True  # ENOBUFS: some were lost
+        return True  # ENOBUFS: events were lost, so anything may have changed
     is_from_kernel = not isinstance(sender, tuple) or sender[0] == 0
     return is_from_kernel and is_hardware(parse_uevent(message))
 
 
 def open_uevents() -> socket.socket:
-    """The kernel's uevent socket. Raises OSError where it may not be had."""
+    """Opens the kernel's uevent socket. Raises OSError."""
     events = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT)
     try:
         events.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)

@@ -1,1 +1,4 @@
-"""The only importer of `kubernetes`: reads and watches our Node, applies to it. Exceptions leave here as errors.KubeError."""
+"""Client of the Kubernetes API: requests, watches, informers, credentials. Every failure is an errors.KubeError.
+
+Only this package imports `kubernetes` and `urllib3`.
+"""

@@ -1,56 +1,63 @@
-"""Registering a resource at the kubelet, in the version of the API that it speaks."""
+"""Registers a resource with the kubelet, in an API version that the kubelet supports."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-import grpc
-
 from node_core.errors import KubeletError
+from node_core.grpc_h2.client import Client
+from node_core.grpc_h2.status import CallError
 from node_core.kubelet import deviceplugin_pb2 as pb
-from node_core.kubelet.rpc import explain, kubelet_error, open_channel
+from node_core.kubelet.rpc import call, kubelet_error
 
 ApiVersion = Literal["v1beta1", "v1alpha"]
 VERSIONS: tuple[ApiVersion, ...] = get_args(ApiVersion)
-"""Newest first. Kubelets before 1.10 have v1alpha alone."""
+"""Newest first. Kubelets before version 1.10 support only v1alpha."""
 PACKAGES: dict[ApiVersion, str] = {"v1beta1": "v1beta1", "v1alpha": "deviceplugin"}
 TIMEOUT = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
-    """How to register. versions: tried in this order, the next one only where the kubelet does not know the one before.
+class RegistrationOptions:
+    """The options of a registration. versions: in the order of the attempts. timeout: seconds for one attempt.
 
-    timeout: seconds for one try.
+    The next version is attempted only if the kubelet does not support the version before.
     """
 
     versions: tuple[ApiVersion, ...] = VERSIONS
     timeout: float = TIMEOUT
 
 
-DEFAULT = Manner()
+DEFAULT = RegistrationOptions()
 
 
 def register(
-    kubelet_socket: Path, resource: str, endpoint: str, options: pb.DevicePluginOptions, manner: Manner = DEFAULT
+    kubelet_socket: Path,
+    resource: str,
+    endpoint: str,
+    options: pb.DevicePluginOptions,
+    registration: RegistrationOptions = DEFAULT,
 ) -> ApiVersion:
-    """Tells the kubelet that `resource` is served on the socket of that name in its directory. It connects back before it answers.
+    """Registers `resource` with the kubelet. endpoint: the name of the plugin's socket in the kubelet's device-plugin directory.
 
-    The result is the version that it took. Raises KubeletError: no kubelet, no answer in time, or the kubelet's refusal in its own words.
+    The kubelet connects to this socket before the kubelet responds. Returns the API version that the kubelet accepted.
+    Raises KubeletError if no kubelet runs, the response is late, or the kubelet refuses; the error contains the kubelet's message.
     """
     if not kubelet_socket.exists():
-        raise KubeletError(f"cannot register {resource}: there is no {kubelet_socket}", hint="is the kubelet running?")
-    *first, last = manner.versions
-    with open_channel(kubelet_socket) as channel:
+        raise KubeletError(
+            f"cannot register {resource}: {kubelet_socket} does not exist", hint="check that the kubelet is running"
+        )
+    *first, last = registration.versions
+    with Client(kubelet_socket) as client:
         for version in first:
-            if _register(channel, version, resource, endpoint, options, manner.timeout):
+            if _register(client, version, resource, endpoint, options, registration.timeout):
                 return version
-        _register(channel, last, resource, endpoint, options, manner.timeout, is_last=True)
+        _register(client, last, resource, endpoint, options, registration.timeout, is_last=True)
         return last
 
 
 def _register(
-    channel: grpc.Channel,
+    client: Client,
     version: ApiVersion,
     resource: str,
     endpoint: str,
@@ -59,25 +66,19 @@ def _register(
     *,
     is_last: bool = False,
 ) -> bool:
-    """Whether the kubelet took it; False where it does not speak this version and another one can be tried."""
+    """Returns True if the kubelet accepted the registration, and False if another version must be attempted. Raises KubeletError."""
     request = pb.RegisterRequest(version=version, endpoint=endpoint, resource_name=resource)
     if version == "v1beta1":
         request.options.CopyFrom(options)
-    call = channel.unary_unary(
-        f"/{PACKAGES[version]}.Registration/Register",
-        request_serializer=pb.RegisterRequest.SerializeToString,
-        response_deserializer=pb.Empty.FromString,
-    )
     try:
-        call(request, timeout=timeout)
-    except grpc.RpcError as error:
+        call(client, f"/{PACKAGES[version]}.Registration/Register", request, pb.Empty, timeout=timeout)
+    except CallError as error:
         if not is_last and _is_unknown_version(error):
             return False
         raise kubelet_error(f"cannot register {resource}", error) from error
     return True
 
 
-def _is_unknown_version(error: grpc.RpcError) -> bool:
-    """A kubelet without the service, or one that names the version that it wants instead."""
-    code, details = explain(error)
-    return code == "UNIMPLEMENTED" or "is not supported by kubelet" in details
+def _is_unknown_version(error: CallError) -> bool:
+    """Returns whether the kubelet does not serve this version, or its message reports that the version is not supported."""
+    return error.code == "UNIMPLEMENTED" or "is not supported by kubelet" in error.message

@@ -1,49 +1,27 @@
-"""gRPC over unix sockets, and what a call may fail with. Source: gRPC naming, `unix:` scheme."""
+"""Calls with the messages of the kubelet's APIs, and their errors."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Final, cast
+from typing import Any
 
-import grpc
+from google.protobuf.message import DecodeError
 
-from node_core.errors import KubeletError, NodeError
-
-_OPTIONS: Final[Sequence[tuple[str, int | str]]] = (
-    ("grpc.use_local_subchannel_pool", 1),  # a new channel must not inherit the back-off of one that failed
-    ("grpc.default_authority", "localhost"),  # a path is no valid authority for Go's HTTP/2
-    ("grpc.enable_http_proxy", 0),
-)
-MOST_BYTES = 4 << 20
-"""gRPC's own limit for an answer."""
+from node_core.errors import KubeletError
+from node_core.grpc_h2.client import Client
+from node_core.grpc_h2.status import CallError
 
 
-class CallError(NodeError):
-    """An answer to a caller: code is the name of a gRPC status, `NOT_FOUND`."""
-
-    retryable = False
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+def call(client: Client, method: str, request: Any, answer_type: Any, *, timeout: float) -> Any:
+    """Calls a unary method. Returns the response as a message of answer_type. timeout: seconds. Raises CallError."""
+    return parse(answer_type, client.call(method, request.SerializeToString(), timeout=timeout))
 
 
-def target(path: Path) -> str:
-    return f"unix:{path.absolute()}"
+def parse(message_type: Any, content: bytes) -> Any:
+    """Parses the message. Raises CallError. PURE."""
+    try:
+        return message_type.FromString(content)
+    except DecodeError as error:
+        raise CallError("INTERNAL", f"cannot decode {message_type.DESCRIPTOR.name}: {error}") from error
 
 
-def open_channel(path: Path, *, most_bytes: int = MOST_BYTES) -> grpc.Channel:
-    """most_bytes: of one answer."""
-    size = ("grpc.max_receive_message_length", most_bytes)
-    return grpc.insecure_channel(target(path), options=[*_OPTIONS, size])
-
-
-def explain(error: grpc.RpcError) -> tuple[str, str]:
-    """(code, details) of a failed call."""
-    call = cast("grpc.Call", error)  # what a call raises is both; its declared type says only one
-    return call.code().name, call.details() or ""
-
-
-def kubelet_error(what: str, error: grpc.RpcError) -> KubeletError:
-    """`what` failed: with the words of Kubernetes' own messages, so that people find them in search."""
-    code, details = explain(error)
-    return KubeletError(f"{what}: rpc error: code = {code} desc = {details}")
+def kubelet_error(what: str, error: CallError) -> KubeletError:
+    """Returns the error for a failed call, in the format of Kubernetes' messages, so that users can search for it. what: the failure."""
+    return KubeletError(f"{what}: rpc error: code = {error.code} desc = {error.message}")

@@ -1,82 +1,74 @@
-"""A gRPC server on a unix socket that comes and goes without a gap.
+"""A gRPC server on a Unix socket. A new server can replace an old server without an interruption.
 
-It binds to a hidden name and is then renamed to its public one. So a newer server takes the place of an older one in one step, and
-gRPC, which removes a socket by its name when its server ends, never removes the newer one's.
+The server binds the socket to a hidden name and renames the socket to the public name, so the replacement is atomic.
 """
 
 import secrets
 import socket
-from concurrent.futures import ThreadPoolExecutor
+from collections import ChainMap
+from contextlib import suppress
 from pathlib import Path
 
-import grpc
-
 from node_core.errors import KubeletError
-from node_core.kubelet.rpc import target
-from node_core.kubelet.sockets import MAX_PATH, Stamp, read_stamp, require_free
+from node_core.grpc_h2.methods import Methods
+from node_core.grpc_h2.server import Server
+from node_core.kubelet.sockets import MAX_PATH, Stamp, read_stamp, require_free_path
 
 STOP_SECONDS = 1.0
+BACKLOG = 128
 
 
 class UnixServer:
-    """threads: how many calls are answered at once; each open stream takes one. Not to be started twice."""
+    """Serves the methods in one thread. Can be started only once."""
 
-    def __init__(self, path: Path, *handlers: grpc.GenericRpcHandler, threads: int = 8, name: str = "rpc") -> None:
+    def __init__(self, path: Path, *methods: Methods, name: str = "rpc") -> None:
         self.path = path
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._server = grpc.server(self._pool, handlers=list(handlers), options=[("grpc.so_reuseport", 0)])
+        self._methods = dict(ChainMap(*map(dict, methods)))
+        self._name = name
+        self._server: Server | None = None
         self._stamp: Stamp | None = None
 
     def start(self) -> None:
-        """Raises KubeletError; then nothing is left behind, and `stop` may still be called."""
-        require_free(self.path)
-        hidden = self.path.with_name(f".{secrets.token_hex(4)}.sock")
-        try:
-            self._bind(hidden)
-            self._server.start()
-            hidden.rename(self.path)
-        except OSError as error:
-            self.stop()
-            raise KubeletError(f"cannot serve {self.path}: {error.strerror}") from error
-        except KubeletError:
-            self.stop()
-            raise
+        """Starts the server. Raises KubeletError; after the error, no socket remains and `stop` may be called."""
+        require_free_path(self.path)
+        listener = self._listen()
         self._stamp = read_stamp(self.path)
+        self._server = Server(listener, self._methods, name=self._name)
+        self._server.start()
 
     @property
     def is_in_place(self) -> bool:
-        """Whether our socket still lies under its name: the kubelet removes all plugins' sockets when it starts."""
+        """Whether the path still contains this server's socket. The kubelet removes the sockets of all plugins when the kubelet starts."""
         return self._stamp is not None and self._stamp.is_same_file(read_stamp(self.path))
 
     def stop(self, grace: float = 0.0) -> None:
-        """Ends within `grace` seconds and a bit: calls that are not done by then are cut off. Removes the socket if it is ours."""
+        """Stops the server and removes the server's socket. grace: seconds after which open calls are aborted."""
         if self.is_in_place:
             self.path.unlink(missing_ok=True)
         self._stamp = None
-        self._server.stop(grace).wait(grace + STOP_SECONDS)
-        self._pool.shutdown(wait=True)
+        if self._server is not None:
+            self._server.stop(grace, STOP_SECONDS)
+            self._server = None
 
-    def _bind(self, hidden: Path) -> None:
+    def _listen(self) -> socket.socket:
         if not self.path.parent.is_dir():
             raise KubeletError(
-                f"there is no directory {self.path.parent}", hint="is the kubelet installed and started?"
+                f"the directory {self.path.parent} does not exist",
+                hint="check that the kubelet is installed and running",
             )
+        hidden = self.path.with_name(f".{secrets.token_hex(4)}.sock")
         if len(str(hidden).encode()) > MAX_PATH:
             raise KubeletError(
-                f"{self.path.parent} is too long for a unix socket: {MAX_PATH} bytes are allowed with its name"
+                f"{self.path.parent} is too long for a Unix socket: the path and the socket name may have {MAX_PATH} bytes"
             )
+        listener = socket.socket(socket.AF_UNIX)
         try:
-            self._server.add_insecure_port(target(hidden))
-        except RuntimeError as error:
-            raise KubeletError(f"cannot make a socket in {self.path.parent}: {_why_refused(hidden)}") from error
-
-
-def _why_refused(path: Path) -> str:
-    """gRPC does not say, and names the path, which is another one at each try."""
-    with socket.socket(socket.AF_UNIX) as trial:
-        try:
-            trial.bind(str(path))
+            listener.bind(str(hidden))
+            listener.listen(BACKLOG)
+            hidden.rename(self.path)
         except OSError as error:
-            return error.strerror or str(error)
-    path.unlink(missing_ok=True)
-    return "gRPC cannot listen there"
+            listener.close()
+            with suppress(OSError):
+                hidden.unlink(missing_ok=True)
+            raise KubeletError(f"cannot create a socket in {self.path.parent}: {error.strerror}") from error
+        return listener

@@ -1,34 +1,48 @@
-"""What a device plugin and a kubelet answer, as plain Python, and its way into a gRPC server.
+"""The Python interfaces of the services DevicePlugin and Registration, and the gRPC methods that serve the interfaces.
 
-v1alpha is what kubelets before 1.10 speak. Its messages travel as parts of v1beta1's do: a request and an answer of its Allocate are
-those of one container, so it needs no stubs of its own. It has no topology, no preference and no CDI devices.
+Kubelets before version 1.10 support only v1alpha. The Allocate messages of v1alpha have the wire format of the v1beta1 messages for one
+container, so v1alpha uses the v1beta1 stubs. v1alpha has no topology, no preferred allocation and no CDI devices.
 Source: Kubernetes 1.9, pkg/kubelet/apis/deviceplugin/v1alpha.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, NoReturn, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
-import grpc
-
+from node_core.grpc_h2.methods import Methods, ResponseStream, Streaming, Unary
 from node_core.kubelet import deviceplugin_pb2 as pb
-from node_core.kubelet.rpc import CallError
+from node_core.kubelet.rpc import parse
 
 
 class Stream(Protocol):
-    """One open call of ListAndWatch, as its server sees it."""
+    """The server side of one open ListAndWatch call. No method blocks."""
 
-    def on_end(self, callback: Callable[[], None]) -> bool:
-        """Calls back, in any thread, when the caller is gone; False when it is gone already."""
+    def send(self, devices: pb.ListAndWatchResponse) -> None:
+        """Sends the list. The list replaces an older list that is not sent yet."""
+        ...
+
+    def close(self) -> None:
+        """Ends the call after the newest list is sent."""
+        ...
+
+    def abort(self, code: str, message: str) -> None:
+        """Ends the call with an error. Drops a list that is not sent yet."""
+        ...
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """Sets the function that the server's thread calls when the call ends. Must be set before `list_and_watch` returns."""
         ...
 
 
 class DevicePlugin(Protocol):
-    """Methods may raise CallError; anything else that they raise is answered as INTERNAL."""
+    """A device plugin. The server's thread calls the methods, so no method may block.
+
+    A method may raise CallError. The server reports any other exception as INTERNAL.
+    """
 
     def options(self) -> pb.DevicePluginOptions: ...
 
-    def list_and_watch(self, stream: Stream) -> Iterator[pb.ListAndWatchResponse]:
-        """Ends soon after the stream did."""
+    def list_and_watch(self, stream: Stream) -> None:
+        """Sends the list and returns immediately. Any thread may send later lists."""
         ...
 
     def preferred_allocation(self, request: pb.PreferredAllocationRequest) -> pb.PreferredAllocationResponse: ...
@@ -36,89 +50,61 @@ class DevicePlugin(Protocol):
     def allocate(self, request: pb.AllocateRequest) -> pb.AllocateResponse: ...
 
 
-class _ContextStream:
-    def __init__(self, context: grpc.ServicerContext) -> None:
-        self._context = context
-
-    def on_end(self, callback: Callable[[], None]) -> bool:
-        return bool(self._context.add_callback(callback))
-
-
-def device_plugin_handler(plugin: DevicePlugin) -> grpc.GenericRpcHandler:
-    """The service v1beta1.DevicePlugin."""
-
-    def list_and_watch(_: pb.Empty, context: grpc.ServicerContext) -> Iterator[pb.ListAndWatchResponse]:
-        return plugin.list_and_watch(_ContextStream(context))
-
-    methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-        "GetDevicePluginOptions": _unary(lambda _: plugin.options(), pb.Empty),
-        "ListAndWatch": grpc.unary_stream_rpc_method_handler(
-            list_and_watch, request_deserializer=pb.Empty.FromString, response_serializer=_serialize
-        ),
-        "GetPreferredAllocation": _unary(plugin.preferred_allocation, pb.PreferredAllocationRequest),
-        "Allocate": _unary(plugin.allocate, pb.AllocateRequest),
-        "PreStartContainer": _unary(lambda _: pb.PreStartContainerResponse(), pb.PreStartContainerRequest),
+def device_plugin_methods(plugin: DevicePlugin) -> Methods:
+    """Returns the methods of the service v1beta1.DevicePlugin."""
+    service = "/v1beta1.DevicePlugin"
+    return {
+        f"{service}/GetDevicePluginOptions": _unary(lambda _: plugin.options(), pb.Empty),
+        f"{service}/ListAndWatch": Streaming(lambda _, out: plugin.list_and_watch(_MessageStream(out))),
+        f"{service}/GetPreferredAllocation": _unary(plugin.preferred_allocation, pb.PreferredAllocationRequest),
+        f"{service}/Allocate": _unary(plugin.allocate, pb.AllocateRequest),
+        f"{service}/PreStartContainer": _unary(lambda _: pb.PreStartContainerResponse(), pb.PreStartContainerRequest),
     }
-    return grpc.method_handlers_generic_handler("v1beta1.DevicePlugin", methods)
 
 
-def alpha_handler(plugin: DevicePlugin) -> grpc.GenericRpcHandler:
-    """The service deviceplugin.DevicePlugin, v1alpha, on top of the same plugin."""
-
-    def list_and_watch(_: pb.Empty, context: grpc.ServicerContext) -> Iterator[pb.ListAndWatchResponse]:
-        return map(_without_topology, plugin.list_and_watch(_ContextStream(context)))
+def alpha_methods(plugin: DevicePlugin) -> Methods:
+    """Returns the methods of the service deviceplugin.DevicePlugin (v1alpha) for the same plugin."""
 
     def allocate(request: pb.ContainerAllocateRequest) -> pb.ContainerAllocateResponse:
         whole = plugin.allocate(pb.AllocateRequest(container_requests=[request]))
         answer = whole.container_responses[0]
         return pb.ContainerAllocateResponse(envs=answer.envs, mounts=answer.mounts, devices=answer.devices)
 
-    methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-        "ListAndWatch": grpc.unary_stream_rpc_method_handler(
-            list_and_watch, request_deserializer=pb.Empty.FromString, response_serializer=_serialize
-        ),
-        "Allocate": _unary(allocate, pb.ContainerAllocateRequest),
+    service = "/deviceplugin.DevicePlugin"
+    return {
+        f"{service}/ListAndWatch": Streaming(lambda _, out: plugin.list_and_watch(_AlphaStream(out))),
+        f"{service}/Allocate": _unary(allocate, pb.ContainerAllocateRequest),
     }
-    return grpc.method_handlers_generic_handler("deviceplugin.DevicePlugin", methods)
 
 
-def _without_topology(devices: pb.ListAndWatchResponse) -> pb.ListAndWatchResponse:
-    """Field 3 of a device is its attributes in v1alpha."""
-    return pb.ListAndWatchResponse(devices=[pb.Device(ID=each.ID, health=each.health) for each in devices.devices])
-
-
-def registration_handler(
-    register: Callable[[pb.RegisterRequest], None], package: str = "v1beta1"
-) -> grpc.GenericRpcHandler:
-    """The service Registration, which the kubelet serves. register: may raise CallError. package: `deviceplugin` for v1alpha."""
+def registration_methods(register: Callable[[pb.RegisterRequest], None], package: str = "v1beta1") -> Methods:
+    """Returns the methods of the kubelet's service Registration. register: may raise CallError. package: `deviceplugin` for v1alpha."""
 
     def answer(request: pb.RegisterRequest) -> pb.Empty:
         register(request)
         return pb.Empty()
 
-    return grpc.method_handlers_generic_handler(
-        f"{package}.Registration", {"Register": _unary(answer, pb.RegisterRequest)}
-    )
+    return {f"/{package}.Registration/Register": _unary(answer, pb.RegisterRequest)}
 
 
-def _unary(answer: Callable[[Any], Any], request_type: Any) -> "grpc.RpcMethodHandler[Any, Any]":
-    def handle(request: Any, context: grpc.ServicerContext) -> Any:
-        try:
-            return answer(request)
-        except CallError as error:
-            _abort(context, error.code, error.message)
-        except Exception as error:  # noqa: BLE001 - a fault in one answer must not become a mute UNKNOWN
-            _abort(context, "INTERNAL", f"{type(error).__name__}: {error}")
+class _MessageStream:
+    def __init__(self, out: ResponseStream) -> None:
+        self._out = out
+        self.close = out.close
+        self.abort = out.abort
+        self.on_end = out.on_end
 
-    return grpc.unary_unary_rpc_method_handler(
-        handle, request_deserializer=request_type.FromString, response_serializer=_serialize
-    )
+    def send(self, devices: pb.ListAndWatchResponse) -> None:
+        self._out.send(devices.SerializeToString())
 
 
-def _serialize(message: Any) -> bytes:
-    return bytes(message.SerializeToString())
+class _AlphaStream(_MessageStream):
+    """Sends devices without topology: field 3 of a device contains attributes in v1alpha and the topology in v1beta1."""
+
+    def send(self, devices: pb.ListAndWatchResponse) -> None:
+        devices_without_topology = [pb.Device(ID=each.ID, health=each.health) for each in devices.devices]
+        super().send(pb.ListAndWatchResponse(devices=devices_without_topology))
 
 
-def _abort(context: grpc.ServicerContext, code: str, message: str) -> NoReturn:
-    context.abort(grpc.StatusCode[code], message)
-    raise AssertionError("abort raises")
+def _unary(answer: Callable[[Any], Any], request_type: Any) -> Unary:
+    return Unary(lambda request: bytes(answer(parse(request_type, request)).SerializeToString()))

@@ -1,4 +1,4 @@
-"""The kubelet's device-plugin directory and the sockets in it. Source: Kubernetes documentation, Device Plugins."""
+"""The kubelet's device-plugin directory and the sockets in the directory. Source: Kubernetes documentation, Device Plugins."""
 
 import socket as sockets
 import stat
@@ -13,24 +13,24 @@ API_VERSION = "v1beta1"
 HEALTHY = "Healthy"
 UNHEALTHY = "Unhealthy"
 MAX_PATH = 107
-"""Bytes of a unix socket's path, as unix(7) has it."""
+"""The maximum length of a Unix socket's path in bytes. Source: unix(7)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
-    """Which file lies at a path. A file that was made anew has another stamp, even when it got the same inode again."""
+    """The identity of the file at a path. A new file has a different stamp, even if the new file has the same inode number."""
 
     device: int
     inode: int
     changed_ns: int
 
     def is_same_file(self, other: "Stamp | None") -> bool:
-        """Whether it is the same file while somebody holds it open, whatever was done to its owner or mode since."""
+        """Returns whether both stamps identify one file, even if its owner or mode changed. Valid while a process has the file open."""
         return other is not None and (self.device, self.inode) == (other.device, other.inode)
 
 
 def read_stamp(path: Path) -> Stamp | None:
-    """The stamp of what lies there; None where there is nothing, or nothing that we may look at."""
+    """Returns the stamp of the file at the path, or None if the file does not exist or cannot be read."""
     try:
         status = path.lstat()
     except OSError:
@@ -39,7 +39,7 @@ def read_stamp(path: Path) -> Stamp | None:
 
 
 def is_served(path: Path, *, timeout: float = 1.0) -> bool:
-    """Whether a live process accepts connections there. One too busy to accept within `timeout` seconds is alive."""
+    """Returns whether a process listens on the socket. A process that does not accept within `timeout` seconds counts as listening."""
     with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as probe:
         probe.settimeout(timeout)
         try:
@@ -51,17 +51,19 @@ def is_served(path: Path, *, timeout: float = 1.0) -> bool:
         return True
 
 
-def require_free(path: Path) -> None:
-    """Raises KubeletError unless a socket may be put there: nothing is there, or what a process that is gone has left."""
+def require_free_path(path: Path) -> None:
+    """Raises KubeletError unless the path is unused or contains the socket of a terminated process."""
     if len(str(path).encode()) > MAX_PATH:
-        raise KubeletError(f"{path} is too long for a unix socket: {MAX_PATH} bytes are allowed")
+        raise KubeletError(f"{path} is too long for a Unix socket: the path may have {MAX_PATH} bytes")
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return
     except OSError as error:
-        raise KubeletError(f"cannot look at {path}: {error.strerror}") from error
+        raise KubeletError(f"cannot check {path}: {error.strerror}") from error
     if not stat.S_ISSOCK(mode):
-        raise KubeletError(f"{path} is in the way: it is not a socket")
+        raise KubeletError(
+            f"cannot create the socket {path}: the existing file is not a socket", hint="remove the file"
+        )
     if is_served(path):
-        raise KubeletError(f"another plugin serves {path}", hint="only one GPU device plugin may run on a node")
+        raise KubeletError(f"another plugin serves {path}", hint="run only one GPU device plugin on a node")

@@ -1,1 +1,1 @@
-"""Where labels go: one file per destination. Each writes only what changed and knows what it published before."""
+"""The destinations of the outputs: one Writer per destination. A Writer observes its destination and writes only differences."""

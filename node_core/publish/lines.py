@@ -1,121 +1,124 @@
-"""`key=value` lines, sorted: on standard output for people, or as a feature file for Node Feature Discovery's local source."""
+"""Writes labels as sorted `key=value` lines: to standard output, or to a feature file for Node Feature Discovery's local source."""
 
 import contextlib
 import os
 import sys
-import tempfile
+from abc import ABC, abstractmethod
 from errno import ENOENT
 from pathlib import Path
 from typing import TextIO
 
+from node_core.domain.desired import Outputs
 from node_core.domain.labels import Labels
 from node_core.domain.node import NodeView
+from node_core.domain.node_feature import NodeFeatureView
+from node_core.domain.reconcile import BlockedOutput, Write, WriteText
 from node_core.errors import PublishError
+from node_core.host.atomic_write import write_atomically
 
 
 def render_lines(labels: Labels) -> str:
-    """One `key=value` line per label, sorted by key."""
+    """Returns one `key=value` line per label, sorted by key."""
     return "".join(f"{key}={value}\n" for key, value in sorted(labels.items()))
 
 
 def parse_lines(text: str) -> dict[str, str]:
-    """The labels of a file that `render_lines` wrote; comments and blank lines are passed over."""
+    """Returns the labels in a text that `render_lines` wrote. Ignores comments and blank lines."""
     lines = (line for line in text.splitlines() if line.strip() and not line.startswith("#"))
     return {key: value for key, _, value in (line.partition("=") for line in lines)}
 
 
-class _NotTheNode:
-    """What concerns the Node does not concern these destinations."""
+class _TextWriter(ABC):
+    """Implements Writer for destinations that accept only labels and do not use the Node object."""
 
-    def is_current(self, labels: Labels) -> bool:  # noqa: ARG002
-        return True
+    def observe(self, node: NodeView) -> None: ...  # noqa: B027 - the Node is not used
 
-    def observe(self, view: NodeView) -> None: ...
+    def observe_object(self, node_feature: NodeFeatureView | None) -> None: ...  # noqa: B027
 
-    def refresh(self) -> None: ...
+    def refresh(self) -> None:  # noqa: B027
+        """Does nothing: the destination is not in the API server."""
+
+    def blocked_outputs(self, wanted: Outputs) -> tuple[BlockedOutput, ...]:  # noqa: ARG002
+        return ()
+
+    def published(self) -> Outputs:
+        return Outputs(labels=parse_lines(self._read() or ""))
+
+    def reconcile(self, wanted: Outputs) -> tuple[Write, ...]:
+        text = render_lines(wanted.labels)
+        return () if text == self._read() else (WriteText(text=text),)
+
+    def apply(self, write: Write) -> None:
+        if not isinstance(write, WriteText):
+            raise TypeError(f"{type(write).__name__} is not a write of text")
+        self._write(write.text)
+
+    @abstractmethod
+    def _read(self) -> str | None:
+        """Returns the published text, or None if no text is published yet."""
+
+    @abstractmethod
+    def _write(self, text: str) -> None: ...
 
 
-class NoPublisher(_NotTheNode):
-    """For a look of which nothing is to be written."""
+class NoWriter(_TextWriter):
+    """Writes nothing."""
 
-    def known(self) -> Labels:
-        return {}
+    def reconcile(self, wanted: Outputs) -> tuple[Write, ...]:  # noqa: ARG002
+        return ()
 
-    def publish(self, labels: Labels) -> bool:  # noqa: ARG002
-        return False
+    def _read(self) -> None: ...
+
+    def _write(self, text: str) -> None: ...
 
 
-class StreamPublisher(_NotTheNode):
-    """Prints the labels whenever they changed."""
+class StreamWriter(_TextWriter):
+    """Prints the labels if they differ from the last printed labels."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
-        self._published: Labels | None = None
+        self._printed: str | None = None
 
-    def known(self) -> Labels:
-        return self._published or {}
+    def _read(self) -> str | None:
+        return self._printed
 
-    def publish(self, labels: Labels) -> bool:
-        if labels == self._published:
-            return False
+    def _write(self, text: str) -> None:
         stream = self._stream or sys.stdout
-        if stream is None:  # Python's way to say that it was closed before the start
+        if stream is None:  # Python sets sys.stdout to None if it is closed at the start of the process
             raise PublishError("standard output is closed")
         try:
-            stream.write(render_lines(labels))
+            stream.write(text)
             stream.flush()
         except OSError as error:
-            with contextlib.suppress(OSError, ValueError):  # what is left in the buffer must not fail again when we end
+            with contextlib.suppress(OSError, ValueError):  # flushing the buffer at exit must not fail again
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
             raise PublishError(f"cannot write the labels: {error.strerror}") from error
-        self._published = dict(labels)
-        return True
+        self._printed = text
 
 
-class FilePublisher(_NotTheNode):
-    """Replaces a file atomically: a reader sees the old labels or the new ones. The file survives our exit."""
+class FileWriter(_TextWriter):
+    """Replaces a file atomically: a reader sees the old or the new labels. The file remains after the process exits."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def known(self) -> Labels:
+    def _read(self) -> str | None:
         self._refuse_odd()
         try:
-            return parse_lines(self._path.read_text(errors="replace"))
+            return self._path.read_text(errors="replace")
         except FileNotFoundError:
-            return {}
+            return None
         except OSError as error:
             raise PublishError(f"cannot read {self._path}: {error.strerror}") from error
 
-    def publish(self, labels: Labels) -> bool:
-        self._refuse_odd()
-        text = render_lines(labels)
+    def _write(self, text: str) -> None:
         try:
-            if self._path.is_file() and self._path.read_text(errors="replace") == text:
-                return False
-            replace_file(self._path, text)
+            write_atomically(self._path, text)
         except OSError as error:
-            hint = "create the directory, or name another file with --output-file" if error.errno == ENOENT else None
+            hint = "create the directory, or set another file with --output-file" if error.errno == ENOENT else None
             raise PublishError(f"cannot write {self._path}: {error.strerror}", hint=hint) from error
-        return True
 
     def _refuse_odd(self) -> None:
-        """A device, a pipe or a folder is nothing to replace; a link would be cut off from what it names."""
+        """Raises PublishError if the path is not a regular file. A rename over a symbolic link would replace the link."""
         if self._path.is_symlink() or (self._path.exists() and not self._path.is_file()):
-            raise PublishError(f"{self._path} is no regular file", hint="name another file with --output-file")
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Writes beside the file, syncs, and renames over it; mode 0644. A dot file, so Node Feature Discovery ignores it meanwhile."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+            raise PublishError(f"{self._path} is not a regular file", hint="set another file with --output-file")

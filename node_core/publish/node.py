@@ -1,29 +1,45 @@
-"""Labels and annotations on our own Node by server-side apply, one field manager per agent.
+"""Writes labels, annotations, taints and extended resources to the agent's Node, with one field manager per agent.
 
-What the manager stops applying disappears by itself; what others own stays. Nothing is sent when the watched Node already
-says what we would write.
+The writer uses server-side apply for labels, annotations and resources. The API server removes a key that the field manager no longer
+applies and retains the keys of other field managers. The list of taints has no owner per item, so the writer tests the Node's
+resource version when it writes taints.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import structlog
 
+from node_core.domain.coalescer import Coalescer
+from node_core.domain.desired import Outputs
+from node_core.domain.extended_resources import ResourcePlan
 from node_core.domain.labels import Labels
 from node_core.domain.node import NodeView
-from node_core.domain.outputs import NodeOutputs
+from node_core.domain.node_feature import NodeFeatureView
+from node_core.domain.reconcile import (
+    ApplyMetadata,
+    BlockedOutput,
+    FieldOwner,
+    SetCapacity,
+    SetTaints,
+    Write,
+    find_blocked_outputs,
+    reconcile_node,
+    select_published,
+    select_writable,
+)
+from node_core.domain.taints import TaintPlan
 from node_core.errors import KubeError, PublishError
-from node_core.publish.latest import Latest
+from node_core.publish.object_cache import ObjectCache, View
 
 log = structlog.get_logger(__name__)
 
-
-YIELDS_TO: Mapping[str, tuple[str, ...]] = {"nfd-lite": ("gfd",)}
-"""Field manager -> those whose labels it leaves to them: no rule changes what gfd says of the GPUs."""
+CONFLICT_SECONDS = 600.0
 
 
-class LabelApi(Protocol):
-    """What we need of the Kubernetes API; see kube.client.NodeApi."""
+class NodeWriteApi(Protocol):
+    """The methods of the Kubernetes API that NodeWriter calls. kube.client.NodeApi implements them."""
 
     def get(self) -> NodeView: ...
 
@@ -31,73 +47,82 @@ class LabelApi(Protocol):
         self, manager: str, labels: Labels, *, annotations: Mapping[str, str], force: bool
     ) -> NodeView: ...
 
+    def set_capacity(self, manager: str, plan: ResourcePlan) -> NodeView: ...
 
-class NodePublisher:
-    """manager: the field manager, `nfd-lite` or `gfd`. `observe` brings each state of the Node that the watch sees.
+    def set_taints(self, manager: str, plan: TaintPlan, observed: NodeView, *, taints_annotation: str) -> NodeView: ...
 
-    outputs: what is wanted beside labels at each publishing, of which the annotations go out here; None: they stay as they are.
-    """
 
-    def __init__(self, api: LabelApi, manager: str, *, outputs: Callable[[], NodeOutputs | None] = NodeOutputs) -> None:
+class NodeWriter:
+    """Implements Writer for the Node object. clock: monotonic seconds."""
+
+    def __init__(self, api: NodeWriteApi, owner: FieldOwner, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
-        self._manager = manager
-        self._outputs = outputs
-        self._yielded: frozenset[str] = frozenset()
-        self._latest: Latest[NodeView] = Latest()
-        self._published: Labels = {}
-        self._annotated: Mapping[str, str] = {}
+        self._owner = owner
+        self._clock = clock
+        self._conflicts: Coalescer[int] = Coalescer(lambda _, count: count)
+        self._node: ObjectCache[NodeView] = ObjectCache()
 
-    def observe(self, view: NodeView) -> None:
-        self._latest.observe(view)
+    def observe(self, node: NodeView) -> None:
+        self._node.observe(node)
 
-    def refresh(self) -> None:
-        self.observe(self._api.get())
+    def observe_object(self, node_feature: NodeFeatureView | None) -> None: ...
 
-    def known(self) -> Labels | None:
-        live = self._latest.view
-        return None if live is None else {**live.applied_by(self._manager), **self._published}
+    def refresh(self) -> NodeView:
+        return self._node.set_from_response(self._api.get())
 
-    def is_current(self, labels: Labels) -> bool:
-        """Whether the Node already says exactly this in our name."""
-        live = self._latest.view
-        return live is not None and self._says(live, self._ours(live, labels), self._annotations(live))
+    def published(self) -> Outputs | None:
+        node = self._node.view
+        return None if node is None else select_published(node, self._owner)
 
-    def publish(self, labels: Labels) -> bool:
-        live = self._latest.view
-        if live is None:
-            raise PublishError("the Node has not been read yet")
-        labels = self._ours(live, labels)
-        annotations = self._annotations(live)
-        wrote = not self._says(live, labels, annotations)
-        if wrote:
-            self._latest.answered(self._apply(labels, annotations))
-        self._published, self._annotated = dict(labels), annotations
-        return wrote
+    def reconcile(self, desired: Outputs) -> tuple[Write, ...]:
+        return reconcile_node(desired, self._observed(), self._owner)
 
-    def _ours(self, live: NodeView, labels: Labels) -> Labels:
-        """Without those that another agent of ours says: two that insist would write without end."""
-        theirs = {key for manager in YIELDS_TO.get(self._manager, ()) for key in live.owned.get(manager, ())}
-        yielded = frozenset(theirs & labels.keys())
-        for key in sorted(yielded - self._yielded):
-            log.warning(
-                "label_left_to_another", manager=self._manager, key=key, why="another agent of this node says it"
-            )
-        self._yielded = yielded
-        return {key: value for key, value in labels.items() if key not in yielded} if yielded else labels
+    def blocked_outputs(self, desired: Outputs) -> tuple[BlockedOutput, ...]:
+        return find_blocked_outputs(desired, self._observed(), self._owner)
 
-    def _annotations(self, live: NodeView) -> dict[str, str]:
-        known = {**live.annotations_by(self._manager), **self._annotated}
-        outputs = self._outputs()
-        return known if outputs is None else outputs.annotations_over(known)
+    def apply(self, write: Write) -> None:
+        manager = self._owner.manager
+        match write:
+            case SetTaints(plan=plan, observed=observed):
+                self._node.set_from_response(
+                    self._api.set_taints(manager, plan, observed, taints_annotation=self._owner.taints_annotation)
+                )
+                log.info("taints_written", agent=manager, taints=[str(taint) for taint in sorted(plan.owned)])
+            case SetCapacity(plan=capacity):
+                self._node.set_from_response(self._api.set_capacity(manager, capacity))
+                log.info("resources_written", agent=manager, resources=dict(capacity.resources))
+            case ApplyMetadata():
+                self._node.set_from_response(self._apply_metadata(write))
+            case _:
+                raise TypeError(f"{type(write).__name__} is not a write to a Node")
 
-    def _says(self, live: NodeView, labels: Labels, annotations: Mapping[str, str]) -> bool:
-        return live.applied_by(self._manager) == labels and live.annotations_by(self._manager) == annotations
+    def _observed(self) -> NodeView:
+        """Returns the newest state of the Node. Raises PublishError if no state is known."""
+        if self._node.view is None:
+            raise PublishError("the agent has not read the Node yet")
+        return self._node.view
 
-    def _apply(self, labels: Labels, annotations: Mapping[str, str]) -> NodeView:
+    def _apply_metadata(self, write: ApplyMetadata) -> NodeView:
+        def apply(force: bool) -> NodeView:
+            must_check = force and not self._owner.may_overwrite
+            labels = select_writable(write.labels, self.refresh(), self._owner) if must_check else write.labels
+            return self._api.apply_labels(self._owner.manager, labels, annotations=write.annotations, force=force)
+
+        return self._apply_with_force(apply)
+
+    def _apply_with_force(self, apply: Callable[[bool], View]) -> View:
+        """Sends a server-side apply request. After a conflict with another field manager, applies with force.
+
+        A conflict that occurs again and again is logged once in CONFLICT_SECONDS, with its count. apply: sends the request, with force if
+        the argument is True. Raises KubeError.
+        """
         try:
-            return self._api.apply_labels(self._manager, labels, annotations=annotations, force=False)
+            return apply(False)
         except KubeError as error:
             if error.status != 409:
                 raise
-            log.warning("label_conflict_taken", manager=self._manager, conflict=error.message)
-            return self._api.apply_labels(self._manager, labels, annotations=annotations, force=True)
+            count = self._conflicts.add(error.message, 1, self._clock(), CONFLICT_SECONDS)
+            if count is not None:
+                manager = self._owner.manager
+                log.warning("label_conflict_overridden", manager=manager, conflict=error.message, count=count)
+            return apply(True)

@@ -1,150 +1,109 @@
-"""Labels as a NodeFeature object, for clusters where nfd-master writes the Nodes. It takes the labels from there.
+"""Writes labels and features to a NodeFeature object, for clusters where nfd-master writes the Nodes.
 
-The object is ours: server-side apply under our field manager, sent only when the live object says something else. It is owned by
-the Node and by no pod, so labels outlive our pods. It is read once; from then on our own writes bring its state, and a watch does
-where there is one.
+The writer uses server-side apply with the agent's field manager. The owner of the object is the Node, not a pod, so the labels remain
+when the agent's pod is deleted. The writer reads the object once. Later states come from the writer's own writes and from an informer.
 """
 
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
-import structlog
-
-from node_core.domain.features import Features
-from node_core.domain.labels import Labels
+from node_core.domain.desired import Outputs
 from node_core.domain.node import NodeView
 from node_core.domain.node_feature import NodeFeature, NodeFeatureView, node_label_problem
-from node_core.errors import KubeError, PublishError
-from node_core.publish.latest import Latest
+from node_core.domain.reconcile import (
+    ApplyNodeFeature,
+    BlockedOutput,
+    FieldOwner,
+    Write,
+    reconcile_taints,
+    select_published,
+)
+from node_core.errors import PublishError
+from node_core.publish.node import NodeWriteApi, NodeWriter
+from node_core.publish.object_cache import ObjectCache
 
-log = structlog.get_logger(__name__)
 
-
-class FeatureApi(Protocol):
-    """What we need of the Kubernetes API; see kube.node_feature.NodeFeatureApi."""
+class NodeFeatureWriteApi(Protocol):
+    """The methods of the Kubernetes API that NodeFeatureWriter calls. kube.node_feature.NodeFeatureApi implements them."""
 
     def get(self) -> NodeFeatureView | None: ...
 
     def apply(self, manager: str, wanted: NodeFeature, *, force: bool) -> NodeFeatureView: ...
 
 
-class NodeSource(Protocol):
-    """Where a process that does not watch asks for its Node; see kube.client.NodeApi."""
-
-    def get(self) -> NodeView: ...
-
-
-class NodeFeaturePublisher:
-    """manager: the field manager. features: what spec.features shall say at each publishing; nothing, for gfd.
-
-    annotations: of the object.
-    """
+class NodeFeatureWriter(NodeWriter):
+    """Implements Writer for the NodeFeature object. On the Node, writes only the owner's taints. annotations: of the NodeFeature object."""
 
     def __init__(
         self,
-        api: FeatureApi,
-        node: NodeSource,
-        manager: str,
+        api: NodeFeatureWriteApi,
+        node: NodeWriteApi,
+        owner: FieldOwner,
         *,
-        features: Callable[[], Features] = Features,
         annotations: Mapping[str, str] | None = None,
     ) -> None:
-        self._api = api
-        self._node = node
-        self._manager = manager
-        self._features = features
+        super().__init__(node, owner)
+        self._objects = api
         self._annotations = dict(annotations or {})
-        self._owner: NodeView | None = None
-        self._latest: Latest[NodeFeatureView] = Latest()
-        self._was_read = False
-        self._published: Labels = {}
-        self._news: deque[NodeFeatureView | None] = deque(maxlen=1)
-        self._watched: bool | None = None
+        self._object: ObjectCache[NodeFeatureView] = ObjectCache()
+        self._is_known = False
 
-    def observe(self, view: NodeView) -> None:
-        """Our Node, which owns the object: one that was created anew is another owner, so the object is written again."""
-        self._owner = view
+    def observe_object(self, node_feature: NodeFeatureView | None) -> None:
+        """None can be older than the writer's last write. In this case, `published` reads the object again."""
+        self._is_known = node_feature is not None or self._object.view is None
+        if node_feature is not None:
+            self._object.observe(node_feature)
 
-    def refresh(self) -> None:
-        self.observe(self._node.get())
+    def refresh(self) -> NodeView:
         self._read()
+        return super().refresh()
 
-    def known(self) -> Labels | None:
-        """None before the Node is known. Reads the object the first time, so it raises KubeError until that worked."""
-        if self._owner is None:
+    def published(self) -> Outputs | None:
+        node = self._node.view
+        if node is None:
             return None
-        self._take_news()
-        if not self._was_read:
+        if not self._is_known:
             self._read()
-        live = self._latest.view
-        return {**(live.applied_by(self._manager) if live else {}), **self._published}
+        live = self._object.view
+        labels = live.labels_by(self._owner.manager) if live else {}
+        return Outputs(labels=labels, taints=select_published(node, self._owner).taints)
 
-    def is_current(self, labels: Labels) -> bool:
-        """Whether the object already says exactly this in our name."""
-        self._take_news()
-        if self._owner is None or not self._was_read:
-            return False
-        return self._wanted(labels, self._owner).is_said_by(self._latest.view, self._manager)
-
-    def publish(self, labels: Labels) -> bool:
-        if self._owner is None:
-            raise PublishError("the Node has not been read yet")
-        if problem := node_label_problem(self._owner.name):
+    def reconcile(self, wanted: Outputs) -> tuple[Write, ...]:
+        node = self._observed()
+        if problem := node_label_problem(node.name):
             raise PublishError(problem, hint="publish with --publish node")
-        self._take_news()
-        if not self._was_read:
-            self._read()
-        wrote = not self.is_current(labels)
-        if wrote:
-            self._latest.answered(self._apply(self._wanted(labels, self._owner)))
-        self._published = dict(labels)
-        return wrote
+        desired = self._render(wanted, node)
+        taints = reconcile_taints(wanted, node, self._owner)
+        if desired.is_applied_in(self._object.view, self._owner.manager):
+            return taints
+        return (*taints, ApplyNodeFeature(node_feature=desired))
 
-    def seen(self, live: NodeFeatureView | None) -> None:
-        """A state of the object that a watch brought, None for no object. From any thread; taken in when we next look."""
-        self._watched = True
-        self._news.append(live)
+    def blocked_outputs(self, wanted: Outputs) -> tuple[BlockedOutput, ...]:  # noqa: ARG002
+        return ()
 
-    def unseen(self, error: KubeError) -> None:
-        """The watch broke. From any thread. Our own writes are known without it."""
-        if self._watched is not False:
-            log.warning("node_feature_unwatched", manager=self._manager, why=str(error))
-        self._watched = False
-
-    def _take_news(self) -> None:
-        """What the watch brought last."""
-        if not self._news:
-            return
-        live = self._news.pop()
-        if live is None:
-            self._latest.gone()
+    def apply(self, write: Write) -> None:
+        if isinstance(write, ApplyNodeFeature):
+            self._object.set_from_response(self._apply(write.node_feature))
         else:
-            self._latest.observe(live)
-        self._was_read = True
+            super().apply(write)
 
-    def _wanted(self, labels: Labels, node: NodeView) -> NodeFeature:
+    def _render(self, wanted: Outputs, node: NodeView) -> NodeFeature:
         return NodeFeature(
             node_name=node.name,
             node_uid=node.uid,
-            labels=labels,
-            features=self._features(),
+            labels=wanted.labels,
+            features=wanted.features,
             annotations=self._annotations,
         )
 
     def _read(self) -> None:
-        live = self._api.get()
+        live = self._objects.get()
+        self._is_known = True
         if live is None:
-            self._latest.gone()
+            self._object.clear()
         else:
-            self._latest.answered(live)
-        self._was_read = True
+            self._object.set_from_response(live)
 
     def _apply(self, wanted: NodeFeature) -> NodeFeatureView:
-        try:
-            return self._api.apply(self._manager, wanted, force=False)
-        except KubeError as error:
-            if error.status != 409:
-                raise
-            log.warning("label_conflict_taken", manager=self._manager, conflict=error.message)
-            return self._api.apply(self._manager, wanted, force=True)
+        manager = self._owner.manager
+        return self._apply_with_force(lambda force: self._objects.apply(manager, wanted, force=force))

@@ -1,1 +1,1 @@
-"""Keeps a process alive: settings, schedule, signals, health and metrics, log. NVIDIA's config file and the premium taints are here too."""
+"""The runtime of the agents: settings, control loop, signals, health checks, metrics, log, and the selection of config files."""

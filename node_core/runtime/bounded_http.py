@@ -1,4 +1,8 @@
-"""An HTTP server for strangers: a bounded number of connections, each with a bounded time and a bounded request. Optional TLS."""
+"""An HTTP server for untrusted clients. The number of connections, the time and the size of a request are limited. TLS is optional.
+
+A connection is idle until the server has received a whole request. A connection beyond the limit replaces an idle connection: the oldest
+one of the client address with the most connections. Therefore a client that leaves connections open cannot block probes.
+"""
 
 import contextlib
 import http.client
@@ -7,29 +11,34 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections import Counter
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from node_core.host.stoppable_thread import StoppableThread, WakeReason
+
 MAX_CONNECTIONS = 32
-"""At once; those beyond are closed without an answer. Probes and a scraper or two need a handful."""
+"""Maximum number of open connections. Probes and one or two scrapers need about five."""
+ACCEPT_RETRY_SECONDS = 1.0
+"""Seconds between two attempts after a failure to accept a connection, for example if all file descriptors are in use."""
 REQUEST_SECONDS = 10.0
-"""For a whole request to arrive, its TLS handshake apart, and then again for its answer to be taken."""
+"""Maximum seconds for each of: the TLS handshake, receiving the request, sending the response."""
 GOODBYE_SECONDS = 1.0
-"""For TLS to be ended in good order, by one who has the answer already."""
+"""Maximum seconds for the TLS shutdown after the response was sent."""
 REQUEST_BYTES = 32 << 10
-"""Of a request line with its headers. A token of a service account has two thousand."""
+"""Maximum size of the request line and the headers. A service account token has about 2000 bytes."""
 
 Context = Callable[[], ssl.SSLContext | None]
-"""What TLS is spoken with now; None when no connection can be served now."""
+"""Returns the current TLS context, or None if no connection can be served at present."""
 
 
 class RequestTooLargeError(http.client.HTTPException):
-    """More than REQUEST_BYTES; http.server answers 431 to such errors in headers."""
+    """A request is larger than REQUEST_BYTES. http.server responds with 431 if the error occurs while reading headers."""
 
 
 class RequestReader(io.RawIOBase):
-    """The bytes of one request, until its time or its size is up. Raises TimeoutError and RequestTooLargeError."""
+    """Reads the bytes of one request. Raises TimeoutError after REQUEST_SECONDS, and RequestTooLargeError after REQUEST_BYTES."""
 
     def __init__(self, connection: socket.socket, clock: Callable[[], float] = time.monotonic) -> None:
         self._connection = connection
@@ -52,8 +61,8 @@ class RequestReader(io.RawIOBase):
         return count
 
 
-class AnswerWriter(io.BufferedIOBase):
-    """Takes the bytes of one answer until its time is up, which begins with the first. Raises TimeoutError."""
+class ResponseWriter(io.BufferedIOBase):
+    """Sends the bytes of one response. Raises TimeoutError if sending takes more than REQUEST_SECONDS, counted from the first write."""
 
     def __init__(self, connection: socket.socket, clock: Callable[[], float] = time.monotonic) -> None:
         self._connection = connection
@@ -76,8 +85,57 @@ class AnswerWriter(io.BufferedIOBase):
         return count
 
 
+class Connection:
+    """The connection of one client. socket: replaced by the TLS socket before the handshake. source: the client's address."""
+
+    def __init__(self, client: socket.socket, source: str) -> None:
+        self.socket = client
+        self.source = source
+        self.is_idle = True
+
+    def cut(self) -> None:
+        """Ends the connection from any thread: the serving thread then reads the end. SSLSocket.shutdown would break the reader."""
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
+
+
+class Connections:
+    """The open connections, oldest first, at most MAX_CONNECTIONS. Callable from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: list[Connection] = []
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, connection: Connection) -> bool:
+        """Adds a connection. Returns False if the limit is reached and no connection is idle."""
+        with self._lock:
+            if len(self._open) >= MAX_CONNECTIONS:
+                victim = select_connection_to_close(self._open)
+                if victim is None:
+                    return False
+                self._open.remove(victim)
+                victim.cut()
+            self._open.append(connection)
+            return True
+
+    def remove(self, connection: Connection) -> None:
+        """Removes a connection. Call before the socket is closed: `cut` must not shut down another connection with the same descriptor."""
+        with self._lock:
+            if connection in self._open:
+                self._open.remove(connection)
+
+
+def select_connection_to_close(connections: list[Connection]) -> Connection | None:
+    """Returns the oldest idle connection of the client address with the most connections. Returns None if no connection is idle."""
+    counts = Counter(each.source for each in connections)
+    return max((each for each in connections if each.is_idle), key=lambda each: counts[each.source], default=None)
+
+
 class BoundedHandler(BaseHTTPRequestHandler):
-    """One request a connection, as HTTP/1.0 has it. The server says nothing of what it is made of."""
+    """Handles one request per connection, as in HTTP/1.0. Responses do not contain the server version. server: the Connection."""
 
     server_version = "gpunode"
     sys_version = ""
@@ -88,56 +146,81 @@ class BoundedHandler(BaseHTTPRequestHandler):
         super().setup()
         self.rfile.close()
         self.rfile = io.BufferedReader(RequestReader(self.connection))
-        self.wfile = AnswerWriter(self.connection)
+        self.wfile = ResponseWriter(self.connection)
+
+    def parse_request(self) -> bool:
+        is_whole = super().parse_request()
+        self.server.is_idle = not is_whole  # type: ignore[attr-defined]
+        return is_whole
 
     def log_message(self, *_: Any) -> None:
-        """Probes every few seconds are not worth a line."""
+        """Logs nothing: probes arrive every few seconds."""
 
 
-class BoundedServer(ThreadingHTTPServer):
-    """Serves a listening socket. context: what TLS is spoken with; None for plain HTTP."""
-
-    daemon_threads = True
+class BoundedServer:
+    """Serves a listening socket until `stop`. context: returns the TLS context. None: plain HTTP."""
 
     def __init__(self, listener: socket.socket, handler: type[BoundedHandler], context: Context | None = None) -> None:
-        # bound by the caller, because HTTPServer looks its own name up in the DNS when it binds
-        super().__init__(listener.getsockname()[:2], handler, bind_and_activate=False)
-        self.socket.close()
-        self.socket = listener
-        self.server_address = listener.getsockname()
+        self.connections = Connections()
+        self.port = int(listener.getsockname()[1])
+        self._listener = listener
+        self._handler: Any = handler
         self._context = context
-        self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._thread = StoppableThread("health")
+        listener.setblocking(False)  # a client can disconnect before the accept
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._free.acquire(blocking=False):
-            self.shutdown_request(request)
+    def start(self) -> None:
+        self._thread.start(self._accept_all)
+
+    def stop(self) -> None:
+        """Stops accepting connections, then returns. Responses in progress continue."""
+        self._thread.stop()
+        self._listener.close()
+
+    def _accept_all(self) -> None:
+        while self._thread.wait(self._listener.fileno(), None) is not WakeReason.STOP:
+            try:
+                client, address = self._listener.accept()
+            except BlockingIOError:
+                continue
+            except OSError:
+                self._thread.wait(None, ACCEPT_RETRY_SECONDS)
+            else:
+                self._begin(Connection(client, str(address[0])))
+
+    def _begin(self, connection: Connection) -> None:
+        if not self.connections.add(connection):
+            connection.socket.close()
             return
         try:
-            super().process_request(request, client_address)
-        except BaseException:  # no thread could be started
-            self._free.release()
-            raise
+            threading.Thread(target=self._serve, args=(connection,), name="health-connection", daemon=True).start()
+        except RuntimeError:  # no thread can be started at present
+            self.connections.remove(connection)
+            connection.socket.close()
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
+    def _serve(self, connection: Connection) -> None:
+        """Serves a connection, in a separate thread. Disconnects, timeouts and TLS failures of clients are not logged."""
+        with contextlib.suppress(Exception), self._secured(connection):
+            self._handler(connection.socket, connection.socket.getpeername(), connection)
+        self.connections.remove(connection)
+        with contextlib.suppress(OSError):
+            connection.socket.shutdown(socket.SHUT_WR)
+        connection.socket.close()
 
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """In the connection's own thread, so that a slow handshake holds up nobody else."""
+    @contextlib.contextmanager
+    def _secured(self, connection: Connection) -> Iterator[None]:
+        """Wraps the connection in TLS if TLS is configured. Raises OSError."""
         if self._context is None:
-            super().finish_request(request, client_address)
+            yield
             return
         context = self._context()
         if context is None:
-            return
-        request.settimeout(REQUEST_SECONDS)
-        with context.wrap_socket(request, server_side=True) as secured:
-            super().finish_request(secured, client_address)
-            with contextlib.suppress(OSError):
-                secured.settimeout(GOODBYE_SECONDS)
-                secured.unwrap()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up, is too slow or speaks no TLS is no news."""
+            raise ConnectionAbortedError
+        connection.socket.settimeout(REQUEST_SECONDS)
+        secured = connection.socket = context.wrap_socket(
+            connection.socket, server_side=True, do_handshake_on_connect=False
+        )
+        secured.do_handshake()
+        yield
+        secured.settimeout(GOODBYE_SECONDS)
+        secured.unwrap()

@@ -1,4 +1,4 @@
-"""Configs in a ConfigMap, followed by the API: each entry is one, as each file is where a ConfigMap is mounted."""
+"""Configs in a ConfigMap, which is watched by the API. Each entry is a config."""
 
 import base64
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 from node_core.decode import Document
 from node_core.domain.labels import namespace_name_problem, object_name_problem
 from node_core.errors import SettingsError
-from node_core.runtime.collection_link import CollectionLink
+from node_core.runtime.informers import CollectionInformer
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class ConfigMapName:
 
 
 def parse_config_map_name(text: str) -> ConfigMapName:
-    """Of `namespace/name`. Raises ValueError."""
+    """Parses `namespace/name`. Raises ValueError."""
     namespace, slash, name = text.partition("/")
     if not slash:
         raise ValueError(f"{text!r} is not of the form NAMESPACE/NAME")
@@ -31,26 +31,26 @@ def parse_config_map_name(text: str) -> ConfigMapName:
 
 
 class ConfigMapSource:
-    """See named_config.ConfigSource. link: follows the ConfigMap of this name alone."""
+    """Satisfies named_config.ConfigSource. informer: the informer for the ConfigMap with this name only."""
 
-    def __init__(self, name: ConfigMapName, link: CollectionLink) -> None:
+    def __init__(self, name: ConfigMapName, informer: CollectionInformer) -> None:
         self._name = name
-        self._link = link
+        self._informer = informer
 
     def read_configs(self) -> Mapping[str, Document] | None:
-        objects = self._link.state
+        objects = self._informer.state
         if objects is None:
             return None
         if (found := objects.get(str(self._name))) is None:
-            raise SettingsError([f"there is no ConfigMap {self._name}"])
+            raise SettingsError([f"the ConfigMap {self._name} does not exist"])
         return parse_config_map(found, f"ConfigMap {self._name}")
 
 
 def parse_config_map(obj: Mapping[str, Any], shown: str) -> dict[str, Document]:
-    """Its entries, text and binary. shown: what problems are said of. Raises SettingsError."""
+    """Parses the entries of a ConfigMap, text and binary. shown: the name of the ConfigMap in problems. Raises SettingsError."""
     try:
         contents = {key: text.encode(errors="surrogatepass") for key, text in (obj.get("data") or {}).items()}
         contents |= {key: base64.b64decode(text) for key, text in (obj.get("binaryData") or {}).items()}
     except (AttributeError, TypeError, ValueError) as error:
-        raise SettingsError([f"{shown} cannot be understood: {error}"]) from error
+        raise SettingsError([f"{shown} cannot be parsed: {error}"]) from error
     return {key: Document(source=f"{shown}, {key}", content=contents[key]) for key in sorted(contents)}

@@ -1,45 +1,53 @@
-"""Tells when a config file says something else than it did when it was read."""
+"""Detects changes of config files."""
 
-import hashlib
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from node_core.decode import read_document
+from node_core.errors import SettingsError
 from node_core.host.inotify import DirectoryWatch
 
 SETTLE = 0.2
-"""Seconds from a file's first change until it is read: editors and ConfigMaps replace files in several steps."""
-_LIMIT = 1 << 21
+"""Seconds for which new content must stay the same: editors and ConfigMaps replace files in several steps."""
 
 Fingerprints = Mapping[Path, str]
 
 
 def fingerprint(path: Path) -> str:
-    """Equal for equal content; empty where there is nothing to read."""
+    """Returns the SHA-256 hash of a file, or an empty text if the file cannot be read."""
     try:
-        if not path.is_file():
-            return ""
-        with path.open("rb") as file:
-            return hashlib.sha256(file.read(_LIMIT)).hexdigest()
-    except OSError:
+        return read_document(path).fingerprint
+    except (SettingsError, OSError):
         return ""
 
 
 class ConfigWatch:
-    """Calls `changed`, in a thread of its own, for each new content of some of these files.
+    """Calls `changed` in a separate thread after the content of a file has changed.
 
-    It watches their folders, so a ConfigMap's swap of `..data` counts, and a file that comes later. files: with the fingerprints that
-    they had when they were read.
+    The watch covers the folders of the files. Therefore the watch detects the swap of `..data` in a ConfigMap volume, and files that are
+    created later. A change is reported only when two reads, `settle` seconds apart, return the same content: an editor may truncate a
+    file before the editor writes the content.
+
+    files: path -> fingerprint at the time when the settings were read. read: returns the fingerprint of a file.
     """
 
-    def __init__(self, files: Fingerprints, changed: Callable[[], None], *, settle: float = SETTLE) -> None:
+    def __init__(
+        self,
+        files: Fingerprints,
+        changed: Callable[[], None],
+        *,
+        settle: float = SETTLE,
+        read: Callable[[Path], str] = fingerprint,
+    ) -> None:
         self._known = dict(files)
         self._changed = changed
         self._settle = settle
+        self._read = read
         self._ended = threading.Event()
-        self._looking = threading.Lock()
+        self._checking = threading.Lock()
         folders = sorted({path.absolute().parent for path in files})
-        self._watches = [DirectoryWatch(folder, self._look, contents=True) for folder in folders]
+        self._watches = [DirectoryWatch(folder, self._check, contents=True) for folder in folders]
 
     def start(self) -> None:
         for watch in self._watches:
@@ -50,12 +58,21 @@ class ConfigWatch:
         for watch in self._watches:
             watch.stop()
 
-    def _look(self) -> None:
-        if self._ended.wait(self._settle):
-            return
-        with self._looking:
-            now = {path: fingerprint(path) for path in self._known}
+    def liveness_problem(self) -> str | None:
+        """See StoppableThread."""
+        return next(filter(None, (watch.liveness_problem() for watch in self._watches)), None)
+
+    def _check(self) -> None:
+        with self._checking:
+            before, now = None, self._read_all()
+            while now not in (self._known, before):
+                if self._ended.wait(self._settle):
+                    return
+                before, now = now, self._read_all()
             if now == self._known:
                 return
             self._known = now
         self._changed()
+
+    def _read_all(self) -> dict[Path, str]:
+        return {path: self._read(path) for path in self._known}

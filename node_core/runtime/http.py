@@ -1,15 +1,15 @@
-"""/healthz, /readyz and /metrics. Answers come from memory, never from the node: a hung driver does not hang a probe."""
+"""Serves /healthz, /readyz and /metrics. Responses are built from memory only. Therefore a driver that hangs does not block a probe."""
 
 import re
 import socket
-import threading
 from collections.abc import Callable
 
 import structlog
 
-from node_core.domain.text import plain
+from node_core.domain.text import to_printable
 from node_core.runtime.bounded_http import BoundedHandler, BoundedServer, Context
-from node_core.runtime.metrics import NOT_READY, Metrics
+from node_core.runtime.log_sink import pop_lost_lines
+from node_core.runtime.metrics import LOG_LINES_LOST, NOT_READY, Metrics
 from node_core.runtime.metrics_guard import PATH
 from node_core.runtime.readiness import Readiness
 
@@ -18,22 +18,24 @@ log = structlog.get_logger(__name__)
 Answer = tuple[int, bytes]
 Guard = Callable[[str | None], int]
 REFUSALS = {
-    401: b"a bearer token is needed\n",
-    403: b"this user may not get /metrics\n",
-    503: b"the API server cannot be asked who this is\n",
+    401: b"a bearer token is required\n",
+    403: b"this user is not allowed to get /metrics\n",
+    503: b"the API server cannot check the token\n",
 }
 
 
 def render_healthz(readiness: Readiness) -> Answer:
-    stuck = readiness.stuck()
-    return (503, f"stuck: {', '.join(stuck)}\n".encode()) if stuck else (200, b"ok\n")
+    """Renders one line for each thread or service that has ended or does not respond."""
+    problems = readiness.liveness_problems()
+    return (503, "".join(f"{to_printable(problem)}\n" for problem in problems).encode()) if problems else (200, b"ok\n")
 
 
 def render_readyz(readiness: Readiness) -> Answer:
-    """One line a check, as kube-apiserver's verbose health endpoints print them."""
+    """Renders one line for each check, in the format of the verbose health endpoints of kube-apiserver."""
     checks = readiness.problems()
     lines = [
-        f"[+]{name} ok\n" if problem is None else f"[-]{name} {plain(problem)}\n" for name, problem in checks.items()
+        f"[+]{name} ok\n" if problem is None else f"[-]{name} {to_printable(problem)}\n"
+        for name, problem in checks.items()
     ]
     ready = bool(checks) and not any(checks.values())
     return (200 if ready else 503, "".join([*lines, "ready\n" if ready else "not ready\n"]).encode())
@@ -42,21 +44,22 @@ def render_readyz(readiness: Readiness) -> Answer:
 def render_metrics(readiness: Readiness, metrics: Metrics) -> Answer:
     for name, problem in readiness.problems().items():
         metrics.set(NOT_READY, 0 if problem is None else 1, check=name)
+    metrics.add(LOG_LINES_LOST, pop_lost_lines())
     return 200, metrics.render()
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """`host:port`, `:port` for all addresses, `[::1]:port`. Raises ValueError."""
+    """Parses `host:port`, `[::1]:port`, or `:port` for all addresses. Raises ValueError."""
     host, colon, port = text.rpartition(":")
     if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
-        raise ValueError(f"{text!r} is not an address: write host:port or :port, with a port up to 65535")
+        raise ValueError(f"{text!r} is not an address: use host:port or :port, with a port up to 65535")
     if ":" in host and not (host.startswith("[") and host.endswith("]")):
-        raise ValueError(f"{text!r} is not an address: an IPv6 host goes in brackets, [::1]:8080")
+        raise ValueError(f"{text!r} is not an address: put an IPv6 host in brackets, as in [::1]:8080")
     return host.strip("[]"), int(port)
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; without a host on all addresses, of IPv6 too where there is IPv6. Raises OSError."""
+    """Opens a listening socket. An empty host means all addresses, including IPv6 if the host supports IPv6. Raises OSError."""
     if host:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
@@ -66,10 +69,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class HealthServer:
-    """Listens on host:port; port 0 takes a free one, an empty address serves nothing.
+    """Listens on host:port. Port 0 selects an unused port. An empty address serves nothing.
 
-    context: what TLS is spoken with, None for plain HTTP. guard: the status of a request for /metrics by its Authorization header; None
-    lets everybody read. Probes carry no token: /healthz and /readyz are open, and tell names of checks and their problems, no secrets.
+    context: returns the TLS context. None: plain HTTP. guard: returns the HTTP status for the Authorization header of a request for
+    /metrics. None: all clients can read. /healthz and /readyz need no token, because probes send none. These paths return the names and
+    problems of checks, but no secrets.
     """
 
     def __init__(
@@ -90,10 +94,10 @@ class HealthServer:
 
     @property
     def port(self) -> int:
-        return int(self._server.server_address[1]) if self._server else 0
+        return self._server.port if self._server else 0
 
     def start(self) -> None:
-        """Serves in the background. A port that is taken is said and not fatal: the node keeps its labels and devices."""
+        """Starts the server in the background. A port that is in use is logged and not fatal: labels and devices do not need the port."""
         if not self._address:
             return
         try:
@@ -102,15 +106,14 @@ class HealthServer:
             log.error("health_port_unavailable", address=self._address, why=error.strerror or str(error))
             return
         self._server = BoundedServer(listener, self._handler(), self._context)
-        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="health", daemon=True).start()
+        self._server.start()
 
     def stop(self) -> None:
         if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+            self._server.stop()
 
     def answer(self, path: str, authorization: str | None) -> Answer:
-        """To a GET of a path."""
+        """Returns the response to a GET request."""
         if path == "/healthz":
             return render_healthz(self._readiness)
         if path == "/readyz":
@@ -124,7 +127,7 @@ class HealthServer:
         answer = self.answer
 
         class Handler(BoundedHandler):
-            def do_GET(self) -> None:  # noqa: N802 - http.server looks for this name
+            def do_GET(self) -> None:  # noqa: N802 - http.server calls this name
                 status, body = answer(self.path.partition("?")[0], self.headers.get("Authorization"))
                 self.send_response(status)
                 self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")

@@ -1,48 +1,51 @@
-"""What an agent's owning thread is told."""
+"""Messages to the control loop of an agent."""
 
 from dataclasses import dataclass
 
 from node_core.domain.node import NodeView
+from node_core.domain.node_feature import NodeFeatureView
 from node_core.errors import KubeError
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """Look at everything again."""
+class Resync:
+    """The agent must read all inputs again."""
 
 
 @dataclass(frozen=True, slots=True)
-class NodeSeen:
+class NodeChanged:
     """The watched Node has a new state."""
 
     view: NodeView
 
 
 @dataclass(frozen=True, slots=True)
-class NodeLost:
-    """The Node cannot be followed just now."""
+class NodeUnavailable:
+    """The Node is missing or cannot be watched at present."""
 
     error: KubeError
 
 
 @dataclass(frozen=True, slots=True)
-class KubeletChanged:
-    """Something appeared in or vanished from the kubelet's device-plugin directory."""
+class Wake:
+    """State outside the mailbox has changed: a discovery ended, the kubelet's folder changed, or an Xid was reported."""
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedSeen:
-    """What we published elsewhere than on the Node has a new state, which the publisher knows already."""
+class NodeFeatureChanged:
+    """The NodeFeature object that the agent writes has a new state. view: None if the object does not exist."""
+
+    view: NodeFeatureView | None
 
 
 @dataclass(frozen=True, slots=True)
-class RulesChanged:
-    """What an agent goes by has a new state, which its link holds: rules of the cluster, what others say of this node, a config."""
+class InputsChanged:
+    """An input of the agent has a new state: rules, NodeFeatures of other writers, or a config. The informer contains the state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """End, leaving labels and kubelet state as they are."""
+    """The agent must end. Labels and the state of the kubelet do not change."""
 
 
-AgentMessage = Pass | NodeSeen | NodeLost | KubeletChanged | PublishedSeen | RulesChanged | Stop
+AgentMessage = Resync | NodeChanged | NodeUnavailable | Wake | NodeFeatureChanged | InputsChanged | Stop

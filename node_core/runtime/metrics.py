@@ -1,4 +1,4 @@
-"""Prometheus metrics, declared as data so that docs/metrics.md is generated from the same lines."""
+"""Prometheus metrics, declared as data. docs/reference/metrics.md is generated from the declarations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """name: without the `gpunode_` prefix; counters get Prometheus' `_total` suffix."""
+    """name: without the prefix `gpunode_`. Prometheus adds the suffix `_total` to counters."""
 
     name: str
     kind: Literal["counter", "gauge"]
@@ -17,67 +17,84 @@ class Metric:
     labels: tuple[str, ...] = ("agent",)
 
 
-PASSES = Metric(name="passes", kind="counter", help="Looks at the node.")
+PASSES = Metric(name="passes", kind="counter", help="Passes: each pass discovers the state of the node.")
 PASS_SECONDS = Metric(
-    name="pass_seconds", kind="gauge", help="Wall time of the last look at the node and its publication."
+    name="pass_seconds", kind="gauge", help="Duration of the last pass, including the publication, in seconds."
 )
 COLLECTOR_FAILED = Metric(
     name="collector_failed",
     kind="gauge",
-    help="1 while a source or labeler fails; its labels stay as they were.",
+    help="1 while a source or labeler fails. The previous labels of the source or labeler are retained.",
     labels=("agent", "collector"),
 )
-LABELS = Metric(name="labels", kind="gauge", help="Labels that are published.")
+LABELS = Metric(name="labels", kind="gauge", help="Published labels.")
 LABELS_REFUSED = Metric(
-    name="labels_refused", kind="gauge", help="Labels left out because Kubernetes would not take them."
+    name="labels_refused", kind="gauge", help="Labels that are not published because Kubernetes would refuse them."
 )
 LABEL_WRITES = Metric(
-    name="label_writes", kind="counter", help="Writes of labels. It stands still while nothing changes."
+    name="label_writes",
+    kind="counter",
+    help="Writes of labels. The counter does not increase while labels do not change.",
 )
 RULE_PROBLEMS = Metric(
     name="rule_problems",
     kind="gauge",
-    help="Rules that cannot be evaluated and outputs of rules that are left out, by the object or file that they stand in.",
+    help="Rules that cannot be evaluated, and outputs of rules that are not published, by the object or file that contains the rule.",
     labels=("agent", "rules"),
 )
 ERRORS = Metric(
-    name="errors", kind="counter", help="Failed requests and looks, by what failed.", labels=("agent", "check")
+    name="errors", kind="counter", help="Failed requests and failed passes, by check.", labels=("agent", "check")
 )
 NOT_READY = Metric(
-    name="not_ready", kind="gauge", help="1 while this check keeps /readyz from being ok.", labels=("check",)
+    name="not_ready",
+    kind="gauge",
+    help="1 while this check fails. /readyz fails while a check fails.",
+    labels=("check",),
 )
 DEVICES = Metric(
-    name="devices", kind="gauge", help="Devices advertised to the kubelet.", labels=("agent", "resource", "health")
+    name="devices",
+    kind="gauge",
+    help="Devices that the agent offers to the kubelet. gpunode_verdict states whether the kubelet has them.",
+    labels=("agent", "resource", "health"),
 )
-ALLOCATIONS = Metric(name="allocations", kind="counter", help="Containers given devices.", labels=("agent", "resource"))
+ALLOCATIONS = Metric(
+    name="allocations", kind="counter", help="Containers that received devices.", labels=("agent", "resource")
+)
 REGISTRATIONS = Metric(
-    name="registrations", kind="counter", help="Successful registrations at the kubelet.", labels=("agent", "resource")
+    name="registrations",
+    kind="counter",
+    help="Successful registrations with the kubelet.",
+    labels=("agent", "resource"),
 )
 
 REGISTRATION_FAILURES = Metric(
     name="registration_failures",
     kind="counter",
-    help="Registrations that the kubelet refused or did not answer.",
+    help="Registrations that the kubelet refused, or to which the kubelet did not respond.",
     labels=("agent", "resource"),
 )
 XIDS = Metric(
     name="xids",
     kind="counter",
-    help="Xids of a GPU, by number and by what they ask for on this node; numbers that are in no table are `other`.",
+    help="Xids of a GPU, by number and by class on this node (see xids.md). The number is `other` for an Xid that is not in the catalog.",
     labels=("agent", "gpu", "xid", "kind"),
 )
 GPU_HEALTH = Metric(
     name="gpu_health",
     kind="gauge",
-    help="1 for the phase that a GPU, or one GPU instance of it, is in; see health.md.",
+    help="1 for the current phase of a GPU or of a GPU instance. See health.md.",
     labels=("agent", "gpu", "gpu_instance", "phase"),
 )
 VERDICT = Metric(
-    name="verdict", kind="gauge", help="1 for the reason of the Node's condition GPUReady.", labels=("agent", "reason")
+    name="verdict",
+    kind="gauge",
+    help="1 for the current reason of the Node condition GPUReady.",
+    labels=("agent", "reason"),
 )
 NVML_RELEASED = Metric(
-    name="nvml_released", kind="gauge", help="1 while all handles of NVML are given up on request; see health.md."
+    name="nvml_released", kind="gauge", help="1 while the agent has released NVML on request. See release-gpus.md."
 )
+LOG_LINES_LOST = Metric(name="log_lines_lost", kind="counter", help="Log lines that could not be written.", labels=())
 
 ALL = (
     PASSES,
@@ -97,14 +114,15 @@ ALL = (
     GPU_HEALTH,
     VERDICT,
     NVML_RELEASED,
+    LOG_LINES_LOST,
 )
 
 
 class Metrics:
-    """One registry per process; agents in one process are told apart by the `agent` label."""
+    """The metrics of a process. The label `agent` identifies the agent."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a second series per counter that nobody reads
+        disable_created_metrics()  # omits the `_created` series of each counter
         self._registry = CollectorRegistry()
         self._replaced: dict[tuple[str, str], frozenset[tuple[str, ...]]] = {}
         self._gauges = {
@@ -122,12 +140,13 @@ class Metrics:
         self._gauges[metric.name].labels(**labels).set(value)
 
     def add(self, metric: Metric, amount: float = 1, **labels: str) -> None:
-        self._counters[metric.name].labels(**labels).inc(amount)
+        counter = self._counters[metric.name]
+        (counter.labels(**labels) if metric.labels else counter).inc(amount)
 
     def replace(self, metric: Metric, agent: str, samples: Mapping[tuple[str, ...], int]) -> None:
-        """Makes these all the samples of a gauge that an agent has, by label values in the order of its labels.
+        """Replaces all samples of a gauge for an agent. samples: label values, in the order of the labels -> value.
 
-        agent: the first of the labels. No scrape sees the gauge without them.
+        agent: the value of the first label. A scrape during the replacement still returns the retained samples.
         """
         gauge = self._gauges[metric.name]
         for values, sample in samples.items():
@@ -137,5 +156,5 @@ class Metrics:
         self._replaced[metric.name, agent] = frozenset(samples)
 
     def render(self) -> bytes:
-        """The Prometheus text format."""
+        """Renders all metrics in the Prometheus text format."""
         return generate_latest(self._registry)

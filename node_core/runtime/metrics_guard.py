@@ -1,4 +1,4 @@
-"""Who may read /metrics: bearers of a token whose user the cluster's RBAC lets `get` the path, as with kube-rbac-proxy."""
+"""Authorizes requests for /metrics. The user of the bearer token needs the permission to `get` the path, as with kube-rbac-proxy."""
 
 import hashlib
 import math
@@ -6,37 +6,30 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import structlog
 
 from node_core.errors import KubeError
+from node_core.kube.access import AccessApi
+from node_core.kube.http import ApiClient
 from node_core.version import VERSION
-
-if TYPE_CHECKING:
-    from node_core.kube.access import AccessApi
 
 log = structlog.get_logger(__name__)
 
 PATH = "/metrics"
 ALLOWED_SECONDS = 60.0
-"""How long a scraper goes on without the API server being asked again, and at most keeps what was taken from it."""
+"""Seconds for which a permission is cached. After a permission is revoked, a client can read for at most this time."""
 REFUSED_SECONDS = 10.0
 UNKNOWN_SECONDS = 5.0
-"""How long nobody asks again an API server that could not be asked."""
+"""Seconds before the next request after a failed request to the API server."""
 REMEMBERED = 128
 LONGEST_TOKEN = 16 << 10
 
-Access = Callable[[], "AccessApi"]
-
 
 class MetricsGuard:
-    """access: the door to the cluster, asked for when it is first needed.
+    """Checks one token at a time. Other requests do not wait, but receive 503: waiting requests would occupy the connections of probes."""
 
-    The API server is asked of one token at a time, and nobody waits for that: those who wait would take the connections of probes.
-    """
-
-    def __init__(self, access: Access, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, access: AccessApi, clock: Callable[[], float] = time.monotonic) -> None:
         self._access = access
         self._clock = clock
         self._asking = threading.Lock()
@@ -46,7 +39,7 @@ class MetricsGuard:
         self._unknown_until = -math.inf
 
     def status(self, authorization: str | None) -> int:
-        """The HTTP status for a header: 200, 401 without a good token, 403 without the right, 503 when nobody can say."""
+        """Returns the HTTP status: 200; 401 for an invalid token; 403 without the permission; 503 if the token cannot be checked now."""
         token = bearer_token(authorization)
         if token is None:
             return 401
@@ -63,9 +56,8 @@ class MetricsGuard:
 
     def _ask(self, key: bytes, token: str) -> int:
         try:
-            access = self._access()
-            user = access.user_of(token)
-            status = 401 if user is None else 200 if access.may_read(user, PATH) else 403
+            user = self._access.authenticate(token)
+            status = 401 if user is None else 200 if self._access.is_allowed(user, PATH) else 403
         except KubeError as error:
             self._say(str(error))
             self._unknown_until = self._clock() + UNKNOWN_SECONDS
@@ -88,16 +80,16 @@ class MetricsGuard:
                 self._answers.popitem(last=False)
 
     def _say(self, problem: str | None) -> None:
-        """Once for each problem, and when it is over."""
+        """Logs each problem once, and logs the recovery."""
         if problem is not None and problem != self._problem:
-            log.warning("metrics_access_unknown", why=problem, effect="/metrics answers 503")
+            log.warning("metrics_access_check_failed", why=problem, effect="/metrics returns 503")
         elif problem is None and self._problem is not None:
-            log.info("metrics_access_known")
+            log.info("metrics_access_check_recovered")
         self._problem = problem
 
 
 def bearer_token(authorization: str | None) -> str | None:
-    """RFC 6750's header; None for another one, or for what cannot be a token."""
+    """Parses a header as in RFC 6750. Returns None for other headers, and for values that cannot be a token."""
     scheme, _, token = (authorization or "").partition(" ")
     token = token.strip()
     good = scheme.lower() == "bearer" and token.isascii() and token.isprintable() and 0 < len(token) <= LONGEST_TOKEN
@@ -105,15 +97,5 @@ def bearer_token(authorization: str | None) -> str | None:
 
 
 def cluster_guard(kubeconfig: str | None) -> MetricsGuard:
-    """Asks the cluster of a kubeconfig, or the pod's own. Importing its client costs 30 MB: that waits for the first request."""
-    made: list[AccessApi] = []
-
-    def access() -> "AccessApi":
-        from node_core.kube.access import AccessApi  # noqa: PLC0415
-        from node_core.kube.client import NodeApi  # noqa: PLC0415
-
-        if not made:
-            made.append(AccessApi(NodeApi("", kubeconfig=kubeconfig, user_agent=f"gpunode-metrics/{VERSION}")))
-        return made[0]
-
-    return MetricsGuard(access)
+    """Returns a guard for the cluster of a kubeconfig, or for the cluster of the pod. Connects at the first request."""
+    return MetricsGuard(AccessApi(ApiClient(kubeconfig=kubeconfig, user_agent=f"gpunode-metrics/{VERSION}")))

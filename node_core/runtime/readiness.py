@@ -1,4 +1,4 @@
-"""Why a process is or is not ready, check by check, and whether its threads still turn."""
+"""The readiness checks and liveness checks of a process."""
 
 import threading
 import time
@@ -9,36 +9,37 @@ import structlog
 log = structlog.get_logger(__name__)
 
 STUCK_AFTER = 300.0
-"""Seconds without a sign of life from an agent's thread before /healthz fails and the kubelet restarts us."""
+"""Seconds without a heartbeat of an agent's thread, after which /healthz fails and the kubelet restarts the container."""
 
 
 class Readiness:
-    """Checks by name, each without or with a problem. A change of a check's problem is one log line; no change is none."""
+    """Checks by name, each with a problem or None. Each change of a problem is logged once."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._problems: dict[str, str | None] = {}
         self._beats: dict[str, float] = {}
+        self._living: tuple[Callable[[], str | None], ...] = ()
 
-    def report(self, check: str, problem: str | None) -> None:
-        """problem: a sentence for the person who looks, or None when all is well."""
+    def report(self, check: str, problem: str | None, *, is_expected: bool = False) -> None:
+        """Sets the problem of a check, a sentence or None. is_expected: the problem is normal during a start, and is not a warning."""
         with self._lock:
             before = self._problems.get(check)
             known = check in self._problems
             self._problems[check] = problem
         if problem is not None and problem != before:
-            log.warning("not_ready", check=check, why=problem)
+            (log.info if is_expected else log.warning)("not_ready", check=check, why=problem)
         elif problem is None and known and before is not None:
             log.info("ready", check=check)
 
     def expect(self, check: str) -> None:
-        """A check that has to succeed once before the process is ready; nothing is wrong yet, so nothing is logged."""
+        """Adds a check that must succeed before the process is ready. Logs nothing."""
         with self._lock:
-            self._problems.setdefault(check, "has not happened yet")
+            self._problems.setdefault(check, "not completed yet")
 
     def beat(self, thread: str) -> None:
-        """A sign of life of an agent's thread, which also ends what `failed` said of it."""
+        """Records a heartbeat of an agent's thread. Also clears the problem that `failed` reported."""
         with self._lock:
             self._beats[thread] = self._clock()
             was_failed = self._problems.get(f"{thread}/running") is not None
@@ -46,16 +47,29 @@ class Readiness:
             self.report(f"{thread}/running", None)
 
     def failed(self, thread: str, problem: str) -> None:
-        """An agent's thread ended by a fault and will start over."""
+        """Reports that an agent failed and will start again."""
         self.report(f"{thread}/running", problem)
 
     def problems(self) -> Mapping[str, str | None]:
-        """Every check, sorted by name."""
+        """Returns check -> problem, sorted by name."""
         with self._lock:
             return dict(sorted(self._problems.items()))
 
+    def add_liveness_check(self, problem: Callable[[], str | None]) -> None:
+        """Adds a check to /healthz. problem: returns a sentence if a thread or service has ended or does not respond, otherwise None.
+
+        A service that was stopped deliberately has no problem. The threads of the health server call the check for each request.
+        """
+        with self._lock:
+            self._living = (*self._living, problem)
+
+    def liveness_problems(self) -> tuple[str, ...]:
+        """Returns a sentence for each thread or service that has ended or does not respond. Only a restart of the process helps."""
+        stuck = [f"{name} did not respond for {STUCK_AFTER:.0f} s" for name in self.stuck()]
+        return (*stuck, *filter(None, (problem() for problem in self._living)))
+
     def stuck(self) -> tuple[str, ...]:
-        """Agents whose thread gave no sign of life for too long."""
+        """Returns the agents whose last heartbeat is older than STUCK_AFTER."""
         now = self._clock()
         with self._lock:
             return tuple(sorted(name for name, beat in self._beats.items() if now - beat > STUCK_AFTER))

@@ -1,30 +1,36 @@
-"""The periodic pass: the safety net under everything that is pushed to us."""
+"""The periodic pass, which also applies changes whose notifications were lost."""
 
+import random
 from collections.abc import Callable
-from datetime import UTC
 
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.interval import IntervalTrigger
+from node_core.host.stoppable_thread import ThreadedService, WakeReason
 
 JITTER = 0.1
-"""Part of the interval by which passes are spread, so that the nodes of a fleet do not act as one."""
+"""Maximum random change of the interval, as a fraction. The change prevents passes of all nodes at the same time."""
+SHORTEST = 1.0
+"""Minimum seconds between two passes."""
 
 
-class Passes:
-    """Calls `due` every `interval` seconds, give or take the jitter. interval None: never."""
+def next_delay(interval: float, chance: float) -> float:
+    """Returns the seconds until the next pass. chance: uniform in [0, 1)."""
+    return max(SHORTEST, interval) * (1 + JITTER * (2 * chance - 1))
 
-    def __init__(self, interval: float | None, due: Callable[[], None]) -> None:
-        self._scheduler = BackgroundScheduler(timezone=UTC)
-        if interval is not None:
-            trigger = IntervalTrigger(
-                seconds=max(1, round(interval)), jitter=max(1, round(interval * JITTER)), timezone=UTC
-            )
-            # the default grace of one second would skip runs silently on a busy node
-            self._scheduler.add_job(due, trigger, coalesce=True, max_instances=1, misfire_grace_time=None)
+
+class PeriodicTrigger(ThreadedService):
+    """Calls `due` every `interval` seconds, with jitter, in a separate thread. interval: None for never."""
+
+    def __init__(
+        self, interval: float | None, due: Callable[[], None], *, chance: Callable[[], float] = random.random
+    ) -> None:
+        self._interval = interval
+        self._due = due
+        self._chance = chance
+        super().__init__("periodic-trigger")
 
     def start(self) -> None:
-        self._scheduler.start()
+        if (interval := self._interval) is not None:
+            self._thread.start(lambda: self._run(interval))
 
-    def stop(self) -> None:
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
+    def _run(self, interval: float) -> None:
+        while self._thread.wait(None, next_delay(interval, self._chance())) is WakeReason.TIMEOUT:
+            self._due()

@@ -1,4 +1,4 @@
-"""What every agent is handed at birth: where to report, and the clock and chance that tests replace."""
+"""The shared services of the agents: readiness, metrics, clocks and random numbers. Tests replace clocks and random numbers."""
 
 import random
 import time

@@ -1,11 +1,11 @@
-"""The C library of CUDA, compiled once for each test process and each set of functions that it lacks."""
+"""A stand-in for libcuda in C, compiled once for each test process and each set of missing functions."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from node_core.host.discovery.cuda import LIBRARY
+from gpu_core.discovery.cuda import LIBRARY
 from tests.nvml.build import build_library, skip_without_compiler
 
 SOURCE = Path(__file__).parent / "cuda.c"
@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """build(*lacking): a driver root with a library that lacks these functions; the same arguments give the same root."""
+    """build(*lacking): a driver root with a library without these functions. The same arguments give the same root."""
     built: dict[tuple[str, ...], Path] = {}
 
     def make(*lacking: str) -> Path:

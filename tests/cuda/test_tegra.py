@@ -1,4 +1,4 @@
-"""An SoC's GPUs through a C library that stands in for libcuda: what is read, what a failure costs, and when it is asked at all."""
+"""Discovery of an SoC's GPUs through a stand-in for libcuda in C: the values, the effect of failures, and the choice of strategy."""
 
 import shutil
 import subprocess
@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from node_core.host.discovery.cuda import LIBRARY
-from node_core.host.discovery.platform import TEGRA_RELEASE
+from gpu_core.discovery.cuda import LIBRARY
+from gpu_core.host.platform import TEGRA_RELEASE
 from tests.cuda.conftest import Build
-from tests.cuda.looks import ROOT, VARIABLE, look
+from tests.cuda.discovery import ROOT, VARIABLE, discover
 from tests.nvml.build import build_library
 
 without_driver = pytest.mark.skipif(
-    Path("/proc/driver/nvidia").exists(), reason="this machine has an NVIDIA driver, which would answer"
+    Path("/proc/driver/nvidia").exists(), reason="this machine has an NVIDIA driver, whose NVML would be used"
 )
 XAVIER = ("version 12110", "gpu 32856014848 7 2 Xavier")
 GPU = {
@@ -48,16 +48,17 @@ def gpus(found: Any) -> list[dict[str, Any]]:
     return [{name: gpu[name] for name in GPU} for gpu in found["gpus"]]
 
 
-def test_cuda_says_what_it_knows_and_the_minor_version_may_have_two_digits(
+def test_cuda_gives_every_value_and_the_minor_version_may_have_two_digits(
     build: Build, host: Path, tmp_path: Path
 ) -> None:
-    found = look(build(), host, write(tmp_path, *XAVIER, "gpu 1048576 8 7 Orin (x)"))
+    found = discover(build(), host, write(tmp_path, *XAVIER, "gpu 1048576 8 7 Orin (x)"))
     second = {**GPU, "index": 1, "uuid": "tegra-1", "model": "Orin (x)", "memory_bytes": 1048576}
     assert gpus(found) == [GPU, {**second, "compute": {"major": 8, "minor": 7}}]
     assert found["driver"] == {"version": "unknown.unknown.unknown", "cuda": {"major": 12, "minor": 11}}
     assert (found["faults"], found["platform"], found["why_empty"]) == ([], "tegra", None)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("fault", "without"),
     [
@@ -67,21 +68,22 @@ def test_cuda_says_what_it_knows_and_the_minor_version_may_have_two_digits(
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_the_soc_does_not_support_is_absent(
+def test_an_unsupported_value_is_none(
     fault: str, without: dict[str, None], build: Build, host: Path, tmp_path: Path
 ) -> None:
-    found = look(build(), host, write(tmp_path, *XAVIER, fault))
+    found = discover(build(), host, write(tmp_path, *XAVIER, fault))
     assert gpus(found) == [{**GPU, **without}]
     assert (found["driver"]["cuda"] is None) == ("Driver" in fault)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("call", ["cuDeviceGetName", "cuDeviceGetAttribute", "cuDeviceTotalMem_v2"])
-def test_a_gpu_that_cannot_be_read_is_a_fault_and_hides_no_other(
+def test_an_unreadable_gpu_is_a_fault_and_does_not_affect_others(
     call: str, build: Build, host: Path, tmp_path: Path
 ) -> None:
-    found = look(build(), host, write(tmp_path, *XAVIER, "gpu 1 8 7 Orin", f"fault {call} 1 999"))
+    found = discover(build(), host, write(tmp_path, *XAVIER, "gpu 1 8 7 Orin", f"fault {call} 1 999"))
     assert gpus(found) == [GPU]
-    assert found["faults"] == [{"index": 1, "uuid": "tegra-1", "reason": f"{call} answered UNKNOWN"}]
+    assert found["faults"] == [{"index": 1, "uuid": "tegra-1", "reason": f"{call} returned UNKNOWN"}]
 
 
 @pytest.mark.parametrize(
@@ -92,32 +94,33 @@ def test_a_gpu_that_cannot_be_read_is_a_fault_and_hides_no_other(
         (("fault cuDriverGetVersion * 712",), "cuDriverGetVersion", "ERROR_712"),
     ],
 )
-def test_a_cuda_that_says_nothing_is_an_error(
+def test_a_failing_cuda_is_an_error(
     lines: tuple[str, ...], call: str, code: str, build: Build, host: Path, tmp_path: Path
 ) -> None:
-    found = look(build(), host, write(tmp_path, *XAVIER, *lines))
+    found = discover(build(), host, write(tmp_path, *XAVIER, *lines))
     assert (found["call"], found["raised"]) == (call, code)
     assert bool(found["hint"]) == (code == "NO_DEVICE")
 
 
-def test_a_cuda_without_gpus_is_an_answer(build: Build, host: Path, tmp_path: Path) -> None:
-    found = look(build(), host, write(tmp_path, "version 12020"))
-    assert (found["gpus"], found["why_empty"]) == ([], "CUDA counts no GPU")
+def test_cuda_without_gpus_is_an_empty_inventory(build: Build, host: Path, tmp_path: Path) -> None:
+    found = discover(build(), host, write(tmp_path, "version 12020"))
+    assert (found["gpus"], found["why_empty"]) == ([], "CUDA reports no GPU")
 
 
-def test_a_call_that_hangs_costs_its_deadline_and_does_not_keep_the_process(
+def test_a_hanging_call_costs_its_deadline_and_does_not_keep_the_process(
     build: Build, host: Path, tmp_path: Path
 ) -> None:
-    found = look(build(), host, write(tmp_path, *XAVIER, "hang cuDeviceGetName"), deadline=0.2)
+    found = discover(build(), host, write(tmp_path, *XAVIER, "hang cuDeviceGetName"), deadline=0.2)
     assert found["raised"] == "TIMEOUT"
 
 
-def test_a_library_that_lacks_a_function_has_not_got_its_fact(build: Build, host: Path, tmp_path: Path) -> None:
-    found = look(build("cuDeviceTotalMem_v2", "cuGetErrorName"), host, write(tmp_path, *XAVIER))
+@pytest.mark.exhaustive
+def test_a_missing_function_makes_its_value_none(build: Build, host: Path, tmp_path: Path) -> None:
+    found = discover(build("cuDeviceTotalMem_v2", "cuGetErrorName"), host, write(tmp_path, *XAVIER))
     assert gpus(found) == [{**GPU, "memory_bytes": None}]
-    found = look(build("cuDeviceGetCount", "cuGetErrorName"), host, write(tmp_path, *XAVIER))
+    found = discover(build("cuDeviceGetCount", "cuGetErrorName"), host, write(tmp_path, *XAVIER))
     assert found["raised"] == "FUNCTION_NOT_FOUND"
-    found = look(build("cuGetErrorName"), host, write(tmp_path, *XAVIER, "fault cuInit * 100"))
+    found = discover(build("cuGetErrorName"), host, write(tmp_path, *XAVIER, "fault cuInit * 100"))
     assert found["raised"] == "ERROR_100"
 
 
@@ -125,43 +128,45 @@ def test_a_library_that_lacks_a_function_has_not_got_its_fact(build: Build, host
 def test_without_a_library_a_tegra_is_an_error_and_another_machine_has_no_gpu(host: Path, tmp_path: Path) -> None:
     lines = write(tmp_path, *XAVIER)
     (tmp_path / "empty").mkdir()
-    found = look(tmp_path / "empty", host, lines)
+    found = discover(tmp_path / "empty", host, lines)
     assert (found["raised"], found["call"]) == ("LIBRARY_NOT_FOUND", "cuInit")
-    assert f"looked below {tmp_path / 'empty'}" in found["hint"]
+    assert f"searched below {tmp_path / 'empty'}" in found["hint"]
     other = tmp_path / "other/sys/kernel"
     other.mkdir(parents=True)
-    assert look(tmp_path / "empty", tmp_path / "other", lines)["gpus"] == []
+    assert discover(tmp_path / "empty", tmp_path / "other", lines)["gpus"] == []
 
 
 @without_driver
-def test_auto_asks_cuda_on_a_tegra_without_nvml_and_nowhere_else(build: Build, host: Path, tmp_path: Path) -> None:
+def test_auto_uses_cuda_only_on_a_tegra_without_nvml(build: Build, host: Path, tmp_path: Path) -> None:
     lines = write(tmp_path, *XAVIER)
-    assert gpus(look(build(), host, lines, strategy="auto")) == [GPU]
-    assert look(build(), host, lines, strategy="nvml")["raised"] == "LIBRARY_NOT_FOUND"
+    assert gpus(discover(build(), host, lines, strategy="auto")) == [GPU]
+    assert discover(build(), host, lines, strategy="nvml")["raised"] == "LIBRARY_NOT_FOUND"
     other = tmp_path / "other"
     (other / "sys/kernel").mkdir(parents=True)
-    assert look(build(), other, lines, strategy="auto")["gpus"] == []
+    assert discover(build(), other, lines, strategy="auto")["gpus"] == []
 
 
-def test_auto_asks_nvml_on_a_tegra_that_has_it_even_where_it_fails(build: Build, host: Path, tmp_path: Path) -> None:
+@pytest.mark.exhaustive
+def test_auto_uses_nvml_on_a_tegra_with_nvml_even_if_it_fails(build: Build, host: Path, tmp_path: Path) -> None:
     library = build_library(tmp_path / "driver")
     shutil.copy(build() / "usr/lib64" / LIBRARY, library.parent)
     nvml = tmp_path / "nvml"
     for code in ("init 9\n", "init 999\n"):
         nvml.write_text(code)
         lines = write(tmp_path, *XAVIER)
-        found = look(tmp_path / "driver", host, lines, strategy="auto", nvml_lines=nvml)
+        found = discover(tmp_path / "driver", host, lines, strategy="auto", nvml_lines=nvml)
         assert found["call"] == "nvmlInit_v2"
 
 
 @without_driver
 @pytest.mark.golden
 @pytest.mark.parametrize("strategy", ["none", "single", "mixed"])
-def test_gfd_labels_a_tegra_by_what_cuda_says(
+def test_gfd_labels_a_tegra_with_the_values_of_cuda(
     strategy: str, build: Build, host: Path, tmp_path: Path, golden: Any
 ) -> None:
     command = [sys.executable, "-m", "gfd", "--oneshot", "--publish", "stdout", "--no-timestamp"]
     command += ["--host-root", str(host), "--driver-root-ctr-path", str(build()), "--mig-strategy", strategy]
+    command += ["--lock-dir", str(tmp_path)]
     environment = {VARIABLE: str(write(tmp_path, *XAVIER)), "PATH": ""}
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=30)
     golden(f"gfd/tegra-{strategy}.txt", done.stdout)

@@ -1,4 +1,4 @@
-"""GPUs and short directories for the tests of the device plugin."""
+"""GPUs and short folder paths for the tests of the device plugin."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from node_core.domain.inventory import (
+from gpu_core.domain.inventory import (
     ComputeCapability,
     Gpu,
     GpuUuid,
@@ -15,8 +15,8 @@ from node_core.domain.inventory import (
     MigFault,
     MigUuid,
     NvLinkPeer,
-    PciAddress,
 )
+from node_core.domain.pci import PciAddress
 
 MakeGpu = Callable[..., Gpu]
 
@@ -44,7 +44,7 @@ def make_gpu(
     links: dict[int, int] | None = None,
     broken: Sequence[int] = (),
 ) -> Gpu:
-    """profiles: None for a whole GPU. links: GPU index -> NVLinks to it. broken: MIG slots that fail."""
+    """profiles: None for a whole GPU. links: GPU index -> number of NVLinks to it. broken: unreadable MIG slots."""
     return Gpu(
         index=index,
         uuid=GpuUuid(f"GPU-{index}"),
@@ -57,7 +57,7 @@ def make_gpu(
         mig_capable=True,
         mig_enabled=profiles is not None,
         mig_devices=tuple(mig(index, slot, profile) for slot, profile in enumerate(profiles or ())),
-        mig_faults=tuple(MigFault(slot=slot, reason="nvmlDeviceGetAttributes answered UNKNOWN") for slot in broken),
+        mig_faults=tuple(MigFault(slot=slot, reason="nvmlDeviceGetAttributes returned UNKNOWN") for slot in broken),
         peers=tuple(NvLinkPeer(address=address(peer), links=count) for peer, count in (links or {}).items()),
     )
 
@@ -69,6 +69,6 @@ def gpu() -> MakeGpu:
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    """A unix socket's path is short, and those of tmp_path are not."""
+    """A folder with a short path, because tmp_path is too long for a Unix socket."""
     with tempfile.TemporaryDirectory(prefix="k-") as path:
         yield Path(path)

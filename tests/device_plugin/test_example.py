@@ -1,21 +1,22 @@
-"""The example in docs/sharing.md does what the page says."""
+"""The example in docs/reference/config-file.md has the documented result."""
 
 import re
 from dataclasses import replace
 from pathlib import Path
 
 from device_plugin.__main__ import command
-from device_plugin.options import plugin_settings
 from device_plugin.plan.node import plan_devices
 from device_plugin.plan.options import PlanOptions
-from node_core.domain.inventory import GpuUuid, Inventory, PciAddress
+from device_plugin.settings import plugin_settings
+from gpu_core.domain.inventory import GpuUuid, Inventory
+from node_core.domain.pci import PciAddress
 from node_core.runtime.command import parse_command
 from tests.device_plugin.conftest import make_gpu
 
-PAGE = Path(__file__).parents[2] / "docs" / "sharing.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "config-file.md"
 
 
-def test_the_example_is_served_as_the_page_says(tmp_path: Path) -> None:
+def test_the_example_config_is_advertised_as_documented(tmp_path: Path) -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
     config = tmp_path / "config.yaml"
     config.write_text(example)
@@ -39,7 +40,7 @@ def test_the_example_is_served_as_the_page_says(tmp_path: Path) -> None:
         "a40": 1, "gpu": 2, "gpu.slice": 8, "mig-3g.40gb": 1, "small": 2, "team-a": 8,
     }  # fmt: skip
     assert {each.device.index: each.why for each in plan.reserved} == {
-        "5": "devices.exclude of the config file names it",
+        "5": "devices.exclude in the config file lists the device",
         "6": "the display of the operators",
     }
     assert plan.notes == ()

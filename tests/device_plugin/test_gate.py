@@ -1,4 +1,4 @@
-"""The label that has to be there before anything is served."""
+"""The gate label."""
 
 import pytest
 
@@ -18,15 +18,22 @@ PRESENT = {"nvidia.com/gpu.present": "true"}
         ("", {}, True),
     ],
 )
-def test_the_gate_is_open_while_the_label_says_so(text: str, labels: dict[str, str], *, is_open: bool) -> None:
+def test_the_gate_is_open_while_the_label_has_its_value(text: str, labels: dict[str, str], *, is_open: bool) -> None:
     assert parse_gate(text).is_open(labels) is is_open
 
 
-def test_nfd_lites_label_is_the_gate_if_nothing_is_said() -> None:
+def test_the_default_gate_is_the_label_of_nfd_lite() -> None:
     assert Gate() == parse_gate("nvidia.com/gpu.present=true")
 
 
 @pytest.mark.parametrize("text", ["=true", "a b", "x=y z", "/x"])
-def test_what_is_no_label_is_no_gate(text: str) -> None:
-    with pytest.raises(ValueError, match="is no label"):
+def test_an_invalid_label_is_not_a_gate(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a label"):
         parse_gate(text)
+
+
+def test_a_gate_that_is_closed_reports_what_the_labels_lack() -> None:
+    gate = Gate()
+    assert gate.problem(PRESENT) is None
+    assert gate.problem({}) == "the Node does not have the label nvidia.com/gpu.present=true"
+    assert gate.problem({gate.key: "no"}) == "the label nvidia.com/gpu.present of the Node is 'no', not 'true'"

@@ -1,41 +1,44 @@
-"""The set of resources, against the stand-in kubelet on real sockets, through everything that kubelets do."""
+"""The manager with a simulated kubelet on real sockets."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from device_plugin.answers import build_answers
+from device_plugin.allocate.strategies import ResponseOptions
 from device_plugin.devices import Plan
 from device_plugin.manager import Manager, Timing
-from device_plugin.plan.node import fail_devices, plan_devices
+from device_plugin.plan.node import plan_devices
 from device_plugin.plan.options import PlanOptions
-from device_plugin.settings import ResponseSettings
-from device_plugin.specs import Surroundings
+from device_plugin.plan.withhold import global_cause, withhold
+from device_plugin.plugin import ResourcePlugin
+from device_plugin.response_options import ServedResource
+from gpu_core.domain.inventory import Fault, Gpu, Inventory
+from gpu_core.domain.resources import GPU, ResourceName
 from node_core.domain.backoff import Backoff
-from node_core.domain.inventory import Fault, Gpu, Inventory
-from node_core.domain.resources import GPU, ResourceName
 from node_core.kubelet.server import UnixServer
-from node_core.kubelet.service import registration_handler
+from node_core.kubelet.service import registration_methods
 from node_core.kubelet.sockets import read_stamp
-from node_core.simulate.kubelet import Kubelet
-from node_core.simulate.kubelet_devices import Resource
+from simulation.kubelet.devices import Resource
+from simulation.kubelet.kubelet import Kubelet
+from tests.waiting import until
 
 MakeGpu = Callable[..., Gpu]
 QUICK = Timing(
-    retries=Backoff(first=0.01, most=0.05), hearing=Backoff(first=0.2, most=0.4), chance=lambda: 0.0, register_timeout=2
+    retries=Backoff(first=0.01, maximum=0.05),
+    watch_timeout=Backoff(first=0.2, maximum=0.4),
+    chance=lambda: 0.0,
+    register_timeout=2,
 )
-ANSWERS = build_answers(ResponseSettings(), ("envvar",), Surroundings())
 NONE = PlanOptions()
 MIXED = PlanOptions(mig_strategy="mixed")
 ONE_MIG = "nvidia.com/mig-1g.10gb"
 
 
 class Owner:
-    """The thread that owns a manager, as the agent's is: it sleeps until it is notified or something is due."""
+    """A thread that owns a manager, like the agent's thread: it waits for a notification or the next check."""
 
     def __init__(self, directory: Path, kubelet_socket: Path, timing: Timing = QUICK) -> None:
         self._woken = threading.Condition()
@@ -56,7 +59,7 @@ class Owner:
         with self._woken:
             self._stopping = True
             self._woken.notify_all()
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         self.manager.close()
 
@@ -76,21 +79,16 @@ class Owner:
                 plan, self._plan, self._awake = self._plan, None, False
             self.checks += 1
             if plan is not None:
-                self.manager.reconcile(plan, ANSWERS)
-            else:
-                self.manager.check()
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.002)
+                offers = plan.resources.items()
+                self.manager.reconcile(
+                    {name: ServedResource(offer=offer, response_options=ResponseOptions()) for name, offer in offers}
+                )
+            self.manager.check()
 
 
 @pytest.fixture
 def kubelet(directory: Path) -> Iterator[Kubelet]:
-    """Not started."""
+    """A kubelet that is not started."""
     kubelet = Kubelet(directory)
     yield kubelet
     kubelet.stop()
@@ -120,21 +118,21 @@ def eight(gpu: MakeGpu) -> Plan:
 
 
 def shows(kubelet: Kubelet, *, gpu: tuple[int, int]) -> bool:
-    """Whether nvidia.com/gpu is all that the Node has, with this capacity and so many allocatable."""
+    """Whether the Node has only nvidia.com/gpu, with this capacity and allocatable number."""
     return kubelet.resources() == {GPU: Resource(capacity=gpu[0], allocatable=gpu[1])}
 
 
-def test_what_is_planned_is_what_the_node_has(kubelet: Kubelet, owner: Owner, eight: Plan) -> None:
+def test_planned_resources_are_the_capacity_of_the_node(kubelet: Kubelet, owner: Owner, eight: Plan) -> None:
     kubelet.start()
     owner.offer(eight)
     until(lambda: shows(kubelet, gpu=(8, 8)))
     grant = kubelet.admit("pod", "main", {GPU: 2})
     assert grant.env == {"NVIDIA_VISIBLE_DEVICES": "GPU-0,GPU-1"}
     assert owner.manager.problems() == ()
-    assert (owner.manager.registrations, owner.manager.allocations) == ({GPU: 1}, {GPU: 1})
+    until(lambda: (owner.manager.registrations, owner.manager.allocations) == ({GPU: 1}, {GPU: 1}))
 
 
-def test_health_goes_and_comes_back(kubelet: Kubelet, owner: Owner, eight: Plan, gpu: MakeGpu) -> None:
+def test_changes_of_health_reach_the_node(kubelet: Kubelet, owner: Owner, eight: Plan, gpu: MakeGpu) -> None:
     kubelet.start()
     owner.offer(eight)
     until(lambda: shows(kubelet, gpu=(8, 8)))
@@ -144,14 +142,14 @@ def test_health_goes_and_comes_back(kubelet: Kubelet, owner: Owner, eight: Plan,
     until(lambda: shows(kubelet, gpu=(8, 7)))
     for pod in range(7):
         assert "GPU-3" not in kubelet.admit(str(pod), "main", {GPU: 1}).device_ids[GPU]
-    owner.offer(fail_devices(eight, "TIMEOUT"))
+    owner.offer(withhold(eight, [global_cause("TIMEOUT")]))
     until(lambda: shows(kubelet, gpu=(8, 0)))
     owner.offer(eight)
     until(lambda: shows(kubelet, gpu=(8, 8)))
-    assert owner.manager.registrations == {GPU: 1}
+    until(lambda: owner.manager.registrations == {GPU: 1})
 
 
-def test_a_new_mig_layout_brings_the_old_resource_to_zero(
+def test_a_new_mig_layout_sets_the_old_resource_to_zero(
     kubelet: Kubelet, owner: Owner, eight: Plan, gpu: MakeGpu
 ) -> None:
     kubelet.start()
@@ -168,7 +166,7 @@ def test_a_new_mig_layout_brings_the_old_resource_to_zero(
     })  # fmt: skip
 
 
-def test_a_layout_that_changes_leaves_sockets_streams_and_ids_in_place(
+def test_a_changed_layout_retains_sockets_streams_and_ids(
     kubelet: Kubelet, owner: Owner, gpu: MakeGpu, directory: Path
 ) -> None:
     kubelet.start()
@@ -187,39 +185,41 @@ def test_a_layout_that_changes_leaves_sockets_streams_and_ids_in_place(
         "nvidia.com/mig-3g.40gb": Resource(capacity=1, allocatable=1),
     })  # fmt: skip
     assert {path: read_stamp(path) for path in sockets} == sockets
-    assert all(plugin.streams == 1 for plugin in owner.manager.plugins.values())
-    assert owner.manager.registrations == {GPU: 1, ONE_MIG: 1, "nvidia.com/mig-3g.40gb": 1}
-    assert set(held) <= {device.id for device in owner.manager.plugins[ResourceName(ONE_MIG)].offer.devices}
+    assert all(entry.plugin.stream_count == 1 for entry in owner.manager._entries.values())
+    until(lambda: owner.manager.registrations == {GPU: 1, ONE_MIG: 1, "nvidia.com/mig-3g.40gb": 1})
+    assert set(held) <= {device.id for device in owner.manager._entries[ResourceName(ONE_MIG)].plugin.offer.devices}
 
 
-def test_no_kubelet_is_a_problem_until_there_is_one(
+def test_a_missing_kubelet_is_a_problem_until_it_starts(
     kubelet: Kubelet, make_owner: Callable[..., Owner], eight: Plan
 ) -> None:
-    slow = Timing(retries=Backoff(first=3600, most=3600), hearing=QUICK.hearing)
+    slow = Timing(retries=Backoff(first=3600, maximum=3600), watch_timeout=QUICK.watch_timeout)
     owner = make_owner(timing=slow)
     owner.offer(eight)
     until(lambda: bool(owner.manager.problems()))
-    assert "there is no" in owner.manager.problems()[0]
-    kubelet.start()  # the watch alone brings us back: the next try by itself is an hour away
+    assert "does not exist" in owner.manager.problems()[0]
+    kubelet.start()  # only the watch can cause the registration: the next retry is in an hour
     until(lambda: shows(kubelet, gpu=(8, 8)))
     until(lambda: owner.manager.problems() == ())
 
 
-def test_no_directory_is_a_problem_until_there_is_one(
+def test_a_missing_folder_is_a_problem_until_it_exists(
     make_owner: Callable[..., Owner], eight: Plan, directory: Path
 ) -> None:
     path = directory / "var" / "device-plugins"
-    owner = make_owner(path, timing=Timing(retries=Backoff(first=3600, most=3600), hearing=QUICK.hearing))
+    owner = make_owner(
+        path, timing=Timing(retries=Backoff(first=3600, maximum=3600), watch_timeout=QUICK.watch_timeout)
+    )
     owner.offer(eight)
     until(lambda: bool(owner.manager.problems()))
-    assert "no directory" in owner.manager.problems()[0]
+    assert "does not exist" in owner.manager.problems()[0]
     kubelet = Kubelet(path)
     kubelet.start()
     until(lambda: shows(kubelet, gpu=(8, 8)))
     kubelet.stop()
 
 
-def test_a_folder_where_no_socket_can_be_made_is_a_problem_and_no_end(
+def test_a_folder_without_write_access_is_a_problem_and_not_an_exception(
     kubelet: Kubelet, eight: Plan, directory: Path
 ) -> None:
     kubelet.start()
@@ -228,14 +228,16 @@ def test_a_folder_where_no_socket_can_be_made_is_a_problem_and_no_end(
         with capture_logs() as said:
             owner.offer(eight)
             until(lambda: owner.manager.registration_failures[GPU] > 3)
-        assert owner.manager.problems() == ("nvidia.com/gpu: cannot make a socket in /proc: No such file or directory",)
+        assert owner.manager.problems() == (
+            "nvidia.com/gpu: cannot create a socket in /proc: No such file or directory",
+        )
         assert [line["event"] for line in said] == ["resource_not_served"]
         assert (kubelet.resources(), owner.manager.registrations) == ({}, {})
     finally:
         owner.stop()
 
 
-def test_a_socket_that_cannot_be_served_does_not_keep_the_others_from_it(
+def test_a_socket_that_cannot_be_created_does_not_prevent_the_others(
     kubelet: Kubelet, owner: Owner, gpu: MakeGpu, directory: Path
 ) -> None:
     kubelet.start()
@@ -248,9 +250,10 @@ def test_a_socket_that_cannot_be_served_does_not_keep_the_others_from_it(
     assert "not a socket" in problem
     in_the_way.unlink()
     until(lambda: GPU in kubelet.resources() and owner.manager.problems() == ())
-    assert owner.manager.registrations == {GPU: 1, ONE_MIG: 1}
+    until(lambda: owner.manager.registrations == {GPU: 1, ONE_MIG: 1})
 
 
+@pytest.mark.exhaustive
 def test_a_hundred_restarts_of_the_kubelet_lose_nothing(kubelet: Kubelet, owner: Owner, eight: Plan) -> None:
     kubelet.start()
     owner.offer(eight)
@@ -258,16 +261,14 @@ def test_a_hundred_restarts_of_the_kubelet_lose_nothing(kubelet: Kubelet, owner:
     kubelet.admit("pod", "main", {GPU: 3})
     for restart in range(100):
         kubelet.restart()
-        if restart % 10 == 0:  # and sometimes it is gone again before we are back
+        if restart % 10 == 0:  # sometimes the kubelet ends again before the registration
             kubelet.restart()
         until(lambda: shows(kubelet, gpu=(8, 8)))
     assert len(kubelet.admit("other", "main", {GPU: 5}).device_ids[GPU]) == 5
     until(lambda: owner.manager.problems() == ())
 
 
-def test_our_socket_is_put_back_when_somebody_removes_it(
-    kubelet: Kubelet, owner: Owner, eight: Plan, directory: Path
-) -> None:
+def test_a_removed_socket_is_created_again(kubelet: Kubelet, owner: Owner, eight: Plan, directory: Path) -> None:
     kubelet.start()
     owner.offer(eight)
     until(lambda: shows(kubelet, gpu=(8, 8)))
@@ -277,11 +278,11 @@ def test_our_socket_is_put_back_when_somebody_removes_it(
     assert (directory / "nvidia-gpu.sock").is_socket()
 
 
-def test_a_kubelet_whose_socket_is_new_is_told_even_when_ours_is_still_there(
+def test_a_new_kubelet_gets_a_registration_even_if_the_plugin_socket_remains(
     make_owner: Callable[..., Owner], eight: Plan, directory: Path
 ) -> None:
-    owner = make_owner(timing=Timing(retries=QUICK.retries, hearing=Backoff(first=3600, most=3600)))
-    servers = [UnixServer(directory / name, registration_handler(lambda _: None)) for name in ("kubelet.sock", "new")]
+    owner = make_owner(timing=Timing(retries=QUICK.retries, watch_timeout=Backoff(first=3600, maximum=3600)))
+    servers = [UnixServer(directory / name, registration_methods(lambda _: None)) for name in ("kubelet.sock", "new")]
     servers[0].start()
     owner.offer(eight)
     until(lambda: owner.manager.registrations == {GPU: 1})
@@ -292,7 +293,7 @@ def test_a_kubelet_whose_socket_is_new_is_told_even_when_ours_is_still_there(
         server.stop()
 
 
-def test_a_kubelet_that_hangs_up_gets_another_registration(kubelet: Kubelet, owner: Owner, eight: Plan) -> None:
+def test_a_kubelet_that_ends_its_stream_gets_a_new_registration(kubelet: Kubelet, owner: Owner, eight: Plan) -> None:
     kubelet.start()
     owner.offer(eight)
     until(lambda: shows(kubelet, gpu=(8, 8)))
@@ -300,19 +301,20 @@ def test_a_kubelet_that_hangs_up_gets_another_registration(kubelet: Kubelet, own
     until(lambda: shows(kubelet, gpu=(8, 8)) and owner.manager.registrations == {GPU: 2})
 
 
-def test_a_kubelet_that_never_asks_is_a_problem(owner: Owner, eight: Plan, directory: Path) -> None:
-    deaf = UnixServer(directory / "kubelet.sock", registration_handler(lambda _: None))
+def test_a_kubelet_that_never_calls_list_and_watch_is_a_problem(owner: Owner, eight: Plan, directory: Path) -> None:
+    deaf = UnixServer(directory / "kubelet.sock", registration_methods(lambda _: None))
     deaf.start()
     owner.offer(eight)
-    until(lambda: owner.manager.problems() == ("nvidia.com/gpu: the kubelet does not ask for its devices",))
+    until(lambda: owner.manager.problems() == ("nvidia.com/gpu: the kubelet does not call ListAndWatch",))
+    assert owner.manager.unwatched == (GPU,)
     deaf.stop()
 
 
-def test_a_kubelet_that_refuses_is_asked_again(kubelet: Kubelet, owner: Owner, eight: Plan, directory: Path) -> None:
+def test_a_refused_registration_is_retried(kubelet: Kubelet, owner: Owner, eight: Plan, directory: Path) -> None:
     def refuse(_: object) -> None:
         raise ValueError("not now")
 
-    grumpy = UnixServer(directory / "kubelet.sock", registration_handler(refuse))
+    grumpy = UnixServer(directory / "kubelet.sock", registration_methods(refuse))
     grumpy.start()
     owner.offer(eight)
     until(lambda: owner.manager.registration_failures[GPU] > 3)
@@ -322,7 +324,7 @@ def test_a_kubelet_that_refuses_is_asked_again(kubelet: Kubelet, owner: Owner, e
     until(lambda: shows(kubelet, gpu=(8, 8)))
 
 
-def test_two_plugins_on_one_directory_do_not_fight(
+def test_two_plugins_in_one_folder_do_not_interfere(
     kubelet: Kubelet, make_owner: Callable[..., Owner], eight: Plan
 ) -> None:
     kubelet.start()
@@ -339,17 +341,17 @@ def test_two_plugins_on_one_directory_do_not_fight(
     until(lambda: second.manager.registrations[GPU] == 1 and shows(kubelet, gpu=(8, 8)))
 
 
-def test_nothing_happens_while_nothing_changes(kubelet: Kubelet, owner: Owner, eight: Plan) -> None:
+def test_without_changes_there_are_no_calls(kubelet: Kubelet, owner: Owner, eight: Plan) -> None:
     kubelet.start()
     owner.offer(eight)
     until(lambda: shows(kubelet, gpu=(8, 8)))
     until(lambda: owner.manager.next_check(10) == 10)
     owner.offer(eight)
     until(lambda: owner.manager.next_check(10) == 10)
-    assert owner.manager.registrations == {GPU: 1}
+    until(lambda: owner.manager.registrations == {GPU: 1})
 
 
-def test_a_plugin_that_ends_keeps_its_capacity(kubelet: Kubelet, owner: Owner, eight: Plan, directory: Path) -> None:
+def test_a_plugin_that_ends_retains_its_capacity(kubelet: Kubelet, owner: Owner, eight: Plan, directory: Path) -> None:
     kubelet.start()
     owner.offer(eight)
     until(lambda: shows(kubelet, gpu=(8, 8)))
@@ -368,3 +370,53 @@ def test_the_end_leaves_no_threads(directory: Path, eight: Plan) -> None:
     owner.stop()
     kubelet.stop()
     until(lambda: not set(threading.enumerate()) - before)
+
+
+def test_a_kubelet_that_restarts_during_a_registration_gets_the_resource_at_once(
+    kubelet: Kubelet, make_owner: Callable[..., Owner], eight: Plan, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubelet.start()
+    register, restarts = ResourcePlugin.register, [1]
+
+    def register_and_restart(plugin: ResourcePlugin) -> None:
+        register(plugin)
+        if restarts:
+            restarts.pop()
+            kubelet.stop()
+            kubelet.start()
+
+    monkeypatch.setattr(ResourcePlugin, "register", register_and_restart)
+    patient = Timing(watch_timeout=Backoff(first=3600, maximum=3600), chance=lambda: 0.0)
+    owner = make_owner(directory, patient)
+    owner.offer(eight)
+    until(lambda: shows(kubelet, gpu=(8, 8)))
+    until(lambda: owner.manager.registrations == {GPU: 2})
+
+
+def test_a_socket_that_does_not_respond_is_a_problem_until_it_is_stopped(
+    kubelet: Kubelet, owner: Owner, eight: Plan
+) -> None:
+    kubelet.start()
+    owner.offer(eight)
+    until(lambda: shows(kubelet, gpu=(8, 8)))
+    assert owner.manager.sockets_problem() is None
+    (plugin,) = (entry.plugin for entry in owner.manager._entries.values())
+    assert plugin._server is not None
+    assert plugin._server._server is not None
+    plugin._server._server.stop(0, 10)
+    assert plugin.is_serving
+    assert "nvidia-gpu.sock does not respond: UNAVAILABLE" in str(owner.manager.sockets_problem())
+    owner.stop()
+    assert owner.manager.sockets_problem() is None
+
+
+def test_the_liveness_check_includes_the_directory_watch(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    manager = Manager(directory, directory / "kubelet.sock", fail, timing=QUICK)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    manager.check()
+    until(lambda: manager.sockets_problem() is not None)
+    assert manager.sockets_problem() == "the thread directory-watch has ended: ZeroDivisionError: a fault of ours"
+    manager.close()

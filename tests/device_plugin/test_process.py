@@ -1,8 +1,7 @@
-"""The whole plugin against stand-ins for the API server and the kubelet: a config by label."""
+"""The whole plugin with simulated API server and kubelet: a label selects the config."""
 
 import contextlib
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,13 @@ import pytest
 
 from device_plugin.__main__ import parse
 from node_core.kubelet.sockets import read_stamp
-from node_core.runtime.process import Running
-from node_core.simulate.apiserver import ApiServer
-from node_core.simulate.apiserver.resources import resource_named
-from node_core.simulate.apiserver.status import ApiError
-from node_core.simulate.apiserver.writes import Target, Writer
-from node_core.simulate.kubelet import Kubelet
+from node_core.runtime.process import ProcessRunner
+from simulation.apiserver import ApiServer
+from simulation.apiserver.resources import resource_named
+from simulation.apiserver.status import ApiError
+from simulation.apiserver.writes import Target, Writer
+from simulation.kubelet.kubelet import Kubelet
+from tests.waiting import until
 
 NODE = "n1"
 CONFIG = "nvidia.com/device-plugin.config"
@@ -28,7 +28,7 @@ SHARED = "sharing: {timeSlicing: {resources: [{name: gpu, replicas: %d}]}}"
 
 @dataclass
 class Place:
-    """A node whose configs lie in `configs`, put there as the kubelet puts ConfigMaps."""
+    """A node with configs in the folder `configs`, written as the kubelet writes ConfigMaps."""
 
     directory: Path
     server: ApiServer
@@ -44,18 +44,18 @@ class Place:
         return {check.partition("/")[2]: problem for check, problem in found.items() if problem is not None}
 
     def start(self, *where: str) -> None:
-        """where: the flags that say where the configs are; in the folder if nothing is said."""
+        """where: the flags for the source of the configs; the folder by default."""
         program = parse([
             "--node-name", NODE, "--kubeconfig", str(self.directory / "kubeconfig"), "--simulate", "h100x8",
             "--lock-dir", str(self.directory), "--http-address", "", "--kubelet-socket", str(self.kubelet.socket),
             "--cdi-dir", str(self.directory / "cdi"), *(where or ("--config-dir", str(self.configs))),
         ])  # fmt: skip
         assert program is not None
-        self.running = Running(program)
+        self.running = ProcessRunner(program)
         self.running.start()
 
     def write(self, version: str, **configs: str) -> None:
-        """The new content of the ConfigMap, swapped in at once."""
+        """Replaces the content of the mounted ConfigMap atomically."""
         folder = self.configs / f"..{version}"
         folder.mkdir(parents=True)
         for name, text in configs.items():
@@ -70,7 +70,7 @@ class Place:
                 (self.configs / name).symlink_to(f"..data/{name}")
 
     def write_map(self, **configs: str) -> None:
-        """The new content of the ConfigMap in the API."""
+        """Updates the ConfigMap in the API."""
         try:
             self.server.store.mutate(
                 "configmaps", MAP_NAME, lambda obj: obj | {"data": configs}, namespace=MAP.namespace
@@ -94,10 +94,7 @@ class Place:
         return found.allocatable if found else 0
 
     def until(self, true: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 20
-        while not true():
-            assert time.monotonic() < deadline, f"it did not come true in time: {self.problems}"
-            time.sleep(0.005)
+        until(true, lambda: self.problems)
 
 
 @pytest.fixture
@@ -115,7 +112,7 @@ def place() -> Iterator[Place]:
         kubelet.stop()
 
 
-def test_a_label_and_new_content_are_applied_in_place(place: Place) -> None:
+def test_a_label_and_new_content_are_applied_without_a_restart(place: Place) -> None:
     place.write("1", default=SHARED % 2, four=SHARED % 4)
     place.start()
     place.until(lambda: place.gpus() == 16)
@@ -126,7 +123,7 @@ def test_a_label_and_new_content_are_applied_in_place(place: Place) -> None:
     place.until(lambda: place.gpus() == 40)
     place.label(config="nowhere")
     place.until(lambda: "config" in place.problems)
-    assert "'nowhere', which is not there" in place.problems["config"]
+    assert "'nowhere', which does not exist" in place.problems["config"]
     place.write("3", default=SHARED % 2, nowhere="sharing: {timeSlice: {}}")
     place.until(lambda: "did you mean timeSlicing" in place.problems["config"])
     assert place.gpus() == 40
@@ -139,17 +136,17 @@ def test_a_label_and_new_content_are_applied_in_place(place: Place) -> None:
     assert registrations in place.running.services.metrics.render()
 
 
-def test_a_folder_that_comes_later_is_waited_for(place: Place) -> None:
+def test_a_folder_that_appears_later_is_used(place: Place) -> None:
     place.start()
-    place.until(lambda: "No such file" in place.problems.get("config", ""))
+    place.until(lambda: "does not exist" in place.problems.get("config", ""))
     assert place.kubelet.resources() == {}
     place.write("1", default="{}")
     place.until(lambda: place.gpus() == 8)
 
 
-def test_the_configs_of_a_configmap_are_followed_by_the_api(place: Place) -> None:
+def test_configs_of_a_configmap_are_watched_through_the_api(place: Place) -> None:
     place.start("--config-map", "kube-system/configs")
-    place.until(lambda: "there is no ConfigMap kube-system/configs" in place.problems.get("config", ""))
+    place.until(lambda: "the ConfigMap kube-system/configs does not exist" in place.problems.get("config", ""))
     assert place.kubelet.resources() == {}
     place.write_map(default=SHARED % 2, four=SHARED % 4)
     place.until(lambda: place.gpus() == 16 and not place.problems)
@@ -161,7 +158,7 @@ def test_the_configs_of_a_configmap_are_followed_by_the_api(place: Place) -> Non
     place.write_map(default=SHARED % 2, four=SHARED % 5)
     place.until(lambda: place.gpus() == 40 and not place.problems)
     place.server.store.delete("configmaps", MAP_NAME, namespace=MAP.namespace)
-    place.until(lambda: "there is no ConfigMap" in place.problems.get("config", ""))
+    place.until(lambda: "does not exist" in place.problems.get("config", ""))
     place.server.stop()
     place.until(lambda: "config-map" in place.problems)
     assert place.gpus() == 40

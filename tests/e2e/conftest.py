@@ -1,4 +1,4 @@
-"""What was measured, told at the end where something was."""
+"""Prints the measured times at the end of the test run."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Something that looks like an installed NVIDIA driver: device nodes that are all /dev/null's, somebody else's libraries, and scripts."""
+"""A fake installation of the NVIDIA driver: device nodes that behave as /dev/null, copies of other libraries, and scripts."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ import stat
 import sys
 from pathlib import Path
 
-from tests.device_plugin.mps.stand_in import SCRIPT as MPS_SCRIPT
+from tests.device_plugin.mps.fake_program import SCRIPT as MPS_SCRIPT
 from tests.e2e.cluster.image import shared_libraries
 from tests.e2e.world import MPS_CONTROL
 
@@ -15,9 +15,9 @@ CONTROL = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset")
 LIBRARIES = ("libcuda", "libnvidia-ml")
 NULL = os.makedev(1, 3)
 GPU_INSTANCES = 14
-"""NVML's ids of GPU instances are below this."""
+"""NVML's GPU instance IDs are less than this number."""
 MODES = "/mps/compute-modes"
-"""Where, in the plugin's container, the stand-in for nvidia-smi writes which compute modes were set."""
+"""The file in the plugin's container in which the fake nvidia-smi records compute modes."""
 SMI = f"""#!/bin/sh
 case "$*" in
   *--query-gpu=uuid,compute_mode*) echo "$2, Default" ;;
@@ -27,7 +27,7 @@ esac
 
 
 def make_driver(root: Path, gpus: int) -> None:
-    """Below a folder that is not there yet. Needs root: device nodes are made."""
+    """Creates the folder `root` with the driver. Needs root to create device nodes."""
     capabilities = list(mig_minors(gpus).items())
     (root / "dev" / "nvidia-caps").mkdir(parents=True)
     for name in (
@@ -49,12 +49,12 @@ def make_driver(root: Path, gpus: int) -> None:
 
 
 def driver_flags(root: str) -> tuple[str, ...]:
-    """For the plugin, in whose container the host lies below /driver-root."""
+    """The flags of the plugin, which has the host mounted at /driver-root."""
     return f"--driver-root={root}", f"--driver-root-ctr-path=/driver-root{root}"
 
 
 def mig_minors(gpus: int) -> dict[str, int]:
-    """The capabilities of every MIG device that has the compute instance 0, as the driver names them."""
+    """The minor number of each MIG capability, for compute instance 0 of every GPU instance. Names as in the driver's file mig-minors."""
     instances = (f"gpu{gpu}/gi{instance}" for gpu in range(gpus) for instance in range(GPU_INSTANCES))
     names = (name for instance in instances for name in (f"{instance}/access", f"{instance}/ci0/access"))
     return {name: minor for minor, name in enumerate(names, start=3)}

@@ -1,4 +1,4 @@
-"""manifests/examples as the tests apply them: with an image that is on every machine; and what their READMEs say comes of it."""
+"""Reads manifests/examples for the tests: the objects, with the test image, and the output that each README documents."""
 
 import shlex
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ NAMES = tuple(sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """command: the words after kubectl. output: what it prints, without spaces at the ends of lines."""
+    """command: the arguments of kubectl. output: of kubectl, without spaces at the ends of lines."""
 
     command: tuple[str, ...]
     output: str
 
 
 def parse_expected(readme: str) -> tuple[Expected, ...]:
-    """Each `$ kubectl ...` in a block of `console`, with the lines that follow."""
-    found: list[Expected] = []
+    """Parses each `$ kubectl ...` in a `console` block, and the lines that follow."""
+    expected: list[Expected] = []
     for block in readme.split("```console\n")[1:]:
         for part in block.partition("```")[0].split("$ kubectl ")[1:]:
             command, _, output = part.partition("\n")
-            found.append(Expected(command=tuple(shlex.split(command)), output=tidy(output)))
-    return tuple(found)
+            expected.append(Expected(command=tuple(shlex.split(command)), output=tidy(output)))
+    return tuple(expected)
 
 
 def tidy(text: str) -> str:
@@ -46,19 +46,19 @@ def read_values(name: str) -> Obj:
 
 
 def read_config(name: str) -> str:
-    """The config file that an example's values hold."""
+    """The config file in the values of an example."""
     text: str = read_values(name)["config"]["map"]["default"]
     return text
 
 
 def read_objects(name: str, file: str = "pods") -> list[Obj]:
-    """Pods run on machines without GPUs and without a registry: another image, which waits."""
+    """The objects of an example. Pods get the test image, which needs no GPU and no registry, and wait."""
     documents = yaml.safe_load_all((EXAMPLES / name / f"{file}.yaml").read_text())
-    return [run_anywhere(each) if each["kind"] == "Pod" else each for each in documents]
+    return [use_test_image(each) if each["kind"] == "Pod" else each for each in documents]
 
 
-def run_anywhere(pod: Obj) -> Obj:
+def use_test_image(pod: Obj) -> Obj:
     spec: dict[str, Any] = pod["spec"]
-    here = {"image": TEST_IMAGE, "imagePullPolicy": "Never", "command": ["sh", "-c", WAIT]}
-    containers = [{**container, **here} for container in spec["containers"]]
+    waiting = {"image": TEST_IMAGE, "imagePullPolicy": "Never", "command": ["sh", "-c", WAIT]}
+    containers = [{**container, **waiting} for container in spec["containers"]]
     return {**pod, "spec": {**spec, "terminationGracePeriodSeconds": 5, "containers": containers}}

@@ -1,4 +1,4 @@
-"""Two NUMA nodes for the kubelet of a test cluster, on a machine that has one: files over the kernel's in the cluster's own mounts.
+"""Two fake NUMA nodes for the kubelet of a test cluster: a bind mount over /sys/devices/system/node in the cluster's mount namespace.
 
 Source: Documentation/admin-guide/mm/numaperf.rst and ABI/stable/sysfs-devices-node of the kernel.
 """
@@ -15,12 +15,12 @@ NODES = Path("/sys/devices/system/node")
 CPUS = Path("/sys/devices/system/cpu")
 
 
-def fake_numa_nodes(cluster: Cluster, *, wanted: bool) -> None:
-    """Seen by kubelets that start from now on. Twice the same does nothing."""
+def fake_numa_nodes(cluster: Cluster, *, enabled: bool) -> None:
+    """Applies to kubelets that start afterwards. Idempotent."""
     folder = cluster.run_dir / "numa"
-    if wanted == folder.exists():
+    if enabled == folder.exists():
         return
-    if wanted:
+    if enabled:
         write_nodes(
             folder, cpus=sorted(path.name for path in CPUS.glob("cpu[0-9]*")), memory=NODES / "node0" / "meminfo"
         )
@@ -31,15 +31,15 @@ def fake_numa_nodes(cluster: Cluster, *, wanted: bool) -> None:
 
 
 def write_nodes(folder: Path, *, cpus: list[str], memory: Path) -> None:
-    """Two nodes, each with every second CPU and, as it says, all of the memory."""
+    """Writes two nodes. Each node has every second CPU and reports all of the memory."""
     for node in (0, 1):
         path = folder / f"node{node}"
         path.mkdir(parents=True)
         (path / "meminfo").write_text(memory.read_text().replace("Node 0", f"Node {node}"))
         (path / "distance").write_text("10 20\n" if node == 0 else "20 10\n")
-        own = cpus[node::2]
-        (path / "cpulist").write_text(",".join(cpu.removeprefix("cpu") for cpu in own) + "\n")
-        for cpu in own:
+        node_cpus = cpus[node::2]
+        (path / "cpulist").write_text(",".join(cpu.removeprefix("cpu") for cpu in node_cpus) + "\n")
+        for cpu in node_cpus:
             (path / cpu).symlink_to(CPUS / cpu)
     (folder / "online").write_text("0-1\n")
 

@@ -1,4 +1,4 @@
-"""The objects that scenarios apply. Pure."""
+"""Renders the objects that scenarios apply. PURE."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from tests.e2e.cluster.image import TEST_IMAGE
 Obj = dict[str, Any]
 
 WAIT = "trap 'exit 0' TERM; sleep 100000 & wait"
-"""Ends at once when it is told to, which a first process without a trap does not."""
+"""Ends at once at SIGTERM. PID 1 ignores SIGTERM unless it has a trap."""
 
 
 def pod(
@@ -18,7 +18,7 @@ def pod(
     selector: Mapping[str, str] | None = None,
     tolerations: Sequence[Mapping[str, str]] = (),
 ) -> Obj:
-    """One container, `main`, that waits. limits: extended resources."""
+    """A Pod with one container, `main`, that waits. limits: extended resources."""
     container = {
         "name": "main",
         "image": TEST_IMAGE,

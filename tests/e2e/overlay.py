@@ -1,4 +1,4 @@
-"""The manifests as somebody with simulated GPUs would apply them: a kustomize overlay of manifests/base. Pure."""
+"""A kustomize overlay of manifests/base with simulated GPUs. PURE."""
 
 import json
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from tests.e2e.world import Obj, Setup
 AGENTS = ("nfd-lite", "gfd", "gpu-device-plugin")
 NAMESPACE = "gpunode"
 FILES, CONFIGS = "/etc/gpunode", "/etc/gpunode-configs"
-"""Where the scenario and the config file lie in the agents' containers, and the folder of configs."""
+"""Folders in the agents' containers: the scenario and the config file; the selectable configs."""
 
 
 def render_overlay(setup: Setup, node: str) -> dict[str, str]:
-    """Its files by name, beside which a folder `base` is expected. node: where the agents run."""
+    """Returns the files of the overlay by name. The overlay expects manifests/base in the folder `base`. node: where the agents run."""
     image, _, tag = GPUNODE.partition(":")
-    files = {"scenario.yaml": setup.fleet, "config.yaml": setup.config}
+    files = {"scenario.yaml": setup.scenario, "config.yaml": setup.config}
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
@@ -28,7 +28,7 @@ def render_overlay(setup: Setup, node: str) -> dict[str, str]:
             {"name": "configs", "files": [f"{name}=config-{name}" for name in sorted(setup.configs)]},
         ],
         "patches": [
-            {"target": {"kind": "DaemonSet"}, "patch": json.dumps(plan_place(node))},
+            {"target": {"kind": "DaemonSet"}, "patch": json.dumps(plan_node_selector(node))},
             *(
                 {"target": {"kind": "DaemonSet", "name": agent}, "patch": json.dumps(plan_patch(agent, setup))}
                 for agent in AGENTS
@@ -39,14 +39,14 @@ def render_overlay(setup: Setup, node: str) -> dict[str, str]:
     return {"kustomization.yaml": json.dumps(kustomization, indent=2), **files, **named}
 
 
-def plan_place(node: str) -> Obj:
-    """On our node alone, and there only where the agents go by themselves."""
+def plan_node_selector(node: str) -> Obj:
+    """Restricts DaemonSets to this node, in addition to their own affinity."""
     spec = {"template": {"spec": {"nodeSelector": {"kubernetes.io/hostname": node}}}}
     return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "any"}, "spec": spec}
 
 
 def plan_patch(agent: str, setup: Setup) -> list[Obj]:
-    """Our image is on the Node already, and the files' folders are mounted. Readiness is asked for often: a test waits for it."""
+    """Uses the image that the node already has, mounts the folders, and probes readiness often because tests wait for it."""
     pod = "/spec/template/spec"
     container = f"{pod}/containers/0"
     return [
@@ -61,7 +61,7 @@ def plan_patch(agent: str, setup: Setup) -> list[Obj]:
 
 def plan_flags(agent: str, setup: Setup) -> tuple[str, ...]:
     config = f"--config-file={FILES}/config.yaml"
-    own = {
+    flags = {
         "nfd-lite": setup.nfd_flags,
         "gfd": (config, *setup.flags),
         "gpu-device-plugin": (
@@ -70,12 +70,12 @@ def plan_flags(agent: str, setup: Setup) -> tuple[str, ...]:
             *setup.plugin_flags,
         ),
     }
-    return (f"--simulate={FILES}/scenario.yaml", *own[agent])
+    return (f"--simulate={FILES}/scenario.yaml", *flags[agent])
 
 
 def _mps(pod: str, container: str, root: str) -> Iterator[Obj]:
-    for name, path, inside in (("mps", root, "/mps"), ("mps-shm", f"{root}/shm", "/dev/shm")):
-        yield from _mounted(pod, container, {"name": name, "hostPath": {"path": path}}, inside)
+    for name, path, mount_path in (("mps", root, "/mps"), ("mps-shm", f"{root}/shm", "/dev/shm")):
+        yield from _mounted(pod, container, {"name": name, "hostPath": {"path": path}}, mount_path)
 
 
 def _mounted(pod: str, container: str, volume: Obj, path: str, *, read_only: bool = False) -> tuple[Obj, Obj]:

@@ -1,4 +1,4 @@
-"""The scenarios' world on a real cluster: the manifests applied as a user would, everything killed as the kernel would."""
+"""The real cluster of the scenarios. Installs the agents from the manifests and kills processes with SIGKILL."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from tests.e2e.driver import make_driver
 from tests.e2e.numa import fake_numa_nodes
 from tests.e2e.overlay import AGENTS, NAMESPACE, render_overlay
 from tests.e2e.timings import Timings
-from tests.e2e.world import Inside, Setup, World
+from tests.e2e.world import ContainerView, Setup, World
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
@@ -20,12 +20,12 @@ ROLLOUT_S = 120
 
 
 class RealWorld(World):
-    """cluster: one that runs, with the image of this tree. Agents of another image, which it may still have, go."""
+    """cluster: running, with the image of this tree. Pods of the agents with an older image are deleted."""
 
     repeats = 3
-    patience_s = 120
-    settle_s = 20
-    tells_of_devices = True
+    timeout_s = 120
+    pod_start_s = 30
+    reports_devices = True
 
     def __init__(self, cluster: Cluster, timings: Timings) -> None:
         super().__init__(timings)
@@ -65,12 +65,12 @@ class RealWorld(World):
     def log(self, agent: str) -> str:
         return self.kubectl("logs", "-n", NAMESPACE, "-l", f"app.kubernetes.io/name={agent}", "--tail=-1")
 
-    def inside(self, pod: str) -> Inside:
+    def container(self, pod: str) -> ContainerView:
         environment, devices, mounts = (
             self.kubectl("exec", pod, "--", "sh", "-c", command).splitlines()
             for command in ("env", "find /dev -type c", "cut -d ' ' -f 5 /proc/self/mountinfo")
         )
-        return Inside(
+        return ContainerView(
             environment=dict(line.split("=", 1) for line in environment if "=" in line),
             devices=frozenset(devices),
             mounts=frozenset(mounts),
@@ -80,9 +80,9 @@ class RealWorld(World):
         self.cluster.add_node(name, capacity=capacity)
 
     def set_topology_policy(self, policy: str) -> None:
-        """The policy none brings the machine's own NUMA nodes back."""
+        """The policy `none` restores the NUMA nodes of the machine."""
         self.cluster.stop("kubelet")
-        fake_numa_nodes(self.cluster, wanted=policy != "none")
+        fake_numa_nodes(self.cluster, enabled=policy != "none")
         file = self.cluster.layout.config("kubelet.json")
         file.write_text(json.dumps({**json.loads(file.read_text()), "topologyManagerPolicy": policy}, indent=2))
         self.cluster.start("kubelet")
@@ -99,12 +99,12 @@ class RealWorld(World):
         return str(root)
 
     def clean(self) -> None:
-        """What a scenario that failed has left dead runs again."""
+        """Also starts components that a failed scenario left stopped."""
         for component in self.cluster.components:
             self.cluster.start(component)
         super().clean()
 
-    def explain(self) -> str:
+    def diagnose(self) -> str:
         pods = self.kubectl("get", "pods", "-A", "-o", "wide", check=False)
         events = self.kubectl("get", "events", "--sort-by=.lastTimestamp", check=False).splitlines()[-10:]
         logs = [
@@ -114,12 +114,12 @@ class RealWorld(World):
         return "\n".join([pods, *events, *logs])
 
     def _processes(self, program: str) -> list[int]:
-        """In pods of our cluster: what the shims of its containerd have started."""
+        """The processes of a program in pods of this cluster: descendants of the shims of its containerd."""
         shims = read_shims(str(self.cluster.layout.containerd_socket))
-        inside = select_descendants(read_processes().values(), shims) - shims
-        return [pid for pid in inside if program in _program(pid)]
+        in_pods = select_descendants(read_processes().values(), shims) - shims
+        return [pid for pid in in_pods if program in _program(pid)]
 
 
 def _program(pid: int) -> str:
-    """The interpreter and its script, which is what an agent is to the kernel."""
+    """The command line. An agent is a Python interpreter with a script."""
     return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")

@@ -1,11 +1,11 @@
-"""Two NUMA nodes as sysfs would show them."""
+"""The sysfs files of two fake NUMA nodes."""
 
 from pathlib import Path
 
 from tests.e2e.numa import write_nodes
 
 
-def test_cpus_are_dealt_out_and_each_node_has_its_memory_and_distance(tmp_path: Path) -> None:
+def test_each_node_has_half_of_the_cpus_and_its_own_distance(tmp_path: Path) -> None:
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("Node 0 MemTotal:  1024 kB\n")
     folder = tmp_path / "node"

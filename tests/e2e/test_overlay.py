@@ -1,4 +1,4 @@
-"""The overlay is one that a user could have written: kustomize takes it, and the agents get their flags and files."""
+"""kustomize builds the overlay, and the agents get their flags and files."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ SETUP = Setup(
 
 @pytest.fixture
 def built(tmp_path: Path) -> dict[tuple[str, str], Any]:
-    """What kustomize makes of it, by kind and name without digest."""
+    """The built objects by kind and name. Names are without digests."""
     shutil.copytree(MANIFESTS / "base", tmp_path / "base")
     for name, text in render_overlay(SETUP, "node-7").items():
         (tmp_path / name).write_text(text)
@@ -39,17 +39,19 @@ def container(built: dict[tuple[str, str], Any], agent: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("agent", AGENTS)
-def test_every_agent_runs_our_image_on_our_node_with_the_fleet(built: dict[tuple[str, str], Any], agent: str) -> None:
-    found = container(built, agent)
-    assert (found["image"], found["imagePullPolicy"]) == ("gpunode.local/gpunode:e2e", "Never")
-    selector = {} if agent == "nfd-lite" else {"nvidia.com/gpu.present": "true"}
-    assert found["pod"]["nodeSelector"] == {"kubernetes.io/hostname": "node-7", **selector}
-    assert "--simulate=/etc/gpunode/scenario.yaml" in found["args"]
-    volumes = {volume["name"]: volume for volume in found["pod"]["volumes"]}
-    assert volumes["files"]["configMap"]["name"].startswith("files-"), "a new file has to start the pods anew"
+def test_every_agent_runs_the_image_on_the_node_with_the_scenario(
+    built: dict[tuple[str, str], Any], agent: str
+) -> None:
+    agent_container = container(built, agent)
+    assert (agent_container["image"], agent_container["imagePullPolicy"]) == ("gpunode.local/gpunode:e2e", "Never")
+    assert agent_container["pod"]["nodeSelector"] == {"kubernetes.io/hostname": "node-7"}
+    assert ("affinity" in agent_container["pod"]) == (agent != "nfd-lite")
+    assert "--simulate=/etc/gpunode/scenario.yaml" in agent_container["args"]
+    volumes = {volume["name"]: volume for volume in agent_container["pod"]["volumes"]}
+    assert volumes["files"]["configMap"]["name"].startswith("files-"), "a changed file restarts the pods"
 
 
-def test_flags_go_to_those_that_they_are_for(built: dict[tuple[str, str], Any]) -> None:
+def test_each_agent_gets_its_own_flags(built: dict[tuple[str, str], Any]) -> None:
     flags = {agent: set(container(built, agent)["args"]) for agent in AGENTS}
     assert [agent for agent in AGENTS if "--mig-strategy=mixed" in flags[agent]] == ["gfd", "gpu-device-plugin"]
     assert [agent for agent in AGENTS if "--enable-taints=true" in flags[agent]] == ["nfd-lite"]
@@ -57,11 +59,11 @@ def test_flags_go_to_those_that_they_are_for(built: dict[tuple[str, str], Any]) 
     assert [agent for agent in AGENTS if "--config-dir=/etc/gpunode-configs" in flags[agent]] == ["gpu-device-plugin"]
 
 
-def test_files_hold_what_they_are_told(built: dict[tuple[str, str], Any]) -> None:
-    assert built["ConfigMap", "files"]["data"] == {"scenario.yaml": SETUP.fleet, "config.yaml": "version: v1\n"}
+def test_files_contain_the_setup(built: dict[tuple[str, str], Any]) -> None:
+    assert built["ConfigMap", "files"]["data"] == {"scenario.yaml": SETUP.scenario, "config.yaml": "version: v1\n"}
     assert built["ConfigMap", "configs"]["data"] == {"default": "version: v1\n"}
 
 
-def test_the_overlay_is_yaml_as_well_as_json() -> None:
+def test_the_overlay_is_valid_yaml_and_json() -> None:
     text = render_overlay(Setup(), "n")["kustomization.yaml"]
     assert yaml.safe_load(text) == json.loads(text)

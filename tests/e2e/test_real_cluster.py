@@ -1,4 +1,4 @@
-"""Every scenario on the cluster that `make e2e` brings up."""
+"""Every scenario on the cluster that `make e2e` starts."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 @pytest.fixture(scope="module")
 def cluster_world(timings: Timings) -> RealWorld:
     cluster = attach()
-    assert cluster is not None, "there is no cluster: make e2e brings one up and runs these"
+    assert cluster is not None, "no cluster is running: run `make e2e`, which starts a cluster and runs these tests"
     return RealWorld(cluster, timings)
 
 
@@ -27,5 +27,5 @@ def world(cluster_world: RealWorld) -> Iterator[RealWorld]:
 
 
 @pytest.mark.parametrize("scenario", [pytest.param(each, id=each.name) for each in ALL])
-def test_a_real_cluster_plays(scenario: Scenario, world: RealWorld) -> None:
+def test_on_the_real_cluster(scenario: Scenario, world: RealWorld) -> None:
     scenario.run(world)

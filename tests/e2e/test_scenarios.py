@@ -1,17 +1,17 @@
-"""The list of scenarios itself."""
+"""The list of scenarios."""
 
 from collections import Counter
 
-from tests.e2e.scenarios import ALL, IN_STAND_INS
+from tests.e2e.scenarios import ALL, SIMULATED
 
 
-def test_every_scenario_has_a_name_of_its_own() -> None:
+def test_every_scenario_has_a_unique_name() -> None:
     assert max(Counter(each.name for each in ALL).values()) == 1
 
 
-def test_what_stand_ins_cannot_play_says_why_in_a_line() -> None:
-    left_out = [each for each in ALL if each not in IN_STAND_INS]
-    assert left_out
-    for each in left_out:
+def test_a_scenario_that_needs_a_real_cluster_has_a_one_line_reason() -> None:
+    real_only = [each for each in ALL if each not in SIMULATED]
+    assert real_only
+    for each in real_only:
         assert each.real_only
         assert "\n" not in each.real_only

@@ -1,9 +1,9 @@
-"""A table of what was measured."""
+"""The table of measured times."""
 
 from tests.e2e.timings import Timings, render_timings
 
 
-def test_what_was_done_once_has_no_spread_and_the_rest_has() -> None:
+def test_only_repeated_measurements_have_a_spread() -> None:
     timings = Timings()
     for seconds in (3.0, 1.0, 2.5):
         timings.add("kubelet", seconds)
@@ -14,5 +14,5 @@ def test_what_was_done_once_has_no_spread_and_the_rest_has() -> None:
     ]
 
 
-def test_nothing_measured_is_no_table() -> None:
+def test_without_measurements_there_is_no_table() -> None:
     assert render_timings({}) == []

@@ -1,4 +1,4 @@
-"""What was measured, as a small table. Never compared with anything: machines differ."""
+"""Measured times as a table. Tests compare no times, because machines differ."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds by what was measured, in the order in which it was first done."""
+    """Seconds by measurement, in the order of the first measurements."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
@@ -16,7 +16,7 @@ class Timings:
 
 
 def render_timings(seconds: Mapping[str, Sequence[float]]) -> list[str]:
-    """A line for each: the median, and how far it spreads where it was done more than once."""
+    """A line for each measurement: the median, and the spread of repeated measurements."""
     width = max(map(len, seconds), default=0)
     return [f"{what:{width}}  {render_spread(values)}" for what, values in seconds.items()]
 

@@ -1,4 +1,4 @@
-"""Tokens as a kubelet gives them to pods: bound to a Pod, and so to its Node."""
+"""Service account tokens that are bound to a Pod and its Node, as the kubelet requests them."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ NAMESPACE = "gpunode"
 
 
 def add_pod(cluster: Cluster, account: str, node: str) -> str:
-    """The name of a Pod of this account that is bound to this Node; nothing has to run it."""
+    """Creates a Pod with this account on this Node and returns its name. The Pod does not have to run."""
     name = f"{account}-{node}"
     pod = {
         "apiVersion": "v1",
@@ -31,12 +31,12 @@ def add_pod(cluster: Cluster, account: str, node: str) -> str:
 
 
 def request_token(cluster: Cluster, account: str, *bound: str) -> str:
-    """bound: flags of `kubectl create token` that say to what."""
+    """bound: flags of `kubectl create token` that bind the token to an object."""
     return cluster.kubectl("create", "token", account, "-n", NAMESPACE, *bound).strip()
 
 
 def write_kubeconfig(cluster: Cluster, file: Path, token: str) -> Path:
-    """For whoever has this token and nothing else."""
+    """Writes a kubeconfig with this token and no other credentials."""
     config: Mapping[str, Any] = json.loads(cluster.kubeconfig.read_text())
     (context,) = config["contexts"]
     file.write_text(json.dumps({**config, "users": [{"name": context["context"]["user"], "user": {"token": token}}]}))

@@ -1,4 +1,4 @@
-"""What a scenario may do: kubectl, and the few things that kubectl cannot. real.py does them on a real cluster, stand_in.py without one."""
+"""The operations of a scenario: kubectl, and actions outside the API. real.py implements them on a real cluster, simulated.py without."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ from typing import Any
 from tests.e2e.cluster.errors import ClusterError
 from tests.e2e.timings import Timings
 
-FLEETS = Path(__file__).parents[2] / "node_core" / "simulate" / "scenarios"
+SCENARIO_FOLDER = Path(__file__).parents[2] / "simulation" / "scenarios"
 GPU = "nvidia.com/gpu"
 MPS_CONTROL = "nvidia-cuda-mps-control"
 POLL_S = 0.1
@@ -23,11 +23,11 @@ Obj = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """How the three agents run. gpus: a fleet that ships. faults: what goes wrong with it, as in its file.
+    """The settings of the three agents.
 
-    config: the config file of gfd and the plugin.
-    configs: by name, those among which a label of the Node chooses for the plugin, instead of the file. mps: the folder of
-    MPS on the host. flags: for gfd and the plugin. nfd_flags, plugin_flags: for one alone.
+    gpus: the name of a scenario of `--simulate`. faults: lines of its section `faults`. config: the config file of gfd and the plugin.
+    configs: selectable configs of the plugin by name, instead of `config`. mps: the folder of MPS on the host. flags: of gfd and the
+    plugin. nfd_flags, plugin_flags: of one agent.
     """
 
     gpus: str = "h100x8"
@@ -40,15 +40,15 @@ class Setup:
     plugin_flags: tuple[str, ...] = ()
 
     @property
-    def fleet(self) -> str:
-        """What `--simulate` reads."""
+    def scenario(self) -> str:
+        """The content of the file for `--simulate`."""
         faults = "".join(f"  - {{{fault}}}\n" for fault in self.faults)
-        return (FLEETS / f"{self.gpus}.yaml").read_text() + (f"faults:\n{faults}" if faults else "")
+        return (SCENARIO_FOLDER / f"{self.gpus}.yaml").read_text() + (f"faults:\n{faults}" if faults else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inside:
-    """What a container sees. devices and mounts: paths in it."""
+class ContainerView:
+    """The environment of a container, and the paths of its devices and mounts."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
     devices: frozenset[str] = frozenset()
@@ -56,101 +56,105 @@ class Inside:
 
     @property
     def gpus(self) -> frozenset[str]:
-        """What NVIDIA_VISIBLE_DEVICES names."""
+        """The UUIDs in NVIDIA_VISIBLE_DEVICES."""
         return frozenset(self.environment["NVIDIA_VISIBLE_DEVICES"].split(","))
 
 
 class World(ABC):
     """A cluster with one Node that has a kubelet.
 
-    repeats: how often what is measured is done. patience_s: how long anything that has to come true may take. settle_s: so long after
-    agents start, pods that want their GPUs run. tells_of_devices: the kubelet says which Pod has which device, and in the Pod's status
-    whether it is sound.
+    repeats: of each measurement. timeout_s: of `until`. pod_start_s: within this time after the start of the agents, pods with GPUs run.
+    reports_devices: the kubelet serves the pod-resources API, and writes the health of devices to the status of Pods.
     """
 
     node: str
     repeats: int
-    patience_s: float
-    settle_s: int
-    tells_of_devices: bool
+    timeout_s: float
+    pod_start_s: int
+    reports_devices: bool
 
     def __init__(self, timings: Timings) -> None:
         self._timings = timings
 
     @abstractmethod
     def kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
-        """What the real kubectl prints. Without check also when it fails, and its errors too."""
+        """Runs the real kubectl and returns its output. check: raise ClusterError if kubectl fails; otherwise return also its errors."""
 
     @abstractmethod
     def agents(self, setup: Setup) -> None:
-        """The three agents run like this when it returns. Those that do already go on."""
+        """Starts the three agents with these settings and waits until they are ready. Agents with equal settings are not restarted."""
 
     @abstractmethod
     def kill(self, what: str) -> None:
-        """kill -9 of kubelet or kube-apiserver, which stay down; or of an agent or a daemon of MPS, which somebody starts again."""
+        """Sends SIGKILL. kubelet and kube-apiserver remain stopped; an agent or an MPS daemon is restarted."""
 
     @abstractmethod
     def start(self, component: str) -> None:
-        """kubelet or kube-apiserver, after `kill`."""
+        """Starts kubelet or kube-apiserver after `kill`."""
 
     @abstractmethod
     def replace_agents(self) -> None:
-        """All of them end as at an update, and new ones start."""
+        """Ends all agents with SIGTERM and starts new ones, as an update does."""
 
     @abstractmethod
     def log(self, agent: str) -> str:
-        """What the agent that runs now has written."""
+        """The log of the running agent."""
 
     @abstractmethod
-    def inside(self, pod: str) -> Inside:
-        """Of the only container of a Pod that runs."""
+    def container(self, pod: str) -> ContainerView:
+        """The view from the only container of a running Pod."""
 
     @abstractmethod
     def add_node(self, name: str, capacity: Mapping[str, str]) -> None:
-        """A Node without a kubelet: what is bound to it stays Pending."""
+        """Adds a Node without a kubelet. Pods on this Node remain Pending."""
 
     @abstractmethod
     def set_topology_policy(self, policy: str) -> None:
-        """Starts the kubelet anew with that policy of its topology manager, on a machine with NUMA nodes 0 and 1."""
+        """Restarts the kubelet with this topology manager policy. The machine has two NUMA nodes, unless the policy is `none`."""
 
     def fake_driver(self) -> str:
-        """The root, on the host, of a driver for eight GPUs: files and scripts alone. Only where containers are started."""
+        """Returns the root of a fake driver for eight GPUs on the host. Needs a cluster that starts containers."""
         raise NotImplementedError
 
     def mps_root(self) -> str:
-        """An empty folder of MPS on the host. Only where containers are started."""
+        """Returns an empty MPS folder on the host. Needs a cluster that starts containers."""
         raise NotImplementedError
 
     def clean(self) -> None:
-        """After each scenario: no Pods, no other Nodes. Without a kubelet a Pod goes only by force."""
+        """Removes all Pods and added Nodes after a scenario. Without a kubelet, only a forced deletion removes a Pod."""
         nodes = {name.removeprefix("node/") for name in self.kubectl("get", "nodes", "-o", "name").split()}
         for other in nodes - {self.node}:
             self.kubectl("delete", "pods", f"--field-selector=spec.nodeName={other}", "--force", "--grace-period=0")
             self.kubectl("delete", "node", other)
         self.kubectl("delete", "pods", "--all", "--timeout=60s")
 
-    def until(self, what: str, found: Callable[[], Any]) -> Any:
-        """The first answer that is not empty. kubectl may fail meanwhile."""
-        deadline, answer, error = time.monotonic() + self.patience_s, None, ""
-        while not answer:
-            assert time.monotonic() < deadline, f"{what}: not within {self.patience_s:.0f} s {error}\n{self.explain()}"
+    def until(self, what: str, read: Callable[[], Any]) -> Any:
+        """Waits for the first result that is not empty, and returns the result. kubectl may fail meanwhile."""
+        deadline, result, error = time.monotonic() + self.timeout_s, None, ""
+        while not result:
+            assert time.monotonic() < deadline, (
+                f"timeout after {self.timeout_s:.0f} s, waiting for {what}. {error}\n{self.diagnose()}"
+            )
             try:
-                answer = found()
+                result = read()
             except ClusterError as failure:
                 error = str(failure)
-            if not answer:
+            if not result:
                 time.sleep(POLL_S)
-        return answer
+        return result
 
     @contextlib.contextmanager
-    def registered_anew(self) -> Iterator[None]:
-        """The plugin has registered again after this block. Until then the Node says what was before, and the kubelet refuses pods."""
+    def until_registered_again(self) -> Iterator[None]:
+        """Waits at the end of the block until the plugin has registered again.
+
+        Before that, the status of the Node is outdated and the kubelet rejects pods.
+        """
         before = self._registrations()
         yield
-        self.until("registered again", lambda: self._registrations() - before)
+        self.until("a new registration of the plugin", lambda: self._registrations() - before)
 
     def _registrations(self) -> set[str]:
-        """Lines with their time."""
+        """The log lines, which contain the time."""
         return {line for line in self.log("gpu-device-plugin").splitlines() if REGISTERED in line}
 
     @contextlib.contextmanager
@@ -160,12 +164,12 @@ class World(ABC):
         self._timings.add(what, time.monotonic() - start)
 
     @abstractmethod
-    def explain(self) -> str:
-        """For who reads that something did not come true."""
+    def diagnose(self) -> str:
+        """Information for the reader of a timeout."""
 
     def get(self, kind: str, name: str, *args: str) -> Obj:
-        found: Obj = json.loads(self.kubectl("get", kind, name, *args, "-o", "json"))
-        return found
+        result: Obj = json.loads(self.kubectl("get", kind, name, *args, "-o", "json"))
+        return result
 
     def apply(self, *objects: Obj) -> None:
         self.kubectl("apply", "-f", "-", stdin="\n---\n".join(map(json.dumps, objects)))
@@ -177,19 +181,19 @@ class World(ABC):
 
     @property
     def allocatable(self) -> dict[str, str]:
-        """Extended resources of which there are any."""
+        """The allocatable extended resources with amounts other than 0."""
         amounts: dict[str, str] = self.get("node", self.node)["status"]["allocatable"]
         return {name: amount for name, amount in amounts.items() if "/" in name and amount != "0"}
 
     def until_allocatable(self, amounts: Mapping[str, str]) -> None:
-        """These extended resources, and no other."""
-        self.until(f"{amounts} allocatable", lambda: self.allocatable == amounts)
+        """Waits until exactly these extended resources are allocatable."""
+        self.until(f"allocatable {amounts}", lambda: self.allocatable == amounts)
 
     def until_running(self, *names: str) -> None:
         def running() -> bool:
             return all(self.phase(name) == "Running" for name in names)
 
-        self.until(f"{', '.join(names)} running", running)
+        self.until(f"running pods {', '.join(names)}", running)
 
     def phase(self, pod: str) -> str:
         phase: str = self.get("pod", pod)["status"].get("phase", "")

@@ -1,4 +1,4 @@
-"""Inputs that are almost right: what a parser takes, damaged. Noise alone seldom gets past the first check."""
+"""Generates damaged versions of valid inputs. Random bytes alone seldom pass the first check of a parser."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,14 +11,14 @@ SPECIAL = (
     b"9" * 5000, b"1e999", b"0x", b"nan", b"\xd9\xa3", b"\xc2\xb2", b"\xff", b"\xed\xb2\x80", b"'", b'"', b"\\", b"*", b"&", b"!!",
     b"[", b"]", b"{", b"}", b"{{", b"}}", b"# ", b"null", b"true", b"%s", b"GPU-", b"\x1b[31m",
 )  # fmt: skip
-"""Separators, ends of lines that only Python knows, digits that are none to others, numbers of absurd size."""
+"""Separators, line ends and digits that only Python accepts, and very large numbers."""
 
 Bytes = st.SearchStrategy[bytes]
 
 
 @st.composite
 def mutated(draw: st.DrawFn, *seeds: bytes) -> bytes:
-    """A seed, or noise, with up to six damages."""
+    """Draws a seed or random bytes, with up to six changes."""
     content = draw(st.sampled_from(seeds) | st.binary(max_size=64))
     for _ in range(draw(st.integers(0, 6))):
         content = draw(st.sampled_from(_DAMAGES))(draw, content, seeds)[:LARGEST]
@@ -26,7 +26,7 @@ def mutated(draw: st.DrawFn, *seeds: bytes) -> bytes:
 
 
 def mutated_text(*seeds: str) -> st.SearchStrategy[str]:
-    """The same of text, as files are read: what is no UTF-8 is replaced. Half a surrogate pair comes from JSON."""
+    """Draws text as it is read from files, in which invalid UTF-8 is replaced, and text with half a surrogate pair, as from JSON."""
     encoded = mutated(*(seed.encode() for seed in seeds))
     return st.one_of(
         encoded.map(lambda content: content.decode(errors="replace")),
@@ -81,12 +81,12 @@ junk: st.SearchStrategy[Any] = st.sampled_from(
         "²", "٣", "é", "*", "1Gi", [], [None], [[]], ["x"], {}, {"": ""}, {"x": None}, {"x": {"x": []}}, [{"name": "x"}],
     ]
 )  # fmt: skip
-"""What may stand where something else is expected."""
+"""Values of unexpected types."""
 
 
 @st.composite
 def mutated_json(draw: st.DrawFn, *seeds: Any) -> Any:
-    """A document with up to three of its parts replaced, taken out or doubled; or something else altogether."""
+    """Draws a document in which up to three parts are replaced, removed or duplicated, or another value."""
     value = draw(st.sampled_from(seeds))
     for _ in range(draw(st.integers(0, 3))):
         value = _damaged(draw, value)

@@ -1,4 +1,4 @@
-"""Every parser of what others write: what it is fed with, and which error it may raise. test_parsers.py compares with the code."""
+"""The parsers of external input, with their inputs and the errors that they may raise. test_parsers.py compares this list with the code."""
 
 import gzip
 import json
@@ -14,77 +14,83 @@ from hypothesis import strategies as st
 
 from device_plugin.gate import parse_gate
 from device_plugin.health.checks import parse_checks
+from device_plugin.health.kubelet_assessment import parse_amount
 from device_plugin.health.startup_taint import parse_startup_taint
+from gotemplate.errors import TemplateError
+from gotemplate.functions.semver import parse_version as parse_semver
+from gotemplate.literals import parse_float, parse_number
+from gotemplate.literals import parse_integer as parse_int
+from gotemplate.parse_time import parse_time as parse_go_time
+from gotemplate.template import parse_template
+from gotemplate.times import parse_duration
+from gpu_core.discovery.pci_ids import parse_device_names
+from gpu_core.domain.release import parse_seconds
+from gpu_core.domain.selection import parse_devices
+from gpu_core.host.ld_cache import parse_ld_cache
+from gpu_core.host.mig_caps import parse_mig_minors
+from gpu_core.host.pci_config import parse_host_driver, parse_vendor_capabilities, parse_vgpu
+from gpu_core.host.tegra import parse_list
+from gpu_core.host.xid_lines import parse_guid, parse_record, parse_xid
+from gpu_core.nvml.driver_version import parse_proc_version
+from gpu_core.nvml.inventory import parse_bus_id
+from gpu_core.settings.nvidia_config import decode_nvidia_config
 from gpunode.cdi import device_names
+from gpunode.cdi_schema import advice_of, problems_of
+from gpunode.demo.control import parse_fault_words
 from nfd_lite.config import decode_worker_config
+from nfd_lite.cpu.cpuid_decode import CpuidDump, decode_x86
+from nfd_lite.cpu.cpuinfo import parse_cpuinfo, translate_flags
+from nfd_lite.cpu.hwcap import decode_hwcaps
+from nfd_lite.kconfig import parse_kconfig
+from nfd_lite.node_labels import parse_node_labels
 from nfd_lite.rules.custom import decode_custom_rules, parse_rule_file
-from nfd_lite.rules.decode import decode_rule_set, decode_rule_sets, parse_rule_sets
-from nfd_lite.rules.documents import parse_documents
+from nfd_lite.rules.decode import decode_rule_set, decode_rule_sets
 from nfd_lite.rules.expression import RuleError, compile_pattern, parse_integer
 from nfd_lite.rules.saved_features import parse_saved_features
-from nfd_lite.rules.template import TemplateError, parse_template
-from nfd_lite.rules.template.functions.versions import parse_parts
-from nfd_lite.rules.template.literals import parse_float, parse_number
-from nfd_lite.rules.template.literals import parse_integer as parse_int
-from nfd_lite.rules.template.moments import parse_duration
-from nfd_lite.rules.template.parse_moment import parse_moment
 from nfd_lite.rules.version import parse_version
 from nfd_lite.sources.api import parse_number as parse_count
 from nfd_lite.sources.cpu_security import parse_capacities, parse_cpu
 from nfd_lite.sources.feature_file import parse_feature_file, parse_time
 from nfd_lite.sources.kernel import parse_builtin, parse_modules
 from nfd_lite.sources.kernel import parse_version as parse_release
-from nfd_lite.sources.local import parse_text
 from nfd_lite.sources.system import parse_osrelease
-from node_core.decode import Document, parse_yaml
-from node_core.domain.cdi_schema import problems_of
-from node_core.domain.duration import parse_interval
-from node_core.domain.inventory import PciAddress
+from nfd_lite.user_files import decode_text
+from node_core.decode import Document, parse_documents, parse_yaml
+from node_core.domain.duration import parse_interval, parse_sleep_interval
 from node_core.domain.node import parse_node
 from node_core.domain.node_feature import parse_node_feature
+from node_core.domain.pci import PciAddress
 from node_core.domain.quantity import canonical_quantity, parse_quantity
-from node_core.domain.release import parse_seconds
-from node_core.domain.selection import parse_devices
-from node_core.domain.taints import parse_owned, render_owned
+from node_core.domain.taints import parse_taint_annotation, render_taint_annotation
 from node_core.errors import HostReadError, KubeError, SettingsError
-from node_core.host.cpuid_decode import CpuidDump, decode_x86
-from node_core.host.cpuinfo import parse_cpuinfo, translate_flags
-from node_core.host.discovery.pci_ids import parse_device_names
-from node_core.host.driver_version import parse_proc_version
-from node_core.host.hwcap import decode_hwcaps
-from node_core.host.kconfig import parse_kconfig
-from node_core.host.ld_cache import parse_ld_cache
-from node_core.host.mig_caps import parse_mig_minors
-from node_core.host.nvml.inventory import parse_bus_id
-from node_core.host.pci_config import parse_host_driver, parse_vendor_capabilities, parse_vgpu
-from node_core.host.tegra import parse_list
+from node_core.grpc_h2.headers import parse_request as parse_call
+from node_core.grpc_h2.headers import parse_timeout
+from node_core.grpc_h2.status import CallError, decode_message, parse_status
 from node_core.host.uevents import is_hardware, parse_uevent
-from node_core.host.xid_lines import parse_guid, parse_record, parse_xid
 from node_core.kube.access import parse_access_review, parse_token_review
-from node_core.kube.client import understand
+from node_core.kube.http import parse_event, parse_response
 from node_core.publish.lines import parse_lines
 from node_core.runtime.config_map import parse_config_map, parse_config_map_name
 from node_core.runtime.http import parse_address
 from node_core.runtime.metrics_guard import bearer_token
-from node_core.runtime.nvidia_config import decode_nvidia_config
-from node_core.simulate.apiserver.bodies import decode_body
-from node_core.simulate.apiserver.requests import parse_request
-from node_core.simulate.apiserver.selectors import parse_label_selector, parse_selection
-from node_core.simulate.apiserver.status import ApiError
-from node_core.simulate.mig_profiles import parse_instance
-from node_core.simulate.scenario import parse_scenario
-from node_core.simulate.scenario_checks import parse_memory
+from simulation.apiserver.request_body import decode_body
+from simulation.apiserver.requests import parse_request
+from simulation.apiserver.selectors import parse_label_selector, parse_selection
+from simulation.apiserver.status import ApiError
+from simulation.scenarios.checks import parse_memory
+from simulation.scenarios.mig_profiles import parse_instance
+from simulation.scenarios.scenario import load_scenario, parse_fault, parse_scenario
 from tests.fuzz.mutations import mutated, mutated_json, mutated_text
 
 ROOT = Path(__file__).parents[2]
 AT = PciAddress("0000:02:00.0")
 REFUSED = (SettingsError,)
-UNFIT = (ValueError,)
+VALUE_ERROR = (ValueError,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parser:
-    """parse: of one input. refuses: the errors that it declares; every other is a fault."""
+    """parse: parses one input. refuses: the declared errors. Any other error is a bug."""
 
     parse: Callable[[Any], object]
     inputs: st.SearchStrategy[Any]
@@ -155,9 +161,6 @@ NVIDIA = {
         }
     },
     "resources": {"gpus": [{"pattern": "A100*", "name": "a100"}], "mig": [{"pattern": "*", "name": "gpu"}]},
-    "premium": [
-        {"name": "p", "match": {"product": "*H100*", "memory": "80", "compute": "9.0"}, "labels": {"nvidia.com/x": "y"}}
-    ],
     "health": {"holdDown": "60s", "xids": {"94": "ignore"}},
 }
 WORKER = {
@@ -181,8 +184,13 @@ SPEC = {
     },
 }
 SCENARIOS = tuple(
-    yaml.safe_load(path.read_text()) for path in sorted((ROOT / "node_core" / "simulate" / "scenarios").glob("*.yaml"))
+    yaml.safe_load(path.read_text()) for path in sorted((ROOT / "simulation" / "scenarios").glob("*.yaml"))
 )
+FLEET = load_scenario("h100x8-mig-mixed")
+FAULTS: tuple[Any, ...] = (
+    {"kind": "lost", "gpu": 3, "for": 30}, {"kind": "xid", "gpu": 7, "code": 94, "mig": 1, "times": 9, "per_second": 2.5},
+    {"kind": "mig", "gpu": 7, "instances": ["1g.10gb", "1c.3g.40gb"]}, {"kind": "fails", "call": "nvmlInit_v2", "answer": "UNKNOWN"},
+)  # fmt: skip
 TEMPLATE = '{{- range $i, $e := .a }}{{ if gt $i 1 }}{{ printf "%05.2f" $e }}{{ else }}{{ $e | upper | quote }}{{ end }}{{ end }}'
 FEATURE_FILE = "# +expiry-time=2030-01-31T12:00:00Z\n# +no-feature\nexample.com/a=b\nplain\n# +no-label\nx=y\n"
 RELEASE = 'PRETTY_NAME="Ubuntu 24.04"\nID=ubuntu\nVERSION_ID="24.04"\n# c\nA=\'b\'\n'
@@ -221,190 +229,230 @@ cpuid_dumps = st.builds(
 
 
 def _cpuid(dump: CpuidDump) -> object:
-    found = decode_x86(dump, how="fuzz")
+    found = decode_x86(dump, method="fuzz")
     return parse_cpu(found)
 
 
-def _feature_file(said: str) -> object:
-    found = parse_feature_file(said, 1.8e9)
+def _feature_file(value: str) -> object:
+    found = parse_feature_file(value, 1.8e9)
     assert found.expires_at is None or math.isfinite(found.expires_at)
     return found
 
 
 def _cdi(spec: Any) -> object:
-    return device_names(spec) if not problems_of(spec) else None
+    return tuple(device_names(spec)), problems_of(spec) or advice_of(spec)
 
 
-def _canonical(said: Any) -> str:
-    """What is canonical stays as it is."""
-    first = canonical_quantity(said)
+def _canonical(value: Any) -> str:
+    """A canonical quantity does not change."""
+    first = canonical_quantity(value)
     assert canonical_quantity(first) == first
     return first
 
 
-def _owned(said: str) -> object:
-    """What is understood is what would be written."""
-    found = parse_owned(said)
-    assert parse_owned(render_owned(found)) == found
+def _call_headers(values: bytes) -> object:
+    names = (b":method", b"content-type", b"grpc-encoding", b"grpc-timeout", b":path")
+    return parse_call(list(zip(names, values.split(b"\n"), strict=False)))
+
+
+def _owned(value: str) -> object:
+    """The parsed taints equal the rendered taints."""
+    found = parse_taint_annotation(value)
+    assert parse_taint_annotation(render_taint_annotation(found)) == found
     return found
 
 
-def _lines(said: str) -> dict[str, str]:
-    found = parse_lines(said)
+def _lines(value: str) -> dict[str, str]:
+    found = parse_lines(value)
     assert parse_lines("".join(f"{key}={value}\n" for key, value in found.items())) == found
     return found
 
 
-def _template(said: str) -> str:
-    return parse_template(said).render({"a": [1, 2, "x"]})
+def _template(value: str) -> str:
+    return parse_template(value).render({"a": [1, 2, "x"]})
 
 
 PARSERS: Mapping[str, Parser] = {
-    "device_plugin.gate:parse_gate": text(parse_gate, "nvidia.com/gpu.present=true", refuses=UNFIT),
-    "device_plugin.health.checks:parse_checks": text(lambda said: parse_checks(said, said[::-1]), "all,79, xids,31"),
-    "device_plugin.health.startup_taint:parse_startup_taint": text(parse_startup_taint, "a/b=c:NoSchedule", refuses=UNFIT),
+    "device_plugin.gate:parse_gate": text(parse_gate, "nvidia.com/gpu.present=true", refuses=VALUE_ERROR),
+    "device_plugin.health.checks:parse_checks": text(lambda value: parse_checks(value, value[::-1]), "all,79, xids,31"),
+    "device_plugin.health.kubelet_assessment:parse_amount": text(parse_amount, "8", "2k", "1M"),
+    "device_plugin.health.startup_taint:parse_startup_taint": text(parse_startup_taint, "a/b=c:NoSchedule", refuses=VALUE_ERROR),
     "gpunode.cdi:device_names": document(_cdi, SPEC),
     "nfd_lite.config:decode_worker_config": document(lambda data: decode_worker_config(data, "f"), WORKER, refuses=REFUSED),
     "nfd_lite.rules.custom:decode_custom_rules": document(decode_custom_rules, CUSTOM),
     "nfd_lite.rules.custom:parse_rule_file": text(
-        lambda said: parse_rule_file(said, "f"), yaml.safe_dump(CUSTOM), json.dumps(RULES), refuses=REFUSED
+        lambda value: parse_rule_file(value, "f"), yaml.safe_dump(CUSTOM), json.dumps(RULES), refuses=REFUSED
     ),
     "nfd_lite.rules.decode:decode_rule_set": document(decode_rule_set, RULES),
     "nfd_lite.rules.decode:decode_rule_sets": document(lambda data: decode_rule_sets([data, data], "f"), RULES),
-    "nfd_lite.rules.decode:parse_rule_sets": text(lambda said: parse_rule_sets(said, "f"), yaml.safe_dump(RULES), refuses=REFUSED),
-    "nfd_lite.rules.documents:parse_documents": text(
-        lambda said: parse_documents(said, "f"), "a: [1, {b: c}]\n---\n- 2001-01-01 00:00:00 +99:99\n- 0x1F\n- 1e3\n", refuses=REFUSED
+    "node_core.decode:parse_documents": text(
+        lambda value: parse_documents(value, "f"), "a: [1, {b: c}]\n---\n- 2001-01-01 00:00:00 +99:99\n- 0x1F\n- 1e3\n", refuses=REFUSED
     ),
     "nfd_lite.rules.expression:compile_pattern": text(compile_pattern, "^(a|b){2,3}[[:alpha:]]*?$", "(?P<x>.)", refuses=(RuleError,)),
-    "nfd_lite.rules.expression:parse_integer": text(parse_integer, "-9223372036854775808", refuses=UNFIT),
+    "nfd_lite.rules.expression:parse_integer": text(parse_integer, "-9223372036854775808", refuses=VALUE_ERROR),
     "nfd_lite.rules.saved_features:parse_saved_features": text(
-        lambda said: parse_saved_features(said, "f"), yaml.safe_dump(FEATURES), json.dumps(NODE_FEATURE), refuses=REFUSED
+        lambda value: parse_saved_features(value, "f"), yaml.safe_dump(FEATURES), json.dumps(NODE_FEATURE), refuses=REFUSED
     ),
-    "nfd_lite.rules.template.template:parse_template": text(_template, TEMPLATE, '{{ "a" | b64enc }}', refuses=(TemplateError,)),
-    "nfd_lite.rules.template.functions.versions:parse_parts": text(parse_parts, "1.2.3-rc.1+x", refuses=(TemplateError,)),
-    "nfd_lite.rules.template.literals:parse_float": text(parse_float, "1.5e3", "0x1p-2", "1_0.5"),
-    "nfd_lite.rules.template.literals:parse_integer": text(parse_int, "0x1F", "-0b11", "0o7", "1_000"),
-    "nfd_lite.rules.template.literals:parse_number": text(parse_number, "0x1F", "1e400", "1.5", refuses=(TemplateError,)),
-    "nfd_lite.rules.template.moments:parse_duration": text(parse_duration, "-1h30m1.5s", "300ms"),
-    "nfd_lite.rules.template.parse_moment:parse_moment": text(
-        lambda said: parse_moment("2006-01-02T15:04:05.999Z07:00", said), "2026-01-31T12:00:00.5+02:00", refuses=(TemplateError,)
+    "gotemplate.template:parse_template": text(_template, TEMPLATE, '{{ "a" | b64enc }}', refuses=(TemplateError,)),
+    "gotemplate.functions.semver:parse_version": text(parse_semver, "1.2.3-rc.1+x", refuses=(TemplateError,)),
+    "gotemplate.literals:parse_float": text(parse_float, "1.5e3", "0x1p-2", "1_0.5"),
+    "gotemplate.literals:parse_integer": text(parse_int, "0x1F", "-0b11", "0o7", "1_000"),
+    "gotemplate.literals:parse_number": text(parse_number, "0x1F", "1e400", "1.5", refuses=(TemplateError,)),
+    "gotemplate.times:parse_duration": text(parse_duration, "-1h30m1.5s", "300ms"),
+    "gotemplate.parse_time:parse_time": text(
+        lambda value: parse_go_time("2006-01-02T15:04:05.999Z07:00", value), "2026-01-31T12:00:00.5+02:00", refuses=(TemplateError,)
     ),
-    "nfd_lite.rules.version:parse_version": text(parse_version, "v1.2.3-rc.1+x", "4.18.0-553.el8_10.x86_64", refuses=UNFIT),
-    "nfd_lite.sources.api:parse_number": text(lambda said: parse_count("f", said), "42", refuses=(HostReadError,)),
+    "nfd_lite.rules.version:parse_version": text(parse_version, "v1.2.3-rc.1+x", "4.18.0-553.el8_10.x86_64", refuses=VALUE_ERROR),
+    "nfd_lite.sources.api:parse_number": text(lambda value: parse_count("f", value), "42", refuses=(HostReadError,)),
     "nfd_lite.sources.cpu_security:parse_capacities": text(parse_capacities, "sev 100\nsev_es 15\n"),
     "nfd_lite.sources.feature_file:parse_feature_file": text(_feature_file, FEATURE_FILE),
-    "nfd_lite.sources.feature_file:parse_time": text(parse_time, "2026-01-31T12:00:00Z", "0001-01-01T00:00:00+23:59", refuses=UNFIT),
+    "nfd_lite.sources.feature_file:parse_time": text(parse_time, "2026-01-31T12:00:00Z", "0001-01-01T00:00:00+23:59", refuses=VALUE_ERROR),
+    "nfd_lite.user_files:decode_text": content(lambda data: decode_text(data, 1 << 16), FEATURE_FILE.encode()),
     "nfd_lite.sources.kernel:parse_builtin": text(parse_builtin, "kernel/fs/ext4/ext4.ko\nkernel/a-b.ko.xz\n"),
     "nfd_lite.sources.kernel:parse_modules": text(parse_modules, "nvidia 9764864 12 - Live 0x0 (POE)\nib_uverbs 1 2 x, Live 0x0\n"),
     "nfd_lite.sources.kernel:parse_version": text(parse_release, "6.8.0-45-generic", "5.14.0+"),
-    "nfd_lite.sources.local:parse_text": content(parse_text, FEATURE_FILE.encode()),
     "nfd_lite.sources.system:parse_osrelease": text(parse_osrelease, RELEASE),
     "node_core.decode:parse_yaml": content(
-        lambda said: parse_yaml(Document(source="f", content=said)),
+        lambda value: parse_yaml(Document(source="f", content=value)),
         yaml.safe_dump(NVIDIA).encode(), b"a: &x [1]\nb: *x\n<<: {c: !!binary YQ==}\n? [k]\n: v\n",
         refuses=REFUSED,
     ),
-    "node_core.domain.cdi_schema:problems_of": document(problems_of, SPEC),
-    "node_core.domain.duration:parse_interval": text(parse_interval, "1m30s", "60", "500ms", "infinite", refuses=UNFIT),
-    "node_core.domain.node:parse_node": document(lambda data: understand(parse_node, data), NODE, refuses=(KubeError,)),
-    "node_core.domain.node_feature:parse_node_feature": document(
-        lambda data: understand(parse_node_feature, data), NODE_FEATURE, refuses=(KubeError,)
+    "gpunode.cdi_schema:problems_of": document(problems_of, SPEC),
+    "node_core.domain.duration:parse_sleep_interval": text(parse_sleep_interval, "1m30s", "-60", "5ms", "infinite", refuses=VALUE_ERROR),
+    "node_core.domain.duration:parse_interval": text(parse_interval, "1m30s", "60", "500ms", "infinite", refuses=VALUE_ERROR),
+    "nfd_lite.node_labels:parse_node_labels": text(
+        lambda given: parse_node_labels(given, "a file"),
+        "nvidia.com/gpu.count=8\n",
+        "metadata: {labels: {nvidia.com/gpu.count: '8'}}\n",
+        refuses=(SettingsError,),
     ),
-    "node_core.domain.release:parse_seconds": text(parse_seconds, "10m", "", " 1h ", refuses=UNFIT),
+    "node_core.kube.http:parse_event": content(
+        lambda line: parse_event(line, "a watch"), b'{"type": "ADDED", "object": {}}', refuses=(KubeError,)
+    ),
+    "node_core.domain.node:parse_node": document(lambda data: parse_response(parse_node, data), NODE, refuses=(KubeError,)),
+    "node_core.domain.node_feature:parse_node_feature": document(
+        lambda data: parse_response(parse_node_feature, data), NODE_FEATURE, refuses=(KubeError,)
+    ),
+    "gpu_core.domain.release:parse_seconds": text(parse_seconds, "10m", "", " 1h ", refuses=VALUE_ERROR),
     "node_core.runtime.config_map:parse_config_map": document(
         lambda data: parse_config_map(data, "ConfigMap n/c"),
         {"data": {"a": "version: v1", "b": ""}, "binaryData": {"c": "/w=="}},
     ),
-    "node_core.runtime.config_map:parse_config_map_name": text(parse_config_map_name, "kube-system/configs", refuses=UNFIT),
-    "node_core.domain.quantity:parse_quantity": text(parse_quantity, "64Gi", "-1.5e3", "500m", refuses=UNFIT),
-    "node_core.domain.quantity:canonical_quantity": text(_canonical, "64Gi", "+1.5e3", "0.0000000001", refuses=UNFIT),
-    "node_core.domain.selection:parse_devices": document(
-        parse_devices, ["0", 1, "1:0", "GPU-1f5a1c2e-0000-1111-2222-333344445555", "0000:3b:00.0", "A100*"], "all", 2, refuses=UNFIT
+    "node_core.runtime.config_map:parse_config_map_name": text(parse_config_map_name, "kube-system/configs", refuses=VALUE_ERROR),
+    "node_core.domain.quantity:parse_quantity": text(parse_quantity, "64Gi", "-1.5e3", "500m", refuses=VALUE_ERROR),
+    "node_core.domain.quantity:canonical_quantity": text(_canonical, "64Gi", "+1.5e3", "0.0000000001", refuses=VALUE_ERROR),
+    "gpu_core.domain.selection:parse_devices": document(
+        parse_devices, ["0", 1, "1:0", "GPU-1f5a1c2e-0000-1111-2222-333344445555", "0000:3b:00.0", "A100*"], "all", 2, refuses=VALUE_ERROR
     ),
-    "node_core.domain.taints:parse_owned": text(_owned, "a/b=c:NoSchedule,d:NoExecute"),
-    "node_core.host.cpuinfo:parse_cpuinfo": content(
+    "node_core.domain.taints:parse_taint_annotation": text(_owned, "a/b=c:NoSchedule,d:NoExecute"),
+    "node_core.grpc_h2.headers:parse_request": content(
+        _call_headers, b"POST\napplication/grpc\nidentity\n10S", b"GET\ntext/html\ngzip\n1x", refuses=(CallError,)
+    ),
+    "node_core.grpc_h2.headers:parse_timeout": content(parse_timeout, b"10S", b"99999999n", refuses=(CallError,)),
+    "node_core.grpc_h2.status:decode_message": content(decode_message, b"no %C3%A9 of 100%25"),
+    "node_core.grpc_h2.status:parse_status": content(parse_status, b"0", b"16", b"99"),
+    "nfd_lite.cpu.cpuinfo:parse_cpuinfo": content(
         lambda packed: translate_flags(parse_cpuinfo(packed.decode(errors="replace"))), CPUINFO.encode()
     ),
-    "node_core.host.cpuid_decode:decode_x86": Parser(parse=_cpuid, inputs=cpuid_dumps),
-    "node_core.host.hwcap:decode_hwcaps": Parser(
+    "nfd_lite.cpu.cpuid_decode:decode_x86": Parser(parse=_cpuid, inputs=cpuid_dumps),
+    "nfd_lite.cpu.hwcap:decode_hwcaps": Parser(
         parse=lambda asked: decode_hwcaps(*asked), inputs=st.tuples(st.sampled_from(["aarch64", "riscv64", "x"]), words, words)
     ),
-    "node_core.host.nvml.inventory:parse_bus_id": text(parse_bus_id, "00000000:17:00.0"),
-    "node_core.host.discovery.pci_ids:parse_device_names": text(
-        lambda said: parse_device_names(said, "10de"), "10de  NVIDIA\n\t2330  GH100\n\t\t10de 16c1  H100\n"
+    "gpu_core.nvml.inventory:parse_bus_id": text(parse_bus_id, "00000000:17:00.0"),
+    "gpu_core.discovery.pci_ids:parse_device_names": text(
+        lambda value: parse_device_names(value, "10de"), "10de  NVIDIA\n\t2330  GH100\n\t\t10de 16c1  H100\n"
     ),
-    "node_core.host.driver_version:parse_proc_version": text(
+    "gpu_core.nvml.driver_version:parse_proc_version": text(
         parse_proc_version, "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56 UTC 2024\n"
     ),
-    "node_core.host.kconfig:parse_kconfig": content(parse_kconfig, KCONFIG.encode(), gzip.compress(KCONFIG.encode(), mtime=0)),
-    "node_core.host.ld_cache:parse_ld_cache": content(lambda packed: list(parse_ld_cache(packed)), CACHE, b"ld.so-1.7.0" + CACHE),
-    "node_core.host.mig_caps:parse_mig_minors": text(parse_mig_minors, MINORS),
-    "node_core.host.pci_config:parse_host_driver": content(parse_host_driver, config_space()[0xD0:]),
-    "node_core.host.pci_config:parse_vendor_capabilities": content(lambda packed: list(parse_vendor_capabilities(packed)), config_space()),
-    "node_core.host.pci_config:parse_vgpu": content(lambda packed: parse_vgpu(AT, packed), config_space()),
-    "node_core.host.tegra:parse_list": text(parse_list, "dev, /dev/nvmap\ndir, /usr/share/cuda\nlib, /a/b.so\nsym, /a/c.so\n"),
+    "nfd_lite.kconfig:parse_kconfig": content(parse_kconfig, KCONFIG.encode(), gzip.compress(KCONFIG.encode(), mtime=0)),
+    "gpu_core.host.ld_cache:parse_ld_cache": content(lambda packed: list(parse_ld_cache(packed)), CACHE, b"ld.so-1.7.0" + CACHE),
+    "gpu_core.host.mig_caps:parse_mig_minors": text(parse_mig_minors, MINORS),
+    "gpu_core.host.pci_config:parse_host_driver": content(parse_host_driver, config_space()[0xD0:]),
+    "gpu_core.host.pci_config:parse_vendor_capabilities": content(lambda packed: list(parse_vendor_capabilities(packed)), config_space()),
+    "gpu_core.host.pci_config:parse_vgpu": content(lambda packed: parse_vgpu(AT, packed), config_space()),
+    "gpu_core.host.tegra:parse_list": text(parse_list, "dev, /dev/nvmap\ndir, /usr/share/cuda\nlib, /a/b.so\nsym, /a/c.so\n"),
     "node_core.host.uevents:parse_uevent": content(lambda packed: is_hardware(parse_uevent(packed)), UEVENT),
-    "node_core.host.xid_lines:parse_guid": text(parse_guid, GUID),
-    "node_core.host.xid_lines:parse_record": content(parse_record, RECORD),
-    "node_core.host.xid_lines:parse_xid": text(parse_xid, XID, MIG_XID, GUID),
+    "gpu_core.host.xid_lines:parse_guid": text(parse_guid, GUID),
+    "gpu_core.host.xid_lines:parse_record": content(parse_record, RECORD),
+    "gpu_core.host.xid_lines:parse_xid": text(parse_xid, XID, MIG_XID, GUID),
     "node_core.kube.access:parse_access_review": document(
-        lambda data: understand(parse_access_review, data), {"status": {"allowed": True}}, refuses=(KubeError,)
+        lambda data: parse_response(parse_access_review, data), {"status": {"allowed": True}}, refuses=(KubeError,)
     ),
     "node_core.kube.access:parse_token_review": document(
-        lambda data: understand(parse_token_review, data),
+        lambda data: parse_response(parse_token_review, data),
         {"status": {"authenticated": True, "user": {"username": "u", "groups": ["g"], "extra": {"a": ["b"]}}}},
         refuses=(KubeError,),
     ),
     "node_core.publish.lines:parse_lines": text(_lines, "a/b=c\nd=\n# x\n"),
-    "node_core.runtime.http:parse_address": text(parse_address, "[::1]:8080", "host.name:65535", ":0", refuses=UNFIT),
+    "node_core.runtime.http:parse_address": text(parse_address, "[::1]:8080", "host.name:65535", ":0", refuses=VALUE_ERROR),
     "node_core.runtime.metrics_guard:bearer_token": text(bearer_token, "Bearer abc.def"),
-    "node_core.runtime.nvidia_config:decode_nvidia_config": document(
+    "gpu_core.settings.nvidia_config:decode_nvidia_config": document(
         lambda data: decode_nvidia_config(data, ("gfd", "plugin"), source="f"), NVIDIA
     ),
-    "node_core.simulate.apiserver.bodies:decode_body": Parser(
+    "simulation.apiserver.request_body:decode_body": Parser(
         parse=lambda asked: decode_body({"content-type": asked[0]}, asked[1]),
         inputs=st.tuples(st.sampled_from(["application/json", "application/yaml"]), mutated(json.dumps(NODE).encode())),
         refuses=(ApiError,),
     ),
-    "node_core.simulate.apiserver.requests:parse_request": text(
-        lambda said: parse_request("GET", said), "/api/v1/namespaces/a/pods/b/status?watch=1", refuses=(ApiError, ValueError)
+    "simulation.apiserver.requests:parse_request": text(
+        lambda value: parse_request("GET", value), "/api/v1/namespaces/a/pods/b/status?watch=1", refuses=(ApiError, ValueError)
     ),
-    "node_core.simulate.apiserver.selectors:parse_label_selector": text(
+    "simulation.apiserver.selectors:parse_label_selector": text(
         parse_label_selector, "a=b,c!=d,e in (f,g),!h", refuses=(ApiError,)
     ),
-    "node_core.simulate.apiserver.selectors:parse_selection": text(
-        lambda said: parse_selection("Pod", fields=said), "metadata.name=a,spec.nodeName!=b", refuses=(ApiError,)
+    "simulation.apiserver.selectors:parse_selection": text(
+        lambda value: parse_selection("Pod", fields=value), "metadata.name=a,spec.nodeName!=b", refuses=(ApiError,)
     ),
-    "node_core.simulate.mig_profiles:parse_instance": text(
-        lambda said: parse_instance("NVIDIA H100 80GB HBM3", said), "1c.3g.40gb", "1g.10gb+me", refuses=UNFIT
+    "simulation.scenarios.mig_profiles:parse_instance": text(
+        lambda value: parse_instance("NVIDIA H100 80GB HBM3", value), "1c.3g.40gb", "1g.10gb+me", refuses=VALUE_ERROR
     ),
-    "node_core.simulate.scenario:parse_scenario": document(lambda data: parse_scenario("n", data, source="f"), *SCENARIOS),
-    "node_core.simulate.scenario_checks:parse_memory": text(parse_memory, "81559Mi", refuses=UNFIT),
+    "gpunode.demo.control:parse_fault_words": text(
+        lambda value: parse_fault_words(value.split()), "lost gpu=3 for=1.5", "mig gpu=0 instances=[1g.10gb,2g.20gb]", "xid at=2024-13-45",
+        refuses=REFUSED,
+    ),
+    "simulation.scenarios.scenario:parse_fault": document(
+        lambda data: parse_fault(FLEET, data if isinstance(data, dict) else {"kind": data}, number=1),
+        *FAULTS,
+    ),
+    "simulation.scenarios.scenario:parse_scenario": document(lambda data: parse_scenario("n", data, source="f"), *SCENARIOS),
+    "simulation.scenarios.checks:parse_memory": text(parse_memory, "81559Mi", refuses=VALUE_ERROR),
 }  # fmt: skip
 
-ELSEWHERE: Mapping[str, str] = {
-    "gpunode.demo.stage:parse_node_state": "reads what the demo's own API server has stored",
+EXCLUDED: Mapping[str, str] = {
+    "gpunode.demo.changes:parse_node_state": "reads only objects of the demo's API server",
+    "nfd_lite.config:parse_sources": "by decode_worker_config and test_settings.py: names are compared",
+    "nfd_lite.config:parse_white_list": "google-re2 parses",
     "nfd_lite.rules.decode:decode_rule": "by decode_rule_set",
     "nfd_lite.rules.decode:decode_rules": "by decode_rule_set",
-    "nfd_lite.rules.template.expressions:parse_pipe": "by parse_template",
-    "nfd_lite.rules.template.expressions:parse_range_pipe": "by parse_template",
-    "nfd_lite.rules.template.literals:parse_character": "takes what the lexer has found to be one; by parse_template",
-    "nfd_lite.rules.template.literals:parse_string": "takes what the lexer has found to be one; by parse_template",
-    "nfd_lite.rules.template.parser:parse_program": "by parse_template",
-    "nfd_lite.sources.cpu_security:parse_cpu": "takes a CpuInfo; by decode_x86",
+    "gotemplate.expression_parser:parse_pipe": "by parse_template",
+    "gotemplate.literals:parse_character": "accepts only tokens of the lexer; by parse_template",
+    "gotemplate.literals:parse_string": "accepts only tokens of the lexer; by parse_template",
+    "gotemplate.parser:parse_program": "by parse_template",
+    "nfd_lite.sources.cpu_security:parse_cpu": "accepts a CpuInfo; by decode_x86",
     "node_core.decode:decode_struct": "by decode_nvidia_config, decode_worker_config and parse_scenario",
-    "node_core.domain.selection:parse_device": "by parse_devices",
-    "node_core.domain.selection:parse_device_list": "by parse_devices",
-    "node_core.host.cpuid_decode:decode_family_model": "by decode_x86",
-    "node_core.host.cpuid_decode:decode_flags": "by decode_x86",
-    "node_core.host.cpuid_decode:decode_hypervisor": "by decode_x86",
-    "node_core.host.cpuid_decode:decode_rdt": "by decode_x86",
-    "node_core.host.cpuid_decode:decode_vendor": "by decode_x86",
-    "node_core.host.nvml.inventory:parse_cuda_version": "takes a number",
-    "node_core.runtime.command:parse_command": "test_command.py: what a person typed",
-    "node_core.simulate.apiserver.apply:parse_owners": "the stand-in's own managedFields",
-    "node_core.simulate.apiserver.decoding:decode_problem": "test_answers.py: every body is answered or refused",
-    "node_core.simulate.apiserver.fields:parse_fields": "the stand-in's own managedFields",
-    "node_core.simulate.apiserver.requests:parse_query": "by parse_request",
+    "node_core.runtime.certificate_expiry:parse_expiry": "by test_certificate_expiry.py: any bytes",
+    "node_core.domain.conditions:parse_conditions": "by parse_node",
+    "node_core.domain.taints:parse_taint": "reads only taints that the API server has validated",
+    "node_core.kube.http:parse_response": "calls a given parser",
+    "gpu_core.domain.selection:parse_device": "by parse_devices",
+    "gpu_core.domain.selection:parse_device_list": "by parse_devices",
+    "nfd_lite.cpu.cpuid_decode:decode_family_model": "by decode_x86",
+    "nfd_lite.cpu.cpuid_decode:decode_flags": "by decode_x86",
+    "nfd_lite.cpu.cpuid_decode:decode_hypervisor": "by decode_x86",
+    "nfd_lite.cpu.cpuid_decode:decode_rdt": "by decode_x86",
+    "nfd_lite.cpu.cpuid_decode:decode_vendor": "by decode_x86",
+    "node_core.host.inotify:parse_events": "reads only events of the kernel",
+    "gpu_core.nvml.inventory:parse_cuda_version": "accepts a number",
+    "node_core.runtime.command:parse_command": "test_command.py: the command line",
+    "node_core.runtime.named_config:parse_named_config": "accepts parsed values",
+    "gpu_core.settings.nvidia_devices:parse_device_rules": "by decode_nvidia_config",
+    "gpu_core.settings.nvidia_sharing:parse_or_report": "calls a given parser",
+    "gpu_core.settings.nvidia_sharing:parse_sharing": "by decode_nvidia_config",
+    "node_core.runtime.setting:parse_path": "pathlib parses",
+    "simulation.apiserver.apply:parse_owners": "only managedFields of the simulated API server",
+    "simulation.apiserver.decoding:decode_problem": "test_handler.py: every body gets a response or an ApiError",
+    "simulation.apiserver.fields:parse_fields": "only managedFields of the simulated API server",
+    "simulation.apiserver.requests:parse_query": "by parse_request",
 }
-"""Why a parser is not here: by its name, where it is fuzzed instead, or why nobody else writes what it parses."""
+"""The reason for each parser that is not in PARSERS: the parser that calls it, or the source of its input."""

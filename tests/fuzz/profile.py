@@ -1,13 +1,13 @@
-"""How long is fuzzed: FUZZ_EXAMPLES inputs for each parser, a few in `make test`, many in `make fuzz`."""
+"""The number of inputs for each parser: FUZZ_EXAMPLES. `make test` uses few, `make fuzz` many."""
 
 import os
 
 from hypothesis import HealthCheck, settings
 
-FEW = 20
+DEFAULT_EXAMPLES = 20
 
 fuzzed = settings(
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", FEW)),
-    deadline=None,  # pytest-timeout ends what does not end
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", DEFAULT_EXAMPLES)),
+    deadline=None,  # pytest-timeout ends a parser that does not return
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )

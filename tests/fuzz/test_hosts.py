@@ -1,4 +1,4 @@
-"""Whole hosts with damaged files: a pass of nfd-lite, a search of a driver's files, a saved state, drop-ins."""
+"""Complete hosts with damaged files: nfd-lite, the discovery of driver files, the state file, drop-in files."""
 
 import gzip
 import json
@@ -11,18 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_plugin.health.state_file import StateFile
+from gpu_core.discovery.vfio import read_vfio
+from gpu_core.domain.health import Health, Incident, Phase
+from gpu_core.domain.inventory import GpuUuid
+from gpu_core.domain.xid import XidClass
+from gpu_core.host.driver_files import read_driver_files
+from gpu_core.host.pci_config import read_vgpus
+from gpu_core.nvml.driver_version import read_driver_versions
+from nfd_lite.kconfig import kconfig_paths, read_kconfig
 from nfd_lite.rules.custom_files import read_custom_dir
 from nfd_lite.sources import Host, SourceSettings, collect
-from node_core.domain.health import Health, Phase, Wound
-from node_core.domain.inventory import GpuUuid
-from node_core.domain.labels import merge_collected, split_valid
-from node_core.domain.xid import XidClass
+from node_core.domain.desired import merge_labels
+from node_core.domain.labels import split_valid
 from node_core.errors import HostReadError
-from node_core.host.discovery.vfio import read_vfio
-from node_core.host.driver_files import read_driver_files
-from node_core.host.driver_version import read_driver_versions
-from node_core.host.kconfig import kconfig_paths, read_kconfig
-from node_core.host.pci_config import read_vgpus
 from node_core.host.root import HostRoot
 from tests.fuzz.mutations import mutated
 from tests.fuzz.parsers import CUSTOM, KCONFIG, RULES
@@ -33,15 +34,15 @@ from tests.roots.drivers.layout import lay_out_tree
 pytestmark = pytest.mark.fuzz
 
 RELEASE = "6.8.0"
-HURT = Health(phase=Phase.UNHEALTHY, wounds=(Wound(xid=48, kind=XidClass.RESET, at=110.0),), returns=(5.0,))
+UNHEALTHY = Health(phase=Phase.UNHEALTHY, incidents=(Incident(xid=48, kind=XidClass.RESET, at=110.0),), returns=(5.0,))
 
 
 def files_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
-class Damage:
-    """Writes other content into files, and what was there back again."""
+class Restore:
+    """Restores the content of files at the end of the block."""
 
     def __init__(self, *files: Path) -> None:
         self._before = {file: file.read_bytes() for file in files}
@@ -54,24 +55,24 @@ class Damage:
 
 
 @pytest.mark.parametrize("name", ["xeon-h100", "icelake-sriov", "grace-hopper"])
-def test_a_pass_over_a_damaged_host_gives_labels_that_kubernetes_takes(name: str, tmp_path: Path) -> None:
-    whole = load_host(name, tmp_path)
-    files = files_below(whole.root.base)
-    labels = split_valid(merge_collected(collect(whole, SourceSettings()).collected, {}))[0]
+def test_the_labels_of_a_damaged_host_are_valid_in_kubernetes(name: str, tmp_path: Path) -> None:
+    intact = load_host(name, tmp_path)
+    files = files_below(intact.root.base)
+    labels = split_valid(merge_labels(collect(intact, SourceSettings()).results, {}))[0]
 
     @fuzzed
     @given(st.data())
     def check(data: st.DataObject) -> None:
         chosen = data.draw(st.lists(st.sampled_from(files), min_size=1, max_size=4, unique=True))
-        with Damage(*chosen):
+        with Restore(*chosen):
             for file in chosen:
                 file.write_bytes(data.draw(mutated(file.read_bytes())))
-            host = Host(root=whole.root, cpu=whole.cpu, node_name=name)
-            found = merge_collected(collect(host, SourceSettings()).collected, labels)
+            host = Host(root=intact.root, cpu=intact.cpu, node_name=name)
+            found = merge_labels(collect(host, SourceSettings()).results, labels)
             assert all(isinstance(value, str) for value in split_valid(found)[0].values())
             for read in (read_vgpus, read_vfio):
                 with suppress(HostReadError):
-                    read(whole.root)
+                    read(intact.root)
 
     check()
 
@@ -95,7 +96,7 @@ hostile_targets = st.sampled_from(
 
 
 @pytest.mark.parametrize("name", ["debian", "nixos", "gke-cos", "tegra-l4t", "wsl"])
-def test_whatever_lies_in_a_driver_root_what_is_found_is_in_it(name: str, tmp_path: Path) -> None:
+def test_discovered_files_are_inside_the_driver_root(name: str, tmp_path: Path) -> None:
     root = lay_out_tree(name, tmp_path / "driver")
     host = HostRoot(tmp_path / "host")
     folders = [root, *sorted(path for path in root.rglob("*") if path.is_dir() and not path.is_symlink())]
@@ -104,21 +105,21 @@ def test_whatever_lies_in_a_driver_root_what_is_found_is_in_it(name: str, tmp_pa
     @fuzzed
     @given(st.data())
     def check(data: st.DataObject) -> None:
-        made: list[Path] = []
+        links: list[Path] = []
         chosen = data.draw(st.lists(st.sampled_from(files), max_size=2, unique=True))
-        with Damage(*chosen):
+        with Restore(*chosen):
             for file in chosen:
                 file.write_bytes(data.draw(mutated(file.read_bytes())))
             for _ in range(data.draw(st.integers(0, 4))):
                 link = data.draw(st.sampled_from(folders)) / data.draw(hostile_names)
                 with suppress(FileExistsError):
                     link.symlink_to(data.draw(hostile_targets))
-                    made.append(link)
+                    links.append(link)
             try:
                 found = read_driver_files(root, host)
                 read_driver_versions(host, root)
             finally:
-                for link in made:
+                for link in links:
                     link.unlink()
         for each in (*found.binaries, *found.configs, *found.firmware, *found.sockets):
             assert ".." not in each.path.split("/")
@@ -126,9 +127,9 @@ def test_whatever_lies_in_a_driver_root_what_is_found_is_in_it(name: str, tmp_pa
     check()
 
 
-def test_a_state_file_is_read_as_far_as_it_is_ours(tmp_path: Path) -> None:
+def test_a_damaged_state_file_is_read_without_error(tmp_path: Path) -> None:
     path = tmp_path / "health.json"
-    StateFile(path, "boot").write({(GpuUuid("GPU-0"), None): HURT, (GpuUuid("GPU-0"), 1): HURT})
+    StateFile(path, "boot").write({(GpuUuid("GPU-0"), None): UNHEALTHY, (GpuUuid("GPU-0"), 1): UNHEALTHY})
     seed = path.read_bytes()
 
     @fuzzed
@@ -142,7 +143,7 @@ def test_a_state_file_is_read_as_far_as_it_is_ours(tmp_path: Path) -> None:
     check()
 
 
-def test_drop_ins_are_rules_or_problems(tmp_path: Path) -> None:
+def test_a_drop_in_file_contains_rules_or_has_a_problem(tmp_path: Path) -> None:
     folder = tmp_path / "custom.d"
     folder.mkdir()
 
@@ -157,7 +158,7 @@ def test_drop_ins_are_rules_or_problems(tmp_path: Path) -> None:
     check()
 
 
-def test_a_packed_kernel_config_is_options_or_an_error(tmp_path: Path) -> None:
+def test_a_compressed_kernel_config_is_parsed_or_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / kconfig_paths(RELEASE)[0].lstrip("/")
     file.parent.mkdir(parents=True)
 

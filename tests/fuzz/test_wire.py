@@ -1,4 +1,4 @@
-"""What comes over wires: requests of a kubelet, its answers, watch events, a client's HTTP. Only errors that say something come back."""
+"""Damaged network input: requests and responses of the kubelet, watch events, HTTP requests. Errors have a reason."""
 
 import json
 import socket
@@ -6,25 +6,31 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-import grpc
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
 from hypothesis import given
 from structlog.testing import capture_logs
 
-from device_plugin.allocate.strategies import Answering, build_strategies
-from device_plugin.devices import Device, DeviceId, Offer
+from device_plugin.allocate.strategies import ResponseOptions, build_strategies
+from device_plugin.devices import Device, DeviceId, ResourceOffer
 from device_plugin.plugin import ResourcePlugin
-from node_core.domain.inventory import GpuUuid
-from node_core.domain.node import NodeView, parse_node
-from node_core.domain.resources import GPU
+from gpu_core.domain.inventory import GpuUuid
+from gpu_core.domain.resources import GPU
 from node_core.errors import KubeError, KubeletError
-from node_core.kube.client import understand
-from node_core.kube.collection import Collection
-from node_core.kube.watch import ObjectWatch
+from node_core.grpc_h2.client import Client
+from node_core.grpc_h2.connection import Connection
+from node_core.grpc_h2.headers import render_request
+from node_core.grpc_h2.messages import encode
+from node_core.grpc_h2.methods import Methods, Streaming, Unary
+from node_core.grpc_h2.status import CallError
+from node_core.kube import resources
+from node_core.kube.http import ApiClient
+from node_core.kube.informer import Informer
+from node_core.kube.resources import Resource
 from node_core.kubelet import deviceplugin_pb2 as pb
 from node_core.kubelet import podresources_pb2 as pods
-from node_core.kubelet.podresources import read_holders
-from node_core.kubelet.rpc import explain, open_channel
+from node_core.kubelet.podresources import list_pod_devices
 from node_core.kubelet.server import UnixServer
 from node_core.runtime.http import HealthServer
 from node_core.runtime.metrics import Metrics
@@ -32,12 +38,14 @@ from node_core.runtime.readiness import Readiness
 from tests.fuzz.mutations import mutated, mutated_json
 from tests.fuzz.parsers import NODE, RULES
 from tests.fuzz.profile import fuzzed
-from tests.node_core.kube.answer import Answer
+from tests.node_core.kube.answer import ScriptedApi
 
 pytestmark = pytest.mark.fuzz
 
 IDS = [f"GPU-{index}" for index in range(4)]
-OFFER = Offer(devices=tuple(Device(id=DeviceId(each), uuid=each, index=each[4:], gpu=GpuUuid(each)) for each in IDS))
+OFFER = ResourceOffer(
+    devices=tuple(Device(id=DeviceId(each), uuid=each, index=each[4:], gpu=GpuUuid(each)) for each in IDS)
+)
 ALLOCATE = pb.AllocateRequest(container_requests=[pb.ContainerAllocateRequest(devices_ids=IDS[:2])])
 PREFER = pb.PreferredAllocationRequest(
     container_requests=[
@@ -53,59 +61,60 @@ METHODS = {
     "/v1beta1.DevicePlugin/PreStartContainer": START.SerializeToString(),
     "/deviceplugin.DevicePlugin/Allocate": ALLOCATE.container_requests[0].SerializeToString(),
 }
-UNDECODABLE = "Exception deserializing request!"
+CODES = {"INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "UNIMPLEMENTED"}
+UNDECODABLE = "cannot decode"
 
 
 @pytest.fixture
-def channel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[grpc.Channel]:
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     folder = tmp_path_factory.mktemp("k")
     plugin = ResourcePlugin(
         GPU,
         OFFER,
         directory=folder,
         kubelet_socket=folder / "kubelet.sock",
-        strategies=build_strategies(Answering(), lambda: "token"),
+        strategies=build_strategies(ResponseOptions(), lambda: "token"),
     )
     plugin.serve()
-    with open_channel(plugin.path) as opened:
+    with Client(plugin.path) as opened:
         yield opened
     plugin.stop()
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_request_is_answered_or_refused_with_a_reason(method: str, channel: grpc.Channel) -> None:
-    call = channel.unary_unary(method, request_serializer=bytes, response_deserializer=bytes)
+def call_error(client: Client, method: str, request: bytes) -> CallError | None:
+    try:
+        client.call(method, request, timeout=60)
+    except CallError as error:
+        return error
+    return None
 
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_request_gets_a_response_or_an_error_with_a_reason(method: str, client: Client) -> None:
     @fuzzed
     @given(mutated(*METHODS.values()))
     def check(request: bytes) -> None:
-        try:
-            call(request, timeout=10)
-        except grpc.RpcError as error:
-            code, why = explain(error)
-            assert (
-                code in {"INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "UNIMPLEMENTED"} or why == UNDECODABLE
-            )
+        error = call_error(client, method, request)
+        assert error is None or error.code in CODES or error.message.startswith(UNDECODABLE)
 
     check()
 
 
-def test_any_answer_of_the_kubelet_names_pods_or_is_an_error(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_response_of_the_kubelet_contains_pods_or_is_an_error(tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("k") / "kubelet.sock"
     devices = [pods.ContainerDevices(resource_name="nvidia.com/gpu", device_ids=IDS)]
     pod = pods.PodResources(name="p", namespace="n", containers=[pods.ContainerResources(name="c", devices=devices)])
     seed = pods.ListPodResourcesResponse(pod_resources=[pod, pod]).SerializeToString()
-    answers = [seed]
-    method: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(lambda _, __: answers[-1])
-    server = UnixServer(path, grpc.method_handlers_generic_handler("v1.PodResourcesLister", {"List": method}))
+    responses = [seed]
+    server = UnixServer(path, {"/v1.PodResourcesLister/List": Unary(lambda _: responses[-1])})
     server.start()
 
     @fuzzed
     @given(mutated(seed))
-    def check(answer: bytes) -> None:
-        answers.append(answer)
+    def check(response: bytes) -> None:
+        responses.append(response)
         with suppress(KubeletError):
-            assert all(isinstance(holder.name, str) for holder in read_holders(path))
+            assert all(isinstance(holder.name, str) for holder in list_pod_devices(path))
 
     try:
         check()
@@ -113,29 +122,32 @@ def test_any_answer_of_the_kubelet_names_pods_or_is_an_error(tmp_path_factory: p
         server.stop()
 
 
-class Subject:
-    """A Node whose watch says this once, and then nothing more."""
+def _calls() -> bytes:
+    """The bytes of a client that calls two methods, cancels a third call and closes the connection."""
+    client = H2Connection(H2Configuration(client_side=True, header_encoding=None))
+    client.initiate_connection()
+    for number, method in ((1, "/t.T/Echo"), (3, "/t.T/Follow"), (5, "/t.T/Echo")):
+        client.send_headers(number, render_request(method, 5))
+        client.send_data(number, encode(b"abc"), end_stream=number != 5)
+    client.ping(b"12345678")
+    client.reset_stream(5)
+    client.close_connection()
+    return client.data_to_send()
 
-    shown = "Node n"
-    path = "/api/v1/nodes"
 
-    def __init__(self, content: bytes) -> None:
-        self._contents = [content]
-
-    def look(self) -> tuple[NodeView, str]:
-        if not self._contents:
-            raise KubeError("that was all")
-        return parse_node(NODE), "7"
-
-    def open_watch(self, **_: Any) -> Any:
-        if not self._contents:
-            raise KubeError("that was all")
-        return Answer(self._contents.pop())
-
-    def state(self, event: str, obj: Any) -> NodeView:
-        if event == "DELETED":
-            raise KubeError("it was deleted", status=404)
-        return understand(parse_node, obj)
+@fuzzed
+@given(mutated(_calls()))
+def test_a_server_responds_or_closes_the_connection(sent: bytes) -> None:
+    server_end, client_end = socket.socketpair()
+    with server_end, client_end:
+        client_end.sendall(sent)
+        client_end.shutdown(socket.SHUT_WR)
+        server_end.setblocking(False)
+        methods: Methods = {"/t.T/Echo": Unary(bytes), "/t.T/Follow": Streaming(lambda request, out: out.send(request))}
+        connection = Connection(server_end, methods, lambda _, function: function())
+        while not connection.is_closed:
+            connection.read()
+        assert connection.calls == 0
 
 
 EVENT = json.dumps({"type": "MODIFIED", "object": NODE}).encode() + b"\n"
@@ -144,22 +156,29 @@ BOOKMARK = b'{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9"
 events = mutated_json({"type": "MODIFIED", "object": NODE}).map(lambda event: json.dumps(event).encode() + b"\n")
 
 
+NODES = resources.node("n")
+LIST = {"metadata": {"resourceVersion": "7"}, "items": [NODE]}
+
+
+def informer(api: ApiClient, resource: Resource[Any]) -> Informer[Any]:
+    return Informer(api, resource, on_change=lambda _: None, on_error=lambda _: None)
+
+
 @fuzzed
 @given(mutated(EVENT, EVENT + BOOKMARK, GONE) | events)
-def test_a_watch_ends_with_an_error_of_ours_whatever_it_is_sent(content: bytes) -> None:
-    with capture_logs():
-        watch = ObjectWatch(Subject(content), seen=lambda _: None, failed=lambda _: None)
-        assert isinstance(watch._follow(), KubeError)
+def test_a_watch_ends_with_a_kube_error(content: bytes) -> None:
+    """The second request fails."""
+    responses = iter([content])
 
+    def watch() -> bytes:
+        try:
+            return next(responses)
+        except StopIteration:
+            raise KubeError("no more events") from None
 
-class Listed:
-    """An API that answers a list with this."""
-
-    def __init__(self, page: Any) -> None:
-        self._page = page
-
-    def request(self, *_: Any, **__: Any) -> Any:
-        return self._page
+    with capture_logs() as logs:
+        assert isinstance(informer(ScriptedApi(lambda: LIST, watch), NODES)._list_and_watch(), KubeError)
+    assert logs == []
 
 
 PAGE = {
@@ -170,15 +189,15 @@ PAGE = {
 
 @fuzzed
 @given(mutated_json(PAGE))
-def test_a_list_is_objects_or_an_error(page: Any) -> None:
+def test_a_list_contains_objects_or_is_an_error(page: Any) -> None:
     with suppress(KubeError):
-        Collection(Listed(page), shown="rules", path="/x").look()  # type: ignore[arg-type]
+        informer(ScriptedApi(lambda: page, lambda: b""), resources.node_feature_rules()).list_objects()
 
 
 REQUEST = b"GET /readyz?verbose=1 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\nAccept: */*\r\n\r\n"
 
 
-def test_the_health_port_answers_or_hangs_up(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_health_port_responds_or_closes_the_connection(capfd: pytest.CaptureFixture[str]) -> None:
     server = HealthServer("127.0.0.1:0", Readiness(), Metrics())
     server.start()
 
@@ -189,10 +208,10 @@ def test_the_health_port_answers_or_hangs_up(capfd: pytest.CaptureFixture[str]) 
             try:
                 connection.sendall(request)
                 connection.shutdown(socket.SHUT_WR)
-                answer = connection.makefile("rb").read()
+                response = connection.makefile("rb").read()
             except OSError:
-                answer = b""
-        assert not answer.startswith(b"HTTP/1.0 500")
+                response = b""
+        assert not response.startswith(b"HTTP/1.0 500")
 
     try:
         check()

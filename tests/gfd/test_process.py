@@ -1,8 +1,7 @@
-"""The whole of gfd against a stand-in for the API server: a config by label."""
+"""The process gfd with a simulated API server: configs selected by a label."""
 
 import contextlib
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,33 +11,29 @@ import pytest
 from structlog.testing import capture_logs
 
 from gfd.__main__ import parse
+from gpu_core.host.release_requests import FOLDER, write_request
+from node_core.domain.taints import GFD_TAINTS_ANNOTATION, Taint, TaintPlan, render_taint
 from node_core.kube.client import NodeApi
-from node_core.runtime.process import Running
+from node_core.runtime.process import ProcessRunner
 from node_core.runtime.services import Services
-from node_core.simulate.apiserver import ApiServer
-from node_core.simulate.apiserver.resources import resource_named
-from node_core.simulate.apiserver.writes import Target, Writer
+from simulation.apiserver import ApiServer
+from simulation.apiserver.resources import resource_named
+from simulation.apiserver.writes import Target, Writer
+from tests.waiting import until
 
 NODE = "n1"
 CONFIG = "nvidia.com/device-plugin.config"
 COUNT, REPLICAS = "nvidia.com/gpu.count", "nvidia.com/gpu.replicas"
 SHARED = "sharing: {timeSlicing: {resources: [{name: gpu, replicas: %d}]}}"
-PREMIUM = """
-premium:
-  - name: big
-    match: {memoryAtLeast: 80Gi}
-    taint: {key: nvidia.com/premium, effect: NoSchedule}
-    labels: {nvidia.com/premium: "true"}
-"""
 
 
 @dataclass
 class Place:
-    """A node whose configs lie in `configs`."""
+    """A node with the config folder `configs`."""
 
     directory: Path
     server: ApiServer
-    running: Running | None = None
+    running: ProcessRunner | None = None
 
     @property
     def configs(self) -> Path:
@@ -59,7 +54,7 @@ class Place:
         return {check: problem for check, problem in found.items() if problem is not None}
 
     def flags(self, *more: str) -> list[str]:
-        """With the folder, where no other place of configs is named."""
+        """Returns the flags, with the config folder as the default location."""
         where = [] if "--config-map" in more else ["--config-dir", str(self.configs)]
         return [
             "--node-name", NODE, "--kubeconfig", str(self.directory / "kubeconfig"), "--simulate", "h100x8",
@@ -69,7 +64,7 @@ class Place:
     def start(self) -> None:
         program = parse(self.flags())
         assert program is not None
-        self.running = Running(program)
+        self.running = ProcessRunner(program)
         self.running.start()
 
     def write(self, **configs: str) -> None:
@@ -89,10 +84,7 @@ class Place:
         self.server.store.mutate("nodes", NODE, change)
 
     def until(self, true: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 20
-        while not true():
-            assert time.monotonic() < deadline, f"it did not come true in time: {self.problems}, {self.labels}"
-            time.sleep(0.005)
+        until(true, lambda: (self.problems, self.labels))
 
 
 @pytest.fixture
@@ -102,13 +94,14 @@ def place() -> Iterator[Place]:
         server = stack.enter_context(ApiServer())
         server.add_node(NODE)
         server.write_kubeconfig(directory / "kubeconfig")
-        made = Place(directory, server)
-        yield made
-        if made.running is not None:
-            made.running.stop()
+        built = Place(directory, server)
+        yield built
+        if built.running is not None:
+            built.running.stop()
 
 
-def test_labels_follow_the_label_and_new_content_and_what_is_wrong_changes_nothing(place: Place) -> None:
+@pytest.mark.exhaustive
+def test_labels_follow_the_selected_config_and_an_invalid_config_changes_nothing(place: Place) -> None:
     place.write(default=SHARED % 2, four=SHARED % 4)
     place.start()
     place.until(lambda: place.labels.get(REPLICAS) == "2")
@@ -117,12 +110,12 @@ def test_labels_follow_the_label_and_new_content_and_what_is_wrong_changes_nothi
     assert place.labels["nvidia.com/gpu.product"].endswith("-SHARED")
     place.write(four=SHARED % 5)
     place.until(lambda: place.labels[REPLICAS] == "5")
-    with capture_logs() as said:
+    with capture_logs() as lines:
         place.label("nowhere")
-        place.until(lambda: "'nowhere', which is not there" in place.problems.get("gfd/config", ""))
+        place.until(lambda: "'nowhere', which does not exist" in place.problems.get("gfd/config", ""))
         place.write(nowhere="sharing: {timeSlice: {}}")
         place.until(lambda: "did you mean timeSlicing" in place.problems["gfd/config"])
-    assert [line["event"] for line in said if line.get("check") == "gfd/config"] == ["not_ready", "not_ready"]
+    assert [line["event"] for line in lines if line.get("check") == "gfd/config"] == ["not_ready", "not_ready"]
     assert place.labels[REPLICAS] == "5"
     place.write(nowhere=SHARED % 3)
     place.until(lambda: place.labels[REPLICAS] == "3" and not place.problems)
@@ -130,10 +123,10 @@ def test_labels_follow_the_label_and_new_content_and_what_is_wrong_changes_nothi
     place.until(lambda: place.labels[REPLICAS] == "2")
 
 
-def test_no_label_goes_while_nobody_knows_what_is_meant(place: Place) -> None:
-    ours = {COUNT: "3", "nvidia.com/premium": "true"}
+def test_no_label_is_removed_while_the_selected_config_is_unknown(place: Place) -> None:
+    own = {COUNT: "3", "nvidia.com/premium": "true"}
     api = NodeApi(NODE, kubeconfig=str(place.directory / "kubeconfig"), user_agent="test")
-    api.apply_labels("gfd", ours, annotations={}, force=False)
+    api.apply_labels("gfd", own, annotations={}, force=False)
     place.write(default="sharing: {timeSlice: {}}")
     place.start()
     place.until(lambda: "gfd/config" in place.problems and "has not" not in place.problems["gfd/config"])
@@ -145,19 +138,21 @@ def test_no_label_goes_while_nobody_knows_what_is_meant(place: Place) -> None:
     assert (place.labels[REPLICAS], place.labels.get("nvidia.com/premium")) == ("1", None)
 
 
-def test_premium_rules_come_and_go_with_the_config(place: Place) -> None:
-    place.write(default="{}", premium=PREMIUM)
+def test_taints_and_labels_of_premium_rules_of_an_earlier_version_are_removed(place: Place) -> None:
+    foreign, own = Taint(key="example.com/x", effect="NoSchedule"), Taint(key="nvidia.com/premium", effect="NoSchedule")
+    api = NodeApi(NODE, kubeconfig=str(place.directory / "kubeconfig"), user_agent="test")
+    api.apply_labels("gfd", {"nvidia.com/premium": "true"}, annotations={}, force=False)
+    plan = TaintPlan(taints=(render_taint(foreign), render_taint(own)), owned=frozenset({own}))
+    api.set_taints("gfd", plan, api.get(), taints_annotation=GFD_TAINTS_ANNOTATION)
+    place.write(default="{}")
     place.start()
     place.until(lambda: COUNT in place.labels)
-    place.label("premium")
-    place.until(lambda: place.labels.get("nvidia.com/premium") == "true")
-    assert [taint["key"] for taint in place.node["spec"]["taints"]] == ["nvidia.com/premium"]
-    place.label(None)
-    place.until(lambda: "nvidia.com/premium" not in place.labels)
-    place.until(lambda: not place.node["spec"].get("taints"))
+    assert "nvidia.com/premium" not in place.labels
+    assert place.node["spec"]["taints"] == [render_taint(foreign)]
+    assert GFD_TAINTS_ANNOTATION not in place.node["metadata"].get("annotations", {})
 
 
-def test_one_shot_asks_for_the_label_itself(place: Place) -> None:
+def test_one_shot_reads_the_label_from_the_api_server(place: Place) -> None:
     place.write(default=SHARED % 2, four=SHARED % 4)
     place.label("four")
     program = parse(place.flags("--oneshot"))
@@ -167,7 +162,19 @@ def test_one_shot_asks_for_the_label_itself(place: Place) -> None:
     assert place.labels[REPLICAS] == "4"
 
 
-def test_one_shot_asks_for_the_configmap_too(place: Place) -> None:
+def test_one_shot_reports_that_nvml_is_released(place: Place) -> None:
+    write_request(place.directory / FOLDER, "manual", 3600)
+    place.write(default=SHARED % 2)
+    program = parse(place.flags("--oneshot"))
+    assert program is not None
+    assert program.once is not None
+    services = Services()
+    assert program.once(services)
+    assert "a release request keeps NVML closed" in str(services.readiness.problems()["gfd/gpus"])
+    assert COUNT not in place.labels
+
+
+def test_one_shot_reads_the_config_map_from_the_api_server(place: Place) -> None:
     place.label("four")
     body = {"metadata": {"name": "configs"}, "data": {"four": SHARED % 4}}
     target = Target(resource=resource_named("configmaps"), namespace="kube-system")

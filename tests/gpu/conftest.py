@@ -1,4 +1,4 @@
-"""What nvidia-smi says of this machine. Where it says nothing the tests are skipped, all with one line."""
+"""The output of nvidia-smi on this machine. Without nvidia-smi all tests are skipped, with one line."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ NvidiaSmi = Callable[..., str]
 
 @cache
 def ask_nvidia_smi(*arguments: str) -> str:
-    """Its output; empty where there is no driver."""
+    """The output of nvidia-smi; empty without a driver."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return ""
@@ -22,7 +22,7 @@ def ask_nvidia_smi(*arguments: str) -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
-@pytest.hookimpl(trylast=True)  # after -m has chosen, so that `make test` does not ask
+@pytest.hookimpl(trylast=True)  # after the selection by -m, so that `make test` does not call nvidia-smi
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     chosen = [item for item in items if item.get_closest_marker("gpu")]
     if chosen and "GPU " not in ask_nvidia_smi("-L"):
@@ -32,5 +32,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def nvidia_smi() -> NvidiaSmi:
-    """nvidia_smi(*arguments): its output."""
+    """nvidia_smi(*arguments): the output of the command."""
     return ask_nvidia_smi

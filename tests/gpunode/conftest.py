@@ -1,29 +1,29 @@
-"""A cluster of stand-ins for one Node, and the agents as processes against it."""
+"""A simulated cluster with one Node, and the agents as processes that use it."""
 
 import contextlib
 import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from node_core.simulate.apiserver import ApiServer
-from node_core.simulate.kubelet import Kubelet
-from node_core.simulate.node_agent import NodeAgent
-from node_core.simulate.node_api import StoreNodeApi
+from simulation.apiserver import ApiServer
+from simulation.kubelet.kubelet import Kubelet
+from simulation.kubelet.node_agent import NodeAgent
+from simulation.kubelet.node_api import StoreNodeApi
+from tests.waiting import until
 
 NODE = "n1"
 
 
 @dataclass
 class Cluster:
-    """One Node with its kubelet. processes: what `start` started and has to end."""
+    """One Node with its kubelet. processes: started by `start`; the fixture kills them."""
 
     directory: Path
     server: ApiServer
@@ -41,13 +41,13 @@ class Cluster:
 
     @property
     def gpus(self) -> str | None:
-        """Allocatable nvidia.com/gpu."""
+        """The allocatable amount of nvidia.com/gpu."""
         allocatable: dict[str, str] = self.node["status"]["allocatable"]
         return allocatable.get("nvidia.com/gpu")
 
-    def start(self, module: str, *arguments: str) -> subprocess.Popen[str]:
-        """An agent as its own process, logging to <directory>/<n>.log."""
-        command = [sys.executable, "-m", module, *arguments, *self.flags(module)]
+    def start(self, module: str, *arguments: str, prefix: Sequence[str] = ()) -> subprocess.Popen[str]:
+        """Starts an agent as a process that logs to <directory>/<n>.log. prefix: a command that runs the process."""
+        command = [*prefix, sys.executable, "-m", module, *arguments, *self.flags(module)]
         keep = {name: value for name, value in os.environ.items() if not name.startswith(("KUBE", "NODE_", "GFD_"))}
         with (self.directory / f"{len(self.processes)}.log").open("w") as log:
             process = subprocess.Popen(command, stderr=log, stdout=log, text=True, env=keep)
@@ -70,17 +70,13 @@ class Cluster:
     def log(self, number: int) -> str:
         return (self.directory / f"{number}.log").read_text()
 
-    def until(self, true: Callable[[], Any], seconds: float = 20) -> None:
-        deadline = time.monotonic() + seconds
-        while not true():
-            logs = "\n".join(path.read_text() for path in self.directory.glob("*.log"))
-            assert time.monotonic() < deadline, f"it did not come true in time\n{logs}"
-            time.sleep(0.01)
+    def until(self, true: Callable[[], Any]) -> None:
+        until(true, lambda: "\n".join(path.read_text() for path in self.directory.glob("*.log")))
 
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    # a unix socket's path has room for about a hundred characters, fewer than pytest's own folders take
+    # pytest's tmp_path is too long for the path of a unix socket, which has at most 107 characters
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gpunode-test-")))
         server = stack.enter_context(ApiServer())
@@ -92,8 +88,8 @@ def cluster() -> Iterator[Cluster]:
         kubelet.start()
         stack.callback(agent.stop)
         agent.start()
-        made = Cluster(directory, server, kubelet)
-        yield made
-        for process in made.processes:
+        cluster = Cluster(directory, server, kubelet)
+        yield cluster
+        for process in cluster.processes:
             process.kill()
             process.wait()

@@ -1,4 +1,4 @@
-"""`gpunode release` against the three agents in one process and simulated GPUs, whose NVML sessions are counted."""
+"""`gpunode release` with the three agents in one process and simulated GPUs. The tests count the NVML sessions."""
 
 import os
 import signal
@@ -14,18 +14,19 @@ import pytest
 from click.testing import CliRunner, Result
 
 from device_plugin.settings import PluginSettings
-from gfd.agent import GfdSettings
-from gpunode.release import BY_HAND, release
+from gfd.settings import GfdSettings
+from gpu_core.assembly import Dependencies
+from gpu_core.host.release_requests import FOLDER, write_request
+from gpu_core.nvml.api import Nvml, OpenNvml
+from gpu_core.nvml.lock import NvmlLock
+from gpunode.release import MANUAL, release
 from gpunode.run import all_agents
-from nfd_lite.agent import NfdSettings
-from nfd_lite.sources import ALL, SourceSettings
-from node_core.assembly import Edges
-from node_core.host.nvml.api import Nvml, OpenNvml
-from node_core.host.nvml.lock import NvmlLock
-from node_core.host.release_requests import FOLDER, write_request
-from node_core.runtime.messages import Pass
-from node_core.runtime.process import Running
+from nfd_lite.settings import NfdSettings
+from nfd_lite.sources import SOURCES, SourceSettings
+from node_core.runtime.messages import Resync
+from node_core.runtime.process import ProcessRunner
 from node_core.runtime.settings import CommonSettings
+from tests.signals import DEFAULT_SIGNALS
 
 GPU = "nvidia.com/gpu"
 COUNT = "nvidia.com/gpu.count"
@@ -37,17 +38,17 @@ gpus:
 
 
 class Sessions:
-    """NVML with its sessions counted. open: now. begun: all."""
+    """Counts NVML sessions. open: the current number. opened: all since the start."""
 
     def __init__(self, real: OpenNvml) -> None:
         self._real, self._lock = real, threading.Lock()
-        self.open = self.begun = 0
+        self.open = self.opened = 0
 
     @contextmanager
     def __call__(self) -> Iterator[Nvml]:
         with self._real() as nvml:
             self._add(1)
-            self.begun += 1
+            self.opened += 1
             try:
                 yield nvml
             finally:
@@ -59,14 +60,14 @@ class Sessions:
 
 
 class Node:
-    """The agents on a cluster of stand-ins. sessions: of the agents that run now."""
+    """The agents and a simulated cluster. sessions: of the running agents."""
 
     def __init__(self, cluster: Any) -> None:
         self.cluster = cluster
         self.lock_dir: Path = cluster.directory / "lock"
         self.scenario = cluster.directory / "scenario.yaml"
         self.scenario.write_text(EIGHT)
-        self.running: list[Running] = []
+        self.running: list[ProcessRunner] = []
 
     def start(self) -> None:
         cluster = self.cluster
@@ -75,21 +76,22 @@ class Node:
             host_root=Path("/"), oneshot=False, interval=None, address="", log_format="json", log_level="info",
             lock_dir=self.lock_dir,
         )  # fmt: skip
-        edges = Edges(common, "gpunode")
-        self.sessions = Sessions(edges.nvml)
-        edges.__dict__["nvml"] = self.sessions  # in the place of the cached one
-        nfd = NfdSettings(
-            label_sources=frozenset(each.name for each in ALL), source_settings=SourceSettings(), white_list=None
-        )
+        dependencies = Dependencies(common, "gpunode")
+        self.sessions = Sessions(dependencies.nvml)
+        dependencies.__dict__["nvml"] = self.sessions  # replaces the cached property
+        nfd = NfdSettings(label_sources=frozenset(SOURCES), source_settings=SourceSettings(), white_list=None)
         plugin = PluginSettings(kubelet_socket=cluster.kubelet.socket, cdi_folder=cluster.directory / "cdi")
-        self.running.append(Running(all_agents(edges, nfd, GfdSettings(), plugin)))
+        self.running.append(ProcessRunner(all_agents(dependencies, nfd, GfdSettings(), plugin)))
         self.running[-1].start()
 
-    def comes_up(self) -> None:
+    def wait_until_ready(self) -> None:
         self.cluster.until(lambda: self.cluster.labels.get(COUNT) == "8" and self.cluster.gpus == "8")
-        self.cluster.until(lambda: self.sessions.open == 1)  # the watch for events
+        self.cluster.until(lambda: self.sessions.open == 1)  # the session that waits for NVML events
         self.cluster.until(
-            lambda: any(each["type"] == "GPUReady" for each in self.cluster.node["status"]["conditions"])
+            lambda: any(
+                (each["type"], each["status"]) == ("GPUReady", "True")
+                for each in self.cluster.node["status"]["conditions"]
+            )
         )
 
     def stop(self) -> None:
@@ -120,17 +122,19 @@ def node(cluster: Any) -> Iterator[Node]:
         made.stop()
 
 
-def begun(
+def start_release(
     node: Node, *command: str, before: tuple[str, ...] = (), term: str = "600s", timeout: str = "60s"
 ) -> subprocess.Popen[bytes]:
-    """The release of a command in a process of its own."""
-    ours = [sys.executable, "-m", "gpunode", "release", "--lock-dir", str(node.lock_dir)]
-    ours += ["--for", term, "--timeout", timeout, "--"]
-    return subprocess.Popen([*before, *ours, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    """Starts `gpunode release -- command` as a process."""
+    release_command = [sys.executable, "-m", "gpunode", "release", "--lock-dir", str(node.lock_dir)]
+    release_command += ["--for", term, "--timeout", timeout, "--"]
+    return subprocess.Popen(
+        [*DEFAULT_SIGNALS, *before, *release_command, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
 
 
 class Renewals:
-    """Whether the request in the folder has been written several times by now."""
+    """Whether the request was written at least four times."""
 
     def __init__(self, node: Node) -> None:
         self._folder, self._seen = node.lock_dir / FOLDER, set[int]()
@@ -140,33 +144,33 @@ class Renewals:
         return len(self._seen) == 4
 
 
-def test_nothing_of_ours_is_open_until_it_is_taken_back_and_nobody_loses_anything(node: Node) -> None:
+def test_a_release_closes_all_sessions_until_its_end_and_changes_no_label_or_device(node: Node) -> None:
     node.start()
-    node.comes_up()
+    node.wait_until_ready()
     before = node.cluster.node["metadata"]["labels"], node.cluster.kubelet.device_health(GPU)
     writes = node.cluster.node["metadata"]["resourceVersion"]
-    asked = node.call("--for", "1h")
-    assert (asked.exit_code, node.sessions.open) == (0, 0)
+    done = node.call("--for", "1h")
+    assert (done.exit_code, node.sessions.open) == (0, 0)
     assert node.gauge.endswith(b" 1.0")
-    begun = node.sessions.begun
+    opened = node.sessions.opened
     for agent in node.running[-1]._built.agents:
-        agent.mailbox.post(Pass())
-    grant = node.cluster.kubelet.admit("pod", "main", {GPU: 2})  # asks the plugin, which answers from memory
+        agent.mailbox.post(Resync())
+    grant = node.cluster.kubelet.admit("pod", "main", {GPU: 2})  # calls the plugin, which does not use NVML for this
     assert grant
     assert (node.cluster.node["metadata"]["labels"], node.cluster.kubelet.device_health(GPU)) == before
     problems = node.running[-1].services.readiness.problems()
     assert {why for check, why in problems.items() if "nfd-lite" not in check} == {None}
-    assert node.sessions.begun == begun
+    assert node.sessions.opened == opened
     assert node.cluster.node["metadata"]["resourceVersion"] == writes
     assert node.call("--end").exit_code == 0
-    node.cluster.until(lambda: node.sessions.open == 1 and node.sessions.begun > begun)
-    assert node.gauge.endswith(b" 0.0")
+    node.cluster.until(lambda: node.sessions.open == 1 and node.sessions.opened > opened)
+    node.cluster.until(lambda: node.gauge.endswith(b" 0.0"))
     assert node.requests == []
 
 
-def test_a_command_runs_while_nothing_is_open_and_its_status_is_ours(node: Node) -> None:
+def test_a_command_runs_while_no_session_is_open_and_determines_the_exit_status(node: Node) -> None:
     node.start()
-    node.comes_up()
+    node.wait_until_ready()
     seen = node.cluster.directory / "seen"
     done = node.call("--", "sh", "-c", f"ls {node.lock_dir}/{FOLDER} > {seen}; exit 7")
     assert done.exit_code == 7
@@ -175,101 +179,119 @@ def test_a_command_runs_while_nothing_is_open_and_its_status_is_ours(node: Node)
     node.cluster.until(lambda: node.sessions.open == 1)
 
 
-def test_two_releases_at_once_end_with_the_later(node: Node) -> None:
+@pytest.mark.exhaustive
+def test_the_agents_resume_when_the_last_of_two_releases_ends(node: Node) -> None:
     node.start()
-    node.comes_up()
+    node.wait_until_ready()
     assert node.call().exit_code == 0
-    begun = node.sessions.begun
+    opened = node.sessions.opened
     assert node.call("--", "true").exit_code == 0
-    assert (node.kinds, node.sessions.open, node.sessions.begun) == ([BY_HAND], 0, begun)
+    assert (node.kinds, node.sessions.open, node.sessions.opened) == ([MANUAL], 0, opened)
     node.call("--end")
     node.cluster.until(lambda: node.sessions.open == 1)
 
 
-def test_agents_that_begin_while_it_is_released_open_nothing_and_come_up_after_it(node: Node) -> None:
-    assert node.call().exit_code == 0, "where nobody runs the GPUs are free"
+def test_agents_that_start_during_a_release_open_no_session_before_its_end(node: Node) -> None:
+    assert node.call().exit_code == 0, "without agents the release succeeds at once"
     node.start()
     node.cluster.until(lambda: "feature.node.kubernetes.io/kernel-version.full" in node.cluster.labels)
     node.cluster.until(lambda: node.gauge.endswith(b" 1.0"))
-    assert node.sessions.begun == 0
+    assert node.sessions.opened == 0
     node.call("--end")
-    node.comes_up()
+    node.wait_until_ready()
 
 
-def test_a_request_does_not_run_out_under_its_command(node: Node) -> None:
+@pytest.mark.exhaustive
+def test_a_request_is_renewed_while_its_command_runs(node: Node) -> None:
     go = node.cluster.directory / "go"
     os.mkfifo(go)
-    with begun(node, "sh", "-c", f"read word < {go}; exit 3", term="1s") as process:
+    with start_release(node, "sh", "-c", f"read word < {go}; exit 3", term="1s") as process:
         node.cluster.until(Renewals(node))
         go.write_text("go\n")
-        assert process.wait(20) == 3
+        assert process.wait(60) == 3
     assert node.requests == []
 
 
-def test_a_release_that_is_killed_is_over_after_its_time(node: Node) -> None:
+@pytest.mark.exhaustive
+def test_the_request_of_a_killed_release_expires(node: Node) -> None:
     node.start()
-    node.comes_up()
-    begun_before, go = node.sessions.begun, node.cluster.directory / "go"
+    node.wait_until_ready()
+    opened_before, go = node.sessions.opened, node.cluster.directory / "go"
     os.mkfifo(go)
-    with begun(node, "sh", "-c", f"read word < {go}", term="1s") as process, go.open("w"):
+    with start_release(node, "sh", "-c", f"read word < {go}", term="1s") as process, go.open("w"):
         assert node.sessions.open == 0
         process.kill()
     node.cluster.until(lambda: node.sessions.open == 1)
-    assert node.sessions.begun > begun_before
+    assert node.sessions.opened > opened_before
 
 
-UNTIL_TOLD = """
-trap 'echo told >> {seen}' TERM INT HUP
+TRAP_SIGNALS = """
+trap 'echo signal >> {seen}' TERM INT HUP
 sleep 60 &
-echo began > {seen}
+echo started > {seen}
 wait
 ls {requests} >> {seen}
 kill $!
 exit 9
 """
-"""A command that goes on for a moment when it is told to end."""
+"""A command that handles a signal and then ends by itself."""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_release_that_is_told_to_end_tells_its_command_and_waits_for_it(node: Node, number: signal.Signals) -> None:
+def test_a_signal_is_forwarded_to_the_command_and_the_release_waits_for_it(node: Node, number: signal.Signals) -> None:
     seen = node.cluster.directory / "seen"
-    script = UNTIL_TOLD.format(seen=seen, requests=node.lock_dir / FOLDER)
-    with begun(node, "sh", "-c", script) as process:
-        node.cluster.until(lambda: seen.exists() and seen.read_text() == "began\n")
+    script = TRAP_SIGNALS.format(seen=seen, requests=node.lock_dir / FOLDER)
+    with start_release(node, "sh", "-c", script) as process:
+        node.cluster.until(lambda: seen.exists() and seen.read_text() == "started\n")
         process.send_signal(number)
-        assert process.wait(20) == 9
-    assert seen.read_text().startswith("began\ntold\ncommand-")
+        assert process.wait(60) == 9
+    assert seen.read_text().startswith("started\nsignal\ncommand-")
     assert node.requests == []
 
 
-def test_a_command_that_a_signal_ends_ends_the_release_as_in_a_shell(node: Node) -> None:
+def test_the_exit_status_of_a_command_that_a_signal_ended_is_that_of_a_shell(node: Node) -> None:
     seen = node.cluster.directory / "seen"
-    with begun(node, "sh", "-c", f"echo began > {seen}; exec sleep 60") as process:
-        node.cluster.until(lambda: seen.exists() and seen.read_text() == "began\n")
+    with start_release(node, "sh", "-c", f"echo started > {seen}; exec sleep 60") as process:
+        node.cluster.until(lambda: seen.exists() and seen.read_text() == "started\n")
         process.terminate()
-        assert process.wait(20) == 128 + 15
+        assert process.wait(60) == 128 + 15
     assert node.requests == []
 
 
-def test_a_release_under_nohup_does_not_end_with_its_terminal(node: Node) -> None:
+def test_a_release_under_nohup_ignores_sighup(node: Node) -> None:
     seen, go = node.cluster.directory / "seen", node.cluster.directory / "go"
     os.mkfifo(go)
-    with begun(node, "sh", "-c", f"echo began > {seen}; read word < {go}; exit 3", before=("nohup",)) as process:
-        node.cluster.until(lambda: seen.exists() and seen.read_text() == "began\n")
+    with start_release(
+        node, "sh", "-c", f"echo started > {seen}; read word < {go}; exit 3", before=("nohup",)
+    ) as process:
+        node.cluster.until(lambda: seen.exists() and seen.read_text() == "started\n")
         process.send_signal(signal.SIGHUP)
         go.write_text("go\n")
-        assert process.wait(20) == 3
+        assert process.wait(60) == 3
 
 
-def test_a_release_that_is_ended_while_it_waits_takes_its_request_back(node: Node) -> None:
+def test_a_release_that_is_interrupted_while_it_waits_removes_its_request(node: Node) -> None:
     stuck = NvmlLock(node.lock_dir, "gfd")
-    stuck.hold()
-    with begun(node, "true") as process:
+    stuck.acquire()
+    with start_release(node, "true") as process:
         node.cluster.until(lambda: (node.lock_dir / FOLDER).is_dir() and node.requests[:1] != [])
         node.cluster.until(lambda: not node.requests[0].startswith("."))
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 128 + 2
-    stuck.let_go()
+        assert process.wait(60) == 128 + 2
+    stuck.release()
+    assert node.requests == []
+
+
+def test_a_signal_right_after_the_request_was_written_removes_the_request(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_and_end(folder: Path, name: str, seconds: float) -> None:
+        write_request(folder, name, seconds)
+        assert node.requests == [name]
+        sys.exit(128 + signal.SIGINT)
+
+    monkeypatch.setattr("gpunode.release.write_request", write_and_end)
+    assert node.call("--", "true").exit_code == 128 + signal.SIGINT
     assert node.requests == []
 
 
@@ -284,54 +306,78 @@ def test_a_release_that_is_ended_while_it_waits_takes_its_request_back(node: Nod
         (["--", "sh", "-c", "kill -9 $$"], 128 + 9),
     ],
 )
-def test_what_cannot_be_done_has_a_status_and_leaves_no_request(node: Node, arguments: list[str], status: int) -> None:
+def test_a_failed_release_has_an_exit_status_and_leaves_no_request(
+    node: Node, arguments: list[str], status: int
+) -> None:
     assert node.call(*arguments).exit_code == status
     assert not (node.lock_dir / FOLDER).exists() or node.requests == []
 
 
-def test_where_somebody_does_not_let_go_the_command_is_not_run(node: Node) -> None:
+def test_the_command_does_not_run_if_an_agent_does_not_close_nvml(node: Node) -> None:
     stuck = NvmlLock(node.lock_dir, "gfd")
-    stuck.hold()
+    stuck.acquire()
     done = node.call("--timeout", "1s", "--", "touch", str(node.lock_dir / "ran"))
-    stuck.let_go()
-    assert (done.exit_code, "gfd still has NVML open" in done.output) == (1, True)
+    stuck.release()
+    assert (done.exit_code, "still have NVML open: gfd" in done.output) == (1, True)
     assert not (node.lock_dir / "ran").exists()
     assert node.requests == []
 
 
-def test_what_killed_releases_left_is_removed_by_the_next(node: Node) -> None:
+def test_a_release_removes_the_stale_requests_of_killed_releases(node: Node) -> None:
     for name in ("command-1", "upgrade"):
         os.utime(write_request(node.lock_dir / FOLDER, name, 60), (0, 0))
     assert node.call("--", "true").exit_code == 0
     assert node.requests == ["upgrade"]
 
 
-def test_who_gives_up_takes_nothing_from_whom_it_was_granted(node: Node) -> None:
+@pytest.mark.exhaustive
+def test_a_release_that_times_out_does_not_end_another_release(node: Node) -> None:
     assert node.call("--for", "1h").exit_code == 0
-    granted = node.requests
+    requests = node.requests
     stuck = NvmlLock(node.lock_dir, "gfd")
-    stuck.hold()
+    stuck.acquire()
     assert node.call("--timeout", "1s", "--for", "1m").exit_code == 1
-    stuck.let_go()
-    assert node.requests == granted
+    stuck.release()
+    assert node.requests == requests
     assert node.call("--for", "1m").exit_code == 0
-    assert node.kinds == [BY_HAND, BY_HAND]
+    assert node.kinds == [MANUAL, MANUAL]
     assert node.call("--end").exit_code == 0
     assert node.requests == []
 
 
-def test_it_may_wait_for_as_long_as_it_takes(node: Node) -> None:
+@pytest.mark.exhaustive
+def test_an_infinite_timeout_renews_the_request_while_it_waits(node: Node) -> None:
     stuck = NvmlLock(node.lock_dir, "gfd")
-    stuck.hold()
-    with begun(node, term="1s", timeout="infinite") as process:
+    stuck.acquire()
+    with start_release(node, term="1s", timeout="infinite") as process:
         node.cluster.until(Renewals(node))
-        stuck.let_go()
-        assert process.wait(20) == 0
-    assert node.kinds == [BY_HAND]
+        stuck.release()
+        assert process.wait(60) == 0
+    assert node.kinds == [MANUAL]
 
 
-def test_a_folder_that_cannot_be_written_is_an_error_with_its_reason(tmp_path: Path) -> None:
+def test_a_lock_folder_that_is_not_writable_is_an_error_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = CliRunner().invoke(release, ["--lock-dir", str(tmp_path / "file")])
     assert done.exit_code == 1
-    assert "Not a directory" in done.output
+    assert "a part of the path is not a folder" in done.output
+
+
+def test_a_folder_of_requests_that_cannot_be_listed_is_an_error_of_end(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).write_text("not a folder")
+    result = CliRunner().invoke(release, ["--lock-dir", str(tmp_path), "--end"])
+    assert result.exit_code == 1
+    assert result.output.startswith(
+        f"Error: cannot change the requests in {tmp_path / FOLDER}: a part of the path is not a folder."
+    )
+
+
+def test_without_a_release_there_is_nothing_to_end(tmp_path: Path) -> None:
+    result = CliRunner().invoke(release, ["--lock-dir", str(tmp_path), "--end"])
+    assert (result.exit_code, result.output) == (0, "")
+
+
+def test_end_refuses_a_command_instead_of_ignoring_it(tmp_path: Path) -> None:
+    result = CliRunner().invoke(release, ["--lock-dir", str(tmp_path), "--end", "--", "true"])
+    assert result.exit_code == 2
+    assert "--end does not run a command" in result.output

@@ -1,4 +1,4 @@
-"""Rules through the whole agent: a person applies a NodeFeatureRule with kubectl, and the Node follows."""
+"""NodeFeatureRules that are applied with kubectl, and their effects on the Node."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ BROKEN = RULE.replace("{{ end }}", "{{ end").replace('gpus: "true"', 'gpus: "fal
 
 
 class Rules:
-    """The cluster of stand-ins with nfd-lite on it, through a real kubectl."""
+    """The simulated cluster with nfd-lite, and the real kubectl."""
 
     def __init__(self, cluster: Any) -> None:
         self.cluster = cluster
@@ -57,8 +57,8 @@ class Rules:
         found: list[dict[str, str]] = self.cluster.node.get("spec", {}).get("taints") or []
         return found
 
-    def published(self) -> bool:
-        """Whether everything that the rule gives is on the Node."""
+    def is_published(self) -> bool:
+        """Whether the Node has all outputs of the rule."""
         return (
             self.cluster.labels.get(f"{PREFIX}gpus") == "true"
             and self.cluster.labels.get("vendor.io/class-0302") == "10de"
@@ -77,9 +77,9 @@ def rules(cluster: Any) -> Rules:
     return found
 
 
-def test_a_rule_that_comes_changes_and_goes_is_followed_at_once(rules: Rules) -> None:
+def test_the_node_follows_a_rule_that_is_created_changed_and_deleted(rules: Rules) -> None:
     rules.apply(RULE)
-    rules.cluster.until(rules.published)
+    rules.cluster.until(rules.is_published)
     rules.apply(RULE.replace("simulated", "changed"))
     rules.cluster.until(lambda: rules.annotations.get(f"{PREFIX}note") == "changed")
     rules.kubectl("delete", "nodefeaturerule", "big-gpus")
@@ -89,9 +89,10 @@ def test_a_rule_that_comes_changes_and_goes_is_followed_at_once(rules: Rules) ->
     assert "nvidia.com/gpu.present" in rules.cluster.labels
 
 
-def test_a_rule_that_breaks_is_told_to_its_author_and_takes_nothing_away(rules: Rules) -> None:
+@pytest.mark.exhaustive
+def test_an_invalid_change_of_a_rule_creates_an_event_and_removes_nothing(rules: Rules) -> None:
     rules.apply(RULE)
-    rules.cluster.until(rules.published)
+    rules.cluster.until(rules.is_published)
     rules.apply(BROKEN)
 
     def events() -> list[dict[str, Any]]:
@@ -102,12 +103,13 @@ def test_a_rule_that_breaks_is_told_to_its_author_and_takes_nothing_away(rules: 
     (event,) = events()
     assert (event["type"], event["reason"]) == ("Warning", "RuleFailed")
     assert "labelsTemplate" in event["message"]
-    assert rules.published()
+    assert rules.is_published()
 
 
-def test_a_restart_while_the_rules_cannot_be_read_takes_nothing_away_and_writes_nothing(rules: Rules) -> None:
+@pytest.mark.exhaustive
+def test_a_restart_with_unchanged_rules_writes_nothing(rules: Rules) -> None:
     rules.apply(RULE)
-    rules.cluster.until(rules.published)
+    rules.cluster.until(rules.is_published)
     rules.cluster.processes[0].kill()
     rules.cluster.processes[0].wait()
     rules.cluster.server.forget_requests()
@@ -115,13 +117,14 @@ def test_a_restart_while_the_rules_cannot_be_read_takes_nothing_away_and_writes_
     rules.cluster.until(lambda: '"event": "ready"' in rules.cluster.log(1))
     listed = ("list", "/apis/nfd.k8s-sigs.io/v1alpha1/nodefeaturerules")
     rules.cluster.until(lambda: listed in rules.cluster.server.requests)
-    assert rules.published()
+    assert rules.is_published()
     assert rules.cluster.server.writes == 0
 
 
-def test_without_leave_to_taint_a_rules_taints_go(rules: Rules) -> None:
+@pytest.mark.exhaustive
+def test_without_enable_taints_the_taints_of_rules_are_removed(rules: Rules) -> None:
     rules.apply(RULE)
-    rules.cluster.until(rules.published)
+    rules.cluster.until(rules.is_published)
     rules.cluster.processes[0].kill()
     rules.cluster.processes[0].wait()
     rules.cluster.start("nfd_lite", "--simulate", "h100x8")

@@ -1,4 +1,4 @@
-"""The image that `make image` made, mounted. Where there is none to be had the tests are skipped, all with one line."""
+"""Mounts the image that `make image` built. Without the image, all tests are skipped with one reason."""
 
 import json
 import os
@@ -12,20 +12,20 @@ import pytest
 from tests.e2e.cluster.commands import run
 from tests.image.container import Container
 
-NEEDS = "needs root, buildah, runc and the image that `make image` makes, named by IMAGE"
+NEEDS = "needs root, buildah, runc, and the environment variable IMAGE with the name of an image from `make image`"
 
 
-@pytest.hookimpl(trylast=True)  # after -m has chosen
+@pytest.hookimpl(trylast=True)  # after -m has selected tests
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    able = os.geteuid() == 0 and "IMAGE" in os.environ and shutil.which("buildah") and shutil.which("runc")
+    can_run = os.geteuid() == 0 and "IMAGE" in os.environ and shutil.which("buildah") and shutil.which("runc")
     for item in items:
-        if item.get_closest_marker("image") and not able:
+        if item.get_closest_marker("image") and not can_run:
             item.add_marker(pytest.mark.skip(reason=NEEDS))
 
 
 @pytest.fixture(scope="session")
 def config() -> dict[str, Any]:
-    """The image's config in the OCI image specification's words."""
+    """The config of the image. Source: OCI image specification."""
     inspected = json.loads(run("buildah", "inspect", "--type", "image", os.environ["IMAGE"]))
     found: dict[str, Any] = inspected["OCIv1"]
     return found

@@ -1,4 +1,4 @@
-"""Runs a program in an image as its DaemonSet would: without root, capabilities or network, on a root that nobody can write."""
+"""Runs a program in an image as in its DaemonSet: without root, capabilities or network, on a read-only root."""
 
 import json
 import subprocess
@@ -9,13 +9,13 @@ from uuid import uuid4
 
 from tests.e2e.cluster.commands import run
 
-SECONDS = 50
+TIMEOUT_SECONDS = 50
 
 
 def plan_container(
     spec: dict[str, Any], root: Path, command: Sequence[str], environment: Mapping[str, str], mounts: Mapping[str, Path]
 ) -> dict[str, Any]:
-    """`runc spec`'s config.json, changed. mounts: folders of this machine by where they are seen, all read-only."""
+    """Changes the config.json of `runc spec`. mounts: folders of this machine by their path in the container, read-only."""
     process = spec["process"] | {
         "terminal": False,
         "user": {"uid": 65532, "gid": 65532},
@@ -36,7 +36,7 @@ def plan_container(
 
 
 class Container:
-    """folder: where its bundle is written."""
+    """folder: of the OCI bundle."""
 
     def __init__(self, folder: Path, root: Path, environment: Mapping[str, str]) -> None:
         self.root = root
@@ -50,5 +50,5 @@ class Container:
         (self._folder / "config.json").write_text(json.dumps(planned))
         return subprocess.run(
             ["runc", "run", "--bundle", str(self._folder), f"gpunode-{uuid4()}"],
-            capture_output=True, text=True, timeout=SECONDS, check=False,
+            capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False,
         )  # fmt: skip

@@ -1,11 +1,11 @@
-"""What is installed: every overlay, as kustomize makes it and as Helm does."""
+"""Fixtures and markers of the tests that need Helm."""
 
 import pytest
 
-from tests.manifests.helm import binary, missing
+from tests.manifests.helm import binary, is_built, missing
 
 BUILD_S = 900
-"""The first time Helm is built, which takes two minutes of two cores."""
+"""The timeout, which includes the first build of Helm. `make test` runs these tests only if Helm is built."""
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +16,8 @@ def helm_binary() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    marks = [pytest.mark.timeout(BUILD_S), *(() if is_built() else (pytest.mark.exhaustive,))]
     for item in items:
         if "helm_binary" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.timeout(BUILD_S))
+            for mark in marks:
+                item.add_marker(mark)

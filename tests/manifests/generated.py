@@ -1,23 +1,51 @@
-"""The manifests that are made from the chart: `make manifests` writes them, test_generated.py compares. PURE but for `render`."""
+"""Generates manifests from the chart. `make manifests` writes the files, and test_generated.py compares them."""
 
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from tests.manifests.helm import CHART, template
+import yaml
+
+from tests.manifests.helm import CHART, MANIFESTS, Obj, template
 
 HEAD = "# Generated from manifests/chart/gpunode by `make manifests`.\n"
 SOURCE = re.compile(r"^# Source: gpunode/(?:templates|crds)/(\S+)\n", re.MULTILINE)
-OF_HELM = re.compile(r"^ +(?:helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\n", re.MULTILINE)
-"""Labels that say how something was installed."""
+HELM_LABELS = re.compile(r"^ +(?:helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\n", re.MULTILINE)
+"""Labels of objects that Helm installed."""
 
 SINGLE = ("--set=singleProcess.enabled=true", "--show-only=templates/gpunode.yaml")
 CLEANUP = ("--set=cleanup.enabled=true", "--set=networkPolicy.enabled=false")
+MONITORING = ("pod-monitor.yaml", "rules.yaml")
+"""Files of manifests/monitoring that the chart also contains, because a chart cannot read files outside of its folder."""
+POD_FIELDS = {"nodeSelector", "affinity", "tolerations", "priorityClassName", "updateStrategy", "resources"}
+"""Values whose null omits the field in the pods. A null in any other place is the default."""
 QUOTA = ("--set=resourceQuota.enabled=true", "--show-only=templates/resource-quota.yaml")
 
 
 def render_all() -> dict[str, str]:
-    """Path below manifests/ -> content."""
+    """Returns the content of each generated file by its path in manifests/."""
+    return {**render_chart(), **_rendered()}
+
+
+def render_chart() -> dict[str, str]:
+    """Returns the generated files of the chart itself, which the other files depend on."""
+    defaults = yaml.safe_dump(_without_null(yaml.safe_load((CHART / "values.yaml").read_text())), sort_keys=False)
+    note = "{{/* Generated from values.yaml by `make manifests`: the values that replace null. */}}\n"
+    copies = {f"chart/gpunode/files/{name}": (MANIFESTS / "monitoring" / name).read_text() for name in MONITORING}
+    return copies | {
+        "chart/gpunode/templates/_defaults.tpl": f'{note}{{{{- define "gpunode.defaults" -}}}}\n{defaults}{{{{- end }}}}\n'
+    }
+
+
+def _without_null(values: Obj) -> Obj:
+    return {
+        key: _without_null(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if value is not None and key not in POD_FIELDS
+    }
+
+
+def _rendered() -> dict[str, str]:
     return {
         **_below("base", split_sources(template())),
         **_below("crds", {path.name: path.read_text() for path in sorted((CHART / "crds").iterdir())}),
@@ -28,12 +56,12 @@ def render_all() -> dict[str, str]:
 
 
 def split_sources(text: str) -> dict[str, str]:
-    """What `helm template` prints, by the file of the chart that it comes from, without what is Helm's."""
+    """Splits the output of `helm template` by the file of the chart, and removes the labels of Helm."""
     files: dict[str, list[str]] = {}
     for document in re.split(r"^---\n", text, flags=re.MULTILINE):
         source = SOURCE.match(document)
         if source is not None:
-            files.setdefault(source[1], []).append(OF_HELM.sub("", document[source.end() :]).strip() + "\n")
+            files.setdefault(source[1], []).append(HELM_LABELS.sub("", document[source.end() :]).strip() + "\n")
     return {name: HEAD + "---\n".join(documents) for name, documents in files.items()}
 
 

@@ -1,4 +1,4 @@
-"""The pinned Helm, built when first asked for, and what it makes of our chart."""
+"""Runs the pinned version of Helm, which is built at the first use."""
 
 import functools
 import os
@@ -17,15 +17,19 @@ ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
 CHART = MANIFESTS / "chart" / "gpunode"
 NAMESPACE = "gpunode"
-NO_HELM = "Helm is built from source: install Go 1.21 or newer"
+NO_HELM = "Helm is missing and must be built: install Go 1.21 or newer"
 
 Obj = dict[str, Any]
 
 
 def missing() -> str | None:
-    """Why the tests of the chart cannot run. In CI they have to: there a machine without Go fails."""
-    can_run = built(cache_folder(), [HELM]) or shutil.which("go") is not None
+    """Returns why the tests of the chart cannot run, or None. In CI always None, so that tests fail on a machine without Go."""
+    can_run = is_built() or shutil.which("go") is not None
     return None if can_run or os.environ.get("CI", "").lower() == "true" else NO_HELM
+
+
+def is_built() -> bool:
+    return built(cache_folder(), [HELM])
 
 
 @functools.cache
@@ -34,9 +38,9 @@ def binary() -> str:
 
 
 def helm(*arguments: str, check: bool = True) -> str:
-    """What Helm prints. It reads no files of the person who runs it."""
-    nowhere = {f"HELM_{name}_HOME": "/nonexistent" for name in ("CACHE", "CONFIG", "DATA")}
-    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **nowhere}
+    """Runs Helm and returns its output. Helm reads no files of the user."""
+    missing_folders = {f"HELM_{name}_HOME": "/nonexistent" for name in ("CACHE", "CONFIG", "DATA")}
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **missing_folders}
     return run(binary(), *arguments, check=check, environment=environment)
 
 
@@ -49,5 +53,5 @@ def load(text: str) -> list[Obj]:
 
 
 def named(objects: Iterable[Obj]) -> dict[tuple[str, str], Obj]:
-    """By kind and name, which are unique in what we install."""
+    """Returns the objects by kind and name, which are unique in the manifests."""
     return {(each["kind"], each["metadata"]["name"]): each for each in objects}

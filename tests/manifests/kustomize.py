@@ -1,4 +1,4 @@
-"""What `kubectl apply -k` sends of our manifests."""
+"""Builds the manifests with kustomize."""
 
 import functools
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The DaemonSets fit the programs, in every overlay: flags parse, probes and ports meet the health server, accounts and mounts exist."""
+"""The DaemonSets of every overlay match the programs: flags, probes, ports, accounts and mounts."""
 
 import click
 import pytest
@@ -23,7 +23,7 @@ WRITABLE = {"lock", "device-plugins", "cdi"}
 PRIVILEGED = {("gke-cos", "gfd"), ("gke-cos", "gpu-device-plugin")}
 SYS_ADMIN = {(f"mig-{strategy}", agent) for strategy in ("single", "mixed") for agent in ("gfd", "gpu-device-plugin")}
 ROOT = {"gpu-device-plugin", "gpunode"}
-"""Those that write in the kubelet's folder."""
+"""The agents that run as root to write to the kubelet's folder."""
 
 
 def agents(name: str) -> set[str]:
@@ -47,7 +47,7 @@ def container(name: str, agent: str) -> Obj:
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_every_agent_has_a_daemon_set_and_an_account_of_its_own(name: str) -> None:
+def test_each_agent_has_its_own_daemon_set_and_account(name: str) -> None:
     accounts, daemon_sets = of_kind(overlay(name), "ServiceAccount"), of_kind(overlay(name), "DaemonSet")
     assert daemon_sets.keys() == accounts.keys() == agents(name)
     for agent in daemon_sets:
@@ -55,29 +55,31 @@ def test_every_agent_has_a_daemon_set_and_an_account_of_its_own(name: str) -> No
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_bindings_are_of_accounts_that_are_there(name: str) -> None:
+def test_bindings_reference_existing_accounts(name: str) -> None:
     accounts = of_kind(overlay(name), "ServiceAccount").keys()
     bindings = [each for each in overlay(name) if each["kind"].endswith("RoleBinding")]
     assert {subject["name"] for each in bindings for subject in each["subjects"]} == accounts
 
 
-def test_what_is_applied_without_an_overlay_is_the_default_one() -> None:
+def test_the_manifests_without_an_overlay_equal_the_default_overlay() -> None:
     assert built(MANIFESTS) == overlay("default")
     assert of_kind(built(MANIFESTS), "CustomResourceDefinition")
     assert not of_kind(overlay("with-nfd"), "CustomResourceDefinition")
 
 
 @each_agent
-def test_command_and_arguments_are_ones_that_the_program_takes(name: str, agent: str) -> None:
+def test_the_program_accepts_the_command_and_the_arguments(name: str, agent: str) -> None:
     found = container(name, agent)
-    values = parse_command(COMMANDS[tuple(found["command"])], found["args"], agent)
+    files = f"--config={MANIFESTS / 'overlays' / name}/"
+    args = [arg.replace("--config=/etc/gpunode/nfd-worker/", files) for arg in found["args"]]
+    values = parse_command(COMMANDS[tuple(found["command"])], args, agent)
     assert values is not None
     (port,) = found["ports"]
     assert values["http_address"] == f":{port['containerPort']}"
 
 
 @each_agent
-def test_the_node_name_comes_from_the_pod_and_probes_ask_the_health_server(name: str, agent: str) -> None:
+def test_the_pod_sets_the_node_name_and_probes_the_health_server(name: str, agent: str) -> None:
     variables = {variable["name"]: variable for variable in container(name, agent)["env"]}
     assert variables["NODE_NAME"]["valueFrom"]["fieldRef"]["fieldPath"] == "spec.nodeName"
     assert ("NVIDIA_VISIBLE_DEVICES" in variables) == (agent != "nfd-lite")
@@ -86,7 +88,7 @@ def test_the_node_name_comes_from_the_pod_and_probes_ask_the_health_server(name:
 
 
 @each_agent
-def test_every_mount_has_its_volume_and_only_what_must_be_is_writable(name: str, agent: str) -> None:
+def test_every_mount_has_a_volume_and_only_required_mounts_are_writable(name: str, agent: str) -> None:
     volumes = {volume["name"] for volume in pod(name, agent)["volumes"]}
     mounts = container(name, agent)["volumeMounts"]
     assert volumes == {mount["name"] for mount in mounts}
@@ -95,49 +97,55 @@ def test_every_mount_has_its_volume_and_only_what_must_be_is_writable(name: str,
 
 
 @each_agent
-def test_an_agent_has_no_more_rights_than_its_overlay_says(name: str, agent: str) -> None:
-    context, who = container(name, agent)["securityContext"], (name, agent)
+def test_an_agent_has_only_the_privileges_of_its_overlay(name: str, agent: str) -> None:
+    context, key = container(name, agent)["securityContext"], (name, agent)
     assert context["readOnlyRootFilesystem"] is True
-    assert ("privileged" in context) == (who in PRIVILEGED)
-    if who not in PRIVILEGED:
+    assert ("privileged" in context) == (key in PRIVILEGED)
+    if key not in PRIVILEGED:
         assert context["capabilities"]["drop"] == ["ALL"]
-        assert context["capabilities"].get("add", []) == (["SYS_ADMIN"] if who in SYS_ADMIN else [])
-        assert context.get("allowPrivilegeEscalation", True) is (who in SYS_ADMIN)
+        assert context["capabilities"].get("add", []) == (["SYS_ADMIN"] if key in SYS_ADMIN else [])
+        assert context.get("allowPrivilegeEscalation", True) is (key in SYS_ADMIN)
         assert context["seccompProfile"] == {"type": "RuntimeDefault"}
-    is_root = agent in ROOT or who in PRIVILEGED | SYS_ADMIN
+    is_root = agent in ROOT or key in PRIVILEGED | SYS_ADMIN
     assert context.get("runAsNonRoot", False) is not is_root
     assert (context["runAsUser"] == 0) is is_root
     assert not {"hostNetwork", "hostPID", "hostIPC"} & pod(name, agent).keys()
 
 
 @each_agent
-def test_agents_come_first_go_where_gpus_are_and_mind_no_taint(name: str, agent: str) -> None:
+def test_agents_have_a_high_priority_select_gpu_nodes_and_tolerate_every_taint(name: str, agent: str) -> None:
     found = pod(name, agent)
     assert found["priorityClassName"] == "system-node-critical"
     assert found["tolerations"] == [{"operator": "Exists"}]
+    assert "nodeSelector" not in found
     with_gpus = agent in {"gfd", "gpu-device-plugin"} and name != "everywhere"
-    assert found.get("nodeSelector") == ({"nvidia.com/gpu.present": "true"} if with_gpus else None)
+    assert ("affinity" in found) == with_gpus
+    if with_gpus:
+        terms = found["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+        selected = {expression["key"] for term in terms for expression in term["matchExpressions"]}
+        assert len(selected) == len(terms), "one label of a node is sufficient"
+        assert {"nvidia.com/gpu.present", "feature.node.kubernetes.io/pci-0302_10de.present"} <= selected
 
 
 @each_agent
-def test_nothing_waits_for_a_gpu_or_for_a_folder_that_somebody_has_to_make(name: str, agent: str) -> None:
+def test_no_pod_requests_gpus_or_requires_a_host_path_that_may_be_missing(name: str, agent: str) -> None:
     assert not any(amount.startswith("nvidia.com/") for amount in container(name, agent)["resources"]["requests"])
     paths = {each["name"]: each["hostPath"] for each in pod(name, agent)["volumes"] if "hostPath" in each}
-    certain = {each for each, path in paths.items() if path.get("type") in ("Directory", "File")}
-    assert certain <= {"proc", "sys", "dev", "os-release", "device-plugins"}
+    required = {each for each, path in paths.items() if path.get("type") in ("Directory", "File")}
+    assert required <= {"proc", "sys", "dev", "os-release", "device-plugins"}
 
 
-def test_the_network_policy_is_of_all_agents_and_lets_metrics_in() -> None:
+def test_the_network_policy_selects_all_agents_and_allows_metrics() -> None:
     (policy,) = of_kind(overlay("default"), "NetworkPolicy").values()
     for name in OVERLAYS:
         for daemon_set in of_kind(overlay(name), "DaemonSet").values():
-            wanted = policy["spec"]["podSelector"]["matchLabels"].items()
-            assert wanted <= daemon_set["spec"]["template"]["metadata"]["labels"].items()
+            selector = policy["spec"]["podSelector"]["matchLabels"].items()
+            assert selector <= daemon_set["spec"]["template"]["metadata"]["labels"].items()
     (port,) = container("default", "gfd")["ports"]
     assert policy["spec"]["ingress"] == [{"ports": [{"protocol": "TCP", "port": port["name"]}]}]
 
 
-def test_openshift_gives_the_agents_files_of_the_host_and_little_else() -> None:
+def test_the_scc_of_openshift_allows_only_host_paths() -> None:
     scc = yaml.safe_load((MANIFESTS / "overlays" / "openshift" / "scc.yaml").read_text())
     assert set(scc["users"]) == {
         f"system:serviceaccount:gpunode:{account}" for account in (*AGENTS, "gpunode", "gpunode-cleanup")
@@ -151,6 +159,6 @@ def test_openshift_gives_the_agents_files_of_the_host_and_little_else() -> None:
         assert container("openshift", agent)["securityContext"]["seLinuxOptions"] == {"type": "spc_t"}
 
 
-def test_the_namespace_lets_files_of_the_host_in() -> None:
+def test_the_namespace_has_the_privileged_pod_security_level() -> None:
     labels = of_kind(overlay("default"), "Namespace")["gpunode"]["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "privileged"

@@ -1,7 +1,7 @@
-"""The chart by itself: values that mean nothing are refused, and those that mean something become what the programs understand."""
+"""The chart: invalid values are refused, and valid values become flags, mounts and objects."""
 
 import json
-import tomllib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import yaml
 
 from gpunode.cleanup.command import command as cleanup_command
 from node_core.runtime.command import parse_command
+from node_core.version import VERSION
 from tests.e2e.cluster.errors import ClusterError
-from tests.manifests.helm import CHART, ROOT, Obj, helm, load, named, template
+from tests.manifests.helm import CHART, MANIFESTS, Obj, helm, load, named, template
 from tests.manifests.test_agents import COMMANDS
 
 VALUES: Obj = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -37,14 +38,16 @@ def test_the_chart_lints() -> None:
 
 
 def test_the_chart_has_the_version_of_the_programs() -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    assert (chart["version"], chart["appVersion"]) == (version, version)
+    assert (chart["version"], chart["appVersion"]) == (VERSION, VERSION)
 
 
-def test_the_schema_knows_every_value_and_no_other() -> None:
+def test_the_schema_contains_exactly_the_values() -> None:
+    """Besides values of other charts, for which see test_upstream_values.py."""
+
     def compare(values: Obj, schema: Obj, path: str) -> None:
-        assert values.keys() == schema["properties"].keys() - FREE, path
+        own = {key for key, below in schema["properties"].items() if below is not True}
+        assert values.keys() == own - FREE, path
         assert schema["additionalProperties"] is False, path
         for key, value in values.items():
             if "properties" in (below := schema["properties"][key]) and key != "updateStrategy":
@@ -56,10 +59,14 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        ({"failOnInitError": True}, "failOnInitError"),
+        ({"failOnInitErrors": True}, "failOnInitErrors"),
         ({"gfd": {"enable": True}}, "/gfd"),
         ({"migStrategy": "auto"}, "/migStrategy"),
         ({"deviceListStrategy": ["cdi"]}, "/deviceListStrategy"),
+        ({"deviceListStrategy": "cdi"}, "/deviceListStrategy"),
+        ({"deviceListStrategy": "envvar,cdi"}, "/deviceListStrategy"),
+        ({"deviceListStrategy": "auto,envvar"}, "/deviceListStrategy"),
+        ({"deviceListStrategy": ["auto", "envvar"]}, "/deviceListStrategy"),
         ({"nvidiaDriverRoot": "run/nvidia"}, "/nvidiaDriverRoot"),
         ({"nvidiaDriverRoot": None, "image": {"tag": 1}}, "/image/tag"),
         ({"nodeSelector": {"a": 1}}, "/nodeSelector/a"),
@@ -67,11 +74,30 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
         ({"privileged": "yes"}, "/privileged"),
         ({"metrics": {"auth": True}}, "'/metrics': missing property 'tlsSecret'"),
         ({"config": {"map": {"a": "version: v1"}, "name": "b"}}, "config: map and name"),
-        ({"singleProcess": {"enabled": True}, "publish": "node-feature"}, "singleProcess: its labels go to the Node"),
+        ({"config": {"map": {"default": "garbage"}}}, "config.map.default: the text is not a YAML mapping"),
+        ({"config": {"map": {"default": "- version: v1"}}}, "config.map.default: the text is not a YAML mapping"),
+        ({"config": {"map": {"a": "{", "b": "version: v1"}}}, "config.map.a: the text is not a YAML mapping"),
+        ({"config": {"map": {"a": "version: v2"}}}, "config.map.a: version v2 is not supported. Use v1."),
+        ({"config": {"map": {"a/b": ""}}}, "a/b"),
+        ({"config": {"map": {"a": "", "b": ""}, "default": "c"}}, 'config.default: "c" is not a name .* a, b'),
+        ({"simulate": "h100x9"}, "'/simulate': value must be one of .*'h100x8'"),
+        ({"devicePlugin": {"startupTaint": "foo"}}, 'devicePlugin.startupTaint: "foo" is not a taint. Use key:effect'),
+        (
+            {"devicePlugin": {"startupTaint": "a b:NoSchedule"}},
+            'devicePlugin.startupTaint: "a b:NoSchedule" is not a taint',
+        ),
+        ({"gfd": {"sleepInterval": "1d"}}, "/gfd/sleepInterval"),
+        ({"gfd": {"sleepInterval": "often"}}, "/gfd/sleepInterval"),
+        ({"devicePlugin": {"startupTaint": "a:b"}}, 'devicePlugin.startupTaint: "a:b" is not a taint'),
+        ({"gateLabel": "a=b=c"}, 'gateLabel: "a=b=c" is not a label. Use key=value'),
+        ({"gateLabel": "a=b c"}, 'gateLabel: "a=b c" is not a label. Use key=value'),
+        ({"gateLabel": "-a=b"}, 'gateLabel: "-a=b" is not a label. Use key=value'),
+        ({"image": {"repository": "nvcr.io/nvidia/k8s-device-plugin"}}, "image.repository: .* does not contain"),
+        ({"singleProcess": {"enabled": True}, "publish": "node-feature"}, "singleProcess: supports only publish: node"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_cannot_be_is_refused_by_name(values: Obj, named: str) -> None:
+def test_an_invalid_value_is_refused_with_its_name(values: Obj, named: str) -> None:
     with pytest.raises(ClusterError, match=named):
         rendered(values)
 
@@ -89,8 +115,8 @@ def test_what_cannot_be_is_refused_by_name(values: Obj, named: str) -> None:
         ),
         ({"deviceIDStrategy": "index"}, "gpu-device-plugin", {"device_id_strategy": "index"}),
         ({"deviceDiscoveryStrategy": "nvml"}, "gfd", {"device_discovery_strategy": "nvml"}),
-        ({"nvidiaDriverRoot": "/opt/nvidia"}, "gpu-device-plugin", {"nvidia_driver_root": "/opt/nvidia"}),
-        ({"nvidiaDevRoot": "/"}, "gpu-device-plugin", {"nvidia_dev_root": "/"}),
+        ({"nvidiaDriverRoot": "/opt/nvidia"}, "gpu-device-plugin", {"driver_root": "/opt/nvidia"}),
+        ({"nvidiaDevRoot": "/"}, "gpu-device-plugin", {"dev_root": "/"}),
         (
             {"gdrcopyEnabled": True, "gdsEnabled": True, "mofedEnabled": False},
             "gpu-device-plugin",
@@ -98,7 +124,7 @@ def test_what_cannot_be_is_refused_by_name(values: Obj, named: str) -> None:
         ),
         ({"compatWithCPUManager": True}, "gpu-device-plugin", {"pass_device_specs": True}),
         ({"mps": {"root": "/run/nvidia/mps"}}, "gpu-device-plugin", {"mps_root": "/run/nvidia/mps"}),
-        ({"cdi": {"nvidiaHookPath": "/h"}}, "gpu-device-plugin", {"nvidia_ctk_path": "/h"}),
+        ({"cdi": {"nvidiaHookPath": "/h"}}, "gpu-device-plugin", {"nvidia_cdi_hook_path": "/h"}),
         (
             {"devicePlugin": {"startupTaint": "nvidia.com/gpu-not-ready:NoSchedule"}},
             "gpu-device-plugin",
@@ -123,30 +149,41 @@ def test_what_cannot_be_is_refused_by_name(values: Obj, named: str) -> None:
         ),
     ],
 )  # fmt: skip
-def test_a_value_becomes_what_the_program_understands(values: Obj, agent: str, flags: dict[str, Any]) -> None:
+def test_a_value_becomes_a_flag_of_the_program(values: Obj, agent: str, flags: dict[str, Any]) -> None:
     found = container(values, agent)
     parsed = parse_command(COMMANDS[tuple(found["command"])], found["args"], agent)
     assert parsed is not None
-    told = {name: str(parsed[name]) if isinstance(flags[name], str) else parsed[name] for name in flags}
-    assert told == {name: type(told[name])(value) for name, value in flags.items()}
+    actual = {name: str(parsed[name]) if isinstance(flags[name], str) else parsed[name] for name in flags}
+    assert actual == {name: type(actual[name])(value) for name, value in flags.items()}
 
 
-def test_configs_are_mounted_for_the_two_that_read_them() -> None:
+def test_configs_are_mounted_in_gfd_and_the_plugin() -> None:
     values: Obj = {"config": {"map": {"a": "version: v1\n"}, "default": "a", "fallbackStrategies": ["named"]}}
     objects = rendered(values)
     assert objects["ConfigMap", "gpunode-configs"]["data"] == {"a": "version: v1\n"}
     for agent in ("gfd", "gpu-device-plugin"):
-        wanted = ["--config-dir=/etc/gpunode/configs", "--default-config=a", "--fallback-strategies=named"]
-        assert set(wanted) <= set(container(values, agent)["args"])
+        expected = ["--config-dir=/etc/gpunode/configs", "--default-config=a", "--fallback-strategies=named"]
+        assert set(expected) <= set(container(values, agent)["args"])
         assert mounts(values, agent)["configs"] == ["/etc/gpunode/configs"]
     assert "configs" not in mounts(values, "nfd-lite")
-    theirs: Obj = {"config": {"name": "theirs"}}
-    (volume,) = [each for each in volumes(theirs, "gfd") if each["name"] == "configs"]
-    assert volume["configMap"] == {"name": "theirs"}
-    assert ("ConfigMap", "gpunode-configs") not in rendered(theirs)
+    other: Obj = {"config": {"name": "other"}}
+    (volume,) = [each for each in volumes(other, "gfd") if each["name"] == "configs"]
+    assert volume["configMap"] == {"name": "other"}
+    assert ("ConfigMap", "gpunode-configs") not in rendered(other)
 
 
-def test_the_config_of_nfd_worker_is_a_file_that_nfd_lite_takes() -> None:
+def test_premium_rules_become_an_object_and_enable_taints() -> None:
+    rule = {"name": "big", "labels": {"nvidia.com/gpu.premium": "true"}}
+    objects = rendered({"premium": {"rules": [rule]}})
+    assert objects["NodeFeatureRule", "gpunode-premium"]["spec"] == {"rules": [rule]}
+    assert "--enable-taints=true" in container({"premium": {"rules": [rule]}}, "nfd-lite")["args"]
+    disabled = {"premium": {"rules": [rule]}, "nfd": {"enableTaints": False}}
+    assert "--enable-taints=false" in container(disabled, "nfd-lite")["args"], "an explicit value wins"
+    assert ("NodeFeatureRule", "gpunode-premium") not in rendered({})
+    assert not any("taints" in argument for argument in container({}, "nfd-lite")["args"])
+
+
+def test_the_nfd_config_becomes_a_file_of_nfd_lite() -> None:
     values: Obj = {"nfd": {"config": {"core": {"sleepInterval": "90s"}}}}
     text = rendered(values)["ConfigMap", "nfd-lite-config"]["data"]["nfd-worker.conf"]
     assert yaml.safe_load(text) == values["nfd"]["config"]
@@ -155,7 +192,7 @@ def test_the_config_of_nfd_worker_is_a_file_that_nfd_lite_takes() -> None:
 
 
 @pytest.mark.parametrize("agent", ["nfd-lite", "gfd", "gpu-device-plugin"])
-def test_the_port_can_speak_tls_and_ask_who_reads_metrics(agent: str) -> None:
+def test_metrics_can_use_tls_and_authentication(agent: str) -> None:
     values: Obj = {"metrics": {"tlsSecret": "certificates", "auth": True}}
     found = container(values, agent)
     parsed = parse_command(COMMANDS[tuple(found["command"])], found["args"], agent)
@@ -171,7 +208,7 @@ def test_the_port_can_speak_tls_and_ask_who_reads_metrics(agent: str) -> None:
     assert ("ClusterRole", "gpunode-metrics") not in rendered({"metrics": {"tlsSecret": "certificates"}})
 
 
-def test_the_policies_follow_namespace_startup_taint_and_namespaces_of_labels() -> None:
+def test_the_policies_depend_on_namespace_startup_taint_and_label_namespaces() -> None:
     sets = ("devicePlugin.startupTaint=example.com/wait=1:NoSchedule", "nfd.extraLabelNs={x.kubernetes.io,y.k8s.io}")
     text = template(
         "--namespace=elsewhere", *(f"--set={each}" for each in sets), "--show-only=templates/admission.yaml"
@@ -186,13 +223,83 @@ def test_the_policies_follow_namespace_startup_taint_and_namespaces_of_labels() 
     assert not {kind for kind in kinds if kind.startswith("Validating")}
 
 
-def test_mps_gets_its_folders_at_the_places_where_the_plugin_looks() -> None:
+def test_each_scenario_can_be_simulated() -> None:
+    names = {path.stem for path in (MANIFESTS.parent / "simulation" / "scenarios").glob("*.yaml")}
+    assert set(SCHEMA["properties"]["simulate"]["enum"]) == {*names, "", None}
+
+
+def test_a_config_may_be_null_which_means_absent() -> None:
+    assert rendered({"config": {"map": {"a": None, "b": ""}}})["ConfigMap", "gpunode-configs"]["data"].keys() == {"b"}
+
+
+@pytest.mark.parametrize("value", ["", None])
+def test_an_empty_value_is_the_default(value: str | None) -> None:
+    """Upstream's values files contain both forms."""
+    names = (
+        "migStrategy", "deviceListStrategy", "deviceIDStrategy", "deviceDiscoveryStrategy", "nvidiaDriverRoot",
+        "nvidiaDevRoot", "runtimeClassName", "kubeletRootDir", "simulate", "publish", "logLevel",
+    )  # fmt: skip
+    sections: Obj = {
+        "image": {"repository": value, "tag": value, "pullPolicy": value},
+        "cdi": {"dir": value, "nvidiaHookPath": value, "featureFlags": value},
+        "config": {"name": value, "default": value},
+        "mps": {"root": value},
+        "devicePlugin": {"startupTaint": value},
+    }
+    assert rendered(dict.fromkeys(names, value) | sections) == rendered({})
+
+
+def test_a_config_may_also_be_written_as_values() -> None:
+    config = {"version": "v1", "flags": {"migStrategy": "single"}}
+    text = rendered({"config": {"map": {"a": config}}})["ConfigMap", "gpunode-configs"]["data"]["a"]
+    assert yaml.safe_load(text) == config
+
+
+def test_the_prometheus_objects_are_those_of_the_monitoring_folder() -> None:
+    values: Obj = {
+        "prometheus": {"enable": True, "labels": {"release": "a"}, "scrapeInterval": "9s"},
+        "metrics": {"tlsSecret": "b"},
+    }
+    found = rendered(values)
+    for kind, name in (("PodMonitor", "pod-monitor"), ("PrometheusRule", "rules")):
+        source = yaml.safe_load((MANIFESTS / "monitoring" / f"{name}.yaml").read_text())
+        actual = found[kind, source["metadata"]["name"]]
+        assert actual["metadata"]["labels"]["release"] == "a"
+        if kind == "PodMonitor":
+            (endpoint,) = source["spec"]["podMetricsEndpoints"]
+            endpoint |= {"interval": "9s", "scheme": "https"}
+        assert actual["spec"] == source["spec"]
+    kinds = {kind for kind, _ in rendered({})} | {
+        kind for kind, _ in rendered({**values, "cleanup": {"enabled": True}})
+    }
+    assert not {"PodMonitor", "PrometheusRule"} & kinds
+
+
+def test_the_notes_report_an_image_that_is_in_no_registry() -> None:
+    def notes(*values: str) -> str:
+        return helm("install", "g", str(CHART), "--dry-run=client", *values).partition("\nNOTES:\n")[2]
+
+    assert "The image gpunode is in no registry" in notes()
+    assert "in no registry" not in notes("--set=image.repository=registry.example/gpunode")
+
+
+def test_mps_folders_are_mounted_at_the_paths_of_the_plugin() -> None:
     found = mounts({"mps": {"root": "/run/nvidia/mps"}}, "gpu-device-plugin")
     assert (found["mps"], found["mps-shm"]) == (["/mps"], ["/dev/shm"])
     assert "mps" not in mounts({"mps": {"root": "/run/nvidia/mps"}}, "gfd")
 
 
-def test_privileges_are_of_those_that_open_gpus() -> None:
+def test_the_hook_program_outside_of_the_driver_root_is_mounted_because_the_plugin_reads_its_hooks() -> None:
+    hook = {"nvidiaHookPath": "/usr/local/nvidia/toolkit/nvidia-cdi-hook"}
+    own = {"nvidiaDriverRoot": "/run/nvidia/driver", "cdi": hook}
+    mounts = {each["name"]: each["mountPath"] for each in container(own, "gpu-device-plugin")["volumeMounts"]}
+    paths = {each["name"]: each.get("hostPath", {}).get("path") for each in volumes(own, "gpu-device-plugin")}
+    assert (mounts["hook"], paths["hook"]) == ("/host/usr/local/nvidia/toolkit", "/usr/local/nvidia/toolkit")
+    for values in ({"cdi": hook}, {**own, "cdi": {}}, {**own, "cdi": {"nvidiaHookPath": "/h"}}):
+        assert "hook" not in {each["name"] for each in volumes(values, "gpu-device-plugin")}
+
+
+def test_only_agents_that_open_gpus_are_privileged() -> None:
     values: Obj = {"privileged": True}
     assert container(values, "gfd")["securityContext"]["privileged"] is True
     assert "privileged" not in container(values, "nfd-lite")["securityContext"]
@@ -200,19 +307,16 @@ def test_privileges_are_of_those_that_open_gpus() -> None:
 
 
 @pytest.mark.parametrize("agent", ["nfd-lite", "gfd", "gpu-device-plugin"])
-def test_what_all_agents_have_in_common_is_said_once(agent: str) -> None:
+def test_common_values_apply_to_each_agent(agent: str) -> None:
     values: Obj = {
         "image": {"repository": "r.example/gpunode", "tag": "1", "pullPolicy": "Always"},
         "imagePullSecrets": [{"name": "s"}],
-        "nodeSelector": {"pool": "a"},
-        "affinity": {"nodeAffinity": {}},
         "tolerations": [],
         "priorityClassName": "mine",
         "updateStrategy": {"type": "OnDelete", "rollingUpdate": None},
         "podAnnotations": {"a": "b"},
         "podLabels": {"c": "d"},
         "runtimeClassName": "nvidia",
-        "kubeletRootDir": "/var/lib/k0s/kubelet",
     }
     daemon_set = rendered(values)["DaemonSet", agent]["spec"]
     template, pod = daemon_set["template"], daemon_set["template"]["spec"]
@@ -221,27 +325,56 @@ def test_what_all_agents_have_in_common_is_said_once(agent: str) -> None:
     assert template["metadata"]["labels"]["c"] == "d"
     assert (pod["containers"][0]["image"], pod["containers"][0]["imagePullPolicy"]) == ("r.example/gpunode:1", "Always")
     assert (pod["imagePullSecrets"], pod["priorityClassName"]) == ([{"name": "s"}], "mine")
-    assert pod["nodeSelector"]["pool"] == "a"
     assert "tolerations" not in pod
     assert pod.get("runtimeClassName") == (None if agent == "nfd-lite" else "nvidia")
-    paths = {each["name"]: each["hostPath"]["path"] for each in pod["volumes"]}
-    assert paths.get("device-plugins", "") in ("", "/var/lib/k0s/kubelet/device-plugins")
 
 
-def test_an_agent_that_is_off_leaves_nothing_of_its_own() -> None:
-    objects = rendered({"nfd": {"enabled": False}})
+@pytest.mark.parametrize("values", [{}, {"singleProcess": {"enabled": True}}, {"cleanup": {"enabled": True}}])
+def test_the_folder_of_the_kubelet_moves_only_pod_resources(values: Obj) -> None:
+    """Source: --root-dir of the kubelet; the folder of device plugins is a constant of the kubelet."""
+    for (kind, agent), daemon_set in rendered({**values, "kubeletRootDir": "/x"}).items():
+        if kind == "DaemonSet":
+            paths = {
+                each["name"]: each["hostPath"]["path"]
+                for each in daemon_set["spec"]["template"]["spec"]["volumes"]
+                if "hostPath" in each
+            }
+            assert paths.get("device-plugins", "/var/lib/kubelet/device-plugins") == "/var/lib/kubelet/device-plugins"
+            moved = {"pod-resources"} if agent in ("gpu-device-plugin", "gpunode") else set()
+            assert {name for name, path in paths.items() if path.startswith("/x")} == moved
+
+
+def test_a_disabled_agent_has_no_objects() -> None:
+    objects = rendered({"nfd": {"enabled": False}, "gateLabel": "a=b"})
     assert not [key for key in objects if key[1] == "nfd-lite"]
     bindings = [each for (kind, _), each in objects.items() if kind.endswith("RoleBinding")]
     assert "nfd-lite" not in {subject["name"] for each in bindings for subject in each["subjects"]}
 
 
-def test_a_cluster_without_admission_policies_is_told_what_to_leave_out() -> None:
-    with pytest.raises(ClusterError, match="set admissionPolicies"):
+def test_an_old_cluster_is_refused_with_the_value_to_set() -> None:
+    with pytest.raises(ClusterError, match="Set admissionPolicies"):
         template("--kube-version=1.28.0")
-    assert "ValidatingAdmissionPolicy" not in template("--kube-version=1.28.0", "--set=admissionPolicies.enabled=false")
+    old = template("--kube-version=1.26.0", "--set=admissionPolicies.enabled=false")
+    assert "ValidatingAdmissionPolicy" not in old
+    assert "recursiveReadOnly" not in old, "Kubernetes 1.30 has this field, and Helm refuses unknown fields"
 
 
-def test_the_cleanup_takes_the_place_of_the_agents() -> None:
+def test_the_documentation_states_the_oldest_kubernetes_version_of_the_chart() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"]
+    policies = (CHART / "templates" / "admission.yaml").read_text()
+    (oldest,), (with_policies,) = (
+        re.findall(r"^>=(.+)\.0-0$", chart),
+        re.findall(r'semverCompare "<(\S+)\.0-0"', policies),
+    )
+    install = " ".join((MANIFESTS.parent / "docs" / "how-to" / "install.md").read_text().split())
+    assert f"You need Kubernetes {with_policies} or newer" in install
+    assert f"On Kubernetes {oldest} to 1.29 use Helm with `admissionPolicies.enabled=false`" in install
+    assert f"Kubernetes {with_policies}, or {oldest} with `admissionPolicies.enabled=false`" in " ".join(
+        (CHART / "README.md").read_text().split()
+    )
+
+
+def test_cleanup_replaces_the_agents() -> None:
     values: Obj = {"cleanup": {"enabled": True}, "nfd": {"config": {"core": {}}}, "config": {"map": {"a": ""}}}
     objects = rendered(values)
     assert [name for kind, name in objects if kind in ("DaemonSet", "ServiceAccount")] == ["gpunode-cleanup"] * 2
@@ -257,10 +390,10 @@ def test_the_cleanup_takes_the_place_of_the_agents() -> None:
         & objects["DaemonSet", "gpunode-cleanup"]["spec"]["template"]["spec"].keys()
     )
     over_tls = container({**values, "metrics": {"tlsSecret": "certificates"}}, "gpunode-cleanup")
-    assert over_tls == found, "it goes when it is done: nobody reads its metrics"
+    assert over_tls == found, "cleanup pods are temporary and have no TLS"
 
 
-def test_lists_of_an_agent_are_added_and_its_security_is_laid_over_ours() -> None:
+def test_the_lists_of_an_agent_are_appended_and_its_security_context_is_merged() -> None:
     values: Obj = {
         "gfd": {
             "extraEnv": [{"name": "A", "value": "b"}],
@@ -274,7 +407,7 @@ def test_lists_of_an_agent_are_added_and_its_security_is_laid_over_ours() -> Non
     assert found["resources"]["limits"] == {"memory": "1Gi"}
     assert (found["securityContext"]["runAsUser"], found["securityContext"]["runAsNonRoot"]) == (1000, True)
     assert "runAsNonRoot" not in container(values, "nfd-lite")["securityContext"], (
-        "a kubelet starts no root that is not root"
+        "the kubelet refuses root with runAsNonRoot"
     )
     assert found["securityContext"]["readOnlyRootFilesystem"] is True
 
@@ -289,3 +422,12 @@ def mounts(values: Obj, agent: str) -> dict[str, list[str]]:
     for each in container(values, agent)["volumeMounts"]:
         found.setdefault(each["name"], []).append(each["mountPath"])
     return found
+
+
+def test_the_notes_warn_of_simulated_gpus() -> None:
+    def notes(*flags: str) -> str:
+        install = ("install", "gpunode", str(CHART), "--dry-run=client", "--disable-openapi-validation")
+        return helm(*install, *flags).partition("NOTES:")[2]
+
+    assert "WARNING: the agents simulate GPUs (simulate=h100x8)" in notes("--set=simulate=h100x8")
+    assert "simulate" not in notes()

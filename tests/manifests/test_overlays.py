@@ -1,4 +1,4 @@
-"""Each overlay is the same objects for who applies it with kubectl and for who gives its values to Helm."""
+"""kustomize and Helm render equal objects for each overlay."""
 
 import copy
 import json
@@ -11,19 +11,19 @@ import yaml
 from tests.manifests.helm import MANIFESTS, Obj, helm, load, named, template
 from tests.manifests.kustomize import OVERLAYS, overlay
 
-OF_HELM = ("helm.sh/chart", "app.kubernetes.io/managed-by")
-NOT_OF_CHART = ("Namespace",)
-"""Helm makes it with --create-namespace."""
+HELM_LABELS = ("helm.sh/chart", "app.kubernetes.io/managed-by")
+NOT_IN_CHART = ("Namespace",)
+"""Helm creates the namespace with --create-namespace."""
 
 
-def normal(objects: Iterable[Obj]) -> dict[tuple[str, str], Obj]:
-    """Without what says how they were installed, and with lists whose order means nothing in an order."""
-    return named(_normal(each) for each in objects if each["kind"] not in NOT_OF_CHART)
+def normalize(objects: Iterable[Obj]) -> dict[tuple[str, str], Obj]:
+    """Returns the objects by kind and name, without the labels of Helm, and with sorted lists where the order has no effect."""
+    return named(_normalize(each) for each in objects if each["kind"] not in NOT_IN_CHART)
 
 
-def _normal(obj: Obj) -> Obj:
+def _normalize(obj: Obj) -> Obj:
     found = copy.deepcopy(obj)
-    for key in OF_HELM:
+    for key in HELM_LABELS:
         found["metadata"].get("labels", {}).pop(key, None)
     if found["kind"] == "DaemonSet":
         pod = found["spec"]["template"]["spec"]
@@ -46,22 +46,22 @@ def from_chart(name: str) -> list[Obj]:
 
 @pytest.mark.usefixtures("helm_binary")
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_kustomize_and_helm_install_the_same(name: str) -> None:
-    assert normal(overlay(name)) == normal(from_chart(name))
+def test_kustomize_and_helm_render_equal_objects(name: str) -> None:
+    assert normalize(overlay(name)) == normalize(from_chart(name))
 
 
 @pytest.mark.usefixtures("helm_binary")
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_the_chart_is_sound_with_the_values_of_an_overlay(name: str) -> None:
+def test_the_chart_lints_with_the_values_of_an_overlay(name: str) -> None:
     values = MANIFESTS / "overlays" / name / "values.yaml"
     assert "0 chart(s) failed" in helm("lint", "--strict", str(MANIFESTS / "chart" / "gpunode"), f"--values={values}")
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_an_overlay_says_what_it_is_for_in_both_its_files_alike(name: str) -> None:
-    said = [comment(name, file) for file in ("kustomization.yaml", "values.yaml")]
-    assert said[0] == said[1]
-    assert said[0]
+def test_both_files_of_an_overlay_start_with_the_same_comment(name: str) -> None:
+    comments = [comment(name, file) for file in ("kustomization.yaml", "values.yaml")]
+    assert comments[0] == comments[1]
+    assert comments[0]
 
 
 def comment(name: str, file: str) -> list[str]:
@@ -70,10 +70,10 @@ def comment(name: str, file: str) -> list[str]:
     return lines[:first_other]
 
 
-def test_the_check_finds_what_differs() -> None:
+def test_the_comparison_detects_differences() -> None:
     one: list[Any] = [daemon_set("--a", "--b"), {"kind": "Namespace", "metadata": {"name": "n"}}]
-    assert normal(one) == normal([daemon_set("--b", "--a")])
-    assert normal(one) != normal([daemon_set("--a")])
+    assert normalize(one) == normalize([daemon_set("--b", "--a")])
+    assert normalize(one) != normalize([daemon_set("--a")])
 
 
 def daemon_set(*args: str) -> Obj:

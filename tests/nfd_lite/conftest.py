@@ -1,4 +1,4 @@
-"""Small hosts: `tests/roots/<name>.root` is laid out as files, `tests/roots/<name>.cpu` is what its processor answers."""
+"""Small hosts: `tests/roots/<name>.root` contains the files, `tests/roots/<name>.cpu` the CPUID registers or HWCAP values."""
 
 import gzip
 from collections.abc import Callable
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from nfd_lite.cpu.cpuid import CpuReader
+from nfd_lite.cpu.cpuid_decode import CpuidDump, CpuInfo, decode_x86
+from nfd_lite.cpu.cpuinfo import parse_cpuinfo, translate_flags
+from nfd_lite.cpu.hwcap import AT_HWCAP, read_hwcap_cpu
 from nfd_lite.sources import Host
-from node_core.host.cpuid import CpuReader
-from node_core.host.cpuid_decode import CpuidDump, CpuInfo, decode_x86
-from node_core.host.cpuinfo import parse_cpuinfo, translate_flags
-from node_core.host.hwcap import AT_HWCAP, read_hwcap_cpu
 from node_core.host.root import HostRoot
 
 ROOTS = Path(__file__).parents[1] / "roots"
@@ -22,7 +22,7 @@ NamedHost = Callable[[str], Host]
 
 @pytest.fixture
 def lay_out(tmp_path: Path) -> LayOut:
-    """Files below a fresh root: path -> content; `path/` is an empty folder, `path.gz.txt` becomes a gzip file."""
+    """Creates files below a new root: path -> content. `path/` is an empty folder, `path.gz.txt` becomes a gzip file."""
 
     def write(files: Files) -> HostRoot:
         for path, content in files.items():
@@ -51,7 +51,7 @@ def named_host(tmp_path: Path) -> NamedHost:
 
 
 def load_host(name: str, base: Path) -> Host:
-    """The host of this name, its files below a folder."""
+    """Creates the files of a host below a folder."""
     for path, content in parse_root((ROOTS / f"{name}.root").read_text()).items():
         _write(base / path.lstrip("/"), content, folder=path.endswith("/"))
     return Host(root=HostRoot(base), cpu=parse_cpu((ROOTS / f"{name}.cpu").read_text()), node_name=name)
@@ -66,7 +66,7 @@ def _parse_line(line: str) -> tuple[str, str]:
     path, _, content = line.partition(" ")
     if content.startswith("-> "):
         return path, content
-    return path, content.removeprefix("= ").replace("\\n", "\n").replace("\\t", "\t")
+    return path, content.removeprefix("= ").replace("\\n", "\n").replace("\\t", "\t").replace("\\0", "\0")
 
 
 def parse_cpu(text: str) -> CpuReader:
@@ -79,11 +79,11 @@ def parse_cpu(text: str) -> CpuReader:
         return lambda root: translate_flags(parse_cpuinfo(root.text("/proc/cpuinfo") or ""))
     numbers = [[int(word, 16) for word in row] for row in rows if len(row) == 6]
     leaves = {(leaf, sub): (eax, ebx, ecx, edx) for leaf, sub, eax, ebx, ecx, edx in numbers}
-    info = decode_x86(CpuidDump(leaves=leaves, xcr0=int(words["xcr0"][0], 16)), how="captured")
+    info = decode_x86(CpuidDump(leaves=leaves, xcr0=int(words["xcr0"][0], 16)), method="captured")
     return lambda _root: info
 
 
 @pytest.fixture
 def empty_host(tmp_path: Path) -> Host:
-    """No files, and a processor that says nothing."""
-    return Host(root=HostRoot(tmp_path), cpu=lambda _root: CpuInfo(arch="riscv64", how="nothing"))
+    """A host without files and with an unknown processor."""
+    return Host(root=HostRoot(tmp_path), cpu=lambda _root: CpuInfo(arch="riscv64", method="nothing"))

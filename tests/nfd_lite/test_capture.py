@@ -1,4 +1,4 @@
-"""What tests/roots/capture.py takes from a host is that host again."""
+"""tests/roots/capture.py: a capture has the same labels as the host."""
 
 import pytest
 
@@ -9,7 +9,7 @@ CAPTURED = ("epyc-7451", "graviton2", "kvm-p100", "power9-v100", "xeon-4108-srio
 
 
 @pytest.mark.parametrize("name", CAPTURED)
-def test_a_captured_host_is_captured_as_it_is(name: str, lay_out: LayOut) -> None:
+def test_capturing_a_captured_host_has_the_same_result(name: str, lay_out: LayOut) -> None:
     lines = [line for line in (ROOTS / f"{name}.root").read_text().splitlines() if not line.startswith("#")]
     assert sorted(capture(lay_out(parse_root("\n".join(lines))).base)) == sorted(lines)
 
@@ -20,5 +20,5 @@ def test_no_serial_number_is_captured(lay_out: LayOut) -> None:
     assert list(capture(lay_out({**files, f"{net}/mtu": "1500\n"}).base)) == [f"{net}/mtu = 1500\\n"]
 
 
-def test_of_a_machine_that_says_nothing_nothing_is_captured(lay_out: LayOut) -> None:
+def test_nothing_is_captured_of_an_empty_host(lay_out: LayOut) -> None:
     assert list(capture(lay_out({}).base)) == []

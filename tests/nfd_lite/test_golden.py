@@ -1,12 +1,13 @@
-"""Whole label and feature sets of whole hosts."""
+"""All labels and features of captured hosts."""
 
 from collections.abc import Callable
 
 import pytest
 
 from nfd_lite.sources import ALL, Host, SourceSettings, collect
+from node_core.domain.desired import merge_labels
 from node_core.domain.features import Features
-from node_core.domain.labels import merge_collected, split_valid
+from node_core.domain.labels import split_valid
 
 CAPTURED = (
     "container-vm",
@@ -19,18 +20,19 @@ CAPTURED = (
     "xeon-5317",
     "xeon-l5640-vfs",
 )
-COMPOSED = ("xeon-h100", "icelake-sriov", "epyc-genoa", "amd-vm", "arm64-board", "grace-hopper", "empty")
+COMPOSED = (
+    *("xeon-h100", "icelake-sriov", "epyc-genoa", "amd-vm", "arm64-board", "grace-hopper", "empty"),
+    *("debian-13", "ec2-m6g", "raspberry-pi", "rhcos-4.19", "rhcos-4.22", "talos-i915"),
+)
 HOSTS = (*CAPTURED, *COMPOSED)
 NamedHost = Callable[[str], Host]
 
 
 @pytest.mark.golden
 @pytest.mark.parametrize("name", HOSTS)
-def test_labels_of_a_whole_host_are_exactly_these(
-    name: str, named_host: NamedHost, golden: Callable[[str, str], None]
-) -> None:
+def test_the_labels_of_a_host(name: str, named_host: NamedHost, golden: Callable[[str, str], None]) -> None:
     collection = collect(named_host(name), SourceSettings(), ALL)
-    labels, refused = split_valid(merge_collected(collection.collected, {}))
+    labels, refused = split_valid(merge_labels(collection.results, {}))
     assert not refused
     assert not collection.errors
     golden(f"nfd_lite/{name}.txt", "".join(f"{key}={value}\n" for key, value in labels.items()))
@@ -38,9 +40,7 @@ def test_labels_of_a_whole_host_are_exactly_these(
 
 @pytest.mark.golden
 @pytest.mark.parametrize("name", HOSTS)
-def test_features_of_a_whole_host_are_exactly_these(
-    name: str, named_host: NamedHost, golden: Callable[[str, str], None]
-) -> None:
+def test_the_features_of_a_host(name: str, named_host: NamedHost, golden: Callable[[str, str], None]) -> None:
     golden(f"nfd_lite/{name}.features.txt", render(collect(named_host(name), SourceSettings(), ALL).features))
 
 
@@ -60,8 +60,8 @@ def render(features: Features) -> str:
 
 
 @pytest.mark.parametrize("name", HOSTS)
-def test_every_source_says_alone_what_it_says_among_the_others(name: str, named_host: NamedHost) -> None:
+def test_a_collector_alone_has_the_same_labels_as_with_all_collectors(name: str, named_host: NamedHost) -> None:
     host = named_host(name)
-    alone = [collect(host, SourceSettings(), (source,)).collected for source in ALL]
-    together = merge_collected(collect(host, SourceSettings(), ALL).collected, {})
-    assert merge_collected([part for parts in alone for part in parts], {}) == together
+    alone = [collect(host, SourceSettings(), (each,)).results for each in ALL]
+    together = merge_labels(collect(host, SourceSettings(), ALL).results, {})
+    assert merge_labels([part for parts in alone for part in parts], {}) == together

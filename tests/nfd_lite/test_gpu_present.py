@@ -1,12 +1,14 @@
+"""The label nvidia.com/gpu.present."""
+
 from collections.abc import Callable
 
 import pytest
 
+from nfd_lite.cpu.cpuid_decode import CpuInfo
 from nfd_lite.gpu_present import gpu_present
 from nfd_lite.sources import Host, SourceSettings, collect
+from node_core.domain.desired import merge_labels
 from node_core.domain.features import Features
-from node_core.domain.labels import merge_collected
-from node_core.host.cpuid_decode import CpuInfo
 from node_core.host.root import HostRoot
 
 LayOut = Callable[[dict[str, str]], HostRoot]
@@ -28,7 +30,7 @@ def test_only_nvidia_display_controllers_are_gpus(vendor: str, pci_class: str, *
     assert gpu_present(features) == ({"nvidia.com/gpu.present": "true"} if present else {})
 
 
-def test_a_host_without_pci_has_no_gpu_unless_something_else_tells_of_one() -> None:
+def test_a_host_without_pci_has_a_gpu_only_off_pci() -> None:
     assert gpu_present(Features()) == {}
     assert gpu_present(Features(), off_pci=True) == {"nvidia.com/gpu.present": "true"}
 
@@ -44,9 +46,10 @@ def test_a_host_without_pci_has_no_gpu_unless_something_else_tells_of_one() -> N
     ],
     ids=["Jetson", "Jetson by its SoC", "WSL", "WSL with another GPU", "another SoC"],
 )
-def test_gpus_off_pci_are_seen_by_what_tells_of_them(lay_out: LayOut, files: dict[str, str], *, present: bool) -> None:
+def test_gpus_off_pci_are_detected(lay_out: LayOut, files: dict[str, str], *, present: bool) -> None:
     host = Host(
-        root=lay_out({"/sys/bus/pci/devices/": "", **files}), cpu=lambda _root: CpuInfo(arch="aarch64", how="nothing")
+        root=lay_out({"/sys/bus/pci/devices/": "", **files}),
+        cpu=lambda _root: CpuInfo(arch="aarch64", method="nothing"),
     )
-    labels = merge_collected(collect(host, SourceSettings()).collected, {})
+    labels = merge_labels(collect(host, SourceSettings()).results, {})
     assert ("nvidia.com/gpu.present" in labels) == present

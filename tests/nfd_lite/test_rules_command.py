@@ -1,4 +1,4 @@
-"""`nfd-lite rules test` and `validate`, as an author runs them."""
+"""The commands `nfd-lite rules test` and `nfd-lite rules validate`."""
 
 import json
 import re
@@ -9,11 +9,12 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from nfd_lite.feature_names import FEATURE_NAMES
 from nfd_lite.rules_command import rules
 from nfd_lite.sources import Host, SourceSettings, collect
 from node_core.domain.node_feature import render_features
 
-DOCUMENTATION = Path(__file__).parents[2] / "docs" / "rules.md"
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "how-to" / "write-rules.md"
 
 OBJECT = """
 apiVersion: nfd.k8s-sigs.io/v1alpha1
@@ -90,7 +91,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command in a folder of its own, with files by name -> content."""
+    """Runs a command in a new folder. files: name -> content."""
     monkeypatch.chdir(tmp_path)
 
     def invoke(arguments: Sequence[str], stdin: str = "", *, color: bool = False, **files: str) -> Result:
@@ -102,39 +103,58 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 @pytest.mark.golden
-def test_an_author_sees_what_a_rule_makes_and_why(run: Run, golden: Callable[[str, str], None]) -> None:
+def test_the_output_contains_the_outputs_of_each_rule_and_the_reasons(
+    run: Run, golden: Callable[[str, str], None]
+) -> None:
     result = run(["test", "rules", "--features", "features"], rules=OBJECT.replace("5.4", "4.4"), features=FEATURES)
     golden("nfd_lite/rules-test.txt", result.stdout)
     assert (result.exit_code, result.stderr) == (0, "")
 
 
 @pytest.mark.golden
-def test_a_program_gets_the_same_as_json(run: Run, golden: Callable[[str, str], None]) -> None:
+def test_the_json_output_has_the_same_content(run: Run, golden: Callable[[str, str], None]) -> None:
     result = run(["test", "-o", "json", "--features", "features", "-"], OBJECT, features=FEATURES)
     golden("nfd_lite/rules-test.json", result.stdout)
     assert [rule["matched"] for rule in json.loads(result.stdout)["rules"]] == [False, True, False]
     assert result.exit_code == 0
 
 
-def test_the_example_of_the_documentation_is_true(run: Run, named_host: Callable[[str], Host]) -> None:
+def test_the_example_in_the_documentation_is_correct(run: Run, named_host: Callable[[str], Host]) -> None:
     blocks = dict(re.findall(r"^```(yaml|text)\n(.*?)^```$", DOCUMENTATION.read_text(), re.DOTALL | re.MULTILINE))
     features = render_features(collect(named_host("xeon-h100"), SourceSettings()).features)
     result = run(["test", "-", "--features", "features"], blocks["yaml"], features=yaml.safe_dump(features))
     assert result.stdout == blocks["text"]
 
 
-def test_an_author_may_say_which_namespaces_the_cluster_denies_and_allows(run: Run) -> None:
+GPU_RULE = """
+- name: big
+  labels: {big: "true"}
+  matchFeatures:
+    - {feature: node.label, matchExpressions: {nvidia.com/gpu.memory: {op: Gt, value: ["80000"]}}}
+"""
+
+
+@pytest.mark.parametrize(("memory", "matched"), [("81559", True), ("15360", False)])
+def test_node_labels_come_from_a_file(run: Run, memory: str, matched: bool) -> None:
+    labels = f"nvidia.com/gpu.memory={memory}\n"
+    flags = ("--features", "features", "--node-labels", "labels", "-o", "json")
+    result = run(["test", *flags, "-"], GPU_RULE, features=FEATURES, labels=labels)
+    assert [rule["matched"] for rule in json.loads(result.stdout)["rules"]] == [matched]
+    assert run(["test", "--node-labels", "rule", "-"], GPU_RULE, rule=GPU_RULE).exit_code == 2
+
+
+def test_denied_and_allowed_namespaces_are_options(run: Run) -> None:
     rule = OBJECT.replace("gpu-kernel:", "example.com/kernel:").replace("5.4", "4.4")
-    plain_run, told = (
+    plain_run, result = (
         json.loads(run(["test", "-o", "json", *flags, "--features", "features", "-"], rule, features=FEATURES).stdout)
         for flags in ((), ("--deny-label-ns=*", "--extra-label-ns=example.org"))
     )
-    assert "example.com/kernel" in plain_run["rules"][0]["made"]["labels"]
-    assert "example.com/kernel" not in told["rules"][0]["made"]["labels"]
-    assert {each["key"] for each in told["rules"][0]["problems"]} > {"example.com/kernel"}
+    assert "example.com/kernel" in plain_run["rules"][0]["outputs"]["labels"]
+    assert "example.com/kernel" not in result["rules"][0]["outputs"]["labels"]
+    assert {each["key"] for each in result["rules"][0]["problems"]} > {"example.com/kernel"}
 
 
-def test_without_features_it_looks_at_the_host(run: Run, named_host: Callable[[str], Host]) -> None:
+def test_without_a_features_file_the_host_is_read(run: Run, named_host: Callable[[str], Host]) -> None:
     host = named_host("xeon-h100")
     result = run(["test", "--host-root", str(host.root.base), "-"], OBJECT)
     assert "gpu-nodes / data centre GPU: matched" in result.stdout
@@ -142,7 +162,7 @@ def test_without_features_it_looks_at_the_host(run: Run, named_host: Callable[[s
     assert result.exit_code == 0
 
 
-def test_a_part_of_the_host_that_cannot_be_read_is_said(run: Run, named_host: Callable[[str], Host]) -> None:
+def test_a_feature_that_cannot_be_read_is_reported(run: Run, named_host: Callable[[str], Host]) -> None:
     host = named_host("xeon-h100")
     enforce = host.root.path("/sys/fs/selinux/enforce")
     enforce.parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +172,7 @@ def test_a_part_of_the_host_that_cannot_be_read_is_said(run: Run, named_host: Ca
     assert result.exit_code == 0
 
 
-def test_custom_rules_are_tested_too_and_do_not_mix_with_objects(run: Run) -> None:
+def test_custom_rules_are_tested_separately_from_objects(run: Run) -> None:
     asks = "matchFeatures: [{feature: cpu.cpuid, matchExpressions: [AVX]}]"
     custom = f"- name: short\n  labels: {{x: 1}}\n  vars: {{amx: true, gpus: true}}\n  {asks}\n"
     result = run(
@@ -172,9 +192,9 @@ UNSOUND = OBJECT.replace("IsTrue", "isTrue")
         (FAILING, "rule.matched: amx: 'true' is not an integer"),
         (
             UNSOUND,
-            "spec.rules[2].matchFeatures[0].matchExpressions.amx.op: 'isTrue' is no operator (did you mean IsTrue?)",
+            "spec.rules[2].matchFeatures[0].matchExpressions.amx.op: 'isTrue' is not an operator (did you mean IsTrue?)",
         ),
-        (OBJECT.replace("{{ end }}", ""), "spec.rules[0].labelsTemplate: line "),
+        (OBJECT.replace("{{ end }}", ""), "labelsTemplate: line "),
     ],
     ids=["failing", "unsound", "template"],
 )
@@ -190,10 +210,10 @@ def test_a_rule_that_cannot_be_evaluated_is_exit_status_1(run: Run, text: str, w
     ("arguments", "why"),
     [
         (["test"], "Missing argument 'FILE...'"),
-        (["test", "none"], "none: No such file or directory"),
-        (["test", "."], ".: Is a directory"),
-        (["test", "broken", "none"], "broken: while parsing"),
-        (["test", "good", "--features", "none"], "none: No such file or directory"),
+        (["test", "none"], "none: does not exist"),
+        (["test", "."], ".: is a folder, not a file"),
+        (["test", "broken", "none"], "broken: line 2, column 1: a value is missing"),
+        (["test", "good", "--features", "none"], "none: does not exist"),
         (["test", "good", "--features", "good"], "good: spec.rules: unknown key"),
         (["test", "good", "--host-root", "good"], "--host-root: good is not a directory"),
         (["test", "good", "-o", "xml"], "'xml' is not one of 'text', 'json'"),
@@ -203,7 +223,7 @@ def test_a_rule_that_cannot_be_evaluated_is_exit_status_1(run: Run, text: str, w
     ],
     ids=str,
 )
-def test_unusable_input_is_exit_status_2(run: Run, tmp_path: Path, arguments: list[str], why: str) -> None:
+def test_invalid_input_is_exit_status_2(run: Run, tmp_path: Path, arguments: list[str], why: str) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     result = run(
         arguments, good=OBJECT, broken="a: [", large="#" * (1 << 21), other=OBJECT.replace("NodeFeatureRule", "Pod")
@@ -212,17 +232,17 @@ def test_unusable_input_is_exit_status_2(run: Run, tmp_path: Path, arguments: li
     assert (result.exit_code, result.stdout) == (2, "")
 
 
-def test_every_unusable_file_is_told(run: Run) -> None:
+def test_every_invalid_file_is_reported(run: Run) -> None:
     result = run(["validate", "none", "broken", "good"], good=OBJECT, broken="a: [")
     assert len(result.stderr.splitlines()) == 2
 
 
-def test_sound_rules_are_valid(run: Run) -> None:
+def test_correct_rules_are_valid(run: Run) -> None:
     result = run(["validate", "-"], OBJECT.replace('        kubernetes.io/gpu: "true"\n', ""))
     assert (result.exit_code, result.stdout) == (0, "3 rules, 0 problems\n")
 
 
-def test_validate_tells_what_is_wrong_on_any_node(run: Run) -> None:
+def test_validate_reports_problems_that_exist_on_every_node(run: Run) -> None:
     result = run(["validate", "-"], UNSOUND)
     lines = result.stdout.splitlines()
     assert lines[0].startswith(
@@ -241,10 +261,215 @@ def test_colours_are_for_terminals(run: Run) -> None:
     assert "\x1b" not in run(arguments, OBJECT, features=FEATURES).stdout
 
 
-def test_codes_in_somebodys_text_do_not_reach_the_terminal(run: Run) -> None:
+def test_terminal_codes_in_input_texts_are_removed(run: Run) -> None:
     hostile = '- name: "a\\e[2J\\a"\n  "la\\abels": {}\n- name: b\n  vars: {x: "\\a"}\n'
     for command in ("test", "validate"):
         result = run([command, "-", *(["--features", "features"] * (command == "test"))], hostile, features=FEATURES)
         assert not {"\x1b", "\a"} & set(result.stdout + result.stderr)
         assert "a?[2J?" in result.stdout
         assert result.exit_code == 1
+
+
+def nfr(*rules: str) -> str:
+    head = "apiVersion: nfd.k8s-sigs.io/v1alpha1\nkind: NodeFeatureRule\nmetadata: {name: site}\nspec:\n  rules:\n"
+    return head + "".join(f"  - {rule}\n" for rule in rules)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint", "is_problem"),
+    [
+        ("kernel.loadedmodules", "'kernel.loadedmodules' (did you mean kernel.loadedmodule?)", True),
+        ("pci.devices", "(did you mean pci.device?)", True),
+        ("memory.size", "(the features of memory are memory.hugepages, memory.numa, memory.nv, memory.swap)", True),
+        ("cpu.feature", "(the features of cpu are cpu.coprocessor, cpu.cpuid, ", True),
+        ("kubernetes.label", "(did you mean node.label?). Only NodeFeature objects of other programs", False),
+        ("nvidia.gpu", "Only NodeFeature objects of other programs can provide it", False),
+        ("local.nvidia-gpu", "(the features of local are local.feature, local.label)", False),
+    ],
+)
+def test_validate_reports_features_that_no_source_provides(run: Run, name: str, hint: str, is_problem: bool) -> None:
+    result = run(["validate", "-"], nfr(f"{{name: r, matchFeatures: [{{feature: {name}}}]}}"))
+    line, total = result.stdout.splitlines()
+    assert line.startswith(f"{'' if is_problem else 'warning: '}site / r: no source provides the feature {name!r}")
+    assert hint in line
+    assert total == ("1 rules, 1 problems" if is_problem else "1 rules, 0 problems, 1 warnings")
+    assert result.exit_code == is_problem
+
+
+def test_validate_accepts_every_feature_of_the_sources_in_any_case(run: Run) -> None:
+    terms = ", ".join(f"{{feature: {name.upper()}}}" for name in FEATURE_NAMES)
+    result = run(["validate", "-"], nfr(f"{{name: r, matchFeatures: [{terms}]}}"))
+    assert result.stdout == "1 rules, 0 problems\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("1e04", "the number 10000.0: put 1e04 in quotes"),
+        ("0180", "the number 180.0: put 0180 in quotes"),
+        ("010", "the number 8: put 010 in quotes"),
+        ("0x1f", "the number 31: put 0x1f in quotes"),
+        ("1_000", "the number 1000: put 1_000 in quotes"),
+        ("y", "the boolean true: put the value in quotes"),
+        ("off", "the boolean false: put the value in quotes"),
+        ("~", "nothing"),
+    ],
+)
+def test_validate_reports_what_kubectl_makes_of_a_value_without_quotes(run: Run, written: str, read: str) -> None:
+    terms = f"[{{feature: pci.device, matchExpressions: {{device: {{op: In, value: [{written}]}}}}}}]"
+    rule = f"{{name: r, labels: {{card: {written}}}, matchFeatures: {terms}}}"
+    result = run(["validate", "-"], nfr(rule))
+    assert result.stdout.splitlines() == [
+        f"site / r: spec.rules[0].labels.card: expected text, got {read}",
+        f"site / r: spec.rules[0].matchFeatures[0].matchExpressions.device.value[0]: expected text, got {read}",
+        "1 rules, 2 problems",
+    ]
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("written", ["2001-01-01", "12:30:45", "10de", "'1e04'"])
+def test_validate_accepts_what_kubectl_reads_as_text(run: Run, written: str) -> None:
+    rule = f"{{name: r, annotations: {{a: {written}}}}}"
+    assert run(["validate", "-"], nfr(rule)).stdout == "1 rules, 0 problems\n"
+
+
+def test_validate_warns_of_numbers_in_custom_rules_that_are_not_read_as_written(run: Run) -> None:
+    rule = "- {name: r, matchFeatures: [{feature: pci.device, matchExpressions: {device: [1e04, 2330]}}]}"
+    path = "rules[0].matchFeatures[0].matchExpressions.device[0]"
+    result = run(["validate", "-"], rule)
+    assert result.stdout.splitlines() == [
+        f"warning: - / r: {path}: 1e04 is read as the number 10000. For the text, write '1e04'",
+        "1 rules, 0 problems, 1 warnings",
+    ]
+
+
+@pytest.mark.parametrize("field", ["annotations", "vars"])
+def test_validate_warns_of_references_that_stay_literal(run: Run, field: str) -> None:
+    why = "is written as it is. Only labels and extended resources resolve a value with @"
+    result = run(["validate", "-"], nfr(f'{{name: r, {field}: {{f: "@cpu.model.family", mail: "@me"}}}}'))
+    assert result.stdout.splitlines() == [
+        f"warning: site / r: spec.rules[0].{field}.f: '@cpu.model.family' {why}",
+        "1 rules, 0 problems, 1 warnings",
+    ]
+    assert result.exit_code == 0
+
+
+def test_rules_with_the_same_name_or_without_a_name_are_distinguishable(run: Run) -> None:
+    unknown = "matchFeatures: [{feature: pci.devices}]"
+    rules = (f"{{name: r, {unknown}}}", f"{{name: r, {unknown}}}", f'{{name: "", {unknown}}}')
+    result = run(["validate", "-"], nfr(*rules))
+    names = [line.partition(":")[0] for line in result.stdout.splitlines()]
+    assert names[:3] == ["site / r", "site / r (2)", "site / spec.rules[2]"]
+    shown = json.loads(
+        run(["test", "-o", "json", "--features", "features", "-"], nfr(*rules), features=FEATURES).stdout
+    )
+    assert [each["rule"] for each in shown["rules"]] == ["r", "r (2)", "spec.rules[2]"]
+
+
+def test_test_shows_warnings_without_a_failure(run: Run) -> None:
+    terms = "[{feature: kernel.version, matchExpressions: {minor: {op: Gt, value: [x]}}}]"
+    rule = f'{{name: r, annotations: {{f: "@cpu.model.id"}}, matchFeatures: {terms}}}'
+    result = run(["test", "--features", "features", "-"], nfr(rule), features=FEATURES)
+    assert "site / r: not matched" in result.stdout
+    assert (
+        "  warnings\n    spec.rules[0].matchFeatures[0].matchExpressions.minor: 'x' is not an integer" in result.stdout
+    )
+    assert result.exit_code == 0
+
+
+def test_test_suggests_features_of_the_same_source_only(run: Run) -> None:
+    rule = "{name: r, matchFeatures: [{feature: cpu.feature}, {feature: kernel.config}]}"
+    features = FEATURES.replace("attributes:", "attributes:\n      local.feature: {elements: {}}", 1)
+    result = run(["test", "--features", "features", "-"], nfr(rule), features=features)
+    assert "this node does not have this feature (the features of cpu are cpu.coprocessor, " in result.stdout
+    assert re.search(r"kernel.config +no +this node does not have this feature$", result.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("field", ["labels", "extendedResources"])
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("@cpu.model", "a.io/x: its value '@cpu.model' does not have the form @domain.feature.element"),
+        ("@", "a.io/x: its value '@' does not have the form @domain.feature.element"),
+        ("@kernel.versions.full", "no source provides the feature 'kernel.versions' (did you mean kernel.version?)"),
+        (
+            "@pci.device.vendor",
+            "@pci.device.vendor: pci.device has no attributes, only flags or instances. Write a labelsTemplate",
+        ),
+        (
+            "@Kernel.version.full",
+            "@Kernel.version.full: names of features after @ are case-sensitive. Write kernel.version",
+        ),
+        ("@cpu.cpuid.AVX10_VERSION", None),
+        ("@kernel.version.full", None),
+        ("@local.label.x.y/z", None),
+    ],
+)
+def test_validate_checks_references(run: Run, field: str, value: str, problem: str | None) -> None:
+    result = run(["validate", "-"], nfr(f'{{name: r, {field}: {{a.io/x: "{value}"}}}}'))
+    assert result.stdout.splitlines()[:-1] == ([] if problem is None else [f"site / r: {problem}"])
+
+
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        (
+            "labelsTemplate: 'a={{ .kernel.versoin }}', matchFeatures: [{feature: kernel.version}]",
+            "labelsTemplate: .kernel.versoin: the template gets only the features in matchFeatures, which are kernel.version",
+        ),
+        (
+            "varsTemplate: 'a={{ .kernel.version.major }}', matchFeatures: [{feature: kernel.version}]",
+            "varsTemplate: .kernel.version.major: kernel.version is a list. Write {{range .kernel.version}} … {{end}}",
+        ),
+        (
+            "labelsTemplate: '{{ range $.system.osrelease }}{{ end }}'",
+            "labelsTemplate: .system.osrelease: the template gets only the features in matchFeatures, which are none",
+        ),
+        (
+            (
+                "labelsTemplate: '{{ len .pci.device | printf \"a=%d\" }}',"
+                " matchAny: [{matchFeatures: [{feature: pci.device}]}, {matchFeatures: [{feature: usb.device}]}]"
+            ),
+            "labelsTemplate: .pci.device: the template gets only the features in matchAny[1].matchFeatures, which are usb.device",
+        ),
+        (
+            "labelsTemplate: '{{ range .pci.device }}{{ .vendor }}=1{{ end }}', matchFeatures: [{feature: pci.device}]",
+            None,
+        ),
+        ("labelsTemplate: '{{ range $k, $v := .pci }}{{ end }}', matchFeatures: [{feature: pci.device}]", None),
+        (
+            (
+                "labelsTemplate: '{{ if hasKey . \"pci\" }}a={{ len .pci.device }}{{ end }}',"
+                " matchAny: [{matchFeatures: [{feature: pci.device}]}, {matchFeatures: [{feature: usb.device}]}]"
+            ),
+            None,
+        ),
+    ],
+)
+def test_validate_finds_features_that_a_template_does_not_get(run: Run, rule: str, problem: str | None) -> None:
+    result = run(["validate", "-"], nfr(f"{{name: r, {rule}}}"))
+    assert result.stdout.splitlines()[:-1] == ([] if problem is None else [f"site / r: spec.rules[0].{problem}"])
+
+
+def test_problems_of_one_of_several_objects_have_its_number(run: Run) -> None:
+    result = run(["validate", "-"], f"{nfr('{name: r}')}\n---\n{nfr('{name: r}').replace('rules', 'rule')}")
+    assert result.stderr.splitlines()[-1] == "nfd-lite rules validate: -: object 2: spec.rules: is missing"
+
+
+@pytest.mark.parametrize(
+    ("feature", "element", "expression", "finds"),
+    [
+        ("cpu.cpuid", "AVX512F", "{op: IsTrue}", True),
+        ("Kernel.LoadedModule", "nvidia", '{op: NotIn, value: ["x"]}', True),
+        ("cpu.cpuid", "AVX10_VERSION", '{op: Gt, value: ["1"]}', False),
+        ("cpu.cpuid", "AVX512F", "{op: DoesNotExist}", False),
+        ("kernel.config", "NO_HZ", '{op: In, value: ["y"]}', False),
+    ],
+)
+def test_validate_finds_expressions_that_need_the_value_of_a_flag(
+    run: Run, feature: str, element: str, expression: str, finds: bool
+) -> None:
+    term = f"{{feature: {feature}, matchExpressions: {{{element}: {expression}}}}}"
+    result = run(["validate", "-"], nfr(f"{{name: r, matchFeatures: [{term}]}}"))
+    found = f"{element}: is a flag, which has no value, so" in result.stdout
+    assert (found, result.exit_code) == (finds, int(finds))

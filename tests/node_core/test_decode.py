@@ -29,7 +29,7 @@ def problems(data: object) -> tuple[str, ...]:
     return caught.value.problems
 
 
-def test_a_good_file_is_decoded() -> None:
+def test_a_valid_file_is_decoded() -> None:
     data = {"title": "t", "inner": {"someCount": 3}, "items": [{"name": "a"}], "maybe": None}
     assert decode_struct(data, Outer, source="f") == Outer(
         title="t", inner=Inner(some_count=3), items=(Inner(name="a"),)
@@ -42,63 +42,78 @@ def test_every_problem_is_reported_at_once_with_its_path() -> None:
     assert "f.yaml: titel: unknown key (did you mean title?)" in found
     assert "f.yaml: title: is missing" in found
     assert "f.yaml: inner.someCuont: unknown key (did you mean someCount?)" in found
-    assert "f.yaml: inner.name: Expected" in found
-    assert "f.yaml: items[1].someCount: Expected" in found
+    assert "f.yaml: inner.name: must be text, found the number 5. Put the value in quotes" in found
+    assert "f.yaml: items[1].someCount: must be a whole number, found the text 'x'" in found
     assert "f.yaml: maybe.nope: unknown key" in found
 
 
-@pytest.mark.parametrize("data", [[], "text", 3, None])
-def test_a_file_that_is_no_mapping_says_so(data: object) -> None:
-    assert problems(data) == (f"f.yaml: the file: expected a mapping, got {type(data).__name__}",)
+@pytest.mark.parametrize(
+    ("data", "got"), [([], "a list"), ("text", "text"), (3, "the number 3: put the value in quotes"), (None, "nothing")]
+)
+def test_a_file_without_a_mapping_is_an_error(data: object, got: str) -> None:
+    assert problems(data) == (f"f.yaml: the document: expected a mapping, got {got}",)
 
 
-def test_a_list_where_a_mapping_belongs_says_where() -> None:
-    assert problems({"title": "t", "inner": [1]}) == ("f.yaml: inner: expected a mapping, got list",)
+def test_a_list_instead_of_a_mapping_is_an_error_with_its_path() -> None:
+    assert problems({"title": "t", "inner": [1]}) == ("f.yaml: inner: expected a mapping, got a list",)
 
 
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        (b"a: [", "expected the node content"),
+        (b"a: [", "a value is missing, or a bracket or brace is not closed"),
         (b"\xff\xfe\x00", "not a YAML text file"),
-        (b"!!python/object/apply:os.system [id]", "could not determine a constructor"),
-        (b"[" * 100_000, "not a YAML text file"),
+        (b"!!python/object/apply:os.system [id]", "this tag .!. is not allowed"),
+        (b"a: 1\n---\nb: 2", "expected one document, got 2"),
+        (b"[" * 100_000, "nested deeper than 100 levels"),
         (b" " * (MAX_FILE + 1), "larger than"),
-        (b"a: 2024-13-45", "month must be in"),
-        (b"a: !!int foo", "invalid literal"),
-        (b"a: 1" + b"0" * 5000, "digits"),
-        (b"b: {a: 1, a: 2}", "the key 'a' is there twice"),
-        (b"a: &x {k: &y [1]}\nb: {<<: *x, [1]: 2}", "unhashable"),
+        (b"a: 2024-13-45", "a date or a number that is not valid"),
+        (b"a: !!int foo", "a date or a number that is not valid"),
+        (b"a: 1" + b"0" * 5000, "a date or a number that is not valid"),
+        (b"b: {a: 1, a: 2}", "the key 'a' appears twice"),
+        (b"a: &x {k: &y [1]}\nb: {<<: *x, [1]: 2}", "a list or a mapping cannot be a key"),
     ],
-    ids=["unclosed", "binary", "hostile", "deep", "huge", "no-date", "no-number", "long-number", "twice", "odd-key"],
+    ids=[
+        "unclosed",
+        "binary",
+        "hostile",
+        "two",
+        "deep",
+        "huge",
+        "no-date",
+        "no-number",
+        "long-number",
+        "twice",
+        "odd-key",
+    ],
 )
-def test_a_file_that_is_not_yaml_says_so(tmp_path: Path, content: bytes, part: str) -> None:
+def test_a_file_that_is_not_yaml_is_an_error(tmp_path: Path, content: bytes, part: str) -> None:
     path = tmp_path / "f.yaml"
     path.write_bytes(content)
     with pytest.raises(SettingsError, match=part):
         read_yaml(path)
 
 
-def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
+def test_only_a_regular_file_is_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path / "fifo", tmp_path, Path("/dev/zero")):
         with pytest.raises(SettingsError, match="not a regular file"):
             read_yaml(path)
 
 
-def test_merge_keys_are_no_duplicates(tmp_path: Path) -> None:
+def test_merge_keys_are_not_duplicates(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("base: &base {a: 1}\nuse: {<<: *base, a: 2}\n")
     assert read_yaml(tmp_path / "f")["use"] == {"a": 2}
 
 
 def test_a_missing_file_and_an_empty_one_differ(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="No such file"):
+    with pytest.raises(SettingsError, match="does not exist"):
         read_yaml(tmp_path / "none.yaml")
     (tmp_path / "empty.yaml").touch()
     assert read_yaml(tmp_path / "empty.yaml") == {}
 
 
-def test_a_mapping_of_many_keys_takes_no_longer_for_each() -> None:
+def test_a_mapping_with_many_keys_is_loaded_in_linear_time() -> None:
     names = [yaml.ScalarNode("tag:yaml.org,2002:str", f"{number:06}") for number in range(120_000)]
     mapping = yaml.MappingNode("tag:yaml.org,2002:map", [(name, names[0]) for name in names])
     assert len(_Loader("").construct_mapping(mapping)) == len(names)

@@ -1,4 +1,4 @@
-"""Compiles a stand-in for a library of the driver, with all that we use or as an older driver's that lacks some of it."""
+"""Compiles a stand-in for a library of the driver, with all used functions, or without some functions like an older driver."""
 
 import os
 import shutil
@@ -24,16 +24,16 @@ def build_library(
     exported: str = "nvml*",
     fits: str | None = None,
 ) -> Path:
-    """Below a driver root, at its usual place. lacking: functions that this library does not export.
+    """Builds a library at the default path below a driver root. lacking: functions that the library does not export.
 
-    fits: the only version of a driver that it works with.
+    fits: the only driver version that works with the library.
     """
     assert COMPILER is not None, NO_COMPILER
     folder = root / "usr/lib64"
     folder.mkdir(parents=True)
     hidden = "".join(f"{name}; " for name in lacking)
     exports = folder / "exports.map"
-    exports.write_text(f"{{ global: {exported}; local: {hidden}*; }};\n")  # a name goes before a pattern
+    exports.write_text(f"{{ global: {exported}; local: {hidden}*; }};\n")  # a name has precedence over a pattern
     library = folder / soname
     linked = (f"-Wl,-soname,{soname}", f"-Wl,--version-script={exports}")
     defined = () if fits is None else (f'-DFITS="{fits}"',)
@@ -42,7 +42,7 @@ def build_library(
 
 
 def skip_without_compiler(items: list[pytest.Item]) -> None:
-    """Without a compiler the tests that need one are skipped, all with one line; in CI they fail instead."""
+    """Without a compiler, skips the tests that need one, with one line. In CI these tests fail instead."""
     if COMPILER is None and not IN_CI:
         for item in items:
             if isinstance(item, pytest.Function) and "build" in item.fixturenames:

@@ -1,4 +1,4 @@
-"""The C library, compiled once for each test process, and where its scenarios and driver roots lie."""
+"""The C library, compiled once for each test process, and the paths of its scenarios and driver roots."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """build(*lacking): a library that lacks these functions; the same arguments give the same library."""
+    """build(*lacking): a library without these functions. The same arguments give the same library."""
     built: dict[tuple[str, ...], Path] = {}
 
     def make(*lacking: str) -> Path:
@@ -30,5 +30,5 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 @pytest.fixture(scope="session")
 def library(build: Build) -> Path:
-    """The library of a driver that has everything."""
+    """The library of a driver with all functions."""
     return build()

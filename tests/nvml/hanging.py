@@ -1,12 +1,13 @@
-"""One look at a driver that hangs, in a process that must end all the same. Arguments: the library, the deadline in seconds."""
+"""Runs one discovery with a hanging driver, in a process that must end nevertheless. Arguments: the library, the deadline in seconds."""
 
 import sys
 
-from node_core.domain.inventory import Inventory
+from gpu_core.domain.inventory import Inventory
+from gpu_core.nvml.inventory import read_inventory
+from gpu_core.nvml.real import open_nvml
+from gpu_core.nvml.source import InventorySource
 from node_core.errors import NvmlError
-from node_core.host.nvml.inventory import read_inventory
-from node_core.host.nvml.real import open_nvml
-from node_core.host.nvml.source import InventorySource
+from node_core.runtime.log import configure_log
 
 
 def read() -> Inventory:
@@ -14,9 +15,10 @@ def read() -> Inventory:
 
 
 if __name__ == "__main__":
-    source = InventorySource(read, gpus_on_pci=lambda: True, deadline=float(sys.argv[2]))
+    configure_log("json", "error")  # to standard error
+    source = InventorySource(read, has_gpus=lambda: True, deadline=float(sys.argv[2]))
     for _ in range(2):
         try:
-            print(len(source.look().gpus))
+            print(len(source.discover().gpus))
         except NvmlError as error:
             print(error.code)

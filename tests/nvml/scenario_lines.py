@@ -1,17 +1,17 @@
-"""A scenario as the C library reads it, one fact a line; and the files of the host that go with it.
+"""Renders a scenario in the format of the C library, one fact a line, and writes the files of the simulated host.
 
 ```
-init CODE                                 what nvmlInit answers; left out, success
+init CODE                                 the result of nvmlInit; default: success
 driver VERSION / cuda NUMBER              0: not supported
 gpu MINOR UUID BUS_ID BYTES MAJOR MINOR MIG_CAPABLE MIG_ENABLED MAX_MIG NAME     -1, or - for BUS_ID: not supported
 mig GPU SLOT UUID GI CI GI_PROFILE CI_PROFILE MIB SM GI_SLICES CI_SLICES COPY DEC ENC JPEG OFA NAME
-link GPU TYPE BUS_ID                      an active NVLink and where it leads: TYPE is 0 for a GPU, 2 for a switch
-fabric GPU CLUSTER_HEX CLIQUE STATE HEALTH_MASK      left out, the GPU knows no fabric
-near GPU GPU LEVEL                        what the two have in common on PCI: nvmlGpuTopologyLevel_t; left out, not supported
-fault FUNCTION GPU|* CODE                 what that function answers; FUNCTION may be * and may lack its version suffix
-hang FUNCTION GPU|*                       that function does not return
-state GPU RECOVERY_ACTION REMAP_PENDING REMAP_FAILED RETIREMENT_PENDING UNCORRECTED CLOCKS_REASONS     left out, all 0
-event GPU SECONDS TYPE DATA GI CI TIMES PER_SECOND     at seconds since nvmlInit, and so many at that rate; GI and CI may be -1
+link GPU TYPE BUS_ID                      an active NVLink and its remote device: TYPE is 0 for a GPU, 2 for a switch
+fabric GPU CLUSTER_HEX CLIQUE STATE HEALTH_MASK      default: the GPU has no fabric
+near GPU GPU LEVEL                        the common ancestor in PCI, nvmlGpuTopologyLevel_t; default: not supported
+fault FUNCTION GPU|* CODE                 the result of the function; FUNCTION may be * and may lack its version suffix
+hang FUNCTION GPU|*                       the function does not return
+state GPU RECOVERY_ACTION REMAP_PENDING REMAP_FAILED RETIREMENT_PENDING UNCORRECTED CLOCKS_REASONS     default: all 0
+event GPU SECONDS TYPE DATA GI CI TIMES PER_SECOND     SECONDS since nvmlInit; TIMES events at the rate PER_SECOND; GI, CI may be -1
 ```
 """
 
@@ -20,18 +20,17 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from node_core.host.discovery.platform import DXG, TEGRA_RELEASE, is_integrated
-from node_core.host.nvml.api import FabricHealth
-from node_core.simulate.faults import failed_answer
-from node_core.simulate.health import SimulatedHealth, health_at, occurrences
-from node_core.simulate.mig_profiles import MAX_INSTANCES
-from node_core.simulate.scenario import NVIDIA, Scenario, SimulatedGpu, SimulatedMig
-from node_core.simulate.scenario_checks import INIT
-from node_core.simulate.scenario_file import FaultEvent
+from gpu_core.host.platform import DXG, TEGRA_RELEASE, is_integrated
+from gpu_core.nvml.api import FabricHealth
+from simulation.nvml.state import SimulatedHealth, failed_result, fault_events, health_at
+from simulation.scenarios.checks import INIT
+from simulation.scenarios.file_format import FaultEvent
+from simulation.scenarios.mig_profiles import max_mig_devices
+from simulation.scenarios.scenario import NVIDIA, Scenario, SimulatedGpu, SimulatedMig
 
 VARIABLE = "GPUNODE_NVML_SCENARIO"
 SWITCH_BUS_ID = "0000FFFF:00:00.0"
-"""Of every switch; no GPU is at this address."""
+"""The bus id of every switch. No GPU has this address."""
 CONFIG_SPACE = 256
 """Bytes of a function's PCI configuration space, as a privileged process reads it."""
 CODES = {
@@ -53,12 +52,12 @@ CODES = {
 
 
 def render_lines(scenario: Scenario, *, now: float = 0.0, more: tuple[str, ...] = ()) -> str:
-    """The scenario as it is at `now` seconds; its events stay at their times, counted from then. more: lines to put at the end."""
+    """The state of the scenario at `now` seconds. Times of events count from `now`. more: additional lines."""
     return "".join(f"{line}\n" for line in (*_lines(scenario, now), *more))
 
 
 def write_host_root(folder: Path, scenario: Scenario) -> Path:
-    """The machine type, sysfs of the scenario's PCI functions, what tells WSL and a Tegra. Returns the folder."""
+    """Writes the machine type, sysfs of the scenario's PCI functions, and the files that identify WSL and a Tegra. Returns the folder."""
     product = folder / "sys/class/dmi/id/product_name"
     product.parent.mkdir(parents=True)
     product.write_text("Stand-in 1\n")
@@ -92,7 +91,7 @@ def _lines(scenario: Scenario, now: float) -> Iterator[str]:
         return
     if any(event.kind == "driver_gone" for event in active):
         yield f"init {CODES['DRIVER_NOT_LOADED']}"
-    elif (answer := failed_answer(scenario, now, gpu=None, call=INIT)) is not None:
+    elif (answer := failed_result(scenario, now, gpu=None, call=INIT)) is not None:
         yield f"init {CODES[answer]}"
     cuda = scenario.driver.cuda
     yield f"driver {scenario.driver.version}"
@@ -107,7 +106,7 @@ def _lines(scenario: Scenario, now: float) -> Iterator[str]:
     for one, other in itertools.combinations(gpus, 2):
         if (level := scenario.common_ancestor(one, other)) is not None:
             yield _words("near", one.index, other.index, level)
-    for event in sorted(active, key=lambda each: each.kind != "lost"):  # on a lost GPU every call says so
+    for event in sorted(active, key=lambda each: each.kind != "lost"):  # every call on a lost GPU fails
         yield from _rule(event)
     for event in scenario.faults:
         yield from _event_lines(scenario, event, now)
@@ -116,7 +115,7 @@ def _lines(scenario: Scenario, now: float) -> Iterator[str]:
 def _gpu_line(gpu: SimulatedGpu) -> str:
     memory = -1 if gpu.memory_bytes is None else gpu.memory_bytes
     compute = (-1, -1) if gpu.compute is None else (gpu.compute.major, gpu.compute.minor)
-    mig = (int(gpu.mig_capable), int(gpu.mig_enabled), MAX_INSTANCES if gpu.mig_capable else 0)
+    mig = (int(gpu.mig_capable), int(gpu.mig_enabled), max_mig_devices(gpu.model) if gpu.mig_capable else 0)
     return _words("gpu", gpu.index, gpu.uuid, gpu.bus_id or "-", memory, *compute, *mig, gpu.model)
 
 
@@ -142,8 +141,8 @@ def _state_line(gpu: SimulatedGpu, health: SimulatedHealth) -> str:
 
 
 def _event_lines(scenario: Scenario, fault: FaultEvent, now: float) -> Iterator[str]:
-    """All that the fault tells; a storm of Xids is one line."""
-    for event in islice(occurrences(scenario, fault), 1 if fault.kind == "xid" else None):
+    """The events of a fault. Repeated Xids are one line."""
+    for event in islice(fault_events(scenario, fault), 1 if fault.kind == "xid" else None):
         instances = (-1 if each is None else each for each in (event.gpu_instance, event.compute_instance))
         what = (event.gpu, f"{event.at - now:.6f}", int(event.type), event.data, *instances)
         yield _words("event", *what, fault.times or 1, fault.per_second or 1)

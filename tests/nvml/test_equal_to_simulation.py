@@ -1,15 +1,16 @@
-"""What we read through pynvml and a C library is what the simulation says, for every fleet that ships and every MIG strategy."""
+"""Discovery through pynvml and a C library gives the same result as the simulation, for every scenario and MIG strategy."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gpu_core.nvml.inventory import read_inventory
+from node_core.domain.labels import SIMULATED
 from node_core.errors import NvmlError
-from node_core.host.nvml.inventory import read_inventory
-from node_core.simulate.nvml import numa_of, simulated_nvml
-from node_core.simulate.scenario import Scenario, load_scenario, parse_scenario, scenario_names
-from tests.nvml.looks import as_json, look_all
+from simulation.nvml.library import numa_of, simulated_nvml
+from simulation.scenarios.scenario import Scenario, load_scenario, parse_scenario, scenario_names
+from tests.nvml.discoveries import as_json, discover_all
 from tests.nvml.scenario_lines import render_lines, write_host_root
 
 STRATEGIES = ("none", "single", "mixed")
@@ -37,7 +38,7 @@ ODD = parse_scenario(
     },
     source="here",
 )
-"""Boards without facts, a lost one, MIG devices with fewer compute slices than GPU slices, and no MIG device where MIG is on."""
+"""Boards without optional values, a lost board, MIG devices with fewer compute slices than GPU slices, and MIG mode without MIG devices."""
 
 SICK = parse_scenario(
     "sick",
@@ -59,7 +60,7 @@ SICK = parse_scenario(
     },
     source="here",
 )
-"""Each kind of what a GPU says of its health."""
+"""Each kind of health state."""
 
 UNLINKED = parse_scenario(
     "unlinked",
@@ -79,7 +80,7 @@ UNLINKED = parse_scenario(
     },
     source="here",
 )
-"""NVLinks that are down, and each kind of trouble with a fabric."""
+"""NVLinks that are down, and each kind of fabric problem."""
 
 SWITCHES = parse_scenario(
     "switches",
@@ -90,7 +91,7 @@ SWITCHES = parse_scenario(
     },
     source="here",
 )
-"""Each level of what two GPUs have in common on PCI."""
+"""Each level of the PCI topology."""
 
 CUT_ANEW = parse_scenario(
     "cut anew",
@@ -109,7 +110,7 @@ CUT_ANEW = parse_scenario(
     },
     source="here",
 )
-"""A GPU that was cut in one way and is cut in another."""
+"""A GPU whose MIG devices change."""
 
 SWAPPED = parse_scenario(
     "swapped",
@@ -132,7 +133,7 @@ SCENARIOS = {
 
 
 @pytest.fixture(scope="module")
-def looks(library: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def discovered(library: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("looks")
     jobs: dict[str, dict[str, Any]] = {}
     for name, scenario in SCENARIOS.items():
@@ -147,7 +148,7 @@ def looks(library: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
             arguments += ["--host-root", root, "--driver-root-ctr-path", str(library.parents[2])]
             jobs[f"{name} {strategy}"] = {"lines": str(lines), "gfd": arguments}
             jobs[f"{name} {strategy} simulated"] = {"gfd": [*arguments, "--simulate", name]}
-    return dict(zip(jobs, look_all(list(jobs.values())), strict=True))
+    return dict(zip(jobs, discover_all(list(jobs.values())), strict=True))
 
 
 def simulated(scenario: Scenario) -> Any:
@@ -158,15 +159,18 @@ def simulated(scenario: Scenario) -> Any:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_the_inventory_through_the_library_is_the_simulated_one(name: str, looks: dict[str, Any]) -> None:
-    found = looks[name]
+def test_the_library_and_the_simulation_give_the_same_inventory(name: str, discovered: dict[str, Any]) -> None:
+    found = discovered[name]
     assert found.get("raised", found) == simulated(SCENARIOS[name])
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("name", scenario_names())
-def test_the_labels_through_the_library_are_the_simulated_ones(name: str, strategy: str, looks: dict[str, Any]) -> None:
-    found = looks[f"{name} {strategy}"]
+def test_the_library_and_the_simulation_give_the_same_labels(
+    name: str, strategy: str, discovered: dict[str, Any]
+) -> None:
+    found = discovered[f"{name} {strategy}"]
     assert found["status"] == 0
-    assert found == looks[f"{name} {strategy} simulated"]
+    simulated = discovered[f"{name} {strategy} simulated"]
+    assert found == {**simulated, "labels": [line for line in simulated["labels"] if line != f"{SIMULATED}=true"]}
     assert any("nvidia.com/gpu.product=" in line for line in found["labels"]) == bool(SCENARIOS[name].gpus)

@@ -1,4 +1,4 @@
-"""Each call of NVML failing in turn, through pynvml and a C library: what the node loses, and what it keeps."""
+"""Each NVML call fails in turn, through pynvml and a C library: which values are lost and which are not."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from node_core.host.nvml.api import FUNCTIONS
-from node_core.simulate.scenario import load_scenario, parse_scenario
-from tests.nvml.looks import look_all
+from gpu_core.nvml.api import FUNCTIONS
+from simulation.scenarios.scenario import load_scenario, parse_scenario
+from tests.nvml.discoveries import discover_all
 from tests.nvml.scenario_lines import render_lines, write_host_root
 
 SCENARIO = load_scenario("h100x8-mig-mixed")
 SICK, MIG_SICK = 1, 7
-"""A whole GPU, and one that is cut into MIG devices, each with siblings of its kind."""
+"""A GPU without MIG and a GPU with MIG devices, each with other GPUs of the same kind."""
 
 CODES = {"NOT_SUPPORTED": 3, "UNKNOWN": 999, "GPU_IS_LOST": 15}
 GPU_CALLS: dict[str, dict[str, object] | None] = {
@@ -30,10 +30,10 @@ GPU_CALLS: dict[str, dict[str, object] | None] = {
     "nvmlDeviceGetNvLinkRemoteDeviceType": {"switch_links": 0},
     "nvmlDeviceGetNvLinkRemotePciInfo": {},
 }
-"""Call -> the facts that change when a GPU does not support it; None where a GPU without it is a fault."""
+"""Call -> the fields that change if a GPU does not support the call; None if the GPU becomes a fault."""
 PAIR_CALL = "nvmlDeviceGetTopologyCommonAncestor"
 ELSEWHERE = f"link {SICK} 0 0000FFFF:01:00.0"
-"""A link to no switch, so that each call about links has one that it is about."""
+"""A link to a GPU, so that each call about links has an effect."""
 
 MIG_CALLS = {
     "nvmlDeviceGetMaxMigDeviceCount": "no devices",
@@ -48,7 +48,7 @@ MIG_CALLS = {
     "nvmlDeviceGetGpuInstanceProfileInfo": "no profile",
     "nvmlGpuInstanceGetComputeInstanceProfileInfo": "no profile",
 }
-"""Call -> what NOT_SUPPORTED costs a GPU that is cut into MIG devices."""
+"""Call -> the effect of NOT_SUPPORTED on a GPU with MIG devices."""
 
 STATE_CALLS = {
     "nvmlDeviceGetFieldValues": {"recovery_action"},
@@ -58,7 +58,7 @@ STATE_CALLS = {
     "nvmlDeviceGetCurrentClocksEventReasons": set[str](),
     "nvmlDeviceGetGpuFabricInfoV": set[str](),
 }
-"""Call -> what a GPU does not say of its health without it."""
+"""Call -> the field of GpuState that is missing without the call."""
 
 EVENT_CALLS = {
     "nvmlDeviceGetSupportedEventTypes",
@@ -67,13 +67,13 @@ EVENT_CALLS = {
     "nvmlDeviceRegisterEvents",
     "nvmlEventSetWait_v2",
 }
-"""No look makes these; test_events.py has them."""
+"""Calls that a discovery does not use; see test_events.py."""
 
 SYSTEM_CALLS = ("nvmlSystemGetDriverVersion", "nvmlSystemGetCudaDriverVersion", "nvmlDeviceGetCount")
 
 
 def cases() -> dict[str, str]:
-    """Name -> the fault's line."""
+    """Name -> line of the fault."""
     lines = {f"{call} {code}": f"fault {call} {SICK} {CODES[code]}" for call in GPU_CALLS for code in CODES}
     lines |= {f"{call} {code}": f"fault {call} {SICK} {CODES[code]}" for call in STATE_CALLS for code in CODES}
     lines |= {f"{PAIR_CALL} {code}": f"fault {PAIR_CALL} {SICK} {CODES[code]}" for code in CODES}
@@ -83,7 +83,7 @@ def cases() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def looks(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
+def discovered(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
     folder = tmp_path_factory.mktemp("failing")
     host_root = str(write_host_root(folder / "host", SCENARIO))
     jobs = {}
@@ -91,75 +91,75 @@ def looks(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
         path = folder / f"{name}.lines"
         path.write_text(render_lines(SCENARIO, more=(ELSEWHERE, line) if line else (ELSEWHERE,)))
         jobs[name] = {"lines": str(path), "library": str(library), "host_root": host_root}
-    found = dict(zip(jobs, look_all(list(jobs.values())), strict=True))
+    found = dict(zip(jobs, discover_all(list(jobs.values())), strict=True))
     return found.__getitem__
 
 
-def siblings(look: Any, index: int) -> list[Any]:
-    """Without what they say of how near that GPU is."""
-    others = [gpu for gpu in look["gpus"] if gpu["index"] != index]
+def siblings(discover: Any, index: int) -> list[Any]:
+    """The other GPUs, without their PCI paths to this GPU."""
+    others = [gpu for gpu in discover["gpus"] if gpu["index"] != index]
     known = {gpu["uuid"] for gpu in others}
     return [{**gpu, "pci_peers": [peer for peer in gpu["pci_peers"] if peer["gpu"] in known]} for gpu in others]
 
 
-def gpu_at(look: Any, index: int) -> Any:
-    return next(gpu for gpu in look["gpus"] if gpu["index"] == index)
+def gpu_at(discover: Any, index: int) -> Any:
+    return next(gpu for gpu in discover["gpus"] if gpu["index"] == index)
 
 
 @pytest.mark.parametrize("call", GPU_CALLS)
-def test_what_a_gpu_does_not_support_is_absent_and_no_more(call: str, looks: Callable[[str], Any]) -> None:
-    sound, found, costs = looks("sound"), looks(f"{call} NOT_SUPPORTED"), GPU_CALLS[call]
-    assert siblings(found, SICK) == siblings(sound, SICK)
+def test_an_unsupported_call_affects_only_its_own_value(call: str, discovered: Callable[[str], Any]) -> None:
+    healthy, found, costs = discovered("sound"), discovered(f"{call} NOT_SUPPORTED"), GPU_CALLS[call]
+    assert siblings(found, SICK) == siblings(healthy, SICK)
     if costs is None:
-        assert [fault["reason"] for fault in found["faults"]] == [f"{call} answered NOT_SUPPORTED"]
+        assert [fault["reason"] for fault in found["faults"]] == [f"{call} returned NOT_SUPPORTED"]
         return
-    assert (gpu_at(found, SICK), found["faults"]) == ({**gpu_at(sound, SICK), **costs}, [])
+    assert (gpu_at(found, SICK), found["faults"]) == ({**gpu_at(healthy, SICK), **costs}, [])
 
 
 @pytest.mark.parametrize("code", ["UNKNOWN", "GPU_IS_LOST"])
 @pytest.mark.parametrize("call", GPU_CALLS)
-def test_any_other_failure_is_a_fault_of_that_gpu_alone(call: str, code: str, looks: Callable[[str], Any]) -> None:
-    found = looks(f"{call} {code}")
-    assert found["gpus"] == siblings(looks("sound"), SICK)
+def test_any_other_failure_is_a_fault_of_that_gpu_only(call: str, code: str, discovered: Callable[[str], Any]) -> None:
+    found = discovered(f"{call} {code}")
+    assert found["gpus"] == siblings(discovered("sound"), SICK)
     assert [fault["index"] for fault in found["faults"]] == [SICK]
-    assert found["faults"][0]["reason"] == f"{call} answered {code}"
+    assert found["faults"][0]["reason"] == f"{call} returned {code}"
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_what_is_not_said_of_two_gpus_is_absent_in_both(code: str, looks: Callable[[str], Any]) -> None:
-    sound, found = looks("sound"), looks(f"{PAIR_CALL} {code}")
-    assert siblings(found, SICK) == siblings(sound, SICK)
-    assert (gpu_at(found, SICK), found["faults"]) == ({**gpu_at(sound, SICK), "pci_peers": []}, [])
+def test_a_failed_topology_query_affects_both_gpus_only(code: str, discovered: Callable[[str], Any]) -> None:
+    healthy, found = discovered("sound"), discovered(f"{PAIR_CALL} {code}")
+    assert siblings(found, SICK) == siblings(healthy, SICK)
+    assert (gpu_at(found, SICK), found["faults"]) == ({**gpu_at(healthy, SICK), "pci_peers": []}, [])
     assert all(len(gpu["pci_peers"]) == len(found["gpus"]) - 2 for gpu in found["gpus"] if gpu["index"] != SICK)
 
 
 ADVICE = ("nvmlDeviceGetGpuFabricInfoV", "nvmlDeviceGetCurrentClocksEventReasons")
-"""What they say takes no GPU away, and neither does their silence."""
+"""Informational calls: neither their results nor their failures make a GPU unhealthy."""
 
 
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("call", STATE_CALLS)
-def test_a_question_about_health_that_fails_costs_its_answer_only(
-    call: str, code: str, looks: Callable[[str], Any]
+def test_a_failed_health_query_affects_only_its_own_value(
+    call: str, code: str, discovered: Callable[[str], Any]
 ) -> None:
-    sound, found = looks("sound"), looks(f"{call} {code}")
-    assert {**found, "states": sound["states"]} == sound
-    before, after = sound["states"].pop(SICK), found["states"].pop(SICK)
-    assert found["states"] == sound["states"]
-    sound["states"].insert(SICK, before)
+    healthy, found = discovered("sound"), discovered(f"{call} {code}")
+    assert {**found, "states": healthy["states"]} == healthy
+    before, after = healthy["states"].pop(SICK), found["states"].pop(SICK)
+    assert found["states"] == healthy["states"]
+    healthy["states"].insert(SICK, before)
     assert after["lost"] == (code == "GPU_IS_LOST")
     is_passed_over = code == "NOT_SUPPORTED" or (call in ADVICE and code != "GPU_IS_LOST")
-    assert after["fault"] == (None if is_passed_over else f"{call} answered {code}")
+    assert after["fault"] == (None if is_passed_over else f"{call} returned {code}")
     if code != "GPU_IS_LOST":
         silent = dict.fromkeys(STATE_CALLS[call])
         assert after == {**before, **silent, "fault": after["fault"]}
 
 
 @pytest.mark.parametrize("call", MIG_CALLS)
-def test_what_a_mig_gpu_does_not_support_costs_its_mig_devices_at_most(call: str, looks: Callable[[str], Any]) -> None:
-    sound, found = looks("sound"), looks(f"{call} NOT_SUPPORTED")
-    before, after = gpu_at(sound, MIG_SICK), gpu_at(found, MIG_SICK)
-    assert siblings(found, MIG_SICK) == siblings(sound, MIG_SICK)
+def test_an_unsupported_mig_call_affects_at_most_the_mig_devices(call: str, discovered: Callable[[str], Any]) -> None:
+    healthy, found = discovered("sound"), discovered(f"{call} NOT_SUPPORTED")
+    before, after = gpu_at(healthy, MIG_SICK), gpu_at(found, MIG_SICK)
+    assert siblings(found, MIG_SICK) == siblings(healthy, MIG_SICK)
     assert found["faults"] == []
     match MIG_CALLS[call]:
         case "no devices":
@@ -174,57 +174,59 @@ def test_what_a_mig_gpu_does_not_support_costs_its_mig_devices_at_most(call: str
 
 
 @pytest.mark.parametrize("call", MIG_CALLS)
-def test_a_gpu_that_is_lost_while_its_mig_devices_are_read_is_a_fault(call: str, looks: Callable[[str], Any]) -> None:
-    found = looks(f"{call} GPU_IS_LOST")
-    assert found["gpus"] == siblings(looks("sound"), MIG_SICK)
+def test_a_gpu_that_is_lost_while_its_mig_devices_are_read_is_a_fault(
+    call: str, discovered: Callable[[str], Any]
+) -> None:
+    found = discovered(f"{call} GPU_IS_LOST")
+    assert found["gpus"] == siblings(discovered("sound"), MIG_SICK)
     assert [fault["index"] for fault in found["faults"]] == [MIG_SICK]
 
 
 @pytest.mark.parametrize("call", MIG_CALLS)
-def test_another_failure_below_a_mig_gpu_spares_its_siblings(call: str, looks: Callable[[str], Any]) -> None:
-    sound, found = looks("sound"), looks(f"{call} UNKNOWN")
-    assert siblings(found, MIG_SICK) == siblings(sound, MIG_SICK)
+def test_a_failure_of_a_mig_device_does_not_affect_others(call: str, discovered: Callable[[str], Any]) -> None:
+    healthy, found = discovered("sound"), discovered(f"{call} UNKNOWN")
+    assert siblings(found, MIG_SICK) == siblings(healthy, MIG_SICK)
     whole = [fault["reason"] for fault in found["faults"]]
     parts = [fault["reason"] for gpu in found["gpus"] for fault in gpu["mig_faults"]]
     assert whole or parts
-    assert all(reason.endswith("answered UNKNOWN") for reason in whole + parts)
+    assert all(reason.endswith("returned UNKNOWN") for reason in whole + parts)
 
 
-def test_a_driver_that_does_not_say_its_versions_still_has_gpus(looks: Callable[[str], Any]) -> None:
-    sound = looks("sound")
-    assert looks("nvmlSystemGetDriverVersion NOT_SUPPORTED") == {
-        **sound,
-        "driver": {**sound["driver"], "version": ""},
+def test_a_driver_without_versions_still_has_gpus(discovered: Callable[[str], Any]) -> None:
+    healthy = discovered("sound")
+    assert discovered("nvmlSystemGetDriverVersion NOT_SUPPORTED") == {
+        **healthy,
+        "driver": {**healthy["driver"], "version": ""},
     }
-    assert looks("nvmlSystemGetCudaDriverVersion NOT_SUPPORTED") == {
-        **sound,
-        "driver": {**sound["driver"], "cuda": None},
+    assert discovered("nvmlSystemGetCudaDriverVersion NOT_SUPPORTED") == {
+        **healthy,
+        "driver": {**healthy["driver"], "cuda": None},
     }
 
 
 @pytest.mark.parametrize("call", SYSTEM_CALLS)
 @pytest.mark.parametrize("code", ["UNKNOWN", "GPU_IS_LOST"])
-def test_a_failure_of_the_whole_system_is_an_error(call: str, code: str, looks: Callable[[str], Any]) -> None:
-    found = looks(f"{call} {code}")
+def test_a_failure_of_the_whole_system_is_an_error(call: str, code: str, discovered: Callable[[str], Any]) -> None:
+    found = discovered(f"{call} {code}")
     assert (found["call"], found["raised"]) == (call, code)
 
 
-def test_a_count_that_is_not_supported_is_an_error(looks: Callable[[str], Any]) -> None:
-    assert looks("nvmlDeviceGetCount NOT_SUPPORTED")["raised"] == "NOT_SUPPORTED"
+def test_a_count_that_is_not_supported_is_an_error(discovered: Callable[[str], Any]) -> None:
+    assert discovered("nvmlDeviceGetCount NOT_SUPPORTED")["raised"] == "NOT_SUPPORTED"
 
 
 @pytest.mark.parametrize(
     ("number", "code"),
     [(9, "DRIVER_NOT_LOADED"), (12, "LIBRARY_NOT_FOUND"), (18, "LIB_RM_VERSION_MISMATCH"), (999, "UNKNOWN")],
 )
-def test_a_driver_that_does_not_start_is_an_error_by_its_name(
-    number: int, code: str, looks: Callable[[str], Any]
+def test_a_failed_initialisation_is_an_error_with_its_code(
+    number: int, code: str, discovered: Callable[[str], Any]
 ) -> None:
-    found = looks(f"init {number}")
+    found = discovered(f"init {number}")
     assert (found["call"], found["raised"]) == ("nvmlInit_v2", code)
 
 
-def test_every_call_of_the_scenario_files_is_in_the_table() -> None:
+def test_every_call_of_the_scenario_format_is_in_the_table() -> None:
     assert set(FUNCTIONS.values()) <= {*GPU_CALLS, PAIR_CALL, *MIG_CALLS, *STATE_CALLS, *EVENT_CALLS, *SYSTEM_CALLS}
 
 
@@ -237,6 +239,6 @@ def test_a_fault_of_a_scenario_file_reaches_the_library(library: Path, tmp_path:
         path = tmp_path / f"{now}.lines"
         path.write_text(render_lines(scenario, now=now))
         jobs.append({"lines": str(path), "library": str(library), "host_root": str(tmp_path)})
-    before, during = look_all(jobs)
+    before, during = discover_all(jobs)
     assert len(before["gpus"]) == 1
     assert during["raised"] == "DRIVER_NOT_LOADED"

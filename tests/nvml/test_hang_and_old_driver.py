@@ -1,4 +1,4 @@
-"""A driver whose calls do not return, and libraries that lack functions, through pynvml and a C library."""
+"""Drivers with hanging calls and libraries without some functions, through pynvml and a C library."""
 
 import os
 import subprocess
@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from node_core.host.nvml.inventory import read_inventory
-from node_core.simulate.nvml import numa_of, simulated_nvml
-from node_core.simulate.scenario import load_scenario
+from gpu_core.nvml.inventory import read_inventory
+from simulation.nvml.library import numa_of, simulated_nvml
+from simulation.scenarios.scenario import load_scenario
+from tests.exhaustive import params
 from tests.nvml.conftest import Build
-from tests.nvml.looks import ROOT, as_json, look_all
+from tests.nvml.discoveries import ROOT, as_json, discover_all
 from tests.nvml.scenario_lines import VARIABLE, render_lines, write_host_root
 
 
 def run(lines: Path, *arguments: str) -> list[str]:
-    """Ends within its timeout or fails: a call that hangs sleeps for ever."""
+    """Runs a process. Fails after a timeout: a hanging call never returns."""
     environment = {**os.environ, VARIABLE: str(lines)}
     command = [sys.executable, *arguments]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=30)
@@ -26,10 +27,9 @@ def run(lines: Path, *arguments: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "rule",
-    ["hang nvmlDeviceGetMemoryInfo 1", "hang nvmlInit *", "hang nvmlDeviceGetCount *"],
-    ids=lambda rule: rule[5:],
+    params(["hang nvmlDeviceGetMemoryInfo 1", "hang nvmlInit *", "hang nvmlDeviceGetCount *"]),
 )
-def test_a_call_that_hangs_costs_its_deadline_and_does_not_keep_the_process(
+def test_a_hanging_call_costs_its_deadline_and_does_not_keep_the_process(
     rule: str, library: Path, tmp_path: Path
 ) -> None:
     lines = tmp_path / "lines"
@@ -37,28 +37,28 @@ def test_a_call_that_hangs_costs_its_deadline_and_does_not_keep_the_process(
     assert run(lines, "-m", "tests.nvml.hanging", str(library), "0.2") == ["TIMEOUT", "TIMEOUT"]
 
 
-def test_a_driver_that_does_not_hang_is_within_its_deadline(library: Path, tmp_path: Path) -> None:
+def test_a_driver_that_works_is_within_its_deadline(library: Path, tmp_path: Path) -> None:
     lines = tmp_path / "lines"
     lines.write_text(render_lines(load_scenario("l40sx4")))
     assert run(lines, "-m", "tests.nvml.hanging", str(library), "20") == ["4", "4"]
 
 
-def look(scenario_name: str, library: Path, folder: Path) -> tuple[Any, Any]:
-    """What the library gives, and what the simulation says."""
+def discover(scenario_name: str, library: Path, folder: Path) -> tuple[Any, Any]:
+    """The inventories of the library and of the simulation."""
     scenario = load_scenario(scenario_name)
     lines = folder / "lines"
     lines.write_text(render_lines(scenario))
     host_root = write_host_root(folder / "host", scenario)
-    (found,) = look_all([{"lines": str(lines), "library": str(library), "host_root": str(host_root)}])
+    (found,) = discover_all([{"lines": str(lines), "library": str(library), "host_root": str(host_root)}])
     return found, as_json(read_inventory(simulated_nvml(scenario, lambda: 0.0), numa_of(scenario)))
 
 
-def test_the_newer_fabric_call_says_the_same_where_the_first_is_gone(build: Build, tmp_path: Path) -> None:
-    found, simulated = look("gb200x4", build("nvmlDeviceGetGpuFabricInfo"), tmp_path)
+def test_the_newer_fabric_function_gives_the_same_result(build: Build, tmp_path: Path) -> None:
+    found, simulated = discover("gb200x4", build("nvmlDeviceGetGpuFabricInfo"), tmp_path)
     assert found == simulated
 
 
-def test_an_old_library_gives_all_that_it_has(build: Build, tmp_path: Path) -> None:
+def test_an_old_library_gives_all_values_that_it_supports(build: Build, tmp_path: Path) -> None:
     lacking = (
         "nvmlDeviceGetMigMode",
         "nvmlDeviceGetGpuFabricInfo",
@@ -74,7 +74,7 @@ def test_an_old_library_gives_all_that_it_has(build: Build, tmp_path: Path) -> N
         "nvmlDeviceGetCurrentClocksEventReasons",
         "nvmlDeviceGetCurrentClocksThrottleReasons",
     )
-    found, simulated = look("gb200x4", build(*lacking, *health, "nvmlSystemGetCudaDriverVersion"), tmp_path)
+    found, simulated = discover("gb200x4", build(*lacking, *health, "nvmlSystemGetCudaDriverVersion"), tmp_path)
     without: dict[str, object] = {"mig_capable": False, "fabric": None, "peers": [], "pci_peers": []} | {
         "switch_links": 0
     }
@@ -85,12 +85,12 @@ def test_an_old_library_gives_all_that_it_has(build: Build, tmp_path: Path) -> N
     assert found["states"] == [{**state, **dict.fromkeys(says_nothing), "nvlinks": 0} for state in simulated["states"]]
 
 
-def test_an_older_library_has_the_clocks_reasons_by_their_first_name(build: Build, tmp_path: Path) -> None:
-    found, simulated = look("gb200x4", build("nvmlDeviceGetCurrentClocksEventReasons"), tmp_path)
+def test_the_older_name_of_the_clocks_reasons_is_used_with_older_libraries(build: Build, tmp_path: Path) -> None:
+    found, simulated = discover("gb200x4", build("nvmlDeviceGetCurrentClocksEventReasons"), tmp_path)
     assert found == simulated
 
 
-def test_a_library_that_does_not_say_what_a_link_leads_to_knows_no_switches(build: Build, tmp_path: Path) -> None:
-    found, simulated = look("h100x8", build("nvmlDeviceGetNvLinkRemoteDeviceType"), tmp_path)
+def test_without_the_remote_device_type_no_switches_are_counted(build: Build, tmp_path: Path) -> None:
+    found, simulated = discover("h100x8", build("nvmlDeviceGetNvLinkRemoteDeviceType"), tmp_path)
     assert found["gpus"] == [{**gpu, "switch_links": 0} for gpu in simulated["gpus"]]
     assert found["faults"] == []

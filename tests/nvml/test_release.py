@@ -1,4 +1,4 @@
-"""`gpunode release` against a device plugin on pynvml and the C library, which says how many sessions are open."""
+"""`gpunode release` with a device plugin on pynvml and the C library, which reports the number of open sessions."""
 
 import contextlib
 import os
@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from node_core.simulate.apiserver import ApiServer
-from node_core.simulate.kubelet import Kubelet
-from node_core.simulate.scenario import load_scenario
-from tests.node_core.runtime.test_process import until
+from simulation.apiserver import ApiServer
+from simulation.kubelet.kubelet import Kubelet
+from simulation.scenarios.scenario import load_scenario
 from tests.nvml.build import build_library
-from tests.nvml.looks import ROOT
+from tests.nvml.discoveries import ROOT
 from tests.nvml.scenario_lines import VARIABLE, render_lines, write_host_root
+from tests.waiting import until
 
 SESSIONS = "GPUNODE_NVML_SESSIONS"
 GPU = "nvidia.com/gpu"
@@ -31,7 +31,7 @@ class Place:
 
     @property
     def sessions(self) -> list[int]:
-        """How many were open after each nvmlInit and nvmlShutdown."""
+        """The number of open sessions after each nvmlInit and nvmlShutdown."""
         path = Path(self.environment[SESSIONS])
         return [int(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -46,7 +46,7 @@ class Place:
 
 @contextlib.contextmanager
 def node(library: Path, *more: str) -> Iterator[Place]:
-    """A node whose plugin uses this library. more: lines of its scenario."""
+    """A node whose plugin uses this library. more: additional lines of the scenario."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="release-")))
         server = stack.enter_context(ApiServer())
@@ -78,14 +78,15 @@ def place(library: Path) -> Iterator[Place]:
         yield made
 
 
-def test_nvml_is_shut_down_as_often_as_it_was_initialised_and_then_taken_again(place: Place) -> None:
-    until(lambda: len(place.kubelet.device_health(GPU)) == 8 and place.sessions[-1:] == [1], 40)
+@pytest.mark.exhaustive
+def test_nvml_is_shut_down_during_a_release_and_initialised_again(place: Place) -> None:
+    until(lambda: len(place.kubelet.device_health(GPU)) == 8 and place.sessions[-1:] == [1])
     devices = place.kubelet.device_health(GPU)
     seen = place.folder / "seen"
     done = place.release("--", "cp", place.environment[SESSIONS], str(seen))
     assert (done.returncode, done.stderr) == (0, "")
     assert seen.read_text().splitlines()[-1] == "0", "the library's own count, while the command ran"
-    until(lambda: place.sessions[-1] == 1, 40)
+    until(lambda: place.sessions[-1] == 1)
     assert max(place.sessions) <= 2
     assert place.kubelet.device_health(GPU) == devices
 
@@ -93,7 +94,8 @@ def test_nvml_is_shut_down_as_often_as_it_was_initialised_and_then_taken_again(p
 EXCHANGE = "cp {folder}/new_lines {folder}/lines && cp {new} {old}.new && mv {old}.new {old}"
 
 
-def test_a_driver_is_exchanged_under_the_plugin_and_no_device_is_lost(tmp_path: Path) -> None:
+@pytest.mark.exhaustive
+def test_a_driver_is_replaced_under_the_plugin_and_no_device_is_lost(tmp_path: Path) -> None:
     before = load_scenario("h100x8")
     assert before.driver is not None
     after = replace(before, driver=replace(before.driver, version="999.1"))
@@ -101,22 +103,22 @@ def test_a_driver_is_exchanged_under_the_plugin_and_no_device_is_lost(tmp_path: 
         build_library(tmp_path / name, fits=fits) for name, fits in (("old", before.driver.version), ("new", "999.1"))
     )
     with node(old) as place:
-        until(lambda: len(place.kubelet.device_health(GPU)) == 8 and place.sessions[-1:] == [1], 40)
+        until(lambda: len(place.kubelet.device_health(GPU)) == 8 and place.sessions[-1:] == [1])
         devices = place.kubelet.device_health(GPU)
         (place.folder / "new_lines").write_text(render_lines(after))
         done = place.release("--", "sh", "-c", EXCHANGE.format(folder=place.folder, new=new, old=old))
         assert done.returncode == 0
-        until(lambda: '"nvml_library_exchanged"' in place.log and place.sessions[-1] == 1, 40)
+        until(lambda: '"nvml_library_exchanged"' in place.log and place.sessions[-1] == 1)
         assert place.kubelet.device_health(GPU) == devices
         assert '"version": "999.1"' in place.log
-        until(lambda: place.log.count('"nvml_events_failed"') == place.log.count('"nvml_events_back"'), 40)
+        until(lambda: place.log.count('"nvml_events_failed"') == place.log.count('"nvml_events_recovered"'))
 
 
-def test_a_driver_that_hangs_is_named_and_the_command_does_not_run(library: Path) -> None:
+def test_with_a_hanging_driver_the_command_does_not_run(library: Path) -> None:
     with node(library, "hang nvmlEventSetWait_v2 *") as place:
-        until(lambda: len(place.kubelet.device_health(GPU)) == 8 and place.sessions[-1:] == [1], 40)
+        until(lambda: len(place.kubelet.device_health(GPU)) == 8 and place.sessions[-1:] == [1])
         done = place.release("--timeout", "1s", "--", "touch", str(place.folder / "ran"))
-        assert (done.returncode, "gpu-device-plugin still has NVML open" in done.stderr) == (1, True)
+        assert (done.returncode, "still have NVML open: gpu-device-plugin" in done.stderr) == (1, True)
         assert not (place.folder / "ran").exists()
         assert list((place.folder / "run/release.d").iterdir()) == []
         assert place.kubelet.device_health(GPU) == dict.fromkeys(place.kubelet.device_health(GPU), True)

@@ -1,7 +1,8 @@
-"""A process that listens to NVML's events through pynvml and a C library. `python -m tests.nvml.watching LIBRARY COUNT DELAY`.
+"""A process that waits for NVML's events through pynvml and a C library. `python -m tests.nvml.watching LIBRARY COUNT DELAY PATIENCE`.
 
-Prints what is told, one line each: Xids with their count, changes, failures; ends after so many Xids (their counts together), or changes
-where COUNT is negative, or failures where it is 0, or when a call hangs where it is `stuck`. DELAY: seconds to listen on after that.
+Prints one line for each Xid (with the count), change and failure. Ends after COUNT Xids; if COUNT is negative: after that number of
+changes; if 0: after a failure; if `stuck`: a second after the session starts. DELAY: additional seconds before the end.
+PATIENCE: maximum seconds until the sessions are closed.
 """
 
 import sys
@@ -9,14 +10,14 @@ import threading
 
 import structlog
 
-from node_core.domain.evidence import XidEvent
+from gpu_core.domain.evidence import XidEvent
+from gpu_core.nvml.events import EventWatch
+from gpu_core.nvml.real import SESSIONS, open_nvml
 from node_core.errors import NodeError, NvmlError
-from node_core.host.nvml.events import EventWatch
-from node_core.host.nvml.real import SESSIONS, open_nvml
 
 
 class Printed:
-    """enough: how many Xids to wait for, or changes where it is negative, or failures where it is 0."""
+    """Prints events. enough: see COUNT above."""
 
     def __init__(self, enough: int) -> None:
         self.left = enough
@@ -41,7 +42,7 @@ class Printed:
                 self.done.set()
 
 
-def main(library: str, enough: str, delay: str) -> None:
+def main(library: str, enough: str, delay: str, patience: str) -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     printed = Printed(1 if enough == "stuck" else int(enough))
     watch = EventWatch(
@@ -49,15 +50,19 @@ def main(library: str, enough: str, delay: str) -> None:
         printed.xid,
         printed.changed,
         printed.failed,
-        alone=SESSIONS.wait_until_none,
+        wait_alone=SESSIONS.wait_until_none,
         wait=0.05,
         pauses=lambda _: 0.01,
     )
     watch.start()
-    while not (printed.done.wait(0.05) or (enough == "stuck" and watch.stuck_for())):
-        pass
+    if enough == "stuck":
+        while not watch._is_open:
+            printed.done.wait(0.01)
+        printed.done.wait(1.0)
+    else:
+        printed.done.wait()
     threading.Event().wait(float(delay))
-    print("released", watch.release(0.5))
+    print("released", watch.release(float(patience)))
     watch.stop()
 
 

@@ -17,7 +17,8 @@ sys/module/intel_idle/parameters/max_cstate sys/devices/system/cpu/intel_pstate/
 sys/devices/system/cpu/cpufreq/policy*/affected_cpus sys/devices/system/cpu/cpufreq/policy*/scaling_governor
 sys/fs/resctrl/info/L3/num_closids sys/devices/virtual/misc/kvm/dev sys/devices/virtual/dmi/id/bios_*
 sys/devices/virtual/dmi/id/*_vendor sys/devices/virtual/dmi/id/*_name sys/devices/virtual/dmi/id/chassis_type
-sys/kernel/mm/hugepages/*/nr_hugepages
+sys/kernel/mm/hugepages/*/nr_hugepages sys/hypervisor/type sys/firmware/devicetree/base/compatible
+sys/firmware/devicetree/base/hypervisor/compatible
 """
 CPU = ("online", "topology/thread_siblings_list", "topology/physical_package_id", "cpufreq/base_frequency")
 PCI = (
@@ -25,7 +26,7 @@ PCI = (
     *("sriov_totalvfs", "sriov_numvfs", "iommu_group/type", "iommu/intel-iommu/version"),
 )
 USB = ("bDeviceClass", "idVendor", "idProduct", "*/bInterfaceClass")
-BLOCK = ("queue/rotational", "queue/zoned", "queue/nr_zones", "queue/dax")
+BLOCK = ("size", "queue/rotational", "queue/zoned", "queue/nr_zones", "queue/dax")
 NET = ("operstate", "speed", "mtu")
 _SUBSYSTEM = re.compile(r"sv0000([0-9A-F]{4})sd0000([0-9A-F]{4})")
 
@@ -46,6 +47,7 @@ def capture(root: Path) -> Iterator[str]:
     for name, device in _first(root, "sys/bus/usb/devices", "", r".*"):
         yield from _files(device, USB, f"/sys/bus/usb/devices/{name}")
     for name, disk in _first(root, "sys/block", "sys/class/block", r".*"):
+        yield from [f"/sys/block/{name}/device/"] if (disk / "device").exists() else []
         yield from list(_files(disk, BLOCK, f"/sys/block/{name}")) or [f"/sys/block/{name}/"]
     for name, interface in _first(root, "sys/class/net", "", r".*"):
         yield from _interface(interface, f"/sys/class/net/{name}")
@@ -77,7 +79,7 @@ def _file(path: Path, at: str) -> Iterator[str]:
         return
     text = _cut(text) if path.name == "cpuinfo" else text
     if text:
-        yield f"{at} = " + text.replace("\n", "\\n").replace("\t", "\\t")
+        yield f"{at} = " + text.replace("\n", "\\n").replace("\t", "\\t").replace("\0", "\\0")
 
 
 def _cut(cpuinfo: str) -> str:

@@ -1,4 +1,4 @@
-"""Replicas against the definition written out, and how many one container may have."""
+"""Replicas compared with the documented rule, and the number of replicas per container."""
 
 import itertools
 import random
@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_plugin.allocate.preferred import preferred_ids
-from device_plugin.allocate.replicas import why_refused
-from device_plugin.devices import Device, DeviceId, Offer, Policy
-from node_core.domain.inventory import GpuUuid
-from node_core.domain.sharing import SharingStrategy
+from device_plugin.allocate.preferred import select_preferred_ids
+from device_plugin.allocate.replicas import refusal_reason
+from device_plugin.devices import Device, DeviceId, Policy, ResourceOffer
+from gpu_core.domain.inventory import GpuUuid
+from gpu_core.domain.sharing import SharingStrategy
 
 
-def shared(*counts: int, policy: Policy = "distributed", fail: bool = False) -> Offer:
-    """A GPU for each count; a count of 0 is one that is not shared."""
+def shared(*counts: int, policy: Policy = "distributed", fail: bool = False) -> ResourceOffer:
+    """Builds one GPU for each count. A GPU with count 0 is not shared."""
     devices = [
         Device(
             id=DeviceId(f"G{gpu}::{replica}" if count else f"G{gpu}"), uuid=f"G{gpu}", index=str(gpu),
@@ -26,17 +26,17 @@ def shared(*counts: int, policy: Policy = "distributed", fail: bool = False) -> 
         for gpu, count in enumerate(counts)
         for replica in range(count or 1)
     ]  # fmt: skip
-    return Offer(
+    return ResourceOffer(
         devices=tuple(devices), sharing=SharingStrategy.TIME_SLICING, policy=policy, fail_requests_greater_than_one=fail
     )
 
 
-def ask(offer: Offer, available: Sequence[str], size: int, required: Sequence[str] = ()) -> list[str]:
-    return list(preferred_ids(offer, {device.id: device for device in offer.devices}, available, required, size))
+def ask(offer: ResourceOffer, available: Sequence[str], size: int, required: Sequence[str] = ()) -> list[str]:
+    return list(select_preferred_ids(offer, {device.id: device for device in offer.devices}, available, required, size))
 
 
-def by_definition(offer: Offer, available: Sequence[str], size: int, required: Sequence[str]) -> list[str]:
-    """One at a time: the device most wanted, then its first free replica."""
+def select_by_rule(offer: ResourceOffer, available: Sequence[str], size: int, required: Sequence[str]) -> list[str]:
+    """Selects one replica at a time: the best device, then its first available replica."""
     free = [device for device in offer.devices if device.id in available and device.id not in required]
     picked = Counter(device.uuid for device in offer.devices if device.id in required)
     sign = 1 if offer.policy == "distributed" else -1
@@ -59,14 +59,14 @@ def by_definition(offer: Offer, available: Sequence[str], size: int, required: S
     st.integers(0, 12),
     st.data(),
 )
-def test_the_answer_is_that_of_the_definition(
+def test_the_selection_equals_the_documented_rule(
     counts: list[int], policy: Policy, size: int, data: st.DataObject
 ) -> None:
     offer = shared(*counts, policy=policy)
     ids = [str(device.id) for device in offer.devices]
     available = data.draw(st.lists(st.sampled_from(ids), unique=True))
     required = data.draw(st.lists(st.sampled_from(available), unique=True, max_size=2)) if available else []
-    expected = by_definition(offer, available, size, required)
+    expected = select_by_rule(offer, available, size, required)
     assert ask(offer, available, size, required) == expected
     assert ask(offer, available[::-1], size, required) == expected
 
@@ -75,14 +75,14 @@ def test_the_answer_is_that_of_the_definition(
     ("policy", "chosen"),
     [("distributed", ["G0::0", "G2::0", "G1::1"]), ("packed", ["G1::1", "G1::2", "G1::3"])],
 )
-def test_replicas_go_where_the_policy_says(policy: Policy, chosen: list[str]) -> None:
+def test_replicas_are_selected_by_the_policy(policy: Policy, chosen: list[str]) -> None:
     offer = shared(4, 4, 4, policy=policy)
     available = [str(device.id) for device in offer.devices if device.id != "G1::0"]
     assert ask(offer, available, 3) == chosen
 
 
 @pytest.mark.parametrize("policy", ["distributed", "packed"])
-def test_four_hundred_of_eight_hundred_are_spread_or_packed_to_the_last(policy: Policy) -> None:
+def test_four_hundred_of_eight_hundred_replicas_are_selected_by_the_policy(policy: Policy) -> None:
     offer = shared(*[100] * 8, policy=policy)
     available = [str(device.id) for device in offer.devices]
     random.Random(1).shuffle(available)
@@ -93,19 +93,19 @@ def test_four_hundred_of_eight_hundred_are_spread_or_packed_to_the_last(policy: 
     )
 
 
-def test_more_than_one_replica_is_refused_only_where_that_was_asked_for() -> None:
+def test_a_second_replica_is_refused_only_if_this_is_configured() -> None:
     ids = ["G0::0", "G1::0"]
     for offer, asked in itertools.product((shared(2, 2), shared(2, 2, fail=True)), (ids, ids[:1], [], ["?", "??"])):
         table = {device.id: device for device in offer.devices}
-        refused = why_refused(offer, table, asked)
+        refused = refusal_reason(offer, table, asked)
         assert (refused is not None) == (offer.fail_requests_greater_than_one and asked == ids)
-    assert "2 devices are asked for" in (
-        why_refused(shared(2, 2, fail=True), {d.id: d for d in shared(2, 2).devices}, ids) or ""
+    assert "requested 2 shared devices" in (
+        refusal_reason(shared(2, 2, fail=True), {d.id: d for d in shared(2, 2).devices}, ids) or ""
     )
 
 
-def test_devices_that_are_not_shared_may_be_had_together() -> None:
+def test_devices_that_are_not_shared_can_be_requested_together() -> None:
     offer = shared(0, 0, 2, fail=True)
     table = {device.id: device for device in offer.devices}
-    assert why_refused(offer, table, ["G0", "G1"]) is None
-    assert why_refused(offer, table, ["G0", "G2::1"]) is not None
+    assert refusal_reason(offer, table, ["G0", "G1"]) is None
+    assert refusal_reason(offer, table, ["G0", "G2::1"]) is not None

@@ -1,27 +1,27 @@
-"""What a container is told by each device list strategy: whole answers, as the kubelet gets them."""
+"""The responses of each device list strategy, compared with golden files."""
 
 import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_plugin.allocate.respond import AllocationError, Response, respond
+from device_plugin.allocate.response import AllocationError, Response, build_response
 from device_plugin.allocate.strategies import (
-    CONTROL_NODES,
-    DEVICE_LISTS,
-    Answering,
     DeviceList,
     MpsAccess,
+    ResponseOptions,
     build_strategies,
 )
+from device_plugin.cdi.kinds import CONTROL_NODES
 from device_plugin.cdi.kinds import VENDOR as CDI_VENDOR
 from device_plugin.devices import Device, DeviceId
-from node_core.domain.inventory import GpuUuid
-from node_core.domain.resources import GPU, ResourceName
+from gpu_core.domain.inventory import GpuUuid
+from gpu_core.domain.resources import GPU, ResourceName
 
 RESOURCE = ResourceName("nvidia.com/gpu.shared")
 MIG_PATHS = ("/dev/nvidia0", "/dev/nvidia-caps/nvidia-cap12", "/dev/nvidia-caps/nvidia-cap13")
@@ -48,72 +48,76 @@ REQUESTS: dict[str, tuple[Device, ...]] = {
 UUIDS = ("GPU-1", "GPU-3", "MIG-0-0", "MIG-0-1")
 CDI = {"gpu": {uuid: uuid for uuid in UUIDS}, "imex-channel": {"0": "0"}, "gds": {"all": "all"}}
 INDEXED = {"gpu": {"GPU-1": "1", "GPU-3": "3"}}
-FULL = Answering(
+FULL = ResponseOptions(
     cdi_names=CDI,
     device_specs=True,
     control_nodes=CONTROL_NODES,
     dev_root="/run/nvidia/driver/",
     imex_channels=(0,),
     optional=("gdrcopy", "gds"),
-    mps=MpsAccess(pipe=f"/run/nvidia/mps/{RESOURCE}/pipe", shm="/run/nvidia/mps/shm", inside=f"/mps/{RESOURCE}/pipe"),
+    mps=MpsAccess(
+        pipe=f"/run/nvidia/mps/{RESOURCE}/pipe", shm="/run/nvidia/mps/shm", container_pipe=f"/mps/{RESOURCE}/pipe"
+    ),
 )
 
 
-def ask(devices: Sequence[Device], how: Answering) -> Response:
+def ask(devices: Sequence[Device], how: ResponseOptions) -> Response:
     known = {device.id: device for device in devices}
-    return respond(GPU, known, [device.id for device in devices], build_strategies(how, lambda: "token"))
+    return build_response(GPU, known, [device.id for device in devices], build_strategies(how, lambda: "token"))
 
 
 @pytest.mark.golden
 @pytest.mark.parametrize("request_name", REQUESTS)
-@pytest.mark.parametrize("device_list", DEVICE_LISTS)
-def test_an_answer_is_exactly_this(
+@pytest.mark.parametrize("device_list", get_args(DeviceList))
+def test_a_response_equals_its_golden_file(
     golden: Callable[[str, str], None], device_list: DeviceList, request_name: str
 ) -> None:
-    plain = Answering(lists=(device_list,), cdi_names=CDI)
+    plain = ResponseOptions(lists=(device_list,), cdi_names=CDI)
     answers = {
-        how: asdict(ask(REQUESTS[request_name], answering))
-        for how, answering in (("plain", plain), ("everything", replace(FULL, lists=(device_list,))))
+        how: asdict(ask(REQUESTS[request_name], response_options))
+        for how, response_options in (("plain", plain), ("everything", replace(FULL, lists=(device_list,))))
     }
     name = f"{device_list}-{request_name.replace(' ', '-')}.json"
     golden(f"allocate/{name}", json.dumps(answers, indent=1, sort_keys=True) + "\n")
 
 
-def test_strategies_add_up_and_mounts_win_over_the_environment() -> None:
-    answer = ask((whole(1),), Answering(lists=("envvar", "volume-mounts", "cdi-cri"), cdi_names=CDI))
+def test_strategies_are_merged_and_mounts_override_the_environment() -> None:
+    answer = ask((whole(1),), ResponseOptions(lists=("envvar", "volume-mounts", "cdi-cri"), cdi_names=CDI))
     assert answer.env == {"NVIDIA_VISIBLE_DEVICES": "/var/run/nvidia-container-devices"}
     assert [mount.container_path for mount in answer.mounts] == ["/var/run/nvidia-container-devices/GPU-1"]
     assert answer.cdi_devices == (f"{CDI_VENDOR}/gpu=GPU-1",)
 
 
-def test_indexes_stand_for_uuids_on_request() -> None:
-    answer = ask((whole(3), whole(1)), Answering(lists=("envvar", "cdi-cri"), id_strategy="index", cdi_names=INDEXED))
+def test_indexes_replace_uuids_on_request() -> None:
+    answer = ask(
+        (whole(3), whole(1)), ResponseOptions(lists=("envvar", "cdi-cri"), id_strategy="index", cdi_names=INDEXED)
+    )
     assert answer.env == {"NVIDIA_VISIBLE_DEVICES": "3,1"}
     assert answer.cdi_devices == (f"{CDI_VENDOR}/gpu=3", f"{CDI_VENDOR}/gpu=1")
 
 
 @pytest.mark.parametrize("device_list", ["cdi-cri", "cdi-annotations"])
-def test_a_device_without_a_specification_is_refused_with_its_name(device_list: DeviceList) -> None:
-    with pytest.raises(AllocationError, match="no CDI specification in use has a device for GPU-2") as refusal:
-        ask((whole(2),), Answering(lists=(device_list,), cdi_names=CDI))
+def test_a_device_without_a_cdi_specification_is_refused(device_list: DeviceList) -> None:
+    with pytest.raises(AllocationError, match="no CDI specification contains a device for GPU-2") as refusal:
+        ask((whole(2),), ResponseOptions(lists=(device_list,), cdi_names=CDI))
     assert refusal.value.code == "FAILED_PRECONDITION"
 
 
-def test_optional_classes_without_a_specification_are_left_out() -> None:
+def test_optional_classes_without_a_specification_are_omitted() -> None:
     answer = ask((whole(1),), replace(FULL, lists=("cdi-cri",)))
     assert answer.cdi_devices == tuple(f"{CDI_VENDOR}/{name}" for name in ("gpu=GPU-1", "imex-channel=0", "gds=all"))
 
 
-def test_an_annotation_has_a_new_name_for_each_container() -> None:
+def test_each_container_gets_an_annotation_with_a_unique_name() -> None:
     tokens = map(str, itertools.count())
-    (strategy,) = build_strategies(Answering(lists=("cdi-annotations",), cdi_names=CDI), lambda: next(tokens))
+    (strategy,) = build_strategies(ResponseOptions(lists=("cdi-annotations",), cdi_names=CDI), lambda: next(tokens))
     keys = [key for _ in range(2) for key in strategy((whole(1),)).annotations]
     assert keys == ["cdi.k8s.io/nvidia-device-plugin_0", "cdi.k8s.io/nvidia-device-plugin_1"]
 
 
 @given(st.lists(st.sampled_from([whole(g, r) for g in range(4) for r in range(3)]), min_size=1, unique=True))
-def test_no_device_and_no_node_is_named_twice(devices: list[Device]) -> None:
-    answer = ask(devices, Answering(device_specs=True, control_nodes=CONTROL_NODES))
+def test_devices_and_device_nodes_are_listed_once(devices: list[Device]) -> None:
+    answer = ask(devices, ResponseOptions(device_specs=True, control_nodes=CONTROL_NODES))
     names = answer.env["NVIDIA_VISIBLE_DEVICES"].split(",")
     assert names == list(dict.fromkeys(str(device.gpu) for device in devices))
     paths = [node.container_path for node in answer.devices]

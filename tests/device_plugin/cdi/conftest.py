@@ -1,4 +1,4 @@
-"""A node with composed driver files and device nodes, as the plugin sees it through its mounts."""
+"""A node with fake driver files and device nodes, at their mount paths in the plugin's container."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ import pytest
 from device_plugin.cdi.options import CdiOptions
 from device_plugin.cdi.plan import CdiPlan, plan_specs
 from device_plugin.cdi.roots import Roots
-from node_core.domain.inventory import (
+from gpu_core.domain.inventory import (
     UNKNOWN_VERSION,
     CudaVersion,
     Driver,
@@ -19,11 +19,11 @@ from node_core.domain.inventory import (
     MigAttributes,
     MigDevice,
     MigUuid,
-    PciAddress,
     Platform,
 )
-from node_core.host.device_nodes import DeviceNodes, HostNode, read_device_nodes
-from node_core.host.driver_files import DriverFiles, read_driver_files
+from gpu_core.host.device_nodes import DeviceNodes, HostNode, read_device_nodes
+from gpu_core.host.driver_files import DriverFiles, read_driver_files
+from node_core.domain.pci import PciAddress
 from node_core.host.root import HostRoot
 from tests.roots.drivers.layout import lay_out_tree, read_composed_node
 
@@ -37,7 +37,7 @@ ADDRESSES = (PciAddress("0000:17:00.0"), PciAddress("0000:ca:00.0"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """What plan_specs decides from. root: where the driver's tree lies."""
+    """The inputs of plan_specs. root: the mount path of the driver root."""
 
     root: Path
     inventory: Inventory
@@ -73,14 +73,14 @@ def make_gpu(index: int, uuid: GpuUuid, migs: tuple[MigDevice, ...] | None = Non
 
 
 def make_inventory(version: str) -> Inventory:
-    """A whole GPU, and one that is cut in two."""
+    """A whole GPU, and a GPU with two MIG devices."""
     migs = (make_mig(0, MIGS[0], 2), make_mig(1, MIGS[1], 3))
     gpus = (make_gpu(0, WHOLE), make_gpu(1, CUT, migs))
     return Inventory(driver=Driver(version=version, cuda=CUDA), gpus=gpus)
 
 
 def make_jetson() -> Inventory:
-    """A GPU that only CUDA knows."""
+    """A GPU that only CUDA can discover."""
     gpu = replace(make_gpu(0, GpuUuid("tegra-0")), minor=None, model="Orin (nvgpu)", address=None)
     return Inventory(driver=Driver(version=UNKNOWN_VERSION, cuda=CUDA), gpus=(gpu,), platform=Platform.TEGRA)
 
@@ -91,7 +91,7 @@ def read_nodes(tree: Path) -> DeviceNodes:
 
 
 def with_platform(node: Node) -> Node:
-    """On machines that are no servers the device nodes are others, and the inventory says what machine it is."""
+    """WSL and Tegra have other device nodes, and the inventory contains the platform."""
     if node.driver.wsl:
         nodes = {"/dev/dxg": HostNode(major=10, minor=127, mode=0o666)}
         inventory = replace(node.inventory, platform=Platform.WSL)
@@ -105,7 +105,7 @@ def with_platform(node: Node) -> Node:
 
 @pytest.fixture
 def load_node(tmp_path: Path) -> LoadNode:
-    """load_node(name, driver="/", nested=""): a composed driver root, which is the folder `driver` on the host."""
+    """load_node(name, driver="/", nested=""): a fake driver root, which is the folder `driver` on the host."""
 
     def load(name: str, *, driver: str = "/", nested: str = "") -> Node:
         root = lay_out_tree(name, tmp_path / "driver-root")
@@ -116,7 +116,7 @@ def load_node(tmp_path: Path) -> LoadNode:
             inventory=make_inventory(files.version or "550.54.15"),
             driver=files,
             nodes=read_nodes(host),
-            options=CdiOptions(roots=Roots(driver=driver, dev="/", driver_seen=Path("/driver-root"))),
+            options=CdiOptions(roots=Roots(driver=driver, dev="/", driver_mount=Path("/driver-root"))),
         )
         return with_platform(node)
 

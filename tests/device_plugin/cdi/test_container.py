@@ -1,4 +1,7 @@
-"""A program in a container's root finds the driver, by a spec without hooks. The root is like Debian's: merged /usr, multiarch folders."""
+"""With a specification without hooks, a program in a container loads the driver.
+
+The root is like Debian's: merged /usr, multiarch folders.
+"""
 
 import os
 import platform
@@ -9,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from device_plugin.cdi.roots import Roots
-from node_core.domain.cdi import MountEdit
-from node_core.host.driver_files import read_driver_files
-from node_core.host.elf import elf_machine
+from gpu_core.domain.cdi import MountEdit
+from gpu_core.host.driver_files import read_driver_files
+from gpu_core.host.elf import elf_machine
 from node_core.host.root import HostRoot
 from tests.device_plugin.cdi.conftest import LoadNode
-from tests.device_plugin.cdi.test_plan import gpu_spec
+from tests.device_plugin.cdi.specs import gpu_spec
+from tests.exhaustive import params
 from tests.nvml.build import IN_CI
 
 LIBRARY = "int driver(void) { return 550; }"
@@ -49,7 +53,7 @@ def compile_into(path: Path, code: str, *options: str) -> None:
 
 
 def make_driver_real(root: Path) -> None:
-    """Code that runs instead of composed beginnings of files, for the two libraries and the program that are used."""
+    """Replaces the two libraries and the program by executable code."""
     for path in root.rglob("lib*.so.[0-9]*.*"):
         stem = path.name.partition(".so")[0]
         if stem in ("libcuda", "libnvidia-ml") and not path.is_symlink() and elf_machine(path):
@@ -70,7 +74,7 @@ def make_image(root: Path) -> Path:
 
 
 def mount_commands(mounts: tuple[MountEdit, ...], root: Path) -> str:
-    """As a runtime does it: in their order, with the places made before."""
+    """Mounts the files as a container runtime does: in order, after creating the mount points."""
     lines = ["set -e"]
     for mount in mounts:
         place = root / mount.container_path.lstrip("/")
@@ -79,8 +83,8 @@ def mount_commands(mounts: tuple[MountEdit, ...], root: Path) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize("name", ["debian", "rhel", "gke-cos", "talos"])
-def test_nvidia_smi_finds_its_libraries_without_a_cache_and_without_environment(
+@pytest.mark.parametrize("name", params(["debian", "rhel", "gke-cos", "talos"]))
+def test_nvidia_smi_loads_its_libraries_without_a_loader_cache_and_without_environment(
     name: str, load_node: LoadNode, tmp_path: Path
 ) -> None:
     node = load_node(name)

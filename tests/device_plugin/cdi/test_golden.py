@@ -1,4 +1,4 @@
-"""Whole specs of whole nodes."""
+"""Complete specifications of complete nodes, compared with golden files."""
 
 import json
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from device_plugin.cdi.plan import CdiPlan
-from node_core.domain.cdi import render_spec
-from node_core.domain.cdi_schema import problems_of
+from gpu_core.domain.cdi import render_spec
+from gpunode.cdi_schema import problems_of
 from tests.device_plugin.cdi.conftest import CTK, LoadNode
 
 HOSTS: dict[str, dict[str, str]] = {
@@ -29,7 +29,7 @@ def render(plan: CdiPlan) -> str:
 
 
 def to_lines(value: Any, indent: str = "") -> str:
-    """JSON with a line for each node, mount and hook."""
+    """Renders JSON with one line for each device node, mount and hook."""
     line = json.dumps(value)
     if not isinstance(value, dict | list | tuple) or len(line) < 250:
         return line
@@ -43,7 +43,7 @@ def to_lines(value: Any, indent: str = "") -> str:
 @pytest.mark.golden
 @pytest.mark.parametrize("hooks", [True, False], ids=["hooks", "no-hooks"])
 @pytest.mark.parametrize("name", HOSTS)
-def test_specs_of_a_whole_node_are_exactly_these(
+def test_specifications_of_a_whole_node_equal_their_golden_files(
     name: str, hooks: bool, load_node: LoadNode, golden: Callable[[str, str], None]
 ) -> None:
     node = load_node(name, **HOSTS[name]).with_options(hook_path=CTK if hooks else None)
@@ -53,7 +53,7 @@ def test_specs_of_a_whole_node_are_exactly_these(
 
 
 @pytest.mark.golden
-def test_specs_of_devices_beside_gpus_are_exactly_these(
+def test_specifications_of_optional_devices_equal_their_golden_files(
     load_node: LoadNode, golden: Callable[[str, str], None]
 ) -> None:
     node = load_node("rhel").with_options(

@@ -1,4 +1,4 @@
-"""Host paths, paths that we see, and which is which."""
+"""Host paths and mount paths of the driver root and the dev root."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_plugin.cdi.roots import Roots, find_hook, find_roots, join, rebase
-from tests.roots.drivers.layout import lay_out, lay_out_tree
+from device_plugin.cdi.roots import discover_roots, join, rebase
+from tests.roots.drivers.layout import lay_out
 
 parts = st.lists(st.from_regex(r"[a-c]{1,2}", fullmatch=True), max_size=4)
 
@@ -23,14 +23,14 @@ parts = st.lists(st.from_regex(r"[a-c]{1,2}", fullmatch=True), max_size=4)
         ("/driver-root/", "/driver-root/", "/x/", "/x"),
     ],
 )
-def test_a_path_is_mapped_where_a_folders_name_ends(path: str, old: str, new: str, expected: str | None) -> None:
+def test_a_path_is_rebased_only_at_the_end_of_a_folder_name(
+    path: str, old: str, new: str, expected: str | None
+) -> None:
     assert rebase(path, old, new) == expected
 
 
 @given(parts, parts, parts)
-def test_what_is_below_a_root_is_below_it_again_after_going_there_and_back(
-    old: list[str], new: list[str], inside: list[str]
-) -> None:
+def test_rebasing_there_and_back_returns_the_original_path(old: list[str], new: list[str], inside: list[str]) -> None:
     roots = ["/" + "/".join(each) for each in (old, new)]
     path = join(roots[0], "/".join(inside))
     there = rebase(path, roots[0], roots[1])
@@ -39,7 +39,7 @@ def test_what_is_below_a_root_is_below_it_again_after_going_there_and_back(
 
 
 @given(parts, parts, st.from_regex(r"[a-c]{1,2}", fullmatch=True))
-def test_a_folder_whose_name_only_begins_like_the_root_is_not_below_it(
+def test_a_folder_that_shares_a_prefix_with_the_root_is_not_below_it(
     old: list[str], inside: list[str], more: str
 ) -> None:
     root = "/" + "/".join([*old, "root"])
@@ -51,64 +51,35 @@ def nodes_below(root: Path) -> Path:
     return root
 
 
-def test_device_nodes_of_a_driver_container_are_its_own(tmp_path: Path) -> None:
+def test_a_driver_container_with_device_nodes_is_the_dev_root(tmp_path: Path) -> None:
     seen = nodes_below(tmp_path / "driver-root")
-    roots = find_roots("/run/nvidia/driver", None, seen)
-    assert (roots.dev, roots.dev_seen) == ("/run/nvidia/driver", seen)
+    roots = discover_roots("/run/nvidia/driver", None, seen)
+    assert (roots.dev, roots.dev_mount) == ("/run/nvidia/driver", seen)
     assert roots.dev_path("/dev/nvidia0") == "/run/nvidia/driver/dev/nvidia0"
     assert roots.driver_path("/usr/lib64/libcuda.so.1") == "/run/nvidia/driver/usr/lib64/libcuda.so.1"
 
 
-def test_without_nodes_below_the_driver_root_they_are_the_hosts(tmp_path: Path) -> None:
+def test_without_device_nodes_below_the_driver_root_the_dev_root_is_the_hosts(tmp_path: Path) -> None:
     seen, own = tmp_path / "driver-root", nodes_below(tmp_path / "own")
     lay_out(seen, "/dev/null node 1:3 666")
-    roots = find_roots("/home/kubernetes/bin/nvidia", None, seen, own=own)
-    assert (roots.dev, roots.dev_seen) == ("/", own)
+    roots = discover_roots("/home/kubernetes/bin/nvidia", None, seen, own_root=own)
+    assert (roots.dev, roots.dev_mount) == ("/", own)
     assert roots.dev_path("/dev/nvidia0") == "/dev/nvidia0"
 
 
-def test_a_dev_root_that_was_chosen_counts_even_if_the_driver_root_has_nodes(tmp_path: Path) -> None:
+def test_a_configured_dev_root_takes_precedence(tmp_path: Path) -> None:
     seen, own = nodes_below(tmp_path / "driver-root"), tmp_path / "own"
-    roots = find_roots("/run/nvidia/driver", "/", seen, own=own)
-    assert (roots.dev, roots.dev_seen) == ("/", own)
+    roots = discover_roots("/run/nvidia/driver", "/", seen, own_root=own)
+    assert (roots.dev, roots.dev_mount) == ("/", own)
 
 
-def test_a_dev_root_inside_the_driver_root_is_looked_at_there(tmp_path: Path) -> None:
+def test_a_dev_root_inside_the_driver_root_uses_the_mount_of_the_driver_root(tmp_path: Path) -> None:
     seen = tmp_path / "driver-root"
     nodes_below(seen / "srv/nodes")
-    roots = find_roots("/", "/srv/nodes", seen, own=tmp_path)
-    assert (roots.dev, roots.dev_seen) == ("/srv/nodes", seen / "srv/nodes")
-    assert find_roots("/", "/srv/none", seen, own=tmp_path).dev_seen == tmp_path
+    roots = discover_roots("/", "/srv/nodes", seen, own_root=tmp_path)
+    assert (roots.dev, roots.dev_mount) == ("/srv/nodes", seen / "srv/nodes")
+    assert discover_roots("/", "/srv/none", seen, own_root=tmp_path).dev_mount == tmp_path
 
 
-def test_a_driver_root_that_is_not_mounted_has_no_nodes(tmp_path: Path) -> None:
-    assert find_roots("/", None, tmp_path / "missing", own=tmp_path).dev_seen == tmp_path
-
-
-@pytest.mark.parametrize(
-    ("driver", "chosen", "found"),
-    [
-        ("/", None, "/usr/bin/nvidia-ctk"),
-        ("/", "/usr/bin/nvidia-ctk-2", None),
-        ("/run/nvidia/driver", None, None),
-        (
-            "/run/nvidia/driver",
-            "/usr/local/nvidia/toolkit/nvidia-cdi-hook",
-            "/usr/local/nvidia/toolkit/nvidia-cdi-hook",
-        ),
-        ("/run/nvidia/driver", "/run/nvidia/driver/usr/bin/nvidia-ctk", "/run/nvidia/driver/usr/bin/nvidia-ctk"),
-        ("/run/nvidia/driver", "/run/nvidia/driver/usr/bin/none", None),
-        ("/usr", "/usr-2/bin/nvidia-ctk", "/usr-2/bin/nvidia-ctk"),
-    ],
-    ids=["there", "chosen and not there", "unseen", "chosen and unseen", "in the root", "not in the root", "beside it"],
-)
-def test_a_hook_is_used_where_it_is_or_where_somebody_says_so(
-    driver: str, chosen: str | None, found: str | None, tmp_path: Path
-) -> None:
-    roots = Roots(driver=driver, driver_seen=lay_out_tree("debian", tmp_path))
-    assert find_hook(chosen, roots) == found
-
-
-def test_a_hooks_path_stays_the_hosts_where_the_driver_root_is_our_own() -> None:
-    roots = Roots(driver="/run/nvidia/driver", driver_seen=Path("/"))
-    assert find_hook("/opt/toolkit/nvidia-cdi-hook", roots) == "/opt/toolkit/nvidia-cdi-hook"
+def test_a_driver_root_that_is_not_mounted_has_no_device_nodes(tmp_path: Path) -> None:
+    assert discover_roots("/", None, tmp_path / "missing", own_root=tmp_path).dev_mount == tmp_path

@@ -1,4 +1,4 @@
-"""The folder of specs after a plan, whatever state it was in before."""
+"""The folder of specifications after a write, for each previous state."""
 
 import fcntl
 import json
@@ -15,8 +15,9 @@ import pytest
 from device_plugin.cdi.kinds import FILE_NAMES, kind
 from device_plugin.cdi.plan import CdiPlan
 from device_plugin.cdi.write import SpecWriter, render_json
-from node_core.domain.cdi import CdiDevice, Edits, Spec
+from gpu_core.domain.cdi import CdiDevice, Edits, Spec
 from tests.nvml.build import IN_CI
+from tests.unprivileged import unprivileged
 
 GPU_FILE = "k8s.device-plugin.nvidia.com-gpu.json"
 
@@ -44,7 +45,7 @@ def marks(folder: Path) -> dict[str, tuple[int, int]]:
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.iterdir()}
 
 
-def test_a_spec_is_written_for_all_to_read_into_a_folder_that_is_made(tmp_path: Path) -> None:
+def test_a_specification_is_written_world_readable_into_a_created_folder(tmp_path: Path) -> None:
     folder, plan = tmp_path / "run/cdi", make_plan("GPU-1")
     before = os.umask(0o077)
     try:
@@ -54,13 +55,13 @@ def test_a_spec_is_written_for_all_to_read_into_a_folder_that_is_made(tmp_path: 
     text = (folder / GPU_FILE).read_text()
     assert json.loads(text)["devices"][0]["name"] == "GPU-1"
     assert "\n" not in text
-    assert text == render_json(plan.specs[GPU_FILE]).decode()
+    assert text == render_json(plan.specs[GPU_FILE])
     assert (folder / GPU_FILE).stat().st_mode & 0o777 == 0o644
     assert folder.stat().st_mode & 0o777 == 0o755
     assert list(content(folder)) == [GPU_FILE]
 
 
-def test_what_is_as_it_should_be_is_not_written(tmp_path: Path) -> None:
+def test_an_equal_file_is_not_written(tmp_path: Path) -> None:
     writer = SpecWriter(tmp_path)
     writer.write(make_plan("GPU-1"))
     before = marks(tmp_path)
@@ -72,7 +73,7 @@ def test_what_is_as_it_should_be_is_not_written(tmp_path: Path) -> None:
     assert marks(tmp_path) != before
 
 
-def test_a_file_that_somebody_changed_or_removed_is_written_again(tmp_path: Path) -> None:
+def test_a_changed_or_removed_file_is_written_again(tmp_path: Path) -> None:
     writer = SpecWriter(tmp_path)
     writer.write(make_plan("GPU-1"))
     good = content(tmp_path)
@@ -84,7 +85,7 @@ def test_a_file_that_somebody_changed_or_removed_is_written_again(tmp_path: Path
     assert content(tmp_path) == good
 
 
-def test_files_of_ours_without_a_spec_go_and_those_of_others_stay(tmp_path: Path) -> None:
+def test_own_files_without_a_specification_are_removed_and_other_files_remain(tmp_path: Path) -> None:
     others = ("nvidia.yaml", "k8s.gpu.nvidia.com-claim.json", "k8s.device-plugin.nvidia.com-other.json", "notes.tmp")
     for name in (*FILE_NAMES, *others):
         (tmp_path / name).write_text(name)
@@ -92,30 +93,30 @@ def test_files_of_ours_without_a_spec_go_and_those_of_others_stay(tmp_path: Path
     assert content(tmp_path) == {name: name for name in others}
 
 
-def test_what_a_process_left_behind_in_the_middle_of_writing_goes(tmp_path: Path) -> None:
-    (tmp_path / f"{GPU_FILE}.tmp").write_text('{"cdiVersion": "0.')
+def test_temporary_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
+    (tmp_path / f".{GPU_FILE}.x7").write_text('{"cdiVersion": "0.')
     SpecWriter(tmp_path).write(make_plan("GPU-1"))
     assert list(content(tmp_path)) == [GPU_FILE]
-    (tmp_path / f"{GPU_FILE}.tmp").write_text('{"cdiVersion": "0.')
+    (tmp_path / f".{GPU_FILE}.x7").write_text('{"cdiVersion": "0.')
     SpecWriter(tmp_path).write(CdiPlan())
     assert content(tmp_path) == {}
 
 
-def test_nothing_to_write_makes_no_folder(tmp_path: Path) -> None:
+def test_without_specifications_no_folder_is_created(tmp_path: Path) -> None:
     assert SpecWriter(tmp_path / "cdi").write(CdiPlan()) == ()
     assert not (tmp_path / "cdi").exists()
 
 
-def test_a_link_in_the_folder_is_replaced_and_its_target_left_alone(tmp_path: Path) -> None:
+def test_a_symlink_in_the_folder_is_replaced_and_its_target_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "target").write_text("precious")
-    for name in (GPU_FILE, f"{GPU_FILE}.tmp"):
+    for name in (GPU_FILE, f".{GPU_FILE}.x7"):
         (tmp_path / name).symlink_to("target")
     assert SpecWriter(tmp_path).write(make_plan("GPU-1")) == ()
     assert (tmp_path / "target").read_text() == "precious"
     assert not (tmp_path / GPU_FILE).is_symlink()
 
 
-def test_one_file_that_cannot_be_written_does_not_keep_the_others_from_it(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_does_not_prevent_other_writes(tmp_path: Path) -> None:
     (tmp_path / GPU_FILE).mkdir()
     gpu, mofed = make_plan("GPU-1"), make_plan("all", cls="mofed")
     (problem,) = SpecWriter(tmp_path).write(CdiPlan(specs={**gpu.specs, **mofed.specs}))
@@ -132,7 +133,7 @@ def test_a_folder_that_is_a_file_is_a_problem(tmp_path: Path) -> None:
     assert problem.endswith("Not a directory.")
 
 
-def test_a_full_disk_leaves_the_old_spec_and_is_said(tmp_path: Path) -> None:
+def test_a_full_disk_keeps_the_old_specification_and_is_reported(tmp_path: Path) -> None:
     SpecWriter(tmp_path).write(make_plan("GPU-1"))
     before = content(tmp_path)
     done = subprocess.run([sys.executable, "-c", FILL, tmp_path], capture_output=True, text=True, check=True)
@@ -154,60 +155,54 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
-def test_a_file_system_without_room_is_said_and_written_to_when_there_is_some(small_disk: Path) -> None:
+def test_a_full_file_system_is_reported_and_written_to_when_space_is_available(small_disk: Path) -> None:
     (small_disk / "filler").write_bytes(bytes(4096))
     (problem,) = SpecWriter(small_disk).write(make_plan("GPU-1"))
-    assert problem == f"Cannot update {small_disk / GPU_FILE}: No space left on device; make room there."
+    assert problem == f"Cannot update {small_disk / GPU_FILE}: No space left on device; free disk space there."
     assert list(content(small_disk)) == ["filler"]
     (small_disk / "filler").unlink()
     assert SpecWriter(small_disk).write(make_plan("GPU-1")) == ()
 
 
-def test_a_read_only_file_system_is_said_and_one_that_is_right_needs_no_writing(small_disk: Path) -> None:
+def test_a_read_only_file_system_is_reported_only_if_a_write_is_necessary(small_disk: Path) -> None:
     writer = SpecWriter(small_disk)
     writer.write(make_plan("GPU-1"))
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     assert writer.write(make_plan("GPU-1")) == ()
     (problem,) = writer.write(make_plan("GPU-2"))
-    assert "Read-only file system; mount the folder so that this agent can write to it." in problem
+    assert "Read-only file system; mount the folder with write access." in problem
 
 
-def test_a_folder_that_we_may_not_write_to_is_said() -> None:
+def test_a_folder_without_write_access_is_reported() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o555)
-        is_root = os.geteuid() == 0
-        if is_root:
-            os.seteuid(65534)
-        try:
+        with unprivileged():
             problems = SpecWriter(folder).write(make_plan("GPU-1"))
-        finally:
-            if is_root:
-                os.seteuid(0)
         assert problems == (
-            f"Cannot update {folder / GPU_FILE}: Permission denied; let this agent write to the folder.",
+            f"Cannot update {folder / GPU_FILE}: Permission denied; give this agent write access to the folder.",
         )
         folder.chmod(0o755)
 
 
-def test_while_another_process_writes_nothing_is_done(tmp_path: Path) -> None:
+def test_nothing_is_written_while_another_process_writes(tmp_path: Path) -> None:
     other = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)
     (problem,) = SpecWriter(tmp_path).write(make_plan("GPU-1"))
-    assert problem.endswith("another process is writing CDI specs there, and only one may.")
+    assert problem.endswith("another process writes CDI specifications there; stop one of the two.")
     assert content(tmp_path) == {}
     os.close(other)
     assert SpecWriter(tmp_path).write(make_plan("GPU-1")) == ()
 
 
-def test_of_two_writers_a_reader_always_sees_a_whole_spec(tmp_path: Path) -> None:
+def test_with_two_writers_a_reader_always_reads_a_complete_specification(tmp_path: Path) -> None:
     plans = [make_plan(f"GPU-{number}", *(f"MIG-{each}" for each in range(number * 20))) for number in range(1, 3)]
     whole = {render_json(plan.specs[GPU_FILE]) for plan in plans}
     SpecWriter(tmp_path).write(plans[0])
     with ThreadPoolExecutor(2) as pool:
         done = [pool.submit(lambda plan: [SpecWriter(tmp_path).write(plan) for _ in range(50)], plan) for plan in plans]
         while not all(each.done() for each in done):
-            assert (tmp_path / GPU_FILE).read_bytes() in whole
+            assert (tmp_path / GPU_FILE).read_text() in whole
     said = {problem for each in done for problems in each.result() for problem in problems}
-    assert all("only one may" in problem for problem in said)
+    assert all("stop one of the two" in problem for problem in said)
     assert list(content(tmp_path)) == [GPU_FILE]

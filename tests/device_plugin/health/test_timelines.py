@@ -1,4 +1,4 @@
-"""What happens to a GPU, and what the kubelet, the Node, pods and the log are told of it, second by second."""
+"""Scenarios of GPU faults, and the resulting lines at the kubelet, the Node, the pods and the log, compared with golden files."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from device_plugin.settings import PluginSettings
-from node_core.domain.evidence import RecoveryAction, XidEvent
-from node_core.domain.inventory import Fault, Gpu
-from node_core.domain.resources import GPU
-from node_core.domain.sharing import SharedResource, Sharing, SharingStrategy
+from gpu_core.domain.evidence import RecoveryAction, XidEvent
+from gpu_core.domain.inventory import Fault, Gpu
+from gpu_core.domain.resources import GPU
+from gpu_core.domain.sharing import SharedResource, Sharing, SharingStrategy
 from tests.conftest import Golden
 from tests.device_plugin.health.timeline import World
 
@@ -26,7 +26,7 @@ def four(gpu: MakeGpu) -> World:
     return world
 
 
-def test_an_xid_takes_a_gpu_away_and_it_comes_back_when_the_driver_is_content(gpu: MakeGpu, golden: Golden) -> None:
+def test_an_xid_makes_a_gpu_unhealthy_until_the_driver_reports_recovery(gpu: MakeGpu, golden: Golden) -> None:
     world = four(gpu)
     world.pods = {"trainer": "GPU-1", "other": "GPU-2"}
     world.wait(10)
@@ -35,62 +35,62 @@ def test_an_xid_takes_a_gpu_away_and_it_comes_back_when_the_driver_is_content(gp
     world.wait(120)
     world.note("the GPU is reset")
     world.say(world.gpus[1].uuid)
-    world.look()
+    world.sync()
     world.wait(120)
     golden("health/xid-reset-return.txt", world.text)
 
 
-def test_an_older_driver_says_nothing_and_the_table_decides(gpu: MakeGpu, golden: Golden) -> None:
+def test_without_recovery_actions_of_the_driver_the_xid_table_decides(gpu: MakeGpu, golden: Golden) -> None:
     world = World((gpu(0), gpu(1)))
     world.wait(5)
     world.xid(125, world.gpus[0])
     world.wait(70)
     world.xid(48, world.gpus[1])
     world.wait(3600)
-    world.look()
+    world.sync()
     world.note("the GPU is taken out for its reset")
     world.gpus = (world.gpus[0],)
-    world.look()
+    world.sync()
     world.wait(5)
     world.note("it is back")
     world.gpus = (world.gpus[0], gpu(1))
-    world.look()
+    world.sync()
     world.wait(120)
     golden("health/older-driver.txt", world.text)
 
 
-def test_a_gpu_falls_off_the_bus_under_load_and_is_back(gpu: MakeGpu, golden: Golden) -> None:
+def test_a_gpu_falls_off_the_bus_under_load_and_returns(gpu: MakeGpu, golden: Golden) -> None:
     world = four(gpu)
     all_four = world.gpus
     world.pods = {"trainer": "GPU-3"}
     world.wait(5)
     world.gpus, world.faults = (
         all_four[:3],
-        (Fault(index=3, uuid=all_four[3].uuid, reason="nvmlDeviceGetName answered GPU_IS_LOST"),),
+        (Fault(index=3, uuid=all_four[3].uuid, reason="nvmlDeviceGetName returned GPU_IS_LOST"),),
     )
     world.xid(79, all_four[3])
     world.wait(300)
     world.note("the node was not rebooted, the GPU was put back on the bus")
     world.gpus, world.faults = all_four, ()
-    world.look()
+    world.sync()
     world.wait(120)
     golden("health/lost-and-back.txt", world.text)
 
 
-def test_a_storm_of_xids_is_told_once(gpu: MakeGpu, golden: Golden) -> None:
+def test_a_storm_of_xids_is_reported_once(gpu: MakeGpu, golden: Golden) -> None:
     world = four(gpu)
     world.pods = {"trainer": "GPU-0"}
     for _ in range(700):
         for xid in (31, 119):
-            world.agent._health.box.seen(replace(EVENT, xid=xid, gpu=world.gpus[0].uuid, at=world.now))
+            world.health.queue.add(replace(EVENT, xid=xid, gpu=world.gpus[0].uuid, at=world.now))
         world.wait(1)
         if world.now % 100 == 0:
-            world.look()
+            world.sync()
     world.xid(31, world.gpus[0], count=10_000)
     golden("health/storm.txt", world.text)
 
 
-def test_an_xid_of_one_mig_device_leaves_its_siblings_alone(gpu: MakeGpu, golden: Golden) -> None:
+def test_an_xid_of_one_mig_device_does_not_affect_the_others(gpu: MakeGpu, golden: Golden) -> None:
     world = World(
         (gpu(0, ["1g.10gb", "1g.10gb", "1g.10gb"]), gpu(1, ["1g.10gb"])), PluginSettings(mig_strategy="single")
     )
@@ -104,7 +104,7 @@ def test_an_xid_of_one_mig_device_leaves_its_siblings_alone(gpu: MakeGpu, golden
     golden("health/mig.txt", world.text)
 
 
-def test_all_replicas_of_a_gpu_go_and_come_together(gpu: MakeGpu, golden: Golden) -> None:
+def test_all_replicas_of_a_gpu_become_unhealthy_and_healthy_together(gpu: MakeGpu, golden: Golden) -> None:
     shared = SharedResource(resource=GPU, replicas=3, advertised=GPU)
     sharing = Sharing(strategy=SharingStrategy.TIME_SLICING, resources=(shared,), fail_requests_greater_than_one=False)
     world = World((gpu(0), gpu(1)), PluginSettings(sharing=sharing))
@@ -116,24 +116,24 @@ def test_all_replicas_of_a_gpu_go_and_come_together(gpu: MakeGpu, golden: Golden
     golden("health/replicas.txt", world.text)
 
 
-def test_the_driver_goes_and_another_version_comes(gpu: MakeGpu, golden: Golden) -> None:
+def test_the_driver_is_replaced_by_another_version(gpu: MakeGpu, golden: Golden) -> None:
     world = four(gpu)
     world.wait(5)
     world.note("the driver is unloaded")
     world.failure = "DRIVER_NOT_LOADED"
-    world.look()
+    world.sync()
     world.wait(30)
     world.note("half of a new one is there")
     world.failure = "LIB_RM_VERSION_MISMATCH"
-    world.look()
+    world.sync()
     world.wait(30)
     world.note("all of it")
     world.failure = None
-    world.look()
+    world.sync()
     golden("health/driver-swap.txt", world.text)
 
 
-def test_a_gpu_that_keeps_failing_comes_back_a_few_times_only(gpu: MakeGpu, golden: Golden) -> None:
+def test_a_gpu_that_fails_repeatedly_returns_only_a_few_times(gpu: MakeGpu, golden: Golden) -> None:
     world = World((gpu(0),))
     world.say(world.gpus[0].uuid)
     for _ in range(5):
@@ -143,18 +143,18 @@ def test_a_gpu_that_keeps_failing_comes_back_a_few_times_only(gpu: MakeGpu, gold
     golden("health/flapping.txt", world.text)
 
 
-def test_an_outage_of_the_api_loses_no_news(gpu: MakeGpu, golden: Golden) -> None:
+def test_an_outage_of_the_api_loses_no_event(gpu: MakeGpu, golden: Golden) -> None:
     world = four(gpu)
     world.outage = True
     world.xid(74, world.gpus[0])
     world.wait(3600)
     world.note("the API server is back")
     world.outage = False
-    world.look()
+    world.sync()
     golden("health/api-outage.txt", world.text)
 
 
-def test_a_restart_of_the_plugin_heals_nothing(gpu: MakeGpu, golden: Golden, tmp_path: Path) -> None:
+def test_a_restart_of_the_plugin_makes_no_gpu_healthy(gpu: MakeGpu, golden: Golden, tmp_path: Path) -> None:
     world = World((gpu(0), gpu(1)), file=tmp_path / "health.json")
     world.wait(5)
     world.xid(48, world.gpus[0])
@@ -168,27 +168,27 @@ def test_a_restart_of_the_plugin_heals_nothing(gpu: MakeGpu, golden: Golden, tmp
     golden("health/restart.txt", world.text)
 
 
-def test_nvlinks_go_down_and_the_fabric_manager_is_late(gpu: MakeGpu, golden: Golden) -> None:
+def test_nvlinks_fail_and_the_fabric_manager_starts_late(gpu: MakeGpu, golden: Golden) -> None:
     world = four(gpu)
     for each in world.gpus:
-        world.say(each.uuid, nvlinks=18, fabric=("its registration at the NVLink fabric is not completed",))
-    world.look()
+        world.say(each.uuid, nvlinks=18, fabric=("the registration in the NVLink fabric is not complete",))
+    world.sync()
     world.note("the fabric manager is up")
     for each in world.gpus:
         world.say(each.uuid, nvlinks=18)
-    world.look()
+    world.sync()
     world.wait(60)
     world.note("two NVLinks go down, and are up again")
     world.say(world.gpus[2].uuid, nvlinks=16)
-    world.look()
+    world.sync()
     world.wait(60)
     world.say(world.gpus[2].uuid, nvlinks=18)
-    world.look()
+    world.sync()
     golden("health/fabric.txt", world.text)
 
 
 @pytest.mark.parametrize("jump", [-1e9, -3600.0, 3600.0, 1e9])
-def test_a_clock_that_somebody_sets_changes_nothing(gpu: MakeGpu, tmp_path: Path, jump: float) -> None:
+def test_a_change_of_the_wall_clock_has_no_effect(gpu: MakeGpu, tmp_path: Path, jump: float) -> None:
     def lived(jumps: float) -> str:
         world = World((gpu(0), gpu(1)), file=tmp_path / f"{jumps}.json")
         world.say(world.gpus[0].uuid)
@@ -206,9 +206,7 @@ def test_a_clock_that_somebody_sets_changes_nothing(gpu: MakeGpu, tmp_path: Path
     assert lived(jump) == lived(0.0)
 
 
-def test_while_the_gpus_are_released_nothing_heals_and_nothing_is_taken_away_but_by_the_kernels_log(
-    gpu: MakeGpu, golden: Golden
-) -> None:
+def test_during_a_release_only_the_kernel_log_changes_the_health_of_gpus(gpu: MakeGpu, golden: Golden) -> None:
     world = four(gpu)
     world.pods = {"trainer": "GPU-2"}
     world.xid(95, world.gpus[1])
@@ -216,12 +214,12 @@ def test_while_the_gpus_are_released_nothing_heals_and_nothing_is_taken_away_but
     world.note("the GPUs are released")
     world.failure = "RELEASED"
     for _ in range(5):
-        world.look()
+        world.sync()
         world.wait(60)
     world.xid(79, world.gpus[2])
     world.wait(300)
     world.note("they are taken again")
     world.failure = None
-    world.look()
+    world.sync()
     world.wait(120)
     golden("health/released.txt", world.text)

@@ -1,16 +1,17 @@
-"""Which MPS daemons a plan needs."""
+"""The specifications of MPS daemons."""
 
 from dataclasses import replace
 
-from device_plugin.mps.plan import mps_access, plan_mps
+from device_plugin.mps.plan import MpsDaemonSpec, MpsGpu, mps_access, plan_mps
 from device_plugin.plan.node import plan_devices
 from device_plugin.plan.options import PlanOptions
-from node_core.domain.inventory import Fault, Inventory
-from node_core.domain.resources import GPU
-from node_core.domain.sharing import SharedResource, Sharing, SharingStrategy
-from node_core.host.nvml.inventory import read_inventory
-from node_core.simulate.nvml import numa_of, simulated_nvml
-from node_core.simulate.scenario import load_scenario
+from gpu_core.domain.inventory import Fault, Inventory
+from gpu_core.domain.resources import GPU
+from gpu_core.domain.sharing import SharedResource, Sharing, SharingStrategy
+from gpu_core.nvml.inventory import read_inventory
+from simulation.nvml.library import numa_of, simulated_nvml
+from simulation.scenarios.scenario import load_scenario
+from tests.device_plugin.mps.stage import ONE, WANTED
 
 SHARED = PlanOptions(
     sharing=Sharing(
@@ -26,13 +27,13 @@ def eight() -> Inventory:
     return read_inventory(simulated_nvml(scenario, lambda: 0.0), numa_of(scenario))
 
 
-def test_every_shared_gpu_has_its_place_memory_and_replicas() -> None:
-    (wanted,) = plan_mps(plan_devices(eight(), SHARED), eight()).values()
-    assert [gpu.uuid for gpu in wanted.gpus] == [gpu.uuid for gpu in eight().gpus]
-    assert {(gpu.memory_mib, gpu.replicas) for gpu in wanted.gpus} == {(81559, 4)}
+def test_the_specification_lists_each_gpu_with_memory_and_replicas() -> None:
+    (desired,) = plan_mps(plan_devices(eight(), SHARED), eight()).values()
+    assert [gpu.uuid for gpu in desired.gpus] == [gpu.uuid for gpu in eight().gpus]
+    assert {(gpu.memory_mib, gpu.replicas) for gpu in desired.gpus} == {(81559, 4)}
 
 
-def test_a_gpu_that_is_lost_does_not_end_the_daemon_of_the_others() -> None:
+def test_a_lost_gpu_remains_in_the_specification() -> None:
     plan = plan_devices(eight(), SHARED)
     before = plan_mps(plan, eight())
     gone = eight().gpus[3]
@@ -41,11 +42,21 @@ def test_a_gpu_that_is_lost_does_not_end_the_daemon_of_the_others() -> None:
     assert plan_mps(plan_devices(hurt, SHARED, known=plan), hurt, before) == before
 
 
-def test_what_is_not_shared_by_mps_needs_no_daemon() -> None:
+def test_resources_that_are_not_shared_by_mps_have_no_daemon() -> None:
     assert plan_mps(plan_devices(eight(), PlanOptions()), eight()) == {}
 
 
-def test_containers_meet_the_daemon_where_upstreams_do() -> None:
+def test_containers_connect_to_the_daemon_at_nvidias_paths() -> None:
     access = mps_access(GPU, "/run/nvidia/mps/")
     assert access.pipe == "/run/nvidia/mps/nvidia.com/gpu/pipe"
-    assert (access.shm, access.inside) == ("/run/nvidia/mps/shm", "/mps/nvidia.com/gpu/pipe")
+    assert (access.shm, access.container_pipe) == ("/run/nvidia/mps/shm", "/mps/nvidia.com/gpu/pipe")
+
+
+def test_each_client_gets_its_share_of_memory_and_threads() -> None:
+    assert WANTED.settings.commands == (
+        "set_default_device_pinned_mem_limit 0 20480M",
+        "set_default_device_pinned_mem_limit 1 20480M",
+        "set_default_active_thread_percentage 25",
+    )
+    boundless = MpsDaemonSpec(resource=GPU, gpus=(MpsGpu(uuid=ONE, memory_mib=None, replicas=48),))
+    assert boundless.settings.commands == ("set_default_active_thread_percentage 2",)

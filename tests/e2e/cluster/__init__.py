@@ -1,7 +1,7 @@
-"""A real Kubernetes cluster of one Node on this machine, for tests: built from pinned sources, all of it on this machine's own addresses.
+"""A real Kubernetes cluster with one Node on this machine, for tests. Its programs are built from pinned sources and use local addresses.
 
-`up` brings it up, `attach` finds the one that runs, `down` leaves nothing behind. Pods reach the API server by its service address.
-There is no kube-proxy (so no other Service), no DNS, and no way out of the machine; images come from image.py, not from a registry.
+`up` starts the cluster, `attach` returns the running cluster, `down` removes it. Pods reach the API server by its service address.
+The cluster has no kube-proxy (and so no other Services), no DNS and no route to other machines. image.py builds the images.
 """
 
 from tests.e2e.cluster.cluster import Cluster, attach

@@ -1,4 +1,4 @@
-"""`python -m tests.e2e.cluster up | image | status | down`: what `make cluster` and `make cluster-down` run."""
+"""`python -m tests.e2e.cluster up | image | status | down`. `make cluster` and `make cluster-down` run this."""
 
 import sys
 
@@ -16,7 +16,7 @@ def command() -> None:
     pass
 
 
-@command.command("up", help="Build, start and prove a cluster, with the image of this tree; say how to use it.")
+@command.command("up", help="Build, start and test a cluster with the image of this tree, and print its KUBECONFIG.")
 @click.option("--node-name", default=NODE_NAME, show_default=True)
 def up_command(node_name: str) -> None:
     cluster = up(node_name=node_name, say=_say)
@@ -24,20 +24,22 @@ def up_command(node_name: str) -> None:
     click.echo(f"export KUBECONFIG={cluster.kubeconfig}")
 
 
-@command.command("image", help="Make the image of this tree anew and give it to the cluster that runs.")
+@command.command("image", help="Build the image of this tree again and import it into the running cluster.")
 def image_command() -> None:
     _import_image(_running())
 
 
-@command.command("status", help="Which components run.")
+@command.command("status", help="List the components and whether they run.")
 def status_command() -> None:
     cluster = _running()
     for component in cluster.components:
-        click.echo(f"{component}: {'runs' if cluster.running(component) else 'stopped'}")
+        click.echo(f"{component}: {'running' if cluster.running(component) else 'stopped'}")
     click.echo(f"export KUBECONFIG={cluster.kubeconfig}")
 
 
-@command.command("down", help="Stop it and remove all that it made. What was built stays in the cache.")
+@command.command(
+    "down", help="Stop the cluster and remove everything that it created. Built programs remain in the cache."
+)
 def down_command() -> None:
     down()
 
@@ -45,7 +47,7 @@ def down_command() -> None:
 def _running() -> Cluster:
     cluster = attach()
     if cluster is None:
-        raise ClusterError("there is no cluster", hint="make cluster")
+        raise ClusterError("no cluster is running", hint="make cluster")
     return cluster
 
 
@@ -55,7 +57,7 @@ def _import_image(cluster: Cluster) -> None:
 
 
 def _say(line: str) -> None:
-    """Not on standard output: that is for the export line alone."""
+    """Writes to standard error. Standard output contains only the export line."""
     click.echo(line, err=True)
 
 

@@ -1,4 +1,4 @@
-"""Container images as docker-archive files: layers, a config and a manifest in one tar. The same content gives the same bytes."""
+"""Writes container images as docker-archive files: layers, a config and a manifest in one tar. Equal content results in equal bytes."""
 
 import hashlib
 import io
@@ -14,7 +14,7 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A file of an image, with its content or where that is; or a symbolic link. path: without a leading slash."""
+    """A file or a symbolic link of an image. path: without a leading slash. content: the bytes, or the path of a file."""
 
     path: str
     content: bytes | Path = b""
@@ -30,7 +30,7 @@ class Image:
 
 
 def render_config(image: Image, layer_digest: str, machine: str) -> str:
-    """The image's config in the OCI image specification's words. machine: as uname(2) names it."""
+    """Renders the config of an image. Source: OCI image specification. machine: as in uname(2)."""
     running: dict[str, object] = {"Env": [f"{name}={value}" for name, value in image.environment.items()]}
     if image.command:
         running["Cmd"] = list(image.command)
@@ -45,7 +45,7 @@ def render_config(image: Image, layer_digest: str, machine: str) -> str:
 
 
 def write_archive(path: Path, images: Iterable[Image], entries: Iterable[Entry]) -> None:
-    """Images that share one layer. The archive appears whole or not at all."""
+    """Writes images that share one layer, atomically."""
     unfinished = path.with_name(f".{path.name}")
     layer_path = path.with_name(f".{path.name}.layer")
     _write_layer(layer_path, entries)
@@ -65,7 +65,7 @@ def write_archive(path: Path, images: Iterable[Image], entries: Iterable[Entry])
 
 
 def with_folders(entries: Iterable[Entry]) -> list[Entry | str]:
-    """Entries and the folders (as text) that they lie in, each once, in an order in which they can be unpacked."""
+    """Returns the entries and, as text, their parent folders, without duplicates, in the order of unpacking."""
     by_path: dict[str, Entry | str] = {entry.path: entry for entry in entries}
     for path in tuple(by_path):
         by_path |= {str(parent): str(parent) for parent in PurePosixPath(path).parents if str(parent) not in by_path}

@@ -1,4 +1,4 @@
-"""The Go programs of a cluster, built once for each set of pins and kept in a cache."""
+"""Builds the Go programs of a cluster once for each set of pins, in a cache."""
 
 import fcntl
 import os
@@ -18,24 +18,24 @@ Say = Callable[[str], None]
 
 
 def cache_folder() -> Path:
-    """GPUNODE_CACHE, or ~/.cache/gpunode/cluster."""
+    """Returns GPUNODE_CACHE, or ~/.cache/gpunode/cluster."""
     given = os.environ.get("GPUNODE_CACHE")
     return Path(given) if given else Path.home() / ".cache" / "gpunode" / "cluster"
 
 
 def built(cache: Path, binaries: Sequence[Binary] = BINARIES) -> bool:
-    """Nothing is left to build."""
+    """Whether the cache contains all binaries."""
     return not _missing(cache / pins_digest(binaries), binaries)
 
 
 def build(cache: Path, say: Say, binaries: Sequence[Binary] = BINARIES) -> Path:
-    """The folder with all binaries; builds those that are not there. Another build of the same cache is waited for."""
+    """Builds the missing binaries and returns the folder with all binaries. Waits for another build in the same cache."""
     folder = cache / pins_digest(binaries)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ClusterError(
-            f"no cache at {folder}: {error.strerror}", hint="GPUNODE_CACHE names another folder"
+            f"cannot create the cache {folder}: {error.strerror}", hint="set GPUNODE_CACHE to another folder"
         ) from error
     with locked(folder / ".lock"):
         for binary in _missing(folder, binaries):
@@ -49,7 +49,7 @@ def _missing(folder: Path, binaries: Sequence[Binary]) -> list[Binary]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds a lock on a file or folder; a file is made if there is none."""
+    """Holds an exclusive lock on a file or folder. Creates a missing file."""
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

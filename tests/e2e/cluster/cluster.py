@@ -1,4 +1,4 @@
-"""A cluster that runs, for tests to use."""
+"""A running cluster."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ KUBECTL = Path(sys.executable).parent / "kubectl"
 
 
 class Cluster:
-    """One control plane and one Node. Components are those of plan_components."""
+    """One control plane and one Node, with the components of plan_components."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -44,29 +44,29 @@ class Cluster:
         return self.layout.run_dir
 
     def kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
-        """What kubectl prints. Without check, failures' output too (errors included)."""
+        """Runs kubectl and returns its output. check: raise ClusterError if kubectl fails; otherwise return also its errors."""
         files = (f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.run_dir}/kubectl")
         return run(str(KUBECTL), *files, *args, stdin=stdin, check=check, seconds=COMMAND_S)
 
     def import_image(self, archive: Path) -> None:
-        """A docker-archive; pods name its images with imagePullPolicy: Never."""
+        """Imports a docker-archive. Pods use its images with imagePullPolicy: Never."""
         run(*self._ctr(), "-n", "k8s.io", "images", "import", str(archive), seconds=COMMAND_S)
 
     def stop(self, component: str) -> None:
-        """kill -9. Stopping what is stopped does nothing."""
+        """Sends SIGKILL. Does nothing if the component is stopped."""
         pid_file = self.layout.pid(self._component(component).name)
         process = recorded(pid_file)
         if process is not None:
             kill([process.pid])
-            wait_until(f"{component} ended", lambda: recorded(pid_file) is None, 10)
+            wait_until(f"the end of {component}", lambda: recorded(pid_file) is None, 10)
 
     def start(self, component: str) -> None:
-        """With the same files as before; returns when it is healthy. Starting what runs does nothing."""
+        """Starts the component with its existing files and waits until it is healthy. Does nothing if the component runs."""
         planned = self._component(component)
         log, pid_file = self.layout.log(planned.name), self.layout.pid(planned.name)
         if recorded(pid_file) is None:
             start(command_line(planned, self._mounts()), self._environment(), log, pid_file)
-        wait_until(f"{component} ready", lambda: self._ready(planned), START_S, log)
+        wait_until(f"{component} to be ready", lambda: self._ready(planned), START_S, log)
 
     def running(self, component: str) -> bool:
         return recorded(self.layout.pid(self._component(component).name)) is not None
@@ -74,25 +74,25 @@ class Cluster:
     def add_node(
         self, name: str, labels: Mapping[str, str] | None = None, capacity: Mapping[str, str] | None = None
     ) -> None:
-        """A Node without a kubelet, kept Ready; the scheduler uses it once its not-ready taint is gone, a moment later.
+        """Adds a Node without a kubelet. node-keeper keeps the Node ready. The scheduler uses the Node when its not-ready taint is removed.
 
-        What is scheduled there stays Pending and is deleted with --force: pods that must run name `node_name`.
+        Pods on this Node remain Pending, and only --force deletes them. Pods that must run select `node_name`.
         """
         add_node(Api(self.kubeconfig), name, labels or {}, capacity or {}, datetime.now(UTC))
 
     def _component(self, name: str) -> Component:
         if name not in self.components:
-            raise ClusterError(f"no component {name}", hint=f"one of {', '.join(self.components)}")
+            raise ClusterError(f"unknown component {name}", hint=f"one of {', '.join(self.components)}")
         return self.components[name]
 
     def _ready(self, planned: Component) -> bool:
         if not self.running(planned.name):
             raise ClusterError(f"{planned.name} ended\n{last_lines(self.layout.log(planned.name))}")
         if planned.name == "containerd":
-            return self._ctr_answers()
+            return self._is_containerd_ready()
         return planned.health is None or healthy(planned.health)
 
-    def _ctr_answers(self) -> bool:
+    def _is_containerd_ready(self) -> bool:
         try:
             run(*self._ctr(), "version")
         except ClusterError:
@@ -107,7 +107,7 @@ class Cluster:
         return None if process is None else process.pid
 
     def _environment(self) -> dict[str, str]:
-        """containerd looks for its shim in the PATH, and everything for mount, runc and nft."""
+        """PATH contains containerd's shim, mount, runc and nft."""
         path = f"{self.layout.binaries}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         return {
             "PATH": path,
@@ -118,6 +118,6 @@ class Cluster:
 
 
 def attach(run_dir: Path = RUN_DIR) -> Cluster | None:
-    """The cluster that `up` made, if it is there."""
+    """Returns the cluster that `up` started; None if there is none."""
     layout = read_state(run_dir)
     return None if layout is None else Cluster(layout)

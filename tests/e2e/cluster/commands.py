@@ -1,4 +1,4 @@
-"""Other programs, run to their end: what they print, or an error that says what they said."""
+"""Runs other programs. Returns their output, or raises an error that contains their error output."""
 
 import subprocess
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ def run(
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> str:
-    """Standard output. Without check also for programs that fail, and with their errors in it."""
+    """Returns the standard output. check: raise ClusterError if the program fails; otherwise include standard error."""
     errors = subprocess.PIPE if check else subprocess.STDOUT
     try:
         done = subprocess.run(
@@ -25,7 +25,7 @@ def run(
             timeout=seconds, cwd=folder, env=environment,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise ClusterError(f"{' '.join(command)}: not within {seconds:.0f} s") from error
+        raise ClusterError(f"{' '.join(command)}: timeout after {seconds:.0f} s") from error
     if check and done.returncode != 0:
         raise ClusterError(f"{' '.join(command)}: {done.stderr.strip()[-LAST_CHARACTERS:]}")
     return str(done.stdout)

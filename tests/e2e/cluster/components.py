@@ -1,4 +1,4 @@
-"""The programs of a cluster, in the order in which they start, with their arguments. Nothing here touches the world."""
+"""The programs of a cluster with their arguments, in the order of their start. PURE."""
 
 import sys
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from tests.e2e.cluster.layout import (
 )
 
 MOUNTS = "mounts"
-"""Keeps the mount namespace that containerd and the kubelet share, so that none of their mounts are this machine's."""
+"""The process that owns the mount namespace of containerd and the kubelet. Their mounts do not appear on this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
-    """health: a URL that answers 200 when the program is ready, or None. in_mounts: runs in the mount namespace of MOUNTS."""
+    """health: a URL that returns 200 if the program is ready, or None. in_mounts: run in the mount namespace of MOUNTS."""
 
     name: str
     command: tuple[str, ...]
@@ -31,7 +31,7 @@ class Component:
 
 
 def plan_components(layout: Layout) -> dict[str, Component]:
-    """By name."""
+    """Returns the components by name."""
     components = (
         _mounts(),
         _etcd(layout),
@@ -135,7 +135,7 @@ def _kubelet(layout: Layout) -> Component:
 
 
 def _keeper(layout: Layout) -> Component:
-    """Renews the leases of Nodes that have no kubelet."""
+    """Renews the leases of Nodes without a kubelet."""
     return Component(
         name="node-keeper",
         command=(sys.executable, "-m", "tests.e2e.cluster.keeper", str(layout.kubeconfig("admin"))),
@@ -143,7 +143,7 @@ def _keeper(layout: Layout) -> Component:
 
 
 def _as_user(layout: Layout, user: str) -> tuple[str, ...]:
-    """One replica needs no election, and without it a restart takes over at once. Nobody logs in to its own port."""
+    """One replica needs no leader election, and restarts faster without. No client authenticates at its own port."""
     return (
         f"--kubeconfig={layout.kubeconfig(user)}",
         "--authentication-skip-lookup=true",
@@ -158,7 +158,7 @@ def _program(layout: Layout, name: str, *flags: str, health: str | None = None, 
 
 
 def command_line(component: Component, mounts: int | None) -> tuple[str, ...]:
-    """What to run. mounts: the process that holds the mount namespace."""
+    """Returns the command line. mounts: the PID of the process that owns the mount namespace."""
     if not component.in_mounts:
         return component.command
     if mounts is None:

@@ -1,4 +1,4 @@
-"""The configuration files of a cluster, as text. Nothing here touches the world."""
+"""Renders the configuration files of a cluster. PURE."""
 
 import json
 from base64 import b64encode
@@ -18,7 +18,7 @@ CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi")
 
 
 def render_kubeconfig(url: str, authority: str, user: str, pair: KeyPair) -> str:
-    """JSON, which kubeconfig readers take for the YAML that it is."""
+    """Renders a kubeconfig as JSON, which is valid YAML."""
     cluster = {"server": url, "certificate-authority-data": _base64(authority)}
     credentials = {"client-certificate-data": _base64(pair.certificate), "client-key-data": _base64(pair.key)}
     return _json(
@@ -34,7 +34,7 @@ def render_kubeconfig(url: str, authority: str, user: str, pair: KeyPair) -> str
 
 
 def render_kubelet(layout: Layout) -> str:
-    """Takes old cgroups and swap, evicts nothing, writes nothing outside its root and the run dir, leaves iptables alone."""
+    """Accepts cgroups v1 and swap, evicts nothing, writes only to its root and the run dir, and does not change iptables."""
     never = ("memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available")
     return _json(
         {
@@ -68,7 +68,7 @@ def render_kubelet(layout: Layout) -> str:
 
 
 def render_containerd(layout: Layout) -> str:
-    """CDI on. `restrict_oom_score_adj`: sandboxes start without CAP_SYS_RESOURCE too. What writes elsewhere is off."""
+    """Enables CDI, and disables plugins that write to other folders. `restrict_oom_score_adj`: sandboxes start without CAP_SYS_RESOURCE."""
     folders = json.dumps(CDI_FOLDERS)
     return f"""version = 3
 root = "{layout.run_dir}/containerd/root"
@@ -100,7 +100,7 @@ conf_dir = "{layout.config("cni")}"
 
 
 def render_cni(layout: Layout) -> str:
-    """Pods sit on our bridge and reach this machine, and nothing beyond it: no forwarding, no masquerading."""
+    """Connects pods to the bridge. Pods reach only this machine: there is no forwarding and no masquerading."""
     addresses = {
         "type": "host-local",
         "dataDir": str(layout.run_dir / "cni"),

@@ -1,4 +1,4 @@
-"""What stops a cluster: one sentence that says what, where and what to do."""
+"""The error of the test cluster."""
 
 from node_core.errors import NodeError
 

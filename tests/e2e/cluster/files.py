@@ -1,4 +1,4 @@
-"""Writes what the programs of a cluster read: certificates, kubeconfigs, configuration."""
+"""Writes the files of the programs of a cluster: certificates, kubeconfigs and configuration."""
 
 import json
 import os
@@ -13,7 +13,7 @@ SERVICE_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "
 
 
 def write_files(layout: Layout) -> None:
-    """Readable by their owner alone: they hold keys."""
+    """Writes all files. Only their owner can read them, because they contain keys."""
     authority = Authority(datetime.now(UTC))
     _write_pki(layout, authority)
     for file, (user, group) in users(layout.node_name).items():
@@ -27,7 +27,7 @@ def write_files(layout: Layout) -> None:
 
 
 def users(node_name: str) -> dict[str, tuple[str, str | None]]:
-    """Kubeconfig -> user and group, as RBAC's default bindings and the Node authorizer know them."""
+    """The user and group of each kubeconfig, as in RBAC's default bindings and the Node authorizer."""
     return {
         "admin": ("gpunode-e2e-admin", "system:masters"),
         "kubelet": (f"system:node:{node_name}", "system:nodes"),
@@ -37,7 +37,7 @@ def users(node_name: str) -> dict[str, tuple[str, str | None]]:
 
 
 def write_state(layout: Layout) -> None:
-    """Says that there is a cluster, and which. Written last."""
+    """Records that the cluster is complete. Written last."""
     _write(layout.state, json.dumps({"binaries": str(layout.binaries), "node_name": layout.node_name}))
 
 

@@ -1,6 +1,6 @@
-"""The images of the test cluster, made of this machine's Python, its installed packages and this tree. No registry, no daemon.
+"""Builds the images of the test cluster from this machine's Python, its installed packages and this tree, without a registry or a daemon.
 
-Python, its libraries and its standard library lie at the same paths as here, so that what it finds by path it finds.
+Python, its libraries and its standard library have the same paths in the image as on this machine.
 """
 
 import hashlib
@@ -15,10 +15,11 @@ from pathlib import Path
 from tests.e2e.cluster.archive import Entry, Image, write_archive
 from tests.e2e.cluster.build import locked
 from tests.e2e.cluster.commands import run
+from tests.packages import PACKAGES
 
 ROOT = Path(__file__).parents[3]
-PACKAGES = ("node_core", "nfd_lite", "gfd", "device_plugin", "gpunode")
-LEFT_OUT = {
+
+EXCLUDED = {
     "__pycache__",
     "ensurepip",
     "idlelib",
@@ -31,7 +32,7 @@ LEFT_OUT = {
 }
 BUSYBOX = Path("/bin/busybox")
 HOME = "opt/gpunode"
-KEPT = 3
+MAX_ARCHIVES = 3
 EXPORT_S = 300.0
 
 GPUNODE = "gpunode.local/gpunode:e2e"
@@ -40,7 +41,7 @@ PAUSE = "gpunode.local/pause:e2e"
 
 
 def build_busybox(cache: Path) -> Path:
-    """An archive of TEST_IMAGE and of PAUSE, which only sleeps."""
+    """Builds an archive of TEST_IMAGE, and of PAUSE, which sleeps."""
     images = (
         Image(reference=TEST_IMAGE, command=("/bin/sh",), environment={"PATH": "/bin"}),
         Image(reference=PAUSE, command=("/bin/sleep", "2147483647")),
@@ -49,9 +50,9 @@ def build_busybox(cache: Path) -> Path:
 
 
 def build_gpunode(cache: Path) -> Path:
-    """An archive of GPUNODE: what `make image` made under the name in GPUNODE_IMAGE, else the four commands in the PATH, and busybox."""
-    if given := os.environ.get("GPUNODE_IMAGE"):
-        return export_image(cache, given)
+    """Builds an archive of GPUNODE: the image of `make image` that GPUNODE_IMAGE names, or otherwise the four programs and busybox."""
+    if name := os.environ.get("GPUNODE_IMAGE"):
+        return export_image(cache, name)
     environment = {
         "PATH": f"/{HOME}/bin:/bin",
         "PYTHONPATH": f"/{HOME}/lib",
@@ -63,7 +64,7 @@ def build_gpunode(cache: Path) -> Path:
 
 
 def export_image(cache: Path, name: str) -> Path:
-    """An archive of an image that buildah has, under GPUNODE's name."""
+    """Exports an image from buildah as an archive with the name GPUNODE."""
     digest = run("buildah", "inspect", "--type", "image", "--format", "{{.FromImageID}}", name).strip()
     folder = cache / "images"
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +75,7 @@ def export_image(cache: Path, name: str) -> Path:
             unfinished.unlink(missing_ok=True)
             run("buildah", "push", "--quiet", name, f"docker-archive:{unfinished}:{GPUNODE}", seconds=EXPORT_S)
             unfinished.replace(path)
-            _forget_older(folder, "built")
+            _remove_old_archives(folder, "built")
     return path
 
 
@@ -88,7 +89,7 @@ def busybox_entries() -> Iterator[Entry]:
 
 
 def python_entries() -> Iterator[Entry]:
-    """The interpreter, the standard library, and the shared libraries of all that is loaded."""
+    """The interpreter, the standard library, and the shared libraries that they and the installed packages load."""
     standard = Path(sysconfig.get_path("stdlib"))
     files = [path for path in _tree(standard) if not path.relative_to(standard).parts[0].startswith("config-")]
     packages = Path(sysconfig.get_path("platlib"))
@@ -100,11 +101,11 @@ def python_entries() -> Iterator[Entry]:
 
 
 def package_entries() -> Iterator[Entry]:
-    """What requirements.lock names, as it is installed here."""
+    """The files of the installed packages in requirements.lock."""
     for name in locked_names((ROOT / "requirements.lock").read_text()):
         try:
             installed = distribution(name)
-        except PackageNotFoundError:  # the lock holds other systems' packages too
+        except PackageNotFoundError:  # the lock also contains packages for other systems
             continue
         for file in installed.files or ():
             if ".." not in file.parts and "__pycache__" not in file.parts:
@@ -129,40 +130,40 @@ def locked_names(lock: str) -> list[str]:
 
 
 def shared_libraries(files: Iterable[Path]) -> set[Path]:
-    """What ldd(1) says that files load."""
+    """The shared libraries that files load, according to ldd(1)."""
     return parse_ldd(run("ldd", *map(str, files), check=False))
 
 
 def parse_ldd(text: str) -> set[Path]:
-    """`name => /path (0x…)` and `/path (0x…)`; the kernel's own library has no path."""
+    """Parses `name => /path (0x…)` and `/path (0x…)`. The kernel's library has no path."""
     return {Path(path) for path in re.findall(r"^\s+(?:\S+ => )?(/\S+) \(0x", text, re.MULTILINE)}
 
 
 def _tree(folder: Path) -> Iterator[Path]:
     for path in folder.rglob("*"):
-        if path.is_file() and not LEFT_OUT.intersection(path.relative_to(folder).parts):
+        if path.is_file() and not EXCLUDED.intersection(path.relative_to(folder).parts):
             yield path
 
 
 def cached_archive(cache: Path, name: str, images: Iterable[Image], entries: list[Entry]) -> Path:
-    """The newest archives are kept: another run may be about to import one."""
+    """Writes the archive unless it exists. Retains the newest archives, because another run may import one."""
     folder = cache / "images"
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / f".{name}.lock"):
         path = folder / f"{name}-{_digest(repr(images), entries)}.tar"
         if not path.exists():
             write_archive(path, images, entries)
-            _forget_older(folder, name)
+            _remove_old_archives(folder, name)
     return path
 
 
-def _forget_older(folder: Path, name: str) -> None:
-    for older in sorted(folder.glob(f"{name}-*.tar"), key=lambda each: each.stat().st_mtime)[:-KEPT]:
+def _remove_old_archives(folder: Path, name: str) -> None:
+    for older in sorted(folder.glob(f"{name}-*.tar"), key=lambda each: each.stat().st_mtime)[:-MAX_ARCHIVES]:
         older.unlink()
 
 
-def _digest(about: str, entries: Iterable[Entry]) -> str:
-    digest = hashlib.sha256(about.encode())
+def _digest(image_text: str, entries: Iterable[Entry]) -> str:
+    digest = hashlib.sha256(image_text.encode())
     for entry in sorted(entries, key=lambda each: each.path):
         content = entry.content if isinstance(entry.content, bytes) else entry.content.read_bytes()
         digest.update(repr((entry.path, entry.link, entry.executable, hashlib.sha256(content).digest())).encode())

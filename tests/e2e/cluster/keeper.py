@@ -1,4 +1,4 @@
-"""`python -m tests.e2e.cluster.keeper <kubeconfig>`: renews the leases of Nodes without a kubelet until it is killed."""
+"""`python -m tests.e2e.cluster.keeper <kubeconfig>`: renews the leases of Nodes without a kubelet until the process is killed."""
 
 import sys
 import time
@@ -8,8 +8,8 @@ from pathlib import Path
 from tests.e2e.cluster.api import Api
 from tests.e2e.cluster.nodes import renew_leases
 
-EVERY_S = 10.0
-"""A quarter of a lease: as kubelets do."""
+INTERVAL_S = 10.0
+"""A quarter of the lease duration, as in the kubelet."""
 
 
 def main(kubeconfig: Path) -> None:
@@ -18,8 +18,8 @@ def main(kubeconfig: Path) -> None:
         try:
             renew_leases(api, datetime.now(UTC))
         except OSError as error:
-            print(f"leases not renewed: {error}", flush=True)
-        time.sleep(EVERY_S)
+            print(f"cannot renew leases: {error}", flush=True)
+        time.sleep(INTERVAL_S)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where a cluster's files lie and which addresses it uses. All addresses are this machine's own."""
+"""The files and addresses of a cluster. All addresses are local."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +8,11 @@ NODE_NAME = "gpunode-e2e"
 
 BRIDGE = "gpunode0"
 BRIDGE_ADDRESS = "10.244.0.1"
-"""The Node's address too: a kubelet refuses one of loopback, and no other machine reaches a bridge without a port."""
+"""Also the address of the Node. A kubelet refuses loopback addresses. Other machines cannot reach a bridge without a port."""
 POD_SUBNET = "10.244.0.0/24"
 SERVICE_SUBNET = "10.96.0.0/16"
 SERVICE_ADDRESS = "10.96.0.1"
-"""kubernetes.default.svc"""
+"""The address of the Service kubernetes.default.svc."""
 
 API_PORT = 16443
 ETCD_PORT = 12379
@@ -25,7 +25,7 @@ SCHEDULER_PORT = 20259
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """One cluster. run_dir: all that it writes below a folder of its own. binaries: the folder of the Go programs."""
+    """The paths of one cluster. run_dir: the folder of all files that the cluster writes. binaries: the folder of the Go programs."""
 
     run_dir: Path
     binaries: Path

@@ -1,4 +1,4 @@
-"""Brings a cluster up, proves that it runs pods, and takes it down without a trace."""
+"""Starts a cluster, tests that it runs pods, and removes it completely."""
 
 import json
 import os
@@ -29,27 +29,27 @@ HELLO_S = 60.0
 
 
 def up(*, node_name: str = NODE_NAME, run_dir: Path = RUN_DIR, cache: Path | None = None, say: Say = print) -> Cluster:
-    """The cluster that runs already, or a new one. One that runs in part, or is another, is taken down first."""
+    """Returns the running cluster, or starts a new one. Removes an incomplete or different cluster first."""
     cache = cache or cache_folder()
     meet_needs(cache, say)
     layout = Layout(run_dir=run_dir, binaries=build(cache, say), node_name=node_name)
     with locked(run_dir.parent):
-        there = attach(run_dir)
-        if there is not None and there.layout == layout and all(map(there.running, there.components)):
-            return there
-        _take_down(run_dir)
-        return _bring_up(layout, cache, say)
+        existing = attach(run_dir)
+        if existing is not None and existing.layout == layout and all(map(existing.running, existing.components)):
+            return existing
+        _remove(run_dir)
+        return _start(layout, cache, say)
 
 
 def down(run_dir: Path = RUN_DIR) -> None:
-    """Everything that up made is gone. Without a cluster it does nothing."""
+    """Removes everything that `up` created. Does nothing without a cluster."""
     if run_dir.exists() and os.geteuid() != 0:
-        raise ClusterError("root is needed: sudo -E make cluster-down")
+        raise ClusterError("needs root: sudo -E make cluster-down")
     with locked(run_dir.parent):
-        _take_down(run_dir)
+        _remove(run_dir)
 
 
-def _bring_up(layout: Layout, cache: Path, say: Say) -> Cluster:
+def _start(layout: Layout, cache: Path, say: Say) -> Cluster:
     claim_folders(layout.run_dir, _new_folders(layout.run_dir), SHARED_FOLDERS)
     save_sysctls(layout.run_dir / "sysctls.json")
     write_files(layout)
@@ -57,11 +57,11 @@ def _bring_up(layout: Layout, cache: Path, say: Say) -> Cluster:
     cluster = Cluster(layout)
     for component in cluster.components:
         cluster.start(component)
-        say(f"{component} runs")
+        say(f"{component} is running")
         if component == "containerd":
             cluster.import_image(build_busybox(cache))
     _wait_for_node(cluster)
-    _say_hello(cluster)
+    _run_test_pod(cluster)
     write_state(layout)
     return cluster
 
@@ -74,19 +74,19 @@ def _wait_for_node(cluster: Cluster) -> None:
     def account() -> bool:
         return "default" in cluster.kubectl("get", "serviceaccount", "default", "-o", "name", "--ignore-not-found")
 
-    wait_until(f"node {cluster.node_name} ready", ready, NODE_READY_S, cluster.layout.log("kubelet"))
-    wait_until("default service account", account, NODE_READY_S, cluster.layout.log("kube-controller-manager"))
+    wait_until(f"the ready node {cluster.node_name}", ready, NODE_READY_S, cluster.layout.log("kubelet"))
+    wait_until("the default service account", account, NODE_READY_S, cluster.layout.log("kube-controller-manager"))
 
 
 def node_ready(node: str) -> bool:
-    """JSON of a Node: Ready, and free of the taints that keep pods away until it is."""
-    read = json.loads(node)
-    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in read["status"].get("conditions", ()))
-    return ready and not read["spec"].get("taints")
+    """Whether a Node, as JSON, is ready and has no taints."""
+    parsed = json.loads(node)
+    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in parsed["status"].get("conditions", ()))
+    return ready and not parsed["spec"].get("taints")
 
 
-def _say_hello(cluster: Cluster) -> None:
-    """A pod asks the API server by its service address, and ends."""
+def _run_test_pod(cluster: Cluster) -> None:
+    """Runs a pod that connects to the API server by its service address."""
     script = "echo hello | nc -w 5 $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT && echo hello"
     pod = {
         "apiVersion": "v1",
@@ -105,15 +105,15 @@ def _say_hello(cluster: Cluster) -> None:
         return cluster.kubectl("get", "pod", "hello", "-o", "jsonpath={.status.phase}")
 
     wait_until(
-        "the hello pod ended", lambda: phase() in ("Succeeded", "Failed"), HELLO_S, cluster.layout.log("kubelet")
+        "the end of the hello pod", lambda: phase() in ("Succeeded", "Failed"), HELLO_S, cluster.layout.log("kubelet")
     )
     if phase() != "Succeeded":
         raise ClusterError(f"the hello pod failed: {cluster.kubectl('logs', 'hello', check=False)}")
     cluster.kubectl("delete", "pod", "hello", "--wait=false")
 
 
-def _take_down(run_dir: Path) -> None:
-    """Processes first: what they hold cannot go before them. Their mounts end with their mount namespace."""
+def _remove(run_dir: Path) -> None:
+    """Ends the processes first, because they use the other resources. Their mounts end with their mount namespace."""
     if not any(is_ours(folder, run_dir) for folder in _new_folders(run_dir)):
         return
     _kill_all(run_dir)
@@ -124,21 +124,21 @@ def _take_down(run_dir: Path) -> None:
 
 
 def _new_folders(run_dir: Path) -> tuple[Path, Path]:
-    """Those that only a cluster of ours has. The run dir goes last: it tells of the others."""
+    """The folders that exist only with a test cluster. The run dir is removed last, because it records the others."""
     return KUBELET, run_dir
 
 
 def _kill_all(run_dir: Path) -> None:
-    """The components, the shims of pods, and all that they started, until none is left."""
+    """Kills the components, the shims of pods and all their descendants."""
     layout = Layout(run_dir=run_dir, binaries=run_dir)
     pid_files, socket = tuple(layout.pids.glob("*")), str(layout.containerd_socket)
 
-    def left() -> set[int]:
+    def remaining() -> set[int]:
         components = {process.pid for process in map(recorded, pid_files) if process is not None}
         return select_descendants(read_processes().values(), components | read_shims(socket))
 
-    def none_left() -> bool:
-        kill(left())
-        return not left()
+    def kill_remaining() -> bool:
+        kill(remaining())
+        return not remaining()
 
-    wait_until("all processes ended", none_left, 30)
+    wait_until("the end of all processes", kill_remaining, 30)

@@ -1,4 +1,4 @@
-"""What a cluster must change of the machine outside its own folder, and how all of it is given back."""
+"""Changes that a cluster makes outside its own folder, and their reversal."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ from tests.e2e.cluster.processes import wait_until
 
 KUBELET = Path("/var/lib/kubelet")
 MARKER = ".gpunode-e2e"
-"""A folder that holds this file was made for the test cluster whose run dir it names, and goes with it."""
+"""This file marks a folder that was created for a test cluster, and contains the run dir of the cluster. The folder is removed with it."""
 
 SHARED_FOLDERS = tuple(
     Path(folder)
@@ -21,7 +21,7 @@ SHARED_FOLDERS = tuple(
         *("/run/mount", "/var/lib/cni", "/var/log/containers"),
     )
 )
-"""Where programs of a cluster write whatever they are told. Those that were there before stay."""
+"""Folders to which programs of a cluster always write. Folders that existed before are retained."""
 
 SYSCTLS = tuple(
     Path("/proc/sys", name)
@@ -30,13 +30,13 @@ SYSCTLS = tuple(
         *("net/ipv4/ip_forward", "vm/overcommit_memory", "vm/panic_on_oom"),
     )
 )
-"""What a kubelet and CNI plugins set."""
+"""The sysctls that a kubelet and CNI plugins set."""
 
 CGROUPS = Path("/sys/fs/cgroup")
 
 
 def is_ours(folder: Path, run_dir: Path) -> bool:
-    """Made for the cluster of this run dir."""
+    """Whether the folder was created for the cluster of this run dir."""
     try:
         return (folder / MARKER).read_text() == str(run_dir)
     except (FileNotFoundError, NotADirectoryError):
@@ -44,11 +44,12 @@ def is_ours(folder: Path, run_dir: Path) -> bool:
 
 
 def claim_folders(run_dir: Path, new: Iterable[Path], shared: Iterable[Path]) -> None:
-    """Makes folders and marks them as ours. new: those that must not be there yet; the others may be, and stay unmarked then."""
+    """Creates and marks folders. new: must not exist. shared: may exist, and are then not marked."""
     for folder in new:
         if folder.exists():
             raise ClusterError(
-                f"{folder} is there, and not of a test cluster: is this a real node?", hint="use another machine"
+                f"{folder} exists, but does not belong to a test cluster. This machine may be a real node.",
+                hint="use another machine",
             )
     for folder in (*new, *shared):
         if not folder.exists():
@@ -57,7 +58,7 @@ def claim_folders(run_dir: Path, new: Iterable[Path], shared: Iterable[Path]) ->
 
 
 def release_folders(run_dir: Path, folders: Iterable[Path]) -> None:
-    """Removes those that are ours."""
+    """Removes the folders that were created for the cluster."""
     for folder in folders:
         if is_ours(folder, run_dir):
             shutil.rmtree(folder)
@@ -68,7 +69,7 @@ def save_sysctls(file: Path, paths: Iterable[Path] = SYSCTLS) -> None:
 
 
 def restore_sysctls(file: Path) -> None:
-    """Writes only what has changed since."""
+    """Writes only values that changed."""
     if file.exists():
         for path, value in json.loads(file.read_text()).items():
             if Path(path).read_text().strip() != value:
@@ -76,12 +77,12 @@ def restore_sysctls(file: Path) -> None:
 
 
 def remove_cgroups(top: Path = CGROUPS) -> None:
-    """Those of pods, in every hierarchy. Their processes are dead by now; the kernel may need a moment to see it."""
-    wait_until("cgroups of pods removed", lambda: _no_cgroups_left(top), 10)
+    """Removes the cgroups of pods in every hierarchy. Retries, because the kernel releases cgroups some time after their processes end."""
+    wait_until("the removal of the pods' cgroups", lambda: _remove_pod_cgroups(top), 10)
 
 
-def _no_cgroups_left(top: Path) -> bool:
-    """Removes from the leaves up what can be removed."""
+def _remove_pod_cgroups(top: Path) -> bool:
+    """Removes cgroups from the leaves up. Returns True if none remains."""
     roots = (*top.glob("kubepods"), *top.glob("*/kubepods"))
     for root in roots:
         for folder, _, _ in os.walk(root, topdown=False):

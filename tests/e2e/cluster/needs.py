@@ -1,4 +1,4 @@
-"""What this machine must have, and the one line that says what it lacks."""
+"""Checks the requirements of this machine."""
 
 import os
 import shutil
@@ -10,29 +10,25 @@ from tests.e2e.cluster.commands import run
 from tests.e2e.cluster.errors import ClusterError
 from tests.e2e.cluster.pins import DEBIAN_PACKAGES
 
-GO = "Go is missing: install 1.21 or newer (it fetches the release that the pins name): apt-get install golang-go"
+GO = "Go is missing. Install version 1.21 or newer, which downloads the pinned version: apt-get install golang-go"
 
 INSTALL_S = 600.0
 
 
 def may_install(environment: Mapping[str, str]) -> bool:
-    """Without being asked nothing is installed but in CI."""
+    """Whether packages may be installed: in CI, or with GPUNODE_INSTALL=1."""
     return environment.get("GPUNODE_INSTALL") == "1" or environment.get("CI", "").lower() == "true"
 
 
 def describe_missing(*, root: bool, go: bool, packages: Iterable[str]) -> str | None:
-    """None: nothing is."""
+    """Returns one line that describes what is missing, or None."""
     names = " ".join(packages)
-    lacking = [
-        *([] if root else ["root is needed: sudo -E make cluster"]),
+    missing = [
+        *([] if root else ["needs root: sudo -E make cluster"]),
         *([] if go else [GO]),
-        *(
-            [f"Debian packages are missing: apt-get install {names} (GPUNODE_INSTALL=1 does it for you)"]
-            if names
-            else []
-        ),
+        *([f"Debian packages are missing: apt-get install {names} (or set GPUNODE_INSTALL=1)"] if names else []),
     ]
-    return "; ".join(lacking) or None
+    return "; ".join(missing) or None
 
 
 def missing_packages() -> tuple[str, ...]:
@@ -40,15 +36,15 @@ def missing_packages() -> tuple[str, ...]:
 
 
 def meet_needs(cache: Path, say: Say) -> None:
-    """Installs Debian packages where that is wanted; raises for what is missing then. Go is needed only to fill the cache."""
+    """Installs Debian packages if allowed. Raises ClusterError if a requirement is missing. Go is required only to fill the cache."""
     root, packages = os.geteuid() == 0, missing_packages()
     if packages and root and may_install(os.environ) and shutil.which("apt-get"):
         say(f"installing {' '.join(packages)}")
         _install(packages)
         packages = missing_packages()
-    lacking = describe_missing(root=root, go=built(cache) or shutil.which("go") is not None, packages=packages)
-    if lacking is not None:
-        raise ClusterError(lacking)
+    missing = describe_missing(root=root, go=built(cache) or shutil.which("go") is not None, packages=packages)
+    if missing is not None:
+        raise ClusterError(missing)
 
 
 def _install(packages: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""The bridge of the pods, and the way to the API server by its service address. All of it is ours and goes as a whole."""
+"""The bridge of the pods, and the NAT rules for the service address of the API server."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ TABLE = "gpunode-e2e"
 
 
 def render_rules() -> str:
-    """For nft(8). There is no kube-proxy: this is the one service that pods need to find the API server."""
+    """Renders rules for nft(8). There is no kube-proxy, and pods need only the Service of the API server."""
     to_api = f"ip daddr {SERVICE_ADDRESS} tcp dport 443 dnat to 127.0.0.1:{API_PORT}"
     return f"""table ip {TABLE} {{
   chain pods {{ type nat hook prerouting priority -100; {to_api}; }}
@@ -19,7 +19,7 @@ def render_rules() -> str:
 
 
 def set_up_network() -> None:
-    """A route keeps service addresses on this machine. `route_localnet` lets the bridge's pods be sent to loopback."""
+    """Creates the bridge, a route for service addresses, and the NAT rules. `route_localnet` allows NAT from the bridge to loopback."""
     prefix = POD_SUBNET.rpartition("/")[2]
     run("ip", "link", "add", BRIDGE, "type", "bridge")
     run("ip", "address", "add", f"{BRIDGE_ADDRESS}/{prefix}", "dev", BRIDGE)
@@ -30,6 +30,6 @@ def set_up_network() -> None:
 
 
 def tear_down_network() -> None:
-    """What is not there is gone."""
+    """Removes the bridge and the rules. Missing parts are not an error."""
     run("nft", "delete", "table", "ip", TABLE, check=False)
     run("ip", "link", "delete", BRIDGE, check=False)

@@ -1,4 +1,4 @@
-"""Nodes without a kubelet: objects that the scheduler takes for machines, as long as somebody renews their leases."""
+"""Nodes without a kubelet. The scheduler uses them as long as their leases are renewed."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,16 +8,16 @@ from tests.e2e.cluster.api import Api
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 KEPT = "gpunode.local/kept"
-"""Label of the leases that the keeper renews."""
+"""The label of the leases that the keeper renews."""
 LEASE_S = 40
 CAPACITY = {"cpu": "64", "memory": "512Gi", "pods": "110", "ephemeral-storage": "1Ti"}
 
 
 def add_node(api: Api, name: str, labels: Mapping[str, str], capacity: Mapping[str, str], now: datetime) -> None:
-    """capacity: added to CAPACITY; extended resources too."""
-    made = api.create("/api/v1/nodes", render_node(name, labels))
+    """Creates the Node, its status and its lease. capacity: added to CAPACITY; may contain extended resources."""
+    node = api.create("/api/v1/nodes", render_node(name, labels))
     api.patch(f"/api/v1/nodes/{name}/status", {"status": render_status(capacity, now)})
-    api.create(LEASES, render_lease(name, made["metadata"]["uid"], now))
+    api.create(LEASES, render_lease(name, node["metadata"]["uid"], now))
 
 
 def renew_leases(api: Api, now: datetime) -> None:
@@ -31,8 +31,8 @@ def render_node(name: str, labels: Mapping[str, str]) -> dict[str, Any]:
 
 
 def render_status(capacity: Mapping[str, str], now: datetime) -> dict[str, Any]:
-    """Ready, and everything that there is can be allocated."""
-    there = {**CAPACITY, **capacity}
+    """Renders a ready status in which the whole capacity is allocatable."""
+    amounts = {**CAPACITY, **capacity}
     seconds = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     ready = {
         "type": "Ready",
@@ -42,11 +42,11 @@ def render_status(capacity: Mapping[str, str], now: datetime) -> dict[str, Any]:
         "lastHeartbeatTime": seconds,
         "lastTransitionTime": seconds,
     }
-    return {"capacity": there, "allocatable": there, "conditions": [ready]}
+    return {"capacity": amounts, "allocatable": amounts, "conditions": [ready]}
 
 
 def render_lease(name: str, uid: str, now: datetime) -> dict[str, Any]:
-    """Goes when its Node goes."""
+    """Renders a lease that is deleted with its Node."""
     owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid}
     return {
         "apiVersion": "coordination.k8s.io/v1",
@@ -56,6 +56,6 @@ def render_lease(name: str, uid: str, now: datetime) -> dict[str, Any]:
     }
 
 
-def render_time(moment: datetime) -> str:
-    """MicroTime, UTC."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def render_time(time: datetime) -> str:
+    """Renders a MicroTime in UTC."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

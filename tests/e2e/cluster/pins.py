@@ -1,4 +1,4 @@
-"""What a cluster is made of: Go programs whose versions go/*/go.mod pins, and Debian packages; and Helm, which is pinned alike."""
+"""The programs of a cluster: Go programs, with versions pinned in go/*/go.mod, and Debian packages. Also Helm and the oracle."""
 
 import hashlib
 import re
@@ -21,17 +21,17 @@ class Binary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DebianPackage:
-    """A package of Debian, and a file by which it is known to be there."""
+    """A Debian package, and a file that exists if the package is installed."""
 
     name: str
     file: Path
 
 
 def required_version(go_mod: str, module: str) -> str:
-    """The version that the text of a go.mod requires of a module."""
+    """Returns the version of a module that a go.mod requires. Raises ValueError if the go.mod does not require the module."""
     found = re.search(rf"^\s*(?:require )?{re.escape(module)} (v\S+)", go_mod, re.MULTILINE)
     if found is None:
-        raise ValueError(f"go.mod requires no {module}")
+        raise ValueError(f"go.mod does not require {module}")
     return found[1]
 
 
@@ -60,7 +60,9 @@ _ETCD = Binary(name="etcd", package="go.etcd.io/etcd/server/v3", module="etcd", 
 BINARIES = (_ETCD, *_CONTAINERD, *_KUBERNETES)
 
 HELM = Binary(name="helm", package="helm.sh/helm/v4/cmd/helm", module="helm", flags=("-ldflags=-s -w",))
-"""Not of the cluster: what the tests of the chart render with."""
+"""For the tests of the chart; not part of the cluster."""
+ORACLE = Binary(name="oracle", package=".", module="oracle", flags=("-ldflags=-s -w",))
+"""For comparisons with Sprig and container runtimes; not part of the cluster."""
 
 DEBIAN_PACKAGES = (
     DebianPackage(name="runc", file=Path("/usr/sbin/runc")),
@@ -72,9 +74,10 @@ DEBIAN_PACKAGES = (
 
 
 def pins_digest(binaries: Iterable[Binary] = BINARIES) -> str:
-    """Names a set of binaries: the same pins and flags give the same digest."""
-    wanted = tuple(binaries)
-    digest = hashlib.sha256(repr(wanted).encode())
-    for path in sorted(path for module in {each.module for each in wanted} for path in (MODULES / module).glob("go.*")):
-        digest.update(path.read_bytes())
+    """Returns a digest of the pins and flags of a set of binaries."""
+    selected = tuple(binaries)
+    digest = hashlib.sha256(repr(selected).encode())
+    for folder in sorted(MODULES / module for module in {each.module for each in selected}):
+        for path in sorted([*folder.glob("go.*"), *folder.glob("*.go")]):
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

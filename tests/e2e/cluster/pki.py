@@ -1,4 +1,4 @@
-"""A certificate authority for one cluster, and what it signs. Everything is PEM; keys are ECDSA on P-256."""
+"""A certificate authority for one cluster, and its certificates. All texts are PEM. Keys are ECDSA on P-256."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ class Authority:
         self.certificate = _pem(builder.sign(self._key, hashes.SHA256()))
 
     def client(self, user: str, group: str | None = None) -> KeyPair:
-        """What Kubernetes takes for a user: common name; and its group: organisation."""
+        """Creates a client certificate. Kubernetes uses the common name as the user and the organisation as the group."""
         key = ec.generate_private_key(ec.SECP256R1())
         return self._sign(self._builder(_name(user, group), key), key, CLIENT)
 
     def server(self, name: str, hosts: tuple[str, ...]) -> KeyPair:
-        """hosts: DNS names and IP addresses that clients use."""
+        """Creates a server certificate. hosts: the DNS names and IP addresses that clients use."""
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives = x509.SubjectAlternativeName([_alternative(host) for host in hosts])
         return self._sign(
@@ -61,7 +61,7 @@ class Authority:
 
 
 def signing_key() -> str:
-    """A key for service account tokens."""
+    """Creates a key for service account tokens."""
     return _private_pem(ec.generate_private_key(ec.SECP256R1()))
 
 

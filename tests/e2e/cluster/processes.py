@@ -1,4 +1,4 @@
-"""Starts programs that outlive this one, knows them again by process id and start time, and kills them with all that they started."""
+"""Starts programs that outlive this process, identifies them by PID and start time, and kills them with their descendants."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ POLL_S = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """started: clock ticks after boot; tells a process from a later one with its id. running: neither dead nor a zombie."""
+    """started: clock ticks after boot; distinguishes processes that had the same PID. running: neither dead nor a zombie."""
 
     pid: int
     parent: int
@@ -29,14 +29,14 @@ class Process:
 
 
 def parse_stat(text: str) -> Process:
-    """/proc/<pid>/stat, see proc(5). The name, in parentheses, may hold anything."""
+    """Parses /proc/<pid>/stat, see proc(5). The name, in parentheses, may contain any character."""
     pid, _, rest = text.partition(" ")
     fields = rest.rpartition(")")[2].split()
     return Process(pid=int(pid), parent=int(fields[1]), started=int(fields[19]), running=fields[0] not in "ZX")
 
 
 def select_descendants(processes: Iterable[Process], roots: set[int]) -> set[int]:
-    """The ids of roots and of all that descend from them."""
+    """Returns the PIDs of the roots and of their descendants."""
     children: dict[int, list[int]] = {}
     for process in processes:
         children.setdefault(process.parent, []).append(process.pid)
@@ -50,18 +50,18 @@ def select_descendants(processes: Iterable[Process], roots: set[int]) -> set[int
 
 
 def read_processes() -> dict[int, Process]:
-    """All processes that run now."""
+    """Returns all running processes by PID."""
     processes = (read_process(int(path.name)) for path in PROC.iterdir() if path.name.isdigit())
     return {process.pid: process for process in processes if process is not None}
 
 
 def read_shims(socket: str) -> set[int]:
-    """The ids of containerd's shims, which outlive it: they have its socket among their arguments."""
+    """Returns the PIDs of containerd's shims, which outlive containerd. Their arguments contain its socket."""
     return {pid for pid in read_processes() if {b"-address", socket.encode()} <= set(_arguments(pid))}
 
 
 def read_process(pid: int) -> Process | None:
-    """None: there is none, or it only waits for its parent to notice its end."""
+    """Returns None if the process does not exist or is a zombie."""
     try:
         process = parse_stat((PROC / str(pid) / "stat").read_text())
     except (FileNotFoundError, ProcessLookupError):
@@ -70,53 +70,53 @@ def read_process(pid: int) -> Process | None:
 
 
 def start(command: tuple[str, ...], environment: Mapping[str, str], log: Path, pid_file: Path) -> Process:
-    """In a session of its own, with its output added to log."""
+    """Starts a command in a new session. Appends its output to the log."""
     with log.open("ab") as output, Path(os.devnull).open("rb") as nothing:
         files = [(os.POSIX_SPAWN_DUP2, nothing.fileno(), 0)]
         files += [(os.POSIX_SPAWN_DUP2, output.fileno(), stream) for stream in (1, 2)]
         pid = os.posix_spawnp(command[0], command, environment, file_actions=files, setsid=True)
     process = read_process(pid)
     if process is None:
-        raise ClusterError(f"{command[0]} ended at once\n{last_lines(log)}")
+        raise ClusterError(f"{command[0]} ended immediately\n{last_lines(log)}")
     pid_file.write_text(f"{process.pid} {process.started}")
     return process
 
 
 def recorded(pid_file: Path) -> Process | None:
-    """The process that start() wrote down, while it runs."""
+    """Returns the process that start() recorded; None if it has ended."""
     try:
         pid, started = map(int, pid_file.read_text().split())
     except FileNotFoundError:
         return None
-    with contextlib.suppress(ChildProcessError):  # of another run
+    with contextlib.suppress(ChildProcessError):  # the process belongs to another run
         os.waitpid(pid, os.WNOHANG)
     process = read_process(pid)
     return process if process is not None and process.started == started else None
 
 
 def kill(pids: Iterable[int]) -> None:
-    """kill -9; who is gone already does not matter."""
+    """Sends SIGKILL. Ignores processes that have ended."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
 def wait_until(what: str, check: Callable[[], bool], seconds: float, log: Path | None = None) -> None:
-    """Asks until it is so, or says what was waited for, with the last lines of the log that matters."""
+    """Polls `check` until it returns True. Raises ClusterError with the last lines of the log after the timeout."""
     deadline = time.monotonic() + seconds
     while not check():
         if time.monotonic() > deadline:
-            raise ClusterError(f"{what}: not within {seconds:.0f} s\n{last_lines(log)}")
+            raise ClusterError(f"timeout after {seconds:.0f} s, waiting for {what}\n{last_lines(log)}")
         time.sleep(POLL_S)
 
 
 def healthy(url: str) -> bool:
-    """Answers 200. Whose certificate it is does not matter here."""
+    """Whether the URL returns 200. Does not verify the certificate."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with urllib.request.urlopen(url, timeout=2, context=context) as answer:  # noqa: S310
-            return bool(answer.status == 200)
+        with urllib.request.urlopen(url, timeout=2, context=context) as response:  # noqa: S310
+            return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
 

@@ -1,4 +1,4 @@
-"""docker-archive files: the same bytes for the same content, folders before what lies in them, digests that hold."""
+"""docker-archive files: equal bytes for equal content, folders before their entries, correct digests."""
 
 import hashlib
 import json
@@ -31,14 +31,14 @@ def read(archive: tarfile.TarFile, name: str) -> bytes:
     return file.read()
 
 
-def test_the_order_of_entries_does_not_matter(tmp_path: Path) -> None:
+def test_the_archive_does_not_depend_on_the_order_of_entries(tmp_path: Path) -> None:
     for name, entries in (("a.tar", ENTRIES), ("b.tar", ENTRIES[::-1])):
         write_archive(tmp_path / name, IMAGES, entries)
     assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar", "b.tar"]
 
 
-def test_every_image_has_its_config_and_shares_the_layer(tmp_path: Path) -> None:
+def test_images_have_their_own_config_and_share_the_layer(tmp_path: Path) -> None:
     write_archive(tmp_path / "a.tar", IMAGES, ENTRIES)
     with tarfile.open(tmp_path / "a.tar") as archive:
         manifest = json.loads(read(archive, "manifest.json"))
@@ -51,7 +51,7 @@ def test_every_image_has_its_config_and_shares_the_layer(tmp_path: Path) -> None
             assert json.loads(config)["rootfs"]["diff_ids"] == [f"sha256:{digest}"]
 
 
-def test_a_layer_says_nothing_of_who_made_it_and_when(tmp_path: Path) -> None:
+def test_a_layer_contains_no_user_and_no_time(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
     write_archive(tmp_path / "a.tar", IMAGES, [*ENTRIES, Entry(path="copied", content=tmp_path / "file")])
     with tarfile.open(tmp_path / "a.tar") as archive:
@@ -76,14 +76,14 @@ def test_a_layer_says_nothing_of_who_made_it_and_when(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("machine", "architecture"), [("x86_64", "amd64"), ("aarch64", "arm64"), ("riscv64", "riscv64")]
 )
-def test_a_config_names_the_machine_as_images_do(machine: str, architecture: str) -> None:
+def test_a_config_contains_the_architecture_of_the_image_specification(machine: str, architecture: str) -> None:
     config = json.loads(render_config(IMAGES[0], "0" * 64, machine))
     assert config["architecture"] == architecture
     assert config["config"] == {"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"]}
 
 
 @given(st.lists(paths))
-def test_folders_come_before_what_lies_in_them_and_once(given_paths: list[str]) -> None:
+def test_a_folder_precedes_its_entries_and_occurs_once(given_paths: list[str]) -> None:
     ordered = [
         each if isinstance(each, str) else each.path for each in with_folders(Entry(path=p) for p in given_paths)
     ]

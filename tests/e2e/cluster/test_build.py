@@ -1,4 +1,4 @@
-"""The cache of binaries, with a stand-in for Go that writes down how it was called."""
+"""The cache of binaries, with a fake Go that records its calls."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,18 +33,18 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "calls"
 
 
-def test_everything_is_built_once_and_kept(tmp_path: Path, calls: Path) -> None:
-    said: list[str] = []
+def test_each_program_is_built_once(tmp_path: Path, calls: Path) -> None:
+    lines: list[str] = []
     assert not built(tmp_path / "cache")
-    folder = build(tmp_path / "cache", said.append)
-    assert build(tmp_path / "cache", said.append) == folder
-    assert [line.split()[1] for line in said] == NAMES
+    folder = build(tmp_path / "cache", lines.append)
+    assert build(tmp_path / "cache", lines.append) == folder
+    assert [line.split()[1] for line in lines] == NAMES
     assert len(calls.read_text().splitlines()) == len(NAMES)
     assert built(tmp_path / "cache")
     assert sorted(path.name for path in folder.iterdir()) == sorted([".lock", *NAMES])
 
 
-def test_each_is_built_in_its_module_without_c(tmp_path: Path, calls: Path) -> None:
+def test_each_program_is_built_in_its_module_without_cgo(tmp_path: Path, calls: Path) -> None:
     build(tmp_path / "cache", quiet)
     for binary, call in zip(BINARIES, calls.read_text().splitlines(), strict=True):
         folder, without_c, *arguments = call.split()
@@ -53,7 +53,7 @@ def test_each_is_built_in_its_module_without_c(tmp_path: Path, calls: Path) -> N
         assert arguments[-1] == binary.package
 
 
-def test_what_is_missing_is_built_alone(tmp_path: Path, calls: Path) -> None:
+def test_only_missing_programs_are_built(tmp_path: Path, calls: Path) -> None:
     folder = build(tmp_path / "cache", quiet)
     calls.unlink()
     (folder / "kubelet").unlink()
@@ -61,7 +61,7 @@ def test_what_is_missing_is_built_alone(tmp_path: Path, calls: Path) -> None:
     assert [call.split()[-1] for call in calls.read_text().splitlines()] == ["k8s.io/kubernetes/cmd/kubelet"]
 
 
-def test_helm_has_a_folder_of_its_own(tmp_path: Path, calls: Path) -> None:
+def test_helm_has_its_own_folder(tmp_path: Path, calls: Path) -> None:
     folder = build(tmp_path / "cache", quiet, [HELM])
     assert built(tmp_path / "cache", [HELM])
     assert not built(tmp_path / "cache")
@@ -70,21 +70,23 @@ def test_helm_has_a_folder_of_its_own(tmp_path: Path, calls: Path) -> None:
 
 
 @pytest.mark.usefixtures("calls")
-def test_a_build_that_fails_says_why_and_leaves_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_build_reports_the_reason_and_leaves_no_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GO_FAILS", "1")
     with pytest.raises(ClusterError, match=r"go build .*: no such module"):
         build(tmp_path / "cache", quiet)
     assert not built(tmp_path / "cache")
 
 
-def test_runs_at_the_same_time_build_everything_once(tmp_path: Path, calls: Path) -> None:
+def test_concurrent_runs_build_each_program_once(tmp_path: Path, calls: Path) -> None:
     with ThreadPoolExecutor(4) as threads:
         folders = set(threads.map(lambda _: build(tmp_path / "cache", quiet), range(4)))
     assert len(folders) == 1
     assert len(calls.read_text().splitlines()) == len(NAMES)
 
 
-def test_a_cache_that_cannot_be_made_says_where_another_goes(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_created_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ClusterError, match="GPUNODE_CACHE"):
         build(tmp_path / "file", quiet)
@@ -97,7 +99,7 @@ def test_a_cache_that_cannot_be_made_says_where_another_goes(tmp_path: Path) -> 
         pytest.param("", "/home/of/mine/.cache/gpunode/cluster", id="the default"),
     ],
 )
-def test_the_cache_lies_where_it_was_said(given: str, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_selects_the_cache_folder(given: str, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/of/mine")
     monkeypatch.setenv("GPUNODE_CACHE", given)
     assert cache_folder() == Path(folder)

@@ -1,4 +1,4 @@
-"""A cluster is found by what it wrote; files hold keys and are their owner's alone."""
+"""The state of a cluster on disk, and its components."""
 
 import json
 import stat
@@ -21,12 +21,12 @@ def layout(tmp_path: Path) -> Layout:
     return Layout(run_dir=run_dir, binaries=tmp_path / "bin", node_name="node-7")
 
 
-def test_there_is_no_cluster_before_it_says_so(layout: Layout) -> None:
+def test_without_a_state_file_there_is_no_cluster(layout: Layout) -> None:
     write_files(layout)
     assert attach(layout.run_dir) is None
 
 
-def test_a_cluster_is_found_again_as_it_was(layout: Layout) -> None:
+def test_attach_returns_the_recorded_cluster(layout: Layout) -> None:
     write_state(layout)
     assert read_state(layout.run_dir) == layout
     cluster = attach(layout.run_dir)
@@ -35,25 +35,25 @@ def test_a_cluster_is_found_again_as_it_was(layout: Layout) -> None:
     assert not any(map(cluster.running, cluster.components))
 
 
-def test_files_with_keys_are_for_their_owner_alone(layout: Layout) -> None:
+def test_only_the_owner_can_read_files_with_keys(layout: Layout) -> None:
     write_files(layout)
     files = [path for path in layout.run_dir.rglob("*") if path.is_file()]
     assert len(files) == len(users("")) + 3 + 2 + 3 * 2
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
-def test_a_kubelet_is_its_node_and_no_more() -> None:
+def test_the_kubelet_has_only_the_rights_of_its_node() -> None:
     assert users("node-7")["kubelet"] == ("system:node:node-7", "system:nodes")
     assert [name for name, (_, group) in users("node-7").items() if group == "system:masters"] == ["admin"]
 
 
-def test_an_unknown_component_is_told_with_those_that_there_are(layout: Layout) -> None:
-    with pytest.raises(ClusterError, match=r"no component kubeproxy .*kube-apiserver"):
+def test_an_unknown_component_is_an_error_that_lists_the_components(layout: Layout) -> None:
+    with pytest.raises(ClusterError, match=r"unknown component kubeproxy .*kube-apiserver"):
         Cluster(layout).stop("kubeproxy")
 
 
-def test_a_program_that_ends_at_once_is_told_with_its_log(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also while another cluster answers on the same ports of this machine: its health says nothing about ours."""
+def test_a_program_that_ends_at_once_is_an_error_with_its_log(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if another cluster uses the same ports and is healthy."""
     monkeypatch.setattr("tests.e2e.cluster.cluster.healthy", lambda _: False)
     write_files(layout)
     layout.binaries.mkdir()
@@ -77,5 +77,5 @@ TAINT = {"key": "node.kubernetes.io/not-ready"}
         pytest.param({"taints": [TAINT]}, {"conditions": READY}, False, id="still tainted"),
     ],
 )
-def test_a_node_is_ready_when_pods_may_come(spec: dict[str, object], status: dict[str, object], ready: bool) -> None:
+def test_a_node_is_ready_if_it_accepts_pods(spec: dict[str, object], status: dict[str, object], ready: bool) -> None:
     assert node_ready(json.dumps({"spec": spec, "status": status})) is ready

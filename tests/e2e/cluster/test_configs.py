@@ -1,4 +1,4 @@
-"""What programs are told: by files and by arguments."""
+"""The config files and arguments of the programs."""
 
 import ipaddress
 import json
@@ -20,7 +20,7 @@ COMPONENTS = plan_components(LAYOUT)
 READ_ONLY = ("/usr/lib/cni", "/etc/cdi", "/var/run/cdi")
 
 
-def test_a_kubeconfig_holds_its_credentials() -> None:
+def test_a_kubeconfig_contains_its_credentials() -> None:
     config = json.loads(
         render_kubeconfig("https://127.0.0.1:1", "AUTHORITY", "me", KeyPair(certificate="CRT", key="KEY"))
     )
@@ -34,34 +34,34 @@ def test_a_kubeconfig_holds_its_credentials() -> None:
     assert config["current-context"] == config["contexts"][0]["name"]
 
 
-def test_a_kubelet_asks_who_comes_and_starts_on_any_machine() -> None:
+def test_a_kubelet_authenticates_clients_and_starts_on_any_machine() -> None:
     config = json.loads(render_kubelet(LAYOUT))
     assert config["authentication"]["anonymous"] == {"enabled": False}
     assert config["authorization"] == {"mode": "Webhook"}
     assert (config["failSwapOn"], config["failCgroupV1"], config["makeIPTablesUtilChains"]) == (False, False, False)
 
 
-def test_containerd_takes_cdi_devices_from_the_standard_folders() -> None:
+def test_containerd_reads_cdi_specifications_from_the_standard_folders() -> None:
     runtime = tomllib.loads(render_containerd(LAYOUT))["plugins"]["io.containerd.cri.v1.runtime"]
     assert runtime["enable_cdi"] is True
     assert runtime["cdi_spec_dirs"] == ["/etc/cdi", "/var/run/cdi"]
 
 
 @pytest.mark.parametrize("render", [render_kubelet, render_containerd, render_cni])
-def test_files_name_no_folder_outside_the_run_dir(render: object) -> None:
+def test_config_files_contain_only_folders_in_the_run_dir(render: object) -> None:
     assert callable(render)
     for path in re.findall(r'"(?:unix://)?(/[^"]+)"', render(LAYOUT)):
         assert path.startswith("/run/of/mine/") or path in READ_ONLY
 
 
-def test_arguments_name_no_folder_outside_the_run_dir() -> None:
+def test_arguments_contain_only_folders_in_the_run_dir() -> None:
     for component in COMPONENTS.values():
         for argument in component.command[1:]:
             value = argument.partition("=")[2]
             assert not value.startswith("/") or value.startswith("/run/of/mine/")
 
 
-def test_everything_listens_on_this_machine_alone() -> None:
+def test_all_programs_listen_only_on_local_addresses() -> None:
     everything = (
         " ".join(" ".join(each.command) for each in COMPONENTS.values()) + render_kubelet(LAYOUT) + render_cni(LAYOUT)
     )
@@ -72,7 +72,7 @@ def test_everything_listens_on_this_machine_alone() -> None:
         assert "--bind-address=127.0.0.1" in COMPONENTS[name].command
 
 
-def test_no_two_programs_want_the_same_port() -> None:
+def test_all_ports_are_different() -> None:
     ports = re.findall(r"(?:127\.0\.0\.1:|secure-port=)(\d+)", " ".join(COMPONENTS["etcd"].command))
     ports += [
         argument.partition("=")[2]
@@ -85,17 +85,17 @@ def test_no_two_programs_want_the_same_port() -> None:
     assert len(used) == 2 + 3 + 2
 
 
-def test_the_node_has_the_name_that_was_asked_for() -> None:
+def test_the_kubelet_uses_the_specified_node_name() -> None:
     assert "--hostname-override=node-7" in COMPONENTS["kubelet"].command
 
 
-def test_programs_start_after_those_that_they_need() -> None:
+def test_programs_start_after_their_dependencies() -> None:
     order = list(COMPONENTS)
     assert order.index(MOUNTS) < order.index("containerd") < order.index("kubelet")
     assert order.index("etcd") < order.index("kube-apiserver") < order.index("kube-controller-manager")
 
 
-def test_containerd_and_the_kubelet_share_mounts() -> None:
+def test_containerd_and_the_kubelet_share_a_mount_namespace() -> None:
     sharing = {name for name, component in COMPONENTS.items() if component.in_mounts}
     assert sharing == {"containerd", "kubelet"}
     line = command_line(COMPONENTS["kubelet"], 4711)
@@ -104,12 +104,12 @@ def test_containerd_and_the_kubelet_share_mounts() -> None:
     assert command_line(COMPONENTS["etcd"], 4711) == COMPONENTS["etcd"].command
 
 
-def test_without_the_mount_namespace_nothing_starts_in_it() -> None:
+def test_a_missing_mount_namespace_is_an_error() -> None:
     with pytest.raises(ValueError, match="needs a mount namespace"):
         command_line(Component(name="kubelet", command=("kubelet",), in_mounts=True), None)
 
 
-def test_addresses_lie_in_their_subnets() -> None:
+def test_addresses_are_in_their_subnets() -> None:
     pods, services = ipaddress.ip_network(POD_SUBNET), ipaddress.ip_network(SERVICE_SUBNET)
     assert ipaddress.ip_address(BRIDGE_ADDRESS) in pods
     assert ipaddress.ip_address(SERVICE_ADDRESS) == services[1], "where Kubernetes puts its own service"
@@ -119,7 +119,7 @@ def test_addresses_lie_in_their_subnets() -> None:
     assert len(BRIDGE) < 16, "the kernel's limit"
 
 
-def test_pods_and_the_host_reach_the_api_server_by_its_service() -> None:
+def test_the_rules_translate_the_service_address_of_the_api_server() -> None:
     rules = render_rules()
     port = LAYOUT.api_url.rpartition(":")[2]
     assert rules.count(f"ip daddr {SERVICE_ADDRESS} tcp dport 443 dnat to 127.0.0.1:{port}") == 2

@@ -1,4 +1,4 @@
-"""The machine is left as it was found."""
+"""The changes outside the run dir are reversed."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tests.e2e.cluster.machine import (
 )
 
 
-def test_what_was_made_goes_with_all_that_lies_in_it(tmp_path: Path) -> None:
+def test_created_folders_are_removed_with_their_content(tmp_path: Path) -> None:
     new, shared = tmp_path / "new", tmp_path / "a" / "shared"
     claim_folders(tmp_path, (new,), (shared,))
     assert is_ours(new, tmp_path)
@@ -27,7 +27,7 @@ def test_what_was_made_goes_with_all_that_lies_in_it(tmp_path: Path) -> None:
     assert not shared.exists()
 
 
-def test_the_cluster_of_another_run_dir_is_left_alone(tmp_path: Path) -> None:
+def test_folders_of_another_cluster_are_retained(tmp_path: Path) -> None:
     kubelet = tmp_path / "kubelet"
     claim_folders(tmp_path / "theirs", (kubelet,), ())
     release_folders(tmp_path / "mine", (kubelet,))
@@ -36,7 +36,7 @@ def test_the_cluster_of_another_run_dir_is_left_alone(tmp_path: Path) -> None:
     assert is_ours(kubelet, tmp_path / "theirs")
 
 
-def test_a_shared_folder_that_was_there_stays_with_what_it_holds(tmp_path: Path) -> None:
+def test_a_shared_folder_that_existed_before_is_retained(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
     (shared / "precious").touch()
@@ -45,17 +45,17 @@ def test_a_shared_folder_that_was_there_stays_with_what_it_holds(tmp_path: Path)
     assert [path.name for path in shared.iterdir()] == ["precious"]
 
 
-def test_a_real_node_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+def test_a_real_node_is_refused_before_any_change(tmp_path: Path) -> None:
     kubelet, other, shared = tmp_path / "kubelet", tmp_path / "other", tmp_path / "shared"
     kubelet.mkdir()
-    with pytest.raises(ClusterError, match=r"kubelet is there.*real node"):
+    with pytest.raises(ClusterError, match=r"kubelet exists.*real node"):
         claim_folders(tmp_path, (other, kubelet), (shared,))
     assert [path.name for path in tmp_path.iterdir()] == ["kubelet"]
     release_folders(tmp_path, (other, kubelet, shared))
     assert kubelet.exists()
 
 
-def test_settings_of_the_kernel_come_back(tmp_path: Path) -> None:
+def test_sysctls_are_restored(tmp_path: Path) -> None:
     changed, kept, absent = tmp_path / "changed", tmp_path / "kept", tmp_path / "absent"
     changed.write_text("1\n")
     kept.write_text("0\n")
@@ -68,11 +68,11 @@ def test_settings_of_the_kernel_come_back(tmp_path: Path) -> None:
     assert not absent.exists()
 
 
-def test_without_saved_settings_none_are_written(tmp_path: Path) -> None:
+def test_without_saved_sysctls_nothing_is_written(tmp_path: Path) -> None:
     restore_sysctls(tmp_path / "saved")
 
 
-def test_cgroups_of_pods_go_in_both_versions_and_others_stay(tmp_path: Path) -> None:
+def test_only_the_cgroups_of_pods_are_removed_in_both_versions(tmp_path: Path) -> None:
     for folder in (
         "kubepods/burstable/pod1/c1",
         "memory/kubepods/besteffort/pod2",

@@ -1,11 +1,11 @@
-"""One line says what is missing, with the command that brings it."""
+"""One line names the missing requirements and the commands to install them."""
 
 import pytest
 
 from tests.e2e.cluster.needs import describe_missing, may_install
 
 
-def test_nothing_is_said_when_nothing_is_missing() -> None:
+def test_without_missing_requirements_there_is_no_message() -> None:
     assert describe_missing(root=True, go=True, packages=()) is None
 
 
@@ -20,11 +20,11 @@ def test_nothing_is_said_when_nothing_is_missing() -> None:
         pytest.param(False, False, ("runc",), ["sudo", "golang-go", "apt-get install runc"], id="all of it"),
     ],
 )
-def test_one_line_names_the_command(root: bool, go: bool, packages: tuple[str, ...], commands: list[str]) -> None:
-    said = describe_missing(root=root, go=go, packages=packages)
-    assert said is not None
-    assert "\n" not in said
-    assert all(command in said for command in commands)
+def test_one_line_contains_the_commands(root: bool, go: bool, packages: tuple[str, ...], commands: list[str]) -> None:
+    line = describe_missing(root=root, go=go, packages=packages)
+    assert line is not None
+    assert "\n" not in line
+    assert all(command in line for command in commands)
 
 
 @pytest.mark.parametrize(
@@ -37,5 +37,5 @@ def test_one_line_names_the_command(root: bool, go: bool, packages: tuple[str, .
         pytest.param({"CI": "false"}, False, id="not CI"),
     ],
 )
-def test_packages_are_installed_only_where_that_is_wanted(environment: dict[str, str], allowed: bool) -> None:
+def test_packages_are_installed_only_if_allowed(environment: dict[str, str], allowed: bool) -> None:
     assert may_install(environment) is allowed

@@ -1,4 +1,4 @@
-"""Nodes without a kubelet, against a server that takes whatever is sent by who has the right certificate."""
+"""Nodes without a kubelet, with a server that accepts every request with a valid certificate."""
 
 import json
 import ssl
@@ -20,7 +20,7 @@ NOW = datetime(2026, 5, 4, 12, 30, 15, 250, tzinfo=UTC)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers with what it was sent; a GET with two leases, and 404 for what is called gone."""
+    """Returns the body of a request; two leases for a GET; 404 for names with `gone`."""
 
     sent: ClassVar[list[tuple[str, str, str, Any]]] = []
 
@@ -67,7 +67,7 @@ def api(tmp_path: Path) -> Iterator[Api]:
         thread.join()
 
 
-def test_a_node_gets_a_status_and_a_lease_that_goes_with_it(api: Api) -> None:
+def test_a_node_gets_a_status_and_a_lease_that_it_owns(api: Api) -> None:
     add_node(api, "big", {"zone": "a"}, {"nvidia.com/gpu": "8"}, NOW)
     (_, node_path, _, node), (method, status_path, kind, status), (_, lease_path, _, lease) = Handler.sent
     assert (node_path, status_path, lease_path) == ("/api/v1/nodes", "/api/v1/nodes/big/status", LEASES)
@@ -84,12 +84,12 @@ def test_all_leases_are_renewed(api: Api) -> None:
     ]
 
 
-def test_a_server_that_says_no_is_an_error_that_the_keeper_survives(api: Api) -> None:
+def test_a_refused_request_is_an_oserror(api: Api) -> None:
     with pytest.raises(OSError, match="404"):
         api.get("/gone")
 
 
-def test_a_status_is_ready_with_everything_to_give() -> None:
+def test_a_status_is_ready_and_its_capacity_is_allocatable() -> None:
     status = render_status({"cpu": "2", "example.com/a": "1"}, NOW)
     assert status["capacity"] == status["allocatable"]
     assert (status["capacity"]["cpu"], status["capacity"]["example.com/a"], status["capacity"]["pods"]) == (

@@ -1,4 +1,4 @@
-"""Versions stand in go.mod alone, and everything that is built is pinned there."""
+"""Only go.mod files contain versions, and they pin everything that is built."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tests.e2e.cluster.pins import BINARIES, DEBIAN_PACKAGES, HELM, MODULES, Bin
 
 
 @pytest.mark.parametrize("binary", [*BINARIES, HELM], ids=lambda binary: binary.name)
-def test_every_program_is_a_tool_of_its_module(binary: Binary) -> None:
+def test_each_program_is_a_tool_of_its_module(binary: Binary) -> None:
     folder = MODULES / binary.module
     assert binary.package in (folder / "go.mod").read_text().split()
     assert (folder / "go.sum").stat().st_size > 0
@@ -20,7 +20,7 @@ def test_the_staging_modules_of_kubernetes_have_its_version() -> None:
     assert all(words[0] == words[2] for words in replaced)
 
 
-def test_programs_of_kubernetes_say_their_version() -> None:
+def test_programs_of_kubernetes_contain_their_version() -> None:
     version = required_version((MODULES / "kubernetes" / "go.mod").read_text(), "k8s.io/kubernetes")
     for binary in BINARIES:
         assert any(flag.endswith(f"gitVersion={version}") for flag in binary.flags) == (binary.module == "kubernetes")
@@ -34,25 +34,25 @@ def test_programs_of_kubernetes_say_their_version() -> None:
         pytest.param("require (\n\texample.org/a v1.2.3-0.2026+meta\n)", "v1.2.3-0.2026+meta", id="pseudo-version"),
     ],
 )
-def test_a_version_is_read_from_a_go_mod(go_mod: str, version: str) -> None:
+def test_a_version_is_parsed_from_a_go_mod(go_mod: str, version: str) -> None:
     assert required_version(go_mod, "example.org/a") == version
 
 
 @pytest.mark.parametrize("go_mod", ["", "module example.org/a\n", "\texample.org/a => example.org/a v1.0.0\n"])
 def test_a_module_that_is_not_required_is_an_error(go_mod: str) -> None:
-    with pytest.raises(ValueError, match=r"requires no example\.org/a"):
+    with pytest.raises(ValueError, match=r"does not require example\.org/a"):
         required_version(go_mod, "example.org/a")
 
 
-def test_the_digest_names_a_folder_and_stays() -> None:
+def test_the_digest_is_stable_and_a_valid_folder_name() -> None:
     assert pins_digest() == pins_digest()
     assert pins_digest().isalnum()
 
 
-def test_what_a_cluster_has_no_part_in_makes_no_cluster_anew() -> None:
+def test_the_digest_of_a_cluster_does_not_depend_on_other_modules() -> None:
     assert HELM not in BINARIES
     assert pins_digest([HELM]) not in (pins_digest(), pins_digest([]))
 
 
-def test_packages_are_known_by_a_file_of_their_own() -> None:
+def test_each_package_has_its_own_file() -> None:
     assert len({package.file for package in DEBIAN_PACKAGES}) == len(DEBIAN_PACKAGES)

@@ -1,4 +1,4 @@
-"""Certificates that Kubernetes takes for what they say."""
+"""Certificates for Kubernetes."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -24,7 +24,7 @@ def load(pair: KeyPair) -> x509.Certificate:
         pytest.param(AUTHORITY.server("server", ("localhost", "127.0.0.1")), id="server"),
     ],
 )
-def test_what_is_signed_belongs_to_its_authority_and_its_key(pair: KeyPair) -> None:
+def test_a_certificate_matches_its_authority_and_its_key(pair: KeyPair) -> None:
     certificate = load(pair)
     certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(AUTHORITY.certificate.encode()))
     assert load_pem_private_key(pair.key.encode(), None).public_key() == certificate.public_key()
@@ -33,7 +33,7 @@ def test_what_is_signed_belongs_to_its_authority_and_its_key(pair: KeyPair) -> N
 
 
 @pytest.mark.parametrize("group", ["system:nodes", None], ids=["with a group", "without"])
-def test_a_client_is_a_user_and_its_group(group: str | None) -> None:
+def test_a_client_certificate_contains_the_user_and_the_group(group: str | None) -> None:
     certificate = load(AUTHORITY.client("system:node:a", group))
     names = {part.oid: part.value for part in certificate.subject}
     expected = {NameOID.COMMON_NAME: "system:node:a"} | ({NameOID.ORGANIZATION_NAME: group} if group else {})
@@ -42,20 +42,20 @@ def test_a_client_is_a_user_and_its_group(group: str | None) -> None:
     assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
 
 
-def test_a_server_is_known_by_names_and_addresses() -> None:
+def test_a_server_certificate_contains_names_and_addresses() -> None:
     certificate = load(AUTHORITY.server("api", ("kubernetes.default.svc", "10.96.0.1")))
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["kubernetes.default.svc"]
     assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["10.96.0.1"]
 
 
-def test_only_the_authority_signs() -> None:
+def test_only_the_authority_may_sign() -> None:
     authority = x509.load_pem_x509_certificate(AUTHORITY.certificate.encode())
     assert authority.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     with pytest.raises(x509.ExtensionNotFound):
         load(AUTHORITY.client("me")).extensions.get_extension_for_class(x509.BasicConstraints)
 
 
-def test_two_clusters_have_nothing_in_common() -> None:
+def test_two_clusters_have_different_keys() -> None:
     assert Authority(NOW).certificate != AUTHORITY.certificate
     assert signing_key() != signing_key()

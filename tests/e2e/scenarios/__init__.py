@@ -1,6 +1,6 @@
-"""What must come true on a Node, whoever plays the cluster. One file per concern; those with the same agents stand together.
+"""Scenarios that run on a real and on a simulated cluster. One file for each topic. Scenarios with the same agents are adjacent.
 
-A scenario sees the cluster through its World alone, and leaves it as it found it, but for Pods and Nodes, which are cleaned up.
+A scenario uses only its World, and restores the cluster, except Pods and Nodes, which `World.clean` removes.
 """
 
 from tests.e2e.scenarios import (
@@ -39,4 +39,4 @@ ALL: tuple[Scenario, ...] = (
     *examples.SCENARIOS,
     *install.SCENARIOS,
 )
-IN_STAND_INS = tuple(each for each in ALL if each.real_only is None)
+SIMULATED = tuple(each for each in ALL if each.real_only is None)

@@ -1,4 +1,4 @@
-"""Configs for kinds of nodes: a label of the Node names the one that counts."""
+"""Configs that a label of the Node selects."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +12,13 @@ LABEL = "nvidia.com/device-plugin.config"
 NAMED = Setup(configs={"default": "version: v1\n", "teams": POOLS, "broken": "version: v1\npoools: []\n"})
 
 
-def a_label_chooses_the_config_and_a_pod_that_runs_does_not_notice(world: World) -> None:
+def a_label_selects_the_config_and_running_pods_continue(world: World) -> None:
     world.agents(NAMED)
     world.until_allocatable({GPU: "8"})
     world.apply(pod("before", {GPU: 1}))
     world.until_running("before")
     uid = world.get("pod", "before")["metadata"]["uid"]
-    with labelled(world, "teams"):
+    with node_label(world, "teams"):
         world.until_allocatable({GPU: "6", TEAM: "2"})
         world.apply(pod("team", {TEAM: 1}))
         world.until_running("team")
@@ -27,21 +27,21 @@ def a_label_chooses_the_config_and_a_pod_that_runs_does_not_notice(world: World)
     assert world.phase("before") == "Running"
 
 
-def a_config_that_is_wrong_or_not_there_leaves_the_last_one(world: World) -> None:
+def an_invalid_or_missing_config_keeps_the_previous_one(world: World) -> None:
     world.agents(NAMED)
     world.until_allocatable({GPU: "8"})
-    for name, said in (("broken", "poools"), ("nowhere", "nowhere")):
-        with labelled(world, name):
-            until_said(world, said)
+    for name, message in (("broken", "poools"), ("nowhere", "nowhere")):
+        with node_label(world, name):
+            until_logged(world, message)
             assert world.allocatable == {GPU: "8"}
 
 
-def until_said(world: World, words: str) -> None:
-    world.until(f"{words} is said", lambda: words in world.log("gpu-device-plugin"))
+def until_logged(world: World, words: str) -> None:
+    world.until(f"{words} in the log", lambda: words in world.log("gpu-device-plugin"))
 
 
 @contextmanager
-def labelled(world: World, config: str) -> Iterator[None]:
+def node_label(world: World, config: str) -> Iterator[None]:
     world.kubectl("label", "node", world.node, f"{LABEL}={config}", "--overwrite")
     try:
         yield
@@ -50,6 +50,6 @@ def labelled(world: World, config: str) -> Iterator[None]:
 
 
 SCENARIOS = (
-    Scenario(a_label_chooses_the_config_and_a_pod_that_runs_does_not_notice),
-    Scenario(a_config_that_is_wrong_or_not_there_leaves_the_last_one),
+    Scenario(a_label_selects_the_config_and_running_pods_continue),
+    Scenario(an_invalid_or_missing_config_keeps_the_previous_one),
 )

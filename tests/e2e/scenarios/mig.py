@@ -1,4 +1,4 @@
-"""MIG devices: allocatable as the strategy says, and given out by their own UUIDs."""
+"""MIG devices: the strategies, and allocation by UUID."""
 
 from dataclasses import replace
 
@@ -14,13 +14,13 @@ PROFILES = (LARGE, _, _, SMALL) = tuple(
 )
 
 
-def with_the_strategy_single_every_mig_device_is_a_gpu(world: World) -> None:
+def with_strategy_single_each_mig_device_is_a_gpu(world: World) -> None:
     world.agents(SINGLE)
     world.until_allocatable({GPU: "28"})
-    product = world.until("the product", lambda: mig_product(world))
+    product = world.until("the product label", lambda: mig_product(world))
     world.apply(pod("slices", {GPU: 2}, selector={"nvidia.com/gpu.product": product}))
     world.until_running("slices")
-    assert all(gpu.startswith("MIG-") for gpu in world.inside("slices").gpus)
+    assert all(gpu.startswith("MIG-") for gpu in world.container("slices").gpus)
 
 
 def mig_product(world: World) -> str | None:
@@ -28,17 +28,17 @@ def mig_product(world: World) -> str | None:
     return product if product.endswith("-MIG-1g.5gb") else None
 
 
-def with_the_strategy_mixed_each_profile_is_a_resource(world: World) -> None:
+def with_strategy_mixed_each_profile_is_a_resource(world: World) -> None:
     world.agents(MIXED)
     world.until_allocatable({GPU: "6", **dict.fromkeys(PROFILES, "2")})
+    world.until("the label of a profile", lambda: world.labels.get("nvidia.com/mig-3g.40gb.count") == "2")
     world.apply(pod("large", {LARGE: 1}), pod("whole", {GPU: 1}))
     world.until_running("large", "whole")
-    (large,), (whole,) = world.inside("large").gpus, world.inside("whole").gpus
+    (large,), (whole,) = world.container("large").gpus, world.container("whole").gpus
     assert (large[:4], whole[:4]) == ("MIG-", "GPU-")
-    assert world.labels["nvidia.com/mig-3g.40gb.count"] == "2"
 
 
-def a_slice_comes_with_its_own_capabilities_and_no_others(world: World) -> None:
+def a_mig_device_gets_only_its_own_capabilities(world: World) -> None:
     root = world.fake_driver()
     flags = ("--device-list-strategy=cdi-cri", f"--host-root=/driver-root{root}", *driver_flags(root))
     world.agents(replace(MIXED, plugin_flags=flags))
@@ -51,12 +51,12 @@ def a_slice_comes_with_its_own_capabilities_and_no_others(world: World) -> None:
 
 
 def capabilities(world: World, name: str) -> set[str]:
-    """Device nodes of MIG capabilities in a Pod."""
-    return {path for path in world.inside(name).devices if path.startswith("/dev/nvidia-caps/")}
+    """The device nodes of MIG capabilities in the container of a Pod."""
+    return {path for path in world.container(name).devices if path.startswith("/dev/nvidia-caps/")}
 
 
 SCENARIOS = (
-    Scenario(with_the_strategy_single_every_mig_device_is_a_gpu),
-    Scenario(with_the_strategy_mixed_each_profile_is_a_resource),
-    Scenario(a_slice_comes_with_its_own_capabilities_and_no_others, real_only=NO_CONTAINERS),
+    Scenario(with_strategy_single_each_mig_device_is_a_gpu),
+    Scenario(with_strategy_mixed_each_profile_is_a_resource),
+    Scenario(a_mig_device_gets_only_its_own_capabilities, real_only=NO_CONTAINERS),
 )

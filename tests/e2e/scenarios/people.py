@@ -1,50 +1,52 @@
-"""People and other programs write to the Node too."""
+"""Other clients write to the Node."""
 
 import json
 
 from tests.e2e.objects import custom
-from tests.e2e.scenarios.labels import owned
+from tests.e2e.scenarios.labels import owned_labels
 from tests.e2e.scenarios.scenario import Scenario
 from tests.e2e.world import Setup, World
 
 COUNT = "nvidia.com/gpu.count"
 
 
-def what_a_person_labels_stays_theirs_and_what_is_ours_comes_back(world: World) -> None:
+def an_agent_restores_its_labels_and_ignores_other_labels(world: World) -> None:
     world.agents(Setup())
-    world.until("gfd's labels", lambda: world.labels.get(COUNT) == "8")
+    world.until("the labels of gfd", lambda: world.labels.get(COUNT) == "8")
     world.kubectl("label", "node", world.node, "example.com/rack=r7", f"{COUNT}=2", "--overwrite")
-    world.until("the count", lambda: world.labels[COUNT] == "8")
+    world.until("the restored label", lambda: world.labels.get(COUNT) == "8")
     world.kubectl("label", "node", world.node, f"{COUNT}-")
-    world.until("the count again", lambda: world.labels.get(COUNT) == "8")
+    world.until("the restored label", lambda: world.labels.get(COUNT) == "8")
     assert world.labels["example.com/rack"] == "r7"
     world.kubectl("label", "node", world.node, "example.com/rack-")
     assert "example.com/rack" not in world.labels
 
 
-def another_manager_is_told_of_the_conflict_and_an_agent_takes_its_label_back(world: World) -> None:
+def another_field_manager_gets_a_conflict_and_gfd_restores_its_label(world: World) -> None:
     world.agents(Setup())
-    world.until("gfd's labels", lambda: world.labels.get(COUNT) == "8")
+    world.until("the labels of gfd", lambda: world.labels.get(COUNT) == "8")
     refused = apply_label(world, COUNT, "4")
     assert 'conflict with "gfd"' in refused
     assert world.labels[COUNT] == "8"
     apply_label(world, COUNT, "4", "--force-conflicts")
-    world.until("the count", lambda: world.labels[COUNT] == "8")
-    assert COUNT in owned(world, "gfd")
+    world.until(
+        "gfd to own its label again",
+        lambda: world.labels.get(COUNT) == "8" and COUNT in owned_labels(world, "gfd"),
+    )
 
 
-def what_another_manager_applies_beside_ours_is_left_alone(world: World) -> None:
+def labels_of_another_field_manager_are_retained(world: World) -> None:
     world.agents(Setup())
-    world.until("gfd's labels", lambda: world.labels.get(COUNT) == "8")
-    apply_label(world, "nvidia.com/not-ours", "1")
+    world.until("the labels of gfd", lambda: world.labels.get(COUNT) == "8")
+    apply_label(world, "nvidia.com/other", "1")
     world.replace_agents()
-    world.until("gfd's labels", lambda: world.labels.get(COUNT) == "8")
-    assert world.labels["nvidia.com/not-ours"] == "1"
+    world.until("the labels of gfd", lambda: world.labels.get(COUNT) == "8")
+    assert world.labels["nvidia.com/other"] == "1"
     apply_label(world)
-    assert "nvidia.com/not-ours" not in world.labels
+    assert "nvidia.com/other" not in world.labels
 
 
-def objects_that_break_the_schema_are_refused(world: World) -> None:
+def objects_that_violate_the_schema_are_refused(world: World) -> None:
     rule = custom(
         "NodeFeatureRule",
         "bad",
@@ -52,13 +54,13 @@ def objects_that_break_the_schema_are_refused(world: World) -> None:
     )
     feature = custom("NodeFeature", "bad", {"labels": {"a": 1}}, namespace="default")
     for each, field in ((rule, "op"), (feature, "labels.a")):
-        said = world.kubectl("create", "-f", "-", stdin=json.dumps(each), check=False)
-        assert "is invalid" in said
-        assert field in said
+        message = world.kubectl("create", "-f", "-", stdin=json.dumps(each), check=False)
+        assert "is invalid" in message
+        assert field in message
 
 
 def apply_label(world: World, key: str | None = None, value: str = "", *flags: str) -> str:
-    """What another field manager applies, all of it: nothing without a key."""
+    """Applies one label, or none, as the field manager `somebody`."""
     labels = {} if key is None else {key: value}
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": world.node, "labels": labels}}
     command = ("apply", "--server-side", "--field-manager=somebody", *flags, "-f", "-")
@@ -66,8 +68,11 @@ def apply_label(world: World, key: str | None = None, value: str = "", *flags: s
 
 
 SCENARIOS = (
-    Scenario(what_a_person_labels_stays_theirs_and_what_is_ours_comes_back),
-    Scenario(another_manager_is_told_of_the_conflict_and_an_agent_takes_its_label_back),
-    Scenario(what_another_manager_applies_beside_ours_is_left_alone),
-    Scenario(objects_that_break_the_schema_are_refused, real_only="a stand-in has no schemas of custom resources"),
+    Scenario(an_agent_restores_its_labels_and_ignores_other_labels),
+    Scenario(another_field_manager_gets_a_conflict_and_gfd_restores_its_label),
+    Scenario(labels_of_another_field_manager_are_retained),
+    Scenario(
+        objects_that_violate_the_schema_are_refused,
+        real_only="the simulated API server has no schemas of custom resources",
+    ),
 )

@@ -1,4 +1,4 @@
-"""The whole label set of every shipped scenario under every MIG strategy, and of states that no scenario has."""
+"""All labels of every scenario with every MIG strategy, and of states that no scenario has."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,27 +8,28 @@ import pytest
 
 from gfd.agent import VGPU_KEYS, collect_labels
 from gfd.labelers import LabelOptions, MigStrategy, vgpu
-from node_core.domain.inventory import Inventory, PciAddress
-from node_core.domain.labels import Collected, merge_collected
-from node_core.domain.resources import ResourceName, mig_resource
-from node_core.domain.sharing import SharedResource, Sharing, SharingStrategy
-from node_core.host.nvml.inventory import read_inventory
-from node_core.host.nvml.source import InventorySource
-from node_core.host.pci_config import Vgpu, VgpuScan
-from node_core.simulate.nvml import numa_of, simulated_nvml
-from node_core.simulate.scenario import load_scenario, scenario_names
+from gpu_core.domain.inventory import Inventory
+from gpu_core.domain.resources import ResourceName, mig_resource
+from gpu_core.domain.sharing import SharedResource, Sharing, SharingStrategy
+from gpu_core.host.pci_config import Vgpu, VgpuScan
+from gpu_core.nvml.inventory import read_inventory
+from gpu_core.nvml.source import InventorySource
+from node_core.domain.desired import CollectorResult, merge_labels
+from node_core.domain.pci import PciAddress
+from simulation.nvml.library import numa_of, simulated_nvml
+from simulation.scenarios.scenario import load_scenario, scenario_names
 
 GPU = ResourceName("nvidia.com/gpu")
 OPTIONS = LabelOptions(machine="Example Server (rev 2)", timestamp=1700000000)
 
 
-def look(name: str) -> Inventory:
+def discover(name: str) -> Inventory:
     scenario = load_scenario(name)
     nvml = simulated_nvml(scenario, lambda: 0.0)
     source = InventorySource(
-        lambda: read_inventory(nvml, numa_of(scenario), wsl=scenario.wsl), gpus_on_pci=lambda: bool(scenario.gpus)
+        lambda: read_inventory(nvml, numa_of(scenario), wsl=scenario.wsl), has_gpus=lambda: bool(scenario.gpus)
     )
-    return source.look()
+    return source.discover()
 
 
 def classes(name: str) -> dict[PciAddress, str]:
@@ -47,17 +48,17 @@ def sharing(strategy: SharingStrategy, *resources: ResourceName, rename: bool = 
 
 
 def text(inventory: Inventory, options: LabelOptions, scan: VgpuScan) -> str:
-    vgpus = Collected(name="vgpu", labels=vgpu.labels(scan), owns=VGPU_KEYS)
-    found = merge_collected((*collect_labels(inventory, options), vgpus), {})
+    vgpus = CollectorResult(name="vgpu", labels=vgpu.labels(scan), owns=VGPU_KEYS)
+    found = merge_labels((*collect_labels(inventory, options), vgpus), {})
     return "".join(f"{key}={value}\n" for key, value in found.items())
 
 
 @pytest.mark.golden
 @pytest.mark.parametrize("strategy", get_args(MigStrategy))
 @pytest.mark.parametrize("name", scenario_names())
-def test_labels_of_a_shipped_scenario(name: str, strategy: MigStrategy, golden: Callable[[str, str], None]) -> None:
+def test_the_labels_of_a_scenario(name: str, strategy: MigStrategy, golden: Callable[[str, str], None]) -> None:
     options = replace(OPTIONS, mig_strategy=strategy, pci_classes=classes(name))
-    golden(f"gfd/{name}-{strategy}.txt", text(look(name), options, VgpuScan()))
+    golden(f"gfd/{name}-{strategy}.txt", text(discover(name), options, VgpuScan()))
 
 
 TIME_SLICED = sharing(SharingStrategy.TIME_SLICING, GPU)
@@ -84,12 +85,12 @@ def test_labels_of_shared_gpus(
     state: str, name: str, strategy: MigStrategy, shared: Sharing, golden: Callable[[str, str], None]
 ) -> None:
     options = replace(OPTIONS, mig_strategy=strategy, pci_classes=classes(name), sharing=shared)
-    golden(f"gfd/{name}-{strategy}-{state}.txt", text(look(name), options, VgpuScan()))
+    golden(f"gfd/{name}-{strategy}-{state}.txt", text(discover(name), options, VgpuScan()))
 
 
 @pytest.mark.golden
-def test_labels_of_a_guest_without_a_driver_and_of_one_with(golden: Callable[[str, str], None]) -> None:
+def test_the_labels_of_guests_with_and_without_a_driver(golden: Callable[[str, str], None]) -> None:
     scan = VgpuScan(vgpus=(Vgpu(address=PciAddress("0000:02:00.0"), version="460.16", branch="r460_00"),))
-    golden("gfd/none-none-vgpu.txt", text(look("none"), OPTIONS, scan))
+    golden("gfd/none-none-vgpu.txt", text(discover("none"), OPTIONS, scan))
     graphics = dict.fromkeys(classes("t4x1"), "030000")
-    golden("gfd/t4x1-none-vgpu.txt", text(look("t4x1"), replace(OPTIONS, pci_classes=graphics), scan))
+    golden("gfd/t4x1-none-vgpu.txt", text(discover("t4x1"), replace(OPTIONS, pci_classes=graphics), scan))

@@ -1,4 +1,4 @@
-"""Laws of labelling, on inventories of every shape."""
+"""Properties of labels for generated inventories."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gfd.labelers import LabelOptions, labels
-from node_core.domain.inventory import (
+from gpu_core.domain.inventory import (
     ComputeCapability,
     CudaVersion,
     Driver,
@@ -18,8 +18,8 @@ from node_core.domain.inventory import (
     MigDevice,
     MigUuid,
 )
+from gpu_core.domain.mig import COMPUTE_INSTANCE_SLICES, GPU_INSTANCE_SLICES, MIB, profile_name
 from node_core.domain.labels import split_valid
-from node_core.domain.mig import COMPUTE_INSTANCE_SLICES, GPU_INSTANCE_SLICES, MIB, profile_name
 
 NUMBERS = st.integers(0, 1 << 16)
 MEMORY = st.integers(1, 1 << 42)
@@ -82,18 +82,20 @@ INVENTORIES = st.builds(Inventory, driver=st.none() | DRIVERS, gpus=st.lists(GPU
 
 
 @given(INVENTORIES, OPTIONS)
-def test_kubernetes_takes_every_label(inventory: Inventory, options: LabelOptions) -> None:
+def test_every_label_is_valid_in_kubernetes(inventory: Inventory, options: LabelOptions) -> None:
     found = labels(inventory, options)
     assert split_valid(found) == (found, ())
 
 
 @given(INVENTORIES, OPTIONS)
-def test_labelling_twice_says_the_same_in_the_same_order(inventory: Inventory, options: LabelOptions) -> None:
+def test_labelling_is_deterministic(inventory: Inventory, options: LabelOptions) -> None:
     assert list(labels(inventory, options).items()) == list(labels(inventory, options).items())
 
 
 @given(st.data(), st.lists(GPUS.map(lambda gpu: replace(gpu, mig_devices=())), min_size=1, max_size=6), OPTIONS)
-def test_the_order_of_whole_gpus_does_not_matter(data: st.DataObject, gpus: list[Gpu], options: LabelOptions) -> None:
+def test_the_order_of_gpus_without_mig_does_not_matter(
+    data: st.DataObject, gpus: list[Gpu], options: LabelOptions
+) -> None:
     shuffled = data.draw(st.permutations(gpus))
     first, second = (Inventory(driver=None, gpus=tuple(order)) for order in (gpus, shuffled))
     assert labels(first, options) == labels(second, options)

@@ -1,4 +1,4 @@
-"""What the three agents leave on a node goes, and nothing else does."""
+"""Cleanup removes what the three agents wrote to a node, and nothing else."""
 
 import copy
 import errno
@@ -9,19 +9,17 @@ from typing import Any
 
 import pytest
 
-from gpunode.cleanup.clean import AGENTS, Outcome, Places, clean, take
+from gpunode.cleanup.clean import CleanupTargets, Outcome, clean, run_steps
+from gpunode.cleanup.node import AGENTS
 from node_core.domain.node_feature import GFD_PREFIX
+from node_core.domain.taints import GFD_TAINTS_ANNOTATION, Taint, TaintPlan, render_taint
 from node_core.errors import KubeError, NodeError
 from node_core.kube.client import NodeApi
-from node_core.runtime.instance import InstanceLock
+from node_core.runtime.instance_lock import InstanceLock
 from tests.gpunode.conftest import NODE, Cluster
 
-RULES = """version: v1
-premium:
-  - name: all
-    match: {countAtLeast: 1}
-    taint: {key: nvidia.com/gpu.premium, value: "true", effect: NoSchedule}
-"""
+EARLIER = Taint(key="nvidia.com/gpu.premium", value="true", effect="NoSchedule")
+"""A taint of an earlier version of gfd, which had premium rules."""
 RULE: dict[str, Any] = {
     "apiVersion": "nfd.k8s-sigs.io/v1alpha1",
     "kind": "NodeFeatureRule",
@@ -38,16 +36,16 @@ RULE: dict[str, Any] = {
         ]
     },
 }
-FOREIGN = {"key": "example.com/theirs", "effect": "NoSchedule"}
-THEIR_CONDITION = {"type": "Theirs", "status": "True", "reason": "r", "message": "m"}
+FOREIGN = {"key": "example.com/other", "effect": "NoSchedule"}
+OTHER_CONDITION = {"type": "Other", "status": "True", "reason": "r", "message": "m"}
 
 
 def api(cluster: Cluster) -> NodeApi:
     return NodeApi(NODE, kubeconfig=str(cluster.directory / "kubeconfig"), user_agent="test")
 
 
-def places(cluster: Cluster, namespace: str = "default") -> Places:
-    return Places(
+def targets(cluster: Cluster, namespace: str = "default") -> CleanupTargets:
+    return CleanupTargets(
         cdi=cluster.directory / "cdi",
         sockets=cluster.directory / "dp",
         state=cluster.directory / "lock",
@@ -55,8 +53,8 @@ def places(cluster: Cluster, namespace: str = "default") -> Places:
     )
 
 
-def spot(cluster: Cluster) -> dict[str, Any]:
-    """What of a Node anybody but its kubelet may write."""
+def written_state(cluster: Cluster) -> dict[str, Any]:
+    """The parts of the Node that clients other than the kubelet write."""
     node = copy.deepcopy(cluster.node)
     metadata, spec, status = node["metadata"], node.get("spec", {}), node["status"]
     return {
@@ -70,70 +68,72 @@ def spot(cluster: Cluster) -> dict[str, Any]:
 
 @pytest.fixture
 def before(cluster: Cluster) -> dict[str, Any]:
-    """The Node with what others have there, as it is before an agent of ours comes."""
-    door = api(cluster)
-    metadata = {"labels": {"example.com/theirs": "1"}, "annotations": {"example.com/theirs": "1"}}
+    """Writes labels, annotations, taints and status of other clients to the Node, and returns its state before an agent starts."""
+    client = api(cluster)
+    metadata = {"labels": {"example.com/other": "1"}, "annotations": {"example.com/other": "1"}}
     patch = {"metadata": metadata, "spec": {"taints": [FOREIGN]}}
-    door.request("PATCH", f"/api/v1/nodes/{NODE}", body=patch, content="application/merge-patch+json")
-    status = {"status": {"conditions": [THEIR_CONDITION], "capacity": {"example.com/theirs": "7"}}}
-    door.request("PATCH", f"/api/v1/nodes/{NODE}/status", body=status, content="application/strategic-merge-patch+json")
-    return spot(cluster)
+    client.request("PATCH", f"/api/v1/nodes/{NODE}", body=patch, content="application/merge-patch+json")
+    status = {"status": {"conditions": [OTHER_CONDITION], "capacity": {"example.com/other": "7"}}}
+    client.request(
+        "PATCH", f"/api/v1/nodes/{NODE}/status", body=status, content="application/strategic-merge-patch+json"
+    )
+    return written_state(cluster)
 
 
 def run_agents(cluster: Cluster) -> None:
-    """As somebody who uses everything has them, until all of it is there; then they are killed."""
-    (cluster.directory / "rules.yaml").write_text(RULES)
+    """Starts the agents with all their outputs, waits until the Node has all outputs, then kills the agents."""
     api(cluster).request("POST", "/apis/nfd.k8s-sigs.io/v1alpha1/nodefeaturerules", body=RULE)
-    config = f"--config-file={cluster.directory / 'rules.yaml'}"
     cluster.start("nfd_lite", "--simulate=h100x8", "--enable-taints")
-    cluster.start("gfd", "--simulate=h100x8", config)
+    cluster.start("gfd", "--simulate=h100x8")
     cluster.start("device_plugin", "--simulate=h100x8")
-    keys = {"nvidia.com/gpu.premium", "vendor.example/d"}
-    cluster.until(lambda: keys <= {taint["key"] for taint in cluster.node["spec"]["taints"]})
+    cluster.until(lambda: "vendor.example/d" in {taint["key"] for taint in cluster.node["spec"]["taints"]})
     cluster.until(lambda: "vendor.example/c" in cluster.node["status"]["capacity"])
     cluster.until(lambda: {"vendor.example/a", "nvidia.com/gpu.present"} <= cluster.labels.keys())
     cluster.until(lambda: cluster.gpus == "8" and "nvidia.com/gpu.count" in cluster.labels)
-    cluster.until(lambda: "GPUReady" in spot(cluster)["conditions"])
+    cluster.until(lambda: "GPUReady" in written_state(cluster)["conditions"])
     for process in cluster.processes:
         process.kill()
         process.wait()
+    node = api(cluster).get()
+    plan = TaintPlan(taints=(*node.taints, render_taint(EARLIER)), owned=frozenset({EARLIER}))
+    api(cluster).set_taints("gfd", plan, node, taints_annotation=GFD_TAINTS_ANNOTATION)
 
 
-def test_what_the_agents_left_is_gone_and_what_others_have_stays(cluster: Cluster, before: dict[str, Any]) -> None:
+def test_cleanup_removes_what_the_agents_wrote_and_nothing_else(cluster: Cluster, before: dict[str, Any]) -> None:
     run_agents(cluster)
-    (cluster.directory / "lock" / "theirs").touch()
+    (cluster.directory / "lock" / "other").touch()
     assert (cluster.directory / "lock" / "nvml.gfd.lock").exists()
     assert {"vendor.example/a", "nvidia.com/gpu.present"} <= cluster.labels.keys()
     assert list((cluster.directory / "dp").glob("nvidia-*.sock"))
-    outcome = clean(api(cluster), places(cluster))
+    outcome = clean(api(cluster), targets(cluster))
     assert outcome.problems == ()
-    assert spot(cluster) == before
-    assert [path.name for path in (cluster.directory / "lock").iterdir()] == ["theirs"]
+    assert written_state(cluster) == before
+    assert [path.name for path in (cluster.directory / "lock").iterdir()] == ["other"]
     assert not list((cluster.directory / "dp").glob("nvidia-*.sock"))
-    assert {"taints of gfd", "taints of nfd-lite", "condition of gpu-device-plugin"} <= set(outcome.taken)
+    assert {"taints of gfd", "taints of nfd-lite", "condition of gpu-device-plugin"} <= set(outcome.removed)
 
 
-def test_a_second_go_finds_nothing_and_writes_nothing(cluster: Cluster, before: dict[str, Any]) -> None:
+def test_a_second_cleanup_removes_nothing_and_writes_nothing(cluster: Cluster, before: dict[str, Any]) -> None:
     run_agents(cluster)
-    clean(api(cluster), places(cluster))
+    clean(api(cluster), targets(cluster))
     cluster.server.forget_requests()
-    assert clean(api(cluster), places(cluster)) == Outcome()
+    assert clean(api(cluster), targets(cluster)) == Outcome()
     assert cluster.server.writes == 0
-    assert spot(cluster) == before
+    assert written_state(cluster) == before
 
 
-def test_nothing_is_done_while_an_agent_runs(cluster: Cluster) -> None:
+def test_cleanup_removes_nothing_while_an_agent_has_its_lock(cluster: Cluster) -> None:
     lock = InstanceLock(cluster.directory / "lock", "gfd", NODE)
     assert lock.acquire() is None
-    door = api(cluster)
-    door.apply_labels("gfd", {"nvidia.com/gpu.count": "8"}, force=False)
-    outcome = clean(door, places(cluster))
-    assert outcome.taken == ()
+    client = api(cluster)
+    client.apply_labels("gfd", {"nvidia.com/gpu.count": "8"}, force=False)
+    outcome = clean(client, targets(cluster))
+    assert outcome.removed == ()
     (problem,) = outcome.problems
-    assert problem.startswith("gfd still runs here: another process (pid ")
+    assert problem.startswith("gfd still runs on this node: another process (pid ")
     assert cluster.labels["nvidia.com/gpu.count"] == "8"
     lock.release()
-    assert clean(door, places(cluster)).problems == ()
+    assert clean(client, targets(cluster)).problems == ()
     assert "nvidia.com/gpu.count" not in cluster.labels
 
 
@@ -145,52 +145,65 @@ def put_pod(cluster: Cluster, name: str, app: str, node: str, namespace: str = "
     api(cluster).request("POST", f"/api/v1/namespaces/{namespace}/pods", body=body)
 
 
-def test_nothing_is_done_while_a_pod_of_ours_is_on_the_node(cluster: Cluster) -> None:
-    door = api(cluster)
-    door.apply_labels("gfd", {"nvidia.com/gpu.count": "8"}, force=False)
+def test_cleanup_removes_nothing_while_a_pod_of_an_agent_runs_on_the_node(cluster: Cluster) -> None:
+    client = api(cluster)
+    client.apply_labels("gfd", {"nvidia.com/gpu.count": "8"}, force=False)
     put_pod(cluster, "gpunode-cleanup-x", "gpunode-cleanup", NODE)
     put_pod(cluster, "gfd-y", "gfd", "elsewhere")
     put_pod(cluster, "gfd-x", "gfd", NODE)
-    assert clean(door, places(cluster)) == Outcome(problems=("gfd-x still runs here",))
+    assert clean(client, targets(cluster)) == Outcome(problems=("the pod gfd-x still runs on this node",))
     assert cluster.labels["nvidia.com/gpu.count"] == "8"
-    door.request(
+    client.request(
         "DELETE", "/api/v1/namespaces/default/pods/gfd-x", body={"gracePeriodSeconds": 0}, content="application/json"
     )
-    assert clean(door, places(cluster)).taken == ("labels and annotations of gfd",)
+    assert clean(client, targets(cluster)).removed == ("labels and annotations of gfd",)
 
 
-def test_a_label_that_somebody_applied_as_well_stays_theirs(cluster: Cluster) -> None:
-    door = api(cluster)
-    door.apply_labels("gfd", {"nvidia.com/gpu.count": "8", "nvidia.com/gpu.family": "hopper"}, force=False)
-    door.apply_labels("somebody", {"nvidia.com/gpu.count": "8"}, force=False)
-    clean(door, places(cluster))
+def test_a_label_that_another_field_manager_also_applied_is_retained(cluster: Cluster) -> None:
+    client = api(cluster)
+    client.apply_labels("gfd", {"nvidia.com/gpu.count": "8", "nvidia.com/gpu.family": "hopper"}, force=False)
+    client.apply_labels("somebody", {"nvidia.com/gpu.count": "8"}, force=False)
+    outcome = clean(client, targets(cluster))
+    assert outcome.retained == ("label nvidia.com/gpu.count, because somebody also set it",)
     assert cluster.labels["nvidia.com/gpu.count"] == "8"
     assert "nvidia.com/gpu.family" not in cluster.labels
+    assert "gfd" not in {each["manager"] for each in cluster.node["metadata"]["managedFields"]}, "the ownership ends"
+    assert clean(client, targets(cluster)) == Outcome()
 
 
-@pytest.mark.parametrize("claim", ["nvidia.com/gpu.premium=true:NoSchedule, {", "garbage", ""])
-def test_a_taint_that_was_changed_is_somebodys_and_its_claim_goes(cluster: Cluster, claim: str) -> None:
-    theirs = {"key": "nvidia.com/gpu.premium", "value": "mine", "effect": "NoSchedule"}
+def test_a_label_that_two_agents_applied_is_removed(cluster: Cluster) -> None:
+    client = api(cluster)
+    for agent in ("gfd", "nfd-lite"):
+        client.apply_labels(agent, {"nvidia.com/gpunode.simulated": "true"}, force=False)
+    assert clean(client, targets(cluster)).retained == ()
+    assert "nvidia.com/gpunode.simulated" not in cluster.labels
+
+
+@pytest.mark.parametrize("taints_annotation", ["nvidia.com/gpu.premium=true:NoSchedule, {", "garbage", ""])
+def test_a_taint_that_another_client_changed_is_retained_but_the_annotation_is_removed(
+    cluster: Cluster, taints_annotation: str
+) -> None:
+    other = {"key": "nvidia.com/gpu.premium", "value": "mine", "effect": "NoSchedule"}
     patch = {
-        "metadata": {"annotations": {"gpunode.nvidia.com/taints": claim}},
-        "spec": {"taints": [theirs]},
+        "metadata": {"annotations": {"gpunode.nvidia.com/taints": taints_annotation}},
+        "spec": {"taints": [other]},
     }
-    door = api(cluster)
-    door.request("PATCH", f"/api/v1/nodes/{NODE}", body=patch, content="application/merge-patch+json")
-    clean(door, places(cluster))
-    assert cluster.node["spec"]["taints"] == [theirs]
+    client = api(cluster)
+    client.request("PATCH", f"/api/v1/nodes/{NODE}", body=patch, content="application/merge-patch+json")
+    clean(client, targets(cluster))
+    assert cluster.node["spec"]["taints"] == [other]
     assert "gpunode.nvidia.com/taints" not in (cluster.node["metadata"].get("annotations") or {})
 
 
-def test_a_condition_that_somebody_else_wrote_stays(cluster: Cluster) -> None:
-    door = api(cluster)
-    status = {"status": {"conditions": [{**THEIR_CONDITION, "type": "GPUReady"}]}}
+def test_a_condition_that_another_field_manager_wrote_is_retained(cluster: Cluster) -> None:
+    client = api(cluster)
+    status = {"status": {"conditions": [{**OTHER_CONDITION, "type": "GPUReady"}]}}
     path = f"/api/v1/nodes/{NODE}/status"
-    door.request(
+    client.request(
         "PATCH", path, query={"fieldManager": "npd"}, body=status, content="application/strategic-merge-patch+json"
     )
-    clean(door, places(cluster))
-    assert "GPUReady" in spot(cluster)["conditions"]
+    clean(client, targets(cluster))
+    assert "GPUReady" in written_state(cluster)["conditions"]
 
 
 def put_object(cluster: Cluster, manager: str, name: str, labels: dict[str, str]) -> None:
@@ -210,63 +223,95 @@ def objects(cluster: Cluster) -> dict[str, Any]:
     return {item["metadata"]["name"]: item["spec"].get("labels", {}) for item in items}
 
 
-def test_objects_of_ours_are_deleted_and_those_of_others_are_not(cluster: Cluster) -> None:
+def test_only_node_feature_objects_of_the_agents_are_deleted(cluster: Cluster) -> None:
     put_object(cluster, "gfd", f"{GFD_PREFIX}{NODE}", {"a": "1"})
     put_object(cluster, "nfd-worker", NODE, {"b": "1"})
-    outcome = clean(api(cluster), places(cluster))
-    assert outcome == Outcome(taken=(f"NodeFeature default/{GFD_PREFIX}{NODE}",))
+    outcome = clean(api(cluster), targets(cluster))
+    assert outcome == Outcome(removed=(f"NodeFeature default/{GFD_PREFIX}{NODE}",))
     assert objects(cluster) == {NODE: {"b": "1"}}
 
 
-def test_of_an_object_that_others_write_too_only_our_part_goes(cluster: Cluster) -> None:
+def test_in_a_shared_node_feature_object_only_the_fields_of_the_agent_are_removed(cluster: Cluster) -> None:
     put_object(cluster, "nfd-lite", NODE, {"ours": "1"})
-    put_object(cluster, "somebody", NODE, {"theirs": "1"})
-    assert clean(api(cluster), places(cluster)).problems == ()
-    assert objects(cluster) == {NODE: {"theirs": "1"}}
+    put_object(cluster, "somebody", NODE, {"other": "1"})
+    assert clean(api(cluster), targets(cluster)).problems == ()
+    assert objects(cluster) == {NODE: {"other": "1"}}
 
 
-def test_a_socket_that_somebody_serves_and_files_of_others_stay(cluster: Cluster) -> None:
+def test_a_served_socket_and_files_of_other_programs_are_retained(cluster: Cluster) -> None:
     folder = cluster.directory / "dp"
-    (folder / "nvidia-note.sock").write_text("no socket")
+    (folder / "nvidia-note.sock").write_text("not a socket")
     (cluster.directory / "cdi").mkdir()
-    theirs = cluster.directory / "cdi" / "vendor.com-gpu.json"
-    theirs.write_text("{}")
+    other = cluster.directory / "cdi" / "vendor.com-gpu.json"
+    other.write_text("{}")
     with socket.socket(socket.AF_UNIX) as served, socket.socket(socket.AF_UNIX) as dead:
         served.bind(str(folder / "nvidia-gpu.sock"))
         served.listen()
         dead.bind(str(folder / "nvidia-team-a.sock"))
         dead.close()
-        outcome = clean(api(cluster), places(cluster))
-    assert outcome.taken == (f"sockets in {folder}",)
+        outcome = clean(api(cluster), targets(cluster))
+    assert outcome.removed == (f"sockets in {folder}",)
     assert {path.name for path in folder.glob("nvidia-*")} == {"nvidia-note.sock", "nvidia-gpu.sock"}
-    assert theirs.exists()
+    assert other.exists()
 
 
-def test_our_cdi_specs_go(cluster: Cluster) -> None:
+def test_cdi_specifications_of_the_plugin_are_removed(cluster: Cluster) -> None:
     folder = cluster.directory / "cdi"
     folder.mkdir()
     (folder / "k8s.device-plugin.nvidia.com-gpu.json").write_text("{}")
-    assert clean(api(cluster), places(cluster)).taken == (f"CDI specs in {folder}",)
+    assert clean(api(cluster), targets(cluster)).removed == (f"CDI specs in {folder}",)
     assert list(folder.iterdir()) == []
 
 
-def test_folders_that_are_not_there_hold_nothing(cluster: Cluster, tmp_path: Path) -> None:
-    nowhere = Places(cdi=tmp_path / "a", sockets=tmp_path / "b", state=tmp_path / "c", namespace="default")
+def set_boot_id(cluster: Cluster, boot_id: str) -> None:
+    def change(node: dict[str, Any]) -> dict[str, Any]:
+        info = {**node["status"].get("nodeInfo", {}), "bootID": boot_id, "machineID": ""}
+        return {**node, "status": {**node["status"], "nodeInfo": info}}
+
+    cluster.server.store.mutate("nodes", NODE, change)
+
+
+def test_the_files_and_the_node_of_another_machine_are_retained(cluster: Cluster) -> None:
+    set_boot_id(cluster, "another")
+    state = cluster.directory / "lock" / f"gfd.{NODE}.lock"
+    state.parent.mkdir()
+    state.touch()
+    client = api(cluster)
+    client.apply_labels("gfd", {"nvidia.com/gpu.count": "8"}, force=False)
+    (problem,) = clean(client, targets(cluster)).problems
+    assert problem.startswith(f"this machine is not the Node {NODE}. Run cleanup on that node, or use --only cluster")
+    assert state.exists()
+    assert cluster.labels["nvidia.com/gpu.count"] == "8"
+    assert clean(client, replace(targets(cluster), only="cluster")).removed == ("labels and annotations of gfd",)
+    assert state.exists()
+    assert clean(client, replace(targets(cluster), only="host")).removed == (f"state in {state.parent}",)
+
+
+def test_a_dry_run_reports_locked_agents_without_a_change(cluster: Cluster) -> None:
+    lock = InstanceLock(cluster.directory / "lock", "gfd", NODE)
+    assert lock.acquire() is None
+    outcome = clean(api(cluster), replace(targets(cluster), is_dry_run=True))
+    lock.release()
+    assert outcome == Outcome(problems=("gfd still runs on this node",))
+
+
+def test_missing_folders_are_not_a_problem(cluster: Cluster, tmp_path: Path) -> None:
+    nowhere = CleanupTargets(cdi=tmp_path / "a", sockets=tmp_path / "b", state=tmp_path / "c", namespace="default")
     assert clean(api(cluster), nowhere) == Outcome()
 
 
-def test_a_folder_that_cannot_be_looked_into_is_a_problem_and_the_others_go_on(cluster: Cluster) -> None:
+def test_a_folder_that_cannot_be_listed_is_a_problem_and_the_other_steps_run(cluster: Cluster) -> None:
     closed = cluster.directory / ("x" * 300)
-    door, here = api(cluster), places(cluster)
-    door.apply_labels("gfd", {"nvidia.com/gpu.count": "8"}, force=False)
-    (unknown, *_) = clean(door, replace(here, state=closed)).problems
-    assert unknown == f"it is not known whether nfd-lite runs here: {closed}: File name too long"
-    outcome = clean(door, replace(here, cdi=closed))
-    assert outcome.taken == ("labels and annotations of gfd",)
+    client, here = api(cluster), targets(cluster)
+    client.apply_labels("gfd", {"nvidia.com/gpu.count": "8"}, force=False)
+    (unknown, *_) = clean(client, replace(here, state=closed)).problems
+    assert unknown == f"cannot determine whether nfd-lite runs on this node: {closed}: File name too long"
+    outcome = clean(client, replace(here, cdi=closed))
+    assert outcome.removed == ("labels and annotations of gfd",)
     assert outcome.problems == (f"CDI specs in {closed}: File name too long",)
 
 
-def test_what_fails_is_a_problem_and_the_others_go_on() -> None:
+def test_a_step_that_fails_is_a_problem_and_the_other_steps_run() -> None:
     def fails() -> bool:
         raise KubeError("refused", status=403)
 
@@ -277,8 +322,8 @@ def test_what_fails_is_a_problem_and_the_others_go_on() -> None:
         raise PermissionError(errno.EACCES, "Permission denied", "/var/run/cdi/a.json")
 
     steps = [("a", fails), ("b", lambda: True), ("c", breaks), ("d", denies), ("e", lambda: False), ("f", lambda: True)]
-    assert take(steps) == Outcome(taken=("b", "f"), problems=("a: refused", "c: full", "d: Permission denied"))
+    assert run_steps(steps) == Outcome(removed=("b", "f"), problems=("a: refused", "c: full", "d: Permission denied"))
 
 
-def test_all_agents_have_their_locks_looked_at() -> None:
+def test_cleanup_checks_the_locks_of_all_agents() -> None:
     assert set(AGENTS) == {"nfd-lite", "gfd", "gpu-device-plugin"}

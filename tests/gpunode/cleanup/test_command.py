@@ -1,11 +1,11 @@
-"""`gpunode cleanup` as a person runs it, and as a pod that stays."""
+"""`gpunode cleanup` as a process, once and with --stay."""
 
 import subprocess
 import sys
 
 import pytest
 
-from gpunode.cleanup.agent import CleanupAgent
+from gpunode.cleanup.agent import cleanup_loop
 from gpunode.cleanup.clean import Outcome
 from gpunode.cleanup.command import render
 from node_core.kube.client import NodeApi
@@ -30,95 +30,149 @@ def label(cluster: Cluster) -> None:
     door.apply_labels("gfd", {"nvidia.com/gpu.count": "8"}, force=False)
 
 
-def test_it_says_what_is_gone_and_the_second_time_that_nothing_was_there(cluster: Cluster) -> None:
+def test_cleanup_prints_what_it_removed_and_then_that_there_is_nothing_to_remove(cluster: Cluster) -> None:
     label(cluster)
     done = gpunode(*flags(cluster))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "gone: labels and annotations of gfd\n", "")
-    assert gpunode(*flags(cluster)).stdout == "nothing of ours was there\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, "removed: labels and annotations of gfd\n", "")
+    assert gpunode(*flags(cluster)).stdout == "nothing to remove\n"
 
 
-def test_what_is_left_is_an_error_with_its_reason(cluster: Cluster) -> None:
+def test_a_failed_cleanup_prints_the_reason_and_exits_with_1(cluster: Cluster) -> None:
     cluster.server.fail_next(1000, status=403)
     done = gpunode(*flags(cluster))
     assert done.returncode == 1
-    assert "it is not known whether agents run here: GET /api/v1/namespaces/default/pods: HTTP 403" in done.stderr
-    assert "Traceback" not in done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("cannot read the Node n1: GET /api/v1/nodes/n1: HTTP 403")
 
 
-def test_wrong_flags_are_said_before_anything_is_done(cluster: Cluster) -> None:
+def test_a_missing_node_is_one_error(cluster: Cluster) -> None:
+    (cluster.directory / "lock").mkdir()
+    (cluster.directory / "lock" / "gfd.n3.lock").touch()
+    done = gpunode(*flags(cluster), "--node-name=n3")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "cannot read the Node n3: the cluster has no such Node, so nothing was removed (compare --node-name with `kubectl get nodes`."
+        " To remove only files of this machine, use --only host)\n"
+    )
+    assert (cluster.directory / "lock" / "gfd.n3.lock").exists()
+
+
+@pytest.mark.exhaustive
+def test_a_dry_run_prints_what_would_be_removed_and_removes_nothing(cluster: Cluster) -> None:
+    label(cluster)
+    (cluster.directory / "lock").mkdir()
+    state = cluster.directory / "lock" / f"gfd.{NODE}.lock"
+    state.touch()
+    cluster.server.forget_requests()
+    done = gpunode(*flags(cluster), "--dry-run")
+    lines = ["labels and annotations of gfd", f"state in {cluster.directory}/lock"]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [f"would remove: {line}" for line in lines]
+    assert cluster.server.writes == 0
+    assert cluster.labels["nvidia.com/gpu.count"] == "8"
+    assert state.exists()
+    assert state.read_bytes() == b""
+    assert gpunode(*flags(cluster)).stdout.splitlines() == [f"removed: {line}" for line in lines]
+
+
+def test_a_dry_run_cannot_stay(cluster: Cluster) -> None:
+    done = gpunode(*flags(cluster), "--dry-run", "--stay")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "gpunode cleanup: --dry-run: cannot be used with --stay. Remove one of them\n",
+    )
+
+
+@pytest.mark.exhaustive
+def test_only_host_needs_no_cluster(cluster: Cluster) -> None:
+    label(cluster)
+    (cluster.directory / "lock").mkdir()
+    (cluster.directory / "lock" / f"gfd.{NODE}.lock").touch()
+    files = ["--lock-dir", str(cluster.directory / "lock"), "--cdi-dir", str(cluster.directory / "cdi")]
+    files += ["--kubelet-socket", str(cluster.kubelet.socket)]
+    done = gpunode(*files, f"--node-name={NODE}", "--only=host", "--kubeconfig=/missing")
+    assert (done.returncode, done.stdout) == (0, f"removed: state in {cluster.directory}/lock\n")
+    assert cluster.labels["nvidia.com/gpu.count"] == "8"
+
+
+def test_a_missing_flag_is_reported_before_anything_is_removed(cluster: Cluster) -> None:
     done = gpunode("--node-name=", "--kubeconfig", str(cluster.directory / "kubeconfig"))
     assert done.returncode == 2
     assert "--node-name: is missing" in done.stderr
 
 
-def test_outside_of_a_pod_the_namespace_is_not_guessed(cluster: Cluster) -> None:
+def test_outside_a_pod_the_namespace_has_no_default(cluster: Cluster) -> None:
     label(cluster)
     done = gpunode(*cluster.flags("gpunode"))
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--namespace: is missing: name the namespace of the agents, usually gpunode" in done.stderr
+    assert "--namespace: is missing. Set the namespace of the agents, usually gpunode" in done.stderr
     assert cluster.labels["nvidia.com/gpu.count"] == "8"
 
 
-def test_a_pod_is_ready_when_nothing_is_left(cluster: Cluster) -> None:
+@pytest.mark.exhaustive
+def test_with_stay_the_process_runs_until_sigterm(cluster: Cluster) -> None:
     label(cluster)
     process = cluster.start("gpunode", "cleanup", "--stay", "--http-address", "127.0.0.1:0", "--namespace=default")
-    cluster.until(lambda: '"event": "taken_away"' in cluster.log(0))
+    cluster.until(lambda: '"event": "removed"' in cluster.log(0))
     assert "nvidia.com/gpu.count" not in cluster.labels
     assert process.poll() is None
     process.terminate()
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=60) == 0
 
 
-class Scripted:
-    """Goes whose outcomes are known. The last one comes again."""
+class ScriptedCleanup:
+    """Returns the specified outcomes, then the last one again."""
 
     def __init__(self, *outcomes: Outcome) -> None:
         self._outcomes = list(outcomes)
-        self.goes = 0
+        self.calls = 0
 
     def __call__(self) -> Outcome:
-        self.goes += 1
-        return self._outcomes[min(self.goes, len(self._outcomes)) - 1]
+        self.calls += 1
+        return self._outcomes[min(self.calls, len(self._outcomes)) - 1]
 
 
-class Waits(Mailbox[AgentMessage]):
-    """Waits for nothing, notes what is said meanwhile, and has the word to stop at the fourth wait."""
+class RecordingMailbox(Mailbox[AgentMessage]):
+    """Advances the clock instead of waiting, records the readiness check at each wait, and returns Stop at the fourth wait."""
 
-    def __init__(self, readiness: Readiness) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._readiness = readiness
+        self.now = 0.0
+        self.readiness = Readiness()
         self.seen: list[str | None] = []
 
-    def holds(self, kind: type[AgentMessage], timeout: float) -> bool:
-        self.seen.append(self._readiness.problems()["cleanup/done"])
-        return len(self.seen) == 4
+    def get(self, timeout: float | None = None) -> AgentMessage | None:
+        self.seen.append(self.readiness.problems()["cleanup/done"])
+        self.now += timeout or 0.0
+        return Stop() if len(self.seen) == 4 else None
 
 
-def test_the_agent_tries_again_until_all_is_gone_and_then_no_more() -> None:
-    readiness = Readiness()
-    waits = Waits(readiness)
-    go = Scripted(Outcome(problems=("a: refused",)), Outcome(taken=("a",)))
-    agent = CleanupAgent(go, Services(readiness=readiness), waits)
-    assert readiness.problems()["cleanup/done"] == "has not happened yet"
-    agent.run()
-    assert waits.seen == ["a: refused", None, None, None]
-    assert go.goes == 2
+def test_cleanup_retries_until_it_succeeds() -> None:
+    mailbox = RecordingMailbox()
+    clean = ScriptedCleanup(Outcome(problems=("a: refused",)), Outcome(removed=("a",)))
+    loop = cleanup_loop(clean, Services(readiness=mailbox.readiness, clock=lambda: mailbox.now), mailbox)
+    loop.run()
+    assert mailbox.seen == ["not completed yet", "a: refused", None, None]
+    assert clean.calls == 2
 
 
-def test_the_agent_ends_when_it_is_told_to() -> None:
-    agent = CleanupAgent(Scripted(Outcome(problems=("a",))), Services())
-    agent.mailbox.post(Stop())
-    agent.run()
+def test_stop_ends_the_loop_before_the_first_cleanup() -> None:
+    clean = ScriptedCleanup(Outcome(problems=("a",)))
+    loop = cleanup_loop(clean, Services())
+    loop.mailbox.post(Stop())
+    loop.run()
+    assert clean.calls == 0
 
 
 @pytest.mark.parametrize(
     ("outcome", "text"),
     [
-        (Outcome(), "nothing of ours was there\n"),
-        (Outcome(taken=("a", "b")), "gone: a\ngone: b\n"),
+        (Outcome(), "nothing to remove\n"),
+        (Outcome(removed=("a", "b")), "removed: a\nremoved: b\n"),
         (Outcome(problems=("a",)), ""),
+        (Outcome(removed=("a",), retained=("label b",)), "removed: a\nstays: label b\n"),
     ],
-    ids=["nothing", "some", "failed"],
+    ids=["nothing", "some", "failed", "retained"],
 )
-def test_what_people_read(outcome: Outcome, text: str) -> None:
+def test_the_printed_outcome(outcome: Outcome, text: str) -> None:
     assert render(outcome) == text

@@ -1,16 +1,18 @@
-"""nfd-worker's custom rules: their short forms, those that are always there, and how they go together."""
+"""Custom rules of nfd-worker: short forms, built-in rules, and the order of evaluation."""
 
 from typing import Any
 
 import pytest
 import yaml
 
-from nfd_lite.rules.custom import custom_labels, decode_custom_rules, parse_rule_file
+from nfd_lite.label_keys import PREFIX
+from nfd_lite.rules.custom import decode_custom_rules, evaluate_custom_rules, parse_rule_file
 from nfd_lite.rules.evaluate import evaluate
 from nfd_lite.rules.model import Expression, Op, RuleSet
-from nfd_lite.rules.outputs import PREFIX
 from node_core.domain.features import Features
 from node_core.errors import SettingsError
+from node_core.kubectl_yaml import dump_yaml
+from tests.nfd_lite.rules.test_evaluate import context
 
 NOTHING = Features(flags={"kernel.loadedmodule": frozenset()}, instances={"pci.device": ()})
 WHOLE = {
@@ -71,25 +73,43 @@ def test_short_forms(text: str, decoded: Any) -> None:
         ({"op": "GtLt", "value": [2, 1]}, "the first value of GtLt must be below the second"),
         ({"op": "InRegexp", "value": "("}, "is not a regular expression"),
         ({"opp": "In"}, "unknown key (did you mean op?)"),
-        ({"value": "v"}, "an expression without op takes no value, not 1"),
+        ({"value": "v"}, "an expression without op needs no value, not 1"),
         ([[1]], "expected text, got a list"),
     ],
 )
-def test_short_forms_are_checked_as_others_are(expression: Any, problem: str) -> None:
+def test_short_forms_are_validated(expression: Any, problem: str) -> None:
     decoded = decode_custom_rules(
         [{"name": "r", "matchFeatures": [{"feature": "f.f", "matchExpressions": {"k": expression}}]}]
     )
-    (told,) = decoded.rules[0].problems
-    assert told.startswith("sources.custom[0].matchFeatures[0].matchExpressions.k")
-    assert problem in told
+    rule = decoded.rules[0]
+    (reported,) = (*rule.problems, *rule.latent_problems)
+    assert reported.startswith("sources.custom[0].matchFeatures[0].matchExpressions.k")
+    assert problem in reported
 
 
-def test_an_unsound_rule_leaves_the_others() -> None:
+@pytest.mark.parametrize(
+    "old",
+    [
+        {"matchOn": [{"loadedKMod": ["overlay"]}]},
+        {"value": "v", "matchOn": [{"pciId": {"vendor": ["10de"]}}, {"usbId": {"class": ["ff"]}}]},
+        {"matchOn": [{"cpuId": ["AVX"], "kConfig": ["NO_HZ"], "nodename": ["n1"]}]},
+        {"matchOn": None},
+    ],
+)
+def test_the_old_form_is_answered_with_the_new_one_and_does_not_affect_others(old: dict[str, Any]) -> None:
+    decoded = decode_custom_rules([{"name": "a", **old}, {"name": "b", "labels": {"b": "1"}}])
+    (problem,) = decoded.rules[0].problems
+    assert problem.startswith("sources.custom[0].matchOn: is the old form of custom rules")
+    assert "Write matchFeatures" in problem
+    assert not decoded.rules[1].problems
+
+
+def test_an_invalid_rule_does_not_affect_others() -> None:
     decoded = decode_custom_rules([{"name": "a", "label": {}}, {"name": "b"}])
     assert [bool(rule.problems) for rule in decoded.rules] == [True, False]
 
 
-def test_what_is_no_list_is_refused() -> None:
+def test_input_that_is_not_a_list_is_an_error() -> None:
     with pytest.raises(SettingsError, match=r"^custom.d/x: rules: expected a list, got a mapping$"):
         decode_custom_rules({}, "custom.d/x")
 
@@ -104,8 +124,8 @@ def test_what_is_no_list_is_refused() -> None:
         (Features(flags={"kernel.loadedmodule": frozenset({"ib_uverbs", "rdma_ucm"})}), {"rdma.available": "true"}),
     ],
 )
-def test_the_rules_that_are_always_there(features: Features, labels: dict[str, str]) -> None:
-    outcome = custom_labels([], features)
+def test_the_built_in_rules(features: Features, labels: dict[str, str]) -> None:
+    outcome = evaluate_custom_rules([], context(features))
     assert outcome.labels == {PREFIX + key: value for key, value in labels.items()}
     assert not outcome.problems
 
@@ -114,38 +134,42 @@ def custom_set(name: str, *rules: dict[str, Any]) -> RuleSet:
     return decode_custom_rules(list(rules), name)
 
 
-def test_custom_rules_go_in_the_order_given_and_see_each_other() -> None:
+def test_custom_rules_are_evaluated_in_order_and_see_earlier_outputs() -> None:
     first = custom_set("z", {"name": "r", "labels": {"x": "1", "y": "1"}, "vars": {"v": "1"}})
     asks = [{"feature": "rule.matched", "matchExpressions": {"v": "1", "rdma.capable": None}}]
     second = custom_set("a", {"name": "r", "labels": {"x": "2"}, "matchFeatures": asks})
     mellanox = Features(instances={"pci.device": ({"vendor": "15b3"},)})
-    assert custom_labels([first, second], mellanox).labels == {
+    assert evaluate_custom_rules([first, second], context(mellanox)).labels == {
         f"{PREFIX}rdma.capable": "true",
         f"{PREFIX}x": "2",
         f"{PREFIX}y": "1",
     }
-    assert custom_labels([second, first], mellanox).labels[f"{PREFIX}x"] == "1"
+    assert evaluate_custom_rules([second, first], context(mellanox)).labels[f"{PREFIX}x"] == "1"
 
 
-def test_a_custom_rule_that_fails_keeps_what_it_made() -> None:
-    before = custom_labels([custom_set("a", {"name": "r", "labels": {"x": "1"}})], NOTHING)
-    now = custom_labels([custom_set("a", {"name": "r", "wrong": 1})], NOTHING, before=before)
+def test_a_failed_custom_rule_retains_its_outputs() -> None:
+    previous = evaluate_custom_rules([custom_set("a", {"name": "r", "labels": {"x": "1"}})], context(NOTHING))
+    now = evaluate_custom_rules([custom_set("a", {"name": "r", "wrong": 1})], context(NOTHING, previous=previous))
     assert now.labels == {f"{PREFIX}x": "1"}
     assert now.failed
 
 
-def test_a_file_is_a_list_of_rules_or_whole_objects() -> None:
+def test_a_file_contains_a_list_of_rules_or_objects() -> None:
     listed = parse_rule_file("- name: r\n  labels: {x: 1}\n", "custom.d/x")
     assert listed.is_custom
     assert [each.name for each in listed.sets] == ["custom.d/x"]
-    whole = parse_rule_file(yaml.dump(WHOLE), "custom.d/y")
-    assert not whole.is_custom
-    assert [each.name for each in whole.sets] == ["n"]
-    assert custom_labels(whole.sets, NOTHING).taints == evaluate(whole.sets, NOTHING).taints != ()
+    objects = parse_rule_file(dump_yaml(WHOLE), "custom.d/y")
+    assert not objects.is_custom
+    assert [each.name for each in objects.sets] == ["n"]
+    assert (
+        evaluate_custom_rules(objects.sets, context(NOTHING)).taints
+        == evaluate(objects.sets, context(NOTHING)).taints
+        != ()
+    )
     assert parse_rule_file("# nothing", "custom.d/z").sets == ()
 
 
 @pytest.mark.parametrize("text", ["a", "{}", "- name: r\n---\n{}\n", "5"])
-def test_a_file_that_is_neither_is_refused(text: str) -> None:
+def test_any_other_file_is_an_error(text: str) -> None:
     with pytest.raises(SettingsError, match=r"^custom.d/x: "):
         parse_rule_file(text, "custom.d/x")

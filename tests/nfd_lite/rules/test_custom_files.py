@@ -1,4 +1,4 @@
-"""The folder of drop-ins: which files count, and that an error takes nothing away."""
+"""The folder of drop-in files. An error does not remove rules."""
 
 import os
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nfd_lite.rules.custom_files import CUSTOM_DIR, CustomFiles, read_custom_dir
-from nfd_lite.rules.documents import MAX_TEXT
+from node_core.decode import MAX_FILE
 from node_core.host.root import HostRoot
 
 
@@ -24,22 +24,26 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[..., CustomFiles]:
-    return lambda before=None: read_custom_dir(HostRoot(tmp_path), before)
+    return lambda previous=None: read_custom_dir(HostRoot(tmp_path), previous)
 
 
 Read = Callable[..., CustomFiles]
+
+
+def whys(files: CustomFiles) -> list[str]:
+    return [each.why for each in files.problems]
 
 
 def names(files: CustomFiles) -> list[str]:
     return [rule.name for each in files.sets for rule in each.rules]
 
 
-def test_no_folder_is_no_problem(read: Read) -> None:
+def test_a_missing_folder_is_not_a_problem(read: Read) -> None:
     files = read()
-    assert (files.sets, files.problems, files.unknown) == ((), (), False)
+    assert (files.sets, files.problems, files.has_unknown_rules) == ((), (), False)
 
 
-def test_files_and_those_of_folders_count_in_the_order_of_their_names(folder: Path, read: Read) -> None:
+def test_files_and_subfolders_are_read_in_order_of_their_names(folder: Path, read: Read) -> None:
     (folder / "b.yaml").write_text(rule("b"))
     (folder / "a").mkdir()
     (folder / "a" / "2").write_text(rule("a2"))
@@ -53,7 +57,7 @@ def test_files_and_those_of_folders_count_in_the_order_of_their_names(folder: Pa
     assert not files.problems
 
 
-def test_a_config_map_on_the_folder_is_read_once(folder: Path, read: Read) -> None:
+def test_a_mounted_config_map_is_read_once(folder: Path, read: Read) -> None:
     (folder / "..2026").mkdir()
     (folder / "..2026" / "x.yaml").write_text(rule("x"))
     (folder / "..data").symlink_to("..2026")
@@ -70,29 +74,30 @@ def test_a_config_map_on_the_folder_is_read_once(folder: Path, read: Read) -> No
 def test_a_file_that_did_not_change_is_not_parsed_again(folder: Path, read: Read) -> None:
     (folder / "x").write_text(rule("x"))
     (folder / "y").write_text("- [")
-    before = read()
+    previous = read()
     (folder / "z").write_text(rule("z"))
-    after = read(before)
-    assert all(after.files[path] is file for path, file in before.files.items())
+    after = read(previous)
+    assert all(after.files[path] is file for path, file in previous.files.items())
     assert names(after) == ["x", "z"]
 
 
-def test_a_file_that_is_gone_takes_its_rules_with_it(folder: Path, read: Read) -> None:
+def test_the_rules_of_a_removed_file_are_removed(folder: Path, read: Read) -> None:
     (folder / "x").write_text(rule("x"))
-    before = read()
+    previous = read()
     (folder / "x").unlink()
-    assert read(before) == CustomFiles()
+    assert read(previous) == CustomFiles()
 
 
-def test_a_file_that_breaks_keeps_what_it_said_and_recovers(folder: Path, read: Read) -> None:
+def test_an_invalid_file_keeps_its_last_rules_until_it_is_corrected(folder: Path, read: Read) -> None:
     (folder / "x").write_text(rule("x"))
-    good = read()
+    valid = read()
     (folder / "x").write_text("- name: [broken")
-    broken = read(good)
+    broken = read(valid)
     assert names(broken) == ["x"]
     assert len(broken.problems) == 1
-    assert broken.problems[0].startswith(f"{CUSTOM_DIR}/x: ")
-    assert not broken.unknown
+    assert whys(broken)[0].startswith(f"{CUSTOM_DIR}/x: ")
+    assert broken.problems[0].set_name == f"{CUSTOM_DIR}/x"
+    assert not broken.has_unknown_rules
     assert read(broken).problems == broken.problems
     (folder / "x").write_text(rule("repaired"))
     repaired = read(broken)
@@ -100,55 +105,56 @@ def test_a_file_that_breaks_keeps_what_it_said_and_recovers(folder: Path, read: 
 
 
 @pytest.mark.parametrize(
-    ("content", "why"),
+    ("content", "why", "is_text"),
     [
-        (b"- name: [", "x: "),
-        (b"\xff\xfe", "is not a UTF-8 text file"),
-        (b"#" * (MAX_TEXT + 1), f"is larger than {MAX_TEXT} bytes"),
-        (b"kind: Pod", "kind: expected NodeFeatureRule, got Pod"),
-        (b"\x00" * 100, "x: "),
+        (b"- name: [ax", "x: ", True),
+        (b"\xff\xfe", "is not a UTF-8 text file", False),
+        (b"#" * (MAX_FILE + 1), f"is larger than {MAX_FILE} bytes", False),
+        (b"kind: Pod\nax: 1", "kind: expected NodeFeatureRule, got Pod", True),
+        (b"\x00" * 100, "x: ", False),
     ],
     ids=["yaml", "binary", "large", "kind", "zeros"],
 )
-def test_a_file_that_was_never_good_is_told_and_unknown_beside_the_others(
-    folder: Path, read: Read, content: bytes, why: str
+def test_a_file_that_was_never_valid_is_reported_and_its_words_or_any_name_may_be_its_outputs(
+    folder: Path, read: Read, content: bytes, why: str, is_text: bool
 ) -> None:
     (folder / "x").write_bytes(content)
-    (folder / "y").write_text(rule("y"))
+    (folder / "z").write_text(rule("z"))
     files = read()
-    assert names(files) == ["y"]
+    assert names(files) == ["z"]
     assert len(files.problems) == 1
-    assert why in files.problems[0]
-    assert files.unknown
+    assert why in whys(files)[0]
+    assert files.has_unknown_rules is not is_text
+    assert ["ax" in each.labels for each in files.salvaged] == [True] * is_text
 
 
 def test_a_pipe_or_device_never_blocks(folder: Path, read: Read) -> None:
     os.mkfifo(folder / "pipe")
     (folder / "zero").symlink_to("/dev/zero")
-    pipe, zero = read().problems
+    pipe, zero = whys(read())
     assert pipe == f"{CUSTOM_DIR}/pipe: is not a regular file"
     assert zero == f"{CUSTOM_DIR}/zero: is a symbolic link that leads out of its folder"
 
 
-def test_a_link_to_nothing_is_told(folder: Path, read: Read) -> None:
+def test_a_dangling_link_is_reported(folder: Path, read: Read) -> None:
     (folder / "x").symlink_to("nowhere")
-    assert read().problems == (f"{CUSTOM_DIR}/x: is a symbolic link that leads nowhere",)
+    assert whys(read()) == [f"{CUSTOM_DIR}/x: is a broken symbolic link"]
 
 
-def test_a_link_to_itself_is_told(folder: Path, read: Read) -> None:
+def test_a_link_to_itself_is_reported(folder: Path, read: Read) -> None:
     (folder / "x").symlink_to("x")
-    assert read().problems == (f"{CUSTOM_DIR}/x: is a symbolic link that leads nowhere",)
+    assert whys(read()) == [f"{CUSTOM_DIR}/x: is a broken symbolic link"]
 
 
-def test_a_folder_that_cannot_be_read_keeps_what_is_known(folder: Path, read: Read) -> None:
+def test_the_last_rules_are_kept_while_the_folder_cannot_be_read(folder: Path, read: Read) -> None:
     (folder / "x").write_text(rule("x"))
-    good = read()
+    valid = read()
     (folder / "x").unlink()
     folder.rmdir()
     folder.symlink_to("custom.d")
-    lost, never = read(good), read()
-    assert (names(lost), lost.unknown, never.unknown) == (["x"], False, True)
-    assert lost.problems == never.problems == (f"cannot list {CUSTOM_DIR}: Too many levels of symbolic links",)
-    assert read(never).unknown
+    lost, never = read(valid), read()
+    assert (names(lost), lost.has_unknown_rules, never.has_unknown_rules) == (["x"], False, True)
+    assert whys(lost) == whys(never) == [f"cannot list {CUSTOM_DIR}: Too many levels of symbolic links"]
+    assert read(never).has_unknown_rules
     folder.unlink()
     assert read(lost) == CustomFiles()

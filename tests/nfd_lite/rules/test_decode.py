@@ -1,4 +1,4 @@
-"""Objects from a cluster or a file: every problem with its path, and no rule suffers for another."""
+"""NodeFeatureRule objects from the API or from files. Problems have a path; an invalid rule does not affect others."""
 
 import json
 from typing import Any
@@ -8,8 +8,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nfd_lite.rules.decode import decode_rule_set, parse_rule_sets
+from nfd_lite.rules.decode import decode_rule_set, decode_rule_sets
 from nfd_lite.rules.model import Expression, Op, Rule, RuleSet, Term, ValueType
+from node_core.decode import parse_documents
 from node_core.domain.taints import Taint
 from node_core.errors import SettingsError
 
@@ -27,14 +28,15 @@ def rule_object(*rules: Any, **changes: Any) -> dict[str, Any]:
 
 
 def problems_of(*rules: Any) -> tuple[str, ...]:
-    return tuple(problem for rule in decode_rule_set(rule_object(*rules)).rules for problem in rule.problems)
+    decoded = decode_rule_set(rule_object(*rules)).rules
+    return tuple(problem for rule in decoded for problem in (*rule.problems, *rule.latent_problems))
 
 
 def with_expression(**expression: Any) -> dict[str, Any]:
     return {"name": "r", "matchFeatures": [{"feature": "f.f", "matchExpressions": {"X": expression}}]}
 
 
-def test_an_object_with_everything() -> None:
+def test_an_object_with_all_fields() -> None:
     decoded = decode_rule_set(
         rule_object(
             {
@@ -82,7 +84,7 @@ def test_an_object_with_everything() -> None:
     )
 
 
-def test_null_is_as_good_as_absent() -> None:
+def test_null_is_the_same_as_a_missing_field() -> None:
     fields = dict.fromkeys(
         (
             "labels",
@@ -131,28 +133,30 @@ def test_null_is_as_good_as_absent() -> None:
         ),
         pytest.param(
             rule_object(metadata={"name": 5}),
-            ["metadata.name: expected text, got int 5: write it in quotes"],
+            ["metadata.name: expected text, got the number 5: put the value in quotes"],
             id="name",
         ),
         pytest.param(rule_object(spec=[]), ["spec: expected a mapping, got a list"], id="spec"),
     ],
 )
-def test_what_is_wrong_around_the_rules_is_told_at_once(data: Any, problems: list[str]) -> None:
+def test_all_problems_outside_of_rules_are_reported(data: Any, problems: list[str]) -> None:
     with pytest.raises(SettingsError) as raised:
         decode_rule_set(data, "file.yaml")
     assert list(raised.value.problems) == [f"file.yaml: {problem}" for problem in problems]
 
 
-@pytest.mark.parametrize(("rules", "each", "taken"), [(1, 500, True), (1, 501, False), (50, 10, True), (50, 11, False)])
-def test_an_object_has_a_number_of_patterns(rules: int, each: int, taken: bool) -> None:
+@pytest.mark.parametrize(
+    ("rules", "each", "accepted"), [(1, 500, True), (1, 501, False), (50, 10, True), (50, 11, False)]
+)
+def test_the_number_of_patterns_in_an_object_is_limited(rules: int, each: int, accepted: bool) -> None:
     term = {"feature": "kernel.version", "matchExpressions": {"full": {"op": "InRegexp", "value": ["^6"] * each}}}
     data = rule_object(
         spec={"rules": [{"name": str(number), "matchAny": [{"matchFeatures": [term]}]} for number in range(rules)]}
     )
-    if taken:
+    if accepted:
         assert len(decode_rule_set(data).rules) == rules
     else:
-        with pytest.raises(SettingsError, match=f"has {rules * each} patterns, 500 are allowed"):
+        with pytest.raises(SettingsError, match=f"has {rules * each} patterns; the maximum is 500"):
             decode_rule_set(data)
 
 
@@ -173,8 +177,8 @@ def test_an_object_has_a_number_of_patterns(rules: int, each: int, taken: bool) 
         pytest.param(
             {"name": "r", "labels": {"x": True, 5: "y", "z": None}},
             [
-                "spec.rules[0].labels.5: expected text as a key, got int 5: write it in quotes",
-                "spec.rules[0].labels.x: expected text, got bool True: write it in quotes",
+                "spec.rules[0].labels.5: expected text as a key, got the number 5: put the value in quotes",
+                "spec.rules[0].labels.x: expected text, got the boolean true: put the value in quotes",
                 "spec.rules[0].labels.z: expected text, got nothing",
             ],
             id="labels",
@@ -215,7 +219,7 @@ def test_an_object_has_a_number_of_patterns(rules: int, each: int, taken: bool) 
         ),
     ],
 )
-def test_what_is_wrong_with_a_rule_is_told_at_once(rule: Any, problems: list[str]) -> None:
+def test_all_problems_of_a_rule_are_reported(rule: Any, problems: list[str]) -> None:
     assert sorted(problems_of(rule)) == sorted(problems)
 
 
@@ -226,61 +230,69 @@ X = "spec.rules[0].matchFeatures[0].matchExpressions.X"
     ("expression", "problem"),
     [
         pytest.param(
-            {"op": "in"}, f"{X}.op: 'in' is no operator (did you mean In?); there are In, NotIn, ", id="case of op"
+            {"op": "in"},
+            f"{X}.op: 'in' is not an operator (did you mean In?). The operators are In, NotIn, ",
+            id="case of op",
         ),
-        pytest.param({"op": "Exist"}, f"{X}.op: 'Exist' is no operator (did you mean Exists?)", id="misspelt op"),
-        pytest.param({"op": ""}, f"{X}.op: '' is no operator", id="empty op"),
-        pytest.param({"op": 5}, f"{X}.op: expected text, got int 5", id="number for op"),
+        pytest.param({"op": "Exist"}, f"{X}.op: 'Exist' is not an operator (did you mean Exists?)", id="misspelt op"),
+        pytest.param({"op": ""}, f"{X}.op: '' is not an operator", id="empty op"),
+        pytest.param({"op": 5}, f"{X}.op: expected text, got the number 5", id="number for op"),
         pytest.param({}, f"{X}.op: is missing", id="no op"),
         pytest.param({"op": "In", "values": ["1"]}, f"{X}.values: unknown key (did you mean value?)", id="values"),
         pytest.param({"op": "In", "value": "1"}, f"{X}.value: expected a list, got text", id="value not a list"),
         pytest.param(
-            {"op": "In", "value": [1]}, f"{X}.value[0]: expected text, got int 1: write it in quotes", id="number"
+            {"op": "In", "value": [1]},
+            f"{X}.value[0]: expected text, got the number 1: put the value in quotes",
+            id="number",
         ),
         pytest.param({"op": "In"}, f"{X}: In needs at least one value", id="no value"),
-        pytest.param({"op": "Exists", "value": ["1"]}, f"{X}: Exists takes no value, not 1", id="a value too many"),
-        pytest.param({"op": "GtLt", "value": ["1"]}, f"{X}: GtLt takes two values, not 1", id="a value too few"),
+        pytest.param({"op": "Exists", "value": ["1"]}, f"{X}: Exists needs no value, not 1", id="a value too many"),
+        pytest.param({"op": "GtLt", "value": ["1"]}, f"{X}: GtLt needs two values, not 1", id="a value too few"),
         pytest.param({"op": "Gt", "value": ["x"]}, f"{X}: 'x' is not an integer", id="no integer"),
         pytest.param({"op": "InRegexp", "value": ["("]}, f"{X}: '(' is not a regular expression: ", id="no pattern"),
-        pytest.param({"op": "Gt", "value": ["1"], "type": "semver"}, f"{X}.type: 'semver' is no type", id="no type"),
-        pytest.param({"op": "In", "value": ["1"], "type": "version"}, f"{X}: type is for Gt, ", id="type"),
+        pytest.param({"op": "Gt", "value": ["1"], "type": "semver"}, f"{X}: 'semver' is not a type", id="no type"),
     ],
 )
-def test_what_is_wrong_with_an_expression_is_told_once(expression: dict[str, Any], problem: str) -> None:
-    (told,) = problems_of(with_expression(**expression))
-    assert told.startswith(problem)
+def test_a_problem_of_an_expression_is_reported_once(expression: dict[str, Any], problem: str) -> None:
+    (reported,) = problems_of(with_expression(**expression))
+    assert reported.startswith(problem)
 
 
-def test_a_template_that_is_none_is_a_problem_of_its_rule() -> None:
-    (told,) = problems_of({"name": "r", "labelsTemplate": "{{ range }}"})
-    assert told.startswith("spec.rules[0].labelsTemplate: ")
+def test_an_invalid_template_is_a_problem_of_its_rule() -> None:
+    (problem,) = problems_of({"name": "r", "labelsTemplate": "{{ range }}"})
+    assert problem.startswith("spec.rules[0].labelsTemplate: ")
 
 
-def test_an_unsound_rule_leaves_the_others_and_keeps_nothing_but_its_name() -> None:
+def test_an_invalid_rule_retains_its_outputs_without_conditions_and_does_not_affect_others() -> None:
     bad = {"name": "bad", "labels": {"x": "1"}, "nonsense": 1}
     decoded = decode_rule_set(rule_object(GOOD, bad, GOOD))
     good = Rule(name="good", labels={"x": "1"})
-    assert decoded.rules == (good, Rule(name="bad", problems=("spec.rules[1].nonsense: unknown key",)), good)
+    assert decoded.rules == (
+        good,
+        Rule(name="bad", labels={"x": "1"}, problems=("spec.rules[1].nonsense: unknown key",)),
+        good,
+    )
 
 
-def test_a_rule_without_a_name_is_known_by_its_place() -> None:
-    assert decode_rule_set(rule_object(GOOD, {})).rules[1].name == "spec.rules[1]"
+@pytest.mark.parametrize("unnamed", [{}, {"name": ""}, {"name": None}, {"name": []}])
+def test_a_rule_without_a_name_is_named_by_its_path(unnamed: dict[str, Any]) -> None:
+    assert decode_rule_set(rule_object(GOOD, unnamed)).rules[1].name == "spec.rules[1]"
 
 
-def test_a_text_has_one_object_for_each_document_and_each_item_of_a_list() -> None:
+def test_each_document_and_each_list_item_is_an_object() -> None:
     one, two, three = (rule_object(GOOD, metadata={"name": name}) for name in ("one", "two", "three"))
     text = f"---\n{yaml.dump(one)}\n---\n---\n{json.dumps({'kind': 'List', 'apiVersion': 'v1', 'metadata': {}, 'items': [two, three]})}\n"
-    assert [each.name for each in parse_rule_sets(text, "f")] == ["one", "two", "three"]
-    assert parse_rule_sets("", "f") == ()
+    assert [each.name for each in decode_rule_sets(parse_documents(text, "f"), "f")] == ["one", "two", "three"]
+    assert decode_rule_sets([], "f") == ()
 
 
-def test_the_problems_of_all_objects_of_a_text_are_told() -> None:
+def test_the_problems_of_all_objects_are_reported() -> None:
     text = yaml.dump_all([rule_object(kind="X"), rule_object(GOOD), []])
     with pytest.raises(SettingsError) as raised:
-        parse_rule_sets(text, "f")
+        decode_rule_sets(parse_documents(text, "f"), "f")
     assert raised.value.problems == (
-        "f: kind: expected NodeFeatureRule, got X",
-        "f: the document: expected a mapping, got a list",
+        "f: object 1: kind: expected NodeFeatureRule, got X",
+        "f: object 3: the document: expected a mapping, got a list",
     )
 
 
@@ -304,7 +316,7 @@ JSON = st.recursive(
 
 
 @given(st.lists(JSON, max_size=3))
-def test_any_rules_are_decoded_or_told_about(rules: list[Any]) -> None:
+def test_any_rules_are_decoded_or_have_problems(rules: list[Any]) -> None:
     decoded = decode_rule_set(rule_object(*rules))
     assert len(decoded.rules) == len(rules)
     for rule in decoded.rules:
@@ -315,3 +327,37 @@ def test_any_rules_are_decoded_or_told_about(rules: list[Any]) -> None:
 def test_any_object_is_decoded_or_refused(data: Any) -> None:
     with pytest.raises(SettingsError):
         decode_rule_set(data)
+
+
+@pytest.mark.parametrize("version", ["nfd.openshift.io/v1", "nfd.openshift.io/v1alpha1", "nfd.kubernetes.io/v1alpha1"])
+def test_objects_of_other_distributions_have_the_same_schema(version: str) -> None:
+    data = rule_object(GOOD, apiVersion=version, metadata={"name": "n", "namespace": "openshift-nfd"})
+    assert decode_rule_set(data) == decode_rule_set(rule_object(GOOD))
+
+
+def test_a_status_is_ignored() -> None:
+    assert decode_rule_set(rule_object(GOOD, status={})) == decode_rule_set(rule_object(GOOD))
+
+
+@pytest.mark.parametrize(
+    ("changes", "problems"),
+    [
+        ({"spec": "left out", "rules": [GOOD]}, ["rules: belongs under spec, as spec.rules"]),
+        (
+            {"spec": "left out", "metadata": {"name": "n", "rules": [GOOD]}},
+            ["metadata.rules: belongs under spec, as spec.rules"],
+        ),
+        ({"spec": None, "rules": [GOOD]}, ["rules: belongs under spec, as spec.rules"]),
+        (
+            {"spec": GOOD},
+            ["spec.name: belongs in an item of spec.rules", "spec.labels: belongs in an item of spec.rules"],
+        ),
+        ({"spec": "left out"}, ["spec: is missing"]),
+        ({"spec": {"rules": [GOOD], "labels": {}}}, ["spec.labels: unknown key"]),
+    ],
+    ids=str,
+)
+def test_misplaced_rules_are_reported_with_their_place(changes: dict[str, Any], problems: list[str]) -> None:
+    with pytest.raises(SettingsError) as raised:
+        decode_rule_set(rule_object(**changes), "f")
+    assert list(raised.value.problems) == [f"f: {problem}" for problem in problems]

@@ -1,14 +1,14 @@
-"""Whole rules in their order: what they see of each other, what wins, and what an error leaves alone."""
+"""The evaluation of rules: order, precedence, outputs of earlier rules, and errors."""
 
 from typing import Any
 
 import pytest
 
+from nfd_lite.label_keys import PREFIX
 from nfd_lite.rules.decode import decode_rule
-from nfd_lite.rules.evaluate import evaluate, in_order
-from nfd_lite.rules.model import Made, Outcome, Rule, RuleProblem, RuleSet
-from nfd_lite.rules.outputs import PREFIX
-from nfd_lite.rules.spot import Spot
+from nfd_lite.rules.evaluate import EvaluationContext, evaluate, sort_rule_sets
+from nfd_lite.rules.model import Outcome, Rule, RuleId, RuleOutputs, RuleProblem, RuleSet
+from node_core.decode import Cursor
 from node_core.domain.features import Features
 from node_core.domain.taints import Taint
 
@@ -24,32 +24,36 @@ FAILS = {"matchFeatures": [{"feature": "kernel.version", "matchExpressions": {"f
 
 
 def rule(name: str = "r", /, **fields: Any) -> Rule:
-    return decode_rule(Spot(value={"name": name, **fields}))
+    return decode_rule(Cursor(value={"name": name, **fields}))
+
+
+def context(features: Features, **options: Any) -> EvaluationContext:
+    return EvaluationContext(features=features, **options)
 
 
 def matched(**keys: str) -> dict[str, Any]:
-    """What asks for these labels and variables of earlier rules."""
+    """Returns a condition on labels and variables of earlier rules."""
     expressions = {key: {"op": "In", "value": [value]} for key, value in keys.items()}
     return {"matchFeatures": [{"feature": "rule.matched", "matchExpressions": expressions}]}
 
 
-def run(*rules: Rule, before: Outcome | None = None) -> Outcome:
-    return evaluate([RuleSet(name="s", rules=rules)], FEATURES, before=before)
+def run(*rules: Rule, previous: Outcome | None = None) -> Outcome:
+    return evaluate([RuleSet(name="s", rules=rules)], context(FEATURES, previous=previous))
 
 
 def labels(outcome: Outcome) -> dict[str, str]:
     return {key.removeprefix(PREFIX): value for key, value in outcome.labels.items()}
 
 
-def test_no_rules_ask_for_nothing() -> None:
-    assert evaluate([], FEATURES) == run() == Outcome()
+def test_without_rules_the_outcome_is_empty() -> None:
+    assert evaluate([], context(FEATURES)) == run() == Outcome()
 
 
-def test_a_rule_that_does_not_match_gives_nothing() -> None:
-    assert run(rule(labels={"x": "1"}, **NEVER)) == Outcome(made={("s", "r"): Made()})
+def test_a_rule_that_does_not_match_has_no_outputs() -> None:
+    assert run(rule(labels={"x": "1"}, **NEVER)) == Outcome(outputs={RuleId("s", "r"): RuleOutputs()})
 
 
-def test_a_rule_gives_all_kinds_of_outputs() -> None:
+def test_a_rule_can_have_outputs_of_every_kind() -> None:
     outcome = run(
         rule(
             labels={"a": "1"},
@@ -64,10 +68,10 @@ def test_a_rule_gives_all_kinds_of_outputs() -> None:
     assert outcome.taints == (Taint(key="example.com/t", effect="NoSchedule"),)
     assert outcome.extended_resources == {"example.com/r": "1k"}
     assert not outcome.problems
-    assert outcome.made["s", "r"].vars == {"v": "3"}
+    assert outcome.outputs[RuleId("s", "r")].vars == {"v": "3"}
 
 
-def test_a_later_rule_wins_and_a_refused_output_does_not() -> None:
+def test_a_later_rule_wins_unless_its_output_is_refused() -> None:
     taint = {"key": "example.com/t", "effect": "NoSchedule"}
     outcome = run(
         rule("one", labels={"x": "1", "y": "1"}, annotations={"a": "1"}, extendedResources={"r": "1"}, taints=[taint]),
@@ -88,15 +92,15 @@ def test_a_later_rule_wins_and_a_refused_output_does_not() -> None:
     assert not outcome.failed
 
 
-def test_objects_go_by_name_bytewise_whatever_their_order() -> None:
+def test_objects_are_evaluated_in_bytewise_order_of_their_names() -> None:
     names = ["b", "a", "B", "a-1", "a1", "\u00e9", "z"]
     sets = [RuleSet(name=name, rules=(rule(labels={"last": f"n{index}"}),)) for index, name in enumerate(names)]
     for order in (sets, sets[::-1]):
-        assert [each.name for each in in_order(order)] == ["B", "a", "a-1", "a1", "b", "z", "\u00e9"]
-        assert labels(evaluate(order, FEATURES)) == {"last": "n5"}
+        assert [each.name for each in sort_rule_sets(order)] == ["B", "a", "a-1", "a1", "b", "z", "\u00e9"]
+        assert labels(evaluate(order, context(FEATURES))) == {"last": "n5"}
 
 
-def test_later_rules_see_labels_and_variables_as_they_were_written() -> None:
+def test_later_rules_see_labels_and_variables_as_written() -> None:
     outcome = run(
         rule(
             "one",
@@ -115,14 +119,14 @@ def test_later_rules_see_labels_and_variables_as_they_were_written() -> None:
     assert sorted(labels(outcome)) == ["at", "example.com/x", "plain", "three", "two"]
 
 
-def test_later_objects_see_what_rules_of_earlier_ones_made() -> None:
+def test_rules_see_the_outputs_of_earlier_objects() -> None:
     one = RuleSet(name="one", rules=(rule(vars={"v": "1"}),))
     two = RuleSet(name="two", rules=(rule(labels={"x": "1"}, **matched(v="1")),))
-    assert labels(evaluate([two, one], FEATURES)) == {"x": "1"}
-    assert not evaluate([RuleSet(name="a", rules=two.rules), one], FEATURES).labels
+    assert labels(evaluate([two, one], context(FEATURES))) == {"x": "1"}
+    assert not evaluate([RuleSet(name="a", rules=two.rules), one], context(FEATURES)).labels
 
 
-def test_a_refused_label_is_seen_all_the_same() -> None:
+def test_later_rules_see_a_refused_label() -> None:
     outcome = run(
         rule("one", labels={"kubernetes.io/x": "1"}),
         rule("two", labels={"y": "1"}, **matched(**{"kubernetes.io/x": "1"})),
@@ -148,12 +152,12 @@ NOTHING_SEEN = {"matchFeatures": [{"feature": "rule.matched", "matchExpressions"
     [((), False), ((FAILS,), False), ((NEVER,), True), (({},), True)],
     ids=["first", "error", "miss", "match"],
 )
-def test_what_rules_matched_exists_once_a_rule_was_evaluated(first: tuple[dict[str, Any], ...], exists: bool) -> None:
+def test_rule_matched_exists_after_the_first_rule(first: tuple[dict[str, Any], ...], exists: bool) -> None:
     outcome = run(*(rule("one", **fields) for fields in first), rule("two", labels={"y": "1"}, **NOTHING_SEEN))
     assert bool(outcome.labels) is exists
 
 
-def test_the_features_of_the_node_are_left_as_they_were() -> None:
+def test_evaluation_does_not_change_the_features() -> None:
     run(rule(vars={"v": "1"}))
     assert "rule.matched" not in FEATURES.attributes
 
@@ -220,7 +224,7 @@ def test_templates(fields: dict[str, Any], expected: dict[str, str]) -> None:
     assert labels(outcome) == expected
 
 
-def test_template_variables_are_seen_and_static_ones_win() -> None:
+def test_static_variables_take_precedence_over_template_variables() -> None:
     outcome = run(
         rule("one", varsTemplate="a=1\nb=2", vars={"b": "static"}),
         rule("two", labels={"x": "1"}, **matched(a="1", b="static")),
@@ -241,23 +245,23 @@ def test_template_variables_are_seen_and_static_ones_win() -> None:
         pytest.param({"varsTemplate": '{{ fail "no" }}'}, "varsTemplate: ", id="fail"),
         pytest.param(
             {"labelsTemplate": "a=b\nno pair"},
-            "labelsTemplate: it wrote 'no pair', which is not key=value",
+            "labelsTemplate: the template wrote 'no pair', which is not key=value",
             id="no pair",
         ),
     ],
 )
-def test_a_rule_that_fails_gives_nothing_and_hinders_no_other(fields: dict[str, Any], why: str) -> None:
+def test_a_failed_rule_has_no_outputs_and_does_not_affect_others(fields: dict[str, Any], why: str) -> None:
     outcome = run(
         rule("one", labels={"one": "1"}), rule("bad", labels={"bad": "1"}, **fields), rule("two", labels={"two": "1"})
     )
     assert labels(outcome) == {"one": "1", "two": "1"}
     assert [(each.rule, each.key) for each in outcome.problems] == [("bad", None)]
     assert why in outcome.problems[0].why
-    assert outcome.failed == {("s", "bad")}
-    assert outcome.incomplete
+    assert outcome.failed == {RuleId("s", "bad")}
+    assert outcome.unknown
 
 
-def test_every_problem_of_an_unsound_rule_is_told() -> None:
+def test_every_problem_of_an_invalid_rule_is_reported() -> None:
     outcome = run(Rule(name="bad", problems=("one", "two")))
     assert outcome.problems == tuple(RuleProblem(set_name="s", rule="bad", why=why) for why in ("one", "two"))
 
@@ -268,37 +272,50 @@ AFTER = rule("b", labels={"b": "1"}, **matched(v="1", kept="1"))
 
 
 @pytest.mark.parametrize("broken", [BROKEN, Rule(name="a", problems=("why",))], ids=["failing", "unsound"])
-def test_a_rule_that_fails_keeps_what_it_made_and_rules_after_it_see_that(broken: Rule) -> None:
-    before = run(GOOD, AFTER)
-    now = run(broken, AFTER, before=before)
-    assert now.labels == before.labels == {f"{PREFIX}kept": "1", f"{PREFIX}b": "1"}
-    assert (now.annotations, now.extended_resources) == (before.annotations, before.extended_resources)
-    assert now.failed == {("s", "a")}
-    assert not now.incomplete
-    assert run(broken, AFTER, before=now).labels == before.labels
+def test_a_failed_rule_retains_its_outputs_for_later_rules(broken: Rule) -> None:
+    previous = run(GOOD, AFTER)
+    now = run(broken, AFTER, previous=previous)
+    assert now.labels == previous.labels == {f"{PREFIX}kept": "1", f"{PREFIX}b": "1"}
+    assert (now.annotations, now.extended_resources) == (previous.annotations, previous.extended_resources)
+    assert now.failed == {RuleId("s", "a")}
+    assert not now.unknown
+    assert run(broken, AFTER, previous=now).labels == previous.labels
 
 
-def test_a_rule_that_is_gone_or_does_not_match_any_more_keeps_nothing() -> None:
-    before = run(GOOD, AFTER)
-    assert run(AFTER, before=before).labels == {}
-    assert run(rule("a", **NEVER), AFTER, before=before).labels == {}
+def test_a_removed_or_no_longer_matching_rule_retains_nothing() -> None:
+    previous = run(GOOD, AFTER)
+    assert run(AFTER, previous=previous).labels == {}
+    assert run(rule("a", **NEVER), AFTER, previous=previous).labels == {}
 
 
-def test_a_failed_rule_keeps_its_place_in_the_order() -> None:
-    before = run(rule("a", labels={"x": "a"}), rule("b", labels={"y": "b"}))
-    now = run(rule("a", **FAILS), rule("b", labels={"x": "b"}), before=before)
+def test_the_outputs_of_a_failed_rule_keep_their_precedence() -> None:
+    previous = run(rule("a", labels={"x": "a"}), rule("b", labels={"y": "b"}))
+    now = run(rule("a", **FAILS), rule("b", labels={"x": "b"}), previous=previous)
     assert labels(now) == {"x": "b"}
 
 
-def test_rules_of_one_name_are_told_apart() -> None:
-    before = run(rule("a", labels={"x": "1"}), rule("a", labels={"y": "1"}))
-    now = run(rule("a", **FAILS), rule("a", **NEVER), before=before)
+def test_rules_with_the_same_name_are_distinguished() -> None:
+    previous = run(rule("a", labels={"x": "1"}), rule("a", labels={"y": "1"}))
+    now = run(rule("a", **FAILS), rule("a", **NEVER), previous=previous)
     assert labels(now) == {"x": "1"}
-    assert now.failed == {("s", "a")}
-    assert run(rule("a"), rule("a", **FAILS), before=before).failed == {("s", "a (2)")}
+    assert now.failed == {RuleId("s", "a")}
+    assert run(rule("a"), rule("a", **FAILS), previous=previous).failed == {RuleId("s", "a", 2)}
 
 
-def test_objects_of_one_name_are_told_apart() -> None:
+def test_objects_with_the_same_name_are_distinguished() -> None:
     sets = [RuleSet(name="s", rules=(rule("a", labels={key: "1"}),)) for key in "xy"]
-    assert labels(evaluate(sets, FEATURES)) == {"x": "1", "y": "1"}
-    assert evaluate(sets, FEATURES).made.keys() == {("s", "a"), ("s", "a (2)")}
+    assert labels(evaluate(sets, context(FEATURES))) == {"x": "1", "y": "1"}
+    assert evaluate(sets, context(FEATURES)).outputs.keys() == {RuleId("s", "a"), RuleId("s", "a", 2)}
+
+
+def test_a_rule_named_like_a_second_rule_retains_its_outputs() -> None:
+    rules = (rule("x", labels={"a": "1"}), rule("x", labels={"b": "1"}), rule("x (2)", labels={"c": "1"}))
+    assert run(*rules).labels.keys() == {f"{PREFIX}a", f"{PREFIX}b", f"{PREFIX}c"}
+
+
+def test_an_unavailable_feature_defers_only_the_rules_that_read_it() -> None:
+    sets = [RuleSet(name="s", rules=(rule("needs", **NEVER), rule("free", labels={"x": "1"})))]
+    unavailable = frozenset(term.feature.lower() for term in sets[0].rules[0].match_features)
+    outcome = evaluate(sets, context(FEATURES, unavailable_features=unavailable))
+    assert outcome.deferred == {RuleId("s", "needs")}
+    assert outcome.labels == {f"{PREFIX}x": "1"}

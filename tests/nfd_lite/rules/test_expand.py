@@ -1,4 +1,4 @@
-"""What templates get to see, and what becomes of what they write."""
+"""The data of templates, and the pairs that they write."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ GPU = {"vendor": "10de", "iommu_group/type": "DMA"}
     ],
     ids=str,
 )
-def test_features_are_named_as_the_rule_spells_them_split_at_the_first_dot(matched: Any, data: Any) -> None:
+def test_features_are_named_in_the_spelling_of_the_rule(matched: Any, data: Any) -> None:
     assert template_data(matched) == data
 
 
@@ -44,7 +44,7 @@ def test_lines_become_pairs(template: str, pairs: dict[str, str]) -> None:
     assert expand(template, [{"pci.device": (GPU,)}], field="labelsTemplate") == pairs
 
 
-def test_every_group_is_expanded_and_later_ones_win() -> None:
+def test_every_group_is_expanded_and_a_later_pair_wins() -> None:
     groups: Any = [{"a.b": (AVX,)}, {"a.b": ()}]
     assert expand("count={{ len .a.b }}\nsize-{{ len .a.b }}=x", groups, field="f") == {
         "count": "0",
@@ -56,19 +56,26 @@ def test_every_group_is_expanded_and_later_ones_win() -> None:
 @pytest.mark.parametrize(
     ("template", "why"),
     [
-        ("a", "labelsTemplate: it wrote 'a', which is not key=value"),
-        ("a=b\n" + "x" * 1000, "labelsTemplate: it wrote 'xxxx"),
+        ("a", "labelsTemplate: the template wrote 'a', which is not key=value"),
+        ("a=b\n" + "x" * 1000, "labelsTemplate: the template wrote 'xxxx"),
         ("{{ .usb.device }}", "labelsTemplate: line 1: "),
         ("{{ now }}=x", "labelsTemplate: line 1: "),
         ("{{ range $i := until 1000000 }}{{ end }}", "labelsTemplate: line 1: "),
     ],
 )
-def test_what_goes_wrong_is_told_with_its_field(template: str, why: str) -> None:
+def test_an_error_contains_the_field(template: str, why: str) -> None:
     with pytest.raises(RuleError) as raised:
         expand(template, [{"pci.device": (GPU,)}], field="labelsTemplate")
     assert raised.value.message.startswith(why)
     assert len(raised.value.message) < 200
 
 
-def test_a_rule_whose_group_does_not_match_expands_nothing() -> None:
+def test_a_rule_without_matches_expands_nothing() -> None:
     assert expand("{{ .no.such }}", [], field="f") == {}
+
+
+def test_the_data_of_a_template_counts_as_work() -> None:
+    report_steps: list[int] = []
+    elements = {"pci.device": ({"vendor": "10de"},) * 7}
+    expand("a=b", [elements], field="labelsTemplate", spend=report_steps.append)
+    assert report_steps[0] == len("a=b") + 7

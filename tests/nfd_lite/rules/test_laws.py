@@ -1,20 +1,22 @@
-"""What holds for all rules on all nodes."""
+"""Properties of the evaluation for generated rules and features."""
 
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nfd_lite.rules.custom import custom_labels
+from nfd_lite.rules.custom import evaluate_custom_rules
 from nfd_lite.rules.decode import decode_rule
-from nfd_lite.rules.evaluate import evaluate
+from nfd_lite.rules.evaluate import evaluate, sort_rule_sets
 from nfd_lite.rules.explain import trace
 from nfd_lite.rules.model import Op, Outcome, RuleSet
-from nfd_lite.rules.spot import Spot
+from node_core.decode import Cursor
 from node_core.domain.features import Features
 from node_core.domain.labels import key_problem, split_valid
 from node_core.domain.quantity import canonical_quantity
+from tests.nfd_lite.rules.test_evaluate import context
 
 FEATURE = st.sampled_from(
     ("a.flags", "a.both", "a.attributes", "a.instances", "A.Both", "rule.matched", "none.such", "nodot")
@@ -73,13 +75,13 @@ Documents = list[tuple[str, list[dict[str, Any]]]]
 
 def decode(documents: Documents) -> list[RuleSet]:
     return [
-        RuleSet(name=name, rules=tuple(decode_rule(Spot(value=rule, path="rule")) for rule in rules))
+        RuleSet(name=name, rules=tuple(decode_rule(Cursor(value=rule, path="rule")) for rule in rules))
         for name, rules in documents
     ]
 
 
 def turned(value: Any) -> Any:
-    """The same with every mapping in the opposite order."""
+    """Returns the same documents with all mappings reversed."""
     if isinstance(value, dict):
         return {key: turned(below) for key, below in reversed(value.items())}
     if isinstance(value, list | tuple):
@@ -89,68 +91,71 @@ def turned(value: Any) -> Any:
 
 @MANY
 @given(SETS, FEATURES)
-def test_any_rules_on_any_node_have_an_outcome_that_kubernetes_takes(documents: Documents, features: Features) -> None:
-    outcome = evaluate(decode(documents), features)
+def test_any_rules_on_any_node_have_valid_outputs(documents: Documents, features: Features) -> None:
+    outcome = evaluate(decode(documents), context(features))
     assert not split_valid(outcome.labels)[1]
     assert not any(map(key_problem, (*outcome.annotations, *outcome.extended_resources)))
     assert all(canonical_quantity(amount) == amount for amount in outcome.extended_resources.values())
-    assert len({taint.place for taint in outcome.taints}) == len(outcome.taints)
-    assert len(outcome.made.keys() | outcome.failed) == sum(len(rules) for _, rules in documents)
+    assert len({taint.identity for taint in outcome.taints}) == len(outcome.taints)
+    assert len(outcome.outputs.keys() | outcome.failed) == sum(len(rules) for _, rules in documents)
 
 
+@pytest.mark.exhaustive
 @MANY
 @given(SETS, FEATURES)
-def test_the_order_of_keys_and_of_objects_makes_no_difference(documents: Documents, features: Features) -> None:
+def test_the_order_of_keys_and_objects_has_no_effect(documents: Documents, features: Features) -> None:
     other = Features(
         flags=turned(features.flags), attributes=turned(features.attributes), instances=turned(features.instances)
     )
-    outcome = evaluate(decode(documents), features)
-    again = evaluate(decode(turned(documents)[::-1]), other)
+    outcome = evaluate(decode(documents), context(features))
+    again = evaluate(decode(turned(documents)[::-1]), context(other))
     assert in_any_order(again) == in_any_order(outcome)
     assert list(again.labels) == list(outcome.labels)
 
 
 def in_any_order(outcome: Outcome) -> Outcome:
-    """Several problems of one document are told in its order."""
+    """Sorts the problems of one document, whose order depends on the order of keys."""
     return replace(outcome, problems=tuple(sorted(outcome.problems, key=str)))
 
 
+@pytest.mark.exhaustive
 @MANY
 @given(SETS, FEATURES)
-def test_looking_again_changes_nothing(documents: Documents, features: Features) -> None:
+def test_a_second_evaluation_has_the_same_outcome(documents: Documents, features: Features) -> None:
     sets = decode(documents)
-    before = evaluate(sets, features)
-    assert evaluate(sets, features, before=before) == before
+    previous = evaluate(sets, context(features))
+    assert evaluate(sets, context(features, previous=previous)) == previous
 
 
 @MANY
 @given(SETS, FEATURES)
-def test_what_a_trace_says_is_what_happens(documents: Documents, features: Features) -> None:
+def test_a_trace_agrees_with_the_evaluation(documents: Documents, features: Features) -> None:
     sets = decode(documents)
-    traces = trace(sets, features)
-    assert sum((each.problems for each in traces), ()) == evaluate(sets, features).problems
+    traces = trace(sort_rule_sets(sets), context(features))
+    assert sum((each.problems for each in traces), ()) == evaluate(sets, context(features)).problems
     for each in traces:
         groups = [group.matched for group in (each.match_features, *each.match_any) if group is not None]
         assert each.matched is not True or each.match_features is None or each.match_features.matched
         assert each.matched is not False or False in groups
 
 
+@pytest.mark.exhaustive
 @MANY
 @given(SETS, FEATURES)
-def test_rules_that_become_unsound_take_nothing_away(documents: Documents, features: Features) -> None:
+def test_rules_that_become_invalid_remove_no_outputs(documents: Documents, features: Features) -> None:
     sets = decode(documents)
-    before = evaluate(sets, features)
+    previous = evaluate(sets, context(features))
     broken = decode([(name, [rule | {"wrong": 1} for rule in rules]) for name, rules in documents])
-    now = evaluate(broken, features, before=before)
+    now = evaluate(broken, context(features, previous=previous))
     assert (now.labels, now.annotations, now.taints, now.extended_resources) == (
-        before.labels,
-        before.annotations,
-        before.taints,
-        before.extended_resources,
+        previous.labels,
+        previous.annotations,
+        previous.taints,
+        previous.extended_resources,
     )
 
 
 @MANY
 @given(SETS, FEATURES)
-def test_custom_rules_have_an_outcome_too(documents: Documents, features: Features) -> None:
-    assert isinstance(custom_labels(decode(documents), features), Outcome)
+def test_any_custom_rules_have_an_outcome(documents: Documents, features: Features) -> None:
+    assert isinstance(evaluate_custom_rules(decode(documents), context(features)), Outcome)

@@ -1,4 +1,4 @@
-"""Terms and groups on flags, attributes and instances, and what of a feature templates get to see."""
+"""Terms and groups on flags, attributes and instances, and the matched elements."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from nfd_lite.rules.decode import decode_rule
 from nfd_lite.rules.expression import RuleError
 from nfd_lite.rules.match import match_rule, match_term
 from nfd_lite.rules.model import Rule, Term
-from nfd_lite.rules.spot import Spot
+from node_core.decode import Cursor
 from node_core.domain.features import Features
 
 GPU = {"vendor": "10de", "class": "0302", "sriov_totalvfs": "16"}
@@ -40,7 +40,7 @@ def term(feature: str, expressions: Any = None, name: Any = None) -> Term:
 
 
 def rule(**fields: Any) -> Rule:
-    decoded = decode_rule(Spot(value={"name": "r", **fields}))
+    decoded = decode_rule(Cursor(value={"name": "r", **fields}))
     assert not decoded.problems
     return decoded
 
@@ -50,7 +50,7 @@ def is_in(*values: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "elements"),
+    ("tested", "elements"),
     [
         pytest.param(term("no.such"), None, id="no such feature"),
         pytest.param(term("no.such", {"a": ABSENT}), None, id="not even for DoesNotExist"),
@@ -113,7 +113,7 @@ def is_in(*values: str) -> dict[str, Any]:
             id="names of flags and attributes",
         ),
         pytest.param(term("cpu.cpuid", name=is_in("none")), None, id="no name"),
-        pytest.param(term("cpu.cpuid", name=ABSENT), None, id="a name that is there exists"),
+        pytest.param(term("cpu.cpuid", name=ABSENT), None, id="an existing name exists"),
         pytest.param(term("no.flags", name=EXISTS), None, id="no name to match"),
         pytest.param(
             term("pci.device", name=is_in("sriov_totalvfs")), (GPU,), id="instances by the names of attributes"
@@ -128,41 +128,41 @@ def is_in(*values: str) -> dict[str, Any]:
         pytest.param(term("cpu.cpuid", {"SSE": EXISTS}, is_in("none")), None, id="expressions alone are not enough"),
     ],
 )
-def test_what_of_a_feature_matches_a_term(asked: Term, elements: tuple[dict[str, str], ...] | None) -> None:
-    assert match_term(asked, FEATURES) == elements
+def test_the_matched_elements_of_a_term(tested: Term, elements: tuple[dict[str, str], ...] | None) -> None:
+    assert match_term(tested, FEATURES) == elements
 
 
 BROKEN = {"op": "Gt", "value": ["1"]}
 """An error on `full`, whose value is no integer."""
 
 
-def test_an_error_says_feature_element_and_value() -> None:
+def test_an_error_contains_feature_element_and_value() -> None:
     with pytest.raises(RuleError, match=r"^kernel.VERSION: full: '5.15.0' is not an integer$"):
         match_term(term("kernel.VERSION", {"full": BROKEN}), FEATURES)
 
 
-def test_an_error_of_a_name_is_the_same_whatever_the_order() -> None:
+def test_an_error_in_a_name_does_not_depend_on_the_order() -> None:
     with pytest.raises(RuleError, match=r"^cpu.cpuid: 'AVX' is not an integer$"):
         match_term(term("cpu.cpuid", name=BROKEN), FEATURES)
 
 
 @pytest.mark.parametrize("keys", [("full", "major"), ("major", "full")], ids=str)
-def test_what_does_not_hold_makes_an_error_beside_it_indifferent(keys: tuple[str, str]) -> None:
+def test_an_error_does_not_matter_if_another_expression_is_false(keys: tuple[str, str]) -> None:
     expressions = {"full": BROKEN, "major": is_in("6")}
     assert match_term(term("kernel.version", {key: expressions[key] for key in keys}), FEATURES) is None
 
 
-def test_a_name_that_does_not_match_makes_an_error_of_expressions_indifferent() -> None:
+def test_an_error_does_not_matter_if_the_name_does_not_match() -> None:
     assert match_term(term("kernel.version", {"full": BROKEN}, is_in("none")), FEATURES) is None
 
 
-def test_one_instance_in_error_is_an_error_since_what_matches_is_not_known() -> None:
+def test_an_error_in_one_instance_is_an_error_of_the_term() -> None:
     features = Features(instances={"pci.device": ({"class": "0302"}, {"class": "0xx"})})
     with pytest.raises(RuleError, match=r"pci.device: class: '0xx' is not an integer"):
         match_term(term("pci.device", {"class": BROKEN}), features)
 
 
-def test_an_instance_that_fails_otherwise_is_no_error() -> None:
+def test_an_error_in_an_instance_that_does_not_match_does_not_matter() -> None:
     features = Features(instances={"pci.device": ({"class": "0302", "vendor": "a"}, {"class": "0xx", "vendor": "b"})})
     assert (
         match_term(term("pci.device", {"class": BROKEN, "vendor": is_in("a")}), features)
@@ -204,11 +204,11 @@ def group(*terms: Any) -> dict[str, Any]:
         pytest.param({"matchAny": [group(FAILS)], **group(MISSES)}, None, id="an error of matchAny beside a miss"),
     ],
 )
-def test_groups_that_match(fields: dict[str, Any], matches: Any) -> None:
+def test_the_matches_of_groups(fields: dict[str, Any], matches: Any) -> None:
     assert match_rule(rule(**fields), FEATURES) == matches
 
 
-def test_with_templates_every_group_that_matches_counts() -> None:
+def test_with_templates_every_group_is_matched() -> None:
     fields = {"matchAny": [group(FITS), group(MISSES), group(FITS)], "labelsTemplate": "a=b"}
     assert match_rule(rule(**fields), FEATURES) == (MAJOR, MAJOR)
 
@@ -225,6 +225,6 @@ def test_with_templates_every_group_that_matches_counts() -> None:
         ),
     ],
 )
-def test_errors_on_which_the_answer_hangs(fields: dict[str, Any]) -> None:
+def test_errors_that_decide_the_result(fields: dict[str, Any]) -> None:
     with pytest.raises(RuleError, match=r"kernel.version: full: '5.15.0' is not an integer"):
         match_rule(rule(**fields), FEATURES)

@@ -1,3 +1,5 @@
+"""Features from NodeFeature objects in files."""
+
 import json
 
 import pytest
@@ -18,15 +20,15 @@ FEATURES = Features(
 
 
 @pytest.mark.parametrize("write", [yaml.safe_dump, json.dumps], ids=["yaml", "json"])
-def test_features_alone_and_a_whole_object_read_the_same(write: type[str]) -> None:
-    wanted = NodeFeature(node_name="n", node_uid="u", labels={"x": "1"}, features=FEATURES)
-    whole = render_node_feature(wanted, name="n", namespace="default")
+def test_an_object_and_its_features_have_the_same_result(write: type[str]) -> None:
+    expected = NodeFeature(node_name="n", node_uid="u", labels={"x": "1"}, features=FEATURES)
+    whole = render_node_feature(expected, name="n", namespace="default")
     assert parse_saved_features(write(render_features(FEATURES)), "f") == FEATURES
     assert parse_saved_features(write(whole), "f") == FEATURES
 
 
 @pytest.mark.parametrize("text", ["{}", "flags: {}\nattributes:\ninstances: {}", "spec: {features: {}}"])
-def test_no_features_are_features(text: str) -> None:
+def test_an_empty_object_has_no_features(text: str) -> None:
     assert parse_saved_features(text, "f") == Features()
 
 
@@ -45,8 +47,8 @@ def test_no_features_are_features(text: str) -> None:
         (
             "attributes: {a.b: {elements: {x: 1, y: yes}}}",
             [
-                "attributes.a.b.elements.x: expected text, got int 1: write it in quotes",
-                "attributes.a.b.elements.y: expected text, got bool True: write it in quotes",
+                "attributes.a.b.elements.x: expected text, got the number 1: put the value in quotes",
+                "attributes.a.b.elements.y: expected text, got the boolean true: put the value in quotes",
             ],
         ),
         (
@@ -73,5 +75,5 @@ VALUES = st.dictionaries(WORD, WORD, max_size=3)
         instances=st.dictionaries(WORD, st.lists(VALUES, max_size=3).map(tuple), max_size=3),
     )
 )
-def test_features_read_back_as_they_were(features: Features) -> None:
+def test_rendered_features_are_parsed_back(features: Features) -> None:
     assert parse_saved_features(yaml.safe_dump(render_features(features), allow_unicode=True), "f") == features

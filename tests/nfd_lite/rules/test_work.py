@@ -1,13 +1,13 @@
-"""The bound on work: hostile rules end by counting, the same on every node, and take nothing of others along."""
+"""The limits on the work of rules: reproducible on every node, and separate for each object."""
 
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from nfd_lite.rules.evaluate import Look, gather, run_rules
-from nfd_lite.rules.model import Outcome, Rule, RuleSet
-from nfd_lite.rules.work import Bound, Work, WorkError, matching_steps
+from nfd_lite.rules.evaluate import EvaluationContext, apply_rule, combine_steps, run_rules
+from nfd_lite.rules.model import Outcome, Rule, RuleId, RuleSet
+from nfd_lite.rules.work import STEPS_PER_OUTPUT, WorkBudget, WorkError, WorkLimits, matching_steps, text_steps
 from node_core.domain.features import Features
 from tests.nfd_lite.rules.test_evaluate import rule
 
@@ -32,8 +32,10 @@ CHEAP = rule("cheap", labels={"cheap": "1"})
 ENDLESS = "{{ range until 1000 }}{{ range until 1000 }}{{ end }}{{ end }}"
 
 
-def run(*sets: RuleSet, before: Outcome | None = None, bound: Bound | None = None) -> Outcome:
-    return gather(run_rules(sets, Look(features=FEATURES, before=before, bound=bound or Bound())))
+def run(*sets: RuleSet, previous: Outcome | None = None, bound: WorkLimits | None = None) -> Outcome:
+    return combine_steps(
+        run_rules(sets, EvaluationContext(features=FEATURES, previous=previous, limits=bound or WorkLimits()))
+    )
 
 
 def rule_set(name: str, *rules: Rule) -> RuleSet:
@@ -55,101 +57,103 @@ def rule_set(name: str, *rules: Rule) -> RuleSet:
     ],
     ids=["nothing", "absent", "long-value", "no-value", "instances", "list", "patterns", "names", "any"],
 )
-def test_a_rule_costs_what_it_looks_at(fields: dict[str, Any], steps: int) -> None:
-    assert matching_steps(rule(**fields), FEATURES, Work(Bound())) == steps
+def test_the_steps_of_a_rule_depend_on_the_size_of_its_features(fields: dict[str, Any], steps: int) -> None:
+    assert matching_steps(rule(**fields), FEATURES, WorkBudget(WorkLimits())) == steps
 
 
 class Counted(dict[str, str]):
-    """Attributes that count how often all of them are looked through."""
+    """Attributes that count iterations over all values."""
 
-    looks = 0
+    iterations = 0
 
     def values(self) -> Any:
-        self.looks += 1
+        self.iterations += 1
         return super().values()
 
     def __len__(self) -> int:
-        self.looks += 1
+        self.iterations += 1
         return super().__len__()
 
 
 def counted(**fields: Any) -> int:
-    """How often instances are looked through to count what ten rules of a hundred terms cost."""
+    """Returns the iterations over instances while the steps of ten rules with a hundred terms are computed."""
     instances = tuple(Counted(vendor="10de") for _ in range(3))
-    features, work = Features(instances={"pci.device": instances}), Work(Bound())
+    features, work = Features(instances={"pci.device": instances}), WorkBudget(WorkLimits())
     (term,) = rule(**fields).match_features
     for _ in range(10):
         matching_steps(replace(rule(), match_features=(term,) * 100), features, work)
-    return max(each.looks for each in instances)
+    return max(each.iterations for each in instances)
 
 
-def test_counting_looks_through_a_feature_once_and_not_where_no_value_is_asked_for() -> None:
+def test_the_size_of_a_feature_is_computed_once_and_only_if_values_are_read() -> None:
     assert counted(matchFeatures=[{"feature": "pci.device"}]) == 0
     assert counted(**ask("pci.device", vendor={"op": "Exists"})) == 0
     assert counted(**ask("pci.device", vendor={"op": "In", "value": ["10de"]})) == 1
     assert counted(matchFeatures=[{"feature": "PCI.device", "matchName": {"op": "In", "value": ["a"]}}]) == 1
 
 
-def test_a_feature_that_rules_write_is_counted_anew_when_it_is_another() -> None:
-    work, asked = Work(Bound()), rule(**ask("rule.matched", a={"op": "In", "value": ["b"]}))
-    made = [Features(attributes={"rule.matched": {"a": "x" * length}}) for length in (1, 320, 1)]
-    assert [matching_steps(asked, features, work) for features in made] == [3, 13, 3]
+def test_the_size_of_a_changed_feature_is_computed_again() -> None:
+    work, tested = WorkBudget(WorkLimits()), rule(**ask("rule.matched", a={"op": "In", "value": ["b"]}))
+    outputs = [Features(attributes={"rule.matched": {"a": "x" * length}}) for length in (1, 320, 1)]
+    assert [matching_steps(tested, features, work) for features in outputs] == [3, 13, 3]
 
 
-def test_the_rule_that_is_too_much_is_told_of_and_those_after_it_keep_what_they_made() -> None:
+def test_the_first_rule_beyond_the_limit_is_reported_and_later_rules_retain_their_outputs() -> None:
     rules = rule_set("a", CHEAP, COSTLY, rule("later", labels={"later": "1"}))
-    before = run(rules)
-    outcome = run(rules, before=before, bound=Bound(steps=INSTANCES, of_one=INSTANCES))
-    assert outcome.labels == before.labels
+    previous = run(rules)
+    outcome = run(rules, previous=previous, bound=WorkLimits(total=INSTANCES, per_object=INSTANCES))
+    assert outcome.labels == previous.labels
     (problem,) = outcome.problems
     assert (problem.rule, problem.key) == ("costly", None)
-    assert "all rules together take more than 500 steps" in problem.why
-    assert outcome.unsure == {("a", "later")}
-    assert not outcome.incomplete
+    assert "all rules together need more than 500 steps" in problem.why
+    assert outcome.deferred == {RuleId("a", "later")}
+    assert not outcome.unknown
 
 
-def test_where_nobody_knows_what_they_made_nothing_is_taken_away() -> None:
-    outcome = run(rule_set("a", COSTLY, CHEAP), bound=Bound(steps=INSTANCES))
-    assert outcome.incomplete
+def test_rules_beyond_the_limit_with_unknown_outputs_remove_nothing() -> None:
+    outcome = run(rule_set("a", COSTLY, CHEAP), bound=WorkLimits(total=INSTANCES))
+    assert outcome.unknown
     assert outcome.labels == {}
 
 
-def test_one_object_does_not_take_others_along() -> None:
+def test_one_object_cannot_use_the_budget_of_others() -> None:
     hostile = rule_set("a", *[COSTLY] * 10)
-    outcome = run(hostile, rule_set("b", CHEAP), bound=Bound(steps=100_000, of_one=3 * INSTANCES))
+    outcome = run(hostile, rule_set("b", CHEAP), bound=WorkLimits(total=100_000, per_object=3 * INSTANCES))
     assert [(problem.rule, "of this object" in problem.why) for problem in outcome.problems] == [("costly (3)", True)]
     assert list(outcome.labels) == ["feature.node.kubernetes.io/cheap"]
 
 
-def test_many_objects_are_too_much_together() -> None:
+def test_many_objects_together_can_exceed_the_limit() -> None:
     sets = [rule_set(f"{number:02}", COSTLY, CHEAP) for number in range(20)]
-    outcome = run(*sets, bound=Bound(steps=10 * INSTANCES, of_one=2 * INSTANCES))
+    outcome = run(*sets, bound=WorkLimits(total=10 * INSTANCES, per_object=2 * INSTANCES))
     assert [problem.set_name for problem in outcome.problems] == ["09"]
-    assert len(outcome.unsure) == 1 + 2 * 10
+    assert len(outcome.deferred) == 1 + 2 * 10
 
 
 @pytest.mark.parametrize("field", ["labelsTemplate", "varsTemplate"])
-def test_templates_count_what_they_took_also_when_they_fail(field: str) -> None:
-    outcome = run(rule_set("a", *[rule(**{field: ENDLESS})] * 50), bound=Bound(steps=1_000_000, of_one=250_000))
+def test_the_steps_of_failed_templates_count(field: str) -> None:
+    outcome = run(
+        rule_set("a", *[rule(**{field: ENDLESS})] * 50), bound=WorkLimits(total=1_000_000, per_object=250_000)
+    )
     whys = [problem.why for problem in outcome.problems]
     assert ["template takes more" in why for why in whys] == [True, True, False]
     assert "of this object" in whys[-1]
 
 
-def test_outputs_count_too() -> None:
+def test_the_validation_of_outputs_counts() -> None:
     labels = {f"x{number}": "1" for number in range(100)}
-    outcome = run(rule_set("a", *[rule(labels=labels)] * 50), bound=Bound(steps=100_000, of_one=5_000))
-    assert len(outcome.made) < 10
+    outcome = run(rule_set("a", *[rule(labels=labels)] * 50), bound=WorkLimits(total=100_000, per_object=5_000))
+    assert len(outcome.outputs) < 10
 
 
-def test_a_second_time_counts_the_same() -> None:
+def test_a_second_evaluation_has_the_same_steps() -> None:
     sets = [rule_set("a", *[COSTLY] * 10, CHEAP)]
-    bound = Bound(steps=5 * INSTANCES)
+    bound = WorkLimits(total=5 * INSTANCES)
     assert run(*sets, bound=bound) == run(*sets, bound=bound)
 
 
-def test_a_big_honest_cluster_is_far_below_the_bound() -> None:
-    """500 rules in 50 objects, each on all devices of a big host."""
+def test_a_large_cluster_is_far_below_the_limit() -> None:
+    """Evaluates 500 rules in 50 objects on all devices of a large host."""
     honest = [
         rule(f"r{n}", labels={f"l{n}": "1"}, **ask("pci.device", vendor={"op": "In", "value": ["10de"]}))
         for n in range(10)
@@ -158,13 +162,36 @@ def test_a_big_honest_cluster_is_far_below_the_bound() -> None:
     assert outcome.problems == ()
 
 
-def test_work_that_is_done_stays_done_for_the_object_and_begins_anew_for_the_next() -> None:
-    work = Work(Bound(steps=100, of_one=10))
-    work.begin()
+def test_an_exhausted_budget_is_reset_for_the_next_object() -> None:
+    work = WorkBudget(WorkLimits(total=100, per_object=10))
+    work.start_object()
     work.spend(10)
-    done = [work.is_done]
-    with pytest.raises(WorkError, match="of this object take more than 10 steps"):
+    done = [work.is_exhausted]
+    with pytest.raises(WorkError, match="of this object need more than 10 steps"):
         work.spend(1)
-    done.append(work.is_done)
-    work.begin()
-    assert [*done, work.is_done] == [False, True, False]
+    done.append(work.is_exhausted)
+    work.start_object()
+    assert [*done, work.is_exhausted] == [False, True, False]
+
+
+def test_outputs_and_their_texts_count_as_work() -> None:
+    def spent(features: Features = FEATURES, **fields: Any) -> int:
+        work = Counting(WorkLimits())
+        apply_rule(rule(**fields), features, work)
+        return work.spent
+
+    nothing = spent()
+    assert spent(labels={"a": "1"}) == nothing + STEPS_PER_OUTPUT
+    assert spent(
+        labels={"a": "1"}, vars={"v": "1"}, annotations={"b/c": "1"}
+    ) == nothing + 3 * STEPS_PER_OUTPUT + text_steps("1")
+    assert spent(annotations={"b/c": "x" * 320}) == nothing + STEPS_PER_OUTPUT + 10
+    matched = {f"output-{number}": "1" for number in range(64)}
+    assert spent(Features(attributes={"rule.matched": matched})) == nothing + 2
+
+
+class Counting(WorkBudget):
+    spent = 0
+
+    def spend(self, steps: int) -> None:
+        self.spent += steps

@@ -1,13 +1,13 @@
-"""Labels beyond Node Feature Discovery's: off unless they are asked for."""
+"""Labels that Node Feature Discovery does not have. Off by default."""
 
 from collections.abc import Callable
 
 import pytest
 
+from nfd_lite.cpu.cpuid_decode import CpuInfo
+from nfd_lite.label_keys import PREFIX
 from nfd_lite.sources import Host, SourceSettings, collect
-from nfd_lite.sources.api import PREFIX
-from node_core.domain.labels import merge_collected
-from node_core.host.cpuid_decode import CpuInfo
+from node_core.domain.desired import merge_labels
 from node_core.host.root import HostRoot
 
 LayOut = Callable[[dict[str, str]], HostRoot]
@@ -30,12 +30,12 @@ FILES = {
 
 
 def labels(root: HostRoot, settings: SourceSettings = ON) -> dict[str, str]:
-    host = Host(root=root, cpu=lambda _root: CpuInfo(arch="x86_64", how="nothing"))
-    found = merge_collected(collect(host, settings).collected, {})
+    host = Host(root=root, cpu=lambda _root: CpuInfo(arch="x86_64", method="nothing"))
+    found = merge_labels(collect(host, settings).results, {})
     return {key.removeprefix(PREFIX): value for key, value in found.items() if "extra-" in key}
 
 
-def test_everything_that_the_host_says_of_these_is_a_label(lay_out: LayOut) -> None:
+def test_all_extra_facts_of_a_host_are_labels(lay_out: LayOut) -> None:
     assert labels(lay_out(FILES)) == {
         "extra-nic.driver.ice": "true",
         "extra-nic.driver.mlx5_core": "true",
@@ -47,24 +47,34 @@ def test_everything_that_the_host_says_of_these_is_a_label(lay_out: LayOut) -> N
     }
 
 
-def test_nothing_of_it_is_there_unless_it_is_asked_for(lay_out: LayOut) -> None:
+def test_the_extra_source_is_off_by_default(lay_out: LayOut) -> None:
     assert labels(lay_out(FILES), SourceSettings()) == {}
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "gone"),
+    ("file", "content", "missing"),
     [
         ("/sys/fs/selinux/enforce", "rubbish", "extra-selinux"),
         ("/sys/fs/selinux/enforce", "", "extra-selinux"),
         (f"{NET}/eth0/speed", "fast", "extra-nic.speed"),
+        (f"{NET}/eth0/speed", "9" * 5000, "extra-nic.speed"),
         ("/sys/devices/system/cpu/amd_pstate/status", "", "extra-amd-pstate"),
     ],
 )
-def test_rubbish_is_no_label_and_costs_no_other(lay_out: LayOut, file: str, content: str, gone: str) -> None:
+def test_invalid_content_is_not_a_label_and_affects_no_other_label(
+    lay_out: LayOut, file: str, content: str, missing: str
+) -> None:
     found = labels(lay_out({**FILES, file: content}))
-    assert gone not in found
+    assert missing not in found
     assert len(found) == 6
 
 
-def test_a_host_without_any_of_it_has_none_of_it(lay_out: LayOut) -> None:
+def test_a_host_without_these_files_has_no_extra_labels(lay_out: LayOut) -> None:
     assert labels(lay_out({"/proc/": ""})) == {}
+
+
+@pytest.mark.parametrize("node", ["9" * 5000, "\u0663", "-1", ""], ids=["long", "not ascii", "none", "empty"])
+def test_a_numa_node_that_is_not_a_number_has_no_label(node: str, lay_out: LayOut) -> None:
+    ids = {f"{PCI}/0000:17:00.0/class": "0x030200\n", f"{PCI}/0000:17:00.0/vendor": "0x10DE\n"}
+    assert labels(lay_out({**ids, f"{PCI}/0000:17:00.0/numa_node": node})) == {}
+    assert labels(lay_out({**ids, f"{PCI}/0000:17:00.0/numa_node": "1"})) == {"extra-pci-0302_10de.numa": "1"}

@@ -1,4 +1,4 @@
-"""What a feature file says: pairs, directives, expiry, and lines that are wrong."""
+"""The format of feature files: pairs, directives, expiry, and wrong lines."""
 
 from datetime import UTC, datetime
 
@@ -55,7 +55,7 @@ def test_lines_become_labels_and_features(text: str, labels: dict[str, str], fea
     assert parsed.features == (labels if features is None else features)
 
 
-def test_the_next_expiry_is_that_of_the_lines_that_hold() -> None:
+def test_the_next_expiry_ignores_expired_lines() -> None:
     text = f"# +expiry-time={PAST}\na\n# +expiry-time={LATER}\nb\n# +expiry-time={SOON}\nc\n"
     assert parse(text).expires_at == SOON_SECONDS
     assert parse_feature_file(text, SOON_SECONDS).expires_at == parse_time(LATER)
@@ -67,23 +67,23 @@ def test_the_next_expiry_is_that_of_the_lines_that_hold() -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("a b=1", "'a b' is no key: its name must begin"),
-        ("=1", "'' is no key"),
+        ("a b=1", "'a b' is not a valid key: its name must begin"),
+        ("=1", "'' is not a valid key"),
         ("a/b/c", "its prefix 'a/b' is not a DNS subdomain"),
         (f"{'x' * 64}=1", "its name has 64 characters"),
-        ("\ufeffa=1", "is no key"),
-        ("a=b c", "'a' is no label: its value 'b c'"),
+        ("\ufeffa=1", "is not a valid key"),
+        ("a=b c", "'a' is not a valid label: its value 'b c'"),
         (f"a={'v' * 64}", "its value has 64 characters"),
         ("node-role.kubernetes.io/x", "'node-role.kubernetes.io' belongs to Kubernetes"),
-        ("# +no-lable", "there is no directive 'no-lable'"),
-        ("# +", "there is no directive ''"),
-        ("# +no-label=true", "there is no directive"),
-        ("# +expiry-time=tomorrow", "'tomorrow' is no time like"),
+        ("# +no-lable", "'no-lable' is not a directive"),
+        ("# +", "'' is not a directive"),
+        ("# +no-label=true", "is not a directive"),
+        ("# +expiry-time=tomorrow", "'tomorrow' is not a time such as"),
         ("# +expiry-time=2026-06-31T00:00:00Z", "day"),
-        ("# +expiry-time=2026-06-01", "is no time like"),
+        ("# +expiry-time=2026-06-01", "is not a time such as"),
     ],
 )
-def test_a_wrong_line_is_one_problem_and_costs_no_other(line: str, why: str) -> None:
+def test_a_wrong_line_is_one_problem_and_affects_no_other_line(line: str, why: str) -> None:
     parsed = parse(f"first=1\n{line}\nlast=2\n")
     (problem,) = parsed.problems
     assert problem.startswith("line 2: ")
@@ -91,20 +91,20 @@ def test_a_wrong_line_is_one_problem_and_costs_no_other(line: str, why: str) -> 
     assert parsed.labels == {"first": "1", "last": "2"}
 
 
-def test_a_wrong_expiry_leaves_the_one_before_in_force() -> None:
+def test_after_a_wrong_expiry_the_previous_expiry_applies() -> None:
     assert parse(f"# +expiry-time={PAST}\n# +expiry-time=never\na\n").labels == {}
 
 
-def test_what_kubernetes_would_refuse_as_a_label_is_still_a_feature() -> None:
+def test_a_pair_that_is_not_a_valid_label_is_still_a_feature() -> None:
     parsed = parse("a=b c\nx.kubernetes.io/y=1\n")
     assert parsed.labels == {}
     assert parsed.features == {"a": "b c", "x.kubernetes.io/y": "1"}
 
 
-def test_many_wrong_lines_are_summed_up() -> None:
+def test_many_wrong_lines_are_counted() -> None:
     problems = parse("!\n" * 30_000).problems
     assert len(problems) == MAX_PROBLEMS + 1
-    assert problems[-1] == f"and {30_000 - MAX_PROBLEMS} more lines are wrong"
+    assert problems[-1] == f"{30_000 - MAX_PROBLEMS} more lines are wrong"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_many_wrong_lines_are_summed_up() -> None:
         ("feature.node.kubernetes.io.kubernetes.io/a", False),
     ],
 )
-def test_kubernetes_own_namespaces_are_not_for_files(key: str, *, allowed: bool) -> None:
+def test_files_must_not_use_namespaces_of_kubernetes(key: str, *, allowed: bool) -> None:
     assert (namespace_problem(key) is None) is allowed
 
 
@@ -151,7 +151,7 @@ LINES = st.one_of(
 
 
 @given(st.lists(LINES), st.floats(min_value=-1e11, max_value=1e12))
-def test_no_text_breaks_the_reader_and_its_labels_are_valid(lines: list[str], now: float) -> None:
+def test_any_text_is_parsed_into_valid_labels(lines: list[str], now: float) -> None:
     parsed = parse_feature_file("\n".join(lines), now)
     assert parse_feature_file("\n".join(f"{key}={value}" for key, value in parsed.labels.items()), now) == ParsedFile(
         labels=parsed.labels, features=parsed.labels

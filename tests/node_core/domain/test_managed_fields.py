@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from node_core.domain.managed_fields import owned_fields, owned_keys, owned_part
+from node_core.domain.managed_fields import find_owned_fields, find_owned_keys, select_owned_part
 
 FEATURES: Any = {
     "f:spec": {"f:features": {".": {}, "f:attributes": {"f:a": {"f:elements": {"f:x": {}}}}, "f:flags": {}}}
@@ -26,22 +26,22 @@ def entry(manager: str, fields: dict[str, Any], **more: str) -> dict[str, Any]:
     ],
     ids=["one of two", "empty map", "nested", "list is whole", "scalar"],
 )
-def test_what_stands_in_the_fields_is_owned(value: Any, fields: dict[str, Any], part: Any) -> None:
-    assert owned_part(value, fields) == part
+def test_the_owned_part_of_a_value_is_selected(value: Any, fields: dict[str, Any], part: Any) -> None:
+    assert select_owned_part(value, fields) == part
 
 
-def test_an_empty_map_that_others_filled_is_still_our_empty_map() -> None:
+def test_an_empty_owned_map_stays_empty_when_others_fill_the_map() -> None:
     live = {"attributes": {"a": {"elements": {"x": "1", "theirs": "2"}}}, "flags": {"theirs": {"elements": {}}}}
-    fields = owned_fields([entry("m", FEATURES)], "m", "spec", "features")
-    assert owned_part(live, fields) == {"attributes": {"a": {"elements": {"x": "1"}}}, "flags": {}}
+    fields = find_owned_fields([entry("m", FEATURES)], "m", "spec", "features")
+    assert select_owned_part(live, fields) == {"attributes": {"a": {"elements": {"x": "1"}}}, "flags": {}}
 
 
-def test_only_applies_to_the_asked_part_count() -> None:
+def test_only_applied_fields_below_the_path_are_owned() -> None:
     entries = [
         entry("m", {"f:status": {"f:capacity": {"f:a": {}}}}, subresource="status"),
         entry("m", {"f:status": {"f:capacity": {"f:b": {}}}}),
         entry("n", {"f:status": {"f:capacity": {"f:c": {}}}}, subresource="status", operation="Update"),
     ]
-    assert owned_keys(entries, "status", "capacity", subresource="status") == {"m": {"a"}}
-    assert owned_keys(None, "status") == {}
-    assert owned_fields(entries, "nobody", "status") == {}
+    assert find_owned_keys(entries, "status", "capacity", subresource="status") == {"m": {"a"}}
+    assert find_owned_keys(None, "status") == {}
+    assert find_owned_fields(entries, "nobody", "status") == {}

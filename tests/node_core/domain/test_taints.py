@@ -8,18 +8,19 @@ from hypothesis import strategies as st
 
 from node_core.domain.taints import (
     EFFECTS,
+    GFD_TAINTS_ANNOTATION,
     RULE_TAINTS_ANNOTATION,
-    TAINTS_ANNOTATION,
     Taint,
+    TaintId,
     TaintPlan,
-    WantedTaints,
-    parse_owned,
+    blocked_taints,
+    owned_taints,
+    parse_taint,
+    parse_taint_annotation,
     plan_taints,
-    render_owned,
     render_taint,
+    render_taint_annotation,
     render_taint_patch,
-    taint_of,
-    taken_places,
 )
 
 BIG = Taint(key="nvidia.com/gpu.premium", value="true", effect="NoSchedule")
@@ -35,7 +36,7 @@ TAINTS = st.builds(
 
 def distinct(taints: list[Taint]) -> tuple[Taint, ...]:
     """At most one of each key and effect, as Kubernetes has it."""
-    return tuple({taint.place: taint for taint in taints}.values())
+    return tuple({taint.identity: taint for taint in taints}.values())
 
 
 LISTS = st.lists(TAINTS, max_size=6).map(distinct)
@@ -43,108 +44,112 @@ LIVE = LISTS.map(lambda taints: [render_taint(taint) | {"timeAdded": str(n)} for
 OWNED = st.frozensets(TAINTS, max_size=6)
 
 
-def wanted(*taints: Taint) -> WantedTaints:
-    return WantedTaints(taints=taints)
+def wanted(*taints: Taint) -> dict[TaintId, Taint]:
+    return {taint.identity: taint for taint in taints}
 
 
-def test_a_wanted_taint_goes_behind_those_of_others() -> None:
+def test_a_desired_taint_is_appended_to_foreign_taints() -> None:
     plan = plan_taints([OTHER], wanted(BIG), frozenset())
     assert plan == TaintPlan(taints=(OTHER, render_taint(BIG)), owned=frozenset({BIG}))
 
 
-def test_a_taint_of_ours_that_nobody_wants_goes() -> None:
+def test_an_owned_taint_that_is_not_desired_is_removed() -> None:
     plan = plan_taints([render_taint(BIG), OTHER], wanted(), frozenset({BIG}))
     assert plan == TaintPlan(taints=(OTHER,), owned=frozenset())
 
 
-def test_an_equal_taint_of_a_person_is_neither_taken_over_nor_removed() -> None:
+def test_an_equal_foreign_taint_is_neither_taken_over_nor_removed() -> None:
     assert plan_taints([render_taint(BIG)], wanted(BIG), frozenset()) is None
     assert plan_taints([render_taint(BIG)], wanted(), frozenset()) is None
 
 
-def test_another_value_of_a_person_keeps_its_place_and_is_reported() -> None:
+def test_a_foreign_taint_with_another_value_remains_and_is_reported() -> None:
     theirs = {**render_taint(BIG), "value": "theirs"}
     assert plan_taints([theirs], wanted(BIG), frozenset()) is None
-    assert taken_places([theirs], wanted(BIG), frozenset()) == (BIG,)
-    assert taken_places([render_taint(BIG)], wanted(BIG), frozenset()) == ()
+    assert blocked_taints([theirs], wanted(BIG), frozenset()) == (BIG,)
+    assert blocked_taints([render_taint(BIG)], wanted(BIG), frozenset()) == ()
 
 
-def test_a_value_of_ours_that_a_person_changed_is_the_persons() -> None:
+def test_an_owned_taint_whose_value_was_changed_becomes_foreign() -> None:
     theirs = {**render_taint(BIG), "value": "theirs"}
     assert plan_taints([theirs], wanted(BIG), frozenset({BIG})) == TaintPlan(taints=(theirs,), owned=frozenset())
 
 
-def test_a_new_value_of_ours_replaces_the_old_one_in_place() -> None:
+def test_a_new_value_replaces_the_old_value_in_place() -> None:
     new = Taint(key=BIG.key, value="very", effect=BIG.effect)
     plan = plan_taints([render_taint(BIG), OTHER], wanted(new), frozenset({BIG}))
     assert plan == TaintPlan(taints=(render_taint(new), OTHER), owned=frozenset({new}))
 
 
-def test_a_partial_look_adds_and_takes_nothing_away() -> None:
-    more = Taint(key="nvidia.com/b", effect="NoExecute")
-    plan = plan_taints([render_taint(BIG)], WantedTaints(taints=(more,), partial=True), frozenset({BIG}))
-    assert plan == TaintPlan(taints=(render_taint(BIG), render_taint(more)), owned=frozenset({BIG, more}))
-    assert plan_taints([render_taint(BIG)], WantedTaints(partial=True), frozenset({BIG})) is None
+def test_a_taint_is_owned_if_the_annotation_records_it_with_its_value() -> None:
+    theirs = {**render_taint(BIG), "value": "theirs"}
+    assert owned_taints([render_taint(BIG), OTHER], frozenset({BIG})) == {BIG.identity: BIG}
+    assert owned_taints([theirs, OTHER], frozenset({BIG})) == {}
 
 
-def test_a_claim_without_its_taint_is_dropped() -> None:
+def test_a_recorded_taint_that_is_missing_is_removed_from_the_annotation() -> None:
     assert plan_taints([OTHER], wanted(), frozenset({BIG})) == TaintPlan(taints=(OTHER,), owned=frozenset())
 
 
-@given(live=LIVE, want=LISTS, owned=OWNED, partial=st.booleans())
-def test_taints_of_others_stay_to_the_letter_and_in_order(
-    live: list[dict[str, Any]], want: tuple[Taint, ...], owned: frozenset[Taint], partial: bool
+@given(live=LIVE, want=LISTS, owned=OWNED)
+def test_foreign_taints_remain_unchanged_and_in_order(
+    live: list[dict[str, Any]], want: tuple[Taint, ...], owned: frozenset[Taint]
 ) -> None:
-    plan = plan_taints(live, WantedTaints(taints=want, partial=partial), owned)
+    plan = plan_taints(live, wanted(*want), owned)
     after = list(plan.taints) if plan else live
-    others = [each for each in live if taint_of(each) not in owned]
+    others = [each for each in live if parse_taint(each) not in owned]
     ours = plan.owned if plan else owned
-    assert [each for each in after if taint_of(each) not in ours] == others
+    assert [each for each in after if parse_taint(each) not in ours] == others
 
 
-@given(live=LIVE, want=LISTS, owned=OWNED, partial=st.booleans())
-def test_what_a_plan_leads_to_needs_no_further_write(
-    live: list[dict[str, Any]], want: tuple[Taint, ...], owned: frozenset[Taint], partial: bool
+@given(live=LIVE, want=LISTS, owned=OWNED)
+def test_a_written_plan_needs_no_further_write(
+    live: list[dict[str, Any]], want: tuple[Taint, ...], owned: frozenset[Taint]
 ) -> None:
-    asked = WantedTaints(taints=want, partial=partial)
+    asked = wanted(*want)
     plan = plan_taints(live, asked, owned)
     assert plan is None or plan_taints(plan.taints, asked, plan.owned) is None
 
 
 @given(live=LIVE, want=LISTS, owned=OWNED)
-def test_each_wanted_place_is_filled_once_and_what_is_ours_is_wanted(
+def test_each_desired_key_and_effect_has_one_taint_and_owned_taints_are_desired(
     live: list[dict[str, Any]], want: tuple[Taint, ...], owned: frozenset[Taint]
 ) -> None:
-    plan = plan_taints(live, WantedTaints(taints=want), owned)
-    after = [taint_of(each) for each in (plan.taints if plan else live)]
-    places = [taint.place for taint in after]
+    plan = plan_taints(live, wanted(*want), owned)
+    after = [parse_taint(each) for each in (plan.taints if plan else live)]
+    places = [taint.identity for taint in after]
     assert len(places) == len(set(places))
-    assert {taint.place for taint in want} <= set(places)
+    assert {taint.identity for taint in want} <= set(places)
     assert (plan.owned if plan else owned) <= set(want) & set(after)
 
 
 @given(st.frozensets(TAINTS))
-def test_the_annotation_reads_back_as_the_taints_it_was(owned: frozenset[Taint]) -> None:
-    assert parse_owned(render_owned(owned)) == owned
+def test_the_annotation_is_parsed_to_the_same_taints(owned: frozenset[Taint]) -> None:
+    assert parse_taint_annotation(render_taint_annotation(owned)) == owned
 
 
 @pytest.mark.parametrize("text", ["", ",", "x", "x:Never", "=:NoSchedule,,", "nvidia.com/a=:NoSchedule", "a=b=c"])
-def test_an_annotation_that_somebody_broke_claims_nothing_of_use(text: str) -> None:
-    assert not {taint for taint in parse_owned(text) if taint.key.startswith("nvidia.com/")}
+def test_malformed_parts_of_the_annotation_are_ignored(text: str) -> None:
+    assert not {taint for taint in parse_taint_annotation(text) if taint.key.startswith("nvidia.com/")}
 
 
-@pytest.mark.parametrize("annotations", [{}, {"a": "b"}, {TAINTS_ANNOTATION: "x:NoSchedule"}], ids=repr)
-def test_the_patch_first_tests_the_version(annotations: dict[str, str]) -> None:
+@pytest.mark.parametrize("annotations", [{}, {"a": "b"}, {GFD_TAINTS_ANNOTATION: "x:NoSchedule"}], ids=repr)
+def test_the_patch_tests_the_resource_version_first(annotations: dict[str, str]) -> None:
     plan = TaintPlan(taints=(render_taint(BIG),), owned=frozenset({BIG}))
-    patch = render_taint_patch(plan, claim=TAINTS_ANNOTATION, version="7", tainted=False, annotations=annotations)
+    patch = render_taint_patch(
+        plan, taints_annotation=GFD_TAINTS_ANNOTATION, version="7", tainted=False, annotations=annotations
+    )
     assert patch[0] == {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
     assert len(patch) == 3
 
 
-def test_the_patch_removes_only_what_is_there() -> None:
+def test_the_patch_removes_only_existing_fields() -> None:
     nothing = TaintPlan(taints=(), owned=frozenset())
-    claimed = {TAINTS_ANNOTATION: str(BIG)}
-    patch = render_taint_patch(nothing, claim=TAINTS_ANNOTATION, version="7", tainted=True, annotations=claimed)
+    recorded = {GFD_TAINTS_ANNOTATION: str(BIG)}
+    patch = render_taint_patch(
+        nothing, taints_annotation=GFD_TAINTS_ANNOTATION, version="7", tainted=True, annotations=recorded
+    )
     assert [each["op"] for each in patch] == ["test", "remove", "remove"]
-    for claim, annotations in ((TAINTS_ANNOTATION, {}), (RULE_TAINTS_ANNOTATION, claimed)):
-        assert len(render_taint_patch(nothing, claim=claim, version="7", tainted=False, annotations=annotations)) == 1
+    for name, annotations in ((GFD_TAINTS_ANNOTATION, {}), (RULE_TAINTS_ANNOTATION, recorded)):
+        patch = render_taint_patch(nothing, taints_annotation=name, version="7", tainted=False, annotations=annotations)
+        assert len(patch) == 1

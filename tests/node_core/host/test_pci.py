@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from node_core.domain.pci import PciAddress
 from node_core.errors import HostReadError
-from node_core.host.pci import read_pci
+from node_core.host.pci import read_numa_node, read_pci
 from node_core.host.root import HostRoot
 
 GPU = {
@@ -23,35 +24,32 @@ def add(root: Path, address: str, files: dict[str, str]) -> Path:
     return folder
 
 
-def test_a_function_is_read_with_its_place_and_driver(tmp_path: Path) -> None:
-    more = {"numa_node": "1\n", "sriov_totalvfs": "16\n", "sriov_numvfs": "0\n"}
-    folder = add(tmp_path, "0000:3b:00.0", GPU | more)
+def test_a_function_is_read_with_its_numa_node_and_driver(tmp_path: Path) -> None:
+    folder = add(tmp_path, "0000:3b:00.0", GPU | {"numa_node": "1\n"})
     (folder / "driver").symlink_to("../../../bus/pci/drivers/vfio-pci")
     (function,) = read_pci(HostRoot(tmp_path)).functions
-    assert (function.address, function.class_code, function.vendor) == ("0000:3b:00.0", "030200", "10de")
-    assert (function.device, function.subsystem_vendor, function.subsystem_device) == ("2330", "10de", "16c1")
+    assert (function.address, function.class_code) == ("0000:3b:00.0", "030200")
+    assert (function.vendor, function.device) == ("10de", "2330")
     assert (function.numa_node, function.driver, function.is_vf) == (1, "vfio-pci", False)
-    assert (function.sriov_totalvfs, function.sriov_numvfs) == (16, 0)
 
 
-def test_what_a_function_does_not_have_is_none(tmp_path: Path) -> None:
-    folder = add(tmp_path, "0000:3b:00.1", GPU | {"numa_node": "-1\n", "sriov_totalvfs": "lots\n"})
+def test_missing_properties_of_a_function_are_none(tmp_path: Path) -> None:
+    folder = add(tmp_path, "0000:3b:00.1", GPU | {"numa_node": "-1\n"})
     (folder / "physfn").symlink_to("../0000:3b:00.0")
-    (folder / "sriov_numvfs").mkdir()
     (function,) = read_pci(HostRoot(tmp_path)).functions
-    assert (function.numa_node, function.driver, function.sriov_totalvfs, function.sriov_numvfs) == (None,) * 4
+    assert (function.numa_node, function.driver) == (None, None)
     assert function.is_vf
 
 
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
-        pytest.param({"vendor": "0xzzzz\n"}, "vendor holds '0xzzzz'", id="not hex"),
-        pytest.param({"class": "0x0302\n"}, "class holds '0x0302'", id="short class"),
-        pytest.param({"device": ""}, "device holds ''", id="empty"),
+        pytest.param({"vendor": "0xzzzz\n"}, "vendor contains '0xzzzz'", id="not hex"),
+        pytest.param({"class": "0x0302\n"}, "class contains '0x0302'", id="short class"),
+        pytest.param({"device": ""}, "device contains ''", id="empty"),
     ],
 )
-def test_a_broken_function_is_skipped_with_its_reason(tmp_path: Path, broken: dict[str, str], reason: str) -> None:
+def test_an_unreadable_function_is_skipped_with_a_reason(tmp_path: Path, broken: dict[str, str], reason: str) -> None:
     add(tmp_path, "0000:3b:00.0", GPU)
     add(tmp_path, "0000:5e:00.0", GPU | broken)
     scan = read_pci(HostRoot(tmp_path))
@@ -60,14 +58,22 @@ def test_a_broken_function_is_skipped_with_its_reason(tmp_path: Path, broken: di
     assert reason in scan.skipped[0].reason
 
 
-def test_an_id_that_is_missing_or_unreadable_skips_the_function(tmp_path: Path) -> None:
+def test_a_function_with_a_missing_or_unreadable_id_is_skipped(tmp_path: Path) -> None:
     folder = add(tmp_path, "0000:3b:00.0", {key: value for key, value in GPU.items() if key != "vendor"})
     assert "vendor is missing" in read_pci(HostRoot(tmp_path)).skipped[0].reason
     (folder / "vendor").mkdir()
     assert "cannot read" in read_pci(HostRoot(tmp_path)).skipped[0].reason
 
 
-def test_a_function_that_vanished_is_no_failure(tmp_path: Path) -> None:
+def test_ids_of_the_subsystem_may_be_missing_and_other_ids_may_have_capitals(tmp_path: Path) -> None:
+    ids = {name: text.upper().replace("0X", "0x") for name, text in GPU.items() if not name.startswith("subsystem")}
+    add(tmp_path, "0000:3b:00.0", ids | {"device": "0x2BB5\n"})
+    scan = read_pci(HostRoot(tmp_path))
+    assert [(each.vendor, each.device) for each in scan.functions] == [("10de", "2bb5")]
+    assert scan.skipped == ()
+
+
+def test_a_function_that_disappears_during_the_scan_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "sys/bus/pci/devices").mkdir(parents=True)
     (tmp_path / "sys/bus/pci/devices/0000:3b:00.0").symlink_to("../../../devices/gone")
     scan = read_pci(HostRoot(tmp_path))
@@ -84,3 +90,25 @@ def test_a_bus_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
 
 def test_a_host_without_pci_has_no_functions(tmp_path: Path) -> None:
     assert read_pci(HostRoot(tmp_path)).functions == ()
+
+
+ADDRESS = PciAddress("0000:3b:00.0")
+
+
+@pytest.mark.parametrize(("text", "node"), [("0\n", 0), ("3\n", 3), ("-1\n", None)])
+def test_a_function_is_near_the_numa_node_that_the_kernel_reports(tmp_path: Path, text: str, node: int | None) -> None:
+    add(tmp_path, ADDRESS, GPU | {"numa_node": text})
+    assert read_numa_node(HostRoot(tmp_path), ADDRESS) == node
+
+
+def test_a_numa_node_that_is_not_a_number_is_an_error(tmp_path: Path) -> None:
+    add(tmp_path, ADDRESS, GPU | {"numa_node": "zero\n"})
+    with pytest.raises(HostReadError, match="numa_node"):
+        read_numa_node(HostRoot(tmp_path), ADDRESS)
+
+
+def test_a_missing_numa_node_is_unknown_only_with_a_sysfs(tmp_path: Path) -> None:
+    with pytest.raises(HostReadError, match="/sys is empty"):
+        read_numa_node(HostRoot(tmp_path), ADDRESS)
+    add(tmp_path, ADDRESS, GPU)
+    assert read_numa_node(HostRoot(tmp_path), ADDRESS) is None

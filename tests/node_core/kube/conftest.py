@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from node_core.kube.client import NodeApi
-from node_core.simulate.apiserver import ApiServer
+from simulation.apiserver import ApiServer
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
-"""Servers that answer nonsense, end every watch, or are none: asked ever slower, never a crash, never a watch that is gone for good."""
+"""Servers that answer nonsense, end every watch, or are none: asked ever slower, never a crash, never an informer that is gone for good."""
 
 import http.server
 import json
-import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,85 +12,123 @@ import pytest
 from node_core.domain.backoff import Backoff
 from node_core.errors import KubeError
 from node_core.kube.client import NodeApi
-from node_core.kube.watch import ObjectWatch
-from tests.node_core.kube.answer import Answer
+from node_core.kube.informer import HEALTHY_SECONDS, Informer
+from node_core.kube.resources import Resource
+from tests.node_core.kube.answer import ScriptedApi
+
+NODES = Resource(description="Node n1", path="/api/v1/nodes", parse=lambda obj, _: str(obj["metadata"]["name"]))
+NODE = {"metadata": {"name": "n1", "resourceVersion": "8"}}
+LIST = {"metadata": {"resourceVersion": "7"}, "items": [NODE]}
 
 
-class Strange:
-    """A subject whose server misbehaves in the given way, and how often it was asked."""
-
-    shown = "Node n1"
-    path = "/api/v1/nodes"
-
-    def __init__(self, look: Callable[[], tuple[str, str]], watch: Callable[[], Any]) -> None:
-        self.looks = 0
-        self.watches = 0
-        self._look = look
-        self._watch = watch
-
-    def look(self) -> tuple[str, str]:
-        self.looks += 1
-        return self._look()
-
-    def open_watch(self, **_: Any) -> Any:
-        self.watches += 1
-        return self._watch()
-
-    def state(self, event: str, obj: Mapping[str, Any]) -> str:
-        return str(obj["metadata"]["name"])
-
-
-def answer(content: bytes) -> Any:
-    return Answer(content)
+def event(kind: str, obj: Any) -> bytes:
+    return json.dumps({"type": kind, "object": obj}).encode() + b"\n"
 
 
 def fail(error: Exception) -> Any:
     raise error
 
 
+class Pauses:
+    """A back-off that counts: `failures` has what it was asked for, `done` is set at the sixth, after which the informer waits for long."""
+
+    def __init__(self) -> None:
+        self.failures: list[int] = []
+        self.done = threading.Event()
+
+    def delay(self, failures: int, chance: float) -> float:
+        self.failures.append(failures)
+        if len(self.failures) == 6:
+            self.done.set()
+        return 30.0 if self.done.is_set() else 0.001
+
+
+def run(api: ScriptedApi, **options: Any) -> tuple[Informer[str], Pauses]:
+    """An informer that has failed six times and was stopped."""
+    pauses: Any = Pauses()
+    options = {"on_change": lambda _: None, "on_error": lambda _: None} | options
+    informer = Informer(api, NODES, backoff=pauses, **options)
+    informer.start()
+    assert pauses.done.wait(60)
+    informer.stop()
+    return informer, pauses
+
+
 @pytest.mark.parametrize(
-    ("look", "watch"),
+    ("lists", "watches"),
     [
-        (lambda: fail(KeyError("metadata")), lambda: answer(b"")),
-        (lambda: fail(RuntimeError("a fault of ours")), lambda: answer(b"")),
-        (lambda: ("n1", "7"), lambda: answer(b"")),
-        (lambda: ("n1", "7"), lambda: answer(b'{"type": "MODIFIED", "obj')),
-        (lambda: ("n1", "7"), lambda: answer(b'{"type": "MODIFIED", "obj\n')),
-        (lambda: ("n1", "7"), lambda: answer(b'{"type": "ERROR", "object": {}}\n')),
-        (
-            lambda: ("n1", "7"),
-            lambda: answer(b'{"type": "ERROR", "object": {"code": 410, "reason": "Gone", "message": ""}}\n'),
-        ),
-        (lambda: ("n1", "7"), lambda: fail(KubeError("forbidden", status=403))),
+        (dict, lambda: b""),
+        (lambda: {"metadata": {"resourceVersion": "7"}, "items": [{}]}, lambda: b""),
+        (lambda: fail(RuntimeError("a fault of ours")), lambda: b""),
+        (lambda: LIST, lambda: b""),
+        (lambda: LIST, lambda: b'{"type": "MODIFIED", "obj'),
+        (lambda: LIST, lambda: b'{"type": "MODIFIED", "obj\n'),
+        (lambda: LIST, lambda: b"[]\n"),
+        (lambda: LIST, lambda: event("MODIFIED", {"metadata": {"name": "n1"}})),
+        (lambda: LIST, lambda: event("MODIFIED", {"metadata": {"name": ["n1"], "resourceVersion": "9"}})),
+        (lambda: LIST, lambda: event("ERROR", {})),
+        (lambda: LIST, lambda: event("ERROR", {"code": 410, "reason": "Expired", "message": "too old"})),
+        (lambda: LIST, lambda: event("MODIFIED", NODE) + event("ERROR", {"code": 410})),
+        (lambda: LIST, lambda: fail(KubeError("forbidden", status=403))),
     ],
-    ids=["odd-object", "our-fault", "empty", "cut", "no-json", "odd-error", "always-gone", "forbidden"],
-)
-def test_a_strange_server_is_asked_ever_slower_and_never_ends_the_watch(
-    look: Callable[[], tuple[str, str]], watch: Callable[[], Any]
+    ids=[
+        "no list", "odd object", "our fault", "empty", "cut", "no JSON", "a list", "no version", "odd name", "odd error", "always gone",
+        "an event and gone", "forbidden",
+    ],
+)  # fmt: skip
+def test_an_invalid_server_is_retried_with_growing_delays(
+    lists: Callable[[], Any], watches: Callable[[], bytes]
 ) -> None:
-    subject = Strange(look, watch)
-    pauses: list[int] = []
-    done = threading.Event()
-
-    class Counted(Backoff):
-        def delay(self, failures: int, chance: float) -> float:
-            pauses.append(failures)
-            if len(pauses) == 6:
-                done.set()
-            return 30.0 if done.is_set() else 0.001
-
-    followed = ObjectWatch[str](subject, seen=lambda _: None, failed=lambda _: None, backoff=Counted())
-    followed.start()
-    assert done.wait(10)
-    followed.stop()
-    assert not followed._thread.is_alive()
-    assert pauses == sorted(pauses), "each pause is longer than the one before"
-    assert pauses[-1] >= 6
-    assert subject.looks + subject.watches <= 2 * len(pauses) + 3
+    api = ScriptedApi(lists, watches)
+    informer, pauses = run(api)
+    assert not informer._thread.is_alive()
+    assert pauses.failures == sorted(pauses.failures), "each pause is longer than the one before"
+    assert pauses.failures[-1] >= 6
+    assert api.lists + api.watches <= 2 * len(pauses.failures) + 3
 
 
-@pytest.mark.parametrize(("status", "slow"), [(404, True), (403, False), (0, False)])
-def test_what_is_absent_is_looked_for_at_a_pace_of_its_own(status: int, slow: bool) -> None:
+def test_a_watch_that_fails_slowly_is_a_failure_and_the_delay_grows() -> None:
+    now = [0.0]
+
+    def slow() -> bytes:
+        now[0] += 10 * HEALTHY_SECONDS
+        raise KubeError("HTTP 504: gateway timeout", status=504)
+
+    _, pauses = run(ScriptedApi(lambda: LIST, slow), clock=lambda: now[0])
+    assert pauses.failures == [1, 2, 3, 4, 5, 6]
+
+
+def test_each_watch_that_ends_at_once_increases_the_delay() -> None:
+    _, pauses = run(ScriptedApi(lambda: LIST, lambda: b""), clock=lambda: 0.0)
+    assert pauses.failures == [2, 3, 4, 5, 6, 7]
+
+
+def test_a_watch_that_stayed_open_resets_the_delay() -> None:
+    now = [0.0]
+    api = ScriptedApi(lambda: LIST, lambda: event("MODIFIED", NODE) + event("ERROR", {"code": 500}))
+
+    def changed(_: Any) -> None:
+        now[0] += HEALTHY_SECONDS
+
+    _, pauses = run(api, on_change=changed, clock=lambda: now[0])
+    assert pauses.failures == [1] * 6
+
+
+@pytest.mark.parametrize("callback", ["on_change", "on_error"])
+def test_an_exception_of_a_callback_does_not_end_the_informer(callback: str) -> None:
+    calls: list[Any] = []
+
+    def broken(argument: Any) -> None:
+        calls.append(argument)
+        raise RuntimeError("a fault of the consumer")
+
+    api = ScriptedApi(lambda: LIST, lambda: fail(KubeError("no", status=500)))
+    run(api, **{callback: broken})
+    assert len(calls) == 6, "it is called again after each list, or each failure"
+
+
+@pytest.mark.parametrize(("status", "is_absent"), [(404, True), (403, False), (0, False)])
+def test_a_missing_kind_is_listed_with_its_own_back_off(status: int, is_absent: bool) -> None:
     done = threading.Event()
 
     class Chosen(Backoff):
@@ -103,16 +140,22 @@ def test_what_is_absent_is_looked_for_at_a_pace_of_its_own(status: int, slow: bo
         def delay(self, failures: int, chance: float) -> float:
             raise AssertionError("the other pace was asked for")
 
-    subject = Strange(lambda: fail(KubeError("no", status=status)), lambda: answer(b""))
-    paces = (Other(), Chosen()) if slow else (Chosen(), Other())
-    followed = ObjectWatch[str](subject, seen=lambda _: None, failed=lambda _: None, backoff=paces[0], absent=paces[1])
-    followed.start()
-    assert done.wait(10)
-    followed.stop()
+    backoff, absent = (Other(), Chosen()) if is_absent else (Chosen(), Other())
+    informer = Informer(
+        ScriptedApi(lambda: fail(KubeError("no", status=status)), lambda: b""),
+        NODES,
+        on_change=lambda _: None,
+        on_error=lambda _: None,
+        backoff=backoff,
+        missing_backoff=absent,
+    )
+    informer.start()
+    assert done.wait(60)
+    informer.stop()
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b'"text"', b'{"metadata": 5}', b"null", b"<html>"])
-def test_an_answer_that_is_no_node_is_an_error_and_no_crash(body: bytes, tmp_path: Path) -> None:
+def test_a_response_that_is_not_a_node_is_a_kube_error(body: bytes, tmp_path: Path) -> None:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -126,21 +169,14 @@ def test_an_answer_that_is_no_node_is_an_error_and_no_crash(body: bytes, tmp_pat
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as odd:
         threading.Thread(target=odd.serve_forever, args=(0.01,), daemon=True).start()
-        cluster = {"name": "c", "cluster": {"server": f"http://127.0.0.1:{odd.server_port}"}}
-        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
-        config = {
-            "clusters": [cluster],
-            "contexts": [context],
-            "users": [{"name": "u", "user": {}}],
-            "current-context": "c",
-        }
-        (tmp_path / "k").write_text(json.dumps(config))
+        write_kubeconfig(tmp_path / "k", f"http://127.0.0.1:{odd.server_port}")
         with pytest.raises(KubeError):
             NodeApi("n1", kubeconfig=str(tmp_path / "k"), user_agent="t").get()
         odd.shutdown()
 
 
-def test_a_pipe_is_no_kubeconfig(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(KubeError, match="not a regular file"):
-        NodeApi("n1", kubeconfig=str(tmp_path / "pipe"), user_agent="t").get()
+def write_kubeconfig(path: Path, server: str) -> None:
+    context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+    clusters = [{"name": "c", "cluster": {"server": server}}]
+    users = [{"name": "u", "user": {"token": "t"}}]
+    path.write_text(json.dumps({"clusters": clusters, "contexts": [context], "users": users, "current-context": "c"}))

@@ -9,7 +9,7 @@ from node_core.kubelet import deviceplugin_pb2 as pb
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_stubs_are_fresh(tmp_path: Path) -> None:
+def test_the_stubs_are_up_to_date(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "tests.stubs", "write", str(tmp_path)], cwd=ROOT, check=True)
     written = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*_pb2*"))
     assert [path.name for path in written] == [
@@ -19,7 +19,7 @@ def test_the_stubs_are_fresh(tmp_path: Path) -> None:
         assert (ROOT / path).read_text() == (tmp_path / path).read_text(), f"{path} is stale: run `make stubs`"
 
 
-def test_what_travels_is_what_kubernetes_defines() -> None:
+def test_the_wire_format_is_that_of_kubernetes() -> None:
     """Bytes written out by hand after the API's field numbers."""
     device = pb.Device(ID="G", health="Healthy", topology=pb.TopologyInfo(nodes=[pb.NUMANode(ID=1)]))
     assert device.SerializeToString() == b"\x0a\x01G\x12\x07Healthy\x1a\x04\x0a\x02\x08\x01"

@@ -6,10 +6,13 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
+from node_core.domain.extended_resources import ResourcePlan
 from node_core.domain.node import NodeView
-from node_core.domain.outputs import NodeOutputs
+from node_core.domain.reconcile import ApplyMetadata, FieldOwner
+from node_core.domain.taints import TaintPlan
 from node_core.errors import KubeError, PublishError
-from node_core.publish.node import NodePublisher
+from node_core.publish.node import NodeWriter
+from tests.node_core.publish.publishing import Publishing
 
 
 class Api:
@@ -42,52 +45,73 @@ class Api:
         )
         return self.view
 
+    def set_capacity(self, manager: str, plan: ResourcePlan) -> NodeView:
+        raise NotImplementedError
+
+    def set_taints(self, manager: str, plan: TaintPlan, observed: NodeView, *, taints_annotation: str) -> NodeView:
+        raise NotImplementedError
+
+
+def publishing(api: Api) -> Publishing:
+    return Publishing(NodeWriter(api, FieldOwner(manager="gfd", taints_annotation="example.com/taints")))
+
 
 def test_nothing_is_written_before_the_node_is_known() -> None:
     api = Api({})
-    publisher = NodePublisher(api, "gfd")
+    publisher = publishing(api)
     assert publisher.known() is None
-    with pytest.raises(PublishError, match="not been read"):
+    with pytest.raises(PublishError, match="has not read the Node yet"):
         publisher.publish({"a": "1"})
     assert api.calls == []
 
 
-def test_a_change_is_written_once_and_what_is_current_not_at_all() -> None:
+def test_a_change_is_written_once() -> None:
     api = Api({"foreign": "1"})
-    publisher = NodePublisher(api, "gfd")
-    publisher.refresh()
+    publisher = publishing(api)
+    publisher.writer.refresh()
     assert publisher.publish({"a": "1"})
     assert not publisher.publish({"a": "1"})
     assert api.calls == [({"a": "1"}, False)]
     assert api.view.labels == {"foreign": "1", "a": "1"}
 
 
-def test_a_new_process_writes_nothing_when_the_node_says_it_already() -> None:
+def test_a_new_process_writes_nothing_if_the_node_has_the_labels() -> None:
     api = Api({"a": "1"}, owned=frozenset({"a"}))
-    publisher = NodePublisher(api, "gfd")
-    publisher.refresh()
+    publisher = publishing(api)
+    publisher.writer.refresh()
     assert publisher.known() == {"a": "1"}
     assert not publisher.publish({"a": "1"})
     assert api.calls == []
 
 
-def test_an_equal_label_of_somebody_else_is_applied_so_that_we_own_it() -> None:
+def test_an_equal_label_of_another_manager_is_applied_to_own_it() -> None:
     api = Api({"a": "1"})
-    publisher = NodePublisher(api, "gfd")
-    publisher.refresh()
+    publisher = publishing(api)
+    publisher.writer.refresh()
     assert publisher.publish({"a": "1"})
 
 
-def test_a_conflict_is_taken_over_with_force() -> None:
+def test_a_conflict_is_resolved_with_force() -> None:
     api = Api({"a": "theirs"}, conflict=True)
-    publisher = NodePublisher(api, "gfd")
-    publisher.refresh()
+    publisher = publishing(api)
+    publisher.writer.refresh()
     assert publisher.publish({"a": "ours"})
     assert [force for _, force in api.calls] == [False, True]
     assert api.view.labels == {"a": "ours"}
 
 
-def test_other_refusals_are_not_forced() -> None:
+def test_a_conflict_that_occurs_again_and_again_is_logged_once_in_ten_minutes_with_its_count() -> None:
+    api, now = Api({}, conflict=True), [0.0]
+    writer = NodeWriter(api, FieldOwner(manager="gfd", taints_annotation="t"), clock=lambda: now[0])
+    writer.refresh()
+    with capture_logs() as lines:
+        for second in (0, 60, 599, 600, 700):
+            now[0] = float(second)
+            writer.apply(ApplyMetadata(labels={"a": "ours"}, annotations={}))
+    assert [line["count"] for line in lines if line["event"] == "label_conflict_overridden"] == [1, 3]
+
+
+def test_other_errors_are_not_forced() -> None:
     class Refusing(Api):
         def apply_labels(
             self, manager: str, labels: Mapping[str, str], *, annotations: Mapping[str, str], force: bool
@@ -96,122 +120,54 @@ def test_other_refusals_are_not_forced() -> None:
             raise KubeError("forbidden", status=403)
 
     api = Refusing({})
-    publisher = NodePublisher(api, "gfd")
-    publisher.refresh()
+    publisher = publishing(api)
+    publisher.writer.refresh()
     with pytest.raises(KubeError, match="forbidden"):
         publisher.publish({"a": "1"})
     assert len(api.calls) == 1
 
 
-def test_an_older_state_from_the_watch_does_not_undo_what_we_know_from_our_write() -> None:
+def test_an_older_state_from_the_watch_does_not_replace_the_state_of_the_last_write() -> None:
     api = Api({})
-    publisher = NodePublisher(api, "gfd")
+    publisher = publishing(api)
     before = api.view
-    publisher.refresh()
+    publisher.writer.refresh()
     publisher.publish({"a": "1"})
-    publisher.observe(before)
+    publisher.writer.observe(before)
     assert publisher.is_current({"a": "1"})
 
 
-def test_a_node_that_was_created_anew_is_taken_as_it_is() -> None:
+def test_a_recreated_node_replaces_the_known_state() -> None:
     api = Api({"a": "1"}, owned=frozenset({"a"}))
-    publisher = NodePublisher(api, "gfd")
-    publisher.refresh()
-    publisher.observe(NodeView(name="n", uid="new", resource_version="0", labels={}))
+    publisher = publishing(api)
+    publisher.writer.refresh()
+    publisher.writer.observe(NodeView(name="n", uid="new", resource_version="0", labels={}))
     assert not publisher.is_current({"a": "1"})
 
 
-def test_labels_of_this_process_are_known_even_after_somebody_removed_them() -> None:
+def test_the_first_list_after_a_restore_from_a_backup_replaces_the_known_state() -> None:
     api = Api({})
-    publisher = NodePublisher(api, "gfd")
-    publisher.refresh()
+    api.view = replace(api.view, resource_version="1000", list_number=1)
+    publisher = publishing(api)
+    publisher.writer.refresh()
     publisher.publish({"a": "1"})
-    publisher.observe(replace(api.view, resource_version="9", labels={}, owned={}))
-    assert publisher.known() == {"a": "1"}
-
-
-def test_a_cluster_that_was_restored_from_a_backup_is_believed_from_its_first_look_on() -> None:
-    api = Api({})
-    api.view = replace(api.view, resource_version="1000", look=1)
-    publisher = NodePublisher(api, "gfd")
-    publisher.refresh()
-    publisher.publish({"a": "1"})
-    restored = replace(api.view, resource_version="500", labels={}, owned={"gfd": frozenset()}, look=2)
-    publisher.observe(restored)
+    restored = replace(api.view, resource_version="500", labels={}, owned={"gfd": frozenset()}, list_number=2)
+    publisher.writer.observe(restored)
     assert not publisher.is_current({"a": "1"})
     api.view = restored
     assert publisher.publish({"a": "1"})
-    publisher.observe(restored)
+    publisher.writer.observe(restored)
     assert publisher.is_current({"a": "1"}), "the answer to our write belongs to the new look"
-    publisher.observe(replace(api.view, resource_version="502", labels={}))
+    publisher.writer.observe(replace(api.view, resource_version="502", labels={}))
     assert not publisher.is_current({"a": "1"})
 
 
-class Wanted:
-    """What a look decided, which the test changes."""
-
-    outputs: NodeOutputs | None = None
-
-    def __call__(self) -> NodeOutputs | None:
-        return self.outputs
-
-
-def annotating(api: Api, outputs: NodeOutputs | None) -> tuple[NodePublisher, Wanted]:
-    wanted = Wanted()
-    wanted.outputs = outputs
-    publisher = NodePublisher(api, "gfd", outputs=wanted)
-    publisher.refresh()
-    return publisher, wanted
-
-
-def test_labels_and_annotations_go_out_in_one_request_and_then_not_at_all() -> None:
-    api = Api({})
-    publisher, _ = annotating(api, NodeOutputs(annotations={"b": "2"}))
-    assert publisher.publish({"a": "1"})
-    assert [publisher.publish({"a": "1"}) for _ in range(100)].count(True) == 0
-    assert (api.calls, api.annotated) == ([({"a": "1"}, False)], [{"b": "2"}])
-
-
-def test_an_annotation_alone_is_reason_to_write() -> None:
-    api = Api({})
-    publisher, wanted = annotating(api, NodeOutputs())
-    publisher.publish({"a": "1"})
-    wanted.outputs = NodeOutputs(annotations={"b": "2"})
-    assert not publisher.is_current({"a": "1"})
-    assert publisher.publish({"a": "1"})
-    assert api.view.annotations == {"b": "2"}
-
-
-def test_annotations_stay_while_nothing_is_decided_and_after_a_partial_look_and_then_go() -> None:
-    api = Api({})
-    annotating(api, NodeOutputs(annotations={"b": "2"}))[0].publish({})
-    publisher, wanted = annotating(api, None)
-    assert not publisher.publish({})
-    wanted.outputs = NodeOutputs(annotations={"c": "3"}, partial=True)
-    assert publisher.publish({})
-    assert api.view.annotations == {"b": "2", "c": "3"}
-    wanted.outputs = NodeOutputs(annotations={"c": "3"})
-    assert publisher.publish({})
-    assert api.view.annotations == {"c": "3"}
-
-
-def test_an_annotation_that_somebody_took_away_is_put_back_also_while_nothing_is_decided() -> None:
-    api = Api({})
-    publisher, wanted = annotating(api, NodeOutputs(annotations={"b": "2"}))
-    publisher.publish({})
-    wanted.outputs = None
-    publisher.observe(replace(api.view, resource_version="9", annotations={}, owned_annotations={}))
-    assert publisher.publish({})
-    assert api.annotated == [{"b": "2"}, {"b": "2"}]
-
-
-def test_labels_of_gfd_are_left_to_it_and_that_is_said_once() -> None:
-    api = Api({"nvidia.com/gpu.product": "A40"}, owned=frozenset({"nvidia.com/gpu.product"}))
-    api.view = replace(api.view, owned={**api.view.owned, "nfd-lite": frozenset()})
-    publisher = NodePublisher(api, "nfd-lite")
-    publisher.observe(api.view)
-    with capture_logs() as lines:
-        assert publisher.publish({"nvidia.com/gpu.product": "mine", "x/y": "1"})
-        publisher.is_current({"nvidia.com/gpu.product": "mine", "x/y": "1"})
-    assert api.calls == [({"x/y": "1"}, False)]
-    assert [line["event"] for line in lines] == ["label_left_to_another"]
+def test_without_overwriting_a_label_that_another_client_sets_at_the_same_time_stays() -> None:
+    api = Api({}, conflict=True)
+    owner = FieldOwner(manager="gfd", taints_annotation="example.com/taints", may_overwrite=False)
+    publisher = Publishing(NodeWriter(api, owner))
+    publisher.writer.refresh()
+    api.view = replace(api.view, resource_version="2", labels={"a": "paused"})
+    assert publisher.publish({"a": "true", "b": "1"})
+    assert api.calls == [({"a": "true", "b": "1"}, False), ({"b": "1"}, True)]
+    assert api.view.labels == {"a": "paused", "b": "1"}

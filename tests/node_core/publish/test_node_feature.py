@@ -1,6 +1,5 @@
 """Labels as a NodeFeature object: one object of our name, written when it differs, put back when somebody takes it away."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,24 +7,29 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from node_core.domain.desired import CollectorResult, Desired, Outputs
 from node_core.domain.features import Features
-from node_core.domain.labels import Collected, Labels
+from node_core.domain.labels import Labels
 from node_core.domain.node import NodeView
 from node_core.domain.node_feature import parse_node_feature
+from node_core.domain.reconcile import FieldOwner
+from node_core.domain.taints import GFD_TAINTS_ANNOTATION, Taint, TaintPlan, render_taint
 from node_core.errors import KubeError, PublishError
 from node_core.kube.client import NodeApi
-from node_core.kube.node_feature import NodeFeatureApi, pod_namespace, read_pod_namespace
-from node_core.publish.node_feature import NodeFeaturePublisher
-from node_core.runtime.feature_link import FeatureLink
-from node_core.runtime.labelling import LabelAgent
-from node_core.runtime.messages import AgentMessage, NodeSeen, Pass
-from node_core.runtime.node_link import NodeLink
+from node_core.kube.node_feature import NodeFeatureApi, find_pod_namespace, read_pod_namespace
+from node_core.publish.node_feature import NodeFeatureWriter
+from node_core.runtime.control_loop import Timers
+from node_core.runtime.informers import NodeFeatureInformer, NodeInformer
+from node_core.runtime.label_controller import LabelController, LabelLoop
+from node_core.runtime.mailbox import Mailbox
+from node_core.runtime.messages import AgentMessage, NodeChanged, NodeFeatureChanged, Resync
 from node_core.runtime.readiness import Readiness
 from node_core.runtime.services import Services
-from node_core.simulate.apiserver import ApiServer
-from node_core.simulate.apiserver.patch import merge_patch
-from node_core.simulate.apiserver.resources import resource_named
-from node_core.simulate.apiserver.writes import Target, Writer
+from simulation.apiserver import ApiServer
+from simulation.apiserver.patch import merge_patch
+from simulation.apiserver.resources import resource_named
+from simulation.apiserver.writes import Target, Writer
+from tests.node_core.publish.publishing import Publishing
 
 RESOURCE = resource_named("nodefeatures.nfd.k8s-sigs.io")
 NAME = "nvidia-features-for-n1"
@@ -42,13 +46,16 @@ class Bench:
 
     def publisher(
         self, namespace: str = "default", manager: str = "gfd", features: Features | None = None
-    ) -> NodeFeaturePublisher:
-        api = NodeFeatureApi(self.node, namespace=namespace, prefix="nvidia-features-for-")
-        return NodeFeaturePublisher(api, self.node, manager, features=lambda: features or Features())
+    ) -> Publishing:
+        return Publishing(self.writer(namespace, manager), Outputs(features=features or Features()))
 
-    def started(self, **options: Any) -> NodeFeaturePublisher:
+    def writer(self, namespace: str = "default", manager: str = "gfd") -> NodeFeatureWriter:
+        api = NodeFeatureApi(self.node, namespace=namespace, prefix="nvidia-features-for-")
+        return NodeFeatureWriter(api, self.node, FieldOwner(manager=manager, taints_annotation=GFD_TAINTS_ANNOTATION))
+
+    def started(self, **options: Any) -> Publishing:
         one = self.publisher(**options)
-        one.refresh()
+        one.writer.refresh()
         return one
 
     @property
@@ -74,7 +81,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         yield Bench(server, tmp_path / "kubeconfig")
 
 
-def test_the_object_is_what_nfd_master_reads(bench: Bench) -> None:
+def test_the_object_has_the_form_that_nfd_master_reads(bench: Bench) -> None:
     assert bench.started().publish(LABELS)
     obj = bench.object
     assert (obj["apiVersion"], obj["kind"]) == ("nfd.k8s-sigs.io/v1alpha1", "NodeFeature")
@@ -93,15 +100,14 @@ def test_the_node_owns_the_object_and_no_pod_does(bench: Bench) -> None:
 def test_nothing_is_written_before_the_node_is_known(bench: Bench) -> None:
     publisher = bench.publisher()
     assert publisher.known() is None
-    assert not publisher.is_current(LABELS)
-    with pytest.raises(PublishError, match="not been read"):
+    with pytest.raises(PublishError, match="has not read the Node yet"):
         publisher.publish(LABELS)
     assert bench.writes == 0
 
 
-def test_a_thousand_passes_write_once_and_read_once(bench: Bench) -> None:
+def test_a_thousand_passes_cause_one_read_and_one_write(bench: Bench) -> None:
     publisher = bench.publisher()
-    publisher.observe(bench.node.get())
+    publisher.writer.observe(bench.node.get())
     for _ in range(1000):
         assert publisher.known() is not None
         publisher.publish(LABELS)
@@ -109,7 +115,7 @@ def test_a_thousand_passes_write_once_and_read_once(bench: Bench) -> None:
     assert bench.server.requests["get", PATH] == 1
 
 
-def test_what_cannot_be_emptied_goes_first(bench: Bench) -> None:
+def test_emptied_features_are_removed_first(bench: Bench) -> None:
     """The stand-in can; a real API server answers 422, see tests/e2e/test_policy.py."""
     publisher = bench.started()
     publisher.publish(LABELS)
@@ -120,7 +126,7 @@ def test_what_cannot_be_emptied_goes_first(bench: Bench) -> None:
     assert bench.object["spec"] == {"features": {"flags": {}, "attributes": {}, "instances": {}}}
 
 
-def test_a_change_is_written_and_what_is_left_out_goes_away(bench: Bench) -> None:
+def test_a_change_is_written_and_missing_labels_are_removed(bench: Bench) -> None:
     publisher = bench.started()
     publisher.publish(LABELS)
     assert publisher.publish({"nvidia.com/gpu.count": "7"})
@@ -130,7 +136,7 @@ def test_a_change_is_written_and_what_is_left_out_goes_away(bench: Bench) -> Non
     assert not publisher.publish({})
 
 
-def test_a_new_process_knows_what_the_last_one_published_and_writes_nothing(bench: Bench) -> None:
+def test_a_new_process_reads_the_published_object_and_writes_nothing(bench: Bench) -> None:
     bench.started().publish(LABELS)
     again = bench.started()
     assert again.known() == LABELS
@@ -138,13 +144,13 @@ def test_a_new_process_knows_what_the_last_one_published_and_writes_nothing(benc
     assert bench.writes == 1
 
 
-def test_an_object_that_a_person_deleted_is_put_back_once_it_is_seen(bench: Bench) -> None:
+def test_a_deleted_object_is_created_again(bench: Bench) -> None:
     publisher = bench.started()
     publisher.publish(LABELS)
     bench.server.store.delete(RESOURCE.name, NAME, namespace="default")
-    publisher.seen(None)
+    publisher.writer.observe_object(None)
+    assert publisher.known() == {}
     assert not publisher.is_current(LABELS)
-    assert publisher.known() == LABELS
     assert publisher.publish(LABELS)
     assert bench.object["spec"]["labels"] == LABELS
 
@@ -160,7 +166,7 @@ def test_an_object_that_a_person_deleted_is_put_back_once_it_is_seen(bench: Benc
     ],
     ids=["value", "no labels", "features", "no node name", "no owner"],
 )
-def test_what_a_person_changed_of_ours_is_seen_and_written_over(bench: Bench, patch: dict[str, Any]) -> None:
+def test_a_changed_owned_field_is_restored(bench: Bench, patch: dict[str, Any]) -> None:
     publisher = bench.started()
     publisher.publish(LABELS)
     before = bench.object
@@ -173,7 +179,7 @@ def test_what_a_person_changed_of_ours_is_seen_and_written_over(bench: Bench, pa
     assert bench.object["metadata"]["ownerReferences"] == before["metadata"]["ownerReferences"]
 
 
-def test_extra_labels_and_features_of_somebody_else_stay_and_cost_no_write(bench: Bench) -> None:
+def test_labels_and_features_of_others_remain_and_cause_no_write(bench: Bench) -> None:
     features = Features(attributes={"kernel.version": {"major": "6"}})
     bench.started(features=features).publish(LABELS)
     theirs = {
@@ -205,7 +211,7 @@ def test_features_are_published_in_nfds_form(bench: Bench) -> None:
     assert not bench.started(features=features).publish({})
 
 
-def test_a_conflict_with_another_manager_is_taken_over(bench: Bench) -> None:
+def test_a_conflict_with_another_manager_is_resolved_with_force(bench: Bench) -> None:
     bench.started(manager="somebody").publish({"nvidia.com/gpu.count": "7"})
     publisher = bench.started()
     assert publisher.known() == {}
@@ -213,33 +219,33 @@ def test_a_conflict_with_another_manager_is_taken_over(bench: Bench) -> None:
     assert publisher.is_current(LABELS)
 
 
-def test_a_node_that_was_created_anew_owns_a_new_object(bench: Bench) -> None:
+def test_a_recreated_node_owns_a_new_object(bench: Bench) -> None:
     publisher = bench.started()
     publisher.publish(LABELS)
     bench.server.store.delete("nodes", "n1")
     bench.server.store.delete(RESOURCE.name, NAME, namespace="default")
     bench.server.store.delete("leases.coordination.k8s.io", "n1", namespace="kube-node-lease")
     bench.server.add_node("n1")
-    publisher.observe(bench.node.get())
+    publisher.writer.observe(bench.node.get())
     assert not publisher.is_current(LABELS)
     assert publisher.publish(LABELS)
     (owner,) = bench.object["metadata"]["ownerReferences"]
     assert owner["uid"] == bench.server.store.get("nodes", "n1")["metadata"]["uid"]
 
 
-def test_an_object_that_outlived_its_node_gets_the_new_owner_alone(bench: Bench) -> None:
+def test_an_object_of_a_deleted_node_gets_only_the_new_owner(bench: Bench) -> None:
     publisher = bench.started()
     publisher.publish(LABELS)
     bench.server.store.delete("nodes", "n1")
     bench.server.store.delete("leases.coordination.k8s.io", "n1", namespace="kube-node-lease")
     bench.server.add_node("n1")
-    publisher.observe(bench.node.get())
+    publisher.writer.observe(bench.node.get())
     assert publisher.publish(LABELS)
     (owner,) = bench.object["metadata"]["ownerReferences"]
     assert owner["uid"] == bench.server.store.get("nodes", "n1")["metadata"]["uid"]
 
 
-def test_a_namespace_that_is_missing_is_named(bench: Bench) -> None:
+def test_the_error_names_a_missing_namespace(bench: Bench) -> None:
     publisher = bench.started(namespace="absent")
     with pytest.raises(KubeError, match="create the namespace absent") as caught:
         publisher.publish(LABELS)
@@ -249,7 +255,7 @@ def test_a_namespace_that_is_missing_is_named(bench: Bench) -> None:
 def test_an_outage_at_the_first_read_is_an_error_and_not_an_empty_object(bench: Bench) -> None:
     bench.started().publish(LABELS)
     publisher = bench.publisher()
-    publisher.observe(bench.node.get())
+    publisher.writer.observe(bench.node.get())
     bench.server.fail_next(1, status=403)
     with pytest.raises(KubeError, match="403"):
         publisher.known()
@@ -262,7 +268,7 @@ def test_the_namespace_is_the_pods_or_default(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("")
     assert read_pod_namespace(tmp_path / "empty") == "default"
     assert read_pod_namespace(tmp_path / "absent") == "default"
-    named = [pod_namespace(tmp_path / name) for name in ("namespace", "empty", "absent")]
+    named = [find_pod_namespace(tmp_path / name) for name in ("namespace", "empty", "absent")]
     assert named == ["gpunode", None, None]
 
 
@@ -273,53 +279,70 @@ class Life:
         self.bench = bench
         self.now = 1000.0
         self.labels = labels
-        self.publisher = bench.publisher(namespace=namespace)
         self.services = Services(readiness=Readiness(self.clock), clock=self.clock, chance=lambda: 0.0)
-        self.agent = LabelAgent("gfd", collect=self.collect, publisher=self.publisher, services=self.services)
+        timers = Timers(self.clock)
+        controller = LabelController(
+            "gfd",
+            collect=self.collect,
+            writer=bench.writer(namespace),
+            services=self.services,
+            timers=timers,
+        )
+        self.agent = LabelLoop(controller, self.services, mailbox=Mailbox(), timers=timers)
 
     def clock(self) -> float:
         return self.now
 
-    def collect(self) -> tuple[Collected, ...]:
-        return (Collected(name="nvml", labels=self.labels, owns=("nvidia.com/",)),)
+    def collect(self, _: NodeView | None) -> Desired:
+        return Desired(results=(CollectorResult(name="nvml", labels=self.labels, owns=("nvidia.com/",)),))
 
     def play(self, *messages: AgentMessage | None) -> None:
         for message in messages:
-            self.agent._handle(message)
+            self.agent._wake(message)
 
-    def node(self) -> NodeSeen:
-        return NodeSeen(self.bench.node.get())
+    def node(self) -> NodeChanged:
+        return NodeChanged(self.bench.node.get())
 
     def why(self) -> str | None:
         return self.services.readiness.problems().get("gfd/published")
 
 
-def test_an_agent_publishes_when_it_first_sees_the_node_and_then_rests(bench: Bench) -> None:
+def test_an_agent_publishes_after_the_first_observation_of_the_node_and_then_stops_writing(bench: Bench) -> None:
     life = Life(bench)
-    life.play(Pass())
+    life.play(Resync())
     assert bench.writes == 0
     with capture_logs() as logs:
         life.play(life.node())
         for _ in range(300):
-            life.play(Pass(), life.node(), None)
+            life.play(Resync(), life.node(), None)
     assert bench.object["spec"]["labels"] == LABELS
     assert bench.writes == 1
     assert bench.server.requests["get", PATH] == 1
-    assert [entry["event"] for entry in logs] == ["labels_published"]
+    assert [entry["event"] for entry in logs if entry["log_level"] != "debug"] == ["labels_published"]
 
 
-def test_a_look_that_fails_after_a_restart_keeps_the_object_as_it_is(bench: Bench) -> None:
+def test_a_list_from_before_the_first_write_causes_no_second_write(bench: Bench) -> None:
+    life = Life(bench)
+    life.play(Resync())
+    with capture_logs() as logs:
+        life.play(life.node(), NodeFeatureChanged(None), None)
+    assert bench.writes == 1
+    assert bench.server.requests["get", PATH] == 2
+    assert [entry["event"] for entry in logs if entry["log_level"] != "debug"] == ["labels_published"]
+
+
+def test_a_failed_collection_after_a_restart_does_not_change_the_object(bench: Bench) -> None:
     bench.started().publish(LABELS)
     life = Life(bench, labels=None)
-    life.play(life.node(), Pass())
-    assert life.publisher.known() == LABELS
+    life.play(life.node(), Resync())
+    assert bench.object["spec"]["labels"] == LABELS
     assert bench.writes == 1
 
 
-def test_a_cluster_that_refuses_the_object_is_reported_and_asked_again_until_it_takes_it(bench: Bench) -> None:
+def test_a_rejected_object_is_reported_and_retried_until_it_is_accepted(bench: Bench) -> None:
     life = Life(bench, namespace="later")
     node = life.node()
-    life.play(node, Pass())
+    life.play(node, Resync())
     assert "create the namespace later" in str(life.why())
     bench.server.api.create(
         Target(resource=resource_named("namespaces")), {"metadata": {"name": "later"}}, Writer(manager="kubectl")
@@ -330,11 +353,11 @@ def test_a_cluster_that_refuses_the_object_is_reported_and_asked_again_until_it_
     assert bench.server.store.get(RESOURCE.name, NAME, "later")["spec"]["labels"] == LABELS
 
 
-def test_a_first_read_that_fails_is_reported_and_tried_again_and_removes_nothing(bench: Bench) -> None:
+def test_a_failed_first_read_is_reported_and_retried_and_removes_nothing(bench: Bench) -> None:
     bench.started().publish(LABELS)
     life = Life(bench, labels=None)
     node = life.node()
-    life.play(Pass())
+    life.play(Resync())
     bench.server.fail_next(2, status=403)
     life.play(node)
     assert "403" in str(life.why())
@@ -347,76 +370,89 @@ def test_a_first_read_that_fails_is_reported_and_tried_again_and_removes_nothing
     assert bench.object["spec"]["labels"] == LABELS
 
 
-def test_what_a_watch_brings_is_put_right_at_the_next_sign_of_life(bench: Bench) -> None:
+def test_the_informer_reports_a_deleted_object_and_the_agent_creates_it_again(bench: Bench) -> None:
     life = Life(bench)
-    life.play(Pass(), life.node())
+    life.play(Resync(), life.node())
     bench.server.store.delete(RESOURCE.name, NAME, namespace="default")
-    life.publisher.seen(None)
-    life.play(None)
+    life.play(NodeFeatureChanged(None))
     assert bench.object["spec"]["labels"] == LABELS
 
 
-def test_a_state_from_before_our_own_write_is_passed_over(bench: Bench) -> None:
+def test_a_state_older_than_the_last_write_is_ignored(bench: Bench) -> None:
     publisher = bench.started()
     publisher.publish({"a": "1"})
     old = parse_node_feature(bench.object)
     publisher.publish({"a": "2"})
-    publisher.seen(old)
+    publisher.writer.observe_object(old)
     assert publisher.is_current({"a": "2"})
 
 
-def test_a_cluster_that_was_restored_from_a_backup_is_believed_from_the_watchs_next_look_on(bench: Bench) -> None:
+def test_the_next_list_after_a_restore_from_a_backup_is_used(bench: Bench) -> None:
     publisher = bench.started()
     publisher.publish({"a": "1"})
-    old = parse_node_feature(bench.object, look=1)
+    old = parse_node_feature(bench.object, list_number=1)
     publisher.publish({"a": "2"})
     assert publisher.is_current({"a": "2"})
-    publisher.seen(old)
+    publisher.writer.observe_object(old)
     assert not publisher.is_current({"a": "2"})
 
 
-def test_a_node_whose_name_no_label_can_hold_is_an_error_that_says_so_and_writes_nothing(bench: Bench) -> None:
+def test_a_node_name_that_is_too_long_for_a_label_is_an_error_without_a_write(bench: Bench) -> None:
     publisher = bench.publisher()
-    publisher.observe(NodeView(name=".".join(["very-long-name"] * 5), uid="u", resource_version="1", labels={}))
+    publisher.writer.observe(NodeView(name=".".join(["very-long-name"] * 5), uid="u", resource_version="1", labels={}))
     with pytest.raises(PublishError, match=r"74 characters, 63 are allowed.*--publish node"):
         publisher.publish(LABELS)
     assert bench.writes == 0
 
 
-def test_annotations_of_the_object_are_published_and_put_back(bench: Bench) -> None:
+def test_annotations_of_the_object_are_published_and_restored(bench: Bench) -> None:
     api = NodeFeatureApi(bench.node, namespace="default", prefix="nvidia-features-for-")
-    publisher = NodeFeaturePublisher(api, bench.node, "gfd", annotations={"example.com/v": "1"})
-    publisher.refresh()
+    owner = FieldOwner(manager="gfd", taints_annotation=GFD_TAINTS_ANNOTATION)
+    publisher = Publishing(NodeFeatureWriter(api, bench.node, owner, annotations={"example.com/v": "1"}))
+    publisher.writer.refresh()
     publisher.publish(LABELS)
     assert bench.object["metadata"]["annotations"] == {"example.com/v": "1"}
     assert not publisher.publish(LABELS)
     bench.person_patches({"metadata": {"annotations": {"example.com/v": "2"}}})
-    publisher.refresh()
+    publisher.writer.refresh()
     assert publisher.publish(LABELS)
     assert bench.object["metadata"]["annotations"] == {"example.com/v": "1"}
 
 
-def test_a_watch_that_breaks_is_said_once_until_it_works_again(bench: Bench) -> None:
-    publisher = bench.started()
+def test_taints_of_an_old_version_are_removed_by_the_first_write(bench: Bench) -> None:
+    taint = Taint(key="nvidia.com/p", effect="NoSchedule")
+    plan = TaintPlan(taints=(render_taint(taint),), owned=frozenset({taint}))
+    bench.node.set_taints("gfd", plan, bench.node.get(), taints_annotation=GFD_TAINTS_ANNOTATION)
+    assert bench.started().publish(LABELS)
+    node = bench.node.get()
+    assert (node.taints, GFD_TAINTS_ANNOTATION in node.annotations) == ((), False)
+    assert not bench.started().publish(LABELS)
+
+
+@pytest.mark.usefixtures("bench")
+def test_a_failed_watch_is_logged_once_until_it_works_again(tmp_path: Path) -> None:
+    node = NodeInformer("n1", kubeconfig=str(tmp_path / "kubeconfig"), user_agent="gfd/test")
+    informer = NodeFeatureInformer(node, "gfd", namespace="default")
     with capture_logs() as logs:
         for _ in range(2):
-            publisher.unseen(KubeError("refused", status=403))
-            publisher.unseen(KubeError("refused", status=403))
-            publisher.seen(None)
-    assert [entry["event"] for entry in logs] == ["node_feature_unwatched"] * 2
+            informer._log_failure(KubeError("refused", status=403))
+            informer._log_failure(KubeError("refused", status=403))
+            informer._post_state({})
+    assert [entry["event"] for entry in logs] == ["node_feature_watch_failed"] * 2
 
 
-def test_the_link_of_a_process_follows_what_its_publisher_writes(bench: Bench, tmp_path: Path) -> None:
-    node = NodeLink("n1", kubeconfig=str(tmp_path / "kubeconfig"), user_agent="gfd/test")
-    link = FeatureLink(node, "gfd", namespace="default")
-    link.publisher.refresh()
-    link.publisher.publish(LABELS)
-    link.start()
+def test_the_informer_posts_every_state_of_the_object(bench: Bench, tmp_path: Path) -> None:
+    node = NodeInformer("n1", kubeconfig=str(tmp_path / "kubeconfig"), user_agent="gfd/test")
+    informer = NodeFeatureInformer(node, "gfd", namespace="default")
+    mailbox: Mailbox[AgentMessage] = Mailbox()
+    informer.subscribe(mailbox)
+    bench.started().publish(LABELS)
+    informer.start()
     try:
+        first = mailbox.get(60)
+        assert isinstance(first, NodeFeatureChanged)
+        assert first.view is not None
         bench.server.store.delete(RESOURCE.name, NAME, namespace="default")
-        deadline = time.monotonic() + 10
-        while link.publisher.is_current(LABELS) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert not link.publisher.is_current(LABELS)
+        assert mailbox.get(60) == NodeFeatureChanged(None)
     finally:
-        link.stop()
+        informer.stop()

@@ -8,30 +8,32 @@ from typing import Any
 import pytest
 
 from node_core.domain.backoff import Backoff
+from node_core.domain.desired import Outputs
 from node_core.domain.node import NodeView
 from node_core.domain.node_feature import NodeFeatureView
-from node_core.domain.outputs import NodeOutputs
-from node_core.domain.taints import Taint
+from node_core.domain.reconcile import FieldOwner
+from node_core.domain.taints import GFD_TAINTS_ANNOTATION, Taint
 from node_core.kube.client import NodeApi
+from node_core.kube.informer import Informer
 from node_core.kube.node_feature import NodeFeatureApi
-from node_core.kube.watch import NodeWatch, ObjectWatch
-from node_core.publish.node import NodePublisher
-from node_core.publish.node_feature import NodeFeaturePublisher
-from node_core.publish.outputs import OutputsPublisher
-from node_core.publish.resources import ResourceKeeper
-from node_core.publish.taints import TaintKeeper
-from node_core.simulate.apiserver import ApiServer
-from node_core.simulate.apiserver.patch import merge_patch
-from node_core.simulate.apiserver.resources import Resource, resource_named
-from node_core.simulate.apiserver.store import Backup
-from node_core.simulate.apiserver.writes import Target, Writer
+from node_core.kube.resources import node
+from node_core.publish.node import NodeWriter
+from node_core.publish.node_feature import NodeFeatureWriter
+from simulation.apiserver import ApiServer
+from simulation.apiserver.patch import merge_patch
+from simulation.apiserver.resources import Resource, resource_named
+from simulation.apiserver.store import Backup
+from simulation.apiserver.writes import Target, Writer
+from tests.node_core.publish.publishing import Publishing
 
-QUICK = Backoff(first=0.01, most=0.05)
+QUICK = Backoff(first=0.01, maximum=0.05)
 LABELS = {"a": "1"}
-OUTPUTS = NodeOutputs(
+OWNER = FieldOwner(manager="nfd-lite", taints_annotation=GFD_TAINTS_ANNOTATION)
+TAINT = Taint(key="example.com/t", effect="NoSchedule")
+OUTPUTS = Outputs(
     annotations={"example.com/b": "2"},
     extended_resources={"example.com/fpga": "3"},
-    taints=(Taint(key="example.com/t", effect="NoSchedule"),),
+    taints={TAINT.identity: TAINT},
 )
 FEATURES = resource_named("nodefeatures.nfd.k8s-sigs.io")
 
@@ -72,64 +74,71 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 def follow(seen: Callable[[Any], None], states: "queue.Queue[Any]", true: Callable[[], bool]) -> None:
     """Takes in what a watch brings until something holds."""
     while not true():
-        seen(states.get(timeout=10))
+        seen(states.get(timeout=60))
 
 
-def test_labels_annotations_taints_and_resources_are_put_back_and_followed_on(cluster: Cluster) -> None:
-    publisher = OutputsPublisher(
-        NodePublisher(cluster.api, "nfd-lite", outputs=lambda: OUTPUTS),
-        outputs=lambda: OUTPUTS,
-        taints=TaintKeeper(cluster.api, "nfd-lite"),
-        resources=ResourceKeeper(cluster.api, "nfd-lite"),
-    )
+def test_labels_annotations_taints_and_resources_are_restored(cluster: Cluster) -> None:
+    publisher = Publishing(NodeWriter(cluster.api, OWNER), OUTPUTS)
     states: queue.Queue[NodeView] = queue.Queue()
-    watch = NodeWatch(cluster.api, seen=states.put, failed=lambda _: None, backoff=QUICK)
-    watch.start()
+    informer = Informer(
+        cluster.api,
+        node("n1"),
+        on_change=lambda nodes: states.put(nodes["n1"]),
+        on_error=lambda _: None,
+        backoff=QUICK,
+    )
+    informer.start()
     try:
-        publisher.observe(states.get(timeout=10))
+        publisher.writer.observe(states.get(timeout=60))
         backup = cluster.goes_on()
         publisher.publish(LABELS)
-        follow(publisher.observe, states, lambda: states.empty() and publisher.is_current(LABELS))
+        follow(publisher.writer.observe, states, lambda: states.empty() and publisher.is_current(LABELS))
         cluster.is_restored(backup)
-        follow(publisher.observe, states, lambda: not publisher.is_current(LABELS))
+        follow(publisher.writer.observe, states, lambda: not publisher.is_current(LABELS))
         assert publisher.publish(LABELS)
-        follow(publisher.observe, states, lambda: states.empty() and publisher.is_current(LABELS))
+        follow(publisher.writer.observe, states, lambda: states.empty() and publisher.is_current(LABELS))
         patch = {
             "metadata": {"labels": {"a": None}, "annotations": {"example.com/b": None}},
             "spec": {"taints": None},
         }
         for _ in range(3):
             cluster.person_patches(resource_named("nodes"), "n1", patch)
-            follow(publisher.observe, states, lambda: not publisher.is_current(LABELS))
+            follow(publisher.writer.observe, states, lambda: not publisher.is_current(LABELS))
             assert publisher.publish(LABELS)
     finally:
-        watch.stop()
+        informer.stop()
     view = cluster.api.get()
-    assert (view.applied_by("nfd-lite"), view.annotations_by("nfd-lite")) == (LABELS, dict(OUTPUTS.annotations))
+    assert (view.labels_by("nfd-lite"), view.annotations_by("nfd-lite")) == (LABELS, dict(OUTPUTS.annotations))
     assert view.capacity_by("nfd-lite") == dict(OUTPUTS.extended_resources)
     assert [taint["key"] for taint in view.taints] == ["example.com/t"]
 
 
-def test_a_node_feature_is_put_back_and_followed_on(cluster: Cluster) -> None:
+def test_a_node_feature_is_restored(cluster: Cluster) -> None:
     api = NodeFeatureApi(cluster.api, namespace="default")
-    publisher = NodeFeaturePublisher(api, cluster.api, "nfd-lite")
+    publisher = Publishing(NodeFeatureWriter(api, cluster.api, OWNER))
     states: queue.Queue[NodeFeatureView | None] = queue.Queue()
-    watch = ObjectWatch(api, seen=states.put, failed=lambda _: None, backoff=QUICK)
-    publisher.refresh()
+    informer = Informer(
+        cluster.api,
+        api.resource,
+        on_change=lambda objects: states.put(objects.get("default/n1")),
+        on_error=lambda _: None,
+        backoff=QUICK,
+    )
+    publisher.writer.refresh()
     publisher.publish({"a": "0"})
-    watch.start()
+    informer.start()
     try:
-        publisher.seen(states.get(timeout=10))
+        publisher.writer.observe_object(states.get(timeout=60))
         backup = cluster.goes_on()
         publisher.publish(LABELS)
         cluster.is_restored(backup)
-        follow(publisher.seen, states, lambda: not publisher.is_current(LABELS))
+        follow(publisher.writer.observe_object, states, lambda: not publisher.is_current(LABELS))
         assert publisher.publish(LABELS)
-        follow(publisher.seen, states, lambda: states.empty() and publisher.is_current(LABELS))
+        follow(publisher.writer.observe_object, states, lambda: states.empty() and publisher.is_current(LABELS))
         for value in ("7", "8", "9"):
             cluster.person_patches(FEATURES, "n1", {"spec": {"labels": {"a": value}}})
-            follow(publisher.seen, states, lambda: not publisher.is_current(LABELS))
+            follow(publisher.writer.observe_object, states, lambda: not publisher.is_current(LABELS))
             assert publisher.publish(LABELS)
     finally:
-        watch.stop()
+        informer.stop()
     assert cluster.server.store.get(FEATURES.name, "n1", "default")["spec"]["labels"] == LABELS

@@ -1,20 +1,14 @@
 """The common settings that flags ask for."""
 
-from typing import Any
-
-import click
-
-from node_core.runtime.command import AgentCommand, parse_command
-from node_core.runtime.flags import common_options
+from node_core.runtime.command import agent_command, parse_command
 from node_core.runtime.settings import CommonSettings, common_settings
 
-
-@click.command(cls=AgentCommand, name="agent")
-@common_options(agent="AGENT", address=":8080")
-def _command(**_: Any) -> None: ...
+_command = agent_command(
+    "agent", CommonSettings, agent="AGENT", changes={"http_address": {"default": ":8080"}}, help="An agent."
+)
 
 
 def settings_of(*flags: str) -> CommonSettings:
     values = parse_command(_command, flags, "agent")
     assert values is not None
-    return common_settings(values)
+    return common_settings(values, CommonSettings)

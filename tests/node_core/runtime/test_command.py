@@ -1,23 +1,20 @@
 """Flags, environment and files: precedence, and every problem at once."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
+from device_plugin.__main__ import command as plugin_command
+from gfd.__main__ import command
+from gpunode.run import command as run_command
+from nfd_lite.__main__ import command as nfd_command
 from node_core.errors import SettingsError
-from node_core.runtime.command import AgentCommand, parse_command, report_usage
-from node_core.runtime.flags import common_options, publish_options
-from node_core.runtime.nvidia_config import nvidia_options
-from node_core.runtime.settings import common_settings
-
-
-@click.command(cls=AgentCommand)
-@nvidia_options("gfd")
-@publish_options(agent="GFD", output_file="/f")
-@common_options(agent="GFD", address=":8080")
-def command(**_: Any) -> None: ...
+from node_core.runtime.command import find_misspelt, parse_command, report_usage
+from node_core.runtime.settings import CommonSettings, common_settings
 
 
 def parse(*arguments: str) -> dict[str, Any]:
@@ -51,19 +48,25 @@ def test_the_flag_wins_over_the_environment_over_the_file_over_the_default(
     assert parse("--mig-strategy", "none")["mig_strategy"] == "none"
 
 
+def test_given_names_only_the_values_of_flags(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIG_STRATEGY", "single")
+    given = parse("--config-file", str(config), "--log-level=debug")["given"]
+    assert given == {"nvidia_config", "log_level"}
+
+
 def test_the_file_sets_common_options_too(config: Path) -> None:
-    settings = common_settings(parse("--config-file", str(config)))
+    settings = common_settings(parse("--config-file", str(config)), CommonSettings)
     assert (settings.interval, settings.oneshot) == (30, True)
 
 
 def test_what_nobody_said_is_none() -> None:
-    settings = common_settings(parse())
+    settings = common_settings(parse(), CommonSettings)
     assert settings.kubeconfig is None
     assert settings.simulate is None
 
 
 def test_infinite_is_no_interval() -> None:
-    assert common_settings(parse("--sleep-interval", "infinite")).interval is None
+    assert common_settings(parse("--sleep-interval", "infinite"), CommonSettings).interval is None
 
 
 def test_go_style_flags_with_one_dash_are_taken() -> None:
@@ -76,12 +79,12 @@ def test_every_problem_of_flags_environment_and_file_is_reported_at_once(
     path = tmp_path / "config.yaml"
     path.write_text("version: v2\nflags: {migStrategie: mixed, gfd: {sleepInterval: 5, noTimestamp: perhaps}}\n")
     monkeypatch.setenv("LOG_LEVEL", "loud")
-    found = problems("--config-file", str(path), "--sleep-interval", "5ms", "--node-nam", "x", "--mig-strategy=half")
+    found = problems("--config-file", str(path), "--sleep-interval", "soon", "--node-nam", "x", "--mig-strategy=half")
     text = "\n".join(found)
     assert f"{path}: flags.migStrategie: unknown key (did you mean migStrategy?)" in text
-    assert f"{path}: version: Invalid enum value 'v2'" in text
-    assert f"{path}: flags.gfd.noTimestamp: Expected `bool | null`, got `str`" in text
-    assert "--sleep-interval: 5ms is below one second" in text
+    assert f"{path}: version: must be v1, found the text 'v2'" in text
+    assert f"{path}: flags.gfd.noTimestamp: must be true or false, found the text 'perhaps'" in text
+    assert "--sleep-interval: 'soon' is not a duration" in text
     assert "--node-nam: unknown flag (did you mean --node-name?)" in text
     assert "--mig-strategy: 'half' is not one of 'none', 'single', 'mixed'." in text
     assert "LOG_LEVEL (--log-level): 'loud' is not one of" in text
@@ -90,11 +93,10 @@ def test_every_problem_of_flags_environment_and_file_is_reported_at_once(
 
 def test_a_wrong_value_in_the_file_is_not_blamed_on_the_flag(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    path.write_text("flags: {migStrategy: half, gfd: {sleepInterval: 60000000000}}\n")
+    path.write_text("flags: {migStrategy: half, gfd: {sleepInterval: 60 s}}\n")
     text = "\n".join(problems("--config-file", str(path)))
-    assert "config file (--mig-strategy): 'half'" in text
-    assert "config file (--sleep-interval)" in text
-    assert "not nanoseconds" in text
+    assert f"{path}: flags.migStrategy: 'half' is not one of" in text
+    assert f"{path}: flags.gfd.sleepInterval: '60 s' is not a duration" in text
 
 
 @pytest.mark.parametrize(
@@ -102,8 +104,12 @@ def test_a_wrong_value_in_the_file_is_not_blamed_on_the_flag(tmp_path: Path) -> 
     [
         (["serve"], "'serve': unexpected argument"),
         (["--node-name"], "requires an argument"),
-        (["--config-file", "/nonexistent/c.yaml"], "No such file"),
-        (["--oneshot=perhaps"], "is not a valid boolean"),
+        (["--config-file", "/nonexistent/c.yaml"], "does not exist"),
+        (["--oneshot=perhaps"], "'perhaps' is not true or false"),
+        (
+            ["--mig-strategy=mixd"],
+            "--mig-strategy: 'mixd' is not one of 'none', 'single', 'mixed' (did you mean mixed?).",
+        ),
     ],
 )
 def test_other_mistakes_say_what_they_are(arguments: list[str], part: str) -> None:
@@ -118,3 +124,72 @@ def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
 def test_problems_are_printed_one_a_line_with_exit_status_two(capsys: pytest.CaptureFixture[str]) -> None:
     assert report_usage(SettingsError(["one", "two"]), "gfd") == 2
     assert capsys.readouterr().err == "gfd: one\ngfd: two\n"
+
+
+def test_a_config_file_that_is_damaged_is_refused_and_not_replaced_by_defaults(config: Path) -> None:
+    config.write_text(
+        "version: v1\nsharing:\n  timeSlicing:\n    resources:\n    - name: nvidia.com/gpu\n      replicas: fo"
+    )
+    assert problems("--config-file", str(config)) == (
+        f"{config}: sharing.timeSlicing.resources[0].replicas: must be a whole number from 1 up, found the text 'fo'",
+    )
+
+
+def test_keys_without_effect_on_the_program_are_accepted_with_a_note(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("flags: {useNodeFeatureAPI: true, gfd: {oneshot: true, noTimestamp: true}}\n")
+    assert parse("--config-file", str(path))["oneshot"] is True
+    values = parse_command(run_command, ["--config-file", str(path)], "gpunode run")
+    assert values is not None
+    assert sorted(values["notes"]) == [
+        f"{path}: oneshot has no effect on gpunode run",
+        f"{path}: use-node-feature-api has no effect on gpunode run",
+    ]
+    values = parse_command(plugin_command, ["--config-file", str(path)], "gpu-device-plugin")
+    assert values is not None
+    assert "oneshot" not in values
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("GPUNODE_SIMUATE", "GPUNODE_SIMULATE"),
+        ("GFD_PUBLISHE", "GFD_PUBLISH"),
+        ("GFD_SLEEPINTERVAL", "GFD_SLEEP_INTERVAL"),
+        ("GPUNODE_SERVICE_HOST", None),
+        ("GPUNODE_SERVICE_PORT", None),
+        ("GPUNODE_SERVICE_PORT_METRICS", None),
+        ("GPUNODE_PORT", None),
+        ("GPUNODE_PORT_8080_TCP", None),
+        ("GPUNODE_PORT_8080_TCP_ADDR", None),
+        ("GPUNODE_LOCK_DIR", None),
+        ("GPUNODE_TEAM", None),
+        ("NFD_PUBLISH", None),
+        ("MIG_STRATEGIE", None),
+    ],
+)
+def test_a_misspelt_environment_variable_with_our_prefix_is_named_and_those_of_services_are_not(
+    name: str, near: str | None
+) -> None:
+    found = tuple(find_misspelt(command, {name: "x"}))
+    assert found == (
+        () if near is None else (f"{name} is not an environment variable of this program. Did you mean {near}?",)
+    )
+
+
+@pytest.mark.parametrize(
+    "module", ["gfd", "nfd_lite", "device_plugin", "gpunode run", "gpunode doctor", "gpunode cleanup"]
+)
+def test_help_has_a_short_flag_groups_and_no_flag_without_a_text(module: str) -> None:
+    run = [sys.executable, "-m", *module.split(), "-h"]
+    text = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    assert text == subprocess.run([*run[:-1], "--help"], capture_output=True, text=True, check=True).stdout
+    assert {"Node and cluster:", "Other options:"} <= set(text.splitlines())
+
+
+@pytest.mark.parametrize("each", [command, plugin_command, run_command, nfd_command], ids=lambda each: str(each.name))
+def test_every_flag_has_a_text_and_a_heading(each: click.Command) -> None:
+    options = [option for option in each.params if isinstance(option, click.Option) and not option.hidden]
+    assert [option.opts[0] for option in options if not option.help] == []
+    assert [option.opts[0] for option in options if not getattr(option, "heading", "")] == ["--version"]
+    assert "Example" in (each.epilog or "")

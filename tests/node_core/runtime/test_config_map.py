@@ -2,8 +2,7 @@
 
 import base64
 import contextlib
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,15 @@ from structlog.testing import capture_logs
 
 from node_core.decode import Document
 from node_core.errors import KubeError, SettingsError
-from node_core.kube.client import NodeApi
-from node_core.runtime.collection_link import CollectionLink, config_map_link
 from node_core.runtime.config_map import ConfigMapName, ConfigMapSource, parse_config_map, parse_config_map_name
-from node_core.runtime.named_config import LABEL, NamedConfigOptions, NamedConfigs
-from node_core.runtime.node_link import NodeLink
+from node_core.runtime.config_selector import ConfigSelector, NamedConfigs
+from node_core.runtime.informers import CollectionInformer, NodeInformer, config_map_informer
+from node_core.runtime.named_config import LABEL, NamedConfigOptions
 from node_core.runtime.services import Services
-from node_core.simulate.apiserver import ApiServer
-from node_core.simulate.apiserver.resources import resource_named
-from node_core.simulate.apiserver.writes import Target, Writer
+from simulation.apiserver import ApiServer
+from simulation.apiserver.resources import resource_named
+from simulation.apiserver.writes import Target, Writer
+from tests.waiting import until
 
 NAME = ConfigMapName("kube-system", "configs")
 LIST = ("list", "/api/v1/namespaces/{namespace}/configmaps")
@@ -32,13 +31,13 @@ LIST = ("list", "/api/v1/namespaces/{namespace}/configmaps")
     ("text", "why"),
     [
         ("configs", "'configs' is not of the form NAMESPACE/NAME"),
-        ("/configs", "'' is no name of a namespace"),
-        ("a.b/configs", r"'a\.b' is no name of a namespace"),
-        ("a" * 64 + "/configs", "is no name of a namespace"),
-        ("a/", "'' is no name of an object"),
-        ("a/b/c", "'b/c' is no name of an object"),
-        ("a/../secrets", "is no name of an object"),
-        ("a/B", "'B' is no name of an object"),
+        ("/configs", "'' is not a name of a namespace"),
+        ("a.b/configs", r"'a\.b' is not a name of a namespace"),
+        ("a" * 64 + "/configs", "is not a name of a namespace"),
+        ("a/", "'' is not a name of an object"),
+        ("a/b/c", "'b/c' is not a name of an object"),
+        ("a/../secrets", "is not a name of an object"),
+        ("a/B", "'B' is not a name of an object"),
     ],
 )
 def test_what_is_no_name_of_a_configmap_is_refused(text: str, why: str) -> None:
@@ -84,37 +83,42 @@ def server(tmp_path: Path) -> Iterator[ApiServer]:
 
 
 class Bench:
-    """Configs that are their own text, and a link of which the test plays the watch."""
+    """Configs that are their own text, and an informer whose API server the test plays."""
 
-    def __init__(self, link: CollectionLink, services: Services) -> None:
-        self.link = link
+    def __init__(self, informer: CollectionInformer, services: Services) -> None:
+        self.informer = informer
         self.services = services
         options = NamedConfigOptions(place=NAME)
-        self.configs = NamedConfigs(ConfigMapSource(NAME, link), options, lambda config: config)
+        named: NamedConfigs[Document | None] = NamedConfigs(
+            source=ConfigMapSource(NAME, informer), options=options, read=lambda config: config
+        )
+        self.configs: ConfigSelector[Document | None] = ConfigSelector(None, named, agent="gfd", services=services)
 
     def says(self, data: Mapping[str, str], label: str = "") -> tuple[bool, bytes | None]:
         """Whether there are new settings after the ConfigMap holds this, and those that count."""
-        self.link._seen({str(NAME): {"metadata": {}, "data": dict(data)}})
+        self.informer._observe({str(NAME): {"metadata": {}, "data": dict(data)}})
         return self.follow(label)
 
     def follow(self, label: str = "") -> tuple[bool, bytes | None]:
-        is_new = self.configs.follow({LABEL: label} if label else {})
+        before = self.configs.settings
+        is_new = self.configs.select(lambda: {LABEL: label} if label else {}) != before
         return is_new, None if self.configs.settings is None else self.configs.settings.content
 
 
 @pytest.fixture
 def bench(server: ApiServer, tmp_path: Path) -> Bench:
     assert server.url
-    node = NodeLink("n1", kubeconfig=str(tmp_path / "kubeconfig"), user_agent="t")
+    node = NodeInformer("n1", kubeconfig=str(tmp_path / "kubeconfig"), user_agent="t")
     services = Services()
-    return Bench(config_map_link(node, NAME.namespace, NAME.name, agent="gfd", services=services), services)
+    return Bench(config_map_informer(node, NAME.namespace, NAME.name, agent="gfd", services=services), services)
 
 
 def test_before_it_was_seen_nothing_counts_and_nothing_is_wrong_but_that(bench: Bench) -> None:
     with capture_logs() as said:
         assert bench.follow("four") == (False, None)
-    assert (bench.configs.problem, said) == (None, [])
-    assert bench.services.readiness.problems() == {"gfd/config-map": "has not happened yet"}
+    assert bench.configs.problem is None
+    assert [line["event"] for line in said] == ["ready"]
+    assert bench.services.readiness.problems() == {"gfd/config": None, "gfd/config-map": "not completed yet"}
 
 
 def test_settings_follow_the_label_and_the_entries(bench: Bench) -> None:
@@ -131,7 +135,7 @@ def test_an_api_that_fails_keeps_what_counts_and_is_said_once(bench: Bench, stat
     bench.says({"default": "1"})
     with capture_logs() as said:
         for _ in range(5):
-            bench.link._failed(KubeError("no", status=status))
+            bench.informer._observe_error(KubeError("no", status=status))
             assert bench.follow() == (False, b"1")
     assert [line["why"] for line in said] == ["no"]
     assert bench.configs.problem is None
@@ -140,27 +144,30 @@ def test_an_api_that_fails_keeps_what_counts_and_is_said_once(bench: Bench, stat
 def test_one_that_is_refused_from_the_start_is_said_once(bench: Bench) -> None:
     with capture_logs() as said:
         for _ in range(5):
-            bench.link._failed(KubeError("forbidden", status=403))
+            bench.informer._observe_error(KubeError("forbidden", status=403))
             assert bench.follow() == (False, None)
-    assert [(line["event"], line["check"]) for line in said] == [("not_ready", "gfd/config-map")]
+    assert [line["check"] for line in said if line["event"] == "not_ready"] == ["gfd/config-map"]
 
 
 def test_one_that_is_deleted_and_an_entry_that_is_gone_keep_what_counts(bench: Bench) -> None:
     bench.says({"default": "1", "four": "4"}, "four")
     assert bench.says({"default": "1"}, "four") == (False, b"4")
-    assert "'four', which is not there" in str(bench.configs.problem)
-    bench.link._seen({})
+    assert "'four', which does not exist" in str(bench.configs.problem)
+    bench.informer._observe({})
     assert bench.follow("four") == (False, b"4")
-    assert str(bench.configs.problem) == "there is no ConfigMap kube-system/configs; what was applied before stays"
+    assert (
+        str(bench.configs.problem)
+        == "the ConfigMap kube-system/configs does not exist; the previous config remains in use"
+    )
     assert bench.says({"four": "4"}, "four") == (False, b"4")
     assert bench.configs.problem is None
 
 
 def test_garbage_in_its_place_keeps_what_counts(bench: Bench) -> None:
     bench.says({"default": "1"})
-    bench.link._seen({str(NAME): {"metadata": {}, "data": ["default"]}})
+    bench.informer._observe({str(NAME): {"metadata": {}, "data": ["default"]}})
     assert bench.follow() == (False, b"1")
-    assert "ConfigMap kube-system/configs cannot be understood" in str(bench.configs.problem)
+    assert "ConfigMap kube-system/configs cannot be parsed" in str(bench.configs.problem)
 
 
 def write(server: ApiServer, name: str, namespace: str = NAME.namespace, **data: str) -> None:
@@ -169,19 +176,12 @@ def write(server: ApiServer, name: str, namespace: str = NAME.namespace, **data:
     server.api.create(target, body, Writer(manager="kubectl"))
 
 
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.002)
-
-
 def test_only_the_one_that_is_named_is_followed(server: ApiServer, bench: Bench) -> None:
     write(server, NAME.name, default="1")
     write(server, "other", default="2")
     write(server, NAME.name, "default", default="3")
     server.forget_requests()
-    bench.link.start()
+    bench.informer.start()
     try:
         until(lambda: bench.follow() == (True, b"1"))
         write(server, "another", default="4")
@@ -189,27 +189,14 @@ def test_only_the_one_that_is_named_is_followed(server: ApiServer, bench: Bench)
         server.store.mutate("configmaps", NAME.name, lambda obj: obj | change, namespace=NAME.namespace)
         until(lambda: bench.follow() == (True, b"5"))
     finally:
-        bench.link.stop()
-    assert (bench.link.state or {}).keys() == {str(NAME)}
+        bench.informer.stop()
+    assert (bench.informer.state or {}).keys() == {str(NAME)}
     assert server.requests[LIST] == 1
 
 
 def test_a_process_that_runs_once_reads_it_once(server: ApiServer, bench: Bench) -> None:
     write(server, NAME.name, default="1")
     server.forget_requests()
-    bench.link.look()
+    bench.informer.list_once()
     assert bench.follow() == (True, b"1")
     assert sum(server.requests.values()) == 1
-
-
-def test_a_hint_for_rules_is_none_for_configmaps(tmp_path: Path) -> None:
-    class Lost(NodeApi):
-        def request(self, verb: str, path: str, **request: Any) -> Mapping[str, Any]:
-            raise KubeError(f"{verb} {path}: HTTP 404", status=404)
-
-    node = NodeLink("n1", kubeconfig=str(tmp_path / "none"), user_agent="t")
-    node.api = Lost("n1", kubeconfig=None, user_agent="t")
-    link = config_map_link(node, "a", "b", agent="gfd", services=Services())
-    with pytest.raises(KubeError) as caught:
-        link._subject.look()
-    assert str(caught.value) == "the cluster does not know the ConfigMap a/b"

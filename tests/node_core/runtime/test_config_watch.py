@@ -21,7 +21,7 @@ class Changes:
         self._told.release()
 
     def one_more(self) -> None:
-        assert self._told.acquire(timeout=10), "nothing was told"
+        assert self._told.acquire(timeout=60), "nothing was told"
 
 
 @pytest.fixture
@@ -80,12 +80,28 @@ def test_the_same_content_is_no_news_and_new_content_is_told_once(tmp_path: Path
     watch = ConfigWatch({path: fingerprint(path) for path in (first, second)}, changes, settle=0)
     first.write_text("a: 1")
     (tmp_path / "beside").touch()
-    watch._look()
+    watch._check()
     assert changes.count == 0
     second.write_text("b: 1")
-    watch._look()
-    watch._look()
+    watch._check()
+    watch._check()
     assert changes.count == 1
+
+
+def test_a_file_that_is_read_while_it_is_written_is_reported_once_and_complete(changes: Changes) -> None:
+    path = Path("/config.yaml")
+    contents = iter(["truncated", "half", "complete", "complete"])
+    watch = ConfigWatch({path: "first"}, changes, settle=0, read=lambda _: next(contents))
+    watch._check()
+    assert changes.count == 1
+    assert list(contents) == []
+
+
+def test_a_file_that_has_its_old_content_again_is_not_reported(changes: Changes) -> None:
+    contents = iter(["truncated", "first"])
+    watch = ConfigWatch({Path("/config.yaml"): "first"}, changes, settle=0, read=lambda _: next(contents))
+    watch._check()
+    assert changes.count == 0
 
 
 def test_what_changed_between_reading_and_watching_is_told(tmp_path: Path, changes: Changes) -> None:

@@ -2,9 +2,9 @@
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -13,15 +13,16 @@ from structlog.testing import capture_logs
 
 from node_core.decode import MAX_FILE, Document
 from node_core.errors import SettingsError
+from node_core.runtime.config_selector import ConfigSelector, NamedConfigs
 from node_core.runtime.named_config import (
-    FALLBACKS,
     LABEL,
     ConfigFolder,
     Fallback,
     NamedConfigOptions,
-    NamedConfigs,
-    choose_config,
+    select_config,
 )
+from node_core.runtime.services import Services
+from tests.waiting import until
 
 NAMES = {"default", "a", "b"}
 
@@ -42,32 +43,32 @@ NAMES = {"default", "a", "b"}
 def test_one_config_counts(
     names: set[str], label: str, default: str, fallbacks: tuple[Fallback, ...], chosen: str | None
 ) -> None:
-    assert choose_config(names, label, default, fallbacks) == chosen
+    assert select_config(names, label, default, fallbacks) == chosen
 
 
 @pytest.mark.parametrize(
     ("names", "label", "default", "why"),
     [
-        (NAMES, "defalt", "a", r"the Node's label asks for the config 'defalt', which is not there \(did you mean"),
-        (NAMES, "", "zzz", "the default asks for the config 'zzz', which is not there"),
-        ({"a", "b"}, "", "", "of 2 configs none can be taken"),
-        (set(), "", "", "of 0 configs none can be taken"),
+        (NAMES, "defalt", "a", r"the Node's label selects the config 'defalt', which does not exist \(did you mean"),
+        (NAMES, "", "zzz", "the default selects the config 'zzz', which does not exist"),
+        ({"a", "b"}, "", "", "none of the 2 configs can be selected"),
+        (set(), "", "", "none of the 0 configs can be selected"),
     ],
 )
 def test_none_counts_where_none_is_meant(names: set[str], label: str, default: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        choose_config(names, label, default, ("named", "single"))
+        select_config(names, label, default, ("named", "single"))
 
 
 @given(
     st.sets(st.sampled_from(["default", "a", "b", ""])),
     st.sampled_from(["", "a", "x"]),
     st.sampled_from(["", "b", "y"]),
-    st.lists(st.sampled_from(FALLBACKS)),
+    st.lists(st.sampled_from(get_args(Fallback))),
 )
 def test_what_counts_is_there(names: set[str], label: str, default: str, fallbacks: list[Fallback]) -> None:
     try:
-        chosen = choose_config(names, label, default, fallbacks)
+        chosen = select_config(names, label, default, fallbacks)
     except ValueError:
         return
     assert chosen in names or (chosen is None and "empty" in fallbacks)
@@ -89,64 +90,71 @@ class Reader:
         return config.content.decode()
 
 
+def selector(folder: ConfigFolder, options: NamedConfigOptions, reader: Reader) -> ConfigSelector[str]:
+    configs = NamedConfigs(source=folder, options=options, read=reader)
+    return ConfigSelector("flags", configs, agent="gfd", services=Services())
+
+
+def select(configs: ConfigSelector[str], label: str | None = None) -> str | None:
+    return configs.select(lambda: {} if label is None else {LABEL: label})
+
+
 @pytest.fixture
 def reader() -> Reader:
     return Reader()
 
 
 @pytest.fixture
-def configs(tmp_path: Path, reader: Reader) -> NamedConfigs[str]:
+def configs(tmp_path: Path, reader: Reader) -> ConfigSelector[str]:
     (tmp_path / "default").write_text("one")
     (tmp_path / "two").write_text("two")
     options = NamedConfigOptions(place=tmp_path, fallbacks=("named",))
-    return NamedConfigs(ConfigFolder(tmp_path, lambda: None), options, reader)
+    return selector(ConfigFolder(tmp_path, lambda: None), options, reader)
 
 
-def test_settings_follow_the_label_and_the_content(configs: NamedConfigs[str], tmp_path: Path) -> None:
-    assert configs.follow({})
-    assert configs.settings == "one"
-    assert configs.follow({LABEL: "two"})
+def test_settings_follow_the_label_and_the_content(configs: ConfigSelector[str], tmp_path: Path) -> None:
+    assert select(configs) == "one"
+    assert select(configs, "two") == "two"
     (tmp_path / "two").write_text("three")
-    assert configs.follow({LABEL: "two"})
-    assert (configs.settings, configs.problem) == ("three", None)
+    assert select(configs, "two") == "three"
+    assert configs.problem is None
 
 
-def test_what_stays_is_not_read_again(configs: NamedConfigs[str], reader: Reader, tmp_path: Path) -> None:
-    assert [configs.follow({}) for _ in range(3)] == [True, False, False]
+def test_what_stays_is_not_read_again(configs: ConfigSelector[str], reader: Reader, tmp_path: Path) -> None:
+    assert [select(configs) for _ in range(3)] == ["one"] * 3
     (tmp_path / "two").write_text("one")
-    assert not configs.follow({LABEL: "two"})
+    with capture_logs() as logs:
+        assert select(configs, "two") == "one"
+    assert [(line["event"], line["changes"]) for line in logs] == [("config_applied", False)]
     assert reader.read == ["default", "two"]
 
 
 def test_what_cannot_be_applied_changes_nothing_and_heals_by_itself(
-    configs: NamedConfigs[str], reader: Reader, tmp_path: Path
+    configs: ConfigSelector[str], reader: Reader, tmp_path: Path
 ) -> None:
-    configs.follow({})
-    assert not configs.follow({LABEL: "three"})
-    assert "'three', which is not there" in str(configs.problem)
+    select(configs)
+    assert select(configs, "three") == "one"
+    assert "'three', which does not exist" in str(configs.problem)
     (tmp_path / "three").write_text("bad")
-    with capture_logs() as logs:
-        assert not configs.follow({LABEL: "three"})
-        assert not configs.follow({LABEL: "three"})
-    assert str(configs.problem) == "three: bad; and worse; what was applied before stays"
-    assert (str(configs.settings), reader.read, logs) == ("one", ["default", "three"], [])
+    assert [select(configs, "three") for _ in range(2)] == ["one"] * 2
+    assert str(configs.problem) == "three: bad; and worse; the previous config remains in use"
+    assert reader.read == ["default", "three"]
     (tmp_path / "three").write_text("good")
-    assert configs.follow({LABEL: "three"})
-    assert (configs.settings, configs.problem) == ("good", None)
+    assert select(configs, "three") == "good"
+    assert configs.problem is None
 
 
-def test_going_back_from_a_mistake_is_no_change(configs: NamedConfigs[str]) -> None:
-    configs.follow({})
-    configs.follow({LABEL: "nowhere"})
-    assert not configs.follow({})
-    assert (configs.settings, configs.problem) == ("one", None)
+def test_going_back_from_a_mistake_is_no_change(configs: ConfigSelector[str]) -> None:
+    select(configs)
+    select(configs, "nowhere")
+    assert (select(configs), configs.problem) == ("one", None)
 
 
 def test_the_empty_config_has_no_file(tmp_path: Path, reader: Reader) -> None:
     options = NamedConfigOptions(place=tmp_path, fallbacks=("empty",))
-    configs = NamedConfigs(ConfigFolder(tmp_path, lambda: None), options, reader)
-    assert configs.follow({})
-    assert (configs.settings, reader.read) == ("nothing", [None])
+    configs = selector(ConfigFolder(tmp_path, lambda: None), options, reader)
+    assert select(configs) == "nothing"
+    assert reader.read == [None]
 
 
 def test_the_folder_of_a_configmap_has_its_keys_alone(tmp_path: Path) -> None:
@@ -167,9 +175,9 @@ def test_the_folder_of_a_configmap_has_its_keys_alone(tmp_path: Path) -> None:
 
 def test_no_folder_is_an_error_that_names_it(tmp_path: Path, reader: Reader) -> None:
     options = NamedConfigOptions(place=tmp_path / "none")
-    configs = NamedConfigs(ConfigFolder(tmp_path / "none", lambda: None), options, reader)
-    assert not configs.follow({LABEL: "a"})
-    assert f"cannot read the configs in {tmp_path}/none: No such file" in (configs.problem or "")
+    configs = selector(ConfigFolder(tmp_path / "none", lambda: None), options, reader)
+    assert select(configs, "a") is None
+    assert f"the folder of configs {tmp_path}/none does not exist" in (configs.problem or "")
 
 
 @pytest.fixture
@@ -188,10 +196,3 @@ def test_the_folder_tells_when_a_configmap_is_swapped(tmp_path: Path, changes: C
     (tmp_path / "..tmp").symlink_to("..new")
     (tmp_path / "..tmp").rename(tmp_path / "..data")
     until(lambda: changes() > before)
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.002)

@@ -3,16 +3,16 @@
 import contextlib
 import io
 import json
-import queue
 import signal
 import socket
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import structlog
@@ -20,22 +20,16 @@ from structlog.testing import capture_logs
 
 from node_core.errors import SettingsError
 from node_core.runtime import metrics
-from node_core.runtime.http import parse_address, render_readyz
+from node_core.runtime.http import parse_address, render_healthz, render_readyz
 from node_core.runtime.log import LogFormat, configure_log
 from node_core.runtime.mailbox import Mailbox
-from node_core.runtime.messages import AgentMessage, KubeletChanged, Pass, Stop
-from node_core.runtime.process import CONFIG_CHANGED, Built, Program, Running, _run_until_told
+from node_core.runtime.messages import AgentMessage, Stop
+from node_core.runtime.process import CONFIG_CHANGED, ProcessRunner, ProcessSpec, Program, _run_until_signal
 from node_core.runtime.readiness import STUCK_AFTER, Readiness
-from node_core.runtime.schedule import Passes
 from node_core.runtime.services import Services
 from node_core.runtime.settings import CommonSettings
-
-
-def until(true: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.005)
+from node_core.runtime.signals import SignalQueue
+from tests.waiting import until
 
 
 def common(address: str = "127.0.0.1:0") -> CommonSettings:
@@ -46,27 +40,26 @@ def common(address: str = "127.0.0.1:0") -> CommonSettings:
 
 
 class Counting:
-    """An agent that counts its passes and fails at the first `faults` of them."""
+    """An agent that counts its runs."""
 
     name = "counting"
 
-    def __init__(self, services: Services, faults: int = 0) -> None:
+    def __init__(self, services: Services) -> None:
         self.mailbox: Mailbox[AgentMessage] = Mailbox()
         self.services = services
-        self.faults = faults
         self.runs = 0
         self.closed = False
+        self.closed_finally: bool | None = None
 
     def run(self) -> None:
         self.runs += 1
-        if self.runs <= self.faults:
-            raise ZeroDivisionError("a fault of ours")
         self.services.readiness.report("counting/running", None)
-        while not isinstance(self.mailbox.take(), Stop):
+        while not isinstance(self.mailbox.get(), Stop):
             pass
 
-    def close(self) -> None:
+    def close(self, *, is_final: bool) -> None:
         self.closed = True
+        self.closed_finally = is_final
 
 
 @pytest.fixture
@@ -75,15 +68,15 @@ def agents() -> list[Counting]:
 
 
 @pytest.fixture
-def running(agents: list[Counting]) -> Iterator[Callable[[int], Running]]:
-    started: list[Running] = []
+def running(agents: list[Counting]) -> Iterator[Callable[[], ProcessRunner]]:
+    started: list[ProcessRunner] = []
 
-    def start(faults: int) -> Running:
-        def build(services: Services) -> Built:
-            agents.append(Counting(services, faults))
-            return Built(agents=agents)
+    def start() -> ProcessRunner:
+        def build(services: Services) -> ProcessSpec:
+            agents.append(Counting(services))
+            return ProcessSpec(agents=agents)
 
-        running = Running(Program(common=common(), build=build), Services(chance=lambda: -0.999))
+        running = ProcessRunner(Program(common=common(), build=build), Services(chance=lambda: -0.999))
         started.append(running)
         running.start()
         return running
@@ -93,7 +86,7 @@ def running(agents: list[Counting]) -> Iterator[Callable[[int], Running]]:
         one.stop()
 
 
-def get(running: Running, path: str) -> tuple[int, str]:
+def get(running: ProcessRunner, path: str) -> tuple[int, str]:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{running.health.port}{path}") as answer:
             return answer.status, answer.read().decode()
@@ -102,8 +95,8 @@ def get(running: Running, path: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def test_health_ready_and_metrics_answer(running: Callable[[int], Running], agents: list[Counting]) -> None:
-    process = running(0)
+def test_health_ready_and_metrics_answer(running: Callable[[], ProcessRunner], agents: list[Counting]) -> None:
+    process = running()
     until(lambda: agents[0].runs == 1)
     until(lambda: get(process, "/readyz") == (200, "[+]counting/running ok\nready\n"))
     process.services.readiness.report("api", "the API server does not answer")
@@ -124,22 +117,51 @@ def test_metrics_are_those_that_are_declared_and_no_more() -> None:
         else:
             services.metrics.set(metric, 1, **dict.fromkeys(metric.labels, "x"))
     lines = services.metrics.render().decode().splitlines()
-    names = {line.split("{")[0] for line in lines if not line.startswith("#")}
+    names = {line.partition(" ")[0].partition("{")[0] for line in lines if not line.startswith("#")}
     assert names == {f"gpunode_{each.name}{'_total' if each.kind == 'counter' else ''}" for each in metrics.ALL}
 
 
-def test_an_agent_that_fails_is_started_again(running: Callable[[int], Running], agents: list[Counting]) -> None:
-    process = running(2)
-    until(lambda: agents[0].runs == 3)
-    until(lambda: process.services.readiness.problems()["counting/running"] is None)
+def test_an_agent_whose_thread_is_dead_makes_healthz_red_unless_it_was_stopped(
+    running: Callable[[], ProcessRunner], agents: list[Counting]
+) -> None:
+    process = running()
+    until(lambda: agents[0].runs == 1)
+    agents[0].mailbox.post(Stop())  # nobody asked the process to stop
+    until(lambda: agents[0].closed)
+    until(lambda: get(process, "/healthz") == (503, "the thread of counting has ended\n"))
+    process.stop()
+    assert process.services.readiness.liveness_problems() == ()
 
 
-def test_a_sign_of_life_ends_what_was_said_of_a_fault() -> None:
-    readiness = Readiness()
-    readiness.failed("gfd", "OSError: one bad moment")
-    assert readiness.problems() == {"gfd/running": "OSError: one bad moment"}
+def test_parts_say_whether_their_threads_are_alive() -> None:
+    class Watch:
+        problem: str | None = None
+
+        def start(self) -> None: ...
+
+        def stop(self) -> None: ...
+
+        def liveness_problem(self) -> str | None:
+            return self.problem
+
+    watch = Watch()
+    running = ProcessRunner(
+        Program(common=common(), build=lambda _: ProcessSpec(agents=(), background_services=(watch,)))
+    )
+    running.start()
+    assert get(running, "/healthz") == (200, "ok\n")
+    watch.problem = "the thread watch has ended: a fault\nok"
+    assert get(running, "/healthz") == (503, "the thread watch has ended: a fault?ok\n")
+    running.stop()
+
+
+def test_an_agent_without_a_sign_of_life_makes_healthz_red() -> None:
+    now = [0.0]
+    readiness = Readiness(lambda: now[0])
     readiness.beat("gfd")
-    assert readiness.problems() == {"gfd/running": None}
+    assert render_healthz(readiness) == (200, b"ok\n")
+    now[0] = STUCK_AFTER + 1
+    assert render_healthz(readiness) == (503, b"gfd did not respond for 300 s\n")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +177,9 @@ def test_addresses_are_host_and_port(text: str, address: tuple[str, int]) -> Non
     assert parse_address(text) == address
 
 
-@pytest.mark.parametrize("text", ["abc", ":99999", "::1", "[::1]:x", ":-1", "127.0.0.1", "/tmp/sock", ":", "::1:80"])
+@pytest.mark.parametrize(
+    "text", ["abc", ":65536", ":99999", "::1", "[::1]:x", ":-1", "127.0.0.1", "/tmp/sock", ":", "::1:80"]
+)
 def test_anything_else_is_no_address(text: str) -> None:
     with pytest.raises(ValueError, match="is not an address"):
         parse_address(text)
@@ -168,13 +192,15 @@ def test_stopping_waits_for_nobody_for_ever() -> None:
         name = "stubborn"
 
         def run(self) -> None:
-            released.wait(30)
+            released.wait(60)
 
     class Slow:
         def start(self) -> None: ...
 
+        def liveness_problem(self) -> None: ...
+
         def stop(self) -> None:
-            released.wait(30)
+            released.wait(60)
 
     now = [0.0]
 
@@ -183,8 +209,8 @@ def test_stopping_waits_for_nobody_for_ever() -> None:
         return now[0]
 
     services = Services(clock=clock)
-    built = Built(agents=[Stubborn(services)], parts=(Slow(), Slow()))
-    running = Running(Program(common=common(), build=lambda _: built), services)
+    built = ProcessSpec(agents=[Stubborn(services)], background_services=(Slow(), Slow()))
+    running = ProcessRunner(Program(common=common(), build=lambda _: built), services)
     running.start()
     running.stop()
     assert now[0] < 5
@@ -203,102 +229,83 @@ def test_gauges_are_replaced_without_a_gap() -> None:
 
 
 def test_stopping_ends_every_thread_and_closes_agents(
-    running: Callable[[int], Running], agents: list[Counting]
+    running: Callable[[], ProcessRunner], agents: list[Counting]
 ) -> None:
-    process = running(0)
+    process = running()
     until(lambda: agents[0].runs == 1)
     process.stop()
     assert agents[0].closed
     assert not any(thread.name == "counting" for thread in threading.enumerate())
 
 
+def arrived(*numbers: int) -> SignalQueue:
+    """A queue of the process in which these wait."""
+    waiting = list(numbers)
+    return cast("SignalQueue", SimpleNamespace(get=lambda: waiting.pop(0), post=waiting.append))
+
+
+@pytest.mark.parametrize(
+    ("number", "is_final"), [(signal.SIGHUP, False), (CONFIG_CHANGED, False), (signal.SIGTERM, True)]
+)
+def test_agents_are_told_whether_new_ones_replace_them(number: int, is_final: bool, agents: list[Counting]) -> None:
+    def build(services: Services) -> ProcessSpec:
+        agents.append(Counting(services))
+        return ProcessSpec(agents=agents)
+
+    program = Program(common=common(), build=build)
+    signals = arrived(number)
+    _run_until_signal(program, signals, lambda: program, "gfd")
+    assert agents[0].closed_finally is is_final
+
+
 def test_wrong_settings_are_counted_and_leave_everything_as_it_is() -> None:
     built: list[Services] = []
 
-    def build(services: Services) -> Built:
+    def build(services: Services) -> ProcessSpec:
         built.append(services)
-        return Built(agents=())
+        return ProcessSpec(agents=())
 
     def parse() -> Program:
         raise (SettingsError(["wrong"]) if next(kinds) else ZeroDivisionError("a fault of ours"))
 
     kinds = iter((True, False))
-    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in (CONFIG_CHANGED, signal.SIGHUP, signal.SIGTERM):
-        signals.put(number)
+    signals = arrived(CONFIG_CHANGED, signal.SIGHUP, signal.SIGTERM)
     with capture_logs() as logs:
-        assert _run_until_told(Program(common=common(), build=build), signals, parse, "gfd") is None
+        assert _run_until_signal(Program(common=common(), build=build), signals, parse, "gfd") is None
     (services,) = built
     assert b'gpunode_errors_total{agent="gfd",check="settings"} 2.0' in services.metrics.render()
-    assert [entry["event"] for entry in logs] == ["settings_refused", "settings_refused", "stopping"]
+    assert [entry["event"] for entry in logs] == ["starting", *["settings_refused", "not_ready"] * 2, "stopping"]
+    problem = services.readiness.problems()["gfd/settings"]
+    assert (
+        problem
+        == "ZeroDivisionError: a fault of ours; the running settings remain in use, but the next start would fail"
+    )
 
 
 @pytest.mark.parametrize(("number", "why"), [(CONFIG_CHANGED, "a config file changed"), (signal.SIGHUP, "SIGHUP")])
 def test_settings_are_read_again_when_that_is_asked_for(number: int, why: str) -> None:
-    following = Program(common=common(), build=lambda _: Built(agents=()))
-    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-    signals.put(number)
+    following = Program(common=common(), build=lambda _: ProcessSpec(agents=()))
+    signals = arrived(number)
     with capture_logs() as logs:
-        assert _run_until_told(following, signals, lambda: following, "gfd") is following
-    assert [(entry["event"], entry["why"]) for entry in logs] == [("restarting", why)]
+        assert _run_until_signal(following, signals, lambda: following, "gfd") is following
+    assert [(entry["event"], entry.get("why")) for entry in logs] == [("starting", None), ("restarting", why)]
 
 
-def test_a_taken_port_does_not_stop_the_agents(running: Callable[[int], Running]) -> None:
-    taken = running(0).health.port
-    second = Running(Program(common=common(f"127.0.0.1:{taken}"), build=lambda _: Built(agents=())))
+@pytest.mark.parametrize(("scenario", "expected"), [("t4x1", [("warning", "t4x1")]), (None, [])])
+def test_a_restart_with_simulated_gpus_is_a_warning(scenario: str | None, expected: list[tuple[str, str]]) -> None:
+    following = Program(common=replace(common(), simulate=scenario), build=lambda _: ProcessSpec(agents=()))
+    with capture_logs() as logs:
+        assert _run_until_signal(following, arrived(signal.SIGHUP), lambda: following, "gfd") is following
+    found = [(entry["log_level"], entry["scenario"]) for entry in logs if entry["event"] == "gpus_simulated"]
+    assert found == expected
+
+
+def test_a_taken_port_does_not_stop_the_agents(running: Callable[[], ProcessRunner]) -> None:
+    taken = running().health.port
+    second = ProcessRunner(Program(common=common(f"127.0.0.1:{taken}"), build=lambda _: ProcessSpec(agents=())))
     second.start()
     assert second.health.port == 0
     second.stop()
-
-
-def test_readiness_needs_every_expected_check_and_logs_only_changes() -> None:
-    now = [0.0]
-    readiness = Readiness(lambda: now[0])
-    readiness.expect("gfd/published")
-    assert readiness.problems() == {"gfd/published": "has not happened yet"}
-    readiness.report("gfd/published", None)
-    readiness.expect("gfd/published")
-    assert readiness.problems() == {"gfd/published": None}
-    readiness.beat("gfd")
-    now[0] = STUCK_AFTER + 1
-    assert readiness.stuck() == ("gfd",)
-
-
-def test_the_mailbox_keeps_the_newest_of_each_kind_in_order() -> None:
-    box: Mailbox[AgentMessage] = Mailbox()
-    for message in (Pass(), KubeletChanged(), Pass(), Pass()):
-        box.post(message)
-    assert [box.take(0), box.take(0), box.take(0)] == [KubeletChanged(), Pass(), None]
-
-
-def test_looking_for_one_kind_of_message_takes_nothing_out() -> None:
-    box: Mailbox[AgentMessage] = Mailbox()
-    box.post(Pass())
-    assert not box.holds(Stop, 0)
-    box.post(Stop())
-    assert box.holds(Stop, 0)
-    assert [box.take(0), box.take(0)] == [Pass(), Stop()]
-
-
-def test_the_mailbox_wakes_its_owner() -> None:
-    box: Mailbox[AgentMessage] = Mailbox()
-    threading.Timer(0.01, lambda: box.post(Stop())).start()
-    assert box.take(10) == Stop()
-
-
-def test_passes_come_by_themselves() -> None:
-    came = threading.Event()
-    passes = Passes(1, came.set)
-    passes.start()
-    assert came.wait(10)
-    passes.stop()
-
-
-def test_no_interval_means_no_passes() -> None:
-    passes = Passes(None, lambda: pytest.fail("a pass came"))
-    passes.start()
-    assert passes._scheduler.get_jobs() == []
-    passes.stop()
 
 
 def test_logs_are_one_json_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -308,7 +315,6 @@ def test_logs_are_one_json_object_a_line(capsys: pytest.CaptureFixture[str]) -> 
     line = capsys.readouterr().err
     assert json.loads(line)["key"] == "tab\there\nand a new line"
     assert line.count("\n") == 1
-    structlog.reset_defaults()
 
 
 FORGED = "a\n2026-01-01T00:00:00Z [info] all is well\r\x1b[2J\x07\u202e\udcff"
@@ -321,7 +327,6 @@ def test_nobody_writes_a_line_of_the_log_but_us(form: LogFormat, value: Any) -> 
     stream = io.StringIO()
     configure_log(form, "warning", stream)
     structlog.get_logger().warning("told", why=value)
-    structlog.reset_defaults()
     (line,) = stream.getvalue().removesuffix("\n").split("\n")
     assert not {"\r", "\x1b", "\x07", "\u202e", "\udcff"} & set(line)
 
@@ -339,14 +344,14 @@ def test_a_problem_makes_no_check_of_its_own_in_an_answer() -> None:
     [b"\xff" * 1000 + b"\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 1000 + b"\r\n", b"GET " + b"a" * 100_000, b""],
 )
 def test_garbage_on_the_health_port_costs_its_own_connection_alone(
-    sent: bytes, running: Callable[[int], Running]
+    sent: bytes, running: Callable[[], ProcessRunner]
 ) -> None:
-    port = running(0).health.port
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as strange:
+    port = running().health.port
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as strange:
         with contextlib.suppress(OSError):  # it may have heard enough before we have said all
             strange.sendall(sent)
             strange.shutdown(socket.SHUT_WR)
         with contextlib.suppress(ConnectionError):
             assert b" 200 " not in strange.recv(1 << 16)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         assert answer.status == 200

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.node_core.runtime.test_process import until
+from node_core.host.atomic_write import write_atomically
+from tests.waiting import until
 
 
 @dataclass
@@ -58,17 +59,19 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
 def test_a_config_file_that_changes_is_taken_up_and_a_wrong_one_is_refused_once(agent: Agent) -> None:
     config = agent.folder / "config"
     until(lambda: agent.labels == {"kernel"})
-    config.write_text("core: {labelSources: [memory]}\n")
+    write_atomically(config, "core: {labelSources: [memory]}\n")
     until(lambda: agent.labels == {"memory"})
-    config.write_text("core: {labelSource: [kernel]}\n")
+    write_atomically(config, "core: {labelSource: [kernel]}\n")
     until(lambda: agent.logged("settings_refused") == 1)
     (refused,) = (entry for entry in agent.log if entry["event"] == "settings_refused")
     assert refused["problems"] == [f"{config}: core.labelSource: unknown key (did you mean labelSources?)"]
     assert agent.labels == {"memory"}
-    (agent.folder / "new").write_text("core: {labelSources: [memory, kernel]}\n")
-    (agent.folder / "new").rename(config)
+    (check,) = (entry for entry in agent.log if entry["event"] == "not_ready" and entry["check"] == "nfd-lite/settings")
+    assert "did you mean labelSources?" in check["why"]
+    assert check["why"].endswith("; the running settings remain in use, but the next start would fail")
+    write_atomically(config, "core: {labelSources: [memory, kernel]}\n")
     until(lambda: agent.labels == {"kernel", "memory"})
     assert agent.logged("settings_refused") == 1
     assert agent.logged("restarting") == 2
     agent.process.send_signal(signal.SIGTERM)
-    assert agent.process.wait(timeout=10) == 0
+    assert agent.process.wait(timeout=60) == 0

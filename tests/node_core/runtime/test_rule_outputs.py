@@ -1,36 +1,36 @@
-"""From rules in the cluster to the Node and back: an agent with its links, its publisher and its reporter, over a real connection."""
+"""From rules in the cluster to the Node and back: an agent with its informers, its publisher and its reporter, over a real connection."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nfd_lite.rule_reporter import RuleReporter
+from nfd_lite.rules.model import RuleProblem
 from node_core.domain.backoff import Backoff
-from node_core.domain.labels import Collected
-from node_core.domain.outputs import NodeOutputs
+from node_core.domain.desired import CollectorResult, Desired, failed_result
+from node_core.domain.node import NodeView
+from node_core.domain.reconcile import FieldOwner
 from node_core.domain.taints import RULE_TAINTS_ANNOTATION, Taint
 from node_core.errors import KubeError
 from node_core.kube.client import NodeApi
-from node_core.kube.collection import Collection, Objects, node_feature_rules
 from node_core.kube.events import EventApi
-from node_core.publish.node import NodePublisher
-from node_core.publish.outputs import OutputsPublisher
-from node_core.publish.resources import ResourceKeeper
-from node_core.publish.taints import TaintKeeper
-from node_core.runtime.collection_link import CollectionLink
-from node_core.runtime.labelling import LabelAgent
-from node_core.runtime.messages import Pass, RulesChanged
-from node_core.runtime.node_link import NodeLink
-from node_core.runtime.rule_reporter import RuleReporter
+from node_core.kube.resources import node_feature_rules
+from node_core.publish.node import NodeWriter
+from node_core.runtime.control_loop import Timers
+from node_core.runtime.event_recorder import EventRecorder
+from node_core.runtime.informers import CollectionInformer, NodeInformer
+from node_core.runtime.label_controller import LabelController, LabelLoop
+from node_core.runtime.mailbox import Mailbox
+from node_core.runtime.messages import InputsChanged, Resync
 from node_core.runtime.services import Services
-from node_core.simulate.apiserver import ApiServer
-from node_core.simulate.apiserver.resources import resource_named
-from node_core.simulate.apiserver.writes import Target, Writer
+from simulation.apiserver import ApiServer
+from simulation.apiserver.resources import resource_named
+from simulation.apiserver.writes import Target, Writer
 
 RULES = resource_named("nodefeaturerules.nfd.k8s-sigs.io")
-QUICK = Backoff(first=0.01, most=0.05)
+QUICK = Backoff(first=0.01, maximum=0.05)
 RULE: dict[str, Any] = {
     "labels": {"example.com/l": "1"},
     "annotations": {"example.com/a": "1"},
@@ -41,72 +41,73 @@ ALL = ({"example.com/l": "1"}, {"example.com/a": "1"}, {"example.com/fpga": "2"}
 NOTHING: Any = ({}, {}, {}, [])
 
 
-@dataclass(frozen=True)
-class Problem:
-    set_name: str
-    why: str
-    rule: str = "r"
-    key: str | None = None
-
-
 class Life:
     """An agent whose rules all match, and make what stands in them. Its process begins and ends with `start` and `stop`."""
 
-    def __init__(self, kubeconfig: str, rules: Callable[[NodeApi], Collection]) -> None:
+    def __init__(self, kubeconfig: str, api: type[NodeApi]) -> None:
         self.services = Services(chance=lambda: 0.0)
-        self.node = NodeLink("n1", kubeconfig=kubeconfig, user_agent="nfd-lite/test")
-        self.link = CollectionLink(
-            rules(self.node.api), agent="nfd-lite", check="rules", services=self.services, backoff=QUICK
+        self.node = NodeInformer("n1", kubeconfig=kubeconfig, user_agent="nfd-lite/test")
+        self.rules = CollectionInformer(
+            api("n1", kubeconfig=kubeconfig, user_agent="nfd-lite/test"),
+            node_feature_rules(),
+            agent="nfd-lite",
+            check="rules",
+            services=self.services,
+            backoff=QUICK,
         )
-        self.outputs: NodeOutputs | None = None
-        events = EventApi(self.node.api)
-        self.reporter = RuleReporter(events, agent="nfd-lite", node_name="n1", services=self.services)
-        publisher = OutputsPublisher(
-            NodePublisher(self.node.api, "nfd-lite", outputs=lambda: self.outputs),
-            outputs=lambda: self.outputs,
-            taints=TaintKeeper(self.node.api, "nfd-lite", claim=RULE_TAINTS_ANNOTATION),
-            resources=ResourceKeeper(self.node.api, "nfd-lite"),
+        self.events = EventRecorder(lambda: EventApi(self.node.api), self.services)
+        self.reporter = RuleReporter(self.events, agent="nfd-lite", node_name="n1", services=self.services)
+        timers = Timers(self.services.clock)
+        controller = LabelController(
+            "nfd-lite",
+            collect=self.collect,
+            writer=NodeWriter(self.node.api, FieldOwner(manager="nfd-lite", taints_annotation=RULE_TAINTS_ANNOTATION)),
+            services=self.services,
+            timers=timers,
         )
-        self.agent = LabelAgent("nfd-lite", collect=self.collect, publisher=publisher, services=self.services)
-        self.node.tell(self.agent.mailbox)
-        self.link.tell(self.agent.mailbox)
+        self.agent = LabelLoop(controller, self.services, mailbox=Mailbox(), timers=timers)
+        self.node.subscribe(self.agent.mailbox)
+        self.rules.subscribe(self.agent.mailbox)
 
-    def collect(self) -> tuple[Collected, ...]:
-        objects = self.link.state
+    def collect(self, _: NodeView | None) -> Desired:
+        objects = self.rules.state
         if objects is None:
-            self.outputs = None
-            return (Collected(name="rules", labels=None, rest=True),)
+            return Desired(results=(failed_result("rules"),))
         rules = {name: rule for name, obj in sorted(objects.items()) for rule in obj["spec"]["rules"]}
-        bad = [Problem(name, "it is broken") for name, rule in rules.items() if "broken" in rule]
+        bad = [
+            RuleProblem(set_name=name, rule="r", why="it is broken") for name, rule in rules.items() if "broken" in rule
+        ]
         self.reporter.report(bad, objects)
-        self.outputs = NodeOutputs(
+        self.events.step()
+        taints = [Taint(**taint) for rule in rules.values() for taint in rule.get("taints", ())]
+        found = CollectorResult(
+            name="rules",
+            labels=_union(rules, "labels"),
             annotations=_union(rules, "annotations"),
+            taints={taint.identity: taint for taint in taints},
             extended_resources=_union(rules, "extendedResources"),
-            taints=tuple(Taint(**taint) for rule in rules.values() for taint in rule.get("taints", ())),
-            partial=bool(bad),
         )
-        kept = (Collected(name="broken", labels=None, rest=True),) if bad else ()
-        return (*kept, Collected(name="rules", labels=_union(rules, "labels"), rest=True))
+        return Desired(results=(*((failed_result("broken"),) if bad else ()), found))
 
     def start(self) -> None:
         self.node.start()
-        self.link.start()
-        self.agent.mailbox.post(Pass())
+        self.rules.start()
+        self.agent.mailbox.post(Resync())
 
     def stop(self) -> None:
         self.node.stop()
-        self.link.stop()
+        self.rules.stop()
 
     def pump(self, true: Callable[[], bool]) -> None:
         """Handles messages until something holds."""
         while not true():
-            self.agent._handle(self.agent._next())
+            self.agent._wake(self.agent._next())
 
     def rest(self) -> None:
         """Handles what there is, a pass at the least, and whatever follows from it."""
-        self.agent._handle(Pass())
-        while (message := self.agent.mailbox.take(0.2)) is not None:
-            self.agent._handle(message)
+        self.agent._wake(Resync())
+        while (message := self.agent.mailbox.get(0.2)) is not None:
+            self.agent._wake(message)
 
 
 def _union(rules: Mapping[str, Any], part: str) -> dict[str, str]:
@@ -119,8 +120,8 @@ class Bench:
         self.kubeconfig = kubeconfig
         self.lives: list[Life] = []
 
-    def life(self, rules: Callable[[NodeApi], Collection] = node_feature_rules) -> Life:
-        self.lives.append(Life(self.kubeconfig, rules))
+    def life(self, api: type[NodeApi] = NodeApi) -> Life:
+        self.lives.append(Life(self.kubeconfig, api))
         self.lives[-1].start()
         return self.lives[-1]
 
@@ -139,7 +140,7 @@ class Bench:
     @property
     def found(self) -> Any:
         view = self.lives[0].node.api.get()
-        mine = view.applied_by("nfd-lite"), view.annotations_by("nfd-lite"), view.capacity_by("nfd-lite")
+        mine = view.labels_by("nfd-lite"), view.annotations_by("nfd-lite"), view.capacity_by("nfd-lite")
         return *mine, [taint["key"] for taint in view.taints]
 
 
@@ -154,9 +155,10 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
             life.stop()
 
 
+@pytest.mark.exhaustive
 def test_a_rule_that_comes_makes_its_outputs_and_one_that_goes_takes_them_along(bench: Bench) -> None:
     life = bench.life()
-    life.pump(lambda: life.link.state == {})
+    life.pump(lambda: life.rules.state == {})
     bench.set_rule(**RULE)
     life.pump(lambda: bench.found == ALL)
     bench.delete_rule()
@@ -170,8 +172,8 @@ def test_at_rest_nothing_is_written_and_nothing_is_read(bench: Bench) -> None:
     life.rest()
     bench.server.forget_requests()
     for _ in range(300):
-        life.agent._handle(Pass())
-        life.agent._handle(RulesChanged())
+        life.agent._wake(Resync())
+        life.agent._wake(InputsChanged())
     life.rest()
     assert bench.server.requests == {}
 
@@ -184,7 +186,7 @@ def test_a_restart_writes_nothing(bench: Bench) -> None:
     life.stop()
     bench.server.forget_requests()
     again = bench.life()
-    again.pump(lambda: bool(again.link.state))
+    again.pump(lambda: bool(again.rules.state))
     again.rest()
     assert bench.server.writes == 0
     assert bench.found == ALL
@@ -197,12 +199,12 @@ def test_a_restart_that_may_not_read_the_rules_leaves_their_outputs_and_is_not_r
     life.rest()
     life.stop()
 
-    class Forbidden(Collection):
-        def look(self) -> tuple[Objects, str]:
+    class Forbidden(NodeApi):
+        def request(self, verb: str, path: str, **request: Any) -> Any:
             raise KubeError("may not list nodefeaturerules", status=403)
 
-    again = bench.life(lambda api: Forbidden(api, shown="rules", path="/"))
-    again.pump(lambda: again.agent._tried)
+    again = bench.life(Forbidden)
+    again.pump(lambda: again.services.readiness.problems().get("nfd-lite/published", "") is None)
     again.rest()
     assert bench.found == ALL
     assert again.services.readiness.problems()["nfd-lite/rules"] == "may not list nodefeaturerules"

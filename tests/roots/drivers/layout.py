@@ -1,7 +1,8 @@
 """Driver roots: `<name>.tree`, a line for each file, is laid out below a folder. ../README.md says which are captured.
 
 `PATH/` is a folder, `PATH -> TARGET` a link, `PATH = TEXT` a file, `PATH library MACHINE` the beginning of a library, `PATH program` a file
-that can be run, `PATH socket` a socket, `PATH node MAJOR:MINOR MODE [GID]` stands for a character device, see `read_composed_node`.
+that can be run, `PATH toolkit RELEASE` NVIDIA's hook program, `PATH socket` a socket, `PATH node MAJOR:MINOR MODE [GID]` stands for a
+character device, see `read_composed_node`.
 """
 
 import os
@@ -10,10 +11,27 @@ import stat
 import struct
 from pathlib import Path
 
-from node_core.host.device_nodes import HostNode
+from gpu_core.host.device_nodes import HostNode
 
 TREES = Path(__file__).parent
 DRIVERS = tuple(sorted(path.stem for path in TREES.glob("*.tree") if path.stem != "devices"))
+TOOLKITS = {
+    "1.16.2": ("create-symlinks", "update-ldcache"),
+    "1.17.4": ("create-symlinks", "update-ldcache"),
+    "1.17.8": ("create-symlinks", "update-ldcache", "enable-cuda-compat", "host-driver-version"),
+    "1.18.0": (
+        "create-symlinks",
+        "update-ldcache",
+        "enable-cuda-compat",
+        "host-driver-version",
+        "disable-device-node-modification",
+    ),
+}
+"""Release -> the texts of the hook program that matter. tests/e2e/test_hook_programs.py compares this with the programs."""
+TOOLKITS["1.19.0"] = (*TOOLKITS["1.18.0"], "host-cuda-version")
+TOOLKITS["1.20.0"] = (*TOOLKITS["1.19.0"], "update-application-profile")
+TOOLKITS["1.20.1"] = (*TOOLKITS["1.20.0"], "Ignoring read-only filesystem error")
+TOOLKITS["1.20.2"] = (*TOOLKITS["1.20.0"], "Ignoring error writing application profile")
 _MACHINES = {"x86_64": (2, 62), "aarch64": (2, 183), "i386": (1, 3)}
 
 
@@ -48,6 +66,9 @@ def lay_out(root: Path, line: str) -> Path:
         case "program":
             path.write_text("#!")
             path.chmod(0o755)
+        case "toolkit":
+            path.write_bytes(elf_header("x86_64") + bytes(1 << 18) + "".join(TOOLKITS[more]).encode() + bytes(1 << 20))
+            path.chmod(0o755)
         case "socket":
             os.mknod(path, stat.S_IFSOCK | 0o666)
         case "node":
@@ -55,6 +76,12 @@ def lay_out(root: Path, line: str) -> Path:
         case _:
             raise ValueError(line)
     return path
+
+
+def lay_out_all(root: Path, *lines: str) -> Path:
+    for line in lines:
+        lay_out(root, line)
+    return root
 
 
 def read_composed_node(path: Path) -> HostNode | None:

@@ -1,7 +1,8 @@
 {{/*
-One agent on each node. root: the top; name: of DaemonSet, account and container; section: its values; command, args: as of a container;
-port: where it serves /healthz, /readyz and /metrics; sees: names of gpunode.volumes; nvml: whether it talks to GPUs; rootless: whether it
-does without root, and so without the lock, whose folder is root's (a DaemonSet has one pod a node); once: whether it goes when it is done.
+The DaemonSet of one agent. root: the root context; name: of DaemonSet, account and container; section: the values of the agent; command,
+args: of the container; port: of /healthz, /readyz and /metrics; sees: names of gpunode.volumes; nvml: whether the agent uses NVML; rootless:
+whether the agent runs without root, and therefore without the lock, because root owns its folder (a DaemonSet has one pod on each node);
+once: whether the pods are temporary.
 */}}
 {{- define "gpunode.daemonset" -}}
 {{- $values := .root.Values }}
@@ -9,7 +10,8 @@ does without root, and so without the lock, whose folder is root's (a DaemonSet 
 {{- if or .nvml (not .rootless) }}{{ $sees = append .sees "lock" }}{{ end }}
 {{- $tls := and $values.metrics.tlsSecret (not .once) }}
 {{- if $tls }}{{ $sees = append $sees "tls" }}{{ end }}
-{{- $volumes := include "gpunode.volumes" .root | fromYaml -}}
+{{- $volumes := include "gpunode.volumes" .root | fromYaml }}
+{{- $recursive := semverCompare ">=1.30.0-0" .root.Capabilities.KubeVersion.Version -}}
 apiVersion: apps/v1
 kind: DaemonSet
 metadata:
@@ -36,7 +38,7 @@ spec:
       {{- end }}
     spec:
       serviceAccountName: {{ .name }}
-      enableServiceLinks: false # variables that Kubernetes makes of Services could be taken for settings
+      enableServiceLinks: false # variables of Services could have the names of settings
       {{- if not .once }}
       {{- with $values.priorityClassName }}
       priorityClassName: {{ . }}
@@ -51,17 +53,8 @@ spec:
       imagePullSecrets:
         {{- toYaml . | nindent 8 }}
       {{- end }}
-      {{- with merge (dict) .section.nodeSelector $values.nodeSelector }}
-      nodeSelector:
-        {{- toYaml . | nindent 8 }}
-      {{- end }}
-      {{- with $values.affinity }}
-      affinity:
-        {{- toYaml . | nindent 8 }}
-      {{- end }}
-      {{- with $values.tolerations }}
-      tolerations:
-        {{- toYaml . | nindent 8 }}
+      {{- with include "gpunode.scheduling" . | trim }}
+      {{- nindent 6 . }}
       {{- end }}
       containers:
         - name: {{ .name }}
@@ -76,7 +69,7 @@ spec:
                 fieldRef:
                   fieldPath: spec.nodeName
             {{- if .nvml }}
-            # NVIDIA's container toolkit gives NVML its device nodes by these. Nothing waits for them.
+            # NVIDIA's container toolkit adds device nodes because of these variables. The pod starts also without the toolkit.
             - name: NVIDIA_VISIBLE_DEVICES
               value: all
             - name: NVIDIA_DRIVER_CAPABILITIES
@@ -115,11 +108,11 @@ spec:
           {{- end }}
           {{- $context := include "gpunode.securityContext" . | fromYaml }}
           securityContext:
-            {{- $merged := mergeOverwrite $context (.section.securityContext | default dict) }}
+            {{- $merged := mergeOverwrite $context .section.securityContext }}
             {{- if eq (int $merged.runAsUser) 0 }}{{ $merged = omit $merged "runAsNonRoot" }}{{ end }}
             {{- toYaml $merged | nindent 12 }}
           {{- if has "dev" .sees }}
-          terminationMessagePath: /termination-log # /dev is the host's
+          terminationMessagePath: /termination-log # /dev is mounted from the host
           {{- end }}
           volumeMounts:
             {{- range $name := $sees }}
@@ -129,7 +122,7 @@ spec:
               mountPath: {{ $at }}
               {{- if or (not $volume.write) (and $.rootless (eq $name "lock")) }}
               readOnly: true
-              {{- if and $volume.path (not $volume.write) (not $volume.propagation) }}
+              {{- if and $volume.path (not $volume.write) (not $volume.propagation) $recursive }}
               recursiveReadOnly: IfPossible
               {{- end }}
               {{- end }}
@@ -158,8 +151,10 @@ spec:
         {{- end }}
 {{- end }}
 
-{{/* Without capabilities even root has no more than what root owns. */}}
+{{/* Root without capabilities can access only files that root owns. */}}
 {{- define "gpunode.securityContext" -}}
+{{- $own := .section.securityContext }}
+{{- $admin := or (and .nvml .root.Values.migMonitor) (has "SYS_ADMIN" (include "gpunode.listAt" (list $own "capabilities" "add") | fromYamlArray)) }}
 {{- if .rootless }}
 runAsNonRoot: true
 runAsUser: 65532
@@ -167,15 +162,15 @@ runAsUser: 65532
 runAsUser: 0
 {{- end }}
 readOnlyRootFilesystem: true
-{{- if and .nvml .root.Values.privileged }}
+{{- if or (and .nvml .root.Values.privileged) (get $own "privileged") }}
 privileged: true
 {{- else }}
 capabilities:
   drop: [ALL]
-  {{- if and .nvml .root.Values.migMonitor }}
+  {{- if $admin }}
   add: [SYS_ADMIN]
   {{- end }}
-{{- if not (and .nvml .root.Values.migMonitor) }}
+{{- if not $admin }}
 allowPrivilegeEscalation: false
 {{- end }}
 seccompProfile:

@@ -1,4 +1,4 @@
-{{/* Names are fixed: two installations on one cluster would describe the same nodes, and wait for each other. */}}
+{{/* Names are fixed: two installations in one cluster would label the same nodes and wait for each other's lock. */}}
 
 {{- define "gpunode.labels" -}}
 app.kubernetes.io/part-of: gpunode
@@ -13,14 +13,14 @@ labels:
   {{- include "gpunode.labels" .root | nindent 2 }}
 {{- end }}
 
-{{/* For what belongs to no namespace. */}}
+{{/* The metadata of cluster-scoped objects. */}}
 {{- define "gpunode.clusterMetadata" -}}
 name: {{ .name }}
 labels:
   {{- include "gpunode.labels" .root | nindent 2 }}
 {{- end }}
 
-{{/* The accounts that run, as JSON: those of three agents, or one. */}}
+{{/* The accounts of the enabled agents, as JSON. */}}
 {{- define "gpunode.accounts" -}}
 {{- $on := list }}
 {{- if .Values.cleanup.enabled }}
@@ -34,7 +34,7 @@ labels:
 {{- toJson $on }}
 {{- end }}
 
-{{/* The subjects of a binding for these agents, those that run. */}}
+{{/* The subjects of a binding: the enabled agents among `agents`. */}}
 {{- define "gpunode.subjects" -}}
 {{- $accounts := include "gpunode.accounts" .root | fromJsonArray }}
 {{- $wanted := .root.Values.singleProcess.enabled | ternary (list "gpunode") .agents }}
@@ -47,7 +47,7 @@ labels:
 {{- end }}
 {{- end }}
 
-{{/* Flags of pairs of name and value; what is null, empty or an empty list is left to the program. */}}
+{{/* Renders flags from pairs of name and value. Omits values that are null, empty or an empty list. */}}
 {{- define "gpunode.flags" -}}
 {{- range . }}
 {{- $flag := index . 0 }}
@@ -81,13 +81,13 @@ labels:
 {{- define "gpunode.args.nfd" -}}
 {{- include "gpunode.flags" (list
   (list "config" (empty .Values.nfd.config | ternary "" "/etc/gpunode/nfd-worker/nfd-worker.conf"))
-  (list "enable-taints" .Values.nfd.enableTaints)
+  (list "enable-taints" (and (kindIs "invalid" .Values.nfd.enableTaints) (not (empty .Values.premium.rules)) | ternary true .Values.nfd.enableTaints))
   (list "extra-label-ns" .Values.nfd.extraLabelNs)
   (list "deny-label-ns" .Values.nfd.denyLabelNs)
   (list "merge-node-features" .Values.nfd.mergeNodeFeatures)) }}
 {{- end }}
 
-{{/* Of gfd and gpu-device-plugin. */}}
+{{/* The flags of both gfd and gpu-device-plugin. */}}
 {{- define "gpunode.args.nvidia" -}}
 {{- include "gpunode.flags" (list
   (list "mig-strategy" .Values.migStrategy)
@@ -118,4 +118,72 @@ labels:
   (list "nvidia-cdi-hook-path" .Values.cdi.nvidiaHookPath)
   (list "cdi-feature-flags" .Values.cdi.featureFlags)
   (list "startup-taint" .Values.devicePlugin.startupTaint)) }}
+{{- if not (kindIs "invalid" .Values.gateLabel) }}
+- --gate-label={{ .Values.gateLabel }}
+{{- end }}
+{{- end }}
+
+{{/*
+The default affinity of gfd and gpu-device-plugin: nodes with any label of nfd-lite or Node Feature Discovery for an NVIDIA GPU. A DaemonSet
+deletes its pod when the node does not match any more, so one label that is removed by mistake must not be enough.
+*/}}
+{{- define "gpunode.gpuNodes" -}}
+{{- $pci := "feature.node.kubernetes.io/pci" }}
+nodeAffinity:
+  requiredDuringSchedulingIgnoredDuringExecution:
+    nodeSelectorTerms:
+      {{- range list "nvidia.com/gpu.present" (printf "%s-0302_10de.present" $pci) (printf "%s-0300_10de.present" $pci) (printf "%s-10de.present" $pci) }}
+      - matchExpressions: [{key: {{ . }}, operator: In, values: ["true"]}]
+      {{- end }}
+{{- end }}
+
+{{/* The node selector of gfd and gpu-device-plugin for gateLabel. */}}
+{{- define "gpunode.gateSelector" -}}
+{{- with .Values.gateLabel }}
+{{ first (splitList "=" .) | quote }}: {{ contains "=" . | ternary (last (splitList "=" .)) "true" | quote }}
+{{- end }}
+{{- end }}
+
+{{/*
+nodeSelector, affinity and tolerations of an agent. The top level selects nodes only for gfd and gpu-device-plugin: nfd-lite publishes the labels
+that they select. Every agent tolerates the taints of the chart itself.
+*/}}
+{{- define "gpunode.scheduling" -}}
+{{- $values := .root.Values }}
+{{- $selector := .section.nodeSelector | default dict }}
+{{- $affinity := .section.affinity }}
+{{- if has .name (list "gfd" "gpu-device-plugin") }}
+{{- $selector = merge (include "gpunode.gateSelector" .root | fromYaml) $selector ($values.nodeSelector | default dict) }}
+{{- $affinity = $values.affinity }}
+{{- if and (kindIs "map" $affinity) (empty $affinity) (kindIs "invalid" $values.gateLabel) }}
+{{- $affinity = include "gpunode.gpuNodes" . | fromYaml }}
+{{- end }}
+{{- end }}
+{{- with $selector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with include "gpunode.tolerations" .root | fromYamlArray }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "gpunode.tolerations" -}}
+{{- $tolerations := .Values.tolerations | default list }}
+{{- if not (has (dict "operator" "Exists") $tolerations) }}
+{{- with .Values.devicePlugin.startupTaint }}
+{{- $tolerations = append $tolerations (dict "key" (regexFind "^[^=:]+" .) "operator" "Exists") }}
+{{- end }}
+{{- range .Values.premium.rules }}
+{{- range .taints }}
+{{- $tolerations = append $tolerations (dict "key" .key "operator" "Exists") }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toYaml (uniq $tolerations) }}
 {{- end }}

@@ -1,0 +1,1 @@
+"""`gpunode doctor`: checks whether pods can get the GPUs of this node."""

@@ -1,0 +1,69 @@
+{{/* Generated from values.yaml by `make manifests`: the values that replace null. */}}
+{{- define "gpunode.defaults" -}}
+image:
+  repository: gpunode
+  pullPolicy: IfNotPresent
+imagePullSecrets: []
+resourceQuota:
+  enabled: false
+podAnnotations: {}
+podLabels: {}
+nvidiaDriverRoot: /
+mps: {}
+cdi:
+  dir: /var/run/cdi
+  featureFlags: []
+privileged: false
+migMonitor: false
+config:
+  map: {}
+  fallbackStrategies: []
+premium:
+  rules: []
+kubeletRootDir: /var/lib/kubelet
+publish: node
+nfd:
+  enabled: true
+  config: {}
+  extraLabelNs: []
+  denyLabelNs: []
+  mountBoot: true
+  extraArgs: []
+  extraEnv: []
+  securityContext: {}
+gfd:
+  enabled: true
+  extraArgs: []
+  extraEnv: []
+  securityContext: {}
+devicePlugin:
+  enabled: true
+  extraArgs: []
+  extraEnv: []
+  securityContext: {}
+singleProcess:
+  enabled: false
+  extraArgs: []
+  extraEnv: []
+  securityContext: {}
+metrics:
+  auth: false
+prometheus:
+  enable: false
+  labels: {}
+  endpoint: {}
+networkPolicy:
+  enabled: true
+  apiServerPorts:
+  - 443
+  - 6443
+  - 8443
+  - 16443
+admissionPolicies:
+  enabled: true
+cleanup:
+  enabled: false
+  extraArgs: []
+  extraEnv: []
+  securityContext: {}
+{{- end }}

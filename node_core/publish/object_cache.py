@@ -1,0 +1,31 @@
+"""The newest known state of an object that an informer watches and a Writer writes."""
+
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from node_core.domain.node import NodeView
+from node_core.domain.node_feature import NodeFeatureView
+
+View = TypeVar("View", NodeView, NodeFeatureView)
+
+
+class ObjectCache(Generic[View]):
+    """Contains the newest state of one object. view: None if the state is unknown or the object does not exist. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self.view: View | None = None
+        self._list_number = 0
+
+    def observe(self, view: View) -> None:
+        """Accepts a state from the informer. Ignores a state that is older than the last write."""
+        if self.view is None or view.uid != self.view.uid or not view.is_older_than(self.view):
+            self.view = view
+            self._list_number = view.list_number
+
+    def clear(self) -> None:
+        self.view = None
+
+    def set_from_response(self, view: View) -> View:
+        """Stores the object in the response to a request, which is the newest state. Returns the stored state."""
+        self.view = replace(view, list_number=self._list_number)
+        return self.view

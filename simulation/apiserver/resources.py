@@ -1,0 +1,85 @@
+"""The resources of the simulated API server. PURE."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """status: has a /status subresource. generation: a change of spec increments metadata.generation. custom: defined by a CRD."""
+
+    plural: str
+    kind: str
+    group: str = ""
+    version: str = "v1"
+    namespaced: bool = True
+    short: tuple[str, ...] = ()
+    status: bool = False
+    generation: bool = False
+    custom: bool = False
+
+    @property
+    def name(self) -> str:
+        """The plural with its group: `nodes`, `leases.coordination.k8s.io`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def qualified_kind(self) -> str:
+        return f"{self.kind}.{self.group}" if self.group else self.kind
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+_NFD = "nfd.k8s-sigs.io"
+
+RESOURCES = (
+    Resource(plural="nodes", kind="Node", namespaced=False, short=("no",), status=True),
+    Resource(plural="pods", kind="Pod", short=("po",), status=True, generation=True),
+    Resource(plural="events", kind="Event", short=("ev",)),
+    Resource(plural="namespaces", kind="Namespace", namespaced=False, short=("ns",), status=True),
+    Resource(plural="configmaps", kind="ConfigMap", short=("cm",)),
+    Resource(plural="leases", kind="Lease", group="coordination.k8s.io"),
+    Resource(plural="nodefeatures", kind="NodeFeature", generation=True, custom=True, group=_NFD, version="v1alpha1"),
+    Resource(
+        plural="nodefeaturerules",
+        kind="NodeFeatureRule",
+        namespaced=False,
+        short=("nfr",),
+        generation=True,
+        custom=True,
+        group=_NFD,
+        version="v1alpha1",
+    ),
+)
+
+UNLISTED = (
+    Resource(
+        plural="nodefeaturerules",
+        kind="NodeFeatureRule",
+        generation=True,
+        custom=True,
+        group="nfd.openshift.io",
+        version="v1alpha1",
+    ),
+)
+"""Resources that discovery does not list, so that kubectl prefers those of upstream."""
+
+_BY_NAME = {resource.name: resource for resource in (*RESOURCES, *UNLISTED)}
+
+
+def resource_named(name: str) -> Resource:
+    """Returns the resource with the name `plural.group`. Raises KeyError for an unknown name, which is a bug of the caller."""
+    return _BY_NAME[name]
+
+
+def find_resource(group: str, version: str, plural: str) -> Resource | None:
+    for resource in (*RESOURCES, *UNLISTED):
+        if (resource.group, resource.version, resource.plural) == (group, version, plural):
+            return resource
+    return None
+
+
+def group_versions() -> tuple[tuple[str, str], ...]:
+    """Returns the distinct (group, version) pairs of the resources. The core group is first."""
+    return tuple(sorted({(resource.group, resource.version) for resource in RESOURCES}))

@@ -1,0 +1,183 @@
+"""Doctor compares the Node with what the plugin advertises."""
+
+from typing import Any
+
+import pytest
+
+from device_plugin.devices import Device, DeviceId, Plan, ResourceOffer
+from device_plugin.gate import Gate
+from device_plugin.health.startup_taint import parse_startup_taint
+from device_plugin.settings import PluginSettings
+from gpu_core.domain.inventory import GpuUuid
+from gpu_core.domain.resources import GPU
+from gpunode.doctor import cluster
+from gpunode.doctor.check import Check
+from gpunode.doctor.cluster import ClusterState, check_node, expects_gpus
+from node_core.domain.conditions import ObservedCondition
+from node_core.domain.node import NodeView
+from node_core.errors import KubeError
+
+READY = ObservedCondition(
+    status="True", reason="GPUsReady", message="2 of 2 GPUs are available.", since="2026-01-01T00:00:00Z"
+)
+NOON = 1767268800.0
+"""2026-01-01T12:00:00Z."""
+
+
+def view(**fields: Any) -> NodeView:
+    given = {"labels": {"nvidia.com/gpu.present": "true"}, "conditions": {"GPUReady": READY}, **fields}
+    return NodeView(name="n1", uid="u", resource_version="1", **given)
+
+
+def plan(healthy: int = 2, unhealthy: int = 0) -> Plan:
+    reasons = (*([None] * healthy), *(["lost"] * unhealthy))
+    devices = [
+        Device(id=DeviceId(f"GPU-{n}"), uuid=f"GPU-{n}", index=str(n), gpu=GpuUuid(f"GPU-{n}"), why_unhealthy=why)
+        for n, why in enumerate(reasons)
+    ]
+    return Plan(resources={GPU: ResourceOffer(devices=tuple(devices))})
+
+
+def checks(
+    node: NodeView,
+    amount: str | None = "2",
+    *,
+    planned: Plan | None = None,
+    is_agent: bool = True,
+    is_running: bool = True,
+    **settings: Any,
+) -> dict[str, Check]:
+    state = ClusterState(node=node, allocatable={} if amount is None else {GPU: amount})
+    found = check_node(
+        state, PluginSettings(**settings), planned or plan(), NOON, is_agent=is_agent, is_running=is_running
+    )
+    return {each.name: each for each in found}
+
+
+def test_a_node_with_all_gpus_is_ok() -> None:
+    found = checks(view())
+    assert {name: each.status for name, each in found.items()} == {"label": "ok", "resources": "ok", "condition": "ok"}
+    assert found["condition"].sentence == "GPUReady is True since 12 h: GPUsReady: 2 of 2 GPUs are available"
+
+
+@pytest.mark.parametrize("labels", [{}, {"nvidia.com/gpu.present": "false"}])
+def test_a_closed_gate_is_the_only_problem(labels: dict[str, str]) -> None:
+    found = checks(view(labels=labels, conditions={}), None)
+    assert list(found) == ["label"]
+    assert (found["label"].status, found["label"].reason) == ("problem", "NodeNotLabelled")
+    assert found["label"].sentence.startswith("the Node n1 does not have the label nvidia.com/gpu.present=true")
+
+
+def test_without_a_gate_no_label_is_needed() -> None:
+    assert checks(view(labels={}), gate=Gate(key="", value=""))["label"].status == "ok"
+    assert checks(view(labels={"a": "b"}), gate=Gate(key="a", value="b"))["label"].status == "ok"
+
+
+@pytest.mark.parametrize("amount", [None, "0"])
+@pytest.mark.parametrize("is_agent", [True, False])
+def test_healthy_devices_that_are_not_allocatable_are_a_problem(amount: str | None, is_agent: bool) -> None:
+    found = checks(view(), amount, is_agent=is_agent)["resources"]
+    assert (found.status, found.reason, found.sentence) == (
+        "problem",
+        "NotAdvertisedByKubelet",
+        "the Node has 0 allocatable nvidia.com/gpu, and 2 devices are healthy",
+    )
+
+
+@pytest.mark.parametrize("amount", ["1", "3"])
+def test_another_amount_is_a_problem_if_the_settings_are_those_of_the_plugin(amount: str) -> None:
+    assert checks(view(), amount)["resources"].status == "problem"
+    assert checks(view(), amount, is_agent=False)["resources"].status == "note"
+
+
+def test_a_thousand_devices_are_allocatable_as_kubernetes_writes_them() -> None:
+    assert checks(view(), "1k", planned=plan(1000))["resources"].status == "ok"
+
+
+def test_unhealthy_devices_are_not_allocatable() -> None:
+    assert checks(view(), "1", planned=plan(1, 1))["resources"].status == "ok"
+    assert checks(view(), None, planned=plan(0, 1))["resources"].status == "ok"
+
+
+def test_a_missing_condition_is_a_problem() -> None:
+    assert checks(view(conditions={}))["condition"].sentence == "the Node has no condition GPUReady"
+
+
+@pytest.mark.parametrize("reason", ["NoDriver", "SomethingNew"])
+def test_a_condition_that_is_false_is_a_problem_with_its_reason_and_age(reason: str) -> None:
+    observed = ObservedCondition(status="False", reason=reason, message="Why.", since="2026-01-01T11:59:00Z")
+    found = checks(view(conditions={"GPUReady": observed}))["condition"]
+    assert (found.status, found.reason) == ("problem", reason)
+    assert found.sentence == f"GPUReady is False since 1 min: {reason}: Why"
+    assert found.todo
+
+
+def test_the_condition_of_an_agent_that_ended_is_a_note() -> None:
+    assert checks(view(), is_running=False)["condition"].status == "note"
+
+
+@pytest.mark.parametrize(
+    ("since", "age"), [("", "an unknown time"), ("2026-01-01T12:00:00Z", "0 s"), ("x", "an unknown time")]
+)
+def test_the_age_of_the_condition(since: str, age: str) -> None:
+    observed = ObservedCondition(status="True", reason="GPUsReady", message="m", since=since)
+    assert f"since {age}:" in checks(view(conditions={"GPUReady": observed}))["condition"].sentence
+
+
+@pytest.mark.parametrize(
+    ("key", "effect", "status"),
+    [
+        ("nvidia.com/gpu-not-ready", "NoSchedule", "problem"),
+        ("node.kubernetes.io/unschedulable", "NoSchedule", "problem"),
+        ("node.kubernetes.io/unreachable", "NoExecute", "problem"),
+        ("nvidia.com/gpu.premium", "NoSchedule", "note"),
+        ("nvidia.com/gpu.premium", "PreferNoSchedule", None),
+    ],
+)
+def test_taints_that_keep_pods_off_the_node(key: str, effect: str, status: str | None) -> None:
+    taint = parse_startup_taint("nvidia.com/gpu-not-ready:NoSchedule")
+    found = checks(view(taints=({"key": key, "effect": effect},)), startup_taint=taint)
+    assert (found["taints"].status if "taints" in found else None) == status
+
+
+def test_the_cluster_expects_gpus_by_label_or_because_there_were_gpus() -> None:
+    settings = PluginSettings()
+    assert not expects_gpus(ClusterState(), settings)
+    assert not expects_gpus(ClusterState(node=view(labels={})), settings)
+    assert not expects_gpus(ClusterState(node=view(labels={}, capacity={GPU: "0", "cpu": "4"})), settings)
+    assert expects_gpus(ClusterState(node=view(labels={}, capacity={GPU: "8"})), settings)
+    assert expects_gpus(ClusterState(node=view()), settings)
+    assert not expects_gpus(ClusterState(node=view()), PluginSettings(gate=Gate(key="", value="")))
+
+
+class Access:
+    """The API of a cluster that refuses some permissions."""
+
+    def __init__(self, *refused: str, error: KubeError | None = None) -> None:
+        self._refused, self._error = refused, error
+
+    def may_i(self, verb: str, resource: str) -> bool:
+        if self._error is not None:
+            raise self._error
+        return f"{verb} {resource}" not in self._refused
+
+
+@pytest.mark.parametrize(
+    ("access", "status", "sentence"),
+    [
+        (Access(), "ok", "the account of gpu-device-plugin has its permissions"),
+        (
+            Access("patch nodes/status", "create events"),
+            "problem",
+            "the account of gpu-device-plugin may not: patch nodes/status, create events",
+        ),
+        (Access(error=KubeError("refused")), "note", "the permissions of gpu-device-plugin are unknown: refused"),
+    ],
+)
+def test_missing_permissions_are_a_problem(
+    access: Access, status: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "AccessApi", lambda _: access)
+    api: Any = None
+    (check,) = cluster.check_permissions(api)
+    assert (check.status, check.sentence) == (status, sentence)

@@ -1,0 +1,25 @@
+"""A writer with what an agent does around it."""
+
+from dataclasses import replace
+
+from node_core.domain.desired import Outputs
+from node_core.domain.labels import Labels
+from node_core.publish.writer import Writer, write_outputs
+
+
+class Publishing:
+    """outputs: what is wanted beside labels, which tests change."""
+
+    def __init__(self, writer: Writer, outputs: Outputs | None = None) -> None:
+        self.writer = writer
+        self.outputs = outputs or Outputs()
+
+    def publish(self, labels: Labels) -> bool:
+        return write_outputs(self.writer, replace(self.outputs, labels=labels))
+
+    def is_current(self, labels: Labels) -> bool:
+        return not self.writer.reconcile(replace(self.outputs, labels=labels))
+
+    def known(self) -> Labels | None:
+        published = self.writer.published()
+        return None if published is None else published.labels

@@ -1,0 +1,483 @@
+"""The controller of a labelling agent, message by message, with a clock and chance of our own."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from node_core.domain.desired import CollectorResult, Desired, failed_result
+from node_core.domain.extended_resources import ResourcePlan
+from node_core.domain.labels import Labels
+from node_core.domain.node import NodeView
+from node_core.domain.reconcile import FieldOwner
+from node_core.domain.taints import Taint, TaintPlan, render_taint_annotation
+from node_core.errors import KubeError
+from node_core.publish.node import NodeWriter
+from node_core.runtime.control_loop import Timers
+from node_core.runtime.instance_lock import InstanceLock
+from node_core.runtime.label_controller import CLOCK_CHECK, EXPIRY, RESTORE_WINDOW, RETRY, LabelController, LabelLoop
+from node_core.runtime.mailbox import Mailbox
+from node_core.runtime.messages import AgentMessage, InputsChanged, NodeChanged, NodeUnavailable, Resync, Stop
+from node_core.runtime.readiness import STUCK_AFTER, Readiness
+from node_core.runtime.services import Services
+
+TAINTS_ANNOTATION = "example.com/taints"
+TAINT = Taint(key="x/t", effect="NoSchedule")
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Node:
+    """A Node in memory that others may change; see NodeWriteApi."""
+
+    def __init__(self) -> None:
+        self.writes: list[Labels] = []
+        self.reads = 0
+        self.failing: KubeError | None = None
+        self.version = 0
+        self.now = self.state({})
+
+    def state(self, labels: Labels, uid: str = "u") -> NodeView:
+        """A new state of the Node, where all labels are ours."""
+        self.version += 1
+        self.now = NodeView(
+            name="n", uid=uid, resource_version=str(self.version), labels=labels, owned={"gfd": frozenset(labels)}
+        )
+        return self.now
+
+    def get(self) -> NodeView:
+        self.reads += 1
+        self._fail()
+        return self.now
+
+    def apply_labels(self, manager: str, labels: Labels, *, annotations: Mapping[str, str], force: bool) -> NodeView:
+        self._fail()
+        self.writes.append(dict(labels))
+        others = {key: value for key, value in self.now.labels.items() if key not in self.now.owned.get(manager, ())}
+        return self._changed(
+            labels={**others, **labels},
+            owned={**self.now.owned, manager: frozenset(labels)},
+            annotations={**self.now.annotations, **annotations},
+            owned_annotations={manager: frozenset(annotations)},
+        )
+
+    def set_capacity(self, manager: str, plan: ResourcePlan) -> NodeView:
+        self._fail()
+        return self._changed(capacity=plan.resources, owned_capacity={manager: frozenset(plan.resources)})
+
+    def set_taints(self, manager: str, plan: TaintPlan, observed: NodeView, *, taints_annotation: str) -> NodeView:
+        self._fail()
+        if observed.resource_version != self.now.resource_version:
+            raise KubeError("the Node has changed", status=409)
+        return self._changed(
+            taints=plan.taints,
+            annotations={**self.now.annotations, taints_annotation: render_taint_annotation(plan.owned)},
+        )
+
+    def _changed(self, **fields: object) -> NodeView:
+        self.version += 1
+        self.now = replace(self.now, resource_version=str(self.version), **fields)  # type: ignore[arg-type]
+        return self.now
+
+    def _fail(self) -> None:
+        if self.failing:
+            raise self.failing
+
+
+class Bench:
+    """An agent with its loop. `play`: each message is one wake-up; None for a wake-up by a timer or the heartbeat."""
+
+    def __init__(
+        self,
+        collect: Callable[[NodeView | None], Desired],
+        *,
+        reads: Callable[[NodeView], object] = lambda _: None,
+        lock: InstanceLock | None = None,
+    ) -> None:
+        self.clock = Clock()
+        self.node = Node()
+        self.services = Services(readiness=Readiness(self.clock), clock=self.clock, wall=self.clock, chance=lambda: 0.0)
+        self.timers = Timers(self.clock)
+        self.controller = LabelController(
+            "gfd",
+            collect=collect,
+            writer=NodeWriter(self.node, FieldOwner(manager="gfd", taints_annotation=TAINTS_ANNOTATION)),
+            services=self.services,
+            timers=self.timers,
+            reads=reads,
+            volatile=frozenset({"x/time"}),
+        )
+        self.agent = LabelLoop(self.controller, self.services, mailbox=Mailbox(), timers=self.timers, lock=lock)
+
+    def play(self, *messages: AgentMessage | None) -> None:
+        for message in messages:
+            self.agent._wake(message)
+
+    def seen(self, labels: Labels, uid: str = "u") -> NodeChanged:
+        return NodeChanged(self.node.state(labels, uid))
+
+    @property
+    def retry_at(self) -> float | None:
+        return self.timers._deadlines.get(RETRY)
+
+    def why(self) -> str | None:
+        return self.services.readiness.problems().get("gfd/published")
+
+
+def found(labels: Labels | None, **more: object) -> Desired:
+    return Desired(results=(CollectorResult(name="nvml", labels=labels, owns=("x/",), **more),))  # type: ignore[arg-type]
+
+
+def gpu(labels: Labels | None) -> Callable[[NodeView | None], Desired]:
+    return lambda _: found(labels)
+
+
+def test_a_pass_waits_for_the_node_and_goes_out_when_it_is_seen() -> None:
+    bench = Bench(gpu({"x/count": "8"}))
+    bench.play(Resync())
+    assert bench.node.writes == []
+    bench.play(bench.seen({}))
+    assert bench.node.writes == [{"x/count": "8"}]
+    assert bench.why() is None
+
+
+def test_the_loop_collects_when_it_starts() -> None:
+    bench = Bench(gpu({"x/count": "8"}))
+    bench.controller.start()
+    assert bench.why() == "not completed yet"
+    bench.play(None, bench.seen({}))
+    assert bench.node.writes == [{"x/count": "8"}]
+
+
+def test_steady_state_writes_nothing() -> None:
+    times = iter(range(1000))
+    bench = Bench(lambda _: found({"x/count": "8", "x/time": str(next(times))}))
+    bench.play(bench.seen({}), *[Resync()] * 1000)
+    assert (len(bench.node.writes), bench.node.reads) == (1, 0)
+
+
+def test_a_failing_look_keeps_what_an_earlier_process_published() -> None:
+    bench = Bench(gpu(None))
+    bench.play(bench.seen({"x/count": "8"}), Resync())
+    assert bench.node.writes == []
+    assert bench.node.now.labels == {"x/count": "8"}
+
+
+def test_labels_of_this_process_are_put_back_even_while_their_collector_fails() -> None:
+    parts = [found({"x/count": "8"})]
+    bench = Bench(lambda _: parts[-1])
+    bench.play(bench.seen({}), Resync())
+    parts.append(found(None))
+    bench.play(Resync(), bench.seen({}))
+    assert bench.node.writes == [{"x/count": "8"}] * 2
+
+
+def test_a_refused_label_is_said_once_and_the_rest_is_published() -> None:
+    bench = Bench(gpu({"x/good": "1", "x/bad": "not a value"}))
+    with capture_logs() as logs:
+        bench.play(bench.seen({}), Resync(), Resync())
+    assert bench.node.writes == [{"x/good": "1"}]
+    assert [entry["key"] for entry in logs if entry["event"] == "label_refused"] == ["x/bad"]
+    assert b'gpunode_labels_refused{agent="gfd"} 1.0' in bench.services.metrics.render()
+
+
+def test_an_api_outage_is_retried_with_growing_delays_and_published_after() -> None:
+    bench = Bench(gpu({"x/count": "8"}))
+    bench.play(bench.seen({}))
+    bench.node.failing = KubeError("down", status=0)
+    bench.play(Resync())
+    assert bench.why() == "down"
+    waits = []
+    for _ in range(8):
+        assert bench.retry_at is not None
+        waits.append(bench.retry_at - bench.clock.now)
+        bench.clock.now = bench.retry_at
+        bench.play(None)
+    assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    bench.node.failing = None
+    assert bench.retry_at is not None
+    bench.clock.now = bench.retry_at
+    bench.play(None, None)
+    assert bench.node.writes == [{"x/count": "8"}]
+    assert bench.why() is None
+    assert bench.retry_at is None
+
+
+def test_an_hour_without_the_api_and_a_restart_in_it_lose_nothing() -> None:
+    before = Bench(gpu({"x/count": "8", "x/driver": "550"}))
+    before.play(before.seen({}), Resync())
+    published = before.node.now.labels
+    before.node.failing = KubeError("down")
+    after = Bench(gpu({"x/count": "7", "x/driver": "550"}))
+    after.node.failing = KubeError("down")
+    for bench in (before, after):  # the first half hour, a restart, the second
+        end = bench.clock.now + 1800
+        while bench.clock.now < end:
+            bench.play(Resync(), NodeUnavailable(KubeError("down")))
+            bench.clock.now = max(bench.retry_at or 0, bench.clock.now + 60)
+            bench.play(None)
+    assert before.node.now.labels == published
+    assert after.node.writes == []
+    after.node.failing = None
+    after.play(after.seen({"x/count": "8", "x/driver": "550"}))
+    assert after.node.writes == [{"x/count": "7", "x/driver": "550"}]
+
+
+def test_other_changes_of_the_node_do_not_cut_a_wait_short() -> None:
+    bench = Bench(gpu({"x/count": "8"}))
+    bench.play(bench.seen({}))
+    bench.node.failing = KubeError("down", status=503)
+    bench.play(Resync())
+    tries = bench.services.metrics.render().count(b'check="published"')
+    waits = bench.retry_at
+    assert waits is not None
+    for _ in range(20):
+        bench.play(bench.seen({}))
+    assert bench.retry_at == waits, "an unrelated change is no reason to ask again"
+    assert bench.services.metrics.render().count(b'check="published"') == tries
+
+
+def test_a_person_who_insists_is_answered_ever_slower_whatever_else_changes_on_the_node() -> None:
+    bench = Bench(gpu({"x/count": "8"}))
+    bench.play(bench.seen({}), Resync())
+    for _ in range(10):
+        bench.play(bench.seen({}), bench.seen({}))
+    assert len(bench.node.writes) == 2
+
+
+def test_a_collector_that_fails_is_shown_until_it_recovers_and_one_that_is_gone_is_not() -> None:
+    pci = CollectorResult(name="pci", labels=None, owns=("x/",))
+    parts = [pci, replace(pci, labels={})]
+    bench = Bench(lambda _: Desired(results=tuple(parts)))
+    bench.play(Resync())
+    assert b'gpunode_collector_failed{agent="gfd",collector="pci"} 1.0' in bench.services.metrics.render()
+    parts[:] = []
+    bench.play(Resync())
+    assert b"collector_failed{" not in bench.services.metrics.render()
+
+
+def test_the_return_of_the_api_is_used_at_once() -> None:
+    bench = Bench(gpu({"x/count": "8"}))
+    bench.play(bench.seen({}))
+    bench.node.failing = KubeError("down")
+    bench.play(Resync(), NodeUnavailable(KubeError("down")))
+    assert bench.services.readiness.problems()["gfd/node"] == "down"
+    assert b'gpunode_errors_total{agent="gfd",check="node"} 1.0' in bench.services.metrics.render()
+    bench.node.failing = None
+    bench.play(bench.seen({}))
+    assert bench.node.writes == [{"x/count": "8"}]
+    assert bench.services.readiness.problems()["gfd/node"] is None
+
+
+def test_labels_that_somebody_changed_come_back_at_once_and_then_ever_slower() -> None:
+    bench = Bench(gpu({"x/count": "8"}))
+    bench.play(bench.seen({}), Resync())
+    with capture_logs() as logs:
+        bench.play(bench.seen({}))
+        assert len(bench.node.writes) == 2
+        bench.play(bench.seen({}))
+        assert len(bench.node.writes) == 2, "a fight is not answered at once"
+        assert bench.retry_at == bench.clock.now + 0.5
+        bench.clock.now += 1
+        bench.play(None)
+        assert len(bench.node.writes) == 3
+    assert [line["event"] for line in logs] == ["labels_restored"], "one line for the whole fight"
+
+
+def test_a_collection_without_news_does_not_cut_the_wait_of_a_fight_short() -> None:
+    bench = Bench(gpu({"x/count": "8"}), reads=lambda node: node.labels.get("y"))
+    bench.play(bench.seen({}), Resync(), bench.seen({}), bench.seen({}))
+    waits = bench.retry_at
+    bench.play(bench.seen({"y": "1"}), InputsChanged())
+    assert (bench.retry_at, len(bench.node.writes)) == (waits, 2)
+
+
+def test_an_unchanged_node_is_no_reason_to_write() -> None:
+    bench = Bench(gpu({"x/count": "8"}))
+    bench.play(bench.seen({}), Resync())
+    for _ in range(100):
+        bench.play(bench.seen({"x/count": "8"}))
+    assert len(bench.node.writes) == 1
+
+
+def test_a_node_that_was_deleted_and_created_again_gets_everything_back_at_once() -> None:
+    outputs = {"annotations": {"x/a": "1"}, "taints": {TAINT.identity: TAINT}, "extended_resources": {"x.com/r": "2"}}
+    parts = [found({"x/count": "8"}, **outputs)]
+    bench = Bench(lambda _: parts[-1])
+    bench.play(bench.seen({}), Resync())
+    parts.append(Desired(results=(failed_result("everything"),)))
+    bench.play(Resync())
+    for uid in ("v", "w"):  # twice within the time in which a person who undoes labels is answered with delays
+        bench.play(bench.seen({}, uid))
+        now = bench.node.now
+        assert (now.uid, now.labels, now.capacity) == (uid, {"x/count": "8"}, {"x.com/r": "2"})
+        assert now.annotations == {TAINTS_ANNOTATION: "x/t:NoSchedule", "x/a": "1"}
+        assert list(now.taints) == [{"key": "x/t", "effect": "NoSchedule"}]
+
+
+def test_taints_are_planned_from_the_newest_state_and_not_from_the_first() -> None:
+    bench = Bench(lambda _: found({}, taints={TAINT.identity: TAINT}))
+    bench.play(bench.seen({}), Resync())
+    assert len(bench.node.now.taints) == 1
+    theirs = {"key": "other", "effect": "NoExecute"}
+    changed = bench.node._changed(taints=(theirs,), annotations={})
+    bench.play(NodeChanged(changed))
+    assert list(bench.node.now.taints) == [theirs, {"key": "x/t", "effect": "NoSchedule"}]
+
+
+def test_taints_are_planned_again_if_the_node_has_changed_meanwhile() -> None:
+    bench = Bench(lambda _: found({}, taints={TAINT.identity: TAINT}))
+    seen = bench.seen({})
+    theirs = {"key": "other", "effect": "NoExecute"}
+    bench.node._changed(taints=(theirs,))
+    bench.play(seen, Resync())
+    assert list(bench.node.now.taints) == [theirs, {"key": "x/t", "effect": "NoSchedule"}]
+    assert bench.node.reads == 1
+
+
+def test_changed_rules_are_looked_at_at_once_and_then_at_most_once_a_second() -> None:
+    looks: list[float] = []
+
+    def collect(_: NodeView | None) -> Desired:
+        looks.append(bench.clock.now)
+        return Desired()
+
+    bench = Bench(collect)
+    bench.play(bench.seen({}), Resync())
+    bench.clock.now += 5
+    bench.play(InputsChanged())
+    assert looks == [1000, 1005]
+    for _ in range(40):
+        bench.clock.now += 0.125
+        bench.play(InputsChanged(), None)
+    assert looks == [1000, *range(1005, 1011)]
+    bench.play(*[None] * 10)
+    assert len(looks) == 7, "a change that was looked at is done with"
+
+
+def test_only_what_a_collection_reads_of_the_node_causes_one() -> None:
+    looks: list[Mapping[str, str]] = []
+
+    def collect(node: NodeView | None) -> Desired:
+        looks.append(dict(node.labels) if node else {})
+        return Desired()
+
+    bench = Bench(collect, reads=lambda node: node.labels.get("nvidia.com/gpu.count"))
+    bench.play(Resync(), NodeChanged(replace(bench.node.state({"nvidia.com/gpu.count": "7"}), owned={})))
+    assert len(looks) == 2
+    for number in range(100):
+        bench.clock.now += 10
+        bench.play(
+            NodeChanged(
+                replace(bench.node.now, resource_version=str(1000 + number), kubelet_version=str(number), owned={})
+            )
+        )
+    assert len(looks) == 2, "heartbeats of the kubelet change nothing that rules see"
+    bench.play(
+        NodeChanged(replace(bench.node.now, resource_version="2000", labels={"nvidia.com/gpu.count": "8"}, owned={}))
+    )
+    assert looks[2:] == [{"nvidia.com/gpu.count": "8"}]
+
+
+def test_a_result_that_expires_is_collected_again_by_the_wall_clock() -> None:
+    ends = [1100.0, None]
+    bench = Bench(lambda _: Desired(expires_at=ends.pop(0)))
+    bench.play(Resync())
+    waits = []
+    while ends:
+        waits.append(bench.timers._deadlines[EXPIRY] - bench.clock.now)
+        bench.clock.now += waits[-1]
+        bench.play(None)
+    assert waits == [CLOCK_CHECK, CLOCK_CHECK, CLOCK_CHECK, 10.0]
+    assert not bench.timers.is_set(EXPIRY)
+
+
+def test_one_shot_publishes_or_says_that_it_could_not() -> None:
+    seen: list[NodeView | None] = []
+
+    def collect(node: NodeView | None) -> Desired:
+        seen.append(node)
+        return found({"x/count": "8"})
+
+    bench = Bench(collect)
+    assert bench.controller.run_once()
+    assert bench.node.writes == [{"x/count": "8"}]
+    assert [node and node.uid for node in seen] == ["u"]
+    bench = Bench(gpu({"x/count": "8"}))
+    bench.node.failing = KubeError("no such Node", status=404)
+    assert not bench.controller.run_once()
+    assert bench.why() == "no such Node"
+    bench = Bench(lambda _: Desired(results=(failed_result("host"),)))
+    assert not bench.controller.run_once()
+
+
+def test_the_log_names_the_labels_that_change() -> None:
+    labels: dict[str, str] = {"x/count": "8", "x/mode": "a"}
+    bench = Bench(lambda _: found(dict(labels)))
+    bench.play(bench.seen({"x/count": "4", "x/old": "1"}))
+    with capture_logs() as logs:
+        bench.play(Resync())
+    (published,) = (entry for entry in logs if entry["event"] == "labels_published")
+    assert (published["added"], published["changed"], published["removed"]) == (["x/mode=a"], ["x/count=8"], ["x/old"])
+    labels.update({f"x/{number:03}": "1" for number in range(100)})
+    with capture_logs() as logs:
+        bench.play(Resync())
+    (published,) = (entry for entry in logs if entry["event"] == "labels_published")
+    assert published["added"][-2:] == ["x/019=1", "and 80 more"]
+    assert published.keys() & {"changed", "removed"} == set()
+
+
+def test_labels_that_are_right_already_are_one_line_and_then_lines_of_debug() -> None:
+    bench = Bench(gpu({"x/count": "8"}))
+    bench.node.state({"x/count": "8"})
+    with capture_logs() as logs:
+        assert bench.controller.run_once()
+        bench.play(None, None)
+    assert bench.node.writes == []
+    levels = [entry["log_level"] for entry in logs if entry["event"] == "labels_unchanged"]
+    assert levels == ["info", "debug", "debug"]
+
+
+def test_the_second_agent_of_a_node_waits_and_says_who_has_it(tmp_path: Path) -> None:
+    first = InstanceLock(tmp_path, "gfd", "n")
+    assert first.acquire() is None
+    bench = Bench(gpu({"x/count": "8"}), lock=InstanceLock(tmp_path, "gfd", "n"))
+    bench.agent.mailbox.post(Stop())
+    bench.agent.run()
+    assert "another process (pid" in (bench.services.readiness.problems()["gfd/instance"] or "")
+    first.release()
+    bench.agent.mailbox.post(Stop())
+    bench.agent.run()
+    assert bench.services.readiness.problems()["gfd/instance"] is None
+    bench.agent.close(is_final=True)
+
+
+def test_waiting_for_a_message_is_a_sign_of_life() -> None:
+    bench = Bench(gpu({}))
+    bench.services.readiness.beat("gfd")
+    bench.clock.now += STUCK_AFTER + 1
+    assert bench.services.readiness.stuck() == ("gfd",)
+    bench.agent.mailbox.post(Stop())
+    bench.agent.run()
+    assert bench.services.readiness.stuck() == ()
+
+
+@pytest.mark.parametrize("broken", ["labels", "taints"])
+def test_what_is_withheld_is_logged_once_and_again_when_it_comes_back(broken: str) -> None:
+    bench = Bench(lambda _: found({}, taints={TAINT.identity: TAINT}) if broken == "taints" else found({"x/y": "1"}))
+    theirs = {"key": "x/t", "effect": "NoSchedule", "value": "theirs"}
+    seen = replace(bench.seen({}).view, taints=(theirs,))
+    with capture_logs() as logs:
+        bench.play(NodeChanged(seen), Resync(), Resync())
+        bench.play(NodeChanged(bench.node._changed(taints=())))
+        bench.clock.now += RESTORE_WINDOW + 1
+        bench.play(NodeChanged(bench.node._changed(taints=(theirs,))))
+    events = [line["event"] for line in logs if line["event"].endswith("_not_set")]
+    assert events == (["taint_not_set"] * 2 if broken == "taints" else [])

@@ -1,0 +1,67 @@
+"""Which modules the programs import. Each test starts a new Python process."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+PROBE = """
+import gc, json, sys
+sys.modules["rich"] = None  # as if rich is not installed: structlog imports rich where it is
+import {program}
+loaded = sorted({{name.partition(".")[0] for name in sys.modules}} & {{"pygments", "attr", "kubernetes", "cryptography"}})
+simulation = sorted(name for name in sys.modules if name.startswith("simulation"))
+print(json.dumps([loaded, simulation, gc.isenabled(), gc.get_freeze_count() > 10000]))
+"""
+
+
+@pytest.mark.parametrize(
+    "program", ["nfd_lite.__main__", "gfd.__main__", "device_plugin.__main__", "gpunode.__main__, gpunode.run"]
+)
+def test_a_node_program_imports_only_required_modules(program: str) -> None:
+    code = PROBE.format(program=program)
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    loaded, simulation, collects, is_frozen = json.loads(done.stdout)
+    assert (loaded, simulation) == ([], []), "needed only for terminals, for simulations, or with a kubeconfig"
+    assert (collects, is_frozen) == (True, True)
+
+
+def test_gpunode_run_disables_the_garbage_collector_while_it_imports_the_agents() -> None:
+    code = """
+import gpunode.__main__, gc, node_core.startup
+collects, freeze_gc = [gc.isenabled()], node_core.startup.freeze_gc
+def recorded():
+    collects.append(gc.isenabled())
+    freeze_gc()
+    collects.append(gc.isenabled())
+node_core.startup.freeze_gc = recorded
+try:
+    gpunode.__main__.gpunode(["run", "--version"])
+finally:
+    print(collects)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[True, False, True]"
+
+
+@pytest.mark.parametrize("program", ["nfd_lite.__main__", "gfd.__main__"])
+def test_a_program_without_grpc_does_not_import_asyncio(program: str) -> None:
+    code = f"import {program}, sys; print('asyncio' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"False\n"
+
+
+def test_structlog_imports_asyncio_at_the_first_use() -> None:
+    code = """
+import node_core.startup, structlog, sys
+assert "asyncio" not in sys.modules
+import asyncio
+assert structlog.stdlib.asyncio.get_running_loop is asyncio.get_running_loop
+asyncio.run(structlog.get_logger().ainfo("written"))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_asyncio_that_is_already_imported_is_not_replaced() -> None:
+    code = "import asyncio, sys; import node_core.startup; assert sys.modules['asyncio'] is asyncio"
+    subprocess.run([sys.executable, "-c", code], check=True)
