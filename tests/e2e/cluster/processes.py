@@ -20,7 +20,7 @@ POLL_S = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """started: clock ticks after boot; distinguishes processes that had the same PID. running: neither dead nor a zombie."""
+    """started: clock ticks after boot; distinguishes processes that had the same PID. running: one of its threads is alive."""
 
     pid: int
     parent: int
@@ -29,10 +29,15 @@ class Process:
 
 
 def parse_stat(text: str) -> Process:
-    """Parses /proc/<pid>/stat, see proc(5). The name, in parentheses, may contain any character."""
+    """Parses /proc/<pid>/stat, see proc(5). The name, in parentheses, may contain any character.
+
+    The state is that of the main thread. A killed process whose main thread is a zombie holds its ports until its last
+    thread ends; num_threads is 1 then.
+    """
     pid, _, rest = text.partition(" ")
     fields = rest.rpartition(")")[2].split()
-    return Process(pid=int(pid), parent=int(fields[1]), started=int(fields[19]), running=fields[0] not in "ZX")
+    running = fields[0] not in "ZX" or int(fields[17]) > 1
+    return Process(pid=int(pid), parent=int(fields[1]), started=int(fields[19]), running=running)
 
 
 def select_descendants(processes: Iterable[Process], roots: set[int]) -> set[int]:
@@ -61,7 +66,7 @@ def read_shims(socket: str) -> set[int]:
 
 
 def read_process(pid: int) -> Process | None:
-    """Returns None if the process does not exist or is a zombie."""
+    """Returns None if the process does not exist or all its threads have ended."""
     try:
         process = parse_stat((PROC / str(pid) / "stat").read_text())
     except (FileNotFoundError, ProcessLookupError):

@@ -28,6 +28,11 @@ from tests.e2e.cluster.processes import (
 )
 
 SLEEP = ("sleep", "600")
+MAIN_THREAD_ENDED = """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(600,)).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
 ENVIRONMENT = {"PATH": os.defpath, "NAMED": "yes"}
 
 Begin = Callable[..., Process]
@@ -67,6 +72,16 @@ def test_a_process_name_may_contain_any_character(name: str) -> None:
 @pytest.mark.parametrize(("state", "running"), [("R", True), ("D", True), ("T", True), ("Z", False), ("X", False)])
 def test_a_zombie_is_not_running(state: str, running: bool) -> None:
     assert parse_stat(stat("a b) S", state)).running is running
+
+
+def test_a_process_runs_until_its_last_thread_ends(tmp_path: Path, begin: Begin) -> None:
+    """Otherwise a component is started again while the killed one listens on its port."""
+    started = begin(sys.executable, "-c", MAIN_THREAD_ENDED)
+    status = Path(f"/proc/{started.pid}/status")
+    wait_until("the end of the main thread", lambda: "State:\tZ" in status.read_text(), 60)
+    assert recorded(tmp_path / "pid") == started
+    kill([started.pid])
+    wait_until("the end", lambda: recorded(tmp_path / "pid") is None, 60)
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9))), st.sets(st.integers(1, 9)))
