@@ -1,44 +1,72 @@
-"""The command line of `gpunode`."""
+"""The command line of `gpunode`, and of the kubectl plugin `kubectl gpu`."""
 
 import node_core.startup
 
 # isort: split
 import click
 
-from gpunode.cdi import cdi
-from gpunode.demo.command import demo
-from gpunode.forward import forwarding_command
-from gpunode.release import release
+from gpunode.lazy_group import Entry, LazyGroup
 from node_core.version import VERSION
 
 node_core.startup.freeze_gc()
 
+SECTIONS = {
+    "On a node": {
+        "doctor": Entry(
+            module="gpunode.doctor.command",
+            help="Check whether pods can get the GPUs of this node, and state what to do.",
+            is_agent=True,
+        ),
+        "release": Entry(
+            module="gpunode.release",
+            attribute="release",
+            help="Ask every agent on this node to close the NVIDIA driver.",
+        ),
+        "cdi": Entry(
+            module="gpunode.cdi",
+            attribute="cdi",
+            help="Generate, list and validate the CDI specifications of this node.",
+        ),
+        "run": Entry(
+            module="gpunode.run", help="Run nfd-lite, gfd and gpu-device-plugin in one process.", is_agent=True
+        ),
+        "cleanup": Entry(
+            module="gpunode.cleanup.command",
+            help="Remove everything that gpunode wrote to this node: labels, taints, resources and files.",
+            is_agent=True,
+        ),
+    },
+    "Anywhere": {
+        "rules": Entry(
+            module="nfd_lite.rules_command",
+            attribute="rules",
+            help="Check NodeFeatureRules and custom rules before you apply them.",
+        ),
+        "demo": Entry(
+            module="gpunode.demo.command",
+            attribute="demo",
+            help="Run the three agents on this machine against a simulated cluster.",
+        ),
+    },
+}
+"""All commands, in the order of --help."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(VERSION, prog_name="gpunode")
+
+@click.group(
+    cls=LazyGroup, sections=SECTIONS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}
+)
+@click.version_option(VERSION, message="%(prog)s, version %(version)s")
 def gpunode() -> None:
-    """Label Kubernetes nodes with their hardware, and advertise their NVIDIA GPUs."""
-
-
-for command in (
-    forwarding_command("run", "gpunode.run", "Run nfd-lite, gfd and gpu-device-plugin in one process."),
-    forwarding_command(
-        "doctor", "gpunode.doctor.command", "Check whether pods can get the GPUs of this node, and state what to do."
-    ),
-    forwarding_command(
-        "cleanup",
-        "gpunode.cleanup.command",
-        "Remove everything that gpunode wrote to this node: labels, taints, resources and files.",
-    ),
-    demo,
-    cdi,
-    release,
-):
-    gpunode.add_command(command)
+    """Label Kubernetes nodes with their hardware, advertise their NVIDIA GPUs, and show what pods can get."""
 
 
 def main() -> None:
     gpunode(prog_name="gpunode")
+
+
+def kubectl_plugin() -> None:
+    """The program `kubectl-gpu`, which kubectl runs for `kubectl gpu`."""
+    gpunode(prog_name="kubectl gpu")
 
 
 if __name__ == "__main__":

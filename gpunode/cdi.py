@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gpunode.cdi_schema import advice_of, problems_of
-from gpunode.forward import forwarding_command
+from gpunode.lazy_group import Entry, forwarding_command
 from node_core.decode import read_yaml
 from node_core.errors import SettingsError
 
@@ -31,8 +31,12 @@ def cdi() -> None:
 cdi.add_command(
     forwarding_command(
         "generate",
-        "gpunode.cdi_generate",
-        "Print the specifications that gpu-device-plugin would write with the same flags. With --cdi-dir, write them to that folder.",
+        Entry(
+            module="gpunode.cdi_generate",
+            help="Print the specifications that gpu-device-plugin would write with the same flags. With --cdi-dir, write them to that"
+            " folder.",
+            is_agent=True,
+        ),
     )
 )
 

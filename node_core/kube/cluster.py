@@ -24,7 +24,7 @@ class Cluster:
     no header; raises OSError, or KubeError if the credentials cannot be renewed.
 
     ca_file, ca_data: PEM; the system's certificate authorities if both are None. server_name: the name in the server's certificate, None
-    for the host in `server`. proxy: the URL of a proxy, None for a direct connection.
+    for the host in `server`. proxy: the URL of a proxy, None for a direct connection. namespace: the default namespace, if any is set.
     """
 
     server: str
@@ -36,15 +36,19 @@ class Cluster:
     key_file: str | None = None
     server_name: str | None = None
     proxy: str | None = None
+    namespace: str | None = None
 
 
-def read_cluster(kubeconfig: str | None) -> Cluster:
-    """Reads kubeconfig files, separated by colons, or for None the pod's service account. Raises KubeError."""
+def read_cluster(kubeconfig: str | None, context: str | None = None) -> Cluster:
+    """Reads kubeconfig files, separated by colons, or for None the pod's service account. Raises KubeError.
+
+    context: the context of the kubeconfig files; None for their current context.
+    """
     if not kubeconfig:
         return read_service_account()
     from node_core.kube.kubeconfig import read_kubeconfig  # noqa: PLC0415 - it imports the kubernetes package, 16 MiB
 
-    return read_kubeconfig(kubeconfig)
+    return read_kubeconfig(kubeconfig, context)
 
 
 def read_service_account(
@@ -59,6 +63,7 @@ def read_service_account(
         token = TokenFile(folder / "token", clock)
         token.authorization()
         _read(folder / "ca.crt")
+        namespace = _read(folder / "namespace") if (folder / "namespace").exists() else None
     except OSError as error:
         hint = "outside a pod, set --kubeconfig or KUBECONFIG"
         raise KubeError(f"no usable cluster configuration: in-cluster: {error}", hint=hint) from error
@@ -67,6 +72,7 @@ def read_service_account(
         authorization=token.authorization,
         ca_file=str(folder / "ca.crt"),
         proxy=environment_proxy(urlsplit(server), environment),
+        namespace=namespace,
     )
 
 

@@ -79,15 +79,29 @@ class EventStream:
 class ApiClient:
     """Connects at the first request. Reads the credentials again after a 401, because they may have been renewed.
 
-    kubeconfig: files, separated by colons; None for the pod's service account. timeout: seconds to connect, and to wait for a response.
+    kubeconfig: files, separated by colons; None for the pod's service account. context: of the kubeconfig; None for the current one.
+    timeout: seconds to connect, and to wait for a response.
     """
 
-    def __init__(self, *, kubeconfig: str | None, user_agent: str, timeout: tuple[float, float] = TIMEOUT) -> None:
+    def __init__(
+        self,
+        *,
+        kubeconfig: str | None,
+        user_agent: str,
+        context: str | None = None,
+        timeout: tuple[float, float] = TIMEOUT,
+    ) -> None:
         self._kubeconfig = kubeconfig
+        self._context = context
         self._user_agent = user_agent
         self._timeout = timeout
         self._connected: tuple[Cluster, urllib3.PoolManager] | None = None
         self._connecting = threading.Lock()
+
+    @property
+    def namespace(self) -> str | None:
+        """The default namespace of the credentials, if any is set. Reads the credentials. Raises KubeError."""
+        return self._connect()[0].namespace
 
     def request(self, verb: str, path: str, **request: Any) -> Mapping[str, Any]:
         """Sends a request and returns the JSON of the response. query, body, content: see `open`. Raises KubeError."""
@@ -155,7 +169,7 @@ class ApiClient:
     def _connect(self) -> tuple[Cluster, urllib3.PoolManager]:
         with self._connecting:  # informers and agents send requests from their own threads
             if self._connected is None:
-                cluster = read_cluster(self._kubeconfig)
+                cluster = read_cluster(self._kubeconfig, self._context)
                 self._connected = cluster, open_pool(cluster)
             return self._connected
 

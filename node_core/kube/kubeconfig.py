@@ -3,7 +3,9 @@
 Only this module imports the kubernetes package. A process in a pod does not import this module.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3.exceptions
@@ -15,6 +17,10 @@ from node_core.decode import read_yaml
 from node_core.errors import KubeError, SettingsError
 from node_core.kube.cluster import Cluster
 from node_core.kube.proxy import is_direct
+from node_core.schema import suggest
+
+SHOWN = 20
+"""Maximum number of contexts in a message."""
 
 _UNUSABLE = (
     config.ConfigException,
@@ -30,18 +36,32 @@ _UNUSABLE = (
 """Exceptions that the package raises for unusable files."""
 
 
-def read_kubeconfig(files: str) -> Cluster:
-    """Reads kubeconfig files. files: paths, separated by colons. Raises KubeError."""
+def read_kubeconfig(files: str, context: str | None = None) -> Cluster:
+    """Reads kubeconfig files. files: paths, separated by colons. context: None for the current context. Raises KubeError."""
     configuration = Configuration()
     try:
         _require_files(files)
-        config.load_kube_config(config_file=files, client_configuration=configuration)
-        return _cluster(configuration, files)
+        selected = _select_context(files, context)
+        config.load_kube_config(config_file=files, context=context, client_configuration=configuration)
+        return _cluster(configuration, files, (selected.get("context") or {}).get("namespace"))
     except _UNUSABLE as error:
         raise _unusable(files, error) from error
 
 
-def _cluster(configuration: Configuration, files: str) -> Cluster:
+def _select_context(files: str, name: str | None) -> Mapping[str, Any]:
+    """Returns the named context, or the current one. Raises KubeError for an unknown name."""
+    contexts, current = config.list_kube_config_contexts(config_file=files)
+    if name is None:
+        return current or {}
+    for each in contexts:
+        if each["name"] == name:
+            return dict(each)
+    names = [str(each["name"]) for each in contexts]
+    known = f"the contexts are {', '.join(names[:SHOWN])}" if names else "the file has no contexts"
+    raise KubeError(f"{files}: there is no context {name!r}{suggest(name, names)}", hint=known)
+
+
+def _cluster(configuration: Configuration, files: str, namespace: str | None) -> Cluster:
     proxy = configuration.proxy
     return Cluster(
         server=configuration.host,
@@ -53,6 +73,7 @@ def _cluster(configuration: Configuration, files: str) -> Cluster:
         key_file=configuration.key_file,
         server_name=configuration.tls_server_name,
         proxy=proxy if proxy and not is_direct(urlsplit(configuration.host), configuration.no_proxy or "") else None,
+        namespace=namespace,
     )
 
 

@@ -197,7 +197,7 @@ def test_a_request_has_separate_timeouts_for_connecting_and_for_the_response(
     ],
 )
 def test_a_failed_connection_is_described_in_words(monkeypatch: pytest.MonkeyPatch, url: str, why: str) -> None:
-    monkeypatch.setattr("node_core.kube.http.read_cluster", lambda _: Cluster(server=url, authorization=lambda: None))
+    monkeypatch.setattr("node_core.kube.http.read_cluster", lambda *_: Cluster(server=url, authorization=lambda: None))
     with pytest.raises(KubeError) as caught:
         ApiClient(kubeconfig=None, user_agent="t").request("GET", "/api")
     assert caught.value.message == f"GET /api: the API server does not answer: {why}"

@@ -1,0 +1,100 @@
+"""Tables as kubectl prints them: one line an object, columns separated by spaces.
+
+In a terminal that is too narrow, the table omits the columns of low priority, and then shows each object as lines of names and values.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import click
+
+from gpunode.output.terminal import Cell, Styled, Terminal, text_of
+
+GAP = "   "
+EMPTY = "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """priority: columns with 0 are always shown; those with the highest number are omitted first. is_wide: only with `-o wide`."""
+
+    header: str
+    priority: int = 0
+    is_wide: bool = False
+
+
+Row = Sequence[Cell]
+
+
+class TableWriter:
+    """Prints pages of one table. Columns only become wider from page to page, because earlier pages are already printed."""
+
+    def __init__(
+        self, terminal: Terminal, columns: Sequence[Column], *, is_wide: bool = False, has_header: bool = True
+    ) -> None:
+        self._terminal = terminal
+        self._columns = columns
+        self._is_wide = is_wide
+        self._has_header = has_header
+        self._widths = [len(each.header) for each in columns]
+        self._shown: tuple[int, ...] | None = None
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Prints rows."""
+        if lines := self.render(rows):
+            click.echo("\n".join(lines), color=self._terminal.has_colors)
+
+    def render(self, rows: Sequence[Row]) -> list[str]:
+        """Returns the lines of the next page. Each row has a cell for each column, also for columns that are not shown.
+
+        Empty cells are shown as `-`.
+        """
+        if not rows:
+            return []
+        is_first = self._shown is None
+        self._widths = [
+            max(width, *(len(text_of(row[index])) for row in rows)) for index, width in enumerate(self._widths)
+        ]
+        if self._shown is None:
+            self._shown = self._select_columns()
+        has_blocks = not self._is_wide and self._is_too_wide(self._shown)
+        return list(self._blocks(rows) if has_blocks else self._lines(rows, is_first))
+
+    def _select_columns(self) -> tuple[int, ...]:
+        shown = [index for index, each in enumerate(self._columns) if self._is_wide or not each.is_wide]
+        while not self._is_wide and self._is_too_wide(shown):
+            last = max(shown, key=lambda index: (self._columns[index].priority, index))
+            if self._columns[last].priority == 0:
+                break
+            shown.remove(last)
+        return tuple(shown)
+
+    def _is_too_wide(self, shown: Sequence[int]) -> bool:
+        width = sum(self._widths[index] for index in shown) + len(GAP) * (len(shown) - 1)
+        return width > self._terminal.width
+
+    def _lines(self, rows: Sequence[Row], has_header: bool) -> Iterator[str]:
+        if has_header and self._has_header:
+            yield self._line([Styled(each.header, "bold") for each in self._columns])
+        yield from map(self._line, rows)
+
+    def _line(self, row: Row) -> str:
+        *before, last = self._shown or ()
+        cells = [self._cell(row[index]) + " " * (self._widths[index] - len(_text(row[index]))) for index in before]
+        return GAP.join([*cells, self._cell(row[last])])
+
+    def _blocks(self, rows: Sequence[Row]) -> Iterator[str]:
+        """Yields each row as lines: the first cell, and below it the names and values of the others."""
+        first, *others = self._shown or ()
+        for row in rows:
+            yield self._terminal.render(Styled(_text(row[first]), "bold"))
+            for index in others:
+                header = self._terminal.render(Styled(self._columns[index].header.lower(), "bright_black"))
+                yield f"  {header} {self._cell(row[index])}"
+
+    def _cell(self, cell: Cell) -> str:
+        return self._terminal.render(cell) or EMPTY
+
+
+def _text(cell: Cell) -> str:
+    return text_of(cell) or EMPTY

@@ -1,0 +1,1 @@
+"""What decides where a pod runs: the typed parts of Nodes and Pods. PURE."""
