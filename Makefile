@@ -80,7 +80,7 @@ RESOLVE = $(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.1
 lock: $(VENV)/.uv ## Resolve the lock files again with the newest versions.
 	@$(RESOLVE) --extra build pyproject.toml -o requirements.lock
 	@$(BIN)/python -c '$(TERMINAL)' | $(RESOLVE) -c requirements.lock - -o requirements-terminal.lock
-	@$(RESOLVE) --extra build --extra terminal --extra dev -c requirements.lock -c requirements-terminal.lock pyproject.toml \
+	@$(RESOLVE) --extra build --extra terminal --extra ui --extra dev -c requirements.lock -c requirements-terminal.lock pyproject.toml \
 		-o requirements-dev.lock
 
 IMAGE ?= localhost/gpunode:dev
