@@ -1,4 +1,4 @@
-"""A client of the kubelet's pod-resources API, which lists the devices of each pod.
+"""A client of the kubelet's pod-resources API, which lists the devices of each container.
 
 Source: Kubernetes documentation, Monitoring device plugin resources.
 """
@@ -19,12 +19,34 @@ MAX_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedDevice:
+    """A device of a ResourceClaim. driver, device: the names in the ResourceSlice. cdi: qualified CDI names, `vendor.com/class=name`."""
+
+    driver: str = ""
+    device: str = ""
+    cdi: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerDevices:
+    """A container, the ids of its devices of all device plugins, and the devices of its ResourceClaims."""
+
+    name: str
+    devices: frozenset[str] = frozenset()
+    claimed: tuple[ClaimedDevice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PodDevices:
-    """A pod and the ids of all devices of the pod's containers."""
+    """A pod and all its containers, also those without devices."""
 
     namespace: str
     name: str
-    devices: frozenset[str]
+    containers: tuple[ContainerDevices, ...] = ()
+
+    def has_any(self, devices: Collection[str]) -> bool:
+        """Whether a container has at least one of these device ids."""
+        return not all(container.devices.isdisjoint(devices) for container in self.containers)
 
 
 def list_pod_devices(socket: Path = SOCKET, *, timeout: float = TIMEOUT) -> tuple[PodDevices, ...]:
@@ -40,15 +62,29 @@ def list_pod_devices(socket: Path = SOCKET, *, timeout: float = TIMEOUT) -> tupl
             )
     except CallError as error:
         raise kubelet_error(f"cannot list the devices of the pods at {socket}", error) from error
-    return tuple(map(_holder, answer.pod_resources))
+    return tuple(map(_pod, answer.pod_resources))
 
 
-def select_pods(holders: Collection[PodDevices], devices: Collection[str]) -> Iterator[tuple[str, str]]:
+def select_pods(pods: Collection[PodDevices], devices: Collection[str]) -> Iterator[tuple[str, str]]:
     """Returns the namespace and name of each pod that has at least one of the devices. PURE."""
-    wanted = frozenset(devices)
-    return ((holder.namespace, holder.name) for holder in holders if holder.devices & wanted)
+    return ((pod.namespace, pod.name) for pod in pods if pod.has_any(devices))
 
 
-def _holder(pod: pb.PodResources) -> PodDevices:
-    ids = (id_ for container in pod.containers for devices in container.devices for id_ in devices.device_ids)
-    return PodDevices(namespace=pod.namespace, name=pod.name, devices=frozenset(ids))
+def _pod(pod: pb.PodResources) -> PodDevices:
+    return PodDevices(namespace=pod.namespace, name=pod.name, containers=tuple(map(_container, pod.containers)))
+
+
+def _container(container: pb.ContainerResources) -> ContainerDevices:
+    return ContainerDevices(
+        name=container.name,
+        devices=frozenset(id_ for devices in container.devices for id_ in devices.device_ids),
+        claimed=tuple(
+            ClaimedDevice(
+                driver=resource.driver_name,
+                device=resource.device_name,
+                cdi=tuple(device.name for device in resource.cdi_devices),
+            )
+            for claim in container.dynamic_resources
+            for resource in claim.claim_resources
+        ),
+    )

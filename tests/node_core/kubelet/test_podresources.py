@@ -9,7 +9,7 @@ import pytest
 from node_core.errors import KubeletError
 from node_core.grpc_h2.methods import Methods, Unary
 from node_core.kubelet import podresources_pb2 as pb
-from node_core.kubelet.podresources import list_pod_devices, select_pods
+from node_core.kubelet.podresources import ClaimedDevice, ContainerDevices, list_pod_devices, select_pods
 from node_core.kubelet.server import UnixServer
 
 
@@ -34,20 +34,36 @@ def test_pods_with_one_of_the_devices_are_selected(socket: Path) -> None:
     answer = pb.ListPodResourcesResponse(pod_resources=[pod("a", "GPU-0", "GPU-1::3"), pod("b", "GPU-2"), pod("c")])
     server = UnixServer(socket, handler(answer.SerializeToString()))
     server.start()
-    holders = list_pod_devices(socket)
+    pods = list_pod_devices(socket)
     server.stop()
-    assert [len(holder.devices) for holder in holders] == [2, 1, 0]
-    assert list(select_pods(holders, ["GPU-1::3", "GPU-2", "GPU-9"])) == [("team", "a"), ("team", "b")]
-    assert list(select_pods(holders, [])) == []
+    assert [len(pod.containers[0].devices) for pod in pods] == [2, 1, 0]
+    assert list(select_pods(pods, ["GPU-1::3", "GPU-2", "GPU-9"])) == [("team", "a"), ("team", "b")]
+    assert list(select_pods(pods, [])) == []
+
+
+def test_devices_of_claims_have_the_names_of_their_driver_and_of_cdi(socket: Path) -> None:
+    cdi = [pb.CDIDevice(name="k8s.gpu.nvidia.com/claim=1-gpu-0"), pb.CDIDevice(name="k8s.gpu.nvidia.com/device=gpu-0")]
+    of_claim = pb.ClaimResource(driver_name="gpu.nvidia.com", pool_name="n", device_name="gpu-0", cdi_devices=cdi)
+    claim = pb.DynamicResource(claim_name="one", claim_namespace="team", claim_resources=[of_claim])
+    container = pb.ContainerResources(name="c", dynamic_resources=[claim, pb.DynamicResource(claim_name="empty")])
+    answer = pb.ListPodResourcesResponse(
+        pod_resources=[pb.PodResources(name="a", namespace="team", containers=[container])]
+    )
+    server = UnixServer(socket, handler(answer.SerializeToString()))
+    server.start()
+    (found,) = list_pod_devices(socket)
+    server.stop()
+    claimed = ClaimedDevice(driver="gpu.nvidia.com", device="gpu-0", cdi=tuple(each.name for each in cdi))
+    assert found.containers == (ContainerDevices(name="c", claimed=(claimed,)),)
 
 
 def test_all_pods_of_a_large_node_are_listed(socket: Path) -> None:
-    pods = [pod(f"pod-{number}", *(f"GPU-{number}::{each:0200d}" for each in range(100))) for number in range(250)]
-    server = UnixServer(socket, handler(pb.ListPodResourcesResponse(pod_resources=pods).SerializeToString()))
+    answers = [pod(f"pod-{number}", *(f"GPU-{number}::{each:0200d}" for each in range(100))) for number in range(250)]
+    server = UnixServer(socket, handler(pb.ListPodResourcesResponse(pod_resources=answers).SerializeToString()))
     server.start()
-    holders = list_pod_devices(socket)
+    pods = list_pod_devices(socket)
     server.stop()
-    assert sum(len(holder.devices) for holder in holders) == 25_000
+    assert sum(len(pod.containers[0].devices) for pod in pods) == 25_000
 
 
 def test_a_missing_server_is_an_error_with_the_path(socket: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from node_core.kubelet.podresources import PodDevices, list_pod_devices
+from node_core.kubelet.podresources import ContainerDevices, PodDevices, list_pod_devices
 from simulation.kubelet.kubelet import ContainerGrant
 from simulation.kubelet.pod_resources import pod_resources_server
 
@@ -33,7 +33,14 @@ def test_the_devices_of_all_pods_of_the_node_are_listed(socket: Path) -> None:
     pods = list_pod_devices(socket)
     server.stop()
     assert pods == (
-        PodDevices(namespace="team", name="a", devices=frozenset({"GPU-0", "GPU-1", "MIG-0"})),
-        PodDevices(namespace="default", name="b", devices=frozenset()),
+        PodDevices(
+            namespace="team",
+            name="a",
+            containers=(
+                ContainerDevices(name="c0", devices=frozenset({"GPU-0", "GPU-1"})),
+                ContainerDevices(name="c1", devices=frozenset({"MIG-0"})),
+            ),
+        ),
+        PodDevices(namespace="default", name="b"),
     )
     assert not socket.exists()

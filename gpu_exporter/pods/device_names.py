@@ -1,0 +1,87 @@
+"""The names under which kubelet and drivers know the GPUs and MIG devices that NVML lists. PURE.
+
+A name is known by the device that it names, and not by its resource: resources can be renamed.
+Sources: k8s-device-plugin README (UUIDs, replicas); NVML API reference (MIG identifiers before driver 470); GKE documentation (nvidia0/gi1,
+vgpu); documentation of NVIDIA's DRA driver (gpu-0, gpu-0-mig-1g10gb-19-0).
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from gpu_core.domain.inventory import Gpu, MigDevice
+from node_core.kubelet.podresources import ClaimedDevice
+
+DRA_DRIVER = "gpu.nvidia.com"
+_SHARE = re.compile(r"(?:::[0-9]{1,9}|/vgpu[0-9]{1,9})$")
+"""The end of the id of a device that is shared: `::3` of NVIDIA's plugin, `/vgpu3` of GKE's plugin."""
+_PLACEMENT = re.compile(r"-[0-9]{1,9}-[0-9]{1,9}$")
+"""The end of the name of a MIG device in a ResourceSlice: the number of the profile, and where its memory starts."""
+
+
+class DeviceKey(NamedTuple):
+    """A GPU, or a GPU instance of a GPU in MIG mode. Two compute instances of one GPU instance have the same key."""
+
+    gpu: str
+    gpu_instance: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceNames:
+    """ids: ids of device plugins. claims: names in ResourceSlices of NVIDIA's DRA driver."""
+
+    ids: Mapping[str, DeviceKey] = field(default_factory=dict)
+    claims: Mapping[str, DeviceKey] = field(default_factory=dict)
+
+    def find(self, device_id: str) -> DeviceKey | None:
+        """Returns the device of an id of a device plugin; None for any other text, such as the id of another kind of device."""
+        return self.ids.get(_SHARE.sub("", device_id))
+
+    def find_claimed(self, device: ClaimedDevice) -> DeviceKey | None:
+        """Returns the device of a ResourceClaim: by a UUID in its CDI names, or by NVIDIA's names in the ResourceSlice."""
+        of_cdi = (self.find(name.partition("=")[2]) for name in device.cdi)
+        found = next((key for key in of_cdi if key is not None), None)
+        if found is not None or device.driver != DRA_DRIVER:
+            return found
+        return self.claims.get(device.device) or self.claims.get(_PLACEMENT.sub("", device.device))
+
+
+def name_devices(gpus: Iterable[Gpu]) -> DeviceNames:
+    """Returns the names of all GPUs and MIG devices."""
+    ids: dict[str, DeviceKey] = {}
+    claims: dict[str, DeviceKey] = {}
+    for gpu in gpus:
+        ids |= dict(_ids(gpu))
+        claims |= dict(_claims(gpu))
+    return DeviceNames(ids=ids, claims=claims)
+
+
+def _ids(gpu: Gpu) -> Iterator[tuple[str, DeviceKey]]:
+    whole = DeviceKey(gpu.uuid, None)
+    yield gpu.uuid, whole
+    if gpu.minor is not None:
+        yield f"nvidia{gpu.minor}", whole
+    for mig in gpu.mig_devices:
+        key = DeviceKey(gpu.uuid, mig.gpu_instance)
+        yield mig.uuid, key
+        yield f"MIG-{gpu.uuid}/{mig.gpu_instance}/{mig.compute_instance}", key
+        if gpu.minor is not None:
+            yield f"nvidia{gpu.minor}/gi{mig.gpu_instance}", key
+
+
+def _claims(gpu: Gpu) -> Iterator[tuple[str, DeviceKey]]:
+    """A profile that several MIG devices of the GPU have names none of them."""
+    if gpu.minor is None:
+        return
+    yield f"gpu-{gpu.minor}", DeviceKey(gpu.uuid, None)
+    counts = Counter(map(_profile, gpu.mig_devices))
+    for mig in gpu.mig_devices:
+        if counts[_profile(mig)] == 1:
+            yield f"gpu-{gpu.minor}-mig-{_profile(mig)}", DeviceKey(gpu.uuid, mig.gpu_instance)
+
+
+def _profile(mig: MigDevice) -> str:
+    """The profile in the form of a ResourceSlice, whose names have neither dots nor plus signs: `1g10gb`."""
+    return re.sub("[^a-z0-9]", "", mig.profile or "")
