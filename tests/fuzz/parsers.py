@@ -34,6 +34,7 @@ from gpu_core.host.xid_lines import parse_guid, parse_record, parse_xid
 from gpu_core.nvml.driver_version import parse_proc_version
 from gpu_core.nvml.inventory import parse_bus_id
 from gpu_core.settings.nvidia_config import decode_nvidia_config
+from gpu_exporter.counters_file import parse_counters
 from gpunode.cdi import device_names
 from gpunode.cdi_schema import advice_of, problems_of
 from gpunode.demo.control import parse_fault_words
@@ -277,6 +278,10 @@ PARSERS: Mapping[str, Parser] = {
     "device_plugin.health.checks:parse_checks": text(lambda value: parse_checks(value, value[::-1]), "all,79, xids,31"),
     "device_plugin.health.kubelet_assessment:parse_amount": text(parse_amount, "8", "2k", "1M"),
     "device_plugin.health.startup_taint:parse_startup_taint": text(parse_startup_taint, "a/b=c:NoSchedule", refuses=VALUE_ERROR),
+    "gpu_exporter.counters_file:parse_counters": text(
+        lambda value: parse_counters(value, ("DCGM_FI_DEV_GPU_TEMP",)),
+        '# x\nDCGM_FI_DEV_GPU_TEMP, gauge, "a, ""b"""\nDCGM_FI_DEV_GPU_TMP, counter, c\n',
+    ),
     "gpunode.cdi:device_names": document(_cdi, SPEC),
     "nfd_lite.config:decode_worker_config": document(lambda data: decode_worker_config(data, "f"), WORKER, refuses=REFUSED),
     "nfd_lite.rules.custom:decode_custom_rules": document(decode_custom_rules, CUSTOM),
