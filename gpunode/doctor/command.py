@@ -35,6 +35,7 @@ from gpunode.doctor.settings import (
     select_settings,
     use_config_of,
 )
+from gpunode.output.terminal import open_terminal
 from nfd_lite.agent import NAME as NFD
 from node_core.domain.labels import SIMULATED
 from node_core.errors import SettingsError
@@ -95,8 +96,7 @@ def main(arguments: Sequence[str]) -> int:
             report = _diagnose(resolve_settings(own, values, plugin), plugin)
     except SettingsError as error:
         return report_usage(error, PROGRAM)
-    render = render_json if values["output"] == "json" else render_text
-    click.echo(render(report), nl=False)
+    click.echo(render_json(report) if values["output"] == "json" else render_text(report, open_terminal()), nl=False)
     return PROBLEMS_FOUND if report.problems else 0
 
 

@@ -1,15 +1,19 @@
-"""The report of doctor as text and as JSON. PURE."""
+"""The report of doctor as text and as JSON: the verdict, then the evidence, then what to do. PURE."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gpu_core.nvml.driver_version import DriverVersions
 from gpunode.doctor.check import Check
-from node_core.domain.text import to_printable
+from gpunode.output.paragraph import render_paragraph
+from gpunode.output.terminal import Styled, Terminal
 
 HEALTHY = "Pods can get the GPUs of this node."
+STYLES = {"problem": "red", "note": "yellow", "ok": "green"}
+"""The colour of each status, in the order of the evidence."""
+INDENT = 9
 NO_GPUS = "This node has no GPU, and none is expected."
 
 
@@ -37,8 +41,9 @@ class Report:
         return HEALTHY if self.simulated is None else "The GPUs are simulated: pods get no real GPU on this node."
 
 
-def render_text(report: Report) -> str:
-    return "".join(f"{to_printable(line)}\n" for line in _lines(report))
+def render_text(report: Report, terminal: Terminal) -> str:
+    """Returns the verdict, then the evidence, then what to do."""
+    return "".join(f"{line}\n" for line in _lines(report, terminal))
 
 
 def render_json(report: Report) -> str:
@@ -64,14 +69,34 @@ def render_json(report: Report) -> str:
     return json.dumps(content, indent=2) + "\n"
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: Report, terminal: Terminal) -> Iterator[str]:
+    yield from render_paragraph(terminal, Styled(report.summary, "red" if report.problems else "green"))
+    yield ""
+    yield from render_checks(report.checks, terminal)
     for gpu in report.gpus:
-        facts = (gpu.get("model"), gpu["uuid"], gpu.get("pci"), gpu.get("phase", "unhealthy"))
-        mig = f", {len(gpu['migDevices'])} MIG devices" if gpu.get("migEnabled") else ""
-        yield f"GPU {gpu['index']}: {', '.join(str(each) for each in facts if each)}{mig}"
-    for each in report.checks:
+        yield from render_paragraph(terminal, _describe(gpu), first=f"GPU {gpu['index']}", indent=INDENT)
+    yield from render_todos(((each.name, each.todo) for each in report.problems), terminal)
+
+
+def render_checks(checks: Iterable[Check], terminal: Terminal) -> Iterator[str]:
+    """Returns a sentence for each check: problems first, then notes."""
+    for each in sorted(checks, key=lambda check: tuple(STYLES).index(check.status)):
         reason = f"{each.reason}: " if each.reason and each.reason not in each.sentence else ""
-        yield f"{each.status:<7}  {each.name}: {reason}{each.sentence}"
-        if each.todo is not None:
-            yield f"         to do: {each.todo}"
-    yield report.summary
+        status = Styled(each.status, STYLES[each.status])
+        yield from render_paragraph(terminal, f"{each.name}: {reason}{each.sentence}", first=status, indent=INDENT)
+
+
+def render_todos(todos: Iterable[tuple[str, str | None]], terminal: Terminal) -> Iterator[str]:
+    """Returns what to do. todos: the name of a problem, and what to do. Each is listed once."""
+    listed = [(name, todo) for name, todo in dict.fromkeys(todos) if todo is not None]
+    if listed:
+        yield ""
+        yield terminal.render(Styled("What to do:", "bold"))
+    for name, todo in listed:
+        yield from render_paragraph(terminal, f"{name}: {todo}", first="  -", indent=4)
+
+
+def _describe(gpu: Mapping[str, Any]) -> str:
+    facts = (gpu.get("model"), gpu["uuid"], gpu.get("pci"), gpu.get("phase", "unhealthy"))
+    mig = f", {len(gpu['migDevices'])} MIG devices" if gpu.get("migEnabled") else ""
+    return f"{', '.join(str(each) for each in facts if each)}{mig}"
