@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from gpu_core.domain.inventory import Gpu
+from gpu_exporter.pods.cgroups import PodCgroup
 from gpu_exporter.pods.device_names import DeviceKey, DeviceNames, name_devices
 from node_core.kubelet.podresources import ContainerDevices, PodDevices
 
@@ -56,21 +57,21 @@ class Holders:
             return None
         return holders[0] if len(holders) == 1 else replace(holders[0], container="")
 
-    def of_process(self, pod_uids: tuple[str, ...], container_id: str) -> Holder | None:
-        """Returns the pod of a process; None if the process is in no pod.
+    def of_process(self, pods: tuple[PodCgroup, ...]) -> Holder | None:
+        """Returns the container of a process; None if the process is in no pod.
 
-        pod_uids: of the process's cgroups, the outermost first. The first known one counts: the kubelet of the node may itself run in a
-        pod. A pod without a known UID has only its UID.
+        pods: around the process, the outermost first. The first known one counts: the kubelet of the node may itself run in a pod. A pod
+        that is not known has only its UID.
         """
-        uid = next((uid for uid in pod_uids if uid in self.pods), next(iter(pod_uids), None))
-        if uid is None:
+        place = next((each for each in pods if each.uid in self.pods), next(iter(pods), None))
+        if place is None:
             return None
-        pod = self.pods.get(uid)
+        pod = self.pods.get(place.uid)
         if pod is None:
-            return Holder(pod="", namespace="", container="", pod_uid=uid)
+            return Holder(pod="", namespace="", container="", pod_uid=place.uid)
         only = self.only_containers.get((pod.namespace, pod.name), "")
-        container = pod.containers.get(container_id, "") if pod.containers else only
-        return Holder(pod=pod.name, namespace=pod.namespace, container=container, pod_uid=uid, labels=pod.labels)
+        container = pod.containers.get(place.container_id, "") if pod.containers else only
+        return Holder(pod=pod.name, namespace=pod.namespace, container=container, pod_uid=pod.uid, labels=pod.labels)
 
 
 def select_holders(pods: Iterable[PodDevices], gpus: Iterable[Gpu], identities: Iterable[PodIdentity] = ()) -> Holders:

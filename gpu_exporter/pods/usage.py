@@ -6,10 +6,8 @@ Source: NVML API reference, nvmlDeviceGetComputeRunningProcesses and nvmlDeviceG
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from gpu_exporter.pods.cgroups import PodCgroup
 from gpu_exporter.pods.holders import Holder, Holders
-
-TICK = 0.01
-"""The resolution of the start of a process, in seconds: USER_HZ of the kernel. Source: proc(5), field starttime of /proc/pid/stat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +46,13 @@ class DeviceProcesses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessFacts:
-    """A process of the host. started: seconds of CLOCK_BOOTTIME. pod_uids: of its cgroups, the outermost first.
+    """A process of the host. started: the latest possible time of its start, in seconds of CLOCK_BOOTTIME.
 
-    container_id: 64 hexadecimal digits, or an empty text.
+    pods: around the process, the outermost first.
     """
 
     started: float
-    pod_uids: tuple[str, ...] = ()
-    container_id: str = ""
+    pods: tuple[PodCgroup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,9 +122,7 @@ def _latest(samples: Iterable[SmSample]) -> Iterable[SmSample]:
 
 def _holder(process: ProcessFacts | None, at: float, holders: Holders) -> Holder | None:
     """Returns the pod of the process that had its pid at this time; None if that process has ended, or is in no pod."""
-    if process is None or process.started + TICK > at:
-        return None
-    return holders.of_process(process.pod_uids, process.container_id)
+    return None if process is None or process.started > at else holders.of_process(process.pods)
 
 
 def _add(one: int | None, other: int | None) -> int | None:

@@ -35,6 +35,8 @@ from gpu_core.nvml.driver_version import parse_proc_version
 from gpu_core.nvml.inventory import parse_bus_id
 from gpu_core.settings.nvidia_config import decode_nvidia_config
 from gpu_exporter.counters_file import parse_counters
+from gpu_exporter.pods.cgroups import parse_cgroup
+from gpu_exporter.pods.processes import parse_start
 from gpunode.cdi import device_names
 from gpunode.cdi_schema import advice_of, problems_of
 from gpunode.demo.control import parse_fault_words
@@ -87,6 +89,7 @@ ROOT = Path(__file__).parents[2]
 AT = PciAddress("0000:02:00.0")
 REFUSED = (SettingsError,)
 VALUE_ERROR = (ValueError,)
+POD = "6f0d5dd2-7d4b-4b1e-8a7c-1f7d0e3a9c11"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +285,10 @@ PARSERS: Mapping[str, Parser] = {
         lambda value: parse_counters(value, ("DCGM_FI_DEV_GPU_TEMP",)),
         '# x\nDCGM_FI_DEV_GPU_TEMP, gauge, "a, ""b"""\nDCGM_FI_DEV_GPU_TMP, counter, c\n',
     ),
+    "gpu_exporter.pods.cgroups:parse_cgroup": text(
+        parse_cgroup, f"0::/kubepods/pod{POD}/{'a' * 64}\n", f"3:pids:/a-pod{POD.replace('-', '_')}.slice:cri-containerd:{'a' * 64}\n"
+    ),
+    "gpu_exporter.pods.processes:parse_start": text(parse_start, f"7 (a b) S {'1 ' * 18} 4711 0\n", refuses=VALUE_ERROR),
     "gpunode.cdi:device_names": document(_cdi, SPEC),
     "nfd_lite.config:decode_worker_config": document(lambda data: decode_worker_config(data, "f"), WORKER, refuses=REFUSED),
     "nfd_lite.rules.custom:decode_custom_rules": document(decode_custom_rules, CUSTOM),

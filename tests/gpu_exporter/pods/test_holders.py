@@ -2,6 +2,7 @@
 
 import pytest
 
+from gpu_exporter.pods.cgroups import PodCgroup
 from gpu_exporter.pods.holders import Holder, Holders, PodIdentity, select_holders
 from node_core.kubelet.podresources import ClaimedDevice, ContainerDevices, PodDevices
 from tests.gpu_exporter.pods.nodes import gpu, holder, mig, pod, uuid
@@ -71,24 +72,26 @@ def test_identities_add_uid_and_labels() -> None:
 def test_a_process_is_of_the_only_container_of_its_pod(sidecar: bool, container: str) -> None:
     identity = PodIdentity(uid=UID, namespace="team", name="a")
     holders = select_holders([pod("a", A, sidecar=sidecar)], GPUS, [identity])
-    assert holders.of_process((UID,), "0" * 64) == Holder(pod="a", namespace="team", container=container, pod_uid=UID)
+    assert holders.of_process((PodCgroup(UID, "0" * 64),)) == Holder(
+        pod="a", namespace="team", container=container, pod_uid=UID
+    )
 
 
 def test_the_id_of_a_container_names_it_and_an_unknown_one_names_none() -> None:
     identity = PodIdentity(uid=UID, namespace="team", name="a", containers={"0" * 64: "worker"})
     holders = select_holders([pod("a", A)], GPUS, [identity])
-    found = [holders.of_process((UID,), digit * 64) for digit in "01"]
+    found = [holders.of_process((PodCgroup(UID, digit * 64),)) for digit in "01"]
     assert [each.container for each in found if each] == ["worker", ""]
 
 
 def test_a_process_in_no_pod_has_no_holder_and_an_unknown_pod_has_its_uid() -> None:
-    assert Holders().of_process((), "") is None
-    assert Holders().of_process((OTHER,), "") == Holder(pod="", namespace="", container="", pod_uid=OTHER)
+    assert Holders().of_process(()) is None
+    assert Holders().of_process((PodCgroup(OTHER),)) == Holder(pod="", namespace="", container="", pod_uid=OTHER)
 
 
 def test_of_nested_pods_the_first_known_one_counts() -> None:
     holders = select_holders([pod("a", A)], GPUS, [PodIdentity(uid=UID, namespace="team", name="a")])
     for nested in [(OTHER, UID), (UID, OTHER)]:
-        found = holders.of_process(nested, "")
+        found = holders.of_process(tuple(map(PodCgroup, nested)))
         assert found is not None
         assert found.pod == "a"

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpu_exporter.pods.cgroups import PodCgroup
 from gpu_exporter.pods.holders import Holder, Holders, PodIdentity
 from gpu_exporter.pods.usage import DeviceProcesses, GpuProcess, PodUsage, ProcessFacts, SmSample, select_usage
 
@@ -13,10 +14,10 @@ NOW = 1000.0
 HOLDERS = Holders(pods={uid: PodIdentity(uid=uid, namespace="team", name=f"pod-{uid}") for uid in "abc"})
 PROCESSES = {
     1: ProcessFacts(started=0.0),
-    10: ProcessFacts(started=5.0, pod_uids=("a",)),
-    11: ProcessFacts(started=6.0, pod_uids=("a",)),
-    20: ProcessFacts(started=7.0, pod_uids=("b",)),
-    30: ProcessFacts(started=NOW - 0.005, pod_uids=("c",)),
+    10: ProcessFacts(started=5.0, pods=(PodCgroup("a"),)),
+    11: ProcessFacts(started=6.0, pods=(PodCgroup("a"),)),
+    20: ProcessFacts(started=7.0, pods=(PodCgroup("b"),)),
+    30: ProcessFacts(started=NOW + 0.005, pods=(PodCgroup("c"),)),
 }
 
 
@@ -120,7 +121,7 @@ def test_each_device_has_its_own_usage() -> None:
 
 
 def test_a_pod_without_a_name_has_its_uid() -> None:
-    (found,) = select_usage([device((9, 20))], {9: ProcessFacts(started=0.0, pod_uids=("z",))}, HOLDERS)
+    (found,) = select_usage([device((9, 20))], {9: ProcessFacts(started=0.0, pods=(PodCgroup("z"),))}, HOLDERS)
     assert found.holder == Holder(pod="", namespace="", container="", pod_uid="z")
 
 
@@ -128,8 +129,7 @@ pids = st.integers(1, 40)
 facts = st.builds(
     ProcessFacts,
     started=st.floats(0, NOW * 2),
-    pod_uids=st.lists(st.sampled_from("abcdef"), max_size=2).map(tuple),
-    container_id=st.sampled_from(["", "0" * 64]),
+    pods=st.lists(st.builds(PodCgroup, uid=st.sampled_from("abcdef")), max_size=2).map(tuple),
 )
 devices = st.builds(
     DeviceProcesses,
@@ -157,5 +157,5 @@ def test_the_values_of_all_pods_never_exceed_the_value_of_the_device(
     assert math.fsum(ratios) <= (1.0 if asked.sm_ratio is None else asked.sm_ratio) + 1e-9
     assert len({each.holder for each in found}) == len(found)
     reported = {each.pid for each in asked.processes} | {each.pid for each in asked.samples or ()}
-    if not reported & {pid for pid, each in processes.items() if each.pod_uids}:
+    if not reported & {pid for pid, each in processes.items() if each.pods}:
         assert found == ()
