@@ -21,10 +21,11 @@ from gpu_core.settings.nvidia_config import nvidia_config_option
 from gpu_core.settings.nvidia_settings import GpuSettings
 from gpunode.doctor.agents import AgentState, find_agent
 from gpunode.doctor.check import Check, note, ok, problem
-from gpunode.doctor.cluster import ClusterState, check_node, expects_gpus, read_cluster_state
+from gpunode.doctor.cluster import ClusterState, check_node, read_cluster_state
 from gpunode.doctor.gpus import check_gpus, list_gpus
 from gpunode.doctor.health_port import check_health_port
 from gpunode.doctor.kubelet import check_kubelet, check_plugin_sockets
+from gpunode.doctor.node_checks import expects_gpus
 from gpunode.doctor.report import Report, render_json, render_text
 from gpunode.doctor.settings import (
     PROGRAM,
@@ -115,7 +116,7 @@ def _diagnose(resolved: ResolvedSettings, plugin: AgentState) -> Report:
     state = read_cluster_state(dependencies, is_agent=resolved.is_agent)
     settings, mig_strategy, config_checks = select_settings(resolved, state.labels, services)
     examination = examine(NAME, settings, dependencies, services, mig_strategy)
-    is_expected = expects_gpus(state, settings)
+    is_expected = expects_gpus(state.node, settings.gate)
     has_gpus = is_expected or examination.assessment.reason is not Reason.NO_GPU
     checks = [*_check_simulation(resolved, state), *check_gpus(examination, is_gpu_expected=is_expected)]
     if not has_gpus:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from device_plugin.devices import Device, DeviceId, Plan, ResourceOffer
@@ -12,21 +13,31 @@ from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.resources import GPU
 from gpunode.doctor import cluster
 from gpunode.doctor.check import Check
-from gpunode.doctor.cluster import ClusterState, check_node, expects_gpus
-from node_core.domain.conditions import ObservedCondition
-from node_core.domain.node import NodeView
+from gpunode.doctor.cluster import ClusterState, check_node
+from gpunode.doctor.node_checks import expects_gpus
 from node_core.errors import KubeError
+from node_core.scheduling.objects import Condition, Metadata, Node, NodeSpec, NodeStatus, Taint
 
-READY = ObservedCondition(
-    status="True", reason="GPUsReady", message="2 of 2 GPUs are available.", since="2026-01-01T00:00:00Z"
+SINCE = "2026-01-01T00:00:00Z"
+READY = Condition(
+    type="GPUReady", status="True", reason="GPUsReady", message="2 of 2 GPUs are available.", last_transition_time=SINCE
 )
 NOON = 1767268800.0
 """2026-01-01T12:00:00Z."""
 
 
-def view(**fields: Any) -> NodeView:
-    given = {"labels": {"nvidia.com/gpu.present": "true"}, "conditions": {"GPUReady": READY}, **fields}
-    return NodeView(name="n1", uid="u", resource_version="1", **given)
+def view(
+    *,
+    labels: dict[str, str] | None = None,
+    conditions: tuple[Condition, ...] = (READY,),
+    taints: tuple[Taint, ...] = (),
+    **status: Any,
+) -> Node:
+    return Node(
+        metadata=Metadata(name="n1", labels={"nvidia.com/gpu.present": "true"} if labels is None else labels),
+        spec=NodeSpec(taints=taints),
+        status=NodeStatus(conditions=conditions, **status),
+    )
 
 
 def plan(healthy: int = 2, unhealthy: int = 0) -> Plan:
@@ -39,7 +50,7 @@ def plan(healthy: int = 2, unhealthy: int = 0) -> Plan:
 
 
 def checks(
-    node: NodeView,
+    node: Node,
     amount: str | None = "2",
     *,
     planned: Plan | None = None,
@@ -47,7 +58,10 @@ def checks(
     is_running: bool = True,
     **settings: Any,
 ) -> dict[str, Check]:
-    state = ClusterState(node=node, allocatable={} if amount is None else {GPU: amount})
+    allocatable: dict[str, str | int | float] = {} if amount is None else {GPU: amount}
+    state = ClusterState(
+        node=msgspec.structs.replace(node, status=msgspec.structs.replace(node.status, allocatable=allocatable))
+    )
     found = check_node(
         state, PluginSettings(**settings), planned or plan(), NOON, is_agent=is_agent, is_running=is_running
     )
@@ -62,7 +76,7 @@ def test_a_node_with_all_gpus_is_ok() -> None:
 
 @pytest.mark.parametrize("labels", [{}, {"nvidia.com/gpu.present": "false"}])
 def test_a_closed_gate_is_the_only_problem(labels: dict[str, str]) -> None:
-    found = checks(view(labels=labels, conditions={}), None)
+    found = checks(view(labels=labels, conditions=()), None)
     assert list(found) == ["label"]
     assert (found["label"].status, found["label"].reason) == ("problem", "NodeNotLabelled")
     assert found["label"].sentence.startswith("the Node n1 does not have the label nvidia.com/gpu.present=true")
@@ -100,13 +114,15 @@ def test_unhealthy_devices_are_not_allocatable() -> None:
 
 
 def test_a_missing_condition_is_a_problem() -> None:
-    assert checks(view(conditions={}))["condition"].sentence == "the Node has no condition GPUReady"
+    assert checks(view(conditions=()))["condition"].sentence == "the Node has no condition GPUReady"
 
 
 @pytest.mark.parametrize("reason", ["NoDriver", "SomethingNew"])
 def test_a_condition_that_is_false_is_a_problem_with_its_reason_and_age(reason: str) -> None:
-    observed = ObservedCondition(status="False", reason=reason, message="Why.", since="2026-01-01T11:59:00Z")
-    found = checks(view(conditions={"GPUReady": observed}))["condition"]
+    observed = Condition(
+        type="GPUReady", status="False", reason=reason, message="Why.", last_transition_time="2026-01-01T11:59:00Z"
+    )
+    found = checks(view(conditions=(observed,)))["condition"]
     assert (found.status, found.reason) == ("problem", reason)
     assert found.sentence == f"GPUReady is False since 1 min: {reason}: Why"
     assert found.todo
@@ -117,37 +133,68 @@ def test_the_condition_of_an_agent_that_ended_is_a_note() -> None:
 
 
 @pytest.mark.parametrize(
-    ("since", "age"), [("", "an unknown time"), ("2026-01-01T12:00:00Z", "0 s"), ("x", "an unknown time")]
+    ("since", "age"),
+    [
+        ("", "an unknown time"),
+        ("2026-01-01T12:00:00Z", "0 s"),
+        ("2026-01-01T11:00:00.5", "59 min"),
+        ("x", "an unknown time"),
+        ("2027-01-01T00:00:00Z", "0 s"),
+    ],
 )
 def test_the_age_of_the_condition(since: str, age: str) -> None:
-    observed = ObservedCondition(status="True", reason="GPUsReady", message="m", since=since)
-    assert f"since {age}:" in checks(view(conditions={"GPUReady": observed}))["condition"].sentence
+    observed = Condition(type="GPUReady", status="True", reason="GPUsReady", message="m", last_transition_time=since)
+    assert f"since {age}:" in checks(view(conditions=(observed,)))["condition"].sentence
+
+
+def test_some_unhealthy_gpus_are_a_problem_although_the_condition_is_true() -> None:
+    some = Condition(type="GPUReady", status="True", reason="SomeGPUsUnhealthy", message="m")
+    assert checks(view(conditions=(some,)))["condition"].status == "problem"
 
 
 @pytest.mark.parametrize(
-    ("key", "effect", "status"),
+    ("kind", "status", "found"),
     [
-        ("nvidia.com/gpu-not-ready", "NoSchedule", "problem"),
-        ("node.kubernetes.io/unschedulable", "NoSchedule", "problem"),
-        ("node.kubernetes.io/unreachable", "NoExecute", "problem"),
-        ("nvidia.com/gpu.premium", "NoSchedule", "note"),
-        ("nvidia.com/gpu.premium", "PreferNoSchedule", None),
+        ("Ready", "True", ("ok", None)),
+        ("Ready", "False", ("problem", "NodeNotReady")),
+        ("Ready", "Unknown", ("problem", "NodeNotReady")),
+        ("DiskPressure", "True", ("problem", "DiskPressure")),
+        ("DiskPressure", "False", None),
+        ("SomethingElse", "True", None),
     ],
 )
-def test_taints_that_keep_pods_off_the_node(key: str, effect: str, status: str | None) -> None:
+def test_the_conditions_of_kubernetes(kind: str, status: str, found: tuple[str, str | None] | None) -> None:
+    given = checks(view(conditions=(READY, Condition(type=kind, status=status, reason="Why", message="m"))))
+    check = given.get("kubelet condition")
+    assert (None if check is None else (check.status, check.reason)) == found
+
+
+@pytest.mark.parametrize(
+    ("key", "effect", "status", "reason"),
+    [
+        ("nvidia.com/gpu-not-ready", "NoSchedule", "problem", "StartupTaint"),
+        ("node.kubernetes.io/unschedulable", "NoSchedule", "problem", "Cordoned"),
+        ("node.kubernetes.io/unreachable", "NoExecute", "problem", "NodeNotReady"),
+        ("node.kubernetes.io/new", "NoExecute", "problem", None),
+        ("nvidia.com/gpu.premium", "NoSchedule", "note", None),
+        ("nvidia.com/gpu.premium", "PreferNoSchedule", None, None),
+    ],
+)
+def test_taints_that_keep_pods_off_the_node(key: str, effect: str, status: str | None, reason: str | None) -> None:
     taint = parse_startup_taint("nvidia.com/gpu-not-ready:NoSchedule")
-    found = checks(view(taints=({"key": key, "effect": effect},)), startup_taint=taint)
+    found = checks(view(taints=(Taint(key=key, effect=effect),)), startup_taint=taint)
     assert (found["taints"].status if "taints" in found else None) == status
+    assert (found["taints"].reason if "taints" in found else None) == reason
 
 
 def test_the_cluster_expects_gpus_by_label_or_because_there_were_gpus() -> None:
-    settings = PluginSettings()
-    assert not expects_gpus(ClusterState(), settings)
-    assert not expects_gpus(ClusterState(node=view(labels={})), settings)
-    assert not expects_gpus(ClusterState(node=view(labels={}, capacity={GPU: "0", "cpu": "4"})), settings)
-    assert expects_gpus(ClusterState(node=view(labels={}, capacity={GPU: "8"})), settings)
-    assert expects_gpus(ClusterState(node=view()), settings)
-    assert not expects_gpus(ClusterState(node=view()), PluginSettings(gate=Gate(key="", value="")))
+    gate = Gate()
+    assert not expects_gpus(None, gate)
+    assert not expects_gpus(view(labels={}), gate)
+    assert not expects_gpus(view(labels={}, capacity={GPU: "0", "cpu": "4"}), gate)
+    assert expects_gpus(view(labels={}, capacity={GPU: "8"}), gate)
+    assert expects_gpus(view(), gate)
+    assert not expects_gpus(view(), Gate(key="", value=""))
 
 
 class Access:

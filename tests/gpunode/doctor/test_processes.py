@@ -81,7 +81,8 @@ def test_if_all_parts_work_every_check_is_ok(cluster: Cluster, report: Any) -> N
     status, found = report()
     assert (status, problems(found)) == (0, {})
     assert {each["name"] for each in found["checks"] if each["status"] == "ok"} == {
-        "gpus", "agent", "settings", "agent health", "kubelet", "plugin socket", "api", "permissions", "label", "resources", "condition",
+        "gpus", "agent", "settings", "agent health", "kubelet", "plugin socket", "api", "permissions", "kubelet condition",
+        "label", "resources", "condition",
     }  # fmt: skip
     assert [(each["index"], each["model"], each["healthy"]) for each in found["gpus"]] == [
         (number, "NVIDIA H100 80GB HBM3", True) for number in range(8)
