@@ -178,3 +178,44 @@ class Pod(ApiStruct, frozen=True):
     @property
     def is_finished(self) -> bool:
         return self.status.phase in ("Succeeded", "Failed")
+
+
+class ObjectReference(ApiStruct, frozen=True):
+    """namespace: empty for a cluster-scoped object."""
+
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+
+
+class EventSeries(ApiStruct, frozen=True):
+    """last_observed_time: RFC 3339."""
+
+    count: int = 0
+    last_observed_time: str | None = None
+
+
+class Event(ApiStruct, frozen=True):
+    """type: Normal or Warning. The times are RFC 3339. Old clients set first_timestamp and last_timestamp, new clients event_time."""
+
+    metadata: Metadata = Metadata()
+    involved_object: ObjectReference = ObjectReference()
+    type: str = ""
+    reason: str = ""
+    message: str = ""
+    count: int | None = None
+    first_timestamp: str | None = None
+    last_timestamp: str | None = None
+    event_time: str | None = None
+    series: EventSeries | None = None
+
+    @property
+    def last_seen(self) -> str:
+        """RFC 3339."""
+        series = self.series.last_observed_time if self.series is not None else None
+        return series or self.last_timestamp or self.event_time or self.metadata.creation_timestamp
+
+    @property
+    def times(self) -> int:
+        """How often the Event happened."""
+        return (self.series.count if self.series is not None else 0) or self.count or 1
