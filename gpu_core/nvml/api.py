@@ -11,6 +11,7 @@ from enum import IntFlag
 from typing import Any, Protocol
 
 from gpu_core.domain.inventory import Fabric, MigAttributes
+from gpu_core.nvml.usage_api import USAGE_FUNCTIONS, UsageNvml
 
 Handle = Any
 """An opaque nvmlDevice_t, valid within one session."""
@@ -95,8 +96,8 @@ class FabricHealth:
     mask: int
 
 
-class Nvml(Protocol):
-    """One initialised NVML session."""
+class Nvml(UsageNvml, Protocol):
+    """One initialised NVML session. The calls about live use are in `usage_api`."""
 
     def system_get_driver_version(self) -> str:
         """`550.54.15`."""
@@ -197,6 +198,7 @@ OpenNvml = Callable[[], AbstractContextManager[Nvml]]
 """Initialises NVML on entry (nvmlInit_v2) and shuts it down on exit. Entry raises NvmlError, e.g. LIBRARY_NOT_FOUND."""
 
 FUNCTIONS: Mapping[str, str] = {
+    **USAGE_FUNCTIONS,
     "system_get_driver_version": "nvmlSystemGetDriverVersion",
     "system_get_cuda_driver_version": "nvmlSystemGetCudaDriverVersion",
     "device_get_count": "nvmlDeviceGetCount",

@@ -1,5 +1,7 @@
 """Calls functions of pynvml by name, and translates errors."""
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import structlog
@@ -42,7 +44,11 @@ class Calls:
         return NvmlError(name, code, hint=_HINTS.get(code))
 
     def _code(self, value: int) -> str:
+        return self._codes.get(value, f"ERROR_{value}")
+
+    @cached_property
+    def _codes(self) -> Mapping[int, str]:
+        """nvmlReturn_t -> its name without the prefix. If two names have the same number, the first counts."""
         prefix = "NVML_ERROR_"
-        names = (name for name in vars(self._pynvml) if name.startswith(prefix))
-        found = (name.removeprefix(prefix) for name in names if getattr(self._pynvml, name) == value)
-        return next(found, f"ERROR_{value}")
+        names = {name: number for name, number in vars(self._pynvml).items() if name.startswith(prefix)}
+        return {number: name.removeprefix(prefix) for name, number in reversed(names.items())}

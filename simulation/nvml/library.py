@@ -6,13 +6,10 @@ It replaces `gpu_core.nvml.real` for simulated nodes and in tests.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from typing import TypeVar
 
-from gpu_core.domain.inventory import Driver, Fabric, MigAttributes
+from gpu_core.domain.inventory import Fabric, MigAttributes
 from gpu_core.nvml.api import (
     DRIVER_NOT_LOADED,
-    FUNCTIONS,
     GPU_IS_LOST,
     LIBRARY_NOT_FOUND,
     NOT_FOUND,
@@ -30,27 +27,12 @@ from gpu_core.nvml.api import (
 from node_core.domain.pci import PciAddress
 from node_core.errors import NvmlError
 from simulation.nvml.event_set import SimulatedEvents
-from simulation.nvml.state import (
-    COMPLETED,
-    EVENT_TYPES,
-    SimulatedHealth,
-    failed_result,
-    hang_seconds,
-    happens,
-    health_at,
-)
+from simulation.nvml.session import INVALID_ARGUMENT, Clock, CurrentScenario, Device, Wait, error_of, require
+from simulation.nvml.state import COMPLETED, EVENT_TYPES, failed_result, happens, health_at
+from simulation.nvml.usage_calls import SimulatedUsageCalls
 from simulation.scenarios.checks import INIT
 from simulation.scenarios.mig_profiles import max_mig_devices
-from simulation.scenarios.scenario import Scenario, SimulatedGpu, SimulatedMig
-
-CurrentScenario = Callable[[], Scenario]
-Clock = Callable[[], float]
-Wait = Callable[[float], None]
-Value = TypeVar("Value")
-
-INVALID_ARGUMENT = "INVALID_ARGUMENT"
-UNINITIALIZED = "UNINITIALIZED"
-_LONGEST_WAIT = 1.0
+from simulation.scenarios.scenario import Scenario
 
 
 def simulated_nvml(scenario: Scenario, clock: Clock, wait: Wait = time.sleep) -> OpenNvml:
@@ -93,23 +75,8 @@ def _session(current: CurrentScenario, clock: Clock, wait: Wait) -> Iterator[Nvm
         nvml.shutdown()
 
 
-class SimulatedNvml:
+class SimulatedNvml(SimulatedUsageCalls):
     """One session of NVML."""
-
-    def __init__(self, current: CurrentScenario, driver: Driver, clock: Clock, wait: Wait) -> None:
-        self._current = current
-        self._driver = driver
-        self._clock = clock
-        self._wait = wait
-        self._open = True
-
-    @property
-    def _scenario(self) -> Scenario:
-        return self._current()
-
-    def shutdown(self) -> None:
-        """Ends the session. All later calls fail with UNINITIALIZED."""
-        self._open = False
 
     def system_get_driver_version(self) -> str:
         self._check("system_get_driver_version")
@@ -118,7 +85,7 @@ class SimulatedNvml:
     def system_get_cuda_driver_version(self) -> int:
         method = "system_get_cuda_driver_version"
         self._check(method)
-        cuda = _require(method, self._driver.cuda)
+        cuda = require(method, self._driver.cuda)
         return 1000 * cuda.major + 10 * cuda.minor
 
     def device_get_count(self) -> int:
@@ -129,10 +96,10 @@ class SimulatedNvml:
         method = "device_get_handle_by_index"
         self._check(method)
         if not 0 <= index < len(self._scenario.gpus):
-            raise _error(method, INVALID_ARGUMENT)
+            raise error_of(method, INVALID_ARGUMENT)
         gpu = self._scenario.gpus[index]
         self._check(method, gpu)
-        return _Device(session=self, gpu=gpu)
+        return Device(session=self, gpu=gpu)
 
     def device_get_uuid(self, device: Handle) -> str:
         handle = self._handle("device_get_uuid", device)
@@ -147,15 +114,15 @@ class SimulatedNvml:
 
     def device_get_bus_id(self, device: Handle) -> str:
         method = "device_get_bus_id"
-        return _require(method, self._gpu(method, device).bus_id)
+        return require(method, self._gpu(method, device).bus_id)
 
     def device_get_memory_total(self, device: Handle) -> int:
         method = "device_get_memory_total"
-        return _require(method, self._gpu(method, device).memory_bytes)
+        return require(method, self._gpu(method, device).memory_bytes)
 
     def device_get_cuda_compute_capability(self, device: Handle) -> tuple[int, int]:
         method = "device_get_cuda_compute_capability"
-        compute = _require(method, self._gpu(method, device).compute)
+        compute = require(method, self._gpu(method, device).compute)
         return compute.major, compute.minor
 
     def device_get_mig_mode(self, device: Handle) -> bool:
@@ -170,11 +137,11 @@ class SimulatedNvml:
         method = "device_get_mig_device_handle_by_index"
         gpu = self._mig_capable(method, device)
         if not 0 <= slot < max_mig_devices(gpu.model):
-            raise _error(method, INVALID_ARGUMENT)
+            raise error_of(method, INVALID_ARGUMENT)
         mig = next((mig for mig in gpu.mig_devices if mig.slot == slot), None)
         if mig is None:
-            raise _error(method, NOT_FOUND)
-        return _Device(session=self, gpu=gpu, mig=mig)
+            raise error_of(method, NOT_FOUND)
+        return Device(session=self, gpu=gpu, mig=mig)
 
     def device_get_gpu_instance_id(self, mig_device: Handle) -> int:
         return self._mig("device_get_gpu_instance_id", mig_device).gpu_instance
@@ -189,7 +156,7 @@ class SimulatedNvml:
         method = "device_get_mig_profile"
         gpu, mig = self._gpu(method, device), self._mig(method, mig_device)
         if mig not in gpu.mig_devices:
-            raise _error(method, NOT_FOUND)
+            raise error_of(method, NOT_FOUND)
         return GpuInstanceProfile(
             gpu_instance_profile=mig.instance.profile.number, compute_instance_profile=mig.instance.compute_profile
         )
@@ -201,7 +168,7 @@ class SimulatedNvml:
 
     def device_get_fabric_health(self, device: Handle) -> FabricHealth:
         method = "device_get_fabric_health"
-        return _require(method, self._health(method, device).fabric)
+        return require(method, self._health(method, device).fabric)
 
     def device_get_nvlinks(self, device: Handle) -> NvLinks:
         return self._gpu("device_get_nvlinks", device).links
@@ -209,7 +176,7 @@ class SimulatedNvml:
     def device_get_topology_common_ancestor(self, device: Handle, other: Handle) -> int:
         method = "device_get_topology_common_ancestor"
         one, two = self._gpu(method, device), self._gpu(method, other)
-        return _require(method, self._scenario.common_ancestor(one, two))
+        return require(method, self._scenario.common_ancestor(one, two))
 
     def device_get_recovery_action(self, device: Handle) -> int:
         return self._health("device_get_recovery_action", device).recovery_action
@@ -242,7 +209,7 @@ class SimulatedNvml:
         method = "device_register_events"
         gpu = self._gpu(method, device)
         if types & ~EVENT_TYPES:
-            raise _error(method, NOT_SUPPORTED)
+            raise error_of(method, NOT_SUPPORTED)
         events.register(gpu.index, device, types)
 
     def event_set_wait(self, events: EventSet, milliseconds: int) -> NvmlEvent | None:
@@ -251,69 +218,5 @@ class SimulatedNvml:
         self._check(method)
         event: NvmlEvent | None = events.wait(milliseconds / 1000)
         if event is None and any(happens(self._scenario, self._clock(), "lost", gpu=index) for index in events.gpus):
-            raise _error(method, GPU_IS_LOST)
+            raise error_of(method, GPU_IS_LOST)
         return event
-
-    def _health(self, method: str, device: Handle) -> SimulatedHealth:
-        return health_at(self._scenario, self._gpu(method, device).index, self._clock())
-
-    def _handle(self, method: str, device: Handle) -> "_Device":
-        self._check(method)
-        if not isinstance(device, _Device) or device.session is not self:
-            raise _error(method, INVALID_ARGUMENT)
-        self._check(method, device.gpu)
-        return device
-
-    def _gpu(self, method: str, device: Handle) -> SimulatedGpu:
-        handle = self._handle(method, device)
-        if handle.mig is not None:
-            raise _error(method, INVALID_ARGUMENT)
-        return self._scenario.gpu_at(handle.gpu.index, self._clock())
-
-    def _mig_capable(self, method: str, device: Handle) -> SimulatedGpu:
-        gpu = self._gpu(method, device)
-        if not gpu.mig_capable:
-            raise _error(method, NOT_SUPPORTED)
-        return gpu
-
-    def _mig(self, method: str, device: Handle) -> SimulatedMig:
-        handle = self._handle(method, device)
-        if handle.mig is None:
-            raise _error(method, INVALID_ARGUMENT)
-        if handle.mig not in self._scenario.gpu_at(handle.gpu.index, self._clock()).mig_devices:
-            raise _error(method, NOT_FOUND)
-        return handle.mig
-
-    def _check(self, method: str, gpu: SimulatedGpu | None = None) -> None:
-        """Raises the error that NVML returns now, independent of the arguments."""
-        if not self._open:
-            raise _error(method, UNINITIALIZED)
-        index = None if gpu is None else gpu.index
-        while seconds := hang_seconds(self._scenario, self._clock(), gpu=index, call=FUNCTIONS[method]):
-            self._wait(min(seconds, _LONGEST_WAIT))
-        now = self._clock()
-        if gpu is not None and happens(self._scenario, now, "lost", gpu=index):
-            raise _error(method, GPU_IS_LOST)
-        if happens(self._scenario, now, "unsupported", gpu=index, call=FUNCTIONS[method]):
-            raise _error(method, NOT_SUPPORTED)
-        if (result := failed_result(self._scenario, now, gpu=index, call=FUNCTIONS[method])) is not None:
-            raise _error(method, result)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Device:
-    """The handle of a GPU, or of a MIG device of the GPU."""
-
-    session: SimulatedNvml
-    gpu: SimulatedGpu
-    mig: SimulatedMig | None = None
-
-
-def _require(method: str, value: Value | None) -> Value:
-    if value is None:
-        raise _error(method, NOT_SUPPORTED)
-    return value
-
-
-def _error(method: str, code: str) -> NvmlError:
-    return NvmlError(FUNCTIONS[method], code)

@@ -18,6 +18,7 @@ from simulation.scenarios.file_format import (
     MigFile,
     NvLinkFile,
     ScenarioFile,
+    UseFile,
 )
 from simulation.scenarios.mig_profiles import BOARDS, capacity_problem, parse_instance
 
@@ -95,6 +96,7 @@ def _group_problems(path: str, group: GpuGroup) -> Iterator[str]:
             yield f"{path}.{name}: has {len(values)} entries for {group.count} GPUs"
     if group.mig is not None:
         yield from _mig_problems(f"{path}.mig", group.model, group.mig)
+    yield from _use_problems(f"{path}.use", group.use, group)
     if group.pci != "none" and group.device_id is None:
         yield f"{path}.device_id: is missing"
     if group.pci == "none":
@@ -130,6 +132,16 @@ def _memory_problem(path: str, memory: str) -> Iterator[str]:
         parse_memory(memory)
     except ValueError as error:
         yield f"{path}: {error}"
+
+
+def _use_problems(path: str, use: UseFile, group: GpuGroup) -> Iterator[str]:
+    if use.used is not None:
+        yield from _memory_problem(f"{path}.used", use.used)
+    slots = len(group.mig.instances) if group.mig else 0
+    for at, process in enumerate(use.processes):
+        yield from _memory_problem(f"{path}.processes[{at}].memory", process.memory)
+        if process.mig is not None and process.mig >= slots:
+            yield f"{path}.processes[{at}].mig: there is no MIG device in slot {process.mig}"
 
 
 def _mig_problems(path: str, model: str, mig: MigFile) -> Iterator[str]:

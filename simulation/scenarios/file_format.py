@@ -14,6 +14,13 @@ gpus:                                            # groups of equal GPUs, in the 
     pci: ["0000:1b:00.0", ...]                   # omit for generated addresses; `none` for a GPU that is not on a PCI bus
     uuid: ["GPU-4f1a...", ...]                   # omit for generated UUIDs
     mig: {mode: enabled, instances: [3g.40gb, 1c.3g.40gb]}   # of each GPU; omit for a GPU without MIG
+    use:                                         # of each GPU; omitted keys have the value of an idle GPU
+      gpu: 87                                    # percent; also memory (time in which it is used), encoder, decoder
+      sm: 61.5                                   # percent; also occupancy, tensor, dram, fp64, fp32, fp16 (from Hopper on)
+      power: 512.5                               # watts; temperature, memory_temperature in C; sm_clock, memory_clock in MHz
+      pcie_tx: 1200                              # MiB/s; also pcie_rx, nvlink_tx, nvlink_rx
+      used: 61Gi                                 # default: the memory of all processes
+      processes: [{pid: 4242, memory: 10Gi, sm: 35}, {pid: 4243, memory: 1Gi, mig: 1}]   # mig: the slot of the MIG device
 nvlink: {nvswitch: true, switch_links: 12}       # links of each GPU, default 18; or peers: [{gpus: [0, 1], links: 4}]
 pcie: {switch: [[0, 1], [2, 3]], switches: [[0, 1, 2, 3]]}   # groups below one ancestor; also board, host_bridge; default: by NUMA node
 fabric: {cluster_uuid: ..., clique: 7}           # omit if no GPU is attached to a fabric
@@ -63,6 +70,11 @@ Index = Annotated[int, Meta(ge=0)]
 Numa = Annotated[int, Meta(ge=0, le=1023)]
 Seconds = Annotated[float, Meta(ge=0)]
 Duration = Annotated[float, Meta(gt=0)]
+WholePercent = Annotated[int, Meta(ge=0, le=100)]
+Percent = Annotated[float, Meta(ge=0, le=100)]
+Celsius = Annotated[int, Meta(ge=0, le=200)]
+Megahertz = Annotated[int, Meta(ge=0, le=100_000)]
+Rate = Annotated[float, Meta(ge=0, le=10_000_000)]
 
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +91,42 @@ class MigFile(_Strict, frozen=True, kw_only=True):
     instances: list[str] = []
 
 
+class ProcessFile(_Strict, frozen=True, kw_only=True):
+    """pid: in the PID namespace of the host. sm: percent of the multiprocessors. mig: the slot of the MIG device."""
+
+    pid: Annotated[int, Meta(ge=1, lt=1 << 22)]
+    memory: str = "0"
+    sm: Annotated[int, Meta(ge=0, le=100)] = 0
+    mig: Index | None = None
+
+
+class UseFile(_Strict, frozen=True, kw_only=True):
+    """See above. Units: percent, watts, degrees Celsius, MHz, MiB/s."""
+
+    gpu: WholePercent = 0
+    memory: WholePercent = 0
+    encoder: WholePercent = 0
+    decoder: WholePercent = 0
+    sm: Percent = 0.0
+    occupancy: Percent = 0.0
+    tensor: Percent = 0.0
+    dram: Percent = 0.0
+    fp64: Percent = 0.0
+    fp32: Percent = 0.0
+    fp16: Percent = 0.0
+    power: Annotated[float, Meta(ge=0, le=100_000)] | None = None
+    temperature: Celsius | None = None
+    memory_temperature: Celsius | None = None
+    sm_clock: Megahertz = 345
+    memory_clock: Megahertz = 1593
+    pcie_tx: Rate = 0.0
+    pcie_rx: Rate = 0.0
+    nvlink_tx: Rate = 0.0
+    nvlink_rx: Rate = 0.0
+    used: str | None = None
+    processes: list[ProcessFile] = []
+
+
 class GpuGroup(_Strict, frozen=True, kw_only=True):
     model: Annotated[str, Meta(min_length=1, max_length=96)]
     count: Annotated[int, Meta(ge=1, le=64)]
@@ -91,6 +139,7 @@ class GpuGroup(_Strict, frozen=True, kw_only=True):
     uuid: list[GpuUuidText] | None = None
     pci: list[PciText] | Literal["none"] | None = None
     mig: MigFile | None = None
+    use: UseFile = UseFile()
 
 
 class PeerFile(_Strict, frozen=True, kw_only=True):

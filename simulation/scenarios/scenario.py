@@ -21,6 +21,7 @@ from node_core.schema import suggest
 from simulation.scenarios.checks import SWITCH_LINKS, fault_problems, parse_memory, scenario_problems
 from simulation.scenarios.file_format import FaultEvent, GpuGroup, NvLinkFile, PcieFile, ScenarioFile
 from simulation.scenarios.mig_profiles import Instance, parse_instance
+from simulation.scenarios.use import SimulatedUse, build_use
 
 NVIDIA = "10de"
 
@@ -65,6 +66,7 @@ class SimulatedGpu:
     mig_devices: tuple[SimulatedMig, ...]
     links: NvLinks
     fabric: Fabric | None
+    use: SimulatedUse
 
     @property
     def bus_id(self) -> str | None:
@@ -268,6 +270,7 @@ def _build_gpus(name: str, file: ScenarioFile) -> Iterator[SimulatedGpu]:
             mig_devices=tuple(_build_mig_devices(seed, group.model, group.mig.instances if group.mig else ())),
             links=_build_links(index, file.nvlink, addresses),
             fabric=fabric,
+            use=build_use(group.use, index),
         )
 
 

@@ -19,15 +19,17 @@ import msgspec
 from gfd.__main__ import parse
 from gpu_core.discovery.strategy import read_gpus
 from gpu_core.domain.inventory import Inventory
+from gpu_core.nvml.real import open_nvml
 from node_core.errors import NvmlError
 from node_core.host.root import HostRoot
 from node_core.runtime.log import configure_log
 from node_core.runtime.process import run_program
 from tests.nvml.scenario_lines import VARIABLE
+from tests.nvml.using import read_all_usage
 
 ROOT = Path(__file__).parent.parent.parent
 Job = Mapping[str, Any]
-"""lines: the scenario file. library, host_root: for an inventory. gfd: arguments for a run of gfd instead."""
+"""lines: the scenario file. library, host_root: for an inventory. gfd: arguments for a run of gfd instead. use: the live use instead."""
 
 
 def discover_all(jobs: Sequence[Job]) -> list[Any]:
@@ -49,6 +51,9 @@ def work(job: Job) -> Any:
     os.environ[VARIABLE] = job.get("lines", "")
     if "gfd" in job:
         return run_gfd(job["gfd"])
+    if "use" in job:
+        with open_nvml(job["library"]) as nvml:
+            return read_all_usage(nvml)
     root = HostRoot(Path(job["host_root"]))
     try:
         return as_json(read_gpus("auto", root, Path(job["library"]).parents[2]))

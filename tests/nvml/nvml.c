@@ -23,6 +23,20 @@ enum {
 };
 
 typedef struct { unsigned long long total, free, used; } nvmlMemory_t;
+typedef struct { unsigned version; unsigned long long total, reserved, free, used; } nvmlMemory_v2_t;
+#define MEMORY_V2 (unsigned)(sizeof(nvmlMemory_v2_t) | (2u << 24))
+typedef struct { unsigned gpu, memory; } nvmlUtilization_t;
+typedef struct { unsigned pid; unsigned long long usedGpuMemory; unsigned gpuInstanceId, computeInstanceId; } nvmlProcessInfo_t;
+typedef struct { unsigned pid; unsigned long long timeStamp; unsigned smUtil, memUtil, encUtil, decUtil; } nvmlProcessUtilizationSample_t;
+typedef struct { int isGridLicenseSupported; unsigned licensableFeaturesCount; } nvmlGridLicensableFeatures_t; /* and the features */
+typedef struct { unsigned version, isSupportedDevice; } nvmlGpmSupport_t;
+typedef struct {
+    unsigned metricId;
+    nvmlReturn_t nvmlReturn;
+    double value;
+    struct { char *shortName, *longName, *unit; } metricInfo;
+} nvmlGpmMetric_t;
+typedef struct { unsigned version, numMetrics; struct sample *sample1, *sample2; nvmlGpmMetric_t metrics[]; } nvmlGpmMetricsGet_t;
 typedef struct {
     char busIdLegacy[16];
     unsigned domain, bus, device, pciDeviceId, pciSubSystemId;
@@ -70,8 +84,11 @@ typedef struct {
 } nvmlFieldValue_t;
 #define EVENT_TYPES 0x10bull
 
-enum { MAX_GPUS = 64, MAX_SLOTS = 16, MAX_LINKS = 36, MAX_RULES = 64, MAX_EVENTS = 1 << 20, GI_PROFILES = 18, CI_PROFILES = 9 };
-enum { RECOVERY_ACTION = 230, UNSIGNED_INT = 1, UNCORRECTED = 1, VOLATILE = 0 };
+enum {
+    MAX_GPUS = 64, MAX_SLOTS = 16, MAX_LINKS = 36, MAX_RULES = 64, MAX_EVENTS = 1 << 20, GI_PROFILES = 18, CI_PROFILES = 9,
+    MAX_FIELDS = 64, MAX_PROCESSES = 64, MAX_METRICS = 256
+};
+enum { RECOVERY_ACTION = 230, UNSIGNED_INT = 1, UNSIGNED_LONG_LONG = 3, UNCORRECTED = 1, VOLATILE = 0, SM_CLOCK = 1, MEMORY_CLOCK = 2 };
 enum kind { GPU = 0x6d01, MIG, GPU_INSTANCE, COMPUTE_INSTANCE };
 
 struct gpu;
@@ -82,10 +99,21 @@ struct mig {
     int present;
     unsigned gpu_instance, compute_instance, gpu_profile, compute_profile;
     nvmlDeviceAttributes_t attributes;
+    unsigned long long used, available, reserved;
     char uuid[96], name[96];
 };
+struct field { unsigned id, scope; unsigned long long value; };
+struct process { nvmlProcessInfo_t info; unsigned sm; unsigned long long at; };
+struct metric { int gpu_instance; unsigned id; double value; };
+struct use { int sm_clock, memory_clock, temperature, power, gpu, memory, encoder, decoder, tx, rx, lists_processes, has_gpm; };
 struct gpu {
     struct handle as_device;
+    struct use use;
+    unsigned fields, processes, metrics;
+    struct field field[MAX_FIELDS];
+    struct process process[MAX_PROCESSES];
+    struct metric metric[MAX_METRICS];
+    unsigned long long used, available, reserved;
     unsigned index, minor, mig_capable, mig_enabled, max_mig, links, attached, clique, fabric_state, fabric_health;
     long long memory;
     int major_version, minor_version;
@@ -99,6 +127,7 @@ struct gpu {
 struct rule { char function[64]; int gpu, code, hangs; };
 struct event { double at; unsigned gpu, order, gpu_instance, compute_instance; unsigned long long type, data; };
 struct event_set { unsigned long long types[MAX_GPUS]; unsigned next; };
+struct sample { struct gpu *gpu; int gpu_instance; };
 
 static struct {
     int sessions, init_code, cuda;
@@ -131,6 +160,8 @@ static void read_gpu(const char *line) {
                &gpu->major_version, &gpu->minor_version, &gpu->mig_capable, &gpu->mig_enabled, &gpu->max_mig, gpu->name) != 10)
         malformed(line);
     gpu->as_device = (struct handle){GPU, gpu, NULL};
+    gpu->use = (struct use){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0};
+    gpu->available = (unsigned long long)gpu->memory;
     node.gpu_count++;
 }
 
@@ -206,6 +237,58 @@ static void read_state(const char *line) {
     gpu->clocks_reasons = reasons;
 }
 
+static void read_use(const char *line) {
+    unsigned index;
+    struct use use;
+    if (sscanf(line, "use %u %d %d %d %d %d %d %d %d %d %d %d %d", &index, &use.sm_clock, &use.memory_clock, &use.temperature, &use.power,
+               &use.gpu, &use.memory, &use.encoder, &use.decoder, &use.tx, &use.rx, &use.lists_processes, &use.has_gpm) != 13)
+        malformed(line);
+    gpu_at(index, line)->use = use;
+}
+
+static void read_memory(const char *line) {
+    unsigned index;
+    int slot;
+    unsigned long long used, available, reserved;
+    if (sscanf(line, "memory %u %d %llu %llu %llu", &index, &slot, &used, &available, &reserved) != 5 || slot >= MAX_SLOTS) malformed(line);
+    struct gpu *gpu = gpu_at(index, line);
+    struct mig *mig = slot < 0 ? NULL : &gpu->migs[slot];
+    *(mig ? &mig->used : &gpu->used) = used;
+    *(mig ? &mig->available : &gpu->available) = available;
+    *(mig ? &mig->reserved : &gpu->reserved) = reserved;
+}
+
+static void read_field(const char *line) {
+    unsigned index;
+    struct field field;
+    if (sscanf(line, "field %u %u %u %llu", &index, &field.id, &field.scope, &field.value) != 4) malformed(line);
+    struct gpu *gpu = gpu_at(index, line);
+    if (gpu->fields >= MAX_FIELDS) malformed(line);
+    gpu->field[gpu->fields++] = field;
+}
+
+static void read_process(const char *line) {
+    unsigned index;
+    int gpu_instance, compute_instance;
+    struct process process = {0};
+    if (sscanf(line, "process %u %u %llu %d %d %u %llu", &index, &process.info.pid, &process.info.usedGpuMemory, &gpu_instance,
+               &compute_instance, &process.sm, &process.at) != 7) malformed(line);
+    process.info.gpuInstanceId = (unsigned)gpu_instance; /* -1 is 0xFFFFFFFF: not in MIG mode */
+    process.info.computeInstanceId = (unsigned)compute_instance;
+    struct gpu *gpu = gpu_at(index, line);
+    if (gpu->processes >= MAX_PROCESSES) malformed(line);
+    gpu->process[gpu->processes++] = process;
+}
+
+static void read_metric(const char *line) {
+    unsigned index;
+    struct metric metric;
+    if (sscanf(line, "gpm %u %d %u %lf", &index, &metric.gpu_instance, &metric.id, &metric.value) != 4) malformed(line);
+    struct gpu *gpu = gpu_at(index, line);
+    if (gpu->metrics >= MAX_METRICS) malformed(line);
+    gpu->metric[gpu->metrics++] = metric;
+}
+
 static int by_time(const void *left, const void *right) {
     const struct event *one = left, *other = right;
     if (one->at != other->at) return one->at < other->at ? -1 : 1;
@@ -249,6 +332,11 @@ static void read_line(const char *line) {
     else if (starts(line, "hang")) read_rule(line, 1);
     else if (starts(line, "state")) read_state(line);
     else if (starts(line, "event")) read_event(line);
+    else if (starts(line, "use")) read_use(line);
+    else if (starts(line, "memory")) read_memory(line);
+    else if (starts(line, "field")) read_field(line);
+    else if (starts(line, "process")) read_process(line);
+    else if (starts(line, "gpm")) read_metric(line);
     else malformed(line);
 }
 
@@ -404,6 +492,21 @@ nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned index, struct handle **devic
     return SUCCESS;
 }
 
+nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, struct handle **device) {
+    if (node.sessions == 0) return UNINITIALIZED;
+    for (unsigned index = 0; index < node.gpu_count; index++) {
+        struct gpu *gpu = &node.gpus[index];
+        struct handle *found = strcmp(gpu->uuid, uuid) == 0 ? &gpu->as_device : NULL;
+        for (unsigned slot = 0; slot < MAX_SLOTS; slot++)
+            if (gpu->migs[slot].present && strcmp(gpu->migs[slot].uuid, uuid) == 0) found = &gpu->migs[slot].as_device;
+        if (found == NULL) continue;
+        TRY(rules_say(__func__, gpu));
+        *device = found;
+        return SUCCESS;
+    }
+    return NOT_FOUND;
+}
+
 nvmlReturn_t nvmlDeviceGetUUID(struct handle *device, char *uuid, unsigned length) {
     TRY(check_any(__func__, device));
     return copy_text(uuid, length, device->mig ? device->mig->uuid : device->gpu->uuid);
@@ -426,10 +529,24 @@ nvmlReturn_t nvmlDeviceGetPciInfo_v3(struct handle *device, nvmlPciInfo_t *info)
     return fill_pci(info, device->gpu->bus_id);
 }
 
+nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(struct handle *device, nvmlMemory_v2_t *memory) {
+    TRY(check_any(__func__, device));
+    if (memory->version != MEMORY_V2) return ARGUMENT_VERSION_MISMATCH;
+    const struct gpu *gpu = device->gpu;
+    const struct mig *mig = device->mig;
+    if (gpu->memory < 0) return NOT_SUPPORTED;
+    memory->total = mig ? mig->attributes.memorySizeMB << 20 : (unsigned long long)gpu->memory;
+    memory->reserved = mig ? mig->reserved : gpu->reserved;
+    memory->free = mig ? mig->available : gpu->available;
+    memory->used = mig ? mig->used : gpu->used;
+    return SUCCESS;
+}
+
+/* The first version counts what is reserved as used. */
 nvmlReturn_t nvmlDeviceGetMemoryInfo(struct handle *device, nvmlMemory_t *memory) {
-    TRY(check(__func__, device, GPU));
-    if (device->gpu->memory < 0) return NOT_SUPPORTED;
-    *memory = (nvmlMemory_t){(unsigned long long)device->gpu->memory, (unsigned long long)device->gpu->memory, 0};
+    nvmlMemory_v2_t second = {.version = MEMORY_V2};
+    TRY(nvmlDeviceGetMemoryInfo_v2(device, &second));
+    *memory = (nvmlMemory_t){second.total, second.free, second.used + second.reserved};
     return SUCCESS;
 }
 
@@ -494,13 +611,24 @@ nvmlReturn_t nvmlDeviceGetTopologyCommonAncestor(struct handle *device, struct h
 
 /* ---- its health ---- */
 
+static void fill_field(const struct gpu *gpu, nvmlFieldValue_t *value) {
+    value->nvmlReturn = INVALID_ARGUMENT;
+    if (value->fieldId == RECOVERY_ACTION) {
+        value->nvmlReturn = SUCCESS;
+        value->valueType = UNSIGNED_INT;
+        value->value.uiVal = gpu->recovery_action;
+    }
+    for (unsigned at = 0; at < gpu->fields; at++) {
+        if (gpu->field[at].id != value->fieldId || gpu->field[at].scope != value->scopeId) continue;
+        value->nvmlReturn = SUCCESS;
+        value->valueType = UNSIGNED_LONG_LONG;
+        value->value.ullVal = gpu->field[at].value;
+    }
+}
+
 nvmlReturn_t nvmlDeviceGetFieldValues(struct handle *device, int count, nvmlFieldValue_t *values) {
     TRY(check(__func__, device, GPU));
-    for (int at = 0; at < count; at++) {
-        values[at].nvmlReturn = values[at].fieldId == RECOVERY_ACTION ? SUCCESS : INVALID_ARGUMENT;
-        values[at].valueType = UNSIGNED_INT;
-        values[at].value.uiVal = device->gpu->recovery_action;
-    }
+    for (int at = 0; at < count; at++) fill_field(device->gpu, &values[at]);
     return SUCCESS;
 }
 
@@ -534,6 +662,167 @@ nvmlReturn_t nvmlDeviceGetCurrentClocksEventReasons(struct handle *device, unsig
 nvmlReturn_t nvmlDeviceGetCurrentClocksThrottleReasons(struct handle *device, unsigned long long *reasons) {
     TRY(check(__func__, device, GPU));
     *reasons = device->gpu->clocks_reasons;
+    return SUCCESS;
+}
+
+/* ---- its use ---- */
+
+static nvmlReturn_t give(int value, unsigned *to) {
+    if (value < 0) return NOT_SUPPORTED;
+    *to = (unsigned)value;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetClockInfo(struct handle *device, int clock, unsigned *mhz) {
+    TRY(check(__func__, device, GPU));
+    const struct use *use = &device->gpu->use;
+    return give(clock == SM_CLOCK ? use->sm_clock : clock == MEMORY_CLOCK ? use->memory_clock : -1, mhz);
+}
+
+nvmlReturn_t nvmlDeviceGetTemperature(struct handle *device, int sensor, unsigned *celsius) {
+    TRY(check(__func__, device, GPU));
+    return sensor ? INVALID_ARGUMENT : give(device->gpu->use.temperature, celsius);
+}
+
+nvmlReturn_t nvmlDeviceGetPowerUsage(struct handle *device, unsigned *milliwatts) {
+    TRY(check(__func__, device, GPU));
+    return give(device->gpu->use.power, milliwatts);
+}
+
+nvmlReturn_t nvmlDeviceGetUtilizationRates(struct handle *device, nvmlUtilization_t *rates) {
+    TRY(check(__func__, device, GPU));
+    TRY(give(device->gpu->use.gpu, &rates->gpu));
+    return give(device->gpu->use.memory, &rates->memory);
+}
+
+nvmlReturn_t nvmlDeviceGetEncoderUtilization(struct handle *device, unsigned *percent, unsigned *period) {
+    TRY(check(__func__, device, GPU));
+    *period = 167000;
+    return give(device->gpu->use.encoder, percent);
+}
+
+nvmlReturn_t nvmlDeviceGetDecoderUtilization(struct handle *device, unsigned *percent, unsigned *period) {
+    TRY(check(__func__, device, GPU));
+    *period = 167000;
+    return give(device->gpu->use.decoder, percent);
+}
+
+nvmlReturn_t nvmlDeviceGetPcieThroughput(struct handle *device, int counter, unsigned *kilobytes) {
+    TRY(check(__func__, device, GPU));
+    return give(counter ? device->gpu->use.rx : device->gpu->use.tx, kilobytes);
+}
+
+nvmlReturn_t nvmlDeviceGetGridLicensableFeatures_v4(struct handle *device, nvmlGridLicensableFeatures_t *features) {
+    TRY(check(__func__, device, GPU));
+    features->isGridLicenseSupported = 0;
+    features->licensableFeaturesCount = 0;
+    return SUCCESS;
+}
+
+static nvmlReturn_t give_processes(const struct gpu *gpu, unsigned present, unsigned *count, nvmlProcessInfo_t *infos) {
+    unsigned places = infos == NULL ? 0 : *count;
+    if (!gpu->use.lists_processes) return NOT_SUPPORTED;
+    *count = present;
+    if (places < present) return INSUFFICIENT_SIZE;
+    for (unsigned at = 0; at < present; at++) infos[at] = gpu->process[at].info;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v3(struct handle *device, unsigned *count, nvmlProcessInfo_t *infos) {
+    TRY(check(__func__, device, GPU));
+    return give_processes(device->gpu, device->gpu->processes, count, infos);
+}
+
+nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v2(struct handle *device, unsigned *count, nvmlProcessInfo_t *infos) {
+    return nvmlDeviceGetComputeRunningProcesses_v3(device, count, infos);
+}
+
+nvmlReturn_t nvmlDeviceGetMPSComputeRunningProcesses_v3(struct handle *device, unsigned *count, nvmlProcessInfo_t *infos) {
+    TRY(check(__func__, device, GPU));
+    return give_processes(device->gpu, 0, count, infos);
+}
+
+nvmlReturn_t nvmlDeviceGetMPSComputeRunningProcesses_v2(struct handle *device, unsigned *count, nvmlProcessInfo_t *infos) {
+    return nvmlDeviceGetMPSComputeRunningProcesses_v3(device, count, infos);
+}
+
+nvmlReturn_t nvmlDeviceGetGraphicsRunningProcesses_v3(struct handle *device, unsigned *count, nvmlProcessInfo_t *infos) {
+    TRY(check(__func__, device, GPU));
+    return give_processes(device->gpu, 0, count, infos);
+}
+
+nvmlReturn_t nvmlDeviceGetGraphicsRunningProcesses_v2(struct handle *device, unsigned *count, nvmlProcessInfo_t *infos) {
+    return nvmlDeviceGetGraphicsRunningProcesses_v3(device, count, infos);
+}
+
+nvmlReturn_t nvmlDeviceGetProcessUtilization(struct handle *device, nvmlProcessUtilizationSample_t *samples, unsigned *count,
+                                             unsigned long long since) {
+    TRY(check(__func__, device, GPU));
+    const struct gpu *gpu = device->gpu;
+    unsigned places = samples == NULL ? 0 : *count, found = 0;
+    if (gpu->use.gpu < 0) return NOT_SUPPORTED;
+    for (unsigned at = 0; at < gpu->processes; at++) found += gpu->process[at].at > since;
+    *count = found;
+    if (found == 0) return NOT_FOUND;
+    if (places < found) return INSUFFICIENT_SIZE;
+    for (unsigned at = 0, to = 0; at < gpu->processes; at++)
+        if (gpu->process[at].at > since)
+            samples[to++] = (nvmlProcessUtilizationSample_t){gpu->process[at].info.pid, gpu->process[at].at, gpu->process[at].sm, 0, 0, 0};
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlGpmQueryDeviceSupport(struct handle *device, nvmlGpmSupport_t *support) {
+    TRY(check(__func__, device, GPU));
+    if (support->version != 1) return ARGUMENT_VERSION_MISMATCH;
+    support->isSupportedDevice = (unsigned)device->gpu->use.has_gpm;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlGpmSampleAlloc(struct sample **sample) {
+    TRY(check_system(__func__));
+    *sample = calloc(1, sizeof **sample);
+    return *sample ? SUCCESS : UNKNOWN;
+}
+
+nvmlReturn_t nvmlGpmSampleFree(struct sample *sample) {
+    TRY(check_system(__func__));
+    free(sample);
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlGpmSampleGet(struct handle *device, struct sample *sample) {
+    TRY(check(__func__, device, GPU));
+    if (!device->gpu->use.has_gpm || device->gpu->mig_enabled) return NOT_SUPPORTED;
+    *sample = (struct sample){device->gpu, -1};
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlGpmMigSampleGet(struct handle *device, unsigned gpu_instance, struct sample *sample) {
+    TRY(check(__func__, device, GPU));
+    int known = 0;
+    for (unsigned slot = 0; slot < MAX_SLOTS; slot++)
+        known |= device->gpu->migs[slot].present && device->gpu->migs[slot].gpu_instance == gpu_instance;
+    if (!known) return INVALID_ARGUMENT;
+    if (!device->gpu->use.has_gpm) return NOT_SUPPORTED;
+    *sample = (struct sample){device->gpu, (int)gpu_instance};
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlGpmMetricsGet(nvmlGpmMetricsGet_t *request) {
+    TRY(check_system(__func__));
+    if (request->version != 1) return ARGUMENT_VERSION_MISMATCH;
+    const struct sample *before = request->sample1, *after = request->sample2;
+    if (before == NULL || after == NULL || before->gpu == NULL || before->gpu != after->gpu) return INVALID_ARGUMENT;
+    for (unsigned at = 0; at < request->numMetrics; at++) {
+        nvmlGpmMetric_t *metric = &request->metrics[at];
+        metric->nvmlReturn = NOT_SUPPORTED;
+        for (unsigned each = 0; each < after->gpu->metrics; each++) {
+            const struct metric *known = &after->gpu->metric[each];
+            if (known->id != metric->metricId || known->gpu_instance != after->gpu_instance) continue;
+            metric->nvmlReturn = SUCCESS;
+            metric->value = known->value;
+        }
+    }
     return SUCCESS;
 }
 

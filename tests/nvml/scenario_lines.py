@@ -11,6 +11,11 @@ near GPU GPU LEVEL                        the common ancestor in PCI, nvmlGpuTop
 fault FUNCTION GPU|* CODE                 the result of the function; FUNCTION may be * and may lack its version suffix
 hang FUNCTION GPU|*                       the function does not return
 state GPU RECOVERY_ACTION REMAP_PENDING REMAP_FAILED RETIREMENT_PENDING UNCORRECTED CLOCKS_REASONS     default: all 0
+use GPU SM_MHZ MEMORY_MHZ CELSIUS MILLIWATTS GPU% MEMORY% ENCODER% DECODER% PCIE_TX PCIE_RX PROCESSES GPM     -1: not supported
+memory GPU SLOT USED FREE RESERVED        bytes; SLOT -1: the whole GPU; default: nothing is used
+field GPU FIELD SCOPE VALUE               a supported field of nvmlDeviceGetFieldValues
+process GPU PID BYTES GI CI SM% AT        AT: microseconds, of the sample; GI, CI may be -1
+gpm GPU GI METRIC VALUE                   GI -1: the whole GPU
 event GPU SECONDS TYPE DATA GI CI TIMES PER_SECOND     SECONDS since nvmlInit; TIMES events at the rate PER_SECOND; GI, CI may be -1
 ```
 """
@@ -20,9 +25,12 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from gpu_core.domain.usage import ProcessSample, Utilization
 from gpu_core.host.platform import DXG, TEGRA_RELEASE, is_integrated
 from gpu_core.nvml.api import FabricHealth
+from gpu_core.nvml.usage_api import Clock, PcieCounter
 from simulation.nvml.state import SimulatedHealth, failed_result, fault_events, health_at
+from simulation.nvml.usage import RECOVERY_ACTION, UsageView
 from simulation.scenarios.checks import INIT
 from simulation.scenarios.file_format import FaultEvent
 from simulation.scenarios.mig_profiles import max_mig_devices
@@ -102,6 +110,7 @@ def _lines(scenario: Scenario, now: float) -> Iterator[str]:
         yield from _gpu_parts(gpu)
         health = health_at(scenario, gpu.index, now)
         yield _state_line(gpu, health)
+        yield from _use_lines(gpu, UsageView(scenario, gpu, health, now))
         yield from _fabric_lines(gpu, health.fabric)
     for one, other in itertools.combinations(gpus, 2):
         if (level := scenario.common_ancestor(one, other)) is not None:
@@ -126,6 +135,29 @@ def _gpu_parts(gpu: SimulatedGpu) -> Iterator[str]:
         yield f"link {gpu.index} 0 {remote}"
     for _ in range(gpu.links.switched):
         yield f"link {gpu.index} 2 {SWITCH_BUS_ID}"
+
+
+def _use_lines(gpu: SimulatedGpu, view: UsageView) -> Iterator[str]:
+    rates, processes = view.utilization() or Utilization(gpu=-1, memory=-1), view.processes()
+    own = (view.clock(Clock.SM), view.clock(Clock.MEMORY), view.temperature(), view.power(), rates.gpu, rates.memory)
+    engines = (view.encoder(), view.decoder(), view.pcie(PcieCounter.TX), view.pcie(PcieCounter.RX))
+    flags = (int(processes is not None), int(view.has_gpm))
+    yield _words("use", gpu.index, *(-1 if each is None else each for each in (*own, *engines)), *flags)
+    memories = {-1: view.memory(), **{mig.slot: view.mig_memory(mig) for mig in gpu.mig_devices}}
+    for slot, memory in memories.items():
+        if memory is not None:
+            yield _words("memory", gpu.index, slot, memory.used, memory.free, memory.reserved)
+    for field_id, value in view.fields().items():
+        if field_id.number != RECOVERY_ACTION:
+            yield _words("field", gpu.index, *field_id, value)
+    percents = {sample.pid: sample for sample in view.samples(0) or ()}
+    for each in processes or ():
+        instances = (-1 if number is None else number for number in (each.gpu_instance, each.compute_instance))
+        sample = percents.get(each.pid, ProcessSample(each.pid, 0, 0))
+        yield _words("process", gpu.index, each.pid, each.memory, *instances, sample.sm, sample.at)
+    for gpu_instance in dict.fromkeys((None, *(mig.gpu_instance for mig in gpu.mig_devices))):
+        for metric, value in view.gpm(gpu_instance).items():
+            yield _words("gpm", gpu.index, -1 if gpu_instance is None else gpu_instance, metric, value)
 
 
 def _fabric_lines(gpu: SimulatedGpu, health: FabricHealth | None) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gpu_core.nvml.api import FUNCTIONS
+from gpu_core.nvml.usage_api import USAGE_FUNCTIONS
 from simulation.scenarios.scenario import load_scenario, parse_scenario
 from tests.nvml.discoveries import discover_all
 from tests.nvml.scenario_lines import render_lines, write_host_root
@@ -68,6 +69,9 @@ EVENT_CALLS = {
     "nvmlEventSetWait_v2",
 }
 """Calls that a discovery does not use; see test_events.py."""
+
+USE_CALLS = set(USAGE_FUNCTIONS.values())
+"""Calls about live use; see test_usage.py."""
 
 SYSTEM_CALLS = ("nvmlSystemGetDriverVersion", "nvmlSystemGetCudaDriverVersion", "nvmlDeviceGetCount")
 
@@ -227,7 +231,8 @@ def test_a_failed_initialisation_is_an_error_with_its_code(
 
 
 def test_every_call_of_the_scenario_format_is_in_the_table() -> None:
-    assert set(FUNCTIONS.values()) <= {*GPU_CALLS, PAIR_CALL, *MIG_CALLS, *STATE_CALLS, *EVENT_CALLS, *SYSTEM_CALLS}
+    known = {*GPU_CALLS, PAIR_CALL, *MIG_CALLS, *STATE_CALLS, *EVENT_CALLS, *SYSTEM_CALLS, *USE_CALLS}
+    assert set(FUNCTIONS.values()) <= known
 
 
 def test_a_fault_of_a_scenario_file_reaches_the_library(library: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from simulation.nvml.usage import RESERVED_SHARE
 from simulation.scenarios.scenario import load_scenario
 from tests.nvml.build import SONAME, build_library
 from tests.nvml.conftest import Build
@@ -105,7 +106,9 @@ def test_the_structures_match_those_of_pynvml(library: Path, tmp_path: Path) -> 
     )
     bus_id, legacy, numbers, memory, remote, error = done.stdout.splitlines()
     assert (bus_id, legacy, numbers) == (gpu.bus_id, "0008:01:00.0", "8 1 0")
-    assert memory == f"{gpu.memory_bytes} {gpu.memory_bytes} 0"
+    assert gpu.memory_bytes is not None
+    reserved = gpu.memory_bytes // RESERVED_SHARE
+    assert memory == f"{gpu.memory_bytes} {gpu.memory_bytes - reserved} {reserved}"
     assert remote == SWITCH_BUS_ID
     assert error == "GPU is lost"
 

@@ -11,6 +11,7 @@ import pytest
 from gpu_core.domain.inventory import CudaVersion, Fabric, Gpu, Inventory, NvLinkPeer, PciPath, PciPeer, Platform
 from gpu_core.nvml.api import FUNCTIONS, Nvml, OpenNvml
 from gpu_core.nvml.inventory import parse_bus_id, parse_cuda_version, read_inventory
+from gpu_core.nvml.usage_api import USAGE_FUNCTIONS
 from node_core.domain.pci import PciAddress
 from node_core.errors import HostReadError, NvmlError
 from node_core.host.pci import read_numa_node, try_read_numa_node
@@ -93,6 +94,8 @@ def without_names(gpu: Gpu) -> Gpu:
     return replace(gpu, mig_devices=tuple(replace(device, profile=None) for device in gpu.mig_devices))
 
 
+OWN = {method: function for method, function in FUNCTIONS.items() if method not in USAGE_FUNCTIONS}
+"""The methods that a discovery may call."""
 ABSENT_FACTS: dict[str, Callable[[Gpu], Gpu]] = {
     "nvmlDeviceGetMinorNumber": lambda gpu: replace(gpu, minor=None),
     "nvmlDeviceGetPciInfo": lambda gpu: replace(gpu, address=None, numa_node=None, peers=()),
@@ -123,6 +126,7 @@ OF_EVENTS = {
     "nvmlEventSetWait_v2",
 }
 OF_PAIRS = {"nvmlDeviceGetTopologyCommonAncestor"}
+OF_USE = set(USAGE_FUNCTIONS.values()) - {"nvmlDeviceGetMemoryInfo", "nvmlDeviceGetFieldValues"}
 OF_THE_SYSTEM = {"nvmlSystemGetDriverVersion", "nvmlSystemGetCudaDriverVersion"}
 
 
@@ -134,6 +138,7 @@ def test_the_tables_below_contain_every_call() -> None:
         *OF_STATES,
         *OF_EVENTS,
         *OF_PAIRS,
+        *OF_USE,
         *OF_THE_SYSTEM,
     }
 
@@ -142,7 +147,7 @@ def test_the_tables_below_contain_every_call() -> None:
 @pytest.mark.parametrize("call", ABSENT_FACTS)
 def test_an_unsupported_call_affects_only_its_own_value(call: str, code: str) -> None:
     scenario, before = everything(), discover(everything())
-    method = next(method for method, function in FUNCTIONS.items() if function == call)
+    method = next(method for method, function in OWN.items() if function == call)
     after = read_inventory(failing(scenario, method, code), numa_of(scenario))
     states = tuple(replace(old, nvlinks=new.nvlinks) for old, new in zip(before.states, after.states, strict=True))
     assert after == replace(before, gpus=tuple(ABSENT_FACTS[call](gpu) for gpu in before.gpus), states=states)
@@ -201,7 +206,7 @@ def test_a_driver_without_version_keeps_its_gpus() -> None:
         assert (inventory.driver.cuda is None) == (call == "nvmlSystemGetCudaDriverVersion")
 
 
-OPTIONAL = sorted(method for method, function in FUNCTIONS.items() if function in ABSENT_FACTS and "mig" not in method)
+OPTIONAL = sorted(method for method, function in OWN.items() if function in ABSENT_FACTS and "mig" not in method)
 
 
 @pytest.mark.parametrize("method", OPTIONAL)

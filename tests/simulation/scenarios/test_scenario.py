@@ -408,3 +408,19 @@ def test_pci_functions_have_the_format_of_nfd() -> None:
     assert pci_attributes(load_scenario("t4x1")) == (
         {"class": "0302", "vendor": "10de", "device": "1eb8", "subsystem_vendor": "10de", "subsystem_device": "12a2"},
     )
+
+
+def test_the_use_of_a_gpu_is_checked() -> None:
+    wrong = {"gpu": 101, "power": -1, "processes": [{"pid": 0}]}
+    assert problems({"gpus": [{**GPU, "use": wrong}]}) == [
+        "gpus[0].use.gpu: must be a whole number from 0 to 100, found the number 101",
+        "gpus[0].use.power: must be a number from 0 to 100000, found the number -1",
+        "gpus[0].use.processes[0].pid: must be a whole number from 1 to 4194303, found the number 0",
+    ]
+    unfit = {"used": "5 GB", "processes": [{"pid": 4, "memory": "1", "mig": 0}]}
+    quantity, *rest = problems({"gpus": [{**GPU, "use": unfit}]})
+    assert quantity.startswith("gpus[0].use.used: '5 GB' is not a quantity")
+    assert rest == [
+        "gpus[0].use.processes[0].memory: '1' is less than 1Mi. Specify the unit, such as 16Gi or 81559Mi.",
+        "gpus[0].use.processes[0].mig: there is no MIG device in slot 0",
+    ]

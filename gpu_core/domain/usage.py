@@ -1,0 +1,121 @@
+"""The live use of one GPU, as frozen values. None: the GPU, or the driver, does not report the value."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from gpu_core.domain.inventory import GpuUuid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryUsage:
+    """nvmlDeviceGetMemoryInfo, in bytes. reserved: by driver and firmware; None with drivers that count it as used."""
+
+    total: int
+    used: int
+    free: int
+    reserved: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utilization:
+    """nvmlDeviceGetUtilizationRates: percent of the time in which a kernel ran, and in which the memory was read or written."""
+
+    gpu: int
+    memory: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningProcess:
+    """nvmlProcessInfo_t. memory: bytes; None if NVML does not report it. gpu_instance, compute_instance: None without MIG."""
+
+    pid: int
+    memory: int | None = None
+    gpu_instance: int | None = None
+    compute_instance: int | None = None
+
+
+class ProcessSample(NamedTuple):
+    """nvmlProcessUtilizationSample_t. at: microseconds of the CPU's clock. sm: percent of the multiprocessors."""
+
+    pid: int
+    at: int
+    sm: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessUsage:
+    """The use of a GPU, or of a GPU instance, by one process. pid: in the host's PID namespace.
+
+    sm: mean percent of the multiprocessors since the last reading; None in MIG mode.
+    """
+
+    pid: int
+    memory: int | None = None
+    gpu_instance: int | None = None
+    compute_instance: int | None = None
+    sm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceUsage:
+    """The use of a GPU instance. gpu_instance: its id."""
+
+    gpu_instance: int
+    memory: MemoryUsage | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuUsage:
+    """power: watts. temperature: degrees Celsius. processes: None if NVML does not list them. fault: the first failed query."""
+
+    gpu: GpuUuid
+    utilization: Utilization | None = None
+    memory: MemoryUsage | None = None
+    power: float | None = None
+    temperature: int | None = None
+    processes: tuple[ProcessUsage, ...] | None = None
+    instances: tuple[InstanceUsage, ...] = ()
+    fault: str | None = None
+
+
+def merge_processes(
+    lists: Iterable[Collection[RunningProcess]], samples: Iterable[ProcessSample] | None
+) -> tuple[ProcessUsage, ...]:
+    """Returns one entry for each process and GPU instance, in the order of the ids. PURE.
+
+    lists: the compute, MPS and graphics processes. A process that is in several lists has the same memory in each. samples: since the
+    last reading; None if NVML gives none. A listed process without a sample did not run: its `sm` is 0.
+    """
+    found: dict[tuple[int, int | None], RunningProcess] = {}
+    for process in (each for processes in lists for each in processes):
+        key = (process.pid, process.gpu_instance)
+        known = found.get(key, process)
+        found[key] = replace(process, memory=_larger(process.memory, known.memory))
+    means = None if samples is None else _mean_by_process(samples)
+    ordered = sorted(
+        found.values(), key=lambda each: (each.pid, -1 if each.gpu_instance is None else each.gpu_instance)
+    )
+    return tuple(_add_utilization(each, means) for each in ordered)
+
+
+def _add_utilization(process: RunningProcess, means: Mapping[int, float] | None) -> ProcessUsage:
+    return ProcessUsage(
+        pid=process.pid,
+        memory=process.memory,
+        gpu_instance=process.gpu_instance,
+        compute_instance=process.compute_instance,
+        sm=None if means is None else means.get(process.pid, 0.0),
+    )
+
+
+def _larger(one: int | None, other: int | None) -> int | None:
+    return max((each for each in (one, other) if each is not None), default=None)
+
+
+def _mean_by_process(samples: Iterable[ProcessSample]) -> Mapping[int, float]:
+    percents: defaultdict[int, list[int]] = defaultdict(list)
+    for sample in samples:
+        percents[sample.pid].append(sample.sm)
+    return {pid: sum(each) / len(each) for pid, each in percents.items()}

@@ -1,0 +1,33 @@
+"""Running the queries of one GPU."""
+
+import pytest
+
+from gpu_core.nvml.queries import GpuQueries
+from simulation.nvml.library import simulated_nvml
+from tests.gpu_core.nvml.test_usage import scenario
+
+
+def test_the_first_error_of_each_function_is_collected_without_unsupported_ones() -> None:
+    failed = {"at": 0, "kind": "fails", "call": "nvmlDeviceGetName", "answer": "UNKNOWN"}
+    absent = {"at": 0, "kind": "unsupported", "call": "nvmlDeviceGetMinorNumber"}
+    with simulated_nvml(scenario(failed, absent), float)() as nvml:
+        queries, device = GpuQueries(), nvml.device_get_handle_by_index(0)
+        for _ in range(2):
+            assert queries.query(lambda: nvml.device_get_name(device)) is None
+        assert queries.query(lambda: nvml.device_get_minor_number(device)) is None
+        assert queries.query(lambda: nvml.device_get_temperature(device)) is not None
+    assert {call: error.code for call, error in queries.errors.items()} == {"nvmlDeviceGetName": "UNKNOWN"}
+    assert queries.fault == "nvmlDeviceGetName returned UNKNOWN"
+
+
+@pytest.mark.parametrize("answer", ["GPU_IS_LOST", "TIMEOUT"])
+def test_a_lost_gpu_gets_no_further_queries(answer: str) -> None:
+    with simulated_nvml(
+        scenario({"at": 0, "kind": "fails", "call": "nvmlDeviceGetName", "answer": answer}), float
+    )() as nvml:
+        queries, device = GpuQueries(), nvml.device_get_handle_by_index(0)
+        assert queries.query(lambda: nvml.device_get_minor_number(device)) == 0
+        assert queries.query(lambda: nvml.device_get_name(device)) is None
+        assert queries.is_lost
+        assert queries.query(lambda: nvml.device_get_minor_number(device)) is None
+        assert queries.errors.keys() == {"nvmlDeviceGetName"}
