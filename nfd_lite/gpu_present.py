@@ -5,8 +5,16 @@ The label depends on the class and vendor of the PCI functions, not on the setti
 """
 
 from node_core.domain.features import Features
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import GPU_PRESENT, Labels
-from node_core.host.pci import GPU_CLASSES, NVIDIA
+from node_core.host.pci import DEVICES, GPU_CLASSES, NVIDIA
+
+DECLARED = LabelDeclaration(
+    key=GPU_PRESENT,
+    value="`true`",
+    source=f"{DEVICES}/*/class and vendor; on Tegra and WSL the files of the platform",
+    presence="with an NVIDIA GPU, with or without a driver",
+)
 
 
 def gpu_present(features: Features, *, off_pci: bool = False) -> Labels:

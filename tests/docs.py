@@ -13,10 +13,13 @@ import click
 
 from device_plugin.__main__ import command as plugin
 from gfd.__main__ import command as gfd
-from gfd.labelers import DECLARED
+from gfd.labelers import DECLARED as GFD_LABELS
 from gpu_core.domain.xid import ACTIONS, TABLE_VERSION, UNCONFIRMED, XIDS, XidClass
 from gpunode.run import command as run
 from nfd_lite.__main__ import command as nfd
+from nfd_lite.declared_labels import DECLARED as NFD_LABELS
+from nfd_lite.label_keys import PREFIX
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.runtime import metrics
 from simulation.scenarios import file_format
 from simulation.scenarios.mig_profiles import BOARDS, Board
@@ -70,15 +73,24 @@ def render_metrics() -> str:
 
 
 def render_labels() -> str:
-    """Returns the page with every label of gfd: its value, its source and the nodes that have it."""
-    rows = ((f"`{each.key}`", each.value, each.source, each.presence) for each in DECLARED)
+    """Returns the page with every label of gfd and nfd-lite: its value, its source and the nodes that have it."""
     head = (
-        "# Labels of gfd\n\n`gfd` omits a label when its source does not provide a value. `<profile>` is a MIG profile with `.` in place of"
-        " `+`.\n`<model>` is the model as in `nvidia.com/gpu.product`. A model of more than 44 characters is replaced by its first"
-        " characters and\neight digits of a digest. [differences.md](differences.md#gfd) lists the labels that GPU Feature Discovery does"
-        " not have.\n\n"
+        "# Labels\n\nAn agent omits a label when its source does not provide a value.\n\n## gfd\n\n"
+        "`<profile>` is a MIG profile with `.` in place of `+`. `<model>` is the model as in `nvidia.com/gpu.product`. A model of more than"
+        " 44\ncharacters is replaced by its first characters and eight digits of a digest. [differences.md](differences.md#gfd) lists the"
+        " labels that\nGPU Feature Discovery does not have.\n\n"
     )
-    return NOTE + head + _table(("label", "value", "source", "presence"), rows)
+    middle = (
+        f"\n## nfd-lite\n\n`{PREFIX}` is the prefix of the labels without a prefix in this table. Rules (custom rules and"
+        " NodeFeatureRules)\ncan set more labels, see [rules.md](rules.md). The sources `extra` and `fake` are off by default.\n\n"
+    )
+    of_nfd = [each for labels in NFD_LABELS.values() for each in labels]
+    return NOTE + head + _label_table(GFD_LABELS) + middle + _label_table(of_nfd)
+
+
+def _label_table(declared: Iterable[LabelDeclaration]) -> str:
+    rows = ((f"`{each.key.removeprefix(PREFIX)}`", each.value, each.source, each.presence) for each in declared)
+    return _table(("label", "value", "source", "presence"), rows)
 
 
 def render_xids() -> str:

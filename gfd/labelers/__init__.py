@@ -5,12 +5,26 @@ timestamp is returned; the caller decides from `Inventory.faults` what to publis
 read from PCI and are not in the inventory.
 """
 
-from gfd.labelers import capable, fabric, gpu, machine, mig, mode, models, timestamp, topology, versions, vgpu
-from gfd.labelers.api import LabelDeclaration, Labeler, LabelOptions, MigStrategy
+from gfd.labelers import (
+    capable,
+    fabric,
+    gpu,
+    machine,
+    mig,
+    mode,
+    models,
+    simulated,
+    timestamp,
+    topology,
+    versions,
+    vgpu,
+)
+from gfd.labelers.api import Labeler, LabelOptions, MigStrategy
 from gpu_core.domain.inventory import Inventory
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 
-__all__ = ["ALL", "DECLARED", "Declared", "LabelOptions", "Labeler", "MigStrategy", "labels"]
+__all__ = ["ALL", "DECLARED", "LabelOptions", "Labeler", "MigStrategy", "labels"]
 
 WITHOUT_GPUS: tuple[Labeler, ...] = (timestamp.labels,)
 ALL: tuple[Labeler, ...] = (
@@ -37,6 +51,7 @@ DECLARED: tuple[LabelDeclaration, ...] = (
     *fabric.DECLARED,
     *topology.DECLARED,
     *vgpu.DECLARED,
+    *simulated.DECLARED,
 )
 """All labels of gfd, in the order of the documentation."""
 

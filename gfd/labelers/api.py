@@ -1,6 +1,5 @@
-"""The types of labelers: their options, and the declarations of their labels."""
+"""The types of labelers, and their options."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -35,21 +34,3 @@ class LabelOptions:
 
 Labeler = Callable[[Inventory, LabelOptions], Labels]
 """Returns the labels of one topic. The inventory has at least one GPU, except for the timestamp."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelDeclaration:
-    """The documentation of a label.
-
-    key: with `<...>` for variable parts. value: meaning and unit. source: origin of the value. presence: the nodes with this label.
-    """
-
-    key: str
-    value: str
-    source: str
-    presence: str
-
-    def matches(self, key: str) -> bool:
-        """Returns whether the key of a label matches the pattern `key`."""
-        parts = re.split(r"<[^>]*>", self.key)
-        return re.fullmatch(".+".join(map(re.escape, parts)), key) is not None

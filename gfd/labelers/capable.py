@@ -1,9 +1,10 @@
 """Labels for the ways of sharing a GPU that this node supports."""
 
 from gfd.labelers.advertised import effective_sharing
-from gfd.labelers.api import NVIDIA, LabelDeclaration, LabelOptions
+from gfd.labelers.api import NVIDIA, LabelOptions
 from gpu_core.domain.inventory import Inventory
 from gpu_core.domain.sharing import SharingStrategy
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 
 DECLARED = (

@@ -1,8 +1,9 @@
 """The label of the NVLink clique. GPUs of one clique, on any node, are connected by NVLink."""
 
-from gfd.labelers.api import LabelDeclaration, LabelOptions
+from gfd.labelers.api import LabelOptions
 from gfd.labelers.resource import GPU
 from gpu_core.domain.inventory import Inventory
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 
 DECLARED = (

@@ -1,16 +1,17 @@
 """Labels of the GPUs. On a node with several models, the labels describe the most common model, or the first by name."""
 
 from gfd.labelers.advertised import gpu_candidate, list_offers, select_common_offer
-from gfd.labelers.api import LabelDeclaration, LabelOptions
+from gfd.labelers.api import LabelOptions
 from gfd.labelers.resource import GPU, declare_resource, most_common, resource_labels
 from gpu_core.domain.family import family
 from gpu_core.domain.inventory import ComputeCapability, Inventory
 from gpu_core.domain.mig import MIB
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 
 _COMPUTE = {"source": "nvmlDeviceGetCudaComputeCapability", "presence": "if NVML reports it"}
 DECLARED = (
-    *declare_resource(GPU, "with a GPU"),
+    *declare_resource(GPU, "with a GPU", counted_by="nvmlDeviceGetCount"),
     LabelDeclaration(
         key=f"{GPU}.memory",
         value="MiB of one GPU, or of one MIG device with strategy `single`; 0 if the MIG layout is invalid",

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from itertools import starmap
 
 from gfd.labelers.advertised import ResourceOffer, list_offers, mig_candidate, select_common_offer
-from gfd.labelers.api import NVIDIA, LabelDeclaration, LabelOptions
+from gfd.labelers.api import NVIDIA, LabelOptions
 from gfd.labelers.resource import GPU, INVALID_OFFER, declare_resource, most_common, resource_labels
 from gpu_core.domain.inventory import Gpu, Inventory, MigAttributes, MigDevice
 from gpu_core.domain.mig import label_form
 from gpu_core.domain.resources import GPU as RESOURCE_GPU
 from gpu_core.domain.resources import ResourceName, mig_resource
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 
 ATTRIBUTES = {
@@ -41,7 +42,7 @@ DECLARED = (
         LabelDeclaration(key=f"{GPU}.{name}", value=value, source="nvmlDeviceGetAttributes", presence=_SINGLE)
         for name, value in ATTRIBUTES.items()
     ),
-    *declare_resource(PROFILE, _MIXED),
+    *declare_resource(PROFILE, _MIXED, counted_by="nvmlDeviceGetMigDeviceHandleByIndex"),
     *(
         LabelDeclaration(key=f"{PROFILE}.{name}", value=value, source="nvmlDeviceGetAttributes", presence=_MIXED)
         for name, value in {"memory": "MiB of one MIG device, if the GPU has its own memory", **ATTRIBUTES}.items()

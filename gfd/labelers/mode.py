@@ -1,8 +1,9 @@
 """The label of the mode, by PCI class: 3D controllers only compute, VGA controllers also drive displays."""
 
-from gfd.labelers.api import LabelDeclaration, LabelOptions
+from gfd.labelers.api import LabelOptions
 from gfd.labelers.resource import GPU
 from gpu_core.domain.inventory import Inventory
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 
 KEY = f"{GPU}.mode"
@@ -11,7 +12,7 @@ DECLARED = (
     LabelDeclaration(
         key=KEY,
         value="`compute` if all GPUs are 3D controllers, `graphics` if all are VGA controllers, else `unknown`",
-        source="PCI class",
+        source="/sys/bus/pci/devices/*/class",
         presence="with a GPU",
     ),
 )

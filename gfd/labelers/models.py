@@ -7,10 +7,11 @@ labels count boards: MIG and sharing do not change them.
 import hashlib
 import itertools
 
-from gfd.labelers.api import LabelDeclaration, LabelOptions
+from gfd.labelers.api import LabelOptions
 from gfd.labelers.gpu import family_labels, memory_labels
 from gfd.labelers.resource import GPU, most_common
 from gpu_core.domain.inventory import Gpu, Inventory
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import MAX_NAME, Labels, sanitize
 
 MAX_MODEL = MAX_NAME - len("gpu.product.") - len(".memory")

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from typing import Any, Protocol, TypeVar
 
 from gfd.labelers.advertised import ResourceOffer
-from gfd.labelers.api import NVIDIA, LabelDeclaration
+from gfd.labelers.api import NVIDIA
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import MAX_NAME, sanitize
 
 
@@ -48,8 +49,8 @@ def most_common(values: Iterable[Value | None]) -> Value | None:
     return min((value for value, count in counts.items() if count == most), default=None)
 
 
-def declare_resource(resource: str, presence: str) -> tuple[LabelDeclaration, ...]:
-    """Returns the declarations of the labels that `resource_labels` returns for a prefix."""
+def declare_resource(resource: str, presence: str, *, counted_by: str) -> tuple[LabelDeclaration, ...]:
+    """Returns the declarations of the labels that `resource_labels` returns for a prefix. counted_by: the source of the count."""
     config = "`sharing` of the config file"
     return (
         LabelDeclaration(
@@ -61,7 +62,7 @@ def declare_resource(resource: str, presence: str) -> tuple[LabelDeclaration, ..
         LabelDeclaration(
             key=f"{resource}.count",
             value="GPUs or MIG devices that the config does not exclude (all, if it excludes all), not multiplied by replicas",
-            source="NVML",
+            source=counted_by,
             presence=presence,
         ),
         LabelDeclaration(

@@ -1,7 +1,8 @@
 """The label of the time when another label last changed."""
 
-from gfd.labelers.api import NVIDIA, LabelDeclaration, LabelOptions
+from gfd.labelers.api import NVIDIA, LabelOptions
 from gpu_core.domain.inventory import Inventory
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 
 DECLARED = (

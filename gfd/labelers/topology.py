@@ -9,9 +9,10 @@ user guide, limitations.
 from collections import Counter
 from collections.abc import Hashable, Iterator
 
-from gfd.labelers.api import LabelDeclaration, LabelOptions
+from gfd.labelers.api import LabelOptions
 from gfd.labelers.resource import GPU
 from gpu_core.domain.inventory import Gpu, Inventory
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 from node_core.domain.pci import PciAddress
 
@@ -21,7 +22,7 @@ _JOINED = {
     "presence": "if two GPUs are known to be connected",
 }
 _SWITCHES = "switches"
-_NUMA = {"source": "numa_node in sysfs", "presence": "if the kernel reports the NUMA node of every GPU"}
+_NUMA = {"source": "/sys/bus/pci/devices/*/numa_node", "presence": "if the kernel reports the NUMA node of every GPU"}
 DECLARED = (
     LabelDeclaration(key=f"{GPU}.nvlink.largest", value="GPUs in the largest NVLink group", **_JOINED),
     LabelDeclaration(

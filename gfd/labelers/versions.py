@@ -1,8 +1,9 @@
 """Labels of the driver version and the newest supported CUDA version. Each label also exists under its older name."""
 
-from gfd.labelers.api import NVIDIA, LabelDeclaration, LabelOptions
+from gfd.labelers.api import NVIDIA, LabelOptions
 from gpu_core.domain.inventory import CudaVersion, Inventory
 from node_core.domain.dotted_version import leading_numbers
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels, sanitize, value_problem
 
 DRIVER = f"{NVIDIA}/cuda.driver-version"

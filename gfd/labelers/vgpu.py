@@ -1,16 +1,18 @@
 """Labels of vGPUs, from the PCI configuration space: whether the node has vGPUs, and the driver of their host. No driver is needed."""
 
-from gfd.labelers.api import NVIDIA, LabelDeclaration
+from gfd.labelers.api import NVIDIA
 from gpu_core.host.pci_config import VgpuScan
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels, sanitize
 
 VGPU = f"{NVIDIA}/vgpu"
-_HOST = {"source": "PCI configuration space", "presence": "with a vGPU that reports it"}
+_CONFIG = "/sys/bus/pci/devices/*/config"
+_HOST = {"source": _CONFIG, "presence": "with a vGPU that reports it"}
 DECLARED = (
     LabelDeclaration(
         key=f"{VGPU}.present",
         value="`true` with a vGPU, else `false`",
-        source="PCI configuration space",
+        source=_CONFIG,
         presence="always, if the complete configuration space can be read",
     ),
     LabelDeclaration(key=f"{VGPU}.host-driver-version", value="driver version of the host: `460.16`", **_HOST),

@@ -12,6 +12,7 @@ from nfd_lite.rules.decode import decode_rule_sets, decode_rules
 from nfd_lite.rules.evaluate import EvaluationContext, combine_steps, run_rules
 from nfd_lite.rules.model import Expression, Op, Outcome, Rule, RuleSet, Term
 from node_core.decode import Cursor, parse_documents
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.errors import SettingsError
 
 CONFIG_KEY = "sources.custom"
@@ -37,6 +38,21 @@ BUILT_IN_RULES = RuleSet(
     ),
 )
 """Rules for Mellanox PCI devices and for the kernel modules of RDMA."""
+DECLARED = (
+    LabelDeclaration(
+        key="rdma.capable",
+        value="`true`",
+        source="a built-in rule: /sys/bus/pci/devices/*/vendor",
+        presence="with a PCI device of Mellanox",
+    ),
+    LabelDeclaration(
+        key="rdma.available",
+        value="`true`",
+        source="a built-in rule: /proc/modules",
+        presence="if the kernel modules ib_uverbs and rdma_ucm are loaded",
+    ),
+)
+"""The labels of the built-in rules."""
 
 
 def evaluate_custom_rules(sets: Iterable[RuleSet], context: EvaluationContext) -> Outcome:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from nfd_lite.cpu.cpuid import CpuReader
 from nfd_lite.cpu.cpuid_decode import CpuInfo
 from node_core.domain.features import Attributes, Features
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 from node_core.errors import HostReadError
 from node_core.host.root import HostRoot
@@ -153,6 +154,7 @@ class FeatureCollector:
     name: `<source>.<feature>`, as in Features. read raises HostReadError, OSError or ValueError if the feature cannot be read; a feature
     that the host does not have is not a failure. labels: returns label names without the prefix feature.node.kubernetes.io/. owns:
     prefixes of the names that only this collector publishes. catch_all: as in CollectorResult; `labels` then returns full keys.
+    declared: the labels, for the documentation, without the prefix.
     """
 
     name: str
@@ -160,6 +162,7 @@ class FeatureCollector:
     labels: Labeler = no_labels
     owns: tuple[str, ...] = ()
     catch_all: bool = False
+    declared: tuple[LabelDeclaration, ...] = ()
 
     @property
     def source(self) -> str:
@@ -178,23 +181,25 @@ def list_cpus(scan: ScanContext) -> tuple[str, ...]:
     return tuple(f"{CPUS}/{name}" for name in scan.root.entries(CPUS))
 
 
-def attribute_collector(name: str, read: FeatureReader, prefix: str) -> FeatureCollector:
+def attribute_collector(name: str, read: FeatureReader, prefix: str, *declared: LabelDeclaration) -> FeatureCollector:
     """Returns a collector that publishes each attribute as the label `prefix` + attribute name."""
 
     def label(features: Features, _settings: SourceSettings) -> Labels:
         return {f"{prefix}{key}": value for key, value in features.attributes.get(name, {}).items()}
 
-    return FeatureCollector(name=name, read=read, labels=label, owns=(prefix,))
+    return FeatureCollector(name=name, read=read, labels=label, owns=(prefix,), declared=declared)
 
 
-def true_attribute_collector(name: str, read: FeatureReader, attributes: Mapping[str, str]) -> FeatureCollector:
+def true_attribute_collector(
+    name: str, read: FeatureReader, attributes: Mapping[str, str], *declared: LabelDeclaration
+) -> FeatureCollector:
     """Returns a collector that publishes a label with the value `true` for each true attribute. attributes: label -> attribute."""
 
     def label(features: Features, _settings: SourceSettings) -> Labels:
         values = features.attributes.get(name, {})
         return true_labels({label: values.get(attribute) == "true" for label, attribute in attributes.items()})
 
-    return FeatureCollector(name=name, read=read, labels=label, owns=tuple(attributes))
+    return FeatureCollector(name=name, read=read, labels=label, owns=tuple(attributes), declared=declared)
 
 
 def flags(name: str, names: frozenset[str]) -> Features:

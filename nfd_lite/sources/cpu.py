@@ -21,6 +21,7 @@ from nfd_lite.sources.api import (
 from nfd_lite.sources.cpu_power import POWER_COLLECTORS
 from nfd_lite.sources.cpu_security import SECURITY
 from node_core.domain.features import Features
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 
 CPUID = "cpu.cpuid"
@@ -33,6 +34,8 @@ HYBRID = "cpu.hybrid"
 _NO_PACKAGE = "-1"
 # The mount point of resctrl in the kernel's documentation.
 _CLOSIDS = "/sys/fs/resctrl/info/L3/num_closids"
+_NX_GZIP = "/sys/devices/vio/ibm,compression-v1/nx_gzip_caps"
+_CORE_TYPES = ("cpu_atom", "cpu_core")
 
 
 def read_cpuid(scan: ScanContext) -> ReadResult:
@@ -87,23 +90,88 @@ def read_rdt(scan: ScanContext) -> ReadResult:
 
 
 def read_coprocessor(scan: ScanContext) -> ReadResult:
-    present = scan.root.check_exists("/sys/devices/vio/ibm,compression-v1/nx_gzip_caps")
+    present = scan.root.check_exists(_NX_GZIP)
     return attributes(COPROCESSOR, {"nx_gzip": "true"} if present else {})
 
 
 def read_hybrid(scan: ScanContext) -> ReadResult:
     """Reads the core types of a hybrid processor. Each core type has its own performance monitoring unit in sysfs."""
-    kinds = [kind for kind in ("cpu_atom", "cpu_core") if scan.root.check_exists(f"/sys/devices/{kind}/cpus")]
+    kinds = [kind for kind in _CORE_TYPES if scan.root.check_exists(f"/sys/devices/{kind}/cpus")]
     return attributes(HYBRID, dict.fromkeys(kinds, "true")) if kinds else Features()
 
 
+_PROCESSOR = {"source": "the processor (CPUID, AT_HWCAP or MIDR_EL1), or /proc/cpuinfo"}
 CPU = (
-    FeatureCollector(name=CPUID, read=read_cpuid, labels=label_cpuid, owns=("cpu-cpuid.",)),
-    attribute_collector(MODEL, read_model, "cpu-model."),
-    FeatureCollector(name=TOPOLOGY, read=read_topology, labels=label_topology, owns=("cpu-hardware_multithreading",)),
+    FeatureCollector(
+        name=CPUID,
+        read=read_cpuid,
+        labels=label_cpuid,
+        owns=("cpu-cpuid.",),
+        declared=(
+            LabelDeclaration(
+                key="cpu-cpuid.<flag>",
+                value="`true`; a number for `AVX10_VERSION`",
+                presence="for each flag of the processor that `sources.cpu.cpuid` does not exclude",
+                **_PROCESSOR,
+            ),
+        ),
+    ),
+    attribute_collector(
+        MODEL,
+        read_model,
+        "cpu-model.",
+        LabelDeclaration(
+            key="cpu-model.vendor_id", value="the vendor: `Intel`, `AMD`, `ARM`", presence="always", **_PROCESSOR
+        ),
+        LabelDeclaration(key="cpu-model.family", value="the family, a number", presence="always", **_PROCESSOR),
+        LabelDeclaration(key="cpu-model.id", value="the model, a number", presence="always", **_PROCESSOR),
+        LabelDeclaration(
+            key="cpu-model.hypervisor",
+            value="the hypervisor: `kvm`, `vmware`; `none` on bare metal",
+            source="CPUID, /sys/hypervisor/type, the device tree, or /sys/devices/virtual/dmi/id",
+            presence="with CPUID; without CPUID in virtual machines that show their hypervisor",
+        ),
+    ),
+    FeatureCollector(
+        name=TOPOLOGY,
+        read=read_topology,
+        labels=label_topology,
+        owns=("cpu-hardware_multithreading",),
+        declared=(
+            LabelDeclaration(
+                key="cpu-hardware_multithreading",
+                value="`true` if a core has several threads, else `false`",
+                source="/sys/bus/cpu/devices/*/topology/thread_siblings_list",
+                presence="if the kernel reports the topology",
+            ),
+        ),
+    ),
     *POWER_COLLECTORS,
     SECURITY,
     FeatureCollector(name=RDT, read=read_rdt),
-    true_attribute_collector(COPROCESSOR, read_coprocessor, {"cpu-coprocessor.nx_gzip": "nx_gzip"}),
-    true_attribute_collector(HYBRID, read_hybrid, {"cpu-cpu_atom": "cpu_atom", "cpu-cpu_core": "cpu_core"}),
+    true_attribute_collector(
+        COPROCESSOR,
+        read_coprocessor,
+        {"cpu-coprocessor.nx_gzip": "nx_gzip"},
+        LabelDeclaration(
+            key="cpu-coprocessor.nx_gzip",
+            value="`true`",
+            source=_NX_GZIP,
+            presence="on POWER with a coprocessor for gzip",
+        ),
+    ),
+    true_attribute_collector(
+        HYBRID,
+        read_hybrid,
+        {f"cpu-{name}": name for name in _CORE_TYPES},
+        *(
+            LabelDeclaration(
+                key=f"cpu-{name}",
+                value="`true`",
+                source=f"/sys/devices/{name}/cpus",
+                presence="on hybrid processors with cores of this type",
+            )
+            for name in _CORE_TYPES
+        ),
+    ),
 )

@@ -15,6 +15,7 @@ from nfd_lite.sources.api import (
     read_cpu_info,
     true_attribute_collector,
 )
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.errors import HostReadError
 from node_core.host.root import HostRoot
 
@@ -76,7 +77,49 @@ def _read_base_khz(reader: PartialReader, root: HostRoot, cpu: str) -> int | Non
 
 
 POWER_COLLECTORS = (
-    attribute_collector(CSTATE, read_cstate, "cpu-cstate."),
-    attribute_collector(PSTATE, read_pstate, "cpu-pstate."),
-    true_attribute_collector(SST, read_sst, {"cpu-power.sst_bf.enabled": "bf.enabled"}),
+    attribute_collector(
+        CSTATE,
+        read_cstate,
+        "cpu-cstate.",
+        LabelDeclaration(
+            key="cpu-cstate.enabled",
+            value="`true` if C-states below C1 are enabled, else `false`",
+            source=_DEEPEST,
+            presence="with the driver intel_idle",
+        ),
+    ),
+    attribute_collector(
+        PSTATE,
+        read_pstate,
+        "cpu-pstate.",
+        LabelDeclaration(
+            key="cpu-pstate.status",
+            value="`active` or `passive`",
+            source=f"{_PSTATE}/status",
+            presence="with the driver intel_pstate",
+        ),
+        LabelDeclaration(
+            key="cpu-pstate.turbo",
+            value="`true` if turbo frequencies are enabled, else `false`",
+            source=f"{_PSTATE}/no_turbo",
+            presence="with the driver intel_pstate",
+        ),
+        LabelDeclaration(
+            key="cpu-pstate.scaling_governor",
+            value="the scaling governor: `powersave` or `performance`",
+            source=f"{_POLICIES}/*/scaling_governor",
+            presence="with intel_pstate in mode `active`, if all CPUs have the same governor",
+        ),
+    ),
+    true_attribute_collector(
+        SST,
+        read_sst,
+        {"cpu-power.sst_bf.enabled": "bf.enabled"},
+        LabelDeclaration(
+            key="cpu-power.sst_bf.enabled",
+            value="`true`",
+            source="/sys/bus/cpu/devices/*/cpufreq/base_frequency, CPUID",
+            presence="with Intel Speed Select: a core has a base frequency above that of the processor",
+        ),
+    ),
 )

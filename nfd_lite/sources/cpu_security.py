@@ -15,6 +15,7 @@ from nfd_lite.sources.api import (
     read_cpu_info,
     true_attribute_collector,
 )
+from node_core.domain.label_declaration import LabelDeclaration
 
 FEATURE = "cpu.security"
 _LABELLED = (
@@ -22,6 +23,9 @@ _LABELLED = (
     *("sev.enabled", "sev.es.enabled", "sev.snp.enabled", "se.enabled"),
 )
 _KVM_AMD = {"sev.enabled": "sev", "sev.es.enabled": "sev_es", "sev.snp.enabled": "sev_snp"}
+_TDX = "/sys/module/kvm_intel/parameters/tdx"
+_PARAMETERS = "/sys/module/kvm_amd/parameters"
+_ULTRAVISOR = "/sys/firmware/uv/prot_virt_host"
 _MISC = ("/sys/fs/cgroup/misc.capacity", "/sys/fs/cgroup/misc/misc.capacity")
 _CAPACITIES = {
     "tdx.enabled": ("tdx", "tdx.total_keys"),
@@ -51,17 +55,17 @@ def parse_cpu(info: CpuInfo) -> dict[str, str]:
 
 
 def _read_tdx(scan: ScanContext) -> dict[str, str]:
-    enabled = scan.root.text("/sys/module/kvm_intel/parameters/tdx") == "Y"
+    enabled = scan.root.text(_TDX) == "Y"
     return {"tdx.enabled": "true"} if enabled else {}
 
 
 def _read_sev(scan: ScanContext) -> dict[str, str]:
-    texts = {name: scan.root.text(f"/sys/module/kvm_amd/parameters/{file}") for name, file in _KVM_AMD.items()}
+    texts = {name: scan.root.text(f"{_PARAMETERS}/{file}") for name, file in _KVM_AMD.items()}
     return {name: "true" for name, text in texts.items() if text and text[0] in "1Y"}
 
 
 def _read_secure_execution(scan: ScanContext) -> dict[str, str]:
-    return {"se.enabled": "true"} if scan.root.text("/sys/firmware/uv/prot_virt_host") == "1" else {}
+    return {"se.enabled": "true"} if scan.root.text(_ULTRAVISOR) == "1" else {}
 
 
 def _read_capacities(scan: ScanContext) -> dict[str, str]:
@@ -80,4 +84,20 @@ def select_capacities(values: Mapping[str, str], capacities: Mapping[str, str]) 
     return {attribute: capacities[resource] for resource, attribute in enabled if resource in capacities}
 
 
-SECURITY = true_attribute_collector(FEATURE, read_security, {f"cpu-security.{name}": name for name in _LABELLED})
+def _declare(name: str, source: str, presence: str) -> LabelDeclaration:
+    return LabelDeclaration(key=f"cpu-security.{name}", value="`true`", source=source, presence=presence)
+
+
+SECURITY = true_attribute_collector(
+    FEATURE,
+    read_security,
+    {f"cpu-security.{name}": name for name in _LABELLED},
+    _declare("sgx.enabled", "CPUID", "on Intel with memory for SGX enclaves"),
+    _declare("tdx.enabled", _TDX, "on a host for TDX virtual machines"),
+    _declare("tdx.protected", "CPUID", "in a TDX virtual machine"),
+    *(
+        _declare(name, f"{_PARAMETERS}/{file}", f"on a host for {technology} virtual machines")
+        for (name, file), technology in zip(_KVM_AMD.items(), ("SEV", "SEV-ES", "SEV-SNP"), strict=True)
+    ),
+    _declare("se.enabled", _ULTRAVISOR, "on a host for IBM Secure Execution virtual machines"),
+)

@@ -18,6 +18,7 @@ from nfd_lite.sources.api import (
     is_count,
 )
 from node_core.domain.features import Features
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels, sanitize
 
 NIC = "extra.nic"
@@ -100,12 +101,64 @@ def label_host(features: Features, _settings: SourceSettings) -> Labels:
 
 
 EXTRA = (
-    FeatureCollector(name=NIC, read=read_nics, labels=label_nics, owns=("extra-nic.",)),
-    FeatureCollector(name=PCI_NUMA, read=read_numa, labels=label_numa, owns=("extra-pci-",)),
+    FeatureCollector(
+        name=NIC,
+        read=read_nics,
+        labels=label_nics,
+        owns=("extra-nic.",),
+        declared=(
+            LabelDeclaration(
+                key="extra-nic.driver.<driver>",
+                value="`true`",
+                source=f"{_NET}/*/device/driver",
+                presence="for each driver of a network device",
+            ),
+            LabelDeclaration(
+                key="extra-nic.speed",
+                value="speed of the fastest link in Mbit/s",
+                source=f"{_NET}/*/speed",
+                presence="with a network device whose link is up",
+            ),
+        ),
+    ),
+    FeatureCollector(
+        name=PCI_NUMA,
+        read=read_numa,
+        labels=label_numa,
+        owns=("extra-pci-",),
+        declared=(
+            LabelDeclaration(
+                key="extra-pci-<class>_<vendor>.numa",
+                value="NUMA nodes of these devices: `0_1`",
+                source=f"{_PCI}/*/numa_node",
+                presence="for each class in `sources.pci.deviceClassWhitelist`, if the kernel reports the NUMA node",
+            ),
+        ),
+    ),
     FeatureCollector(
         name=HOST,
         read=read_host,
         labels=label_host,
         owns=tuple(f"extra-{name}" for name in ("amd-pstate", "nvidia-driver", "selinux")),
+        declared=(
+            LabelDeclaration(
+                key="extra-amd-pstate",
+                value="`active`, `passive` or `guided`",
+                source=_HOST["amd-pstate"],
+                presence="with the driver amd_pstate",
+            ),
+            LabelDeclaration(
+                key="extra-nvidia-driver.loaded",
+                value="version of the kernel module nvidia",
+                source=_HOST["nvidia-driver"],
+                presence="if the module is loaded",
+            ),
+            LabelDeclaration(
+                key="extra-selinux",
+                value="`enforcing` or `permissive`",
+                source=_HOST["selinux"],
+                presence="if SELinux is enabled",
+            ),
+        ),
     ),
 )

@@ -2,6 +2,7 @@
 
 from nfd_lite.sources.api import FeatureCollector, SourceSettings, attributes, flags, instances
 from node_core.domain.features import Features
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 
 FLAG = "fake.flag"
@@ -20,6 +21,14 @@ FAKE = (
         read=lambda scan: flags(FLAG, frozenset(scan.settings.fake.flags)),
         labels=label_fake,
         owns=("fake-",),
+        declared=(
+            LabelDeclaration(
+                key="fake-<name>",
+                value="the value in the config file",
+                source="`sources.fake.labels` of the config file",
+                presence="for each label in the config file",
+            ),
+        ),
     ),
     FeatureCollector(name=ATTRIBUTE, read=lambda scan: attributes(ATTRIBUTE, scan.settings.fake.attributes)),
     FeatureCollector(name=INSTANCE, read=lambda scan: instances(INSTANCE, scan.settings.fake.instances)),

@@ -19,6 +19,7 @@ from nfd_lite.sources.api import (
 )
 from node_core.domain.dotted_version import leading_numbers
 from node_core.domain.features import Features
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 from node_core.errors import HostReadError
 
@@ -29,11 +30,14 @@ ENABLED = "kernel.enabledmodule"
 SELINUX = "kernel.selinux"
 KVM = "kernel.kvm"
 _MODULES_LIMIT = 4 << 20
+_OSRELEASE = "/proc/sys/kernel/osrelease"
+_ENFORCE = "/sys/fs/selinux/enforce"
+_RELEASE = {"source": _OSRELEASE, "presence": "if the release is known"}
 
 
 def read_release(scan: ScanContext) -> str | None:
     """Reads the kernel release, as `uname -r` prints it."""
-    return scan.root.text("/proc/sys/kernel/osrelease") or None
+    return scan.root.text(_OSRELEASE) or None
 
 
 def read_version(scan: ScanContext) -> ReadResult:
@@ -118,9 +122,9 @@ def parse_builtin(text: str) -> frozenset[str]:
 
 def read_selinux(scan: ScanContext) -> ReadResult:
     """Reads whether SELinux enforces. `enabled` is false in permissive mode and without SELinux."""
-    mode = scan.root.text("/sys/fs/selinux/enforce")
+    mode = scan.root.text(_ENFORCE)
     if mode == "":
-        raise HostReadError("/sys/fs/selinux/enforce is empty")
+        raise HostReadError(f"{_ENFORCE} is empty")
     return attributes(SELINUX, {"enabled": bool_text(mode is not None and mode.startswith("1"))})
 
 
@@ -129,10 +133,36 @@ def read_kvm(scan: ScanContext) -> ReadResult:
 
 
 KERNEL = (
-    attribute_collector(VERSION, read_version, "kernel-version."),
-    FeatureCollector(name=CONFIG, read=read_config, labels=label_config, owns=("kernel-config.",)),
+    attribute_collector(
+        VERSION,
+        read_version,
+        "kernel-version.",
+        LabelDeclaration(key="kernel-version.full", value="the release, as `uname -r` prints it", **_RELEASE),
+        LabelDeclaration(key="kernel-version.major", value="the first number", **_RELEASE),
+        LabelDeclaration(key="kernel-version.minor", value="the second number, or empty", **_RELEASE),
+        LabelDeclaration(key="kernel-version.revision", value="the third number, or empty", **_RELEASE),
+    ),
+    FeatureCollector(
+        name=CONFIG,
+        read=read_config,
+        labels=label_config,
+        owns=("kernel-config.",),
+        declared=(
+            LabelDeclaration(
+                key="kernel-config.<option>",
+                value="`true` for `y` and `m`, else the value of the option",
+                source="the build options: /proc/config.gz, /boot/config-*, or the file in `sources.kernel.kconfigFile`",
+                presence="for each option in `sources.kernel.configOpts` that is set",
+            ),
+        ),
+    ),
     FeatureCollector(name=LOADED, read=read_loaded),
     FeatureCollector(name=ENABLED, read=read_enabled),
-    true_attribute_collector(SELINUX, read_selinux, {"kernel-selinux.enabled": "enabled"}),
+    true_attribute_collector(
+        SELINUX,
+        read_selinux,
+        {"kernel-selinux.enabled": "enabled"},
+        LabelDeclaration(key="kernel-selinux.enabled", value="`true`", source=_ENFORCE, presence="if SELinux enforces"),
+    ),
     FeatureCollector(name=KVM, read=read_kvm),
 )

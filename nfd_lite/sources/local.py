@@ -18,6 +18,7 @@ from nfd_lite.sources.api import (
 from nfd_lite.sources.feature_file import ParsedFile, parse_feature_file
 from nfd_lite.user_files import read_text
 from node_core.domain.features import Features
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 from node_core.errors import HostReadError
 from node_core.host.root import NotReadable
@@ -106,6 +107,19 @@ def label_files(features: Features, _settings: SourceSettings) -> Labels:
 
 
 LOCAL = (
-    FeatureCollector(name=LABEL, read=read_labels, labels=label_files, catch_all=True),
+    FeatureCollector(
+        name=LABEL,
+        read=read_labels,
+        labels=label_files,
+        catch_all=True,
+        declared=(
+            LabelDeclaration(
+                key="<key>",
+                value="the value in the feature file, or `true`",
+                source="the feature files in `--features-dir`",
+                presence="for each line of a feature file",
+            ),
+        ),
+    ),
     FeatureCollector(name=FEATURE, read=read_features),
 )

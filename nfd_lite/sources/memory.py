@@ -21,22 +21,26 @@ from nfd_lite.sources.api import (
     true_labels,
 )
 from node_core.domain.features import Features
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 
 NUMA = "memory.numa"
 SWAP = "memory.swap"
 NV = "memory.nv"
 HUGEPAGES = "memory.hugepages"
+_NODES = "/sys/bus/node/devices"
+_SWAPS = "/proc/swaps"
+_NVDIMMS = "/sys/bus/nd/devices"
 _HUGEPAGES = "/sys/kernel/mm/hugepages"
 
 
 def read_numa(scan: ScanContext) -> ReadResult:
-    nodes = len(scan.root.entries("/sys/bus/node/devices"))
+    nodes = len(scan.root.entries(_NODES))
     return attributes(NUMA, {"is_numa": bool_text(nodes > 1), "node_count": str(nodes)}) if nodes else Features()
 
 
 def read_swap(scan: ScanContext) -> ReadResult:
-    text = scan.root.text("/proc/swaps")
+    text = scan.root.text(_SWAPS)
     return Features() if text is None else attributes(SWAP, {"enabled": bool_text(has_swap(text))})
 
 
@@ -46,11 +50,11 @@ def has_swap(text: str) -> bool:
 
 
 def read_nv(scan: ScanContext) -> ReadResult:
-    folder, reader = "/sys/bus/nd/devices", PartialReader()
+    reader = PartialReader()
     names = {"devtype": "devtype", "mode": "mode"}
     devices = tuple(
-        {"name": name, **read_attribute_files(reader, scan.root, f"{folder}/{name}", names)}
-        for name in scan.root.entries(folder)
+        {"name": name, **read_attribute_files(reader, scan.root, f"{_NVDIMMS}/{name}", names)}
+        for name in scan.root.entries(_NVDIMMS)
     )
     return reader.result(instances(NV, devices))
 
@@ -82,8 +86,34 @@ def hugepage_name(folder: str) -> str | None:
 
 
 MEMORY = (
-    true_attribute_collector(NUMA, read_numa, {"memory-numa": "is_numa"}),
-    true_attribute_collector(SWAP, read_swap, {"memory-swap": "enabled"}),
-    FeatureCollector(name=NV, read=read_nv, labels=label_nv, owns=("memory-nv.",)),
+    true_attribute_collector(
+        NUMA,
+        read_numa,
+        {"memory-numa": "is_numa"},
+        LabelDeclaration(key="memory-numa", value="`true`", source=_NODES, presence="with several NUMA nodes"),
+    ),
+    true_attribute_collector(
+        SWAP,
+        read_swap,
+        {"memory-swap": "enabled"},
+        LabelDeclaration(key="memory-swap", value="`true`", source=_SWAPS, presence="with swap space in use"),
+    ),
+    FeatureCollector(
+        name=NV,
+        read=read_nv,
+        labels=label_nv,
+        owns=("memory-nv.",),
+        declared=(
+            LabelDeclaration(
+                key="memory-nv.present", value="`true`", source=_NVDIMMS, presence="with non-volatile memory"
+            ),
+            LabelDeclaration(
+                key="memory-nv.dax",
+                value="`true`",
+                source=f"{_NVDIMMS}/*/devtype",
+                presence="with non-volatile memory in DAX mode",
+            ),
+        ),
+    ),
     FeatureCollector(name=HUGEPAGES, read=read_hugepages),
 )

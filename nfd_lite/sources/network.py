@@ -14,6 +14,7 @@ from nfd_lite.sources.api import (
     true_labels,
 )
 from node_core.domain.features import Attributes, Features
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 from node_core.errors import HostReadError
 from node_core.host.root import HostRoot
@@ -77,6 +78,20 @@ NETWORK = (
         read=partial(read_interfaces, feature=DEVICE, physical=True),
         labels=label_sriov,
         owns=("network-sriov.",),
+        declared=(
+            LabelDeclaration(
+                key="network-sriov.capable",
+                value="`true`",
+                source=f"{_FOLDER}/*/device/sriov_totalvfs",
+                presence="with a network device that supports SR-IOV",
+            ),
+            LabelDeclaration(
+                key="network-sriov.configured",
+                value="`true`",
+                source=f"{_FOLDER}/*/device/sriov_numvfs",
+                presence="with a network device that has virtual functions",
+            ),
+        ),
     ),
     FeatureCollector(name=VIRTUAL, read=partial(read_interfaces, feature=VIRTUAL, physical=False)),
 )

@@ -13,6 +13,7 @@ from nfd_lite.sources.api import (
     true_labels,
 )
 from node_core.domain.features import Attributes, Features
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 from node_core.errors import HostReadError
 from node_core.host.pci import DEVICES, ID_FIELDS, read_ids
@@ -80,4 +81,25 @@ def select_classes(devices: Iterable[Attributes], prefixes: Iterable[str]) -> tu
     return tuple(device for device in devices if device.get("class", "").startswith(lowered))
 
 
-PCI = (FeatureCollector(name=DEVICE, read=read_devices, labels=label_devices, owns=("pci-",)),)
+PCI = (
+    FeatureCollector(
+        name=DEVICE,
+        read=read_devices,
+        labels=label_devices,
+        owns=("pci-",),
+        declared=(
+            LabelDeclaration(
+                key="pci-<fields>.present",
+                value="`true`. `<fields>` are those in `sources.pci.deviceLabelFields`: class and vendor by default",
+                source=f"{DEVICES}/*/class, vendor and other ids",
+                presence="for each PCI function whose class is in `sources.pci.deviceClassWhitelist`",
+            ),
+            LabelDeclaration(
+                key="pci-<fields>.sriov.capable",
+                value="`true`",
+                source=f"{DEVICES}/*/sriov_totalvfs",
+                presence="for each such PCI function that supports SR-IOV",
+            ),
+        ),
+    ),
+)

@@ -11,6 +11,7 @@ from nfd_lite.sources.api import (
     true_labels,
 )
 from node_core.domain.features import Features
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 from node_core.host.root import HostRoot
 
@@ -52,4 +53,19 @@ def label_block(features: Features, _settings: SourceSettings) -> Labels:
     return true_labels({"storage-nonrotationaldisk": any(disk.get("rotational") == "0" for disk in disks)})
 
 
-STORAGE = (FeatureCollector(name=BLOCK, read=read_block, labels=label_block, owns=("storage-nonrotationaldisk",)),)
+STORAGE = (
+    FeatureCollector(
+        name=BLOCK,
+        read=read_block,
+        labels=label_block,
+        owns=("storage-nonrotationaldisk",),
+        declared=(
+            LabelDeclaration(
+                key="storage-nonrotationaldisk",
+                value="`true`",
+                source=f"{_FOLDER}/*/queue/rotational",
+                presence="with a disk that does not rotate",
+            ),
+        ),
+    ),
+)

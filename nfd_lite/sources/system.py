@@ -13,11 +13,13 @@ from nfd_lite.sources.api import (
 )
 from node_core.domain.dotted_version import leading_numbers
 from node_core.domain.features import Features
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 
 OSRELEASE = "system.osrelease"
 DMIID = "system.dmiid"
 NAME = "system.name"
+_ETC, _USR = "/etc/os-release", "/usr/lib/os-release"
 _LABELLED = (
     *("ID", "VERSION_ID", "VERSION_ID.major", "VERSION_ID.minor"),
     *("OSTREE_VERSION", "OPENSHIFT_VERSION", "RHEL_VERSION"),
@@ -34,7 +36,7 @@ _DMI = (
 
 def read_osrelease(scan: ScanContext) -> ReadResult:
     """Reads /etc/os-release, or /usr/lib/os-release if the first is missing or empty. Source: os-release(5)."""
-    text = scan.root.text("/etc/os-release") or scan.root.text("/usr/lib/os-release")
+    text = scan.root.text(_ETC) or scan.root.text(_USR)
     return Features() if text is None else attributes(OSRELEASE, parse_osrelease(text))
 
 
@@ -63,7 +65,21 @@ def read_name(scan: ScanContext) -> ReadResult:
 
 
 SYSTEM = (
-    FeatureCollector(name=OSRELEASE, read=read_osrelease, labels=label_osrelease, owns=("system-os_release.",)),
+    FeatureCollector(
+        name=OSRELEASE,
+        read=read_osrelease,
+        labels=label_osrelease,
+        owns=("system-os_release.",),
+        declared=tuple(
+            LabelDeclaration(
+                key=f"system-os_release.{key}",
+                value=f"`{key}` of the operating system" if "." not in key else "part of `VERSION_ID`",
+                source=f"{_ETC} or {_USR}",
+                presence="if the file contains the value",
+            )
+            for key in _LABELLED
+        ),
+    ),
     FeatureCollector(name=DMIID, read=read_dmiid),
     FeatureCollector(name=NAME, read=read_name),
 )

@@ -12,6 +12,7 @@ from nfd_lite.sources.api import (
 )
 from nfd_lite.sources.pci import select_classes, select_fields
 from node_core.domain.features import Features
+from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 from node_core.host.root import HostRoot
 
@@ -57,4 +58,19 @@ def label_devices(features: Features, settings: SourceSettings) -> Labels:
     return true_labels({f"usb-{name}.present": True for name in names})
 
 
-USB = (FeatureCollector(name=DEVICE, read=read_devices, labels=label_devices, owns=("usb-",)),)
+USB = (
+    FeatureCollector(
+        name=DEVICE,
+        read=read_devices,
+        labels=label_devices,
+        owns=("usb-",),
+        declared=(
+            LabelDeclaration(
+                key="usb-<fields>.present",
+                value="`true`. `<fields>` are those in `sources.usb.deviceLabelFields`: class, vendor and device by default",
+                source=f"{_FOLDER}/*/bDeviceClass, idVendor, idProduct and serial",
+                presence="for each USB device whose class is in `sources.usb.deviceClassWhitelist`",
+            ),
+        ),
+    ),
+)
