@@ -27,7 +27,10 @@ def parse_start(stat: str) -> float:
     fields = stat.rpartition(")")[2].split()
     if len(fields) <= _START:
         raise ValueError("the field starttime is missing")
-    return (int(fields[_START]) + 1) / TICKS
+    start = int(fields[_START])
+    if not 0 <= start < 1 << 64:
+        raise ValueError("the field starttime is not a number of 64 bits")
+    return (start + 1) / TICKS
 
 
 def _read_process(pid: int, proc: Path) -> ProcessFacts | None:

@@ -94,6 +94,11 @@ VERDICT = Metric(
 NVML_RELEASED = Metric(
     name="nvml_released", kind="gauge", help="1 while the agent has released NVML on request. See release-gpus.md."
 )
+POD_DEVICES_KNOWN = Metric(
+    name="pod_devices_known",
+    kind="gauge",
+    help="1 while the devices of the pods are known. 0: the kubelet has not responded for five minutes, and no series has a pod.",
+)
 LOG_LINES_LOST = Metric(name="log_lines_lost", kind="counter", help="Log lines that could not be written.", labels=())
 
 ALL = (
@@ -114,6 +119,7 @@ ALL = (
     GPU_HEALTH,
     VERDICT,
     NVML_RELEASED,
+    POD_DEVICES_KNOWN,
     LOG_LINES_LOST,
 )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from node_core.grpc_h2.status import CallError
+from node_core.host.atomic_write import write_atomically
 from node_core.kubelet import deviceplugin_pb2 as pb
 from node_core.kubelet.server import UnixServer
 from node_core.kubelet.service import registration_methods
@@ -122,6 +123,8 @@ class Kubelet:
                     self._table.allocated.pop(owner, None)
                 raise
             self._grants[owner] = grant
+            if grant.device_ids:
+                self._write_checkpoint()
             return grant
 
     def release(self, pod_uid: str) -> None:
@@ -219,20 +222,25 @@ class Kubelet:
                 path.unlink(missing_ok=True)
 
     def _write_checkpoint(self) -> None:
-        """Writes the resources and the allocations. The format is not that of the kubelet."""
+        """Writes the resources and the allocations in the format of the kubelet, without AllocResp and a checksum."""
         with self._lock:
-            allocated = [[*owner, ids] for owner, ids in self._table.allocated.items()]
-            content = {"resources": sorted(self._table.resources(self._clock())), "allocated": allocated}
-        (self.directory / CHECKPOINT).write_text(json.dumps(content))
+            entries = [
+                {"PodUID": pod, "ContainerName": container, "ResourceName": resource, "DeviceIDs": {"-1": ids}}
+                for (pod, container), resources in self._table.allocated.items()
+                for resource, ids in resources.items()
+            ]
+            registered = dict.fromkeys(sorted(self._table.resources(self._clock())), ())
+            content = {"Data": {"PodDeviceEntries": entries, "RegisteredDevices": registered}, "Checksum": 0}
+            write_atomically(self.directory / CHECKPOINT, json.dumps(content), mode=0o600)
 
     def _read_checkpoint(self) -> None:
         with self._lock, suppress(FileNotFoundError):
-            content = json.loads((self.directory / CHECKPOINT).read_text())
-            self._table.restore_resources(content["resources"])
-            self._table.allocated = {
-                (pod, container): {name: tuple(ids) for name, ids in resources.items()}
-                for pod, container, resources in content["allocated"]
-            }
+            data = json.loads((self.directory / CHECKPOINT).read_text())["Data"]
+            self._table.restore_resources(data["RegisteredDevices"])
+            self._table.allocated = {}
+            for entry in data["PodDeviceEntries"]:
+                ids = [each for of_node in entry["DeviceIDs"].values() for each in of_node]
+                self._table.allocate((entry["PodUID"], entry["ContainerName"]), entry["ResourceName"], ids)
 
 
 def _merge_response(

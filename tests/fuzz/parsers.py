@@ -35,7 +35,10 @@ from gpu_core.nvml.driver_version import parse_proc_version
 from gpu_core.nvml.inventory import parse_bus_id
 from gpu_core.settings.nvidia_config import decode_nvidia_config
 from gpu_exporter.counters_file import parse_counters
+from gpu_exporter.pods.api_pods import parse_pod
 from gpu_exporter.pods.cgroups import parse_cgroup
+from gpu_exporter.pods.checkpoint import parse_checkpoint
+from gpu_exporter.pods.labels import parse_label_pattern, select_labels
 from gpu_exporter.pods.processes import parse_start
 from gpunode.cdi import device_names
 from gpunode.cdi_schema import advice_of, problems_of
@@ -285,6 +288,17 @@ PARSERS: Mapping[str, Parser] = {
         lambda value: parse_counters(value, ("DCGM_FI_DEV_GPU_TEMP",)),
         '# x\nDCGM_FI_DEV_GPU_TEMP, gauge, "a, ""b"""\nDCGM_FI_DEV_GPU_TMP, counter, c\n',
     ),
+    "gpu_exporter.pods.api_pods:parse_pod": document(
+        lambda data: parse_response(lambda pod: parse_pod(pod, lambda labels: select_labels(labels, ())), data),
+        {"metadata": METADATA, "status": {"containerStatuses": [{"name": "c", "containerID": "containerd://a"}]}},
+        refuses=(KubeError,),
+    ),
+    "gpu_exporter.pods.checkpoint:parse_checkpoint": content(
+        parse_checkpoint,
+        b'{"Data":{"PodDeviceEntries":[{"PodUID":"u","ContainerName":"c","DeviceIDs":{"-1":["GPU-0"]},"AllocResp":"Cg=="}]},"Checksum":1}',
+        refuses=VALUE_ERROR,
+    ),
+    "gpu_exporter.pods.labels:parse_label_pattern": text(parse_label_pattern, "^app[./](a|b)$", refuses=VALUE_ERROR),
     "gpu_exporter.pods.cgroups:parse_cgroup": text(
         parse_cgroup, f"0::/kubepods/pod{POD}/{'a' * 64}\n", f"3:pids:/a-pod{POD.replace('-', '_')}.slice:cri-containerd:{'a' * 64}\n"
     ),

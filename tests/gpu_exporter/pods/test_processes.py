@@ -62,7 +62,10 @@ def test_the_name_of_a_program_does_not_move_the_start(name: str) -> None:
     assert parse_start(STAT.format(pid=1, name=name, start=TICKS)) == 1 + 1 / TICKS
 
 
-@pytest.mark.parametrize("stat", ["", "1 (x)", "1 (x) S 1 2", STAT.format(pid=1, name="x", start="x")])
+@pytest.mark.parametrize(
+    "stat",
+    ["", "1 (x)", "1 (x) S 1 2", *(STAT.format(pid=1, name="x", start=start) for start in ("x", -1, 1 << 64, "nan"))],
+)
 def test_an_incomplete_line_is_an_error(stat: str) -> None:
     with pytest.raises(ValueError, match=r"starttime|invalid literal"):
         parse_start(stat)
