@@ -5,19 +5,18 @@ from nfd_lite.collector import Collector
 from nfd_lite.cpu.cpuid import read_cpu
 from nfd_lite.merge import NodeContext
 from nfd_lite.node_labels import MANAGER, select_foreign_labels
-from nfd_lite.rule_pass import RuleInformers, Rules
+from nfd_lite.rule_pass import ObjectInformer, RuleInformers, Rules
 from nfd_lite.rule_reporter import RuleReporter
 from nfd_lite.settings import NfdSettings
 from nfd_lite.sources import Host
 from nfd_lite.user_files import watch_folder
-from node_core.domain.desired import Desired
 from node_core.domain.node_feature import WORKER_PREFIX
 from node_core.domain.reconcile import FieldOwner
 from node_core.domain.taints import RULE_TAINTS_ANNOTATION
 from node_core.kube.node_feature import read_pod_namespace
 from node_core.runtime.control_loop import Timers
+from node_core.runtime.event_recorder import EventRecorder
 from node_core.runtime.informers import (
-    CollectionInformer,
     node_features_informer,
     openshift_rules_informer,
     rules_informer,
@@ -54,7 +53,14 @@ def build_agent(settings: NfdSettings, dependencies: Dependencies, services: Ser
     )
     controller = LabelController(
         NAME,
-        collect=_collector(settings, dependencies, services, _rules(settings, dependencies, services, cluster, others)),
+        collect=build_collector(
+            settings,
+            dependencies,
+            services,
+            cluster=cluster,
+            others=others,
+            recorder=None if cluster is None else dependencies.event_recorder(services),
+        ),
         writer=choose_writer(dependencies, settings.publish, settings.output_file, owner, prefix=WORKER_PREFIX),
         services=services,
         timers=timers,
@@ -68,40 +74,39 @@ def build_agent(settings: NfdSettings, dependencies: Dependencies, services: Ser
     return LabelLoop(controller, services, mailbox=mailbox, timers=timers, lock=dependencies.lock(NAME))
 
 
-def collect_once(settings: NfdSettings, dependencies: Dependencies, services: Services) -> Desired:
-    """Returns the features and labels of this host, without the rules of the cluster."""
-    return _collector(settings, dependencies, services, _rules(settings, dependencies, services, None, None))(None)
+def build_collector(
+    settings: NfdSettings,
+    dependencies: Dependencies,
+    services: Services,
+    *,
+    cluster: ObjectInformer | None = None,
+    others: ObjectInformer | None = None,
+    recorder: EventRecorder | None = None,
+) -> Collector:
+    """Builds the collector of this host. cluster, others: see Rules; None for the host without the objects of the cluster.
+
+    recorder: records the problems of rules as Events.
+    """
+    node_name = dependencies.common.node_name
+    rules = Rules(
+        settings.rules,
+        dependencies.root,
+        RuleReporter(recorder, agent=NAME, node_name=node_name, services=services),
+        context=NodeContext(node_name=node_name, namespace="" if others is None else read_pod_namespace()),
+        cluster=cluster,
+        others=others,
+    )
+    return Collector(select_host(dependencies, services), settings, rules, services.readiness)
 
 
-def _collector(settings: NfdSettings, dependencies: Dependencies, services: Services, rules: Rules) -> Collector:
+def select_host(dependencies: Dependencies, services: Services) -> Host:
+    """Returns the host to scan, with the PCI functions of simulated GPUs."""
     simulated = dependencies.simulated
-    host = Host(
+    return Host(
         root=dependencies.root,
         cpu=read_cpu,
         node_name=dependencies.common.node_name or None,
         extra_pci=simulated.pci_attributes if simulated else (),
         has_gpus_off_pci=simulated is not None and simulated.has_gpus_off_pci,
         now=services.wall,
-    )
-    return Collector(host, settings, rules, services.readiness)
-
-
-def _rules(
-    settings: NfdSettings,
-    dependencies: Dependencies,
-    services: Services,
-    cluster: RuleInformers | None,
-    others: CollectionInformer | None,
-) -> Rules:
-    node_name = dependencies.common.node_name
-    events, namespace = None, ""
-    if cluster is not None:
-        events, namespace = dependencies.event_recorder(services), read_pod_namespace()
-    return Rules(
-        settings.rules,
-        dependencies.root,
-        RuleReporter(events, agent=NAME, node_name=node_name, services=services),
-        context=NodeContext(node_name=node_name, namespace=namespace),
-        cluster=cluster,
-        others=others,
     )

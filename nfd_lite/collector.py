@@ -12,9 +12,9 @@ from nfd_lite.label_keys import WhiteList
 from nfd_lite.node_labels import MANAGER, NODE_LABEL, select_foreign_labels, with_node_labels
 from nfd_lite.rule_pass import Rules
 from nfd_lite.settings import NfdSettings
-from nfd_lite.sources import GPU_PRESENT_COLLECTOR, Host, collect, insert_custom_results
+from nfd_lite.sources import GPU_PRESENT_COLLECTOR, Collection, Host, collect, insert_custom_results
 from node_core.domain.desired import CollectorResult, Desired, NameHistory, failed_result
-from node_core.domain.features import Features, exclude_features
+from node_core.domain.features import exclude_features
 from node_core.domain.labels import Labels
 from node_core.domain.node import NodeView
 from node_core.runtime.readiness import Readiness
@@ -25,7 +25,8 @@ log = structlog.get_logger(__name__)
 class Collector:
     """Computes the desired state at each call. Retains the last features of sources that fail, and logs each error once.
 
-    Rules see the features of all sources; the labels of `settings.label_sources` are published.
+    Rules see the features of all sources; the labels of `settings.label_sources` are published. collection: the last scan; empty before
+    the first scan.
     """
 
     def __init__(self, host: Host, settings: NfdSettings, rules: Rules, readiness: Readiness) -> None:
@@ -33,10 +34,8 @@ class Collector:
         self._settings = settings
         self._rules = rules
         self._readiness = readiness
-        self._features = Features()
         self._history = NameHistory()
-        self._errors: Mapping[str, str] = {}
-        self._problems: frozenset[str] = frozenset()
+        self.collection = Collection()
 
     def __call__(self, node: NodeView | None) -> Desired:
         """node: the observed Node; None until the first list."""
@@ -44,17 +43,17 @@ class Collector:
         self._readiness.report(f"{MANAGER}/host", missing_mount_problem(missing, self._host.root.base))
         if missing:
             return self._desired((failed_result("host"),), expires_at=None)
-        began = time.monotonic()
-        collection = collect(self._host, self._settings.source_settings, previous=self._features)
-        self._features = features = collection.features
+        began, before = time.monotonic(), self.collection
+        self.collection = collection = collect(self._host, self._settings.source_settings, previous=before.features)
+        features = collection.features
         log.debug(
             "features_discovered",
             agent=MANAGER,
             seconds=round(time.monotonic() - began, 4),
             failed=sorted(collection.errors),
         )
-        self._log_errors(collection.errors)
-        self._log_problems(collection.problems)
+        log_errors(before.errors, collection.errors)
+        log_problems(before.problems, collection.problems)
         unavailable = {name.lower() for name in collection.errors}
         if self._settings.publish == "node" and node is not None:
             features = with_node_labels(features, select_foreign_labels(node))
@@ -69,7 +68,7 @@ class Collector:
     def _desired(self, results: tuple[CollectorResult, ...], *, expires_at: float | None) -> Desired:
         return Desired(
             results=tuple(self._restrict(each) for each in results),
-            features=exclude_features(self._features, self._settings.excluded_features),
+            features=exclude_features(self.collection.features, self._settings.excluded_features),
             expires_at=expires_at,
         )
 
@@ -85,19 +84,21 @@ class Collector:
         removed: dict[str, Any] = {kind: {} for kind, is_disabled in are_disabled.items() if is_disabled}
         return replace(result, **removed)
 
-    def _log_errors(self, errors: Mapping[str, str]) -> None:
-        for part in sorted(errors.keys() | self._errors.keys()):
-            if part not in errors:
-                log.info("source_recovered", source=part)
-            elif errors[part] != self._errors.get(part):
-                log.warning("source_failed", source=part, why=errors[part], effect="its published labels are kept")
-        self._errors = errors
 
-    def _log_problems(self, problems: Mapping[str, tuple[str, ...]]) -> None:
-        current = frozenset(problem for each in problems.values() for problem in each)
-        for problem in sorted(current - self._problems):
-            log.warning("user_file_problem", why=problem)
-        self._problems = current
+def log_errors(before: Mapping[str, str], errors: Mapping[str, str]) -> None:
+    """Logs each new error, and each error that has ended."""
+    for part in sorted(errors.keys() | before.keys()):
+        if part not in errors:
+            log.info("source_recovered", source=part)
+        elif errors[part] != before.get(part):
+            log.warning("source_failed", source=part, why=errors[part], effect="its published labels are kept")
+
+
+def log_problems(before: Mapping[str, tuple[str, ...]], problems: Mapping[str, tuple[str, ...]]) -> None:
+    """Logs each new problem."""
+    known, current = (frozenset(problem for each in one.values() for problem in each) for one in (before, problems))
+    for problem in sorted(current - known):
+        log.warning("user_file_problem", why=problem)
 
 
 def missing_mount_problem(missing: Sequence[str], root: Path) -> str | None:

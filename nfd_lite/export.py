@@ -4,7 +4,7 @@ import json
 from typing import Literal
 
 from gpu_core.assembly import Dependencies
-from nfd_lite.agent import collect_once
+from nfd_lite.agent import build_collector
 from nfd_lite.settings import NfdSettings
 from node_core.domain.desired import merge_labels
 from node_core.domain.labels import split_valid
@@ -21,7 +21,7 @@ def export(what: What, form: Form, settings: NfdSettings, dependencies: Dependen
 
     None: nothing on this host can be read. The log states the reason.
     """
-    desired = collect_once(settings, dependencies, Services())
+    desired = build_collector(settings, dependencies, Services())(None)
     if desired.is_unknown:
         return None
     data = (

@@ -38,12 +38,12 @@ Objects = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSettings:
-    """configured: `sources.custom` of the config file. custom_dir: the host folder of drop-in files. taints: rules may taint this Node.
+    """configured: custom rules, such as `sources.custom` of the config file. custom_dir: the host folder of drop-in files.
 
-    node_feature_labels: NodeFeatures of other programs may label this Node.
+    taints: rules may taint this Node. node_feature_labels: NodeFeatures of other programs may label this Node.
     """
 
-    configured: RuleSet | None = None
+    configured: tuple[RuleSet, ...] = ()
     custom_dir: str = CUSTOM_DIR
     policy: OutputPolicy = field(default_factory=OutputPolicy)
     taints: bool = False
@@ -142,7 +142,7 @@ class Rules:
     def _evaluate_custom(self, features: Features, unavailable_features: frozenset[str]) -> Outcome:
         settings = self._settings
         self._files = read_custom_dir(self._root, self._files, settings.custom_dir)
-        sets = (*((settings.configured,) if settings.configured else ()), *self._files.sets)
+        sets = (*settings.configured, *self._files.sets)
         outcome = self._custom_rules.run(sets, self._evaluation_context(features, unavailable_features))
         return replace(outcome, problems=(*outcome.problems, *self._files.problems))
 

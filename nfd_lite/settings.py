@@ -148,7 +148,7 @@ def output_policy(values: Mapping[str, Any]) -> OutputPolicy:
 def _rule_settings(values: Mapping[str, Any], config: Any) -> RuleSettings:
     custom = config.sources.custom
     return RuleSettings(
-        configured=decode_custom_rules(custom) if custom else None,
+        configured=(decode_custom_rules(custom),) if custom else (),
         custom_dir=str(values["custom_dir"]),
         policy=output_policy(values),
         taints=values["enable_taints"],

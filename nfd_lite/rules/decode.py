@@ -40,7 +40,7 @@ def decode_rule_sets(documents: Iterable[Any], source: str) -> tuple[RuleSet, ..
     """Decodes objects, and lists of objects as `kubectl get -o yaml` prints them. Raises SettingsError with all problems."""
     sets: list[RuleSet] = []
     problems: list[str] = []
-    objects = [one for document in documents for one in _objects(document)]
+    objects = [one for document in documents for one in list_objects(document)]
     for number, one in enumerate(objects, 1):
         try:
             sets.append(decode_rule_set(one, source if len(objects) == 1 else f"{source}: object {number}"))
@@ -51,7 +51,8 @@ def decode_rule_sets(documents: Iterable[Any], source: str) -> tuple[RuleSet, ..
     return tuple(sets)
 
 
-def _objects(document: Any) -> list[Any]:
+def list_objects(document: Any) -> list[Any]:
+    """Returns the objects of a list as `kubectl get -o yaml` prints it; any other document alone."""
     if isinstance(document, Mapping) and document.get("kind") in _LISTS and isinstance(document.get("items"), list):
         return list(document["items"])
     return [document]

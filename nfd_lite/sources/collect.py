@@ -1,7 +1,7 @@
 """One scan of all sources. A collector that fails affects no other collector, and its published labels are retained."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gpu_core.host.platform import has_gpu_off_pci
 from nfd_lite.gpu_present import gpu_present
@@ -35,11 +35,11 @@ class Collection:
     users' files. expires_at: Unix seconds of the next scan, when the first of the labels expires; None for no expiry.
     """
 
-    features: Features
-    results: tuple[CollectorResult, ...]
-    errors: Mapping[str, str]
-    problems: Mapping[str, tuple[str, ...]]
-    expires_at: float | None
+    features: Features = field(default_factory=Features)
+    results: tuple[CollectorResult, ...] = ()
+    errors: Mapping[str, str] = field(default_factory=dict)
+    problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    expires_at: float | None = None
 
 
 def collect(

@@ -76,7 +76,9 @@ def test_restricted_kinds_of_outputs_are_not_published(
     reporter = RuleReporter(None, agent="nfd-lite", node_name="n1", services=services)
     host = Host(root=root, cpu=lambda _: CpuInfo(arch="x86_64", method="nothing"))
     configured = decode_custom_rules([{"name": "r", **outputs}])
-    rules = Rules(RuleSettings(configured=configured), root, reporter, context=NodeContext(node_name="", namespace=""))
+    rules = Rules(
+        RuleSettings(configured=(configured,)), root, reporter, context=NodeContext(node_name="", namespace="")
+    )
     collect = Collector(host, NfdSettings(restrictions=restrictions), rules, services.readiness)
     published = complete(collect(None), Outputs())
     for kind, key in (("labels", "a.io/l"), ("annotations", "a.io/a"), ("extended_resources", "a.io/r")):
@@ -94,7 +96,9 @@ def test_beside_a_failing_template_the_labels_of_a_deleted_rule_file_and_feature
     reporter = RuleReporter(None, agent="nfd-lite", node_name="n1", services=services)
     host = Host(root=root, cpu=lambda _: CpuInfo(arch="x86_64", method="nothing"))
     configured = decode_custom_rules([{"name": "broken", "labelsTemplate": "{{ .nothing }}"}])
-    rules = Rules(RuleSettings(configured=configured), root, reporter, context=NodeContext(node_name="", namespace=""))
+    rules = Rules(
+        RuleSettings(configured=(configured,)), root, reporter, context=NodeContext(node_name="", namespace="")
+    )
     collect = Collector(host, NfdSettings(), rules, services.readiness)
     published = merge_labels(collect(None).results, {"a.io/unknown": "1"})
     assert {"a.io/rule", "a.io/file", "a.io/unknown"} <= published.keys()

@@ -26,7 +26,7 @@ LABELS = {f"x/l{number}": value for number, value in enumerate(HARD) if value no
 def test_every_value_is_read_back_as_text(monkeypatch: pytest.MonkeyPatch, what: What, form: Form) -> None:
     results = (CollectorResult(name="a", labels=LABELS),)
     desired = Desired(results=results, features=Features(instances={"pci.device": DEVICES}))
-    monkeypatch.setattr(exporting, "collect_once", lambda *_: desired)
+    monkeypatch.setattr(exporting, "build_collector", lambda *_: lambda _: desired)
     text = export(what, form, NfdSettings(), Dependencies.__new__(Dependencies))
     assert text is not None
     read = json.loads(text) if form == "json" else yaml.load(text, KubectlLoader)  # noqa: S506 - a safe loader

@@ -151,7 +151,7 @@ def test_rules_of_the_config_file_and_drop_ins_are_added_to_the_built_in_rules(t
     configured = decode_custom_rules(
         [{"name": "c", "labels": {"c": "1"}, "matchFeatures": [{"feature": "pci.device"}]}]
     )
-    bench = Bench(tmp_path, RuleSettings(configured=configured))
+    bench = Bench(tmp_path, RuleSettings(configured=(configured,)))
     (bench.drop_ins / "d.yaml").write_text(
         "- {name: d, labels: {vendor.io/d: '1'}, matchFeatures: [{feature: rule.matched, matchExpressions: {c: ['1']}}]}"
     )

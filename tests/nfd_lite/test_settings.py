@@ -80,8 +80,7 @@ def test_the_command_line_of_nfd_worker_is_accepted(config: Path) -> None:
     assert (common.oneshot, common.interval, common.address, common.kubeconfig) == (True, 45, ":9090", "/k")
     settings = nfd_settings(values)
     assert (settings.publish, settings.excluded_features) == ("node", ("kernel.config", "cpu.*"))
-    assert settings.rules.configured is not None
-    assert [rule.name for rule in settings.rules.configured.rules] == ["a"]
+    assert [rule.name for each in settings.rules.configured for rule in each.rules] == ["a"]
     assert settings.label_sources == {"cpu"}
 
 
