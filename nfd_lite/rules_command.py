@@ -21,7 +21,7 @@ from nfd_lite.rules.render import render_traces
 from nfd_lite.rules.saved_features import parse_saved_features
 from nfd_lite.settings import NamespaceFlags, output_policy
 from nfd_lite.sources import Host, SourceSettings, collect
-from node_core.decode import MAX_FILE, describe_os_error
+from node_core.decode import read_input, text_of
 from node_core.domain.features import Features
 from node_core.domain.text import to_printable
 from node_core.errors import SettingsError
@@ -132,16 +132,7 @@ def load_rules(files: Iterable[str]) -> tuple[RuleFile, ...]:
 
 def read_text(file: str) -> str:
     """Reads a file, a pipe, or standard input for `-`. Raises SettingsError."""
-    try:
-        with click.open_file(file, "rb") as stream:
-            content: bytes = stream.read(MAX_FILE + 1)
-        if len(content) > MAX_FILE:
-            raise SettingsError([f"{file}: is larger than {MAX_FILE} bytes"])
-        return content.decode()
-    except OSError as error:
-        raise SettingsError([f"{file}: {describe_os_error(error)}"]) from error
-    except UnicodeDecodeError as error:
-        raise SettingsError([f"{file}: is not a UTF-8 text file"]) from error
+    return text_of(read_input(file))
 
 
 def read_features(host_root: str) -> Features:

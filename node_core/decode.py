@@ -5,7 +5,9 @@ decoder suggests a similar known key, or the section that contains the key. msgs
 """
 
 import hashlib
+import sys
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +33,8 @@ StructType = TypeVar("StructType", bound=msgspec.Struct)
 MAX_FILE = 1 << 20
 """Maximum size of one document, in bytes or characters."""
 MAX_DEPTH = 100
+MAX_VALUES = 1 << 20
+"""Maximum number of values of a file, if each alias is replaced by its value."""
 _LONG = 253
 
 
@@ -63,17 +67,31 @@ def read_document(path: Path) -> Document:
         raise SettingsError([f"{path}: {describe_os_error(error)}"]) from error
 
 
+def read_input(file: str) -> Document:
+    """Reads a file, a pipe, or standard input for `-`; at most MAX_FILE + 1 bytes, as `read_document`. Raises SettingsError."""
+    try:
+        with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as stream:
+            return Document(source=file, content=stream.read(MAX_FILE + 1))
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        why = describe_os_error(error) if isinstance(error, OSError) else "is not the name of a file"
+        raise SettingsError([f"{file}: {why}"]) from error
+
+
+def text_of(document: Document) -> str:
+    """Returns the text of a document. Raises SettingsError if the document is too large, or not a text file."""
+    if len(document.content) > MAX_FILE:
+        raise SettingsError([f"{document.source}: is larger than {MAX_FILE} bytes"])
+    try:
+        return document.content.decode()
+    except UnicodeDecodeError as error:
+        raise SettingsError([f"{document.source}: is not a UTF-8 text file"]) from error
+
+
 def parse_yaml(document: Document) -> Any:
     """Parses a single document. Returns an empty mapping for an empty document. Accepts aliases and merge keys. Raises SettingsError."""
-    source = document.source
-    if len(document.content) > MAX_FILE:
-        raise SettingsError([f"{source}: is larger than {MAX_FILE} bytes"])
-    try:
-        documents = _load(document.content.decode(), source, has_aliases=True, loader=_Loader)
-    except UnicodeDecodeError as error:
-        raise SettingsError([f"{source}: is not a YAML text file"]) from error
+    documents = _load(text_of(document), document.source, has_aliases=True, loader=_Loader)
     if len(documents) > 1:
-        raise SettingsError([f"{source}: expected one document, got {len(documents)}"])
+        raise SettingsError([f"{document.source}: expected one document, got {len(documents)}"])
     return documents[0] or {} if documents else {}
 
 
@@ -149,6 +167,7 @@ def describe_os_error(error: OSError) -> str:
 
 def _check_events(text: str, *, has_aliases: bool) -> None:
     depth = 0
+    sizes = _Sizes()
     for event in yaml.parse(text, yaml.CSafeLoader):
         if isinstance(event, yaml.AliasEvent) and not has_aliases:
             raise _refusal("an alias (*) is not allowed here: write the value in full", event)
@@ -160,6 +179,42 @@ def _check_events(text: str, *, has_aliases: bool) -> None:
             depth -= 1
         if depth > MAX_DEPTH:
             raise _refusal(f"nested deeper than {MAX_DEPTH} levels", event)
+        sizes.count(event)
+
+
+class _Sizes:
+    """Counts values, with the values that aliases stand for: a small text can stand for more values than the memory can hold."""
+
+    def __init__(self) -> None:
+        self._open: list[tuple[str | None, int]] = []
+        self._of_anchors: dict[str, int] = {}
+
+    def count(self, event: yaml.Event) -> None:
+        """Raises yaml.YAMLError if the values are too many, or a value contains itself."""
+        anchor = getattr(event, "anchor", None)
+        if isinstance(event, yaml.AliasEvent):
+            if any(anchor == each for each, _ in self._open):
+                raise _refusal(f"the alias *{anchor} is inside of the value that it stands for", event)
+            self._add(self._of_anchors.get(str(anchor), 0), event)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self._open.append((anchor, 1))
+        elif isinstance(event, yaml.ScalarEvent):
+            self._close(anchor, 1, event)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self._close(*self._open.pop(), event)
+
+    def _close(self, anchor: str | None, size: int, event: yaml.Event) -> None:
+        if anchor is not None:
+            self._of_anchors[anchor] = size
+        self._add(size, event)
+
+    def _add(self, size: int, event: yaml.Event) -> None:
+        if not self._open:
+            return
+        anchor, before = self._open.pop()
+        if before + size > MAX_VALUES:
+            raise _refusal(f"contains more than {MAX_VALUES} values", event)
+        self._open.append((anchor, before + size))
 
 
 def _refusal(why: str, event: yaml.Event) -> yaml.YAMLError:

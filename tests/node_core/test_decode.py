@@ -1,5 +1,6 @@
 """Files from people: every problem at once, with its path."""
 
+import io
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import msgspec
 import pytest
 import yaml
 
-from node_core.decode import MAX_FILE, _Loader, decode_struct, read_yaml
+from node_core.decode import MAX_FILE, Document, _Loader, decode_struct, parse_yaml, read_input, read_yaml
 from node_core.errors import SettingsError
 
 
@@ -62,7 +63,7 @@ def test_a_list_instead_of_a_mapping_is_an_error_with_its_path() -> None:
     ("content", "part"),
     [
         (b"a: [", "a value is missing, or a bracket or brace is not closed"),
-        (b"\xff\xfe\x00", "not a YAML text file"),
+        (b"\xff\xfe\x00", "not a UTF-8 text file"),
         (b"!!python/object/apply:os.system [id]", "this tag .!. is not allowed"),
         (b"a: 1\n---\nb: 2", "expected one document, got 2"),
         (b"[" * 100_000, "nested deeper than 100 levels"),
@@ -117,3 +118,53 @@ def test_a_mapping_with_many_keys_is_loaded_in_linear_time() -> None:
     names = [yaml.ScalarNode("tag:yaml.org,2002:str", f"{number:06}") for number in range(120_000)]
     mapping = yaml.MappingNode("tag:yaml.org,2002:map", [(name, names[0]) for name in names])
     assert len(_Loader("").construct_mapping(mapping)) == len(names)
+
+
+def test_aliases_that_stand_for_too_many_values_are_refused() -> None:
+    """Ten values, each a list of ten times the value before: ten thousand million values."""
+    lines = ["a0: &a0 x", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 11))]
+    assert "f: line 7: contains more than 1048576 values" in parse_problem("\n".join(lines))
+
+
+def test_merge_keys_that_stand_for_too_many_values_are_refused() -> None:
+    lines = ["a0: &a0 {k: v}", *(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 10)}]}}" for i in range(1, 11))]
+    assert "contains more than 1048576 values" in parse_problem("\n".join(lines))
+
+
+@pytest.mark.parametrize("text", ["a: &a [*a]", "a: &a {b: {c: *a}}"])
+def test_a_value_that_contains_itself_is_refused(text: str) -> None:
+    assert parse_problem(text) == "f: line 1: the alias *a is inside of the value that it stands for"
+
+
+def parse_problem(text: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        parse_yaml(Document(source="f", content=text.encode()))
+    (problem,) = caught.value.problems
+    return problem
+
+
+def test_standard_input_and_pipes_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a: 1")))
+    assert read_input("-").content == b"a: 1"
+    reading, writing = os.pipe()
+    os.write(writing, b"b: 2")
+    os.close(writing)
+    assert read_input(f"/dev/fd/{reading}").content == b"b: 2"
+    os.close(reading)
+
+
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [("/nonexistent", "does not exist"), ("/", "is a folder, not a file"), ("a\0b", "is not the name of a file")],
+)
+def test_an_input_that_cannot_be_read_is_an_error(file: str, why: str) -> None:
+    with pytest.raises(SettingsError, match=why):
+        read_input(file)
+
+
+def test_at_most_one_byte_more_than_the_maximum_is_read(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"#" * 5 * MAX_FILE)
+    found = read_input(str(tmp_path / "f"))
+    assert len(found.content) == MAX_FILE + 1
+    with pytest.raises(SettingsError, match=f"is larger than {MAX_FILE} bytes"):
+        parse_yaml(found)

@@ -104,7 +104,7 @@ def test_settings_are_read_again_by_the_same_flags_with_the_named_config() -> No
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"\xff\xfe\x00", "is not a YAML text file"),
+        (b"\xff\xfe\x00", "is not a UTF-8 text file"),
         (b"x" * (MAX_FILE + 1), "is larger than"),
         (b"[" * 100_000, "line 1: nested deeper than 100 levels"),
         (b"- a", "the document: expected a mapping"),
