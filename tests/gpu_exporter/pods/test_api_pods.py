@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from gpu_exporter.pods.api_pods import PodInformer, parse_pod
 from gpu_exporter.pods.holders import PodIdentity
@@ -92,15 +93,20 @@ def test_the_pods_of_the_own_node_are_followed_with_one_list(server: ApiServer, 
     assert {path: count for (verb, path), count in server.requests.items() if verb == "list"} == {"/api/v1/pods": 1}
 
 
-def test_an_error_is_a_problem_of_readiness_and_the_state_stays(
+def test_an_error_is_a_problem_of_readiness_until_the_next_list(
     server: ApiServer, informer: PodInformer, services: Services
 ) -> None:
     server.store.create("pods", pod("a"))
-    server.fail_next(1_000_000, status=403)
-    informer.start()
-    until(lambda: b'gpunode_errors_total{agent="gpu-exporter",check="pods"}' in services.metrics.render())
-    assert "HTTP 403" in str(services.readiness.problems()["gpu-exporter/pods"])
-    server.fail_next(0)
-    until(lambda: services.readiness.problems()["gpu-exporter/pods"] is None)
+    server.fail_next(1, status=403)
+    with capture_logs() as logs:
+        informer.start()
+        until(lambda: names(informer) == ["a"] and services.readiness.problems() == {"gpu-exporter/pods": None})
+    events = [line["event"] for line in logs if line.get("check") == "gpu-exporter/pods"]
+    assert events == ["not_ready", "ready"]
+    assert b'gpunode_errors_total{agent="gpu-exporter",check="pods"} 1.0' in services.metrics.render()
+
+
+def test_an_error_does_not_remove_the_pods(informer: PodInformer) -> None:
+    informer._observe({"default/a": PodIdentity(uid="u", namespace="default", name="a")})
+    informer._observe_error(KubeError("x"))
     assert names(informer) == ["a"]
-    assert services.readiness.problems() == {"gpu-exporter/pods": None}
