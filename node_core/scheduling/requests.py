@@ -29,6 +29,15 @@ def pod_requests(pod: Pod) -> Amounts:
     return {PODS: Fraction(1), **total}
 
 
+def used_by_node(pods: Iterable[Pod]) -> dict[str, Amounts]:
+    """Returns Node -> what its Pods request. Finished Pods use nothing. Raises ValueError for an invalid quantity."""
+    used: dict[str, Amounts] = {}
+    for pod in pods:
+        if pod.spec.node_name and not pod.is_finished:
+            add(used.setdefault(pod.spec.node_name, {}), pod_requests(pod))
+    return used
+
+
 def container_requests(resources: ResourceRequirements) -> Amounts:
     """Returns the requests of one container. A limit without a request is also the request."""
     return parse_amounts({**resources.limits, **resources.requests})

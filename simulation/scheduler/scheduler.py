@@ -5,15 +5,20 @@ The scheduler runs at each change of a Pod or a Node.
 
 import contextlib
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
+import msgspec
+
+from node_core.scheduling.objects import Node, Pod
+from node_core.scheduling.requests import Amounts, add, pod_requests, used_by_node
+from node_core.schema import without_nulls
 from simulation.apiserver.api import Api
 from simulation.apiserver.pod_events import pod_target, record_event
 from simulation.apiserver.status import ApiError, conflict
 from simulation.apiserver.store import Store, timestamp
 from simulation.apiserver.writes import Writer
-from simulation.scheduler.placement import Placement, is_finished, plan_placement
+from simulation.scheduler.placement import Placement, plan_placement
 
 NAME = "default-scheduler"
 _WRITER = Writer(manager="kube-scheduler")
@@ -21,6 +26,7 @@ _WATCHED = ("nodes", "pods")
 _RESYNC_SECONDS = 30.0
 
 Obj = dict[str, Any]
+Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 
 class Scheduler:
@@ -47,12 +53,11 @@ class Scheduler:
 
     def schedule_waiting(self) -> None:
         """Schedules all pending Pods, the oldest first. The thread calls this at each change."""
-        nodes, _ = self._store.list("nodes")
+        nodes = tuple(_decode_all(self._store.list("nodes")[0], Node))
         pods, _ = self._store.list("pods")
+        used = used_by_node(filter(_has_requests, _decode_all(pods, Pod)))
         for pod in sorted(filter(is_waiting, pods), key=_age_order):
-            placement = _placement(pod, nodes, pods)
-            if placement.node:
-                pod["spec"]["nodeName"] = placement.node  # the next Pod must not get the same resources
+            placement = _place(pod, nodes, used)
             # A Pod that has been deleted or bound since the list is skipped: that change starts another pass.
             with contextlib.suppress(ApiError):
                 self._write(pod, placement)
@@ -91,8 +96,12 @@ class Scheduler:
 def is_waiting(pod: Mapping[str, Any]) -> bool:
     """Returns whether this scheduler must select a Node for the Pod."""
     spec = pod["spec"]
-    is_ready = not spec.get("nodeName") and not spec.get("schedulingGates") and not is_finished(pod)
+    is_ready = not spec.get("nodeName") and not spec.get("schedulingGates") and not _is_finished(pod)
     return bool(is_ready and spec.get("schedulerName", NAME) == NAME)
+
+
+def _is_finished(pod: Mapping[str, Any]) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
 def _bound(pod: Obj, node: str | None) -> Obj:
@@ -103,12 +112,39 @@ def _bound(pod: Obj, node: str | None) -> Obj:
     return {**pod, "spec": {**pod["spec"], "nodeName": node}}
 
 
-def _placement(pod: Obj, nodes: Sequence[Obj], pods: Sequence[Obj]) -> Placement:
-    """Returns the placement. A malformed Pod must not stop the scheduler, because the simulated API validates less than kube-apiserver."""
+def _place(pod: Obj, nodes: Sequence[Node], used: dict[str, Amounts]) -> Placement:
+    """Returns the placement, and adds the requests of the Pod to `used`, so that the next Pod does not get the same resources.
+
+    A malformed Pod must not stop the scheduler, because the simulated API validates less than kube-apiserver.
+    """
     try:
-        return plan_placement(pod, nodes, pods)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        decoded = _decode(pod, Pod)
+        placement = plan_placement(decoded, nodes, used)
+        if placement.node:
+            add(used.setdefault(placement.node, {}), pod_requests(decoded))
+    except (msgspec.ValidationError, ValueError) as error:
         return Placement(node=None, message=f"the Pod or a Node is malformed: {type(error).__name__}: {error}")
+    return placement
+
+
+def _decode_all(objects: Iterable[Obj], kind: type[Struct]) -> Iterator[Struct]:
+    """Yields the objects that are not malformed."""
+    for each in objects:
+        with contextlib.suppress(msgspec.ValidationError):
+            yield _decode(each, kind)
+
+
+def _decode(item: Obj, kind: type[Struct]) -> Struct:
+    """Raises msgspec.ValidationError."""
+    return msgspec.convert(without_nulls(item, kind), kind)
+
+
+def _has_requests(pod: Pod) -> bool:
+    """Returns whether the quantities of the Pod are valid."""
+    try:
+        return bool(pod_requests(pod))
+    except ValueError:
+        return False
 
 
 def _age_order(pod: Obj) -> tuple[str, str, str]:

@@ -1,33 +1,37 @@
 """The selection of a Node for a Pod."""
 
-from fractions import Fraction
 from typing import Any
 
+import msgspec
 import pytest
 
-from simulation.scheduler.placement import plan_placement, pod_requests
+from node_core.scheduling.objects import Node, Pod
+from node_core.scheduling.requests import used_by_node
+from simulation.scheduler.placement import Placement, plan_placement
 
 Obj = dict[str, Any]
 
 
 def node(
     name: str = "n", *, taints: Any = (), labels: Any = None, ready: str = "True", cordoned: bool = False, **more: str
-) -> Obj:
+) -> Node:
     allocatable = {"cpu": "4", "memory": "8Gi", "pods": "10"} | {
         key.replace("gpu", "nvidia.com/gpu"): value for key, value in more.items()
     }
-    return {
+    node = {
         "metadata": {"name": name, "labels": labels or {}},
         "spec": {"taints": list(taints), "unschedulable": cordoned},
         "status": {"allocatable": allocatable, "conditions": [{"type": "Ready", "status": ready}]},
     }
+    return msgspec.convert(node, Node)
 
 
-def pod(*, on: str = "", phase: str = "Pending", spec: Any = None, **requests: str) -> Obj:
+def pod(*, on: str = "", phase: str = "Pending", spec: Any = None, **requests: str) -> Pod:
     wanted = {key.replace("gpu", "nvidia.com/gpu"): value for key, value in requests.items()}
     placed = {"nodeName": on} if on else {}
     containers = [{"name": "c", "resources": {"requests": wanted}}]
-    return {"spec": {"containers": containers, **placed, **(spec or {})}, "status": {"phase": phase}}
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": containers, **placed, **(spec or {})}}
+    return msgspec.convert({**pod, "status": {"phase": phase}}, Pod)
 
 
 def affinity(*expressions: Obj) -> Obj:
@@ -35,27 +39,31 @@ def affinity(*expressions: Obj) -> Obj:
     return {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}}
 
 
-def message(wanted: Obj, *nodes: Obj, pods: Any = ()) -> str:
-    placement = plan_placement(wanted, nodes, pods)
+def place(wanted: Pod, nodes: list[Node], pods: Any = ()) -> Placement:
+    return plan_placement(wanted, nodes, used_by_node(pods))
+
+
+def message(wanted: Pod, *nodes: Node, pods: Any = ()) -> str:
+    placement = place(wanted, list(nodes), pods)
     assert placement.node is None
     return placement.message
 
 
 def test_a_pod_gets_a_suitable_node() -> None:
-    assert plan_placement(pod(gpu="1"), [node(gpu="1")], []).node == "n"
+    assert place(pod(gpu="1"), [node(gpu="1")]).node == "n"
 
 
 def test_the_least_allocated_node_or_the_first_by_name_is_selected() -> None:
     nodes = [node("b", gpu="4"), node("a", gpu="4"), node("c", gpu="4")]
-    assert plan_placement(pod(gpu="1"), nodes, []).node == "a"
-    assert plan_placement(pod(gpu="1"), nodes, [pod(on="a", gpu="2"), pod(on="b", gpu="1")]).node == "c"
+    assert place(pod(gpu="1"), nodes).node == "a"
+    assert place(pod(gpu="1"), nodes, [pod(on="a", gpu="2"), pod(on="b", gpu="1")]).node == "c"
 
 
 def test_only_pods_that_are_not_finished_use_resources() -> None:
     full = [pod(on="n", gpu="1")]
     assert message(pod(gpu="1"), node(gpu="1"), pods=full) == "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
     done = [pod(on="n", gpu="1", phase="Succeeded"), pod(on="n", gpu="1", phase="Failed")]
-    assert plan_placement(pod(gpu="1"), [node(gpu="1")], done).node == "n"
+    assert place(pod(gpu="1"), [node(gpu="1")], done).node == "n"
 
 
 def test_the_message_counts_and_sorts_the_reasons() -> None:
@@ -100,11 +108,11 @@ def test_a_node_that_is_not_ready_is_refused() -> None:
 )
 def test_a_toleration_matches_a_taint(toleration: Obj, placed: bool) -> None:
     tainted = node(taints=[{"key": "gpu", "value": "yes", "effect": "NoSchedule"}])
-    assert bool(plan_placement(pod(spec={"tolerations": [toleration]}), [tainted], []).node) is placed
+    assert bool(place(pod(spec={"tolerations": [toleration]}), [tainted]).node) is placed
 
 
 def test_a_taint_with_prefer_no_schedule_is_ignored() -> None:
-    assert plan_placement(pod(), [node(taints=[{"key": "a", "effect": "PreferNoSchedule"}])], []).node == "n"
+    assert place(pod(), [node(taints=[{"key": "a", "effect": "PreferNoSchedule"}])]).node == "n"
 
 
 @pytest.mark.parametrize(
@@ -122,7 +130,7 @@ def test_a_taint_with_prefer_no_schedule_is_ignored() -> None:
 )
 def test_required_affinity_compares_names(operator: str, values: list[str], placed: bool) -> None:
     wanted = pod(spec=affinity({"key": "product", "operator": operator, "values": values}))
-    assert bool(plan_placement(wanted, [node(labels={"product": "H100"})], []).node) is placed
+    assert bool(place(wanted, [node(labels={"product": "H100"})]).node) is placed
 
 
 @pytest.mark.parametrize(
@@ -131,15 +139,8 @@ def test_required_affinity_compares_names(operator: str, values: list[str], plac
 )
 def test_required_affinity_compares_numbers(operator: str, value: str, placed: bool) -> None:
     wanted = pod(spec=affinity({"key": "count", "operator": operator, "values": [value]}))
-    assert bool(plan_placement(wanted, [node(labels={"count": "8"})], []).node) is placed
+    assert bool(place(wanted, [node(labels={"count": "8"})]).node) is placed
 
 
 def test_an_affinity_term_without_expressions_matches_nothing() -> None:
-    assert plan_placement(pod(spec=affinity()), [node()], []).node is None
-
-
-def test_a_pod_needs_the_sum_of_its_containers_or_a_larger_init_container() -> None:
-    spec: Obj = {"containers": [{"resources": {"limits": {"cpu": "2"}}}, {"resources": {"requests": {"cpu": "500m"}}}]}
-    assert pod_requests({"spec": spec})["cpu"] == Fraction(5, 2)
-    spec["initContainers"] = [{"resources": {"requests": {"cpu": "5", "memory": "1Gi"}}}]
-    assert pod_requests({"spec": spec}) == {"pods": 1, "cpu": 5, "memory": 1 << 30}
+    assert place(pod(spec=affinity()), [node()]).node is None
