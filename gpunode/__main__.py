@@ -22,6 +22,10 @@ SECTIONS = {
             attribute="release",
             help="Ask every agent on this node to close the NVIDIA driver.",
         ),
+        "topo": Entry(
+            module="gpunode.topo.command",
+            help="Show the links between GPUs, and the GPUs that a container would get.",
+        ),
         "cdi": Entry(
             module="gpunode.cdi",
             attribute="cdi",

@@ -4,12 +4,16 @@
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from device_plugin.allocate.links import choose_linked
 from device_plugin.allocate.pack import choose_packed
 from device_plugin.allocate.replicas import choose_replicas
 from device_plugin.allocate.spread import choose_spread
 from device_plugin.devices import Device, DeviceId, ResourceOffer
+
+Method = Literal["links", "pack", "spread", "replicas"]
+"""The module that selects the devices."""
 
 
 def select_preferred_ids(
@@ -33,14 +37,24 @@ def select_preferred_ids(
     return required_ids + tuple(device.id for device in _choose(offer, available, required, count))
 
 
+def select_method(offer: ResourceOffer, candidates: Sequence[Device]) -> Method:
+    """candidates: the required and the available devices of a request."""
+    if offer.sharing is not None:
+        return "replicas"
+    if len({device.gpu for device in candidates}) == len(candidates):
+        return "links"
+    return "pack" if offer.policy == "packed" else "spread"
+
+
 def _choose(
     offer: ResourceOffer, available: Sequence[Device], required: Sequence[Device], count: int
 ) -> tuple[Device, ...]:
-    if offer.sharing is not None:
-        return choose_replicas(offer.devices, available, required, count, offer.policy)
-    gpus = [device.gpu for device in (*required, *available)]
-    if len(set(gpus)) == len(gpus):
-        return choose_linked(available, required, count)
-    if offer.policy == "packed":
-        return choose_packed(available, required, count)
-    return choose_spread(offer.devices, available, required, count)
+    match select_method(offer, (*required, *available)):
+        case "replicas":
+            return choose_replicas(offer.devices, available, required, count, offer.policy)
+        case "links":
+            return choose_linked(available, required, count)
+        case "pack":
+            return choose_packed(available, required, count)
+        case "spread":
+            return choose_spread(offer.devices, available, required, count)

@@ -32,20 +32,25 @@ def weigh_links(gpus: Sequence[Gpu]) -> Links:
 
 
 def pair_weight(one: Gpu, other: Gpu) -> int:
-    return NVLINK_WEIGHT * (_direct_links(one, other) + _switch_links(one, other)) + PATH_WEIGHTS[_path(one, other)]
+    return NVLINK_WEIGHT * count_nvlinks(one, other) + PATH_WEIGHTS[pci_path(one, other)]
 
 
-def _direct_links(one: Gpu, other: Gpu) -> int:
+def count_nvlinks(one: Gpu, other: Gpu) -> int:
+    return count_direct_links(one, other) + count_switch_links(one, other)
+
+
+def count_direct_links(one: Gpu, other: Gpu) -> int:
     """Returns the higher count of the two ends, because a GPU whose links cannot be read counts 0."""
     ends = ((one, other), (other, one))
     return max((peer.links for a, b in ends for peer in a.peers if peer.address == b.address), default=0)
 
 
-def _switch_links(one: Gpu, other: Gpu) -> int:
+def count_switch_links(one: Gpu, other: Gpu) -> int:
+    """Returns the number of NVLinks of each GPU to the NVSwitches that connect both."""
     return min(one.switch_links, other.switch_links) if one.fabric == other.fabric else 0
 
 
-def _path(one: Gpu, other: Gpu) -> PciPath:
+def pci_path(one: Gpu, other: Gpu) -> PciPath:
     """Returns the path that the driver reports. Without a report, derives the path from the NUMA nodes."""
     for peer in one.pci_peers:
         if peer.gpu == other.uuid:

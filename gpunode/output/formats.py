@@ -1,4 +1,4 @@
-"""The output formats of kubectl: `-o wide|json|yaml|csv|name`."""
+"""The output formats: those of kubectl, `-o wide|json|yaml|name`, and csv and svg."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ from gpunode.output.terminal import Cell, Styled
 from node_core.domain.text import to_printable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Format = Literal["wide", "json", "yaml", "csv", "name"]
+Format = Literal["wide", "json", "yaml", "csv", "name", "svg"]
 
 
 def output_option(*formats: Format) -> Callable[[Function], Function]:
