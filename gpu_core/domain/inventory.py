@@ -77,7 +77,7 @@ class MigDevice:
     """One compute instance of a MIG-enabled GPU.
 
     slot: NVML's index among the parent's MIG devices; gaps are possible. profile: the name from `domain.mig.profile_name`, `1g.10gb+me`;
-    None for a profile without a known name.
+    None for a profile without a known name. start: the first memory slice of the GPU instance; None if the profile is unknown.
     """
 
     uuid: MigUuid
@@ -86,6 +86,7 @@ class MigDevice:
     compute_instance: int
     profile: str | None
     attributes: MigAttributes
+    start: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,11 +35,12 @@ class GpuInstanceProfile:
     """Ids of nvmlGpuInstanceProfileInfo_t and nvmlComputeInstanceProfileInfo_t behind a MIG device; see `domain.mig`.
 
     These are the numbers of NVML_GPU_INSTANCE_PROFILE_* and NVML_COMPUTE_INSTANCE_PROFILE_*, which are the same on every board. They are
-    not the board-specific ids that `nvidia-smi mig -lgip` prints.
+    not the board-specific ids that `nvidia-smi mig -lgip` prints. start: the first memory slice, of nvmlGpuInstancePlacement_t.
     """
 
     gpu_instance_profile: int
     compute_instance_profile: int
+    start: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ from gpu_core.domain.inventory import (
 )
 from gpu_core.domain.mig import profile_name
 from gpu_core.host.platform import choose_platform, is_integrated, tegra_id
-from gpu_core.nvml.api import ABSENT, GPU_IS_LOST, NOT_FOUND, Handle, NvLinks, Nvml, OpenNvml
+from gpu_core.nvml.api import ABSENT, GPU_IS_LOST, NOT_FOUND, GpuInstanceProfile, Handle, NvLinks, Nvml, OpenNvml
 from gpu_core.nvml.state import read_states
 from node_core.domain.pci import PciAddress
 from node_core.errors import NvmlError
@@ -166,13 +166,15 @@ def read_mig_device(nvml: Nvml, device: Handle, slot: int, total_memory_bytes: i
         return None if error.code in ABSENT or error.code == NOT_FOUND else _mig_fault(slot, error)
     try:
         attributes = nvml.device_get_attributes(handle)
+        numbers = _read_profile(nvml, device, handle)
         return MigDevice(
             uuid=MigUuid(nvml.device_get_uuid(handle)),
             slot=slot,
             gpu_instance=nvml.device_get_gpu_instance_id(handle),
             compute_instance=nvml.device_get_compute_instance_id(handle),
-            profile=_read_profile(nvml, device, handle, attributes.memory_mib, total_memory_bytes),
+            profile=None if numbers is None else _name_profile(numbers, attributes.memory_mib, total_memory_bytes),
             attributes=attributes,
+            start=None if numbers is None else numbers.start,
         )
     except NvmlError as error:
         return _mig_fault(slot, error)
@@ -184,17 +186,16 @@ def _mig_fault(slot: int, error: NvmlError) -> MigFault:
     return MigFault(slot=slot, reason=str(error))
 
 
-def _read_profile(
-    nvml: Nvml, device: Handle, mig_device: Handle, memory_mib: int, total_memory_bytes: int
-) -> str | None:
+def _read_profile(nvml: Nvml, device: Handle, mig_device: Handle) -> GpuInstanceProfile | None:
     try:
-        numbers = query_optional(lambda: nvml.device_get_mig_profile(device, mig_device))
+        return query_optional(lambda: nvml.device_get_mig_profile(device, mig_device))
     except NvmlError as error:
         if error.code != NOT_FOUND:  # NOT_FOUND: a profile that is newer than nvidia-ml-py
             raise
-        numbers = None
-    if numbers is None:
         return None
+
+
+def _name_profile(numbers: GpuInstanceProfile, memory_mib: int, total_memory_bytes: int) -> str | None:
     return profile_name(numbers.gpu_instance_profile, numbers.compute_instance_profile, memory_mib, total_memory_bytes)
 
 

@@ -174,12 +174,13 @@ class PynvmlCalls(HealthCalls, UsageCalls):
         gpu = self.call("nvmlDeviceGetGpuInstanceById", device, self.device_get_gpu_instance_id(mig_device))
         compute_id = self.device_get_compute_instance_id(mig_device)
         compute = self.call("nvmlGpuInstanceGetComputeInstanceById", gpu, compute_id)
+        info = self.call("nvmlGpuInstanceGetInfo", gpu)
         return GpuInstanceProfile(
             gpu_instance_profile=self._profile_number(
                 "nvmlDeviceGetGpuInstanceProfileInfo",
                 self._pynvml.NVML_GPU_INSTANCE_PROFILE_COUNT,
                 lambda call, number: call(device, number, 1),
-                self.call("nvmlGpuInstanceGetInfo", gpu).profileId,
+                info.profileId,
             ),
             compute_instance_profile=self._profile_number(
                 "nvmlGpuInstanceGetComputeInstanceProfileInfo",
@@ -187,6 +188,7 @@ class PynvmlCalls(HealthCalls, UsageCalls):
                 lambda call, number: call(gpu, number, _SHARED_ENGINES, 1),
                 self.call("nvmlComputeInstanceGetInfo", compute).profileId,
             ),
+            start=int(info.placement.start),
         )
 
     def _profile_number(

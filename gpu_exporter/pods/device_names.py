@@ -6,19 +6,18 @@ vgpu); documentation of NVIDIA's DRA driver (gpu-0, gpu-0-mig-1g10gb-19-0).
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from gpu_core.domain.inventory import Gpu, MigDevice
+from gpu_core.domain.inventory import Gpu
 from node_core.kubelet.podresources import ClaimedDevice
 
 DRA_DRIVER = "gpu.nvidia.com"
 _SHARE = re.compile(r"(?:::[0-9]{1,9}|/vgpu[0-9]{1,9})$")
 """The end of the id of a device that is shared: `::3` of NVIDIA's plugin, `/vgpu3` of GKE's plugin."""
-_PLACEMENT = re.compile(r"-[0-9]{1,9}-[0-9]{1,9}$")
-"""The end of the name of a MIG device in a ResourceSlice: the number of the profile, and where its memory starts."""
+_PROFILE_NUMBER = re.compile(r"-[0-9]{1,9}(?=-[0-9]{1,9}$)")
+"""A part of the name of a MIG device in a ResourceSlice, `gpu-0-mig-1g10gb-19-2`: the number of the profile on the board."""
 
 
 class DeviceKey(NamedTuple):
@@ -30,7 +29,7 @@ class DeviceKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceNames:
-    """ids: ids of device plugins. claims: names in ResourceSlices of NVIDIA's DRA driver."""
+    """ids: ids of device plugins. claims: names in ResourceSlices of NVIDIA's DRA driver, without numbers of profiles."""
 
     ids: Mapping[str, DeviceKey] = field(default_factory=dict)
     claims: Mapping[str, DeviceKey] = field(default_factory=dict)
@@ -45,7 +44,7 @@ class DeviceNames:
         found = next((key for key in of_cdi if key is not None), None)
         if found is not None or device.driver != DRA_DRIVER:
             return found
-        return self.claims.get(device.device) or self.claims.get(_PLACEMENT.sub("", device.device))
+        return self.claims.get(_PROFILE_NUMBER.sub("", device.device))
 
 
 def name_devices(gpus: Iterable[Gpu]) -> DeviceNames:
@@ -72,16 +71,14 @@ def _ids(gpu: Gpu) -> Iterator[tuple[str, DeviceKey]]:
 
 
 def _claims(gpu: Gpu) -> Iterator[tuple[str, DeviceKey]]:
-    """A profile that several MIG devices of the GPU have names none of them."""
     if gpu.minor is None:
         return
     yield f"gpu-{gpu.minor}", DeviceKey(gpu.uuid, None)
-    counts = Counter(map(_profile, gpu.mig_devices))
     for mig in gpu.mig_devices:
-        if counts[_profile(mig)] == 1:
-            yield f"gpu-{gpu.minor}-mig-{_profile(mig)}", DeviceKey(gpu.uuid, mig.gpu_instance)
+        if mig.profile is not None and mig.start is not None:
+            yield f"gpu-{gpu.minor}-mig-{_profile(mig.profile)}-{mig.start}", DeviceKey(gpu.uuid, mig.gpu_instance)
 
 
-def _profile(mig: MigDevice) -> str:
+def _profile(name: str) -> str:
     """The profile in the form of a ResourceSlice, whose names have neither dots nor plus signs: `1g10gb`."""
-    return re.sub("[^a-z0-9]", "", mig.profile or "")
+    return re.sub("[^a-z0-9]", "", name)

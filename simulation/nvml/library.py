@@ -158,7 +158,9 @@ class SimulatedNvml(SimulatedUsageCalls):
         if mig not in gpu.mig_devices:
             raise error_of(method, NOT_FOUND)
         return GpuInstanceProfile(
-            gpu_instance_profile=mig.instance.profile.number, compute_instance_profile=mig.instance.compute_profile
+            gpu_instance_profile=mig.instance.profile.number,
+            compute_instance_profile=mig.instance.compute_profile,
+            start=mig.start,
         )
 
     def device_get_fabric(self, device: Handle) -> Fabric | None:

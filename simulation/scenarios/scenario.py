@@ -35,12 +35,13 @@ _FIRST_GPU_INSTANCE = {7: 0, 4: 1, 3: 1, 2: 3, 1: 7}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedMig:
-    """A MIG device. slot, gpu_instance, compute_instance: see gpu_core.domain.inventory.MigDevice."""
+    """A MIG device. slot, gpu_instance, compute_instance, start: see gpu_core.domain.inventory.MigDevice."""
 
     uuid: MigUuid
     slot: int
     gpu_instance: int
     compute_instance: int
+    start: int
     instance: Instance
 
 
@@ -312,7 +313,9 @@ def _build_mig_layouts(name: str, file: ScenarioFile, first: int) -> Iterator[Mi
 
 
 def _build_mig_devices(seed: str, model: str, names: Iterable[str]) -> Iterator[SimulatedMig]:
+    """The GPU instances are one after another in the memory of the GPU."""
     used_numbers: set[int] = set()
+    start = 0
     for slot, name in enumerate(names):
         instance = parse_instance(model, name)
         number = _FIRST_GPU_INSTANCE[instance.profile.slices]
@@ -324,8 +327,10 @@ def _build_mig_devices(seed: str, model: str, names: Iterable[str]) -> Iterator[
             slot=slot,
             gpu_instance=number,
             compute_instance=0,
+            start=start,
             instance=instance,
         )
+        start += instance.profile.memory_slices
 
 
 def _remove_links(links: NvLinks, down: int) -> NvLinks:

@@ -97,7 +97,7 @@ struct handle { enum kind kind; struct gpu *gpu; struct mig *mig; };
 struct mig {
     struct handle as_device, as_gpu_instance, as_compute_instance;
     int present;
-    unsigned gpu_instance, compute_instance, gpu_profile, compute_profile;
+    unsigned gpu_instance, compute_instance, gpu_profile, compute_profile, start;
     nvmlDeviceAttributes_t attributes;
     unsigned long long used, available, reserved;
     char uuid[96], name[96];
@@ -169,10 +169,10 @@ static void read_mig(const char *line) {
     unsigned index, slot;
     struct mig mig = {0};
     nvmlDeviceAttributes_t *has = &mig.attributes;
-    if (sscanf(line, "mig %u %u %95s %u %u %u %u %llu %u %u %u %u %u %u %u %u %95[^\n]", &index, &slot, mig.uuid, &mig.gpu_instance,
-               &mig.compute_instance, &mig.gpu_profile, &mig.compute_profile, &has->memorySizeMB, &has->multiprocessorCount,
+    if (sscanf(line, "mig %u %u %95s %u %u %u %u %u %llu %u %u %u %u %u %u %u %u %95[^\n]", &index, &slot, mig.uuid, &mig.gpu_instance,
+               &mig.compute_instance, &mig.gpu_profile, &mig.compute_profile, &mig.start, &has->memorySizeMB, &has->multiprocessorCount,
                &has->gpuInstanceSliceCount, &has->computeInstanceSliceCount, &has->sharedCopyEngineCount, &has->sharedDecoderCount,
-               &has->sharedEncoderCount, &has->sharedJpegCount, &has->sharedOfaCount, mig.name) != 17 || slot >= MAX_SLOTS)
+               &has->sharedEncoderCount, &has->sharedJpegCount, &has->sharedOfaCount, mig.name) != 18 || slot >= MAX_SLOTS)
         malformed(line);
     struct gpu *gpu = gpu_at(index, line);
     struct mig *place = &gpu->migs[slot];
@@ -894,7 +894,7 @@ nvmlReturn_t nvmlGpuInstanceGetComputeInstanceById(struct handle *gpu_instance, 
 nvmlReturn_t nvmlGpuInstanceGetInfo(struct handle *instance, nvmlGpuInstanceInfo_t *info) {
     TRY(check(__func__, instance, GPU_INSTANCE));
     *info = (nvmlGpuInstanceInfo_t){&instance->gpu->as_device, instance->mig->gpu_instance,
-                                    board_gpu_profile(instance->mig->gpu_profile), {0, 1}};
+                                    board_gpu_profile(instance->mig->gpu_profile), {instance->mig->start, 1}};
     return SUCCESS;
 }
 

@@ -185,7 +185,7 @@ def _mig_line(gpu: SimulatedGpu, mig: SimulatedMig) -> str:
     slices = (has.gpu_instance_slices, has.compute_instance_slices)
     engines = (has.copy_engines, has.decoders, has.encoders, has.jpeg_engines, has.ofa_engines)
     profile = (mig.instance.profile.number, mig.instance.compute_profile)
-    ids = (gpu.index, mig.slot, mig.uuid, mig.gpu_instance, mig.compute_instance, *profile)
+    ids = (gpu.index, mig.slot, mig.uuid, mig.gpu_instance, mig.compute_instance, *profile, mig.start)
     name = f"{gpu.model} MIG {mig.instance.name}"
     return _words("mig", *ids, has.memory_mib, has.multiprocessors, *slices, *engines, name)
 

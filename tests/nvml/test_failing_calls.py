@@ -173,7 +173,7 @@ def test_an_unsupported_mig_call_affects_at_most_the_mig_devices(call: str, disc
             assert [fault["slot"] for fault in after["mig_faults"]] == slots
             assert after == {**before, "mig_devices": [], "mig_faults": after["mig_faults"]}
         case "no profile":
-            nameless = [{**device, "profile": None} for device in before["mig_devices"]]
+            nameless = [{**device, "profile": None, "start": None} for device in before["mig_devices"]]
             assert after == {**before, "mig_devices": nameless}
 
 

@@ -83,6 +83,7 @@ def test_a_discovery_reads_every_value() -> None:
     assert (whole.mig_capable, whole.mig_enabled, whole.mig_devices) == (True, False, ())
     assert [device.profile for device in with_mig.mig_devices] == ["3g.20gb", "1g.5gb+me", "1g.5gb"]
     assert [device.slot for device in with_mig.mig_devices] == [0, 1, 2]
+    assert [device.start for device in with_mig.mig_devices] == [0, 4, 5]
     assert with_mig.mig_devices[0].attributes.memory_mib == 19968
 
 
@@ -92,6 +93,10 @@ def without_devices(gpu: Gpu) -> Gpu:
 
 def without_names(gpu: Gpu) -> Gpu:
     return replace(gpu, mig_devices=tuple(replace(device, profile=None) for device in gpu.mig_devices))
+
+
+def without_profiles(gpu: Gpu) -> Gpu:
+    return replace(gpu, mig_devices=tuple(replace(device, profile=None, start=None) for device in gpu.mig_devices))
 
 
 OWN = {method: function for method, function in FUNCTIONS.items() if method not in USAGE_FUNCTIONS}
@@ -104,7 +109,7 @@ ABSENT_FACTS: dict[str, Callable[[Gpu], Gpu]] = {
     "nvmlDeviceGetMigMode": lambda gpu: replace(gpu, mig_capable=False, mig_enabled=False, mig_devices=()),
     "nvmlDeviceGetMaxMigDeviceCount": without_devices,
     "nvmlDeviceGetMigDeviceHandleByIndex": without_devices,
-    "nvmlGpuInstanceGetInfo": without_names,
+    "nvmlGpuInstanceGetInfo": without_profiles,
     "nvmlDeviceGetGpuFabricInfo": lambda gpu: replace(gpu, fabric=None),
     "nvmlDeviceGetNvLinkState": lambda gpu: replace(gpu, peers=(), switch_links=0),
 }

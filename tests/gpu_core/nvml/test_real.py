@@ -66,7 +66,9 @@ def board_with_profiles(gpu_instance_id: int, compute_instance_id: int) -> Pynvm
         nvmlDeviceGetComputeInstanceId=lambda _: 0,
         nvmlDeviceGetGpuInstanceById=lambda _device, _id: object(),
         nvmlGpuInstanceGetComputeInstanceById=lambda _gpu, _id: object(),
-        nvmlGpuInstanceGetInfo=lambda _: SimpleNamespace(profileId=gpu_instance_id),
+        nvmlGpuInstanceGetInfo=lambda _: SimpleNamespace(
+            profileId=gpu_instance_id, placement=SimpleNamespace(start=4, size=4)
+        ),
         nvmlComputeInstanceGetInfo=lambda _: SimpleNamespace(profileId=compute_instance_id),
         nvmlDeviceGetGpuInstanceProfileInfo=lambda _device, number, _version: info(gpu_profiles, number),
         nvmlGpuInstanceGetComputeInstanceProfileInfo=lambda _gpu, number, _engines, _version: info(
@@ -80,7 +82,7 @@ def test_board_specific_profile_ids_are_translated_to_nvml_numbers(
     ids: tuple[int, int], numbers: tuple[int, int]
 ) -> None:
     profile = board_with_profiles(*ids).device_get_mig_profile(object(), object())
-    assert profile == GpuInstanceProfile(gpu_instance_profile=numbers[0], compute_instance_profile=numbers[1])
+    assert profile == GpuInstanceProfile(gpu_instance_profile=numbers[0], compute_instance_profile=numbers[1], start=4)
 
 
 def test_an_instance_of_an_unknown_profile_is_not_found() -> None:

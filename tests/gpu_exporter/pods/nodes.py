@@ -14,7 +14,9 @@ def uuid(number: int) -> str:
     return f"{number:08d}-0000-0000-0000-{number:012d}"
 
 
-def mig(number: int, gpu_instance: int, profile: str = "1g.10gb", *, compute_instance: int = 0) -> MigDevice:
+def mig(
+    number: int, gpu_instance: int, profile: str | None = "1g.10gb", *, compute_instance: int = 0, start: int | None = 0
+) -> MigDevice:
     return MigDevice(
         uuid=MigUuid(f"MIG-{uuid(number)}"),
         slot=gpu_instance,
@@ -22,6 +24,7 @@ def mig(number: int, gpu_instance: int, profile: str = "1g.10gb", *, compute_ins
         compute_instance=compute_instance,
         profile=profile,
         attributes=SLICE,
+        start=start,
     )
 
 

@@ -10,7 +10,8 @@ from tests.gpu_exporter.pods.nodes import gpu, mig, uuid
 
 WHOLE = DeviceKey(f"GPU-{uuid(0)}", None)
 PART = DeviceKey(f"GPU-{uuid(1)}", 9)
-NAMES = name_devices([gpu(0), gpu(1, mig(7, 9), mig(8, 11, "2g.20gb"), mig(9, 13, "2g.20gb"))])
+MIGS = (mig(7, 9, start=2), mig(8, 11, start=3), mig(9, 13, "1g.10gb+me", start=4), mig(10, 1, None, start=None))
+NAMES = name_devices([gpu(0), gpu(1, *MIGS)])
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def test_the_id_of_a_device_plugin_names_the_device(text: str, key: DeviceKey) -
     "text",
     [
         "", "::0", f"GPU-{uuid(3)}", f"GPU-{uuid(0)}::", f"GPU-{uuid(0)}::x", f"GPU-{uuid(0)}::1::2", f"GPU-{uuid(0)} ", f"XGPU-{uuid(0)}",
-        "0", "nvidia0", "nvidia44", "nvidia5/gi1", "gpu-4", "0000:17:00.0", "eth0", f"MIG-{uuid(0)}",
+        "0", "nvidia0", "nvidia44", "nvidia5/gi2", "gpu-4", "0000:17:00.0", "eth0", f"MIG-{uuid(0)}",
     ],
 )  # fmt: skip
 def test_any_other_id_names_nothing(text: str) -> None:
@@ -59,7 +60,10 @@ def test_no_text_by_chance_names_a_device(text: str) -> None:
         (ClaimedDevice(driver="gpu.example.com", device="gpu-4"), None),
         (ClaimedDevice(driver="gpu.nvidia.com", device="gpu-0"), None),
         (ClaimedDevice(driver="gpu.nvidia.com", device="gpu-vfio-4"), None),
-        (ClaimedDevice(driver="gpu.nvidia.com", device="gpu-5-mig-3g40gb-9-0"), None),
+        (ClaimedDevice(driver="gpu.nvidia.com", device="gpu-5-mig-1g10gbme-20-4"), DeviceKey(f"GPU-{uuid(1)}", 13)),
+        (ClaimedDevice(driver="gpu.nvidia.com", device="gpu-5-mig-1g10gb-19-5"), None),
+        (ClaimedDevice(driver="gpu.nvidia.com", device="gpu-5-mig-1g10gb-19"), None),
+        (ClaimedDevice(driver="gpu.nvidia.com", device="gpu-5-mig-3g40gb-9-2"), None),
         (ClaimedDevice(), None),
     ],
 )  # fmt: skip
@@ -67,10 +71,6 @@ def test_the_device_of_a_claim_is_found_by_uuid_or_by_the_names_of_the_driver(
     claimed: ClaimedDevice, key: DeviceKey | None
 ) -> None:
     assert NAMES.find_claimed(claimed) == key
-
-
-def test_a_profile_of_two_mig_devices_names_none_of_them() -> None:
-    assert NAMES.find_claimed(ClaimedDevice(driver="gpu.nvidia.com", device="gpu-5-mig-2g20gb-14-4")) is None
 
 
 def test_a_gpu_without_a_minor_number_is_named_by_its_uuid_alone() -> None:
