@@ -41,6 +41,7 @@ SECTIONS = {
         ),
     },
     "Anywhere": {
+        "ui": Entry(module="gpunode.ui.command", help="Open a page that shows the GPUs of the cluster."),
         "rules": Entry(
             module="nfd_lite.rules_command",
             attribute="rules",

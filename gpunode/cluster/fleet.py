@@ -5,6 +5,7 @@ The labels are those of gfd and of GPU Feature Discovery. See docs/reference/lab
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -24,7 +25,7 @@ _SUFFIX = re.compile(r"(-MIG-.*)?(-SHARED)?$")
 _READY = "Ready"
 
 
-class Resource(ApiStruct, frozen=True):
+class Resource(ApiStruct, frozen=True, omit_defaults=False):
     """Devices of one resource name. unhealthy: devices of the capacity that are not allocatable. free: never negative."""
 
     name: str
@@ -41,7 +42,7 @@ class Resource(ApiStruct, frozen=True):
         return max(0, self.capacity - self.allocatable)
 
 
-class Holder(ApiStruct, frozen=True):
+class Holder(ApiStruct, frozen=True, omit_defaults=False):
     """A Pod that has devices. resources: resource name -> amount."""
 
     namespace: str
@@ -53,7 +54,7 @@ class Holder(ApiStruct, frozen=True):
         return f"{self.namespace}/{self.name}"
 
 
-class GpuNode(ApiStruct, frozen=True):
+class GpuNode(ApiStruct, frozen=True, omit_defaults=False):
     """One Node. Empty texts, None and empty tuples are unknown or do not apply.
 
     models: without suffixes for MIG and sharing. count: of `nvidia.com/gpu.count`. memory_mib: of one device. mig_layout: profile -> MIG
@@ -121,6 +122,14 @@ def describe_node(node: Node, holders: Iterable[Holder] = ()) -> GpuNode:
         has_gpus=has_gpus(node),
         is_simulated=SIMULATED in labels,
     )
+
+
+def render_document(node: GpuNode) -> dict[str, Any]:
+    """Returns the JSON of a node, with the numbers that follow from others. All keys are always present."""
+    resources = [
+        {**msgspec.to_builtins(each), "free": each.free, "unhealthy": each.unhealthy} for each in node.resources
+    ]
+    return {**msgspec.to_builtins(node), "resources": resources}
 
 
 def has_gpus(node: Node) -> bool:

@@ -14,6 +14,7 @@ import click
 from node_core.domain.text import to_printable
 from node_core.errors import NodeError, SettingsError
 from node_core.runtime.command import USAGE
+from node_core.runtime.log import configure_log
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
 
@@ -36,6 +37,7 @@ class Verb(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Replaces the method of click: translates exceptions to messages and exit statuses."""
+        configure_log("auto", "error", sys.stderr)
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()

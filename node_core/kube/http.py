@@ -103,6 +103,11 @@ class ApiClient:
         """The default namespace of the credentials, if any is set. Reads the credentials. Raises KubeError."""
         return self._connect()[0].namespace
 
+    @property
+    def server(self) -> str:
+        """The URL of the API server. Reads the credentials. Raises KubeError."""
+        return self._connect()[0].server
+
     def request(self, verb: str, path: str, **request: Any) -> Mapping[str, Any]:
         """Sends a request and returns the JSON of the response. query, body, content: see `open`. Raises KubeError."""
         response = self.open(verb, path, **request)

@@ -22,8 +22,6 @@ log = structlog.get_logger(__name__)
 
 PAGE = 200
 """Maximum objects in one page of a list."""
-MAX_OBJECTS = 5000
-"""More objects would not fit into an agent's memory."""
 WATCH_SECONDS = 540
 """Minimum duration of a watch. The next watch continues from its last version without a list."""
 HEALTHY_SECONDS = 5.0
@@ -134,9 +132,9 @@ class Informer(Generic[View]):
         for page in self._pages():
             objects |= parse_response(self._parse_page, page)
             version = parse_response(_version, page)
-            if len(objects) > MAX_OBJECTS:
+            if len(objects) > self.resource.max_objects:
                 raise KubeError(
-                    f"there are more than {MAX_OBJECTS} {self.resource.description}",
+                    f"there are more than {self.resource.max_objects} {self.resource.description}",
                     hint="delete those that are not needed",
                 )
         return objects, version

@@ -16,6 +16,9 @@ from node_core.domain.node_feature import (
 
 View = TypeVar("View")
 
+MAX_OBJECTS = 5000
+"""More objects would not fit into an agent's memory."""
+
 Obj = Mapping[str, Any]
 Objects = Mapping[str, Obj]
 """`name` or `namespace/name` -> the JSON of the object without managedFields."""
@@ -32,7 +35,7 @@ class Resource(Generic[View]):
     """description: the objects, for messages. path: the path of the collection. selector: the query that selects objects.
 
     parse: returns the cached value of an object. Its second argument is the number of the preceding list (see versions.Versioned).
-    hint: what to do if the cluster lacks the kind. is_optional: most clusters lack the kind.
+    hint: what to do if the cluster lacks the kind. is_optional: most clusters lack the kind. max_objects: more objects are an error.
     """
 
     description: str
@@ -41,6 +44,7 @@ class Resource(Generic[View]):
     selector: Mapping[str, str] = field(default_factory=dict)
     hint: str | None = None
     is_optional: bool = False
+    max_objects: int = MAX_OBJECTS
 
     @property
     def missing(self) -> tuple[int, ...]:

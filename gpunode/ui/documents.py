@@ -1,0 +1,131 @@
+"""The JSON documents of the page. The keys are those of `gpunode nodes -o json`, with what only the page shows."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from gpunode.cluster.connection import Connection
+from gpunode.cluster.events import list_events
+from gpunode.cluster.fleet import (
+    GPU,
+    GpuNode,
+    describe_node,
+    has_gpus,
+    render_document,
+    requested_devices,
+    select_holders,
+)
+from gpunode.ui.feed import ClusterFeed, Snapshot
+from node_core.domain.node import parse_node
+from node_core.errors import KubeError
+from node_core.kube.http import parse_response
+from node_core.scheduling.objects import Event, Pod
+
+SHOWN_EVENTS = 20
+OTHERS = "others"
+"""The owner of labels without a field manager of gpunode: the kubelet, people, other programs."""
+
+
+class Documents:
+    """connection: for what the feed does not have: field managers and Events."""
+
+    def __init__(self, connection: Connection, feed: ClusterFeed) -> None:
+        self._connection = connection
+        self._feed = feed
+
+    def fleet(self) -> dict[str, Any]:
+        """Returns all Nodes with GPUs, and the Pods that request devices and are pending."""
+        snapshot = self._feed.snapshot()
+        nodes = list(describe_nodes(snapshot))
+        return {
+            "version": snapshot.version,
+            "cluster": self._connection.api.server,
+            "isComplete": snapshot.is_complete,
+            "stale": snapshot.problems,
+            "totals": count_totals(nodes),
+            "nodes": [render_document(each) for each in nodes],
+            "pending": [render_pending(pod) for pod in pending_pods(snapshot)],
+        }
+
+    def node(self, name: str) -> dict[str, Any]:
+        """Raises KubeError if the Node does not exist."""
+        snapshot = self._feed.snapshot()
+        if (node := snapshot.nodes.get(name)) is None:
+            raise KubeError(f"there is no Node {name}", status=404)
+        holders = select_holders(snapshot.pods.values()).get(name, [])
+        return {
+            **render_document(describe_node(node, holders)),
+            "stale": snapshot.problems,
+            "kubelet": node.status.node_info.kubelet_version,
+            "topology": describe_topology(node.labels),
+            "health": msgspec.to_builtins(snapshot.health.get(name, ())),
+            "labels": self._labels_by_owner(name),
+            "events": self._events("Node", name),
+        }
+
+    def pod(self, namespace: str, name: str) -> dict[str, Any]:
+        """Raises KubeError if the Pod does not exist, or has ended."""
+        pod = self._feed.snapshot().pods.get(f"{namespace}/{name}")
+        if pod is None:
+            raise KubeError(f"there is no running or pending Pod {namespace}/{name}", status=404)
+        return {**render_pending(pod), "node": pod.spec.node_name, "events": self._events("Pod", name, namespace)}
+
+    def _labels_by_owner(self, name: str) -> dict[str, dict[str, str]]:
+        """Returns field manager -> its labels; the labels without such an owner are those of OTHERS."""
+        response = self._connection.api.request("GET", f"/api/v1/nodes/{quote(name, safe='')}")
+        node = parse_response(parse_node, response)
+        owned = {manager: labels for manager in sorted(node.owned) if (labels := node.labels_by(manager))}
+        known = {key for labels in owned.values() for key in labels}
+        others = {key: value for key, value in sorted(node.labels.items()) if key not in known}
+        return {**owned, OTHERS: others} if others else owned
+
+    def _events(self, kind: str, name: str, namespace: str = "") -> Any:
+        return [render_event(each) for each in list_events(self._connection.api, kind, name, namespace)[:SHOWN_EVENTS]]
+
+
+def describe_nodes(snapshot: Snapshot) -> Iterator[GpuNode]:
+    """Yields the Nodes with GPUs, by name."""
+    holders = select_holders(snapshot.pods.values())
+    for name, node in sorted(snapshot.nodes.items()):
+        if has_gpus(node) or name in holders:
+            yield describe_node(node, holders.get(name, ()))
+
+
+def count_totals(nodes: list[GpuNode]) -> dict[str, int]:
+    return {
+        "nodes": len(nodes),
+        "capacity": sum(each.capacity for each in nodes),
+        "allocated": sum(each.allocated for each in nodes),
+        "free": sum(each.free for each in nodes),
+        "unhealthy": sum(each.unhealthy for each in nodes),
+    }
+
+
+def pending_pods(snapshot: Snapshot) -> list[Pod]:
+    """Returns the Pods without a Node that request devices, the oldest first."""
+    pods = (pod for pod in snapshot.pods.values() if not pod.spec.node_name and requested_devices(pod))
+    return sorted(pods, key=lambda pod: (pod.metadata.creation_timestamp, pod.key))
+
+
+def render_pending(pod: Pod) -> dict[str, Any]:
+    """summary: the reason of the scheduler."""
+    scheduled = next((each for each in pod.status.conditions if each.type == "PodScheduled"), None)
+    requests = ", ".join(f"{name}: {amount}" for name, amount in requested_devices(pod).items())
+    summary = scheduled.message if scheduled is not None and scheduled.message else pod.status.phase
+    return {"namespace": pod.metadata.namespace, "name": pod.metadata.name, "requests": requests, "summary": summary}
+
+
+def render_event(event: Event) -> dict[str, Any]:
+    return {"at": event.last_seen, "type": event.type, "reason": event.reason, "message": event.message}
+
+
+def describe_topology(labels: Mapping[str, str]) -> dict[str, int]:
+    """Returns what the labels of gfd state about links and NUMA nodes."""
+    keys = {
+        "numaNodes": f"{GPU}.numa.nodes",
+        "numaLargest": f"{GPU}.numa.largest",
+        "nvlinkGroup": f"{GPU}.nvlink.largest",
+    }
+    return {name: int(labels[key]) for name, key in keys.items() if labels.get(key, "").isdecimal()}
