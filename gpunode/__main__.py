@@ -47,6 +47,11 @@ SECTIONS = {
             attribute="rules",
             help="Check NodeFeatureRules and custom rules before you apply them.",
         ),
+        "config": Entry(
+            module="gpunode.config_check.command",
+            attribute="config",
+            help="Check config files, and show the settings that the agents have with them.",
+        ),
         "demo": Entry(
             module="gpunode.demo.command",
             attribute="demo",

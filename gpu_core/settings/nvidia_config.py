@@ -62,6 +62,8 @@ class _Sections(DeviceSections, msgspec.Struct, frozen=True, kw_only=True):
 _File: Any = msgspec.defstruct(
     "NvidiaFile", [("flags", _FLAGS, _FLAGS()), ("imex", _IMEX, _IMEX())], bases=(_Sections,), frozen=True, kw_only=True
 )
+SECTIONS: tuple[str, ...] = _File.__struct_fields__
+"""The keys at the top level of the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

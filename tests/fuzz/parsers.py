@@ -42,6 +42,7 @@ from gpu_exporter.pods.labels import parse_label_pattern, select_labels
 from gpu_exporter.pods.processes import parse_start
 from gpunode.cdi import device_names
 from gpunode.cdi_schema import advice_of, problems_of
+from gpunode.config_check.find import find_configs
 from gpunode.demo.control import parse_fault_words
 from nfd_lite.config import decode_worker_config
 from nfd_lite.cpu.cpuid_decode import CpuidDump, decode_x86
@@ -303,6 +304,12 @@ PARSERS: Mapping[str, Parser] = {
         parse_cgroup, f"0::/kubepods/pod{POD}/{'a' * 64}\n", f"3:pids:/a-pod{POD.replace('-', '_')}.slice:cri-containerd:{'a' * 64}\n"
     ),
     "gpu_exporter.pods.processes:parse_start": text(parse_start, f"7 (a b) S {'1 ' * 18} 4711 0\n", refuses=VALUE_ERROR),
+    "gpunode.config_check.find:find_configs": content(
+        lambda value: find_configs(Document(source="f", content=value)),
+        json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "version: v1", "b": "core: {}"}}).encode(),
+        b"config: {map: {a: 'version: v1', b: {flags: {}}}}\nnfd: {worker: {config: {core: {}}}}\n",
+        refuses=REFUSED,
+    ),
     "gpunode.cdi:device_names": document(_cdi, SPEC),
     "nfd_lite.config:decode_worker_config": document(lambda data: decode_worker_config(data, "f"), WORKER, refuses=REFUSED),
     "nfd_lite.rules.custom:decode_custom_rules": document(decode_custom_rules, CUSTOM),

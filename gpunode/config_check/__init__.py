@@ -1,0 +1,1 @@
+"""`gpunode config check`: the errors of config files, and the settings that agents have with them."""
