@@ -30,7 +30,7 @@ def check_kubelet_conditions(node: Node, wall: float) -> Iterator[Check]:
     """Checks the conditions of Kubernetes itself. Yields nothing if the Node has none of them."""
     ready = node.condition("Ready")
     if ready is not None and ready.status == "True":
-        yield ok("kubelet condition", f"Ready is True since {render_age(ready.last_transition_time, wall)}")
+        yield ok("kubelet condition", f"Ready is True since {render_age(ready.since, wall)}")
     elif ready is not None:
         yield problem("kubelet condition", _describe(ready, wall), KUBELET_TODO, reason=NOT_READY)
     for kind in PRESSURE:
@@ -114,6 +114,6 @@ def parse_time(text: str) -> float:
 
 
 def _describe(condition: Condition, wall: float) -> str:
-    since = render_age(condition.last_transition_time, wall)
+    since = render_age(condition.since, wall)
     message = condition.message.rstrip(".")
     return f"{condition.type} is {condition.status} since {since}: {condition.reason}: {message}"

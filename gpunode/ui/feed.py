@@ -132,7 +132,7 @@ class ClusterFeed:
             condition.reason,
             condition.message,
         ):
-            at = condition.last_transition_time if latest is None else _timestamp(self._clock())
+            at = condition.since if latest is None else _timestamp(self._clock())
             changes.append(
                 HealthChange(at=at, status=condition.status, reason=condition.reason, message=condition.message)
             )

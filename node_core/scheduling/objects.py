@@ -36,11 +36,17 @@ class Metadata(ApiStruct, frozen=True):
 
 
 class Condition(ApiStruct, frozen=True):
+    """last_transition_time: RFC 3339; null if the writer of the condition sets none."""
+
     type: str
     status: str = "Unknown"
     reason: str = ""
     message: str = ""
-    last_transition_time: str = ""
+    last_transition_time: str | None = None
+
+    @property
+    def since(self) -> str:
+        return self.last_transition_time or ""
 
 
 class Taint(ApiStruct, frozen=True):

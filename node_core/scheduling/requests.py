@@ -20,6 +20,11 @@ SIDECAR = "Always"
 """The restart policy of an init container that runs as long as the Pod."""
 
 
+def is_extended(resource: str) -> bool:
+    """Returns whether the name is an extended resource such as nvidia.com/gpu."""
+    return "/" in resource and not resource.partition("/")[0].endswith("kubernetes.io")
+
+
 def pod_requests(pod: Pod) -> Amounts:
     """Returns what the scheduler reserves for a Pod, including 1 of `pods`. Raises ValueError for an invalid quantity."""
     spec = pod.spec

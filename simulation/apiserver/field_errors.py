@@ -30,8 +30,3 @@ def unsupported_value(field: str, value: str, allowed: tuple[str, ...]) -> Cause
 
 def required(field: str, detail: str = "") -> Cause:
     return Cause(reason="FieldValueRequired", message="Required value" + (f": {detail}" if detail else ""), field=field)
-
-
-def is_extended(resource_name: str) -> bool:
-    """Returns whether the name is an extended resource such as nvidia.com/gpu."""
-    return "/" in resource_name and not resource_name.partition("/")[0].endswith("kubernetes.io")

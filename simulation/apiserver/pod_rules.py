@@ -5,7 +5,8 @@ from fractions import Fraction
 from typing import Any
 
 from node_core.domain.quantity import parse_quantity
-from simulation.apiserver.field_errors import invalid_value, is_extended, label_causes, required
+from node_core.scheduling.requests import is_extended
+from simulation.apiserver.field_errors import invalid_value, label_causes, required
 from simulation.apiserver.status import Cause, Obj
 
 _MUTABLE_POD_SPEC = ("tolerations", "activeDeadlineSeconds", "terminationGracePeriodSeconds", "nodeName")

@@ -5,7 +5,8 @@ from typing import Any
 
 from node_core.domain.labels import SUBDOMAIN, key_problem, value_problem
 from node_core.domain.quantity import parse_quantity
-from simulation.apiserver.field_errors import invalid_value, is_extended, label_causes, unsupported_value
+from node_core.scheduling.requests import is_extended
+from simulation.apiserver.field_errors import invalid_value, label_causes, unsupported_value
 from simulation.apiserver.pod_rules import pod_causes, pod_update_causes
 from simulation.apiserver.resources import Resource
 from simulation.apiserver.status import Cause, Obj, bad_request, invalid

@@ -33,10 +33,10 @@ def test_a_pod_has_the_fields_that_decide_where_it_runs() -> None:
 
 def test_a_node_has_its_taints_and_conditions() -> None:
     text = b"""{"metadata": {"name": "a"}, "spec": {"taints": [{"key": "k", "effect": "NoSchedule", "timeAdded": null}]},
-        "status": {"conditions": [{"type": "Ready", "status": "True"}], "images": [{"names": ["x"]}]}}"""
+        "status": {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": null}], "images": [{"names": ["x"]}]}}"""
     node = msgspec.json.decode(text, type=Node)
     assert node.spec.taints == (Taint(key="k", effect="NoSchedule"),)
     ready = node.condition("Ready")
     assert ready is not None
-    assert ready.status == "True"
+    assert (ready.status, ready.since) == ("True", "")
     assert node.condition("GPUReady") is None
