@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from gpu_core.domain.node_assessment import Reason
 from node_core.domain.conditions import GPU_READY
 from node_core.domain.labels import SIMULATED
 from node_core.domain.quantity import parse_quantity
@@ -57,13 +58,16 @@ class Holder(ApiStruct, frozen=True, omit_defaults=False):
 class GpuNode(ApiStruct, frozen=True, omit_defaults=False):
     """One Node. Empty texts, None and empty tuples are unknown or do not apply.
 
-    models: without suffixes for MIG and sharing. count: of `nvidia.com/gpu.count`. memory_mib: of one device. mig_layout: profile -> MIG
-    devices. sharing: `time-slicing` or `mps`. problems: why devices are missing or unhealthy, and why the Node gets no pods, in sentences
-    without a period. taints: `key=value:effect`.
+    models: without suffixes for MIG and sharing. product: the label `nvidia.com/gpu.product`. gpus: also those in MIG mode. count: of
+    `nvidia.com/gpu.count`. memory_mib: of one device. mig_layout: profile -> MIG devices. sharing: `time-slicing` or `mps`. problems: why
+    devices are missing or unhealthy, and why the Node gets no pods, in sentences without a period. taints: `key=value:effect`.
+    is_schedulable: the Node is Ready and not cordoned.
     """
 
     name: str
     models: tuple[str, ...] = ()
+    product: str = ""
+    gpus: int | None = None
     count: int | None = None
     memory_mib: int | None = None
     mig_strategy: str = ""
@@ -77,6 +81,7 @@ class GpuNode(ApiStruct, frozen=True, omit_defaults=False):
     problems: tuple[str, ...] = ()
     taints: tuple[str, ...] = ()
     has_gpus: bool = False
+    is_schedulable: bool = True
     is_simulated: bool = False
 
     @property
@@ -107,6 +112,8 @@ def describe_node(node: Node, holders: Iterable[Holder] = ()) -> GpuNode:
     return GpuNode(
         name=node.name,
         models=_models(labels),
+        product=labels.get(f"{GPU}.product", ""),
+        gpus=_gpus(labels),
         count=_number(labels.get(f"{GPU}.count")),
         memory_mib=_number(labels.get(f"{GPU}.memory")),
         mig_strategy=labels.get(f"{GPU_DOMAIN}mig.strategy", ""),
@@ -120,6 +127,7 @@ def describe_node(node: Node, holders: Iterable[Holder] = ()) -> GpuNode:
         problems=tuple(_problems(node, resources)),
         taints=tuple(render_taint(each.key, each.value, each.effect) for each in node.spec.taints),
         has_gpus=has_gpus(node),
+        is_schedulable=not node.spec.unschedulable and _not_ready(node) is None,
         is_simulated=SIMULATED in labels,
     )
 
@@ -184,12 +192,12 @@ def _resources(node: Node, holders: Iterable[Holder]) -> tuple[Resource, ...]:
 
 
 def _problems(node: Node, resources: Iterable[Resource]) -> Iterator[str]:
-    if (ready := node.condition(_READY)) is not None and ready.status != "True":
+    if (ready := _not_ready(node)) is not None:
         yield f"the Node is not ready: {ready.reason}"
     if node.spec.unschedulable:
         yield "the Node is cordoned"
     gpu_ready = node.condition(GPU_READY)
-    if gpu_ready is not None and gpu_ready.status != "True":
+    if gpu_ready is not None and (gpu_ready.status != "True" or gpu_ready.reason == Reason.SOME_UNHEALTHY):
         yield _sentence(gpu_ready)
         return
     for each in resources:
@@ -197,6 +205,12 @@ def _problems(node: Node, resources: Iterable[Resource]) -> Iterator[str]:
             yield f"{each.unhealthy} of {each.capacity} {each.name} are not allocatable"
     if node.labels.get(PRESENT) == "true" and not tuple(resources):
         yield "the Node has GPUs, but no GPU resources"
+
+
+def _not_ready(node: Node) -> Condition | None:
+    """Returns the condition of a Node that is not ready."""
+    ready = node.condition(_READY)
+    return ready if ready is not None and ready.status != "True" else None
 
 
 def _sentence(condition: Condition) -> str:
@@ -210,6 +224,14 @@ def _models(labels: Mapping[str, str]) -> tuple[str, ...]:
     if product and (len(models) <= 1 or product not in models):
         return (product,)
     return tuple(models)
+
+
+def _gpus(labels: Mapping[str, str]) -> int | None:
+    """Returns the number of GPUs. The number is unknown if only MIG devices are counted."""
+    counts = [count for key, value in labels.items() if _MODEL_COUNT.fullmatch(key) and (count := _number(value))]
+    if counts or _mig_layout(labels):
+        return sum(counts) or None
+    return _number(labels.get(f"{GPU}.count"))
 
 
 def _mig_layout(labels: Mapping[str, str]) -> dict[str, int]:

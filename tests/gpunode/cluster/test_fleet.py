@@ -47,6 +47,8 @@ def test_a_node_with_gpus() -> None:
     assert described == GpuNode(
         name="n1",
         models=("NVIDIA-H100-80GB-HBM3",),
+        product="NVIDIA-H100-80GB-HBM3",
+        gpus=8,
         count=8,
         memory_mib=81559,
         replicas=1,
@@ -126,6 +128,41 @@ def test_the_labels_of_older_versions_of_gfd_are_read() -> None:
 )
 def test_the_problems_of_a_node(given: Node, problems: list[str]) -> None:
     assert list(describe_node(given).problems) == problems
+
+
+def test_unhealthy_gpus_are_explained_by_the_condition() -> None:
+    some = condition("GPUReady", "True", "SomeGPUsUnhealthy", "7 of 8 GPUs are available. GPU 3: Xid 79.")
+    described = describe_node(node(H100, conditions=[some], capacity={GPU: "8"}, allocatable={GPU: "7"}))
+    assert described.problems == ("SomeGPUsUnhealthy: 7 of 8 GPUs are available. GPU 3: Xid 79",)
+
+
+@pytest.mark.parametrize(
+    ("labels", "gpus"),
+    [
+        ({f"{GPU}.count": "8"}, 8),
+        ({f"{GPU}.count": "0", "nvidia.com/mig-1g.5gb.count": "7"}, None),
+        ({f"{GPU}.product": "A100-MIG-1g.5gb", f"{GPU}.count": "7"}, None),
+        ({f"{GPU}.product": "A100-MIG-1g.5gb", f"{GPU}.count": "7", f"{GPU}.product.A100.count": "1"}, 1),
+        ({f"{GPU}.product.A.count": "1", f"{GPU}.product.B.count": "2"}, 3),
+    ],
+    ids=["whole", "mixed", "single", "single with models", "two models"],
+)
+def test_gpus_in_mig_mode_are_counted_by_their_model(labels: dict[str, str], gpus: int | None) -> None:
+    assert describe_node(node(labels)).gpus == gpus
+
+
+@pytest.mark.parametrize(
+    ("given", "is_schedulable"),
+    [
+        (node(), True),
+        (node(spec={"unschedulable": True}), False),
+        (node(conditions=[condition("Ready", "False", "KubeletNotReady")]), False),
+        (node(conditions=[condition("Ready", "True", "KubeletReady")]), True),
+    ],
+    ids=["unknown", "cordoned", "not ready", "ready"],
+)
+def test_a_cordoned_node_and_a_node_that_is_not_ready_get_no_pods(given: Node, is_schedulable: bool) -> None:
+    assert describe_node(given).is_schedulable is is_schedulable
 
 
 def test_a_pod_with_devices_on_a_node_without_them_is_visible() -> None:
