@@ -31,7 +31,7 @@ unit: $(VENV)/.dev ## Run only the fast tests.
 
 exhaustive: $(VENV)/.dev ## Run the slow tests, and every property with many random examples. CI runs these too.
 	@FUZZ_EXAMPLES=200 $(BIN)/python -m pytest --hypothesis-profile exhaustive \
-		-m '(exhaustive or hypothesis or fuzz) and not gpu and not e2e and not image'
+		-m '(exhaustive or hypothesis or fuzz) and not gpu and not e2e and not image and not browser'
 
 .PHONY: mutate
 mutate: $(VENV)/.dev ## Test the tests: change the code in COUNT=40 places of a copy (SEED=1 PACKAGES=folders WIDER=tests).
@@ -50,6 +50,10 @@ fuzz: $(VENV)/.dev ## Fuzz every parser for some minutes (FUZZ_EXAMPLES=n for ea
 .PHONY: test-gpu
 test-gpu: $(VENV)/.dev ## Compare the results for this machine's real GPUs with nvidia-smi. Skipped without a driver.
 	@$(BIN)/python -m pytest -m gpu -n 0 -rs tests/gpu
+
+.PHONY: test-browser
+test-browser: $(VENV)/.dev ## Test the page of gpunode ui in Chromium, and leave screenshots in build/screens. Needs chromium-driver.
+	@$(BIN)/python -m pytest -m browser -n 0 tests/gpunode/ui
 
 e2e: $(VENV)/.dev ## Run every scenario on a real cluster, then remove the cluster (KEEP=1 retains it). Needs root and Go.
 	@$(BIN)/python -m tests.e2e

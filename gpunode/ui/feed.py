@@ -106,8 +106,11 @@ class ClusterFeed:
 
     def _replace(self, kind: str, objects: Mapping[str, Any]) -> None:
         with self._lock:
+            is_changed = kind in self._problems or not is_equal(self._objects.get(kind), objects)
             self._objects[kind] = objects
             self._problems.pop(kind, None)
+            if not is_changed:
+                return
             if kind == NODES.name:
                 self._record_health(objects)
             self._version += 1
@@ -136,6 +139,13 @@ class ClusterFeed:
             changes.append(
                 HealthChange(at=at, status=condition.status, reason=condition.reason, message=condition.message)
             )
+
+
+def is_equal(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> bool:
+    """Whether the parsed objects are equal. The heartbeats of kubelets change thousands of Nodes, but none of their parsed fields."""
+    if old is None or old.keys() != new.keys():
+        return False
+    return all(each is old[key] or each == old[key] for key, each in new.items())
 
 
 def _timestamp(seconds: float) -> str:

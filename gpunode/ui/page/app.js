@@ -3,6 +3,7 @@
 const main = document.getElementById("main");
 const state = document.getElementById("state");
 const SVG = "http://www.w3.org/2000/svg";
+const MAX_ROWS = 300;
 let fleet = null;
 let filter = "";
 let onlyUnhealthy = false;
@@ -90,7 +91,7 @@ function fleetPage() {
     type: "search", id: "filter", value: filter, placeholder: "Node, model or resource", "aria-label": "Filter nodes", "aria-keyshortcuts": "/",
     oninput: (event) => { filter = event.target.value; show(); },
   });
-  const rows = shown.map((node) => [
+  const rows = shown.slice(0, MAX_ROWS).map((node) => [
     link(["nodes", node.name], node.name),
     node.models.join(", "),
     bars(node.resources),
@@ -108,7 +109,7 @@ function fleetPage() {
     el("div", { class: "filters", role: "search" }, search,
       el("label", {}, el("input", { type: "checkbox", checked: onlyUnhealthy, onchange: (event) => { onlyUnhealthy = event.target.checked; show(); } }), " Only with problems")),
     rows.length
-      ? table(`${shown.length} of ${fleet.nodes.length} GPU nodes`, ["Node", "Model", "Devices", "Sharing", "Driver", "Health", "Taints"], rows)
+      ? table(`${shown.length} of ${fleet.nodes.length} GPU nodes` + (shown.length > MAX_ROWS ? `; the first ${MAX_ROWS} are shown, use the filter for others` : ""), ["Node", "Model", "Devices", "Sharing", "Driver", "Health", "Taints"], rows)
       : el("p", { class: "muted" }, !fleet.isComplete ? "Reading the nodes." : fleet.nodes.length ? "No node matches the filter." : "No node of this cluster has GPUs, or labels of gpunode."),
     legend()];
 }
