@@ -6,10 +6,12 @@ of a pipe has ended.
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
+from click.exceptions import Exit
 
 from node_core.domain.text import to_printable
 from node_core.errors import NodeError, SettingsError
@@ -19,12 +21,13 @@ from node_core.runtime.log import configure_log
 FAILED, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
 
 
-class Verb(click.Command):
-    """examples: arguments after the name of the verb -> what the command does. For example `("--free 4", "nodes with 4 free GPUs")`."""
+class ExamplesCommand(click.Command):
+    """A command whose help begins with examples: arguments after the name of the command -> what the command does.
 
-    def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.examples = tuple(examples)
+    For example `("--free 4", "nodes with 4 free GPUs")`.
+    """
+
+    examples: Sequence[tuple[str, str]] = ()
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Replaces the method of click: the examples are first."""
@@ -35,27 +38,41 @@ class Verb(click.Command):
         formatter.write_paragraph()
         super().format_help(ctx, formatter)
 
+
+class Verb(ExamplesCommand):
+    """A command whose exceptions become messages and exit statuses."""
+
+    def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.examples = tuple(examples)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Replaces the method of click: translates exceptions to messages and exit statuses."""
+        """Replaces the method of click."""
         configure_log("auto", "error", sys.stderr)
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except SettingsError as error:
-            report_problems(ctx, error.problems)
-            ctx.exit(USAGE)
-        except NodeError as error:
-            report_problems(ctx, [str(error)])
-            ctx.exit(FAILED)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes the stream at the exit
-            ctx.exit(BROKEN_PIPE)
-        except KeyboardInterrupt:
-            ctx.exit(INTERRUPTED)
-        return result
+        with exit_on_errors(ctx.command_path):
+            return super().invoke(ctx)
 
 
-def report_problems(ctx: click.Context, problems: Sequence[str]) -> None:
+@contextmanager
+def exit_on_errors(path: str) -> Iterator[None]:
+    """Translates exceptions in the block to messages and exit statuses. path: of the command, for messages. Raises click's Exit."""
+    try:
+        yield
+        sys.stdout.flush()
+    except SettingsError as error:
+        report_problems(path, error.problems)
+        raise Exit(USAGE) from error
+    except NodeError as error:
+        report_problems(path, [str(error)])
+        raise Exit(FAILED) from error
+    except BrokenPipeError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes the stream at the exit
+        raise Exit(BROKEN_PIPE) from error
+    except KeyboardInterrupt as error:
+        raise Exit(INTERRUPTED) from error
+
+
+def report_problems(path: str, problems: Sequence[str]) -> None:
     """Prints each problem on a line of standard error."""
     for problem in problems:
-        click.echo(f"{ctx.command_path}: {to_printable(problem)}", err=True)
+        click.echo(f"{path}: {to_printable(problem)}", err=True)

@@ -106,6 +106,7 @@ def agent_command(
     help: str,  # noqa: A002 - as click calls it
     epilog: str | None = None,
     changes: Mapping[str, Mapping[str, Any]] | None = None,
+    cls: type[AgentCommand] = AgentCommand,
 ) -> AgentCommand:
     """Builds the command of a program. parts: settings classes and other options, in the order of --help. The first of equal names wins.
 
@@ -117,7 +118,7 @@ def agent_command(
             options.setdefault(option.name, option)
     names = {"help_option_names": ["-h", "--help"]}
     params = [*options.values(), _version_option()]
-    return AgentCommand(name, params=params, help=help, epilog=epilog, context_settings=names)
+    return cls(name, params=params, help=help, epilog=epilog, context_settings=names)
 
 
 def ignored_option(
