@@ -62,8 +62,9 @@ UNLISTED = (
         group="nfd.openshift.io",
         version="v1alpha1",
     ),
+    Resource(plural="daemonsets", kind="DaemonSet", group="apps", short=("ds",), status=True, generation=True),
 )
-"""Resources that discovery does not list, so that kubectl prefers those of upstream."""
+"""Resources that discovery does not list: kubectl prefers those of upstream, and no controller creates the pods of a DaemonSet."""
 
 _BY_NAME = {resource.name: resource for resource in (*RESOURCES, *UNLISTED)}
 
