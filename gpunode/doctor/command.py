@@ -4,55 +4,35 @@ The exit status is 0 if pods can get the GPUs of the node, or the node should ha
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from time import time as wall
 from typing import Any
 
 import click
+from click.exceptions import Exit
 
 from device_plugin.agent import NAME
-from device_plugin.devices import Plan
-from device_plugin.health.examine import Examination, examine
-from device_plugin.plugin import socket_path
-from device_plugin.settings import PLUGIN, PluginSettings
-from gfd.agent import NAME as GFD
-from gpu_core.domain.node_assessment import Reason
+from device_plugin.settings import PLUGIN
 from gpu_core.settings.nvidia_config import nvidia_config_option
 from gpu_core.settings.nvidia_settings import GpuSettings
-from gpunode.doctor.agents import AgentState, find_agent
-from gpunode.doctor.check import Check, note, ok, problem
-from gpunode.doctor.cluster import ClusterState, check_node, read_cluster_state
-from gpunode.doctor.gpus import check_gpus, list_gpus
-from gpunode.doctor.health_port import check_health_port
-from gpunode.doctor.kubelet import check_kubelet, check_plugin_sockets
-from gpunode.doctor.node_checks import expects_gpus
+from gpunode.cluster.connection import Connection, connect
+from gpunode.doctor.agents import find_agent
+from gpunode.doctor.fleet import diagnose_fleet
+from gpunode.doctor.fleet_report import render_fleet_json, render_fleet_text
+from gpunode.doctor.here import diagnose_here
+from gpunode.doctor.remote import diagnose_remote
 from gpunode.doctor.report import Report, render_json, render_text
-from gpunode.doctor.settings import (
-    PROGRAM,
-    CommandLine,
-    ResolvedSettings,
-    environment_of,
-    resolve_settings,
-    select_settings,
-    use_config_of,
-)
+from gpunode.doctor.settings import PROGRAM, CommandLine, environment_of, resolve_settings, use_config_of
 from gpunode.output.terminal import open_terminal
-from nfd_lite.agent import NAME as NFD
-from node_core.domain.labels import SIMULATED
+from gpunode.output.verb import ExamplesCommand, exit_on_errors
+from node_core.domain.labels import node_name_problem
 from node_core.errors import SettingsError
-from node_core.kubelet.sockets import is_served
-from node_core.runtime.command import agent_command, parse_command, report_usage
-from node_core.runtime.http import parse_address
+from node_core.runtime.command import AgentCommand, agent_command, parse_command
 from node_core.runtime.log import configure_log
-from node_core.runtime.services import Services
-from node_core.runtime.setting import SettingOption
+from node_core.runtime.setting import GroupedOption, SettingOption
 
 PROBLEMS_FOUND = 1
 """Exit status if there is a problem."""
-START = (
-    "start gpu-device-plugin on this node. If it runs in a pod, run doctor in that pod:"
-    " kubectl -n gpunode exec POD -- gpunode doctor"
-)
 USED = frozenset({
     "node_name", "kubeconfig", "simulate", "host_root", "lock_dir", "http_address", "tls_cert_file",
     "config_dir", "config_map", "node_label", "default_config", "fallback_strategies",
@@ -61,8 +41,32 @@ USED = frozenset({
 })  # fmt: skip
 """The flags of the plugin that change what doctor finds. Other flags of the plugin are refused, but config files may contain them."""
 
+OUTSIDE = frozenset({"node", "all", "selector", "context", "kubeconfig", "output"})
+"""The flags of --node and --all. Without them, only --kubeconfig and --output apply."""
+
+
+class DoctorCommand(ExamplesCommand, AgentCommand):
+    examples = (
+        ("", "the node that this runs on: as root, or in the pod of gpu-device-plugin"),
+        ("--node gpu-7", "the Node gpu-7, from outside, with your kubeconfig"),
+        ("--all", "all Nodes: those with problems, and what to do"),
+    )
+
+
+def _outside_option(*names: str, **more: Any) -> GroupedOption:
+    return GroupedOption(list(names), heading="From outside, with your kubeconfig", **{"default": None, **more})
+
+
 command = agent_command(
     "doctor",
+    _outside_option(
+        "--node", metavar="NAME", help="Check this Node from outside: its conditions, labels, devices, pods and Events."
+    ),
+    _outside_option("--all", is_flag=True, default=False, help="Check all Nodes."),
+    _outside_option(
+        "-l", "--selector", metavar="LABELS", help="With --all: only Nodes with these labels, as in kubectl."
+    ),
+    _outside_option("--context", metavar="NAME", help="The context of the kubeconfig file."),
     *PLUGIN,
     nvidia_config_option("plugin"),
     GpuSettings,
@@ -75,8 +79,9 @@ command = agent_command(
     },
     help="Check whether pods can get the GPUs of this node: the GPUs, the agents, the kubelet and the Node object. State what to do."
     " Changes nothing. Run it in the pod of gpu-device-plugin, or as root on a host. Doctor uses the settings of the running plugin; the"
-    " flags take precedence. Exit status: 0 if pods can get the GPUs, or the node should have none; 1 for a problem; 2 for a wrong"
-    " command line.",
+    " flags take precedence. With --node or --all, doctor runs anywhere and reads only the API server. Exit status: 0 if pods can get the"
+    " GPUs, or the node should have none; 1 for a problem or a failed request; 2 for a wrong command line.",
+    cls=DoctorCommand,
 )
 for option in command.params:
     if isinstance(option, SettingOption) and option.setting.name not in USED:
@@ -85,98 +90,65 @@ for option in command.params:
 
 def main(arguments: Sequence[str]) -> int:
     try:
-        values = parse_command(command, arguments, PROGRAM)
-        if values is None:
-            return 0
-        _refuse_unused(values)
-        configure_log("auto", "error", sys.stderr)
-        plugin = use_config_of(values, find_agent(values["lock_dir"], NAME, values["node_name"]))
-        values["node_name"] = values["node_name"] or plugin.node_name
-        own = CommandLine(command=command, arguments=tuple(arguments), program=PROGRAM, overrides={}, is_agent=False)
-        with environment_of(plugin):
-            report = _diagnose(resolve_settings(own, values, plugin), plugin)
-    except SettingsError as error:
-        return report_usage(error, PROGRAM)
-    click.echo(render_json(report) if values["output"] == "json" else render_text(report, open_terminal()), nl=False)
+        with exit_on_errors(PROGRAM):
+            values = parse_command(command, arguments, PROGRAM)
+            return 0 if values is None else _run(values, arguments)
+    except Exit as end:
+        return end.exit_code
+
+
+def _run(values: Mapping[str, Any], arguments: Sequence[str]) -> int:
+    _refuse_flags(values)
+    configure_log("auto", "error", sys.stderr)
+    is_json, terminal = values["output"] == "json", open_terminal()
+    if values["all"]:
+        fleet = diagnose_fleet(_connect(values), values["selector"] or "", wall())
+        click.echo(render_fleet_json(fleet) if is_json else render_fleet_text(fleet, terminal), nl=False)
+        return PROBLEMS_FOUND if fleet.nodes else 0
+    remote = values["node"] is not None
+    report = diagnose_remote(_connect(values), values["node"], wall()) if remote else _diagnose(values, arguments)
+    click.echo(render_json(report) if is_json else render_text(report, terminal), nl=False)
     return PROBLEMS_FOUND if report.problems else 0
 
 
-def _refuse_unused(values: Mapping[str, Any]) -> None:
-    unused = [
-        option
-        for option in command.params
-        if isinstance(option, SettingOption) and option.hidden and option.name in values["given"]
-    ]
-    if unused:
-        raise SettingsError([f"{option.opts[0]}: doctor does not use this flag. Remove it." for option in unused])
+def _diagnose(given: Mapping[str, Any], arguments: Sequence[str]) -> Report:
+    plugin = use_config_of(given, find_agent(given["lock_dir"], NAME, given["node_name"]))
+    values = {**given, "node_name": given["node_name"] or plugin.node_name}
+    own = CommandLine(command=command, arguments=tuple(arguments), program=PROGRAM, overrides={}, is_agent=False)
+    with environment_of(plugin):
+        return diagnose_here(resolve_settings(own, values, plugin), plugin)
 
 
-def _diagnose(resolved: ResolvedSettings, plugin: AgentState) -> Report:
-    services, dependencies = Services(), resolved.dependencies
-    state = read_cluster_state(dependencies, is_agent=resolved.is_agent)
-    settings, mig_strategy, config_checks = select_settings(resolved, state.labels, services)
-    examination = examine(NAME, settings, dependencies, services, mig_strategy)
-    is_expected = expects_gpus(state.node, settings.gate)
-    has_gpus = is_expected or examination.assessment.reason is not Reason.NO_GPU
-    checks = [*_check_simulation(resolved, state), *check_gpus(examination, is_gpu_expected=is_expected)]
-    if not has_gpus:
-        checks += state.checks
-        return _report(resolved, examination, checks, has_gpus=False)
-    is_open = state.node is None or settings.gate.is_open(state.node.labels)
-    plan = examination.plan if is_open else Plan()
-    plugin = _recognize_other_plugin(plugin, settings, plan)
-    is_running = plugin.is_running is not False
-    checks += [*_check_agents(plugin, resolved), resolved.check, *config_checks, *_check_health(plugin, resolved)]
-    checks += check_kubelet(settings.kubelet_socket, writes=resolved.is_agent)
-    checks += check_plugin_sockets(settings.kubelet_socket.parent, plan.resources) if is_running else ()
-    checks += state.checks
-    checks += check_node(state, settings, plan, services.wall(), is_agent=resolved.is_agent, is_running=is_running)
-    return _report(resolved, examination, checks, has_gpus=True)
+def _connect(values: Mapping[str, Any]) -> Connection:
+    """--kubeconfig has KUBECONFIG as environment variable, of which kubectl ignores missing files. So does `connect`."""
+    return connect(values["kubeconfig"] if "kubeconfig" in values["given"] else None, values["context"])
 
 
-def _report(resolved: ResolvedSettings, examination: Examination, checks: Sequence[Check], *, has_gpus: bool) -> Report:
-    return Report(
-        checks=checks,
-        gpus=list_gpus(examination),
-        has_gpus=has_gpus,
-        simulated=resolved.dependencies.common.simulate,
-        versions=examination.versions,
+def _refuse_flags(values: Mapping[str, Any]) -> None:
+    """Raises SettingsError for flags that have no effect."""
+    form = "--all" if values["all"] else "--node" if values["node"] is not None else ""
+    given = (option for option in command.params if option.name in values["given"])
+    problems = [f"{option.opts[0]}: {why}" for option in given if (why := _why_unused(option, form)) is not None]
+    if form and values["node"] is not None:
+        name_problem = node_name_problem(values["node"])
+        problems += [f"--node: {name_problem}"] if name_problem is not None else []
+    if values["all"] and values["node"] is not None:
+        problems = ["--node and --all cannot be used together. Remove one of them."]
+    if problems:
+        raise SettingsError(problems)
+
+
+def _why_unused(option: click.Parameter, form: str) -> str | None:
+    """form: --node, --all, or empty for this node."""
+    if not form and option.name in ("selector", "context"):
+        return "has no effect without --all." if option.name == "selector" else "has no effect without --node or --all."
+    if not form:
+        is_hidden = isinstance(option, SettingOption) and option.hidden
+        return "doctor does not use this flag. Remove it." if is_hidden else None
+    if option.name == "selector" and form == "--node":
+        return "selects Nodes of --all, and has no effect with --node. Remove it."
+    return (
+        None
+        if option.name in OUTSIDE
+        else f"is about the node that doctor runs on, and has no effect with {form}. Remove it."
     )
-
-
-def _check_simulation(resolved: ResolvedSettings, state: ClusterState) -> Iterator[Check]:
-    if (scenario := resolved.dependencies.common.simulate) is not None:
-        yield note("simulation", f"the GPUs are simulated (--simulate {scenario}): containers get no real GPU")
-    elif SIMULATED in state.labels:
-        yield note("simulation", f"the Node has the label {SIMULATED}: an agent on this node simulates GPUs")
-
-
-def _check_agents(plugin: AgentState, resolved: ResolvedSettings) -> Iterator[Check]:
-    if plugin.is_running:
-        yield ok("agent", plugin.sentence)
-    elif plugin.is_running is None:
-        yield note("agent", plugin.sentence)
-    else:
-        yield problem("agent", plugin.sentence, START, reason=str(Reason.NOT_REGISTERED))
-    for agent in (NFD, GFD):
-        state = find_agent(resolved.dependencies.common.lock_dir, agent, resolved.dependencies.common.node_name)
-        if state.is_running:  # in pods, these agents have no lock
-            yield ok("agent", state.sentence)
-
-
-def _recognize_other_plugin(plugin: AgentState, settings: PluginSettings, plan: Plan) -> AgentState:
-    """If no process has the lock of the plugin but a process serves the resources, the state of the plugin is unknown."""
-    paths = [socket_path(settings.kubelet_socket.parent, resource) for resource in plan.resources]
-    if plugin.is_running is not False or not any(map(is_served, paths)):
-        return plugin
-    sentence = f"{plugin.sentence}. But a process serves GPUs: another device plugin, or gpu-device-plugin with another --lock-dir"
-    return replace(plugin, is_running=None, sentence=sentence)
-
-
-def _check_health(plugin: AgentState, resolved: ResolvedSettings) -> Iterator[Check]:
-    address = resolved.values["http_address"]
-    has_port = bool(address) and parse_address(address)[1] != 0
-    if has_port and (resolved.is_agent or "http_address" in resolved.values["given"]):
-        yield from check_health_port(address, resolved.values["tls_cert_file"])
-    elif plugin.is_running:
-        yield note("agent health", "/readyz of gpu-device-plugin was not read, because doctor does not know the port")

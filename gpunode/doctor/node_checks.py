@@ -7,6 +7,7 @@ from device_plugin.gate import Gate
 from gpu_core.domain.node_assessment import ADVICE, Reason
 from gpunode.doctor.check import Check, note, ok, problem
 from node_core.domain.conditions import GPU_READY
+from node_core.domain.labels import SIMULATED, Labels
 from node_core.domain.taints import Taint
 from node_core.scheduling.objects import Condition, Node
 
@@ -65,6 +66,9 @@ def check_condition(node: Node, wall: float, *, is_running: bool) -> Check:
         return ok("condition", sentence, reason=observed.reason)
     advice = {str(reason): todo for reason, todo in ADVICE.items()}
     todo = advice.get(observed.reason, "see the reason in docs/reference/health.md")
+    sentence = sentence.removesuffix(
+        f". {todo[:1].upper()}{todo[1:]}"
+    )  # the message of the condition ends with the advice
     return problem("condition", sentence, todo, reason=observed.reason)
 
 
@@ -87,6 +91,11 @@ def check_taints(node: Node, startup: Taint | None) -> Iterator[Check]:
             yield note("taints", f"{text}: only pods with a toleration for it run here")
 
 
+def check_simulation_label(labels: Labels) -> Iterator[Check]:
+    if SIMULATED in labels:
+        yield note("simulation", f"the Node has the label {SIMULATED}: an agent on this node simulates GPUs")
+
+
 def expects_gpus(node: Node | None, gate: Gate) -> bool:
     """Whether the cluster expects GPUs on this node: by the label of the gate, or because the Node had GPUs."""
     if node is None:
@@ -95,10 +104,10 @@ def expects_gpus(node: Node | None, gate: Gate) -> bool:
     return has_gpus or (bool(gate.key) and gate.is_open(node.labels))
 
 
-def render_age(since: str, wall: float) -> str:
-    """Returns `2 d`, `3 h`, `4 min` or `5 s`. since: RFC 3339."""
+def render_age(since: str | float, wall: float) -> str:
+    """Returns `2 d`, `3 h`, `4 min` or `5 s`. since: RFC 3339, or Unix seconds."""
     try:
-        seconds = max(0.0, wall - parse_time(since))
+        seconds = max(0.0, wall - (parse_time(since) if isinstance(since, str) else since))
     except ValueError:
         return "an unknown time"
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):

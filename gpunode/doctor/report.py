@@ -10,22 +10,25 @@ from gpunode.doctor.check import Check
 from gpunode.output.paragraph import render_paragraph
 from gpunode.output.terminal import Styled, Terminal
 
-HEALTHY = "Pods can get the GPUs of this node."
 STYLES = {"problem": "red", "note": "yellow", "ok": "green"}
 """The colour of each status, in the order of the evidence."""
 INDENT = 9
-NO_GPUS = "This node has no GPU, and none is expected."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """gpus: see gpus.list_gpus. has_gpus: False if the node has no GPU, and should have none. simulated: the name of the scenario."""
+    """gpus: see gpus.list_gpus. has_gpus: False if the node has no GPU, and should have none. simulated: the name of the scenario.
+
+    node, facts: the Node and its software, if doctor runs elsewhere. Then the other facts are not known.
+    """
 
     checks: Sequence[Check]
     gpus: Sequence[Mapping[str, Any]] = ()
     has_gpus: bool = True
     simulated: str | None = None
-    versions: DriverVersions
+    versions: DriverVersions | None = None
+    node: str | None = None
+    facts: str = ""
 
     @property
     def problems(self) -> tuple[Check, ...]:
@@ -33,12 +36,15 @@ class Report:
 
     @property
     def summary(self) -> str:
+        place = "this node" if self.node is None else f"the Node {self.node}"
         if self.problems:
             count = f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
-            return f"{count} found: pods cannot get all GPUs of this node, or something needs an action."
+            return f"{count} found: pods cannot get all GPUs of {place}, or something needs an action."
         if not self.has_gpus:
-            return NO_GPUS
-        return HEALTHY if self.simulated is None else "The GPUs are simulated: pods get no real GPU on this node."
+            return f"{place[0].upper()}{place[1:]} has no GPU, and none is expected."
+        if self.simulated is not None:
+            return f"The GPUs are simulated: pods get no real GPU on {place}."
+        return f"Pods can get the GPUs of {place}."
 
 
 def render_text(report: Report, terminal: Terminal) -> str:
@@ -52,25 +58,32 @@ def render_json(report: Report) -> str:
         "ready": not report.problems,
         "reason": next(iter(reasons), None),
         "summary": report.summary,
-        "simulated": report.simulated,
-        "driver": {"module": report.versions.module, "library": report.versions.library},
-        "gpus": list(report.gpus),
-        "checks": [
-            {
-                "name": each.name,
-                "status": each.status,
-                "reason": each.reason,
-                "sentence": each.sentence,
-                "todo": each.todo,
-            }
-            for each in report.checks
-        ],
+        **(_facts_here(report) if report.node is None else {"node": report.node, "software": report.facts}),
+        "checks": [render_check(each) for each in report.checks],
     }
     return json.dumps(content, indent=2) + "\n"
 
 
+def render_check(check: Check) -> dict[str, str | None]:
+    return {
+        "name": check.name,
+        "status": check.status,
+        "reason": check.reason,
+        "sentence": check.sentence,
+        "todo": check.todo,
+    }
+
+
+def _facts_here(report: Report) -> dict[str, Any]:
+    """Returns what only this machine knows."""
+    module, library = (report.versions.module, report.versions.library) if report.versions else (None, None)
+    driver = {"module": module, "library": library}
+    return {"simulated": report.simulated, "driver": driver, "gpus": list(report.gpus)}
+
+
 def _lines(report: Report, terminal: Terminal) -> Iterator[str]:
     yield from render_paragraph(terminal, Styled(report.summary, "red" if report.problems else "green"))
+    yield from render_paragraph(terminal, report.facts) if report.facts else ()
     yield ""
     yield from render_checks(report.checks, terminal)
     for gpu in report.gpus:

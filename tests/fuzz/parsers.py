@@ -44,6 +44,8 @@ from gpunode.cdi import device_names
 from gpunode.cdi_schema import advice_of, problems_of
 from gpunode.config_check.find import find_configs
 from gpunode.demo.control import parse_fault_words
+from gpunode.doctor.metrics import parse_samples
+from gpunode.doctor.node_checks import parse_time as parse_rfc3339
 from nfd_lite.config import decode_worker_config
 from nfd_lite.cpu.cpuid_decode import CpuidDump, decode_x86
 from nfd_lite.cpu.cpuinfo import parse_cpuinfo, translate_flags
@@ -309,6 +311,14 @@ PARSERS: Mapping[str, Parser] = {
         json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "version: v1", "b": "core: {}"}}).encode(),
         b"config: {map: {a: 'version: v1', b: {flags: {}}}}\nnfd: {worker: {config: {core: {}}}}\n",
         refuses=REFUSED,
+    ),
+    "gpunode.doctor.metrics:parse_samples": text(
+        parse_samples,
+        '# HELP a b\n# TYPE gpunode_xids counter\ngpunode_xids_total{gpu="G",xid="79"} 3.0\na{b="c\\n"} NaN 1\n',
+        refuses=VALUE_ERROR,
+    ),
+    "gpunode.doctor.node_checks:parse_time": text(
+        parse_rfc3339, "2026-01-31T12:00:00Z", "2026-01-31T12:00:00.000000Z", "0001-01-01T00:00:00+23:59", refuses=VALUE_ERROR
     ),
     "gpunode.cdi:device_names": document(_cdi, SPEC),
     "nfd_lite.config:decode_worker_config": document(lambda data: decode_worker_config(data, "f"), WORKER, refuses=REFUSED),

@@ -128,6 +128,16 @@ def test_a_condition_that_is_false_is_a_problem_with_its_reason_and_age(reason: 
     assert found.todo
 
 
+def test_the_advice_at_the_end_of_the_message_is_what_to_do_and_not_evidence() -> None:
+    message = "MPS does not run. See the log of gpu-device-plugin, or choose another --device-list-strategy."
+    observed = Condition(
+        type="GPUReady", status="False", reason="CDISpecMissing", message=message, last_transition_time=SINCE
+    )
+    found = checks(view(conditions=(observed,)))["condition"]
+    assert found.sentence == "GPUReady is False since 12 h: CDISpecMissing: MPS does not run"
+    assert found.todo == "see the log of gpu-device-plugin, or choose another --device-list-strategy"
+
+
 def test_the_condition_of_an_agent_that_ended_is_a_note() -> None:
     assert checks(view(), is_running=False)["condition"].status == "note"
 

@@ -13,7 +13,7 @@ from gpu_core import assembly
 from gpu_core.domain.health import Health, Incident, Phase
 from gpu_core.domain.inventory import GpuUuid, Inventory
 from gpu_core.domain.xid import XidClass
-from gpunode.doctor import command
+from gpunode.doctor import here
 from gpunode.doctor.command import main
 from node_core.host.root import HostRoot
 from node_core.runtime.instance_lock import InstanceLock
@@ -99,7 +99,7 @@ def test_a_plugin_whose_settings_cannot_be_read_is_a_note(report: Any, tmp_path:
 
 
 def test_a_process_that_serves_gpus_without_the_lock_is_a_note(report: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "is_served", lambda _: True)
+    monkeypatch.setattr(here, "is_served", lambda _: True)
     _, found = report("--simulate", "t4x1")
     assert check(found, "agent")["status"] == "note"
     assert "another device plugin, or gpu-device-plugin with another --lock-dir" in check(found, "agent")["sentence"]

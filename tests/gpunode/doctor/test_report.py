@@ -4,7 +4,7 @@ import json
 
 from gpu_core.nvml.driver_version import DriverVersions
 from gpunode.doctor.check import Check, note, ok, problem
-from gpunode.doctor.report import HEALTHY, Report, render_json, render_text
+from gpunode.doctor.report import Report, render_json, render_text
 from gpunode.output.terminal import Terminal
 
 VERSIONS = DriverVersions(module=None, library=None)
@@ -53,7 +53,7 @@ def test_a_narrow_terminal_gets_lines_of_its_width() -> None:
 
 def test_the_status_of_each_check_has_a_colour() -> None:
     coloured = render_text(Report(checks=[ok("gpus", "fine")], versions=VERSIONS), Terminal(has_colors=True))
-    assert coloured == f"\x1b[32m{HEALTHY}\x1b[0m\n\n\x1b[32mok\x1b[0m       gpus: fine\n"
+    assert coloured == "\x1b[32mPods can get the GPUs of this node.\x1b[0m\n\n\x1b[32mok\x1b[0m       gpus: fine\n"
 
 
 def test_without_a_problem_the_summary_states_what_pods_get() -> None:
