@@ -29,6 +29,15 @@ RULES = {
     ("", "events"): {"create"},
 }
 
+VIEWER = {
+    ("", "nodes"): READ,
+    ("", "pods"): READ,
+    ("", "events"): {"list"},
+    **{("apps", kind): {"get", "list"} for kind in ("daemonsets", "deployments", "replicasets", "statefulsets")},
+    **{("batch", kind): {"get", "list"} for kind in ("cronjobs", "jobs")},
+    ("nfd.k8s-sigs.io", "nodefeaturerules"): {"get", "list"},
+}
+
 
 def of_kind(kind: str) -> dict[str, dict[str, Any]]:
     objects = yaml.safe_load_all((ROOT / "rbac.yaml").read_text())
@@ -40,10 +49,18 @@ def granted(account: str, scope: str) -> dict[Grant, set[str]]:
     found: dict[Grant, set[str]] = {}
     for binding in of_kind(f"{scope}RoleBinding").values():
         if account in {subject["name"] for subject in binding["subjects"]}:
-            for rule in of_kind(binding["roleRef"]["kind"])[binding["roleRef"]["name"]]["rules"]:
-                for resource in rule["resources"]:
-                    (group,) = rule["apiGroups"]
-                    found.setdefault((group, resource), set()).update(rule["verbs"])
+            for grant, verbs in grants_of(binding["roleRef"]["kind"], binding["roleRef"]["name"]).items():
+                found.setdefault(grant, set()).update(verbs)
+    return found
+
+
+def grants_of(kind: str, role: str) -> dict[Grant, set[str]]:
+    """Returns the permissions of a role. kind: ClusterRole or Role."""
+    found: dict[Grant, set[str]] = {}
+    for rule in of_kind(kind)[role]["rules"]:
+        for resource in rule["resources"]:
+            (group,) = rule["apiGroups"]
+            found.setdefault((group, resource), set()).update(rule["verbs"])
     return found
 
 
@@ -60,6 +77,12 @@ def test_an_account_has_exactly_the_permissions_of_its_agent(
 ) -> None:
     assert granted(account, "Cluster") == in_cluster
     assert granted(account, "") == in_namespace
+
+
+def test_the_role_for_people_only_reads_and_no_agent_has_it() -> None:
+    assert grants_of("ClusterRole", "gpunode-viewer") == VIEWER
+    assert set().union(*VIEWER.values()) == READ
+    assert "gpunode-viewer" not in {each["roleRef"]["name"] for each in of_kind("ClusterRoleBinding").values()}
 
 
 def test_every_binding_references_existing_roles_and_accounts() -> None:

@@ -208,6 +208,13 @@ def test_metrics_can_use_tls_and_authentication(agent: str) -> None:
     assert ("ClusterRole", "gpunode-metrics") not in rendered({"metrics": {"tlsSecret": "certificates"}})
 
 
+def test_the_rights_of_people_can_be_part_of_the_role_view() -> None:
+    label = "rbac.authorization.k8s.io/aggregate-to-view"
+    role = ("ClusterRole", "gpunode-viewer")
+    assert rendered({"viewer": {"aggregateToView": True}})[role]["metadata"]["labels"][label] == "true"
+    assert label not in rendered({})[role]["metadata"]["labels"]
+
+
 def test_the_policies_depend_on_namespace_startup_taint_and_label_namespaces() -> None:
     sets = ("devicePlugin.startupTaint=example.com/wait=1:NoSchedule", "nfd.extraLabelNs={x.kubernetes.io,y.k8s.io}")
     text = template(

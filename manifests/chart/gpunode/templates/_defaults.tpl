@@ -61,6 +61,8 @@ networkPolicy:
   - 16443
 admissionPolicies:
   enabled: true
+viewer:
+  aggregateToView: false
 cleanup:
   enabled: false
   extraArgs: []
