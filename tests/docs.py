@@ -24,6 +24,7 @@ from node_core.runtime import metrics
 from simulation.scenarios import file_format
 from simulation.scenarios.mig_profiles import BOARDS, Board
 from simulation.scenarios.scenario import scenario_names
+from tests import gpu_metrics_page
 
 DOCS = Path(__file__).parent.parent / "docs"
 REFERENCE = DOCS / "reference"
@@ -39,6 +40,7 @@ def render_all() -> dict[str, str]:
         "scenarios.md": render_scenarios(),
         "labels.md": render_labels(),
         "xids.md": render_xids(),
+        "gpu-metrics.md": render_gpu_metrics(),
     }
 
 
@@ -70,6 +72,13 @@ def render_metrics() -> str:
         " lists the alerts.\n\n"
     )
     return NOTE + head + _table(("metric", "type", "labels", "meaning"), rows)
+
+
+def render_gpu_metrics() -> str:
+    """Returns the page with every metric of gpu-exporter: its unit, its source in NVML and its boards."""
+    fields = _table(gpu_metrics_page.FIELD_COLUMNS, gpu_metrics_page.field_rows())
+    pods = _table(gpu_metrics_page.FAMILY_COLUMNS, gpu_metrics_page.pod_rows())
+    return f"{NOTE}{gpu_metrics_page.HEAD}{fields}{gpu_metrics_page.NOTES}{pods}"
 
 
 def render_labels() -> str:

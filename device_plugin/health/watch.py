@@ -69,6 +69,7 @@ class GpuWatch:
         if self._log is not None:
             self._log.start()
         self._nvml_release.add(self._events)
+        SESSIONS.add_holder(self._events)
         self._events.start()
 
     def stop(self) -> None:

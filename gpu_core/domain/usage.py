@@ -1,7 +1,7 @@
 """The live use of one GPU, as frozen values. None: the GPU, or the driver, does not report the value."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -81,15 +81,15 @@ class GpuUsage:
 
 
 def merge_processes(
-    lists: Iterable[Collection[RunningProcess]], samples: Iterable[ProcessSample] | None
+    processes: Iterable[RunningProcess], samples: Iterable[ProcessSample] | None
 ) -> tuple[ProcessUsage, ...]:
     """Returns one entry for each process and GPU instance, in the order of the ids. PURE.
 
-    lists: the compute, MPS and graphics processes. A process that is in several lists has the same memory in each. samples: since the
-    last reading; None if NVML gives none. A listed process without a sample did not run: its `sm` is 0.
+    processes: with the same memory each time, if a process is listed several times. samples: since the last reading; None if NVML gives
+    none. A listed process without a sample did not run: its `sm` is 0.
     """
     found: dict[tuple[int, int | None], RunningProcess] = {}
-    for process in (each for processes in lists for each in processes):
+    for process in processes:
         key = (process.pid, process.gpu_instance)
         known = found.get(key, process)
         found[key] = replace(process, memory=_larger(process.memory, known.memory))

@@ -69,7 +69,7 @@ class EventWatch:
         self._wait, self._pauses, self._clock = wait, pauses, clock
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._is_ending = self._is_released = self._is_open = False
+        self._is_ending = self._is_released = self._is_open = self._has_yielded = False
         self._generation = self._failures = 0
         self._called_at: float | None = None
         self._reported: str | None = None
@@ -102,6 +102,12 @@ class EventWatch:
     def refresh(self) -> None:
         """Starts a new session, which discovers the present GPUs."""
         self._end_session()
+
+    def yield_session(self) -> None:
+        """See sessions.SessionHolder."""
+        if self._is_open:
+            self._has_yielded = True
+            self._end_session()
 
     def release(self, timeout: float = 2.0) -> bool:
         """Closes the session until `acquire`. Returns False if the session is still open after the timeout."""
@@ -163,7 +169,9 @@ class EventWatch:
             self._on_failure(None)
 
     def _open_session(self, generation: int) -> float | None:
-        self._wait_alone(ALONE)
+        if not self._has_yielded:  # two holders would close each other's session for ever
+            self._wait_alone(ALONE)
+        self._has_yielded = False
         with self._condition:
             self._is_open = self._generation == generation  # a release may have been granted while this thread waited
             if not self._is_open:

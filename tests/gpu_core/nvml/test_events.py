@@ -425,6 +425,30 @@ def test_the_session_is_closed_by_release_and_opened_by_acquire() -> None:
     assert real.reports.failures == []
 
 
+def test_a_watch_that_yields_opens_another_session_without_waiting_to_be_alone() -> None:
+    waits: list[float] = []
+    real = RealWatch(scenario(), wait_alone=lambda seconds: waits.append(seconds) or True)  # type: ignore[func-returns-value]
+    with real.watched():
+        real.until(lambda: real.sessions == [1])
+        real.watch.yield_session()
+        real.until(lambda: real.sessions == [1, 0, 1])
+        assert len(waits) == 1
+        real.watch.refresh()
+        real.until(lambda: real.sessions == [1, 0, 1, 0, 1])
+        assert len(waits) == 2
+
+
+def test_a_watch_without_a_session_has_nothing_to_yield() -> None:
+    real = RealWatch(scenario())
+    real.watch.yield_session()
+    with real.watched():
+        real.until(lambda: real.sessions == [1])
+        assert real.watch.release(20)
+        real.watch.yield_session()
+        real.watch.acquire()
+        real.until(lambda: real.sessions == [1, 0, 1])
+
+
 def test_a_release_succeeds_while_the_watch_fails_or_has_not_started() -> None:
     real = RealWatch(scenario(), returning(NvmlError("nvmlEventSetWait_v2", "UNKNOWN")))
     assert real.watch.release(20)

@@ -1,8 +1,11 @@
 """Running the queries of one GPU."""
 
+from collections.abc import Hashable
+
 import pytest
 
 from gpu_core.nvml.queries import GpuQueries
+from node_core.errors import NvmlError
 from simulation.nvml.library import simulated_nvml
 from tests.gpu_core.nvml.test_usage import scenario
 
@@ -13,11 +16,25 @@ def test_the_first_error_of_each_function_is_collected_without_unsupported_ones(
     with simulated_nvml(scenario(failed, absent), float)() as nvml:
         queries, device = GpuQueries(), nvml.device_get_handle_by_index(0)
         for _ in range(2):
-            assert queries.query(lambda: nvml.device_get_name(device)) is None
-        assert queries.query(lambda: nvml.device_get_minor_number(device)) is None
-        assert queries.query(lambda: nvml.device_get_temperature(device)) is not None
+            assert queries.query("name", lambda: nvml.device_get_name(device)) is None
+        assert queries.query("minor", lambda: nvml.device_get_minor_number(device)) is None
+        assert queries.query("temperature", lambda: nvml.device_get_temperature(device)) is not None
     assert {call: error.code for call, error in queries.errors.items()} == {"nvmlDeviceGetName": "UNKNOWN"}
     assert queries.fault == "nvmlDeviceGetName returned UNKNOWN"
+    assert queries.unsupported == {"minor"}
+
+
+def test_an_unsupported_query_is_not_repeated() -> None:
+    asked: list[str] = []
+
+    def ask() -> None:
+        asked.append("asked")
+        raise NvmlError("nvmlDeviceGetName", "FUNCTION_NOT_FOUND")
+
+    unsupported: set[Hashable] = set()
+    for _ in range(2):
+        assert GpuQueries(unsupported).query("name", ask) is None
+    assert asked == ["asked"]
 
 
 @pytest.mark.parametrize("answer", ["GPU_IS_LOST", "TIMEOUT"])
@@ -26,8 +43,8 @@ def test_a_lost_gpu_gets_no_further_queries(answer: str) -> None:
         scenario({"at": 0, "kind": "fails", "call": "nvmlDeviceGetName", "answer": answer}), float
     )() as nvml:
         queries, device = GpuQueries(), nvml.device_get_handle_by_index(0)
-        assert queries.query(lambda: nvml.device_get_minor_number(device)) == 0
-        assert queries.query(lambda: nvml.device_get_name(device)) is None
+        assert queries.query("minor", lambda: nvml.device_get_minor_number(device)) == 0
+        assert queries.query("name", lambda: nvml.device_get_name(device)) is None
         assert queries.is_lost
-        assert queries.query(lambda: nvml.device_get_minor_number(device)) is None
+        assert queries.query("minor", lambda: nvml.device_get_minor_number(device)) is None
         assert queries.errors.keys() == {"nvmlDeviceGetName"}

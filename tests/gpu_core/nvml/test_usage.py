@@ -8,8 +8,7 @@ from gpu_core.domain.inventory import Gpu
 from gpu_core.domain.usage import GpuUsage
 from gpu_core.nvml.api import FUNCTIONS
 from gpu_core.nvml.inventory import read_inventory
-from gpu_core.nvml.queries import GpuQueries
-from gpu_core.nvml.usage import ProcessReader, read_usage
+from gpu_core.nvml.usage import SampleReader, read_usage
 from simulation.nvml.library import numa_of, simulated_nvml
 from simulation.scenarios.scenario import Scenario, parse_scenario
 
@@ -86,12 +85,13 @@ def test_in_mig_mode_no_samples_of_processes_are_requested() -> None:
 
 
 def test_each_sample_of_a_process_counts_in_one_reading() -> None:
-    node, now, reader = scenario(), 1.5, ProcessReader()
+    node, now, samples = scenario(), 1.5, SampleReader()
+    gpu = gpu_of(node)
     with simulated_nvml(node, lambda: now)() as nvml:
         device = nvml.device_get_handle_by_index(0)
 
         def percents() -> list[float | None]:
-            return [each.sm for each in reader.read(nvml, device, GpuQueries(), has_mig=False) or ()]
+            return [each.sm for each in read_usage(nvml, device, gpu, samples).processes or ()]
 
         assert percents() == [30.0, 40.0]
         assert percents() == [0.0, 0.0]

@@ -1,0 +1,55 @@
+"""What was read of one GPU at one time, as frozen values. All parts of a reading belong to one MIG layout."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gpu_core.domain.inventory import Gpu
+from gpu_exporter.pods.usage import DeviceProcesses, ProcessFacts
+
+Values = Mapping[str, float]
+"""`Field.key` -> value. A field without a value has no key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceReading:
+    """A GPU instance. gpu_instance: its id. profile: of the GPU instance, `3g.40gb`; None if unknown."""
+
+    gpu_instance: int
+    profile: str | None
+    values: Values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuReading:
+    """at: Unix seconds. devices: what NVML lists of processes, for the GPU or for each GPU instance. processes: those that still exist.
+
+    errors: NVML function and error code of the failed queries, without unsupported ones. fault: the first of them, as a sentence.
+    """
+
+    gpu: Gpu
+    at: float
+    values: Values = field(default_factory=dict)
+    instances: tuple[InstanceReading, ...] = ()
+    devices: tuple[DeviceProcesses, ...] = ()
+    processes: Mapping[int, ProcessFacts] = field(default_factory=dict)
+    errors: frozenset[tuple[str, str]] = frozenset()
+    fault: str | None = None
+    is_lost: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuState:
+    """What is known about a GPU at present. reading: None if there is none, or if it is out of date. fault: why, as a sentence.
+
+    errors: NVML function and error code -> failed queries since the agent started.
+    """
+
+    gpu: Gpu
+    reading: GpuReading | None = None
+    fault: str | None = None
+    errors: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
+def instance_profile(profile: str | None) -> str | None:
+    """The profile of the GPU instance of a MIG device: `3g.40gb` for the compute instance `1c.3g.40gb`."""
+    return None if profile is None else profile.partition("c.")[2] or profile

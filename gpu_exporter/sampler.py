@@ -1,0 +1,124 @@
+"""Samples all GPUs in the background. A scrape only reads the last readings from memory."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gpu_core.domain.inventory import Fault, Gpu, GpuUuid, Inventory
+from gpu_core.nvml.api import OpenNvml
+from gpu_exporter.gpu_thread import GpuThread
+from gpu_exporter.reader import ReadingPlan
+from gpu_exporter.reading import GpuState
+
+RELEASE_SECONDS = 2.0
+STOP_SECONDS = 0.2
+"""Maximum seconds that `release` and `stop` wait for the threads of all GPUs."""
+POLL_SECONDS = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """The present state of each GPU, in the order of NVML. faults: GPUs that were never read."""
+
+    gpus: tuple[GpuState, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+class Sampler:
+    """A BackgroundService, a user of NVML that releases it on request, and a holder of sessions.
+
+    start_thread: creates the thread of a GPU; see `gpu_thread_factory`.
+    """
+
+    def __init__(
+        self, create_thread: Callable[[Gpu], GpuThread], *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._create_thread, self._sleep = create_thread, sleep
+        self._lock = threading.Lock()
+        self._threads: dict[GpuUuid, GpuThread] = {}
+        self._removed: tuple[GpuThread, ...] = ()
+        self._faults: tuple[Fault, ...] = ()
+        self._is_released = self._is_ending = False
+
+    def start(self) -> None:
+        """Does nothing: the first discovery starts the threads."""
+
+    def follow(self, inventory: Inventory) -> None:
+        """Starts a thread for each new GPU, and ends those of removed GPUs. A GPU that cannot be read keeps its thread."""
+        with self._lock:
+            threads = dict(self._threads)
+            for gpu in inventory.gpus:
+                if gpu.uuid in threads:
+                    threads[gpu.uuid].follow(gpu)
+                elif not self._is_ending:
+                    threads[gpu.uuid] = self._start(gpu)
+            present = {gpu.uuid for gpu in inventory.gpus} | {fault.uuid for fault in inventory.faults}
+            is_complete = None not in present  # otherwise the fault may be any missing GPU
+            removed = [threads.pop(uuid) for uuid in [*threads] if is_complete and uuid not in present]
+            for thread in removed:
+                thread.stop()
+            self._threads = threads  # replaced, because other threads iterate
+            self._removed = (*(thread for thread in self._removed if thread.is_open), *removed)
+            self._faults = tuple(fault for fault in inventory.faults if fault.uuid not in threads)
+
+    def sample(self) -> Sample:
+        """Returns the present states. Neither waits nor calls NVML. Callable from any thread."""
+        states = (thread.state() for thread in self._threads.values())
+        return Sample(gpus=tuple(sorted(states, key=lambda state: state.gpu.index)), faults=self._faults)
+
+    def yield_session(self) -> None:
+        """See sessions.SessionHolder."""
+        for thread in self._threads.values():
+            thread.close_session()
+
+    def release(self) -> bool:
+        """See release.NvmlUser."""
+        with self._lock:
+            self._is_released = True
+            for thread in self._threads.values():
+                thread.release()
+        for _ in range(round(RELEASE_SECONDS / POLL_SECONDS)):
+            if not self._is_any_open():
+                return True
+            self._sleep(POLL_SECONDS)
+        return not self._is_any_open()
+
+    def acquire(self) -> None:
+        with self._lock:
+            self._is_released = False
+            for thread in self._threads.values():
+                thread.acquire()
+
+    def stop(self) -> None:
+        """Does not wait for a call that hangs."""
+        with self._lock:
+            self._is_ending = True
+            threads = tuple(self._threads.values())
+        for thread in threads:
+            thread.stop()
+        for thread in threads:
+            thread.join(STOP_SECONDS / len(threads))
+
+    def liveness_problem(self) -> str | None:
+        """See StoppableThread."""
+        problems = (thread.liveness_problem() for thread in self._threads.values())
+        return next(filter(None, problems), None)
+
+    def _start(self, gpu: Gpu) -> GpuThread:
+        thread = self._create_thread(gpu)
+        if self._is_released:
+            thread.release()
+        thread.start()
+        return thread
+
+    def _is_any_open(self) -> bool:
+        """The thread of a removed GPU may hang with an open session."""
+        return any(thread.is_open for thread in (*self._threads.values(), *self._removed))
+
+
+def gpu_thread_factory(
+    plan: ReadingPlan, open_nvml: OpenNvml, *, interval: float, on_outdated: Callable[[], None]
+) -> Callable[[Gpu], GpuThread]:
+    """Returns the function that creates the thread of a GPU. interval: seconds. on_outdated: see GpuThread."""
+    return lambda gpu: GpuThread(gpu, plan, open_nvml, interval=interval, on_outdated=on_outdated)
