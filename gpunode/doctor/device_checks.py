@@ -1,11 +1,12 @@
 """Checks the devices and the labels of GPUs on a Node object, from outside. PURE."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from device_plugin.health.kubelet_assessment import parse_amount
 from gpu_core.domain.node_assessment import ADVICE, Reason
 from gpu_core.domain.resources import GPU, PREFIX
+from gpunode.cluster.fleet import Resource
 from gpunode.doctor.check import Check, note, ok, problem
 from gpunode.doctor.node_checks import render_age
 from node_core.domain.conditions import GPU_READY
@@ -25,29 +26,18 @@ def find_pci_label(labels: Mapping[str, str]) -> str | None:
     return next((key for key, value in sorted(labels.items()) if value == "true" and _PCI.fullmatch(key)), None)
 
 
-def list_devices(node: Node) -> dict[str, tuple[int, int]]:
-    """Returns resource -> (capacity, allocatable) of the resources of NVIDIA that the Node has or had."""
-    allocatable = node.status.allocatable
-    return {
-        name: (parse_amount(amount), parse_amount(allocatable.get(name)))
-        for name, amount in sorted(node.status.capacity.items())
-        if name.startswith(PREFIX)
-    }
-
-
-def check_devices(node: Node, *, is_explained: bool) -> Iterator[Check]:
+def check_devices(resources: Sequence[Resource], *, is_explained: bool) -> Iterator[Check]:
     """Compares capacity and allocatable. is_explained: another check states why devices are missing."""
-    devices = list_devices(node)
-    lacking = {name: amounts for name, amounts in devices.items() if amounts[0] != amounts[1]}
-    for name, (capacity, allocatable) in devices.items():
-        if name not in lacking and capacity:
-            yield ok("resources", f"{allocatable} of {capacity} {name} are allocatable")
-    sentences = [
-        f"{allocatable} of {capacity} {name} are allocatable" for name, (capacity, allocatable) in lacking.items()
-    ]
-    if not any(capacity for capacity, _ in devices.values()):
-        sentences = ["the Node has no devices of NVIDIA: its capacity is 0"]
-    for sentence in sentences:
+    lacking = []
+    for each in resources:
+        sentence = f"{each.allocatable} of {each.capacity} {each.name} are allocatable"
+        if each.unhealthy:
+            lacking.append(sentence)
+        else:
+            yield ok("resources", sentence)
+    if not resources:
+        lacking.append("the Node has no devices of NVIDIA: its capacity is 0")
+    for sentence in lacking:
         if is_explained:
             yield note("resources", sentence)
         else:
@@ -55,8 +45,8 @@ def check_devices(node: Node, *, is_explained: bool) -> Iterator[Check]:
             yield problem("resources", sentence, ADVICE[Reason.NOT_ALLOCATABLE], reason=reason)
 
 
-def check_gfd_labels(node: Node, wall: float, *, is_expected: bool) -> Iterator[Check]:
-    """is_expected: gfd should run on this Node."""
+def check_gfd_labels(node: Node, resources: Sequence[Resource], wall: float, *, is_expected: bool) -> Iterator[Check]:
+    """resources: of the Node. is_expected: gfd runs on this Node, and can read the GPUs."""
     product = node.labels.get(PRODUCT)
     if product is None:
         sentence = "the Node has no labels of gfd, so no pod can select its GPU model"
@@ -65,7 +55,7 @@ def check_gfd_labels(node: Node, wall: float, *, is_expected: bool) -> Iterator[
         return
     count = node.labels.get(COUNT, "?")
     changed = _describe_change(node.labels, wall)
-    difference = find_difference(node)
+    difference = find_difference(node, resources)
     if difference is None:
         yield ok("labels", f"gfd states {count} of the product {product}{changed}")
         return
@@ -78,18 +68,17 @@ def check_gfd_labels(node: Node, wall: float, *, is_expected: bool) -> Iterator[
     )
 
 
-def find_difference(node: Node) -> str | None:
+def find_difference(node: Node, resources: Sequence[Resource]) -> str | None:
     """Returns how the labels contradict the capacity; None if they agree, or if they cannot be compared.
 
     They can be compared if the GPUs are healthy, have one model and one resource. With MIG strategy mixed, each profile is a resource.
     The labels may count GPUs in MIG mode that are not advertised, so a smaller capacity is no contradiction where MIG is possible.
     """
     condition, strategy = node.condition(GPU_READY), node.labels.get(STRATEGY)
-    capacities = {name: capacity for name, (capacity, _) in list_devices(node).items() if capacity}
     models = [key for key in node.labels if _MODEL_COUNT.fullmatch(key)]
-    if condition is None or condition.reason != Reason.READY or len(capacities) != 1 or len(models) != 1:
+    if condition is None or condition.reason != Reason.READY or len(resources) != 1 or len(models) != 1:
         return None
-    ((resource, capacity),) = capacities.items()
+    resource, capacity = resources[0].name, resources[0].capacity
     prefix = resource.removesuffix(".shared") if strategy == "mixed" else GPU
     count, replicas = f"{prefix}.count", f"{prefix}.replicas"
     labelled = parse_amount(node.labels.get(count)) * parse_amount(node.labels.get(replicas))

@@ -36,7 +36,7 @@ def diagnose_remote(connection: Connection, name: str, wall: float) -> Report:
             *_check_metrics(api, deployed, node),
             *_check_events(api, name, wall),
         )
-    return Report(checks=checks, has_gpus=diagnosis.has_gpus, node=name, facts=describe_software(node))
+    return Report(checks=checks, has_gpus=diagnosis.has_gpus, node=diagnosis.facts, software=describe_software(node))
 
 
 def read_node(api: ApiClient, name: str) -> Node:

@@ -10,8 +10,9 @@ from device_plugin.agent import NAME as PLUGIN
 from device_plugin.gate import Gate
 from gfd.agent import NAME as GFD
 from gpu_core.domain.node_assessment import Reason
+from gpunode.cluster.fleet import GpuNode, describe_node
 from gpunode.doctor.check import Check, note, ok, problem
-from gpunode.doctor.device_checks import check_devices, check_gfd_labels, find_pci_label, list_devices
+from gpunode.doctor.device_checks import check_devices, check_gfd_labels, find_pci_label
 from gpunode.doctor.node_checks import (
     check_condition,
     check_kubelet_conditions,
@@ -55,8 +56,9 @@ NO_PODS = NodePods()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """has_gpus: False if the Node has no GPU, and should have none."""
+    """facts: about the Node. has_gpus: False if the Node has no GPU, and should have none."""
 
+    facts: GpuNode
     checks: tuple[Check, ...]
     has_gpus: bool
 
@@ -70,17 +72,20 @@ def diagnose_node(node: Node, deployment: Deployment, pods: NodePods, wall: floa
     plugin = select_plugin(deployment, pods)
     gate = plugin.gate if plugin is not None else Gate()
     programs = tuple(check_programs(node, deployment, pods))
-    if not _has_gpus(node, gate):
+    facts = describe_node(node)
+    if not facts.resources and not _has_gpus(node, gate):
         sentence = "the Node has no GPU: neither a label nor its capacity states one"
-        return Diagnosis(checks=(ok("gpus", sentence, reason=str(Reason.NO_GPU)), *programs), has_gpus=False)
+        return Diagnosis(
+            facts=facts, checks=(ok("gpus", sentence, reason=str(Reason.NO_GPU)), *programs), has_gpus=False
+        )
     checks = (
         *check_kubelet_conditions(node, wall),
         *programs,
         *check_simulation_label(node.labels),
-        *_check_gpus(node, plugin, deployment, pods, wall),
+        *_check_gpus(node, facts, plugin, deployment, pods, wall),
         *check_taints(node, plugin.startup_taint if plugin is not None else None),
     )
-    return Diagnosis(checks=checks, has_gpus=True)
+    return Diagnosis(facts=facts, checks=checks, has_gpus=True)
 
 
 def select_plugin(deployment: Deployment, pods: NodePods) -> Program | None:
@@ -122,7 +127,7 @@ def _check_other(other: Program, deployment: Deployment, pods: NodePods) -> Chec
 
 
 def _check_gpus(
-    node: Node, plugin: Program | None, deployment: Deployment, pods: NodePods, wall: float
+    node: Node, facts: GpuNode, plugin: Program | None, deployment: Deployment, pods: NodePods, wall: float
 ) -> Iterator[Check]:
     """plugin: see select_plugin. As on the node, a closed gate is the only problem of the devices.
 
@@ -141,9 +146,9 @@ def _check_gpus(
     condition = node.condition(GPU_READY)
     is_ready = condition is None or condition.status == "True"
     has_all = is_ready and (condition is None or condition.reason != Reason.SOME_UNHEALTHY)
-    yield from check_devices(node, is_explained=not (has_all and is_running))
+    yield from check_devices(facts.resources, is_explained=not (has_all and is_running))
     has_gfd = any(each.key in pods.running for each in deployment.ours(GFD))
-    yield from check_gfd_labels(node, wall, is_expected=has_gfd and is_ready)
+    yield from check_gfd_labels(node, facts.resources, wall, is_expected=has_gfd and is_ready)
 
 
 def _check_pci_label(node: Node) -> Check:
@@ -163,5 +168,4 @@ def _check_absence(deployment: Deployment, pods: NodePods) -> Iterator[Check]:
 def _has_gpus(node: Node, gate: Gate) -> bool:
     condition = node.condition(GPU_READY)
     has_condition = condition is not None and condition.reason != Reason.NO_GPU
-    has_devices = any(capacity for capacity, _ in list_devices(node).values())
-    return has_condition or has_devices or expects_gpus(node, gate) or find_pci_label(node.labels) is not None
+    return has_condition or expects_gpus(node, gate) or find_pci_label(node.labels) is not None

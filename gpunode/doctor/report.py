@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpu_core.nvml.driver_version import DriverVersions
+from gpunode.cluster.fleet import GpuNode
 from gpunode.doctor.check import Check
 from gpunode.output.paragraph import render_paragraph
 from gpunode.output.terminal import Styled, Terminal
@@ -19,7 +20,7 @@ INDENT = 9
 class Report:
     """gpus: see gpus.list_gpus. has_gpus: False if the node has no GPU, and should have none. simulated: the name of the scenario.
 
-    node, facts: the Node and its software, if doctor runs elsewhere. Then the other facts are not known.
+    node, software: of the Node, if doctor runs elsewhere. Then the other facts are not known.
     """
 
     checks: Sequence[Check]
@@ -27,8 +28,8 @@ class Report:
     has_gpus: bool = True
     simulated: str | None = None
     versions: DriverVersions | None = None
-    node: str | None = None
-    facts: str = ""
+    node: GpuNode | None = None
+    software: str = ""
 
     @property
     def problems(self) -> tuple[Check, ...]:
@@ -36,7 +37,7 @@ class Report:
 
     @property
     def summary(self) -> str:
-        place = "this node" if self.node is None else f"the Node {self.node}"
+        place = "this node" if self.node is None else f"the Node {self.node.name}"
         if self.problems:
             count = f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
             return f"{count} found: pods cannot get all GPUs of {place}, or something needs an action."
@@ -58,7 +59,7 @@ def render_json(report: Report) -> str:
         "ready": not report.problems,
         "reason": next(iter(reasons), None),
         "summary": report.summary,
-        **(_facts_here(report) if report.node is None else {"node": report.node, "software": report.facts}),
+        **(_facts_here(report) if report.node is None else _facts_outside(report.node, report.software)),
         "checks": [render_check(each) for each in report.checks],
     }
     return json.dumps(content, indent=2) + "\n"
@@ -81,14 +82,37 @@ def _facts_here(report: Report) -> dict[str, Any]:
     return {"simulated": report.simulated, "driver": driver, "gpus": list(report.gpus)}
 
 
+def _facts_outside(node: GpuNode, software: str) -> dict[str, Any]:
+    """Returns what the Node object states."""
+    resources = {each.name: {"capacity": each.capacity, "allocatable": each.allocatable} for each in node.resources}
+    return {
+        "node": node.name,
+        "models": list(node.models),
+        "driver": node.driver or None,
+        "cuda": node.cuda or None,
+        "resources": resources,
+        "software": software,
+    }
+
+
 def _lines(report: Report, terminal: Terminal) -> Iterator[str]:
     yield from render_paragraph(terminal, Styled(report.summary, "red" if report.problems else "green"))
-    yield from render_paragraph(terminal, report.facts) if report.facts else ()
+    if facts := ", ".join(filter(None, (*_describe_gpus(report.node), report.software))):
+        yield from render_paragraph(terminal, facts)
     yield ""
     yield from render_checks(report.checks, terminal)
     for gpu in report.gpus:
         yield from render_paragraph(terminal, _describe(gpu), first=f"GPU {gpu['index']}", indent=INDENT)
     yield from render_todos(((each.name, each.todo) for each in report.problems), terminal)
+
+
+def _describe_gpus(node: GpuNode | None) -> Iterator[str]:
+    """Yields the models, driver and CUDA of a Node, by its labels."""
+    if node is not None:
+        count = f"{node.gpus} " if node.gpus is not None else ""
+        yield f"{count}{', '.join(node.models)}" if node.models else ""
+        yield f"driver {node.driver}" if node.driver else ""
+        yield f"CUDA {node.cuda}" if node.cuda else ""
 
 
 def render_checks(checks: Iterable[Check], terminal: Terminal) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from gpunode.cluster.fleet import Resource, describe_node
+from gpunode.doctor.check import Check
 from gpunode.doctor.device_checks import check_devices, check_gfd_labels, find_difference, find_pci_label
 from node_core.scheduling.objects import Condition, Metadata, Node, NodeStatus
 
@@ -31,6 +33,19 @@ def node(
     return Node(metadata=Metadata(name="n1", labels=labels or {}), status=status)
 
 
+def amounts(*given: dict[str, str]) -> tuple[Resource, ...]:
+    return describe_node(node(*given)).resources
+
+
+def check_labels(node: Node, wall: float, *, is_expected: bool) -> Check:
+    (found,) = check_gfd_labels(node, describe_node(node).resources, wall, is_expected=is_expected)
+    return found
+
+
+def difference(node: Node) -> str | None:
+    return find_difference(node, describe_node(node).resources)
+
+
 @pytest.mark.parametrize(
     ("key", "is_found"),
     [
@@ -49,7 +64,7 @@ def test_labels_of_the_pci_bus(key: str, is_found: bool) -> None:
 
 
 def test_devices_that_are_all_allocatable_are_ok() -> None:
-    found = list(check_devices(node({GPU: "8", MIG: "7", "nvidia.com/old": "0"}), is_explained=False))
+    found = list(check_devices(amounts({GPU: "8", MIG: "7", "nvidia.com/old": "0"}), is_explained=False))
     assert [(each.status, each.sentence) for each in found] == [
         ("ok", "8 of 8 nvidia.com/gpu are allocatable"),
         ("ok", "7 of 7 nvidia.com/mig-1g.10gb are allocatable"),
@@ -69,30 +84,28 @@ def test_devices_that_are_all_allocatable_are_ok() -> None:
 def test_devices_that_are_missing_are_a_problem_unless_another_check_explains_it(
     capacity: dict[str, str], allocatable: dict[str, str], sentence: str
 ) -> None:
-    (found,) = check_devices(node(capacity, allocatable), is_explained=False)
+    (found,) = check_devices(amounts(capacity, allocatable), is_explained=False)
     assert (found.status, found.reason, found.sentence) == ("problem", "NotAdvertisedByKubelet", sentence)
-    (found,) = check_devices(node(capacity, allocatable), is_explained=True)
+    (found,) = check_devices(amounts(capacity, allocatable), is_explained=True)
     assert (found.status, found.sentence) == ("note", sentence)
 
 
 def test_the_labels_state_the_model_and_when_they_changed() -> None:
-    (found,) = check_gfd_labels(node({GPU: "4"}, labels=LABELS), 1120.0, is_expected=True)
+    found = check_labels(node({GPU: "4"}, labels=LABELS), 1120.0, is_expected=True)
     assert (found.status, found.sentence) == ("ok", "gfd states 4 of the product Tesla-T4, last changed 2 min ago")
-    (found,) = check_gfd_labels(
-        node({GPU: "4"}, labels=LABELS | {"nvidia.com/gfd.timestamp": "x"}), 0.0, is_expected=True
-    )
+    found = check_labels(node({GPU: "4"}, labels=LABELS | {"nvidia.com/gfd.timestamp": "x"}), 0.0, is_expected=True)
     assert found.sentence == "gfd states 4 of the product Tesla-T4"
 
 
 def test_missing_labels_are_a_problem_if_gfd_runs() -> None:
-    (found,) = check_gfd_labels(node({GPU: "4"}), 0.0, is_expected=True)
+    found = check_labels(node({GPU: "4"}), 0.0, is_expected=True)
     assert (found.status, found.reason) == ("problem", "LabelsMissing")
-    (found,) = check_gfd_labels(node({GPU: "4"}), 0.0, is_expected=False)
+    found = check_labels(node({GPU: "4"}), 0.0, is_expected=False)
     assert found.status == "note"
 
 
 def test_labels_that_contradict_the_capacity_are_a_problem() -> None:
-    (found,) = check_gfd_labels(node({GPU: "8"}, labels=LABELS), 1120.0, is_expected=True)
+    found = check_labels(node({GPU: "8"}, labels=LABELS), 1120.0, is_expected=True)
     assert (found.status, found.reason) == ("problem", "LabelsContradict")
     assert found.sentence.endswith(
         "but nvidia.com/gpu.count and nvidia.com/gpu.replicas state 4 devices, and the capacity is 8 nvidia.com/gpu"
@@ -129,4 +142,4 @@ MIXED = CAPABLE | {"nvidia.com/mig.strategy": "mixed", f"{MIG}.count": "7", f"{M
 def test_labels_are_compared_only_where_they_can_be(
     capacity: dict[str, str], labels: dict[str, str], reason: str, is_different: bool
 ) -> None:
-    assert (find_difference(node(capacity, labels=labels, reason=reason)) is not None) is is_different
+    assert (difference(node(capacity, labels=labels, reason=reason)) is not None) is is_different
