@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gpu_exporter.pods.checkpoint import Allocation, parse_checkpoint, read_checkpoint
 from node_core.errors import KubeletError
 from node_core.grpc_h2.status import CallError
 from node_core.kubelet import deviceplugin_pb2 as pb
@@ -234,6 +235,17 @@ def test_a_restart_removes_sockets_and_keeps_allocations(
     make_plugin().register()
     until(lambda: kubelet.resources() == {GPU: Resource(capacity=3, allocatable=3)})
     assert kubelet.admit("two", "main", {GPU: 1}).device_ids == {GPU: ("a",)}
+
+
+@pytest.mark.usefixtures("plugin")
+def test_the_checkpoint_has_the_format_of_the_kubelet_after_each_allocation(kubelet: Kubelet, directory: Path) -> None:
+    kubelet.admit("one", "main", {GPU: 2})
+    assert parse_checkpoint(read_checkpoint(directory)) == (
+        Allocation(pod_uid="one", container="main", devices=frozenset({"b", "c"})),
+    )
+    kubelet.release("one")
+    kubelet.admit("two", "main", {GPU: 1})
+    assert [each.pod_uid for each in parse_checkpoint(read_checkpoint(directory))] == ["two"]
 
 
 @pytest.mark.parametrize("name", ["gpu", "kubernetes.io/gpu", "node.kubernetes.io/gpu", "nvidia.com/", "nvidia.com/-a"])
