@@ -111,6 +111,7 @@ spec:
             {{- $merged := mergeOverwrite $context .section.securityContext }}
             {{- if eq (int $merged.runAsUser) 0 }}{{ $merged = omit $merged "runAsNonRoot" }}{{ end }}
             {{- toYaml $merged | nindent 12 }}
+          terminationMessagePolicy: FallbackToLogsOnError # the status of the pod states why the agent ended
           {{- if has "dev" .sees }}
           terminationMessagePath: /termination-log # /dev is mounted from the host
           {{- end }}
