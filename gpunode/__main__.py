@@ -3,6 +3,8 @@
 import node_core.startup
 
 # isort: split
+import os
+
 import click
 
 from gpunode.lazy_group import Entry, LazyGroup
@@ -52,6 +54,10 @@ SECTIONS = {
             attribute="config",
             help="Check config files, and show the settings that the agents have with them.",
         ),
+        "completion": Entry(
+            module="gpunode.completion.command",
+            help="Print the script that completes commands, flags and names in bash, zsh or fish.",
+        ),
         "demo": Entry(
             module="gpunode.demo.command",
             attribute="demo",
@@ -71,6 +77,10 @@ def gpunode() -> None:
 
 
 def main() -> None:
+    if "_GPUNODE_COMPLETE" in os.environ:
+        from gpunode.completion.shells import register_shells  # noqa: PLC0415 - only for completion
+
+        register_shells()
     gpunode(prog_name="gpunode")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gpunode.cdi_schema import advice_of, problems_of
-from gpunode.lazy_group import Entry, forwarding_command
+from gpunode.lazy_group import Entry, ForwardingCommand
 from node_core.decode import read_yaml
 from node_core.errors import SettingsError
 
@@ -29,7 +29,7 @@ def cdi() -> None:
 
 
 cdi.add_command(
-    forwarding_command(
+    ForwardingCommand(
         "generate",
         Entry(
             module="gpunode.cdi_generate",

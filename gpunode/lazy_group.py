@@ -5,11 +5,14 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import node_core.startup
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +26,11 @@ class Entry:
     help: str
     attribute: str = "command"
     is_agent: bool = False
+
+    def load(self) -> click.Command:
+        """Imports the module."""
+        command: click.Command = getattr(importlib.import_module(self.module), self.attribute)
+        return command
 
 
 class LazyGroup(click.Group):
@@ -39,20 +47,27 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if (entry := self._entries.get(cmd_name)) is None:
             return None
-        if entry.is_agent and not ctx.resilient_parsing:
-            return forwarding_command(cmd_name, entry)
-        command: click.Command = getattr(importlib.import_module(entry.module), entry.attribute)
-        return command
+        if ctx.resilient_parsing:
+            return _describe(cmd_name, entry)
+        return ForwardingCommand(cmd_name, entry) if entry.is_agent else entry.load()
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
+        """Replaces the method of click, which imports the modules of all commands."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only for completion
+
+        found = {name: entry.help for name, entry in self._entries.items() if name.startswith(incomplete)}
+        names = [CompletionItem(name, help=text) for name, text in found.items()]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Adds the nearest name to the error for an unknown command."""
-        from node_core.schema import suggest  # noqa: PLC0415 - it imports msgspec, which an agent may not need
-
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
+            from node_core.schema import suggest  # noqa: PLC0415 - it imports msgspec, which an agent may not need
+
             raise click.UsageError(f"unknown command {args[0]!r}{suggest(args[0], self._entries)}", ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -61,20 +76,30 @@ class LazyGroup(click.Group):
                 formatter.write_dl([(name, entry.help) for name, entry in section.items()])
 
 
-def forwarding_command(name: str, entry: Entry) -> click.Command:
-    """Returns a command that passes all its arguments, and `--help`, to the function `main` of the module."""
+def _describe(name: str, entry: Entry) -> click.Command:
+    """Returns a command that has the parameters of the command, for completion, without the imports of its module."""
+    from gpunode.completion.descriptions import build_command, read_descriptions  # noqa: PLC0415 - only for completion
 
-    def forward(arguments: Sequence[str]) -> None:
+    description = read_descriptions().get(name)
+    return entry.load() if description is None else build_command(name, description)
+
+
+class ForwardingCommand(click.Command):
+    """Passes all its arguments, and `--help`, to the function `main` of the module."""
+
+    def __init__(self, name: str, entry: Entry) -> None:
+        super().__init__(
+            name,
+            callback=self._forward,
+            params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
+            help=entry.help,
+            add_help_option=False,
+            context_settings={"ignore_unknown_options": True},
+        )
+        self.entry = entry
+
+    def _forward(self, arguments: Sequence[str]) -> None:
         gc.disable()
-        main: Callable[[Sequence[str]], int] = importlib.import_module(entry.module).main
+        main: Callable[[Sequence[str]], int] = importlib.import_module(self.entry.module).main
         node_core.startup.freeze_gc()
         sys.exit(main(arguments))
-
-    return click.Command(
-        name,
-        callback=forward,
-        params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
-        help=entry.help,
-        add_help_option=False,
-        context_settings={"ignore_unknown_options": True},
-    )

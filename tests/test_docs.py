@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs import DOCS, REFERENCE, render_all
+from tests.docs import DOCS, render_all
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -20,9 +20,9 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize(("name", "content"), render_all().items(), ids=lambda value: value[:11])
-def test_a_generated_page_is_up_to_date(name: str, content: str) -> None:
-    assert (REFERENCE / name).read_text() == content, "run `make docs`"
+@pytest.mark.parametrize(("file", "content"), [pytest.param(*each, id=each[0].name) for each in render_all().items()])
+def test_a_generated_file_is_up_to_date(file: Path, content: str) -> None:
+    assert file.read_text() == content, "run `make docs`"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)

@@ -31,11 +31,16 @@ EXAMPLES = (
     " that no pod has.",
 )
 @click.option("--simulate", metavar="NAME|FILE", help="Read the GPUs of this scenario.")
-@click.option("--host-root", metavar="FOLDER", help="The path at which the root directory of the host is mounted.")
+@click.option(
+    "--host-root",
+    metavar="FOLDER",
+    type=click.Path(),
+    help="The path at which the root directory of the host is mounted.",
+)
 @click.option(
     "--mig-strategy",
-    metavar="NAME",
-    help="none, single, mixed or auto. Default: the strategy of the running plugin, or none.",
+    type=click.Choice(("none", "single", "mixed")),
+    help="Default: the strategy of the running plugin, or none.",
 )
 @click.option("--config-file", metavar="FILE", help="A config file of gpu-device-plugin.")
 @click.option("--kubelet-socket", metavar="FILE", help="The registration socket of the kubelet.")

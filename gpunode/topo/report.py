@@ -1,6 +1,5 @@
 """Prints the links of this node, or the devices that a container would get."""
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,6 @@ from gpunode.topo.node import NodeReading, describe_unknown_use, read_devices_in
 from gpunode.topo.request import Allocation, select_allocation
 from gpunode.topo.svg import render_svg
 from node_core.errors import KubeletError
-from node_core.runtime.log import configure_log
 
 PLUGIN_FLAGS = ("simulate", "host_root", "mig_strategy", "config_file", "kubelet_socket", "lock_dir")
 """The flags that are passed on to the settings of gpu-device-plugin."""
@@ -26,7 +24,6 @@ def print_report(values: Mapping[str, Any], output: str | None) -> None:
     """values: of the command line. Raises SettingsError and NodeError."""
     if values["request"] is None and (values["resource"] or values["available"]):
         raise click.UsageError("--resource and --available need --request N.")
-    configure_log("auto", "error", sys.stderr)
     node = read_node(_plugin_flags(values))
     topology = describe_topology(node.inventory, node.cpus)
     allocation = None if values["request"] is None else _allocate(node, values)

@@ -66,7 +66,7 @@ def test_the_document_has_the_links_and_the_answer(output: str) -> None:
         (("--simulate", "t4x1", "--request", "2"), 1, "gpunode topo: a request for 2 cannot be met: 1 of 1"),
         (("--simulate", "t4x1", "--request", "0"), 2, "Usage:"),
         (("--simulate", "t4x1", "--resource", "gpu"), 2, "Usage:"),
-        (("--simulate", "t4x1", "--mig-strategy", "x"), 2, "gpunode topo: --mig-strategy:"),
+        (("--simulate", "t4x1", "--mig-strategy", "x"), 2, "Usage:"),
         (("--host-root", "/nowhere"), 2, "gpunode topo: --host-root: /nowhere is not a directory"),
         (("--config-file", "/nowhere"), 2, "gpunode topo: /nowhere: does not exist"),
     ],
