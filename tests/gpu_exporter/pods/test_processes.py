@@ -10,6 +10,7 @@ from gpu_exporter.pods import processes
 from gpu_exporter.pods.cgroups import PodCgroup
 from gpu_exporter.pods.processes import TICKS, parse_start, read_processes
 from gpu_exporter.pods.usage import ProcessFacts
+from tests.descriptors import open_files
 
 UID = "6f0d5dd2-7d4b-4b1e-8a7c-1f7d0e3a9c11"
 STAT = "{pid} ({name}) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 {start} 20 21"
@@ -39,7 +40,9 @@ def test_ended_and_unreadable_processes_are_omitted(tmp_path: Path) -> None:
     (write_process(tmp_path, 9) / "stat").write_text("9 (x) S")
     (write_process(tmp_path, 10) / "stat").write_bytes(b"\xff" * 100)
     (tmp_path / "11").write_text("not a folder")
+    before = open_files()
     assert read_processes([*range(5000), 1 << 22], tmp_path).keys() == {7}
+    assert open_files() <= before
 
 
 def test_a_process_that_ends_while_it_is_read_is_not_mixed_with_its_successor(
