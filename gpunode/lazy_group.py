@@ -14,6 +14,8 @@ import node_core.startup
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+INTERRUPTED = 130
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -58,6 +60,13 @@ class LazyGroup(click.Group):
         found = {name: entry.help for name, entry in self._entries.items() if name.startswith(incomplete)}
         names = [CompletionItem(name, help=text) for name, text in found.items()]
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Ctrl-C while a command is imported, or in a command that does not handle it, ends the program without a message."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -13,12 +13,13 @@ from typing import Any
 import click
 from click.exceptions import Exit
 
+from gpunode.lazy_group import INTERRUPTED
 from node_core.domain.text import to_printable
 from node_core.errors import NodeError, SettingsError
 from node_core.runtime.command import USAGE
 from node_core.runtime.log import configure_log
 
-FAILED, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
+FAILED, BROKEN_PIPE = 1, 141
 
 
 class ExamplesCommand(click.Command):

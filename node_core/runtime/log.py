@@ -13,6 +13,7 @@ from typing import Any, Literal, TextIO, cast
 import structlog
 
 from node_core.domain.log_folding import Line, LogFolder
+from node_core.early_signals import report_uncaught
 from node_core.runtime.log_sink import LogSink, guard_standard_error
 
 LogFormat = Literal["auto", "json", "console"]
@@ -98,7 +99,7 @@ def capture_library_messages() -> None:
     if not any(isinstance(handler, _LibraryHandler) for handler in root.handlers):
         root.addHandler(_LibraryHandler(logging.WARNING))
     logging.captureWarnings(capture=True)
-    if sys.excepthook is sys.__excepthook__:
+    if sys.excepthook in (sys.__excepthook__, report_uncaught):
         sys.excepthook = _log_uncaught
     if threading.excepthook is threading.__excepthook__:
         threading.excepthook = _log_uncaught_in_thread
@@ -117,7 +118,6 @@ class _LibraryHandler(logging.Handler):
 
 def _log_uncaught(*error: Any) -> None:
     if issubclass(error[0], KeyboardInterrupt):
-        sys.__excepthook__(*error)
         return
     structlog.get_logger().error("uncaught_exception", exc_info=error)
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 from click.testing import CliRunner
 
-from gpunode.output.verb import BROKEN_PIPE, FAILED, INTERRUPTED, Verb
+from gpunode.lazy_group import INTERRUPTED
+from gpunode.output.verb import BROKEN_PIPE, FAILED, Verb
 from node_core.errors import KubeError, SettingsError
 
 WRITES_MUCH = """
