@@ -16,7 +16,7 @@ SECTIONS = {
     "On a node": {
         "doctor": Entry(
             module="gpunode.doctor.command",
-            help="Check whether pods can get the GPUs of this node, and state what to do.",
+            help="Check whether pods can get the GPUs of this node, of one Node or of all Nodes, and state what to do.",
             is_agent=True,
         ),
         "release": Entry(
