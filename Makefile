@@ -70,7 +70,7 @@ golden: $(VENV)/.dev ## Update the golden files. Read the diff before you commit
 stubs: $(VENV)/.dev ## Generate the stubs of the kubelet APIs from the .proto files.
 	@$(BIN)/python -m tests.stubs write
 
-docs: $(VENV)/.dev ## Generate the pages of docs/ that come from the code.
+docs: $(VENV)/.dev ## Generate the pages of docs/ and the man pages, which come from the code.
 	@$(BIN)/python -m tests.docs write
 
 manifests: $(VENV)/.dev ## Generate the manifests from the Helm chart.

@@ -24,13 +24,13 @@ command = agent_command(
     agent="DEVICE_PLUGIN",
     changes={"http_address": {"default": ":8082"}},
     help="Advertise the GPUs of this node to the kubelet while the Node has the label nvidia.com/gpu.present=true.",
-    epilog="""
-    \b
-    Examples:
-      gpu-device-plugin --node-name n1 --kubeconfig FILE
-      gpu-device-plugin --node-name n1 --kubeconfig FILE --mig-strategy mixed --config-file sharing.yaml
-    gpunode doctor checks whether pods can get the GPUs.
-    """,
+    examples=(
+        ("--node-name n1 --kubeconfig FILE", "advertise the GPUs of the Node n1"),
+        (
+            "--node-name n1 --kubeconfig FILE --mig-strategy mixed --config-file sharing.yaml",
+            "the same with MIG devices and sharing",
+        ),
+    ),
 )
 
 

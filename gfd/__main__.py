@@ -29,15 +29,13 @@ command = agent_command(
         "http_address": {"default": ":8081"},
         "device_discovery_strategy": {"choices": ("auto", "nvml", "tegra", "vfio")},
     },
-    help="Labels this node with the properties of its NVIDIA GPUs.",
-    epilog="""Without an NVIDIA driver or GPU the agent keeps running. It publishes a timestamp and nvidia.com/vgpu.present=false.
-
-    \b
-    Examples:
-      gfd --oneshot --publish stdout                     print the labels of this machine, without a cluster
-      gfd --oneshot --publish stdout --simulate h100x8   print the labels of simulated GPUs
-      gfd --node-name n1 --kubeconfig FILE               label the Node n1, and follow changes
-    """,
+    help="Labels this node with the properties of its NVIDIA GPUs. Without an NVIDIA driver or GPU, gfd keeps running and publishes a"
+    " timestamp and nvidia.com/vgpu.present=false.",
+    examples=(
+        ("--oneshot --publish stdout", "print the labels of this machine, without a cluster"),
+        ("--oneshot --publish stdout --simulate h100x8", "print the labels of simulated GPUs"),
+        ("--node-name n1 --kubeconfig FILE", "label the Node n1, and follow changes"),
+    ),
 )
 
 

@@ -69,7 +69,14 @@ SECTIONS = {
 
 
 @click.group(
-    cls=LazyGroup, sections=SECTIONS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}
+    cls=LazyGroup,
+    sections=SECTIONS,
+    examples=(
+        ("doctor", "check this node: as root, or in the pod of gpu-device-plugin"),
+        ("doctor --all", "check all Nodes, with your kubeconfig"),
+        ("demo", "see everything on this machine, without a cluster or a GPU"),
+    ),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 @click.version_option(VERSION, message="%(prog)s, version %(version)s")
 def gpunode() -> None:

@@ -12,6 +12,7 @@ from gpunode.cdi_schema import advice_of, problems_of
 from gpunode.lazy_group import Entry, ForwardingCommand
 from node_core.decode import read_yaml
 from node_core.errors import SettingsError
+from node_core.runtime.examples import ExamplesCommand, ExamplesGroup
 
 SUFFIXES = (".json", ".yaml")
 IGNORED = f"container runtimes ignore this file, because its name does not end in {' or '.join(SUFFIXES)}"
@@ -23,7 +24,14 @@ _EXAMPLE = {"name": "a", "containerEdits": {"env": ["A=b"]}}
 """A device that is valid in every version."""
 
 
-@click.group()
+@click.group(
+    cls=ExamplesGroup,
+    examples=(
+        ("generate", "print the specifications for the GPUs of this machine"),
+        ("list", "the names of all devices that container runtimes know"),
+        ("validate /etc/cdi/*", "check specifications by the rules of container runtimes"),
+    ),
+)
 def cdi() -> None:
     """Generate, list and validate the CDI specifications of this node."""
 
@@ -41,12 +49,20 @@ cdi.add_command(
 )
 
 
-@cdi.command("list")
+@cdi.command(
+    "list",
+    cls=ExamplesCommand,
+    examples=(
+        ("", "the devices that container runtimes know"),
+        ("/etc/cdi", "the devices of one folder"),
+    ),
+    statuses={"1": "A folder cannot be read, or container runtimes ignore a file."},
+)
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
 def list_devices(folders: tuple[Path, ...]) -> None:
     """List the full names of all CDI devices in FOLDERS (default: /etc/cdi and /var/run/cdi).
 
-    The exit status is 1 if one of FOLDERS cannot be read, or a file is not valid or has a name that container runtimes ignore (.yml).
+    Report files that are not valid, or whose name container runtimes ignore (.yml).
     """
     names: list[str] = []
     problems: list[str] = []
@@ -61,12 +77,19 @@ def list_devices(folders: tuple[Path, ...]) -> None:
     _exit_with(problems)
 
 
-@cdi.command()
+@cdi.command(
+    cls=ExamplesCommand,
+    examples=(
+        ("/etc/cdi/nvidia.json", "check one file"),
+        ("/etc/cdi/* /var/run/cdi/*", "check all files that container runtimes read"),
+    ),
+    statuses={"1": "A file is not valid."},
+)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def validate(files: tuple[Path, ...]) -> None:
-    """Check FILES by the rules of container runtimes. The exit status is 1 if a file is not valid.
+    """Check FILES by the rules of container runtimes.
 
-    Also prints advice about parts that runtimes accept and that do not work everywhere.
+    Also print advice about parts that runtimes accept and that do not work everywhere.
     """
     read = [_read(path) for path in files]
     for advice in (sentence for file in read for sentence in file.advice):

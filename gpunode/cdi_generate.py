@@ -26,8 +26,14 @@ command = agent_command(
     nvidia_config_option("plugin"),
     GpuSettings,
     agent="DEVICE_PLUGIN",
+    examples=(
+        ("", "print the specifications for the GPUs of this machine"),
+        ("--cdi-dir /etc/cdi", "write them where container runtimes read them"),
+        ("--simulate h100x8 --mig-strategy mixed", "print those of simulated GPUs"),
+    ),
+    statuses={"1": "The GPUs cannot be read, there is no specification, or a file cannot be written."},
     help="Print the CDI specifications that gpu-device-plugin would write with the same flags. With --cdi-dir, write them to that folder, "
-    "which is created if it does not exist. The exit status is 1 if there is no specification. Without a Node, the container runtime is "
+    "which is created if it does not exist. Without a Node, the container runtime is "
     "unknown, and the specifications omit the groups of device nodes.",
 )
 

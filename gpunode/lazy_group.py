@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import node_core.startup
+from node_core.runtime.examples import ExamplesGroup
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -35,19 +36,19 @@ class Entry:
         return command
 
 
-class LazyGroup(click.Group):
-    """sections: title -> name -> command, in the order of --help."""
+class LazyGroup(ExamplesGroup):
+    """sections: title -> name -> command, in the order of --help. entries: name -> command."""
 
     def __init__(self, *args: Any, sections: dict[str, dict[str, Entry]], **options: Any) -> None:
         super().__init__(*args, **options)
         self._sections = sections
-        self._entries = {name: entry for section in sections.values() for name, entry in section.items()}
+        self.entries = {name: entry for section in sections.values() for name, entry in section.items()}
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(self._entries)
+        return list(self.entries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if (entry := self._entries.get(cmd_name)) is None:
+        if (entry := self.entries.get(cmd_name)) is None:
             return None
         if ctx.resilient_parsing:
             return _describe(cmd_name, entry)
@@ -57,7 +58,7 @@ class LazyGroup(click.Group):
         """Replaces the method of click, which imports the modules of all commands."""
         from click.shell_completion import CompletionItem  # noqa: PLC0415 - only for completion
 
-        found = {name: entry.help for name, entry in self._entries.items() if name.startswith(incomplete)}
+        found = {name: entry.help for name, entry in self.entries.items() if name.startswith(incomplete)}
         names = [CompletionItem(name, help=text) for name, text in found.items()]
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
@@ -77,7 +78,7 @@ class LazyGroup(click.Group):
         except click.UsageError as error:
             from node_core.schema import suggest  # noqa: PLC0415 - it imports msgspec, which an agent may not need
 
-            raise click.UsageError(f"unknown command {args[0]!r}{suggest(args[0], self._entries)}", ctx) from error
+            raise click.UsageError(f"unknown command {args[0]!r}{suggest(args[0], self.entries)}", ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         for title, section in self._sections.items():

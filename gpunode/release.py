@@ -19,6 +19,7 @@ from gpu_core.host.release_requests import FOLDER, remove_stale_requests, write_
 from gpu_core.nvml.lock import list_holders
 from node_core.decode import describe_os_error
 from node_core.domain.duration import parse_interval
+from node_core.runtime.examples import ExamplesCommand
 from node_core.runtime.instance_lock import DEFAULT_DIRECTORY
 from node_core.runtime.setting import Parsed, parse_path
 
@@ -30,7 +31,19 @@ NOT_RELEASED = 1
 """Exit status if an agent did not close NVML in time. The command did not run then."""
 
 
-@click.command()
+@click.command(
+    cls=ExamplesCommand,
+    examples=(
+        ("-- nvidia-smi --gpu-reset -i 0", "reset a GPU; the agents resume when the command ends"),
+        ("--for 10m", "close NVML for ten minutes, or until: gpunode release --end"),
+        ("--end", "open NVML again now"),
+    ),
+    statuses={
+        "1": "An agent did not close NVML in time, so COMMAND did not run; or the requests cannot be changed.",
+        "126, 127": "COMMAND cannot be executed, or does not exist.",
+        "128 + n": "Signal n ended the tool or COMMAND. Otherwise the status is that of COMMAND.",
+    },
+)
 @click.option(
     "--for",
     "seconds",
@@ -43,7 +56,7 @@ NOT_RELEASED = 1
     "--timeout",
     type=Parsed(parse_interval, "duration"),
     default="60s",
-    help="How long to wait until all agents have closed NVML. After that, COMMAND does not run and the exit status is 1.",
+    help="How long to wait until all agents have closed NVML. After that, COMMAND does not run.",
 )
 @click.option("--end", is_flag=True, help="End all releases that were started without a COMMAND.")
 @click.option(
@@ -57,7 +70,7 @@ NOT_RELEASED = 1
 def release(seconds: float, timeout: float | None, end: bool, lock_dir: Path, command: tuple[str, ...]) -> None:
     """Ask every agent on this node to close the NVIDIA driver, so that you can reset a GPU or replace the driver.
 
-    Labels and advertised devices do not change. With `-- COMMAND`, runs the command, and the agents resume when it ends.
+    Labels and advertised devices do not change. With `-- COMMAND`, run the command; the agents resume when the command ends.
     """
     if end and command:
         raise click.UsageError("--end does not run a command. Remove --end, or the command.")

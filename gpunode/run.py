@@ -27,11 +27,10 @@ command = agent_command(
     agent="GPUNODE",
     changes={**GFD_NAMES, "http_address": {"default": ":8080"}},
     help="Run nfd-lite, gfd and gpu-device-plugin in one process.",
-    epilog="""
-    \b
-    Example, on a host:
-      gpunode run --node-name n1 --kubeconfig FILE --driver-root-ctr-path /
-    """,
+    examples=(
+        ("--node-name n1 --kubeconfig FILE", "label the Node n1 and advertise its GPUs"),
+        ("--node-name n1 --kubeconfig FILE --simulate h100x8", "the same with simulated GPUs"),
+    ),
 )
 
 

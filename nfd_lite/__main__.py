@@ -45,13 +45,11 @@ command = agent_command(
     agent="NFD",
     changes={"output_file": {"default": OUTPUT_FILE}, "http_address": {"default": ":8080"}},
     help="Labels this node with the features of its host: OS, kernel, CPU, memory, storage, network, PCI and USB.",
-    epilog="""
-    \b
-    Examples:
-      nfd-lite --oneshot --publish stdout          print the labels of this machine, without a cluster
-      nfd-lite --node-name n1 --kubeconfig FILE    label the Node n1, and follow changes
-      nfd-lite rules test FILE                     show what rules do here, before you apply them
-    """,
+    examples=(
+        ("--oneshot --publish stdout", "print the labels of this machine, without a cluster"),
+        ("--node-name n1 --kubeconfig FILE", "label the Node n1, and follow changes"),
+        ("rules test FILE", "show what rules do here, before you apply them"),
+    ),
 )
 
 

@@ -27,6 +27,7 @@ from node_core.domain.text import to_printable
 from node_core.errors import SettingsError
 from node_core.host.root import HostRoot
 from node_core.runtime.command import report_usage
+from node_core.runtime.examples import ExamplesCommand, ExamplesGroup
 from node_core.runtime.setting import make_option, settings_of
 
 FAILED = 1
@@ -35,12 +36,28 @@ FAILED = 1
 FILES = click.argument("files", metavar="FILE...", nargs=-1, required=True)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=ExamplesGroup,
+    examples=(
+        ("test rule.yaml", "what the rules do on this host, and why"),
+        ("validate rule.yaml", "mistakes that do not depend on a node"),
+    ),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 def rules() -> None:
     """Check NodeFeatureRules and custom rules before you apply them. FILE contains rules of either kind. - reads standard input."""
 
 
-@rules.command("test")
+@rules.command(
+    "test",
+    cls=ExamplesCommand,
+    examples=(
+        ("rule.yaml", "the outputs of each rule on this host, and why it matches or not"),
+        ("rule.yaml --features features.yaml", "the same with the features of another node"),
+        ("rule.yaml --node-labels node.yaml", "the same for rules about labels of the node"),
+    ),
+    statuses={"1": "A rule cannot be evaluated."},
+)
 @FILES
 @click.option(
     "--features",
@@ -72,10 +89,7 @@ def test(
     output: Literal["text", "json"],
     **namespaces: tuple[str, ...],
 ) -> None:
-    """Show the outputs of each rule on a node, and why the rule matches or not.
-
-    The exit status is 1 if a rule cannot be evaluated, and 2 if the input is not valid.
-    """
+    """Show the outputs of each rule on a node, and why the rule matches or not."""
     try:
         loaded = load_rules(files)
         features = (
@@ -95,13 +109,19 @@ def test(
 test.params += [make_option(each, "NFD") for each in settings_of(NamespaceFlags)]
 
 
-@rules.command("validate")
+@rules.command(
+    "validate",
+    cls=ExamplesCommand,
+    examples=(
+        ("rule.yaml", "check the rules of a file"),
+        ("rules/*.yaml", "check all files of a folder"),
+        ("-", "check standard input, for example from kubectl get nodefeaturerules -o yaml"),
+    ),
+    statuses={"1": "There are problems. Warnings do not change the status."},
+)
 @FILES
 def validate(files: tuple[str, ...]) -> None:
-    """Check rules for mistakes that do not depend on a node, such as features that no source provides.
-
-    The exit status is 1 if there are problems, and 2 if the input is not valid. Warnings do not change it.
-    """
+    """Check rules for mistakes that do not depend on a node, such as features that no source provides."""
     try:
         loaded = load_rules(files)
     except SettingsError as error:

@@ -54,8 +54,8 @@ class CleanupSettings:
     only: Literal["cluster", "host"] | None = setting(
         "--only CLEANUP_ONLY",
         None,
-        "cluster: remove only what the agents wrote in the cluster, from any machine. host: remove only files of this machine, without the"
-        " cluster. Default: both, on the node itself.",
+        "What to remove. cluster: only what the agents wrote in the cluster, from any machine. host: only files of this machine, without"
+        " the cluster. Default: both, on the node itself.",
     )
     dry_run: bool = setting("--dry-run CLEANUP_DRY_RUN", False, "Print what would be removed, and remove nothing.")
     stay: bool = setting(
@@ -71,6 +71,12 @@ command = agent_command(
     CommonSettings,
     agent="CLEANUP",
     changes={"http_address": {"default": ":8080"}},
+    examples=(
+        ("--node-name n1 --namespace gpunode --kubeconfig FILE --dry-run", "print what would be removed"),
+        ("--node-name n1 --namespace gpunode --kubeconfig FILE", "remove it"),
+        ("--node-name n1 --namespace gpunode --kubeconfig FILE --only cluster", "from another machine"),
+    ),
+    statuses={"1": "Something could not be removed. The command prints what and why."},
     help="Remove everything that gpunode wrote to this node: labels, annotations, taints, extended resources, the condition,"
     " NodeFeature objects, CDI specifications, MPS daemons and files.",
 )

@@ -19,6 +19,7 @@ from gpunode.output.terminal import Cell, Styled, Terminal, open_terminal
 from gpunode.output.verb import FAILED, Verb
 from node_core.decode import read_input
 from node_core.errors import SettingsError
+from node_core.runtime.examples import ExamplesGroup
 
 NAMES = {Kind.NVIDIA: "NVIDIA's config file", Kind.NFD: "config file of Node Feature Discovery"}
 COLUMNS = (
@@ -43,7 +44,11 @@ class Check(Verb):
         return super().parse_args(ctx, args[:end])
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=ExamplesGroup,
+    examples=[("check config.yaml", "the errors of the file, or the settings with this file")],
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 def config() -> None:
     """Check config files of the agents."""
 

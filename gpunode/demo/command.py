@@ -10,6 +10,7 @@ import click
 
 from node_core.errors import NodeError, SettingsError
 from node_core.runtime.command import report_usage
+from node_core.runtime.examples import ExamplesCommand, ExamplesGroup
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,29 +18,28 @@ if TYPE_CHECKING:
     from gpunode.demo.tour import Tour
 
 DEFAULT_SCENARIO = "h100x8"
+NOT_RUNNING = "No demo runs, or the demo cannot be reached."
 FAULT_HELP = """Add a fault to the GPUs of the running demo.
 
 KIND and the keys are those of a scenario file. `at` (default: 0) and `for` (default: without an end) are seconds from now.
-
-\b
-Examples:
-  gpunode demo fault lost gpu=3 for=30
-  gpunode demo fault xid gpu=0 code=79
-  gpunode demo fault driver_gone for=20
 """
 SCENARIO_HELP = """Change the scenario of the running demo.
 
 SCENARIO is a name or the path of a YAML file. Without SCENARIO, the current scenario starts again, without added faults.
 The agents start again if the GPUs are different.
-
-\b
-Examples:
-  gpunode demo scenario h100x8-mig-mixed
-  gpunode demo scenario fleet.yaml
 """
 
 
-@click.group(invoke_without_command=True)
+@click.group(
+    cls=ExamplesGroup,
+    examples=(
+        ("", "the tour, then a live view"),
+        ("--gpus l40sx4", "the same with other simulated GPUs"),
+        ("fault lost gpu=3 for=30", "in another terminal: a GPU of the running demo fails for 30 seconds"),
+    ),
+    statuses={"1": "The demo failed.", "130": "Ctrl-C ended the demo."},
+    invoke_without_command=True,
+)
 @click.option(
     "--once", is_flag=True, help="Exit after the tour. The demo also exits then if standard output is not a terminal."
 )
@@ -62,7 +62,7 @@ def demo(context: click.Context, once: bool, gpus: str | None) -> None:
             sys.exit(130)
 
 
-class _FaultCommand(click.Command):
+class _FaultCommand(ExamplesCommand):
     """Adds the faults of a scenario file to the help."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -72,14 +72,34 @@ class _FaultCommand(click.Command):
         formatter.write("\nThe faults of a scenario file:\n" + "".join(f"  {line}\n" for line in lines))
 
 
-@demo.command(cls=_FaultCommand, help=FAULT_HELP, short_help="Add a fault to the GPUs of the running demo.")
+@demo.command(
+    cls=_FaultCommand,
+    examples=(
+        ("lost gpu=3 for=30", "GPU 3 is lost for 30 seconds"),
+        ("xid gpu=0 code=79", "GPU 0 reports an Xid"),
+        ("driver_gone for=20", "the driver is not loaded for 20 seconds"),
+    ),
+    statuses={"1": NOT_RUNNING},
+    help=FAULT_HELP,
+    short_help="Add a fault to the GPUs of the running demo.",
+)
 @click.argument("kind")
 @click.argument("keys", nargs=-1, metavar="[KEY=VALUE]...")
 def fault(kind: str, keys: Sequence[str]) -> None:
     _send("fault", kind, *keys)
 
 
-@demo.command(help=SCENARIO_HELP, short_help="Change the scenario of the running demo.")
+@demo.command(
+    cls=ExamplesCommand,
+    examples=(
+        ("h100x8-mig-mixed", "other GPUs"),
+        ("fleet.yaml", "the GPUs of your own file"),
+        ("", "the current scenario from its beginning, without added faults"),
+    ),
+    statuses={"1": NOT_RUNNING},
+    help=SCENARIO_HELP,
+    short_help="Change the scenario of the running demo.",
+)
 @click.argument("scenario", required=False)
 def scenario(scenario: str | None) -> None:
     is_path = scenario is not None and ("/" in scenario or scenario.endswith((".yaml", ".yml")))

@@ -24,10 +24,10 @@ from gpunode.doctor.remote import diagnose_remote
 from gpunode.doctor.report import Report, render_json, render_text
 from gpunode.doctor.settings import PROGRAM, CommandLine, environment_of, resolve_settings, use_config_of
 from gpunode.output.terminal import open_terminal
-from gpunode.output.verb import ExamplesCommand, exit_on_errors
+from gpunode.output.verb import exit_on_errors
 from node_core.domain.labels import node_name_problem
 from node_core.errors import SettingsError
-from node_core.runtime.command import AgentCommand, agent_command, parse_command
+from node_core.runtime.command import agent_command, parse_command
 from node_core.runtime.log import configure_log
 from node_core.runtime.setting import GroupedOption, SettingOption
 
@@ -43,14 +43,6 @@ USED = frozenset({
 
 OUTSIDE = frozenset({"node", "all", "selector", "context", "kubeconfig", "output"})
 """The flags of --node and --all. Without them, only --kubeconfig and --output apply."""
-
-
-class DoctorCommand(ExamplesCommand, AgentCommand):
-    examples = (
-        ("", "the node that this runs on: as root, or in the pod of gpu-device-plugin"),
-        ("--node gpu-7", "the Node gpu-7, from outside, with your kubeconfig"),
-        ("--all", "all Nodes: those with problems, and what to do"),
-    )
 
 
 def _outside_option(*names: str, **more: Any) -> GroupedOption:
@@ -79,9 +71,18 @@ command = agent_command(
     },
     help="Check whether pods can get the GPUs of this node: the GPUs, the agents, the kubelet and the Node object. State what to do."
     " Changes nothing. Run it in the pod of gpu-device-plugin, or as root on a host. Doctor uses the settings of the running plugin; the"
-    " flags take precedence. With --node or --all, doctor runs anywhere and reads only the API server. Exit status: 0 if pods can get the"
-    " GPUs, or the node should have none; 1 for a problem or a failed request; 2 for a wrong command line.",
-    cls=DoctorCommand,
+    " flags take precedence. With --node or --all, doctor runs anywhere and reads only the API server.",
+    examples=(
+        ("", "the node that this runs on: as root, or in the pod of gpu-device-plugin"),
+        ("--node gpu-7", "the Node gpu-7, from outside, with your kubeconfig"),
+        ("--all", "all Nodes: those with problems, and what to do"),
+    ),
+    statuses={
+        "0": "Pods can get the GPUs, or the node should have none.",
+        "1": "There is a problem, or a request failed.",
+        "130": "Ctrl-C ended the command.",
+        "141": "The program that reads the output ended.",
+    },
 )
 for option in command.params:
     if isinstance(option, SettingOption) and option.setting.name not in USED:

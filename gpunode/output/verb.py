@@ -1,12 +1,8 @@
-"""The class of all verbs for people: help that begins with examples, errors with hints, exit statuses.
-
-Exit statuses: 0; 1 for a failed request or a problem that the verb found; 2 for a wrong command line; 130 after Ctrl-C; 141 if the reader
-of a pipe has ended.
-"""
+"""The class of all verbs for people: help that begins with examples, errors with hints, exit statuses."""
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,35 +13,21 @@ from gpunode.lazy_group import INTERRUPTED
 from node_core.domain.text import to_printable
 from node_core.errors import NodeError, SettingsError
 from node_core.runtime.command import USAGE
+from node_core.runtime.examples import STATUSES, ExamplesCommand
 from node_core.runtime.log import configure_log
 
 FAILED, BROKEN_PIPE = 1, 141
 
 
-class ExamplesCommand(click.Command):
-    """A command whose help begins with examples: arguments after the name of the command -> what the command does.
-
-    For example `("--free 4", "nodes with 4 free GPUs")`.
-    """
-
-    examples: Sequence[tuple[str, str]] = ()
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Replaces the method of click: the examples are first."""
-        with formatter.section("Examples"):
-            formatter.write_dl(
-                [(f"{ctx.command_path} {arguments}".rstrip(), what) for arguments, what in self.examples]
-            )
-        formatter.write_paragraph()
-        super().format_help(ctx, formatter)
-
-
 class Verb(ExamplesCommand):
     """A command whose exceptions become messages and exit statuses."""
 
-    def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.examples = tuple(examples)
+    default_statuses: Mapping[str, str] = {
+        **STATUSES,
+        "1": "A request failed, or the command found a problem.",
+        "130": "Ctrl-C ended the command.",
+        "141": "The program that reads the output ended.",
+    }
 
     def invoke(self, ctx: click.Context) -> Any:
         """Replaces the method of click."""

@@ -40,7 +40,7 @@ EXAMPLES = (
 @click.option(
     "--mig-strategy",
     type=click.Choice(("none", "single", "mixed")),
-    help="Default: the strategy of the running plugin, or none.",
+    help="How MIG devices are advertised. Default: the strategy of the running plugin, or none.",
 )
 @click.option("--config-file", metavar="FILE", help="A config file of gpu-device-plugin.")
 @click.option("--kubelet-socket", metavar="FILE", help="The registration socket of the kubelet.")

@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from node_core.decode import Document
 from node_core.errors import SettingsError
+from node_core.runtime.examples import ExamplesCommand
 from node_core.runtime.setting import GroupedOption, SettingOption, make_option, settings_of
 from node_core.schema import similar, suggest
 from node_core.version import VERSION
@@ -40,7 +41,7 @@ CONFIG_FILES = "gpunode.config_files"
 """Key in a click context: the fingerprints of the config files, also of files that are missing."""
 
 
-class AgentCommand(click.Command):
+class AgentCommand(ExamplesCommand):
     """Collects all problems of flags, environment and config file before parsing fails.
 
     --help shows the environment variables and the default of each flag. Long flags are also accepted with one dash (`-oneshot`), as in
@@ -104,13 +105,14 @@ def agent_command(
     *parts: type | click.Option,
     agent: str,
     help: str,  # noqa: A002 - as click calls it
-    epilog: str | None = None,
+    examples: Sequence[tuple[str, str]] = (),
+    statuses: Mapping[str, str] | None = None,
     changes: Mapping[str, Mapping[str, Any]] | None = None,
-    cls: type[AgentCommand] = AgentCommand,
 ) -> AgentCommand:
     """Builds the command of a program. parts: settings classes and other options, in the order of --help. The first of equal names wins.
 
-    agent: the prefix of environment names. changes: name of a setting -> the fields of Setting that differ in this program.
+    agent: the prefix of environment names. examples, statuses: see ExamplesCommand. changes: name of a setting -> the
+    fields of Setting that differ in this program.
     """
     options: dict[str | None, click.Parameter] = {}
     for part in parts:
@@ -118,7 +120,7 @@ def agent_command(
             options.setdefault(option.name, option)
     names = {"help_option_names": ["-h", "--help"]}
     params = [*options.values(), _version_option()]
-    return cls(name, params=params, help=help, epilog=epilog, context_settings=names)
+    return AgentCommand(name, params=params, help=help, examples=examples, statuses=statuses, context_settings=names)
 
 
 def ignored_option(
