@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 from hypothesis import strategies as st
 
@@ -82,6 +83,8 @@ from node_core.publish.lines import parse_lines
 from node_core.runtime.config_map import parse_config_map, parse_config_map_name
 from node_core.runtime.http import parse_address
 from node_core.runtime.metrics_guard import bearer_token
+from node_core.scheduling.objects import Quantity
+from node_core.scheduling.requests import parse_amounts
 from simulation.apiserver.request_body import decode_body
 from simulation.apiserver.requests import parse_request
 from simulation.apiserver.selectors import parse_label_selector, parse_selection
@@ -393,6 +396,11 @@ PARSERS: Mapping[str, Parser] = {
     ),
     "node_core.grpc_h2.headers:parse_timeout": content(parse_timeout, b"10S", b"99999999n", refuses=(CallError,)),
     "node_core.grpc_h2.status:decode_message": content(decode_message, b"no %C3%A9 of 100%25"),
+    "node_core.scheduling.requests:parse_amounts": document(
+        lambda value: parse_amounts(msgspec.convert(value, dict[str, Quantity])),
+        {"cpu": "500m", "memory": "1Gi", "nvidia.com/gpu": 2},
+        refuses=(ValueError, msgspec.ValidationError),
+    ),
     "node_core.grpc_h2.status:parse_status": content(parse_status, b"0", b"16", b"99"),
     "nfd_lite.cpu.cpuinfo:parse_cpuinfo": content(
         lambda packed: translate_flags(parse_cpuinfo(packed.decode(errors="replace"))), CPUINFO.encode()
