@@ -6,9 +6,10 @@ from the time at which the file was written. A request ends when the file is rem
 delays the agents by minutes only.
 """
 
+import math
 from dataclasses import dataclass
 
-from node_core.domain.duration import parse_interval
+from node_core.domain.duration import parse_duration
 
 DEFAULT_SECONDS = 600.0
 MAX_SECONDS = 3600.0
@@ -37,8 +38,8 @@ def parse_seconds(text: str) -> float:
     """Parses the duration of a request. Raises ValueError with the reason."""
     if not text.strip():
         return DEFAULT_SECONDS
-    seconds = parse_interval(text.strip())
-    if seconds is None or seconds > MAX_SECONDS:
+    seconds = math.inf if text.strip() == "infinite" else parse_duration(text.strip())
+    if seconds > MAX_SECONDS:
         raise ValueError(f"{text.strip()} is longer than {MAX_SECONDS / 3600:.0f}h, the maximum of one request")
     return seconds
 

@@ -19,7 +19,7 @@ from gpu_core.settings.nvidia_devices import DeviceSections, parse_device_rules
 from gpu_core.settings.nvidia_settings import DestinationFlags, GfdFlags, GpuSettings, PluginFlags
 from gpu_core.settings.nvidia_sharing import SharingSection, parse_or_report, parse_sharing
 from node_core.decode import decode_struct
-from node_core.domain.duration import parse_interval
+from node_core.domain.duration import parse_duration
 from node_core.errors import SettingsError
 from node_core.runtime.config_file import config_option
 from node_core.runtime.setting import file_struct, settings_of, values_in
@@ -152,7 +152,6 @@ def _parse_health(section: HealthSection, problems: list[str]) -> HealthPolicy:
 
 def _finite(text: str | float) -> float:
     """Raises ValueError."""
-    seconds = parse_interval(text)
-    if seconds is None:
+    if text == "infinite":
         raise ValueError("infinite would prevent the return of GPUs. Use a duration such as 60s.")
-    return seconds
+    return parse_duration(text)

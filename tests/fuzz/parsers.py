@@ -23,7 +23,7 @@ from gotemplate.literals import parse_float, parse_number
 from gotemplate.literals import parse_integer as parse_int
 from gotemplate.parse_time import parse_time as parse_go_time
 from gotemplate.template import parse_template
-from gotemplate.times import parse_duration
+from gotemplate.times import parse_duration as parse_go_duration
 from gpu_core.discovery.pci_ids import parse_device_names
 from gpu_core.domain.release import parse_seconds
 from gpu_core.domain.selection import parse_devices
@@ -66,7 +66,7 @@ from nfd_lite.sources.kernel import parse_version as parse_release
 from nfd_lite.sources.system import parse_osrelease
 from nfd_lite.user_files import decode_text
 from node_core.decode import Document, parse_documents, parse_yaml
-from node_core.domain.duration import parse_interval, parse_sleep_interval
+from node_core.domain.duration import parse_duration, parse_interval, parse_sleep_interval
 from node_core.domain.node import parse_node
 from node_core.domain.node_feature import parse_node_feature
 from node_core.domain.pci import PciAddress
@@ -344,7 +344,7 @@ PARSERS: Mapping[str, Parser] = {
     "gotemplate.literals:parse_float": text(parse_float, "1.5e3", "0x1p-2", "1_0.5"),
     "gotemplate.literals:parse_integer": text(parse_int, "0x1F", "-0b11", "0o7", "1_000"),
     "gotemplate.literals:parse_number": text(parse_number, "0x1F", "1e400", "1.5", refuses=(TemplateError,)),
-    "gotemplate.times:parse_duration": text(parse_duration, "-1h30m1.5s", "300ms"),
+    "gotemplate.times:parse_duration": text(parse_go_duration, "-1h30m1.5s", "300ms"),
     "gotemplate.parse_time:parse_time": text(
         lambda value: parse_go_time("2006-01-02T15:04:05.999Z07:00", value), "2026-01-31T12:00:00.5+02:00", refuses=(TemplateError,)
     ),
@@ -365,6 +365,7 @@ PARSERS: Mapping[str, Parser] = {
     ),
     "gpunode.cdi_schema:problems_of": document(problems_of, SPEC),
     "node_core.domain.duration:parse_sleep_interval": text(parse_sleep_interval, "1m30s", "-60", "5ms", "infinite", refuses=VALUE_ERROR),
+    "node_core.domain.duration:parse_duration": text(parse_duration, "1m30s", "60", "500ms", refuses=VALUE_ERROR),
     "node_core.domain.duration:parse_interval": text(parse_interval, "1m30s", "60", "500ms", "infinite", refuses=VALUE_ERROR),
     "nfd_lite.node_labels:parse_node_labels": text(
         lambda given: parse_node_labels(given, "a file"),

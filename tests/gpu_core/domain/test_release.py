@@ -32,3 +32,10 @@ def test_each_kind_of_request_has_a_sentence() -> None:
     assert ReleaseRequest(name="a", left=5.0).sentence == "the release request a keeps NVML closed for another 5 s"
     assert "has expired" in ReleaseRequest(name="a").sentence
     assert "is ignored: not a regular file" in ReleaseRequest(name="a", problem="not a regular file").sentence
+
+
+@pytest.mark.parametrize("text", ["garbage", "0s"])
+def test_infinite_is_not_suggested_for_a_request(text: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is compared below
+        parse_seconds(text)
+    assert "infinite" not in str(caught.value)

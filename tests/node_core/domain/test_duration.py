@@ -2,7 +2,7 @@
 
 import pytest
 
-from node_core.domain.duration import parse_interval, parse_sleep_interval
+from node_core.domain.duration import parse_duration, parse_interval, parse_sleep_interval
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,19 @@ def test_a_sleep_interval_is_read_as_upstream_reads_it(text: str | float, second
 def test_a_sleep_interval_that_is_none_is_an_error(text: str | float) -> None:
     with pytest.raises(ValueError, match=r"not a duration|more than a year"):
         parse_sleep_interval(text)
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "9" * 400])
+def test_infinite_is_suggested_only_where_it_is_accepted(text: str) -> None:
+    with pytest.raises(ValueError, match=r", or infinite$"):
+        parse_interval(text)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is compared below
+        parse_duration(text)
+    assert "infinite" not in str(caught.value)
+
+
+def test_a_duration_is_not_infinite() -> None:
+    with pytest.raises(ValueError, match="'infinite' is not a duration"):
+        parse_duration("infinite")
+    with pytest.raises(ValueError, match=r"'soon' is not a duration.*, or infinite$"):
+        parse_sleep_interval("soon")
