@@ -20,13 +20,14 @@ from gpu_core.nvml.lock import list_holders
 from node_core.decode import describe_os_error
 from node_core.domain.duration import parse_interval
 from node_core.runtime.examples import ExamplesCommand
-from node_core.runtime.instance_lock import DEFAULT_DIRECTORY
+from node_core.runtime.instance_lock import DEFAULT_DIRECTORY, has_instances
 from node_core.runtime.setting import Parsed, parse_path
 
 MANUAL, COMMAND = "by-hand", "command"
 """Prefixes of request names: a request without and with a command."""
 POLL_SECONDS = 0.05
 TERMINATION_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+NO_AGENT = "no agent has its lock in {}: none runs on this node, it has another --lock-dir, or it is a pod of gfd, which has no lock"
 NOT_RELEASED = 1
 """Exit status if an agent did not close NVML in time. The command did not run then."""
 
@@ -113,11 +114,15 @@ def _release(seconds: float, timeout: float, lock_dir: Path, command: tuple[str,
                     err=True,
                 )
                 return NOT_RELEASED
+            has_agents = has_instances(lock_dir)
+            if not has_agents:
+                click.echo(f"gpunode release: {NO_AGENT.format(lock_dir)}", err=True)
             if command:
                 return _run(command)
         write_request(lock_dir / FOLDER, name, seconds)
         undo.pop_all()
-        click.echo(f"All agents have closed NVML, for {seconds:g} s or until you run: gpunode release --end")
+        state = "All agents have closed NVML" if has_agents else "Agents keep NVML closed"
+        click.echo(f"{state}, for {seconds:g} s or until you run: gpunode release --end")
         return 0
 
 

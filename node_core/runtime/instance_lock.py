@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from node_core.host.flock import open_locked
+from node_core.host.flock import is_locked, open_locked
 from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, Stop
 from node_core.runtime.readiness import Readiness
@@ -21,6 +21,11 @@ RETRY = 2.0
 
 def instance_lock_path(directory: Path, agent: str, node: str) -> Path:
     return directory / f"{agent}.{node}.lock"
+
+
+def has_instances(directory: Path) -> bool:
+    """Returns whether an agent has its lock in the directory. An agent in a pod may have no lock. Raises OSError."""
+    return any(is_locked(path) for path in directory.glob("*.*.lock") if not path.name.startswith("nvml."))
 
 
 class InstanceLock:

@@ -23,6 +23,7 @@ from gpunode.release import MANUAL, release
 from gpunode.run import all_agents
 from nfd_lite.settings import NfdSettings
 from nfd_lite.sources import SOURCES, SourceSettings
+from node_core.runtime.instance_lock import InstanceLock
 from node_core.runtime.messages import Resync
 from node_core.runtime.process import ProcessRunner
 from node_core.runtime.settings import CommonSettings
@@ -112,6 +113,24 @@ class Node:
     def gauge(self) -> bytes:
         lines = self.running[-1].services.metrics.render().splitlines()
         return next(line for line in lines if line.startswith(b"gpunode_nvml_released"))
+
+
+def test_without_an_agent_the_command_does_not_state_that_agents_closed_nvml(tmp_path: Path) -> None:
+    done = CliRunner().invoke(release, ["--lock-dir", str(tmp_path), "--for", "5s"])
+    assert done.exit_code == 0
+    assert done.stdout == "Agents keep NVML closed, for 5 s or until you run: gpunode release --end\n"
+    assert done.stderr.startswith(f"gpunode release: no agent has its lock in {tmp_path}: none runs on this node, ")
+    done = CliRunner().invoke(release, ["--lock-dir", str(tmp_path), "--", "true"])
+    assert (done.exit_code, "no agent has its lock" in done.stderr) == (0, True)
+
+
+def test_with_an_agent_that_has_its_lock_all_agents_have_closed_nvml(tmp_path: Path) -> None:
+    lock = InstanceLock(tmp_path, "gpu-device-plugin", "n1")
+    assert lock.acquire() is None
+    done = CliRunner().invoke(release, ["--lock-dir", str(tmp_path), "--for", "5s"])
+    lock.release()
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout.startswith("All agents have closed NVML, for 5 s")
 
 
 @pytest.fixture
