@@ -55,7 +55,8 @@ ADVICE: Mapping[Reason, str] = {
     Reason.HANGS: "check the kernel log for NVRM and Xid lines; a driver that hangs usually needs a reboot",
     Reason.NVML_FAILS: "check the kernel log for NVRM lines and run nvidia-smi on the node",
     Reason.UNREADABLE: "check the kernel log for NVRM lines; a lost GPU needs a reset or a reboot",
-    Reason.MIG_EMPTY: "create MIG devices (nvidia-smi mig -cgi ... -C), or disable MIG mode",
+    Reason.MIG_EMPTY: "disable MIG mode (nvidia-smi -mig 0), or create MIG devices (nvidia-smi mig -cgi ... -C), which are advertised with "
+    "--mig-strategy single or mixed, not with none",
     Reason.EXCLUDED: "change resources, devices or reserved in the config file",
     Reason.MIG_NOT_ADVERTISED: "set --mig-strategy to single or mixed, or disable MIG mode",
     Reason.MIG_INVALID: "set --mig-strategy to mixed, or create the same MIG devices on every GPU of the node",

@@ -118,3 +118,9 @@ def test_the_sentence_says_that_gpus_are_simulated(code: str | None) -> None:
     plain = assess_node(facts, HEALTHY, DeviceCounts(healthy=8))
     simulated = assess_node(replace(facts, is_simulated=True), HEALTHY, DeviceCounts(healthy=8))
     assert simulated == replace(plain, sentence=f"simulated GPUs: {plain.sentence}")
+
+
+def test_the_advice_for_mig_mode_without_devices_does_not_lead_to_devices_that_are_not_advertised() -> None:
+    advice = ADVICE[Reason.MIG_EMPTY]
+    assert "disable MIG mode" in advice
+    assert "--mig-strategy single or mixed, not with none" in advice
