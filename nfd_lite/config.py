@@ -1,11 +1,12 @@
 """Decodes Node Feature Discovery's worker config file (`core` and `sources`). Unknown keys are errors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import msgspec
 
+from nfd_lite.feature_names import FEATURE_NAMES, suggest_feature
 from nfd_lite.label_keys import WhiteList
 from nfd_lite.rules.expression import describe_pattern_error
 from nfd_lite.sources import SOURCES, FakeSettings, SourceSettings
@@ -98,6 +99,17 @@ def parse_white_list(text: str) -> WhiteList:
     return pattern
 
 
+def find_idle_exclusions(words: Sequence[str]) -> Iterator[str]:
+    """Yields a sentence for each word that matches no feature of a source. words: see exclude_features."""
+    for word in words:
+        name = word.removesuffix("*")
+        matches = any(each.startswith(name) if word.endswith("*") else each == name for each in FEATURE_NAMES)
+        if not matches and not name.startswith("local."):
+            is_case = name.lower() in FEATURE_NAMES
+            hint = f" (did you mean {name.lower()}?)" if is_case else suggest_feature(name.rstrip("."))
+            yield f"{word[:80]!r} matches no feature{hint}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoreFlags:
     """The settings of `core`. excluded_features: left out of a NodeFeature object: `<source>.<feature>`, or a prefix with `*`."""
@@ -134,6 +146,7 @@ class CoreFlags:
         "--no-publish-features core.noPublishFeatures",
         (),
         "Features to leave out of the NodeFeature object, such as kernel.config or cpu.*.",
+        find_idle=find_idle_exclusions,
     )
 
 

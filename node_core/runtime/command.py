@@ -63,6 +63,11 @@ class AgentCommand(ExamplesCommand):
             _record_change(ctx, parameter, values)
             if isinstance(parameter, SettingOption) and ctx.get_parameter_source(name) == ParameterSource.DEFAULT:
                 ctx.params[name] = parameter.setting.default
+            elif (
+                isinstance(parameter, SettingOption) and parameter.setting.find_idle is not None and name in ctx.params
+            ):
+                notes = parameter.setting.find_idle(ctx.params[name])
+                ctx.meta.setdefault(NOTES, []).extend(f"{_place(ctx, parameter)}: {note}" for note in notes)
         if problems and not ctx.resilient_parsing:
             raise SettingsError(problems)
         return []
@@ -227,12 +232,18 @@ def _describe(error: click.UsageError, ctx: click.Context) -> str:
     parameter = getattr(error, "param", None)
     if not isinstance(parameter, click.Option):
         return error.format_message()
-    source = ctx.get_parameter_source(str(parameter.name))
-    variables = parameter.envvar if isinstance(parameter.envvar, list | tuple) else [parameter.envvar]
-    where = parameter.opts[0]
-    if source == ParameterSource.ENVIRONMENT:
-        where = f"{'/'.join(str(name) for name in variables)} ({where})"
-    elif source == ParameterSource.DEFAULT_MAP:
-        where = ctx.meta.get(VALUE_SOURCES, {}).get(parameter.name, f"config file ({where})")
     message = error.message if isinstance(error, click.BadParameter) else error.format_message()
-    return f"{where}: {message}"
+    return f"{_place(ctx, parameter)}: {message}"
+
+
+def _place(ctx: click.Context, parameter: click.Option) -> str:
+    """Returns where the value comes from: a flag, an environment variable, or a file and a key."""
+    source = ctx.get_parameter_source(str(parameter.name))
+    flag = parameter.opts[0]
+    if source == ParameterSource.ENVIRONMENT:
+        variables = parameter.envvar if isinstance(parameter.envvar, list | tuple) else [parameter.envvar]
+        return f"{'/'.join(str(name) for name in variables)} ({flag})"
+    if source == ParameterSource.DEFAULT_MAP:
+        place: str = ctx.meta.get(VALUE_SOURCES, {}).get(parameter.name, f"config file ({flag})")
+        return place
+    return flag

@@ -7,7 +7,7 @@ The order of precedence is: flag, environment variable, config file, default.
 import functools
 import inspect
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -30,6 +30,7 @@ class Setting:
     parse: converts a value of a flag, the environment or a file; raises ValueError. shown: the default in --help and docs.
     choices: all values, if the type does not define the values. fixed: the value cannot change while the process runs.
     negated: the flag is the opposite of the field. any_case: upper and lower case of the values are equal.
+    find_idle: returns a sentence for each part of the value that has no effect.
     heading: of the group in --help; empty for the HEADING of the class.
     """
 
@@ -48,6 +49,7 @@ class Setting:
     fixed: bool = False
     negated: bool = False
     any_case: bool = False
+    find_idle: Callable[[Any], Iterable[str]] | None = None
     heading: str = ""
 
 

@@ -14,6 +14,7 @@ from nfd_lite.config import (
     WorkerFile,
     config_notes,
     decode_worker_config,
+    find_idle_exclusions,
     merge_configs,
     source_settings,
 )
@@ -332,3 +333,23 @@ def test_any_file_is_decoded_or_refused_with_sentences(data: Any) -> None:
     if config is not None:
         assert merge_configs(config, WorkerFile()) == config
         source_settings(config)
+
+
+@pytest.mark.parametrize(
+    ("word", "note"),
+    [
+        ("kernel.config", None),
+        ("cpu.*", None),
+        ("cpu.cpu*", None),
+        ("*", None),
+        ("local.label", None),
+        ("kernel.confg", "'kernel.confg' matches no feature (did you mean kernel.config?)"),
+        ("CPU.cpuid", "'CPU.cpuid' matches no feature (did you mean cpu.cpuid?)"),
+        ("cpuu.*", "'cpuu.*' matches no feature (did you mean cpu.cpuid?)"),
+        ("usb", "'usb' matches no feature (the features of usb are usb.device)"),
+        ("", "'' matches no feature"),
+        ("\x1b[2J", "'\\x1b[2J' matches no feature"),
+    ],
+)
+def test_an_excluded_feature_that_matches_nothing_has_no_effect(word: str, note: str | None) -> None:
+    assert list(find_idle_exclusions([word])) == ([] if note is None else [note])

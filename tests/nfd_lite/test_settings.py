@@ -84,6 +84,15 @@ def test_the_command_line_of_nfd_worker_is_accepted(config: Path) -> None:
     assert settings.label_sources == {"cpu"}
 
 
+def test_an_excluded_feature_that_matches_nothing_is_a_note_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "nfd.conf"
+    file.write_text("core: {noPublishFeatures: [kernel.confg, cpu.cpuid]}")
+    sentence = "'kernel.confg' matches no feature (did you mean kernel.config?)"
+    assert parse(f"--config={file}")["notes"] == (f"{file}: core.noPublishFeatures: {sentence}",)
+    assert parse("--no-publish-features=kernel.confg,cpu.*")["notes"] == (f"--no-publish-features: {sentence}",)
+    assert parse("--no-publish-features=cpu.*")["notes"] == ()
+
+
 @pytest.mark.parametrize("order", [1, -1], ids=["file first", "file last"])
 def test_flags_take_precedence_over_inline_options_and_these_over_the_file(config: Path, order: int) -> None:
     words = (
