@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from gfd.labelers import DECLARED
 from tests.e2e.cluster.errors import ClusterError
-from tests.manifests.helm import CHART, ROOT, Obj, load, named, template
+from tests.manifests.helm import CHART, Obj, load, named, template
 
 pytestmark = pytest.mark.usefixtures("helm_binary")
 
@@ -125,12 +126,10 @@ def test_node_selections_that_can_be_satisfied_are_accepted(values: Obj) -> None
 
 
 def test_the_chart_knows_the_labels_of_gfd() -> None:
-    """labels.md has the labels that gfd publishes, which a test compares with the agent."""
     known = re.search(r'\$ofGfd := "(.*)" }}', (CHART / "templates/_check.tpl").read_text())
     assert known is not None
     pattern = re.compile(known[1].replace("\\\\", "\\"))
-    labels = set(re.findall(r"`(nvidia\.com/[^`]+)`", (ROOT / "docs/reference/labels.md").read_text()))
-    unknown = {label for label in labels if not pattern.match(label)}
+    unknown = {each.key for each in DECLARED if not pattern.match(each.key)}
     assert unknown == set()
 
 

@@ -66,7 +66,7 @@
 {{/* No agent may wait for a label that no agent publishes. */}}
 {{- define "gpunode.schedulingProblems" -}}
 {{- $published := "^(nvidia\\.com|feature\\.node\\.kubernetes\\.io)/" }}
-{{- $ofGfd := "^nvidia\\.com/(cuda\\.|gfd\\.|mig-|mig\\.(capable|strategy)$|mps\\.|vgpu\\.|gpu\\.(clique|compute|count|engines|family|machine|memory|mode|multiprocessors|numa|nvlink|product|replicas|sharing-strategy|slices)(\\.|$))" }}
+{{- $ofGfd := "^nvidia\\.com/(cuda\\.|gfd\\.|gpunode\\.simulated$|mig-|mig\\.(capable|strategy)$|mps\\.|vgpu\\.|gpu\\.(clique|compute|count|engines|family|machine|memory|mode|multiprocessors|numa|nvlink|product|replicas|sharing-strategy|slices)(\\.|$))" }}
 {{- if .Values.singleProcess.enabled }}
 {{- if or .Values.nodeSelector .Values.affinity }}
 - nodeSelector, affinity: they apply to gfd and gpu-device-plugin only. With singleProcess set singleProcess.nodeSelector and singleProcess.affinity.
