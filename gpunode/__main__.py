@@ -24,9 +24,6 @@ SECTIONS = {
             attribute="release",
             help="Ask every agent on this node to close the NVIDIA driver.",
         ),
-        "top": Entry(
-            module="gpunode.top.command", help="Show the use of GPUs and MIG devices, and the pods that have them."
-        ),
         "topo": Entry(
             module="gpunode.topo.command",
             help="Show the links between GPUs, and the GPUs that a container would get.",
@@ -56,6 +53,10 @@ SECTIONS = {
             module="gpunode.config_check.command",
             attribute="config",
             help="Check config files, and show the settings that the agents have with them.",
+        ),
+        "migrate": Entry(
+            module="gpunode.migrate.command",
+            help="Convert Helm values of NVIDIA and Node Feature Discovery to values of the chart gpunode.",
         ),
         "completion": Entry(
             module="gpunode.completion.command",

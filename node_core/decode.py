@@ -383,6 +383,13 @@ def _remove_key(data: Any, path: Sequence[str]) -> tuple[Any, bool]:
     return {**data, key: inner}, is_removed
 
 
+def value_at(data: Any, path: str) -> Any:
+    """Returns the value at a path of keys with dots between them, or None."""
+    for key in path.split("."):
+        data = data.get(key) if isinstance(data, Mapping) else None
+    return data
+
+
 def _is_absent(value: Any) -> bool:
     return value is None or (isinstance(value, Mapping) and all(map(_is_absent, value.values())))
 

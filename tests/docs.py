@@ -28,6 +28,7 @@ from simulation.scenarios import file_format
 from simulation.scenarios.mig_profiles import BOARDS, Board
 from simulation.scenarios.scenario import scenario_names
 from tests import gpu_metrics_page
+from tests.chart_values import render_chart_values
 from tests.commands import render_commands
 from tests.man import render_man_pages
 from tests.tables import render_options, render_table
@@ -51,6 +52,7 @@ def render_all() -> dict[Path, str]:
         REFERENCE / "gpu-metrics.md": render_gpu_metrics(),
         descriptions.FILE: render_descriptions(),
         **{MAN / name: content for name, content in render_man_pages().items()},
+        REFERENCE / "chart-values.md": NOTE + render_chart_values(),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from gpu_core.settings.nvidia_config import SECTIONS
 from nfd_lite.config import WITHOUT_EFFECT, WorkerFile
-from node_core.decode import Document, parse_documents, parse_yaml, text_of
+from node_core.decode import Document, parse_documents, parse_yaml, text_of, value_at
 from node_core.errors import SettingsError
 from node_core.runtime.config_map import parse_config_map
 from node_core.schema import similar
@@ -113,9 +113,9 @@ def _in_object(data: Any, source: str) -> Iterator[Document]:
         for each in items:
             yield from _in_object(each, source)
     elif data["kind"] == "ConfigMap":
-        yield from parse_config_map(data, f"{source}: ConfigMap {_at(data, 'metadata.name')}").values()
+        yield from parse_config_map(data, f"{source}: ConfigMap {value_at(data, 'metadata.name')}").values()
     elif data["kind"] == "NodeFeatureDiscovery" and isinstance(
-        text := _at(data, path := "spec.workerConfig.configData"), str
+        text := value_at(data, path := "spec.workerConfig.configData"), str
     ):
         yield Document(source=f"{source}: {path}", content=text.encode(errors="surrogatepass"))
 
@@ -123,9 +123,9 @@ def _in_object(data: Any, source: str) -> Iterator[Document]:
 def _values(document: Document) -> tuple[Document, ...] | None:
     """Returns the config files in the values of a chart, or None for another file."""
     data = parse_yaml(document)
-    maps = {path: entries for path in IN_VALUES if isinstance(entries := _at(data, path), Mapping)}
+    maps = {path: entries for path in IN_VALUES if isinstance(entries := value_at(data, path), Mapping)}
     found = {f"{path}.{name}": content for path, entries in maps.items() for name, content in entries.items()}
-    found |= {path: content for path in VALUES if isinstance(content := _at(data, path), Mapping)}
+    found |= {path: content for path in VALUES if isinstance(content := value_at(data, path), Mapping)}
     documents = tuple(_to_document(f"{document.source}: {path}", each) for path, each in found.items() if each)
     return documents or None
 
@@ -134,9 +134,3 @@ def _to_document(source: str, content: Any) -> Document:
     """Values contain a config file as text, or as a mapping."""
     text = content if isinstance(content, str) else json.dumps(content, default=str)
     return Document(source=source, content=text.encode(errors="surrogatepass"))
-
-
-def _at(data: Any, path: str) -> Any:
-    for key in path.split("."):
-        data = data.get(key) if isinstance(data, Mapping) else None
-    return data

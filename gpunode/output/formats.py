@@ -14,7 +14,7 @@ from gpunode.output.terminal import Cell, Styled
 from node_core.domain.text import to_printable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Format = Literal["wide", "json", "yaml", "csv", "name", "svg"]
+Format = Literal["wide", "json", "yaml", "csv", "name", "svg", "report"]
 
 
 def output_option(*formats: Format) -> Callable[[Function], Function]:

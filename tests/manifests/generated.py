@@ -6,9 +6,18 @@ from pathlib import PurePosixPath
 
 import yaml
 
+from gpunode.migrate.charts import messages
+from gpunode.migrate.correspondence import Message
 from tests.manifests.helm import CHART, MANIFESTS, Obj, template
 
 HEAD = "# Generated from manifests/chart/gpunode by `make manifests`.\n"
+UPSTREAM = """{{/*
+Generated from the tables in gpunode/migrate by `make manifests`: values of the charts of Node Feature Discovery, NVIDIA's device plugin
+and the GPU Operator that this chart does not have, by path. refused: the reader must act; the text says what to write. ignored: the value
+has no effect here; NOTES.txt lists it. A value is set if it is neither null nor empty, and if its section is not switched off by enabled
+or enable. values.schema.json accepts exactly these paths.
+*/}}
+"""
 SOURCE = re.compile(r"^# Source: gpunode/(?:templates|crds)/(\S+)\n", re.MULTILINE)
 HELM_LABELS = re.compile(r"^ +(?:helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\n", re.MULTILINE)
 """Labels of objects that Helm installed."""
@@ -33,8 +42,17 @@ def render_chart() -> dict[str, str]:
     note = "{{/* Generated from values.yaml by `make manifests`: the values that replace null. */}}\n"
     copies = {f"chart/gpunode/files/{name}": (MANIFESTS / "monitoring" / name).read_text() for name in MONITORING}
     return copies | {
-        "chart/gpunode/templates/_defaults.tpl": f'{note}{{{{- define "gpunode.defaults" -}}}}\n{defaults}{{{{- end }}}}\n'
+        "chart/gpunode/templates/_defaults.tpl": f'{note}{{{{- define "gpunode.defaults" -}}}}\n{defaults}{{{{- end }}}}\n',
+        "chart/gpunode/templates/_upstream.tpl": render_upstream(),
     }
+
+
+def render_upstream() -> str:
+    """Returns the messages about values of other charts, from the tables of `gpunode migrate`."""
+    found = messages()
+    table = {kind.value: {path: text for path, (of, text) in found.items() if of is kind} for kind in Message}
+    text = yaml.safe_dump(table, sort_keys=False, width=1000)
+    return f'{UPSTREAM}{{{{- define "gpunode.upstream" -}}}}\n{text}{{{{- end }}}}\n'
 
 
 def _without_null(values: Obj) -> Obj:

@@ -1,108 +1,155 @@
 {{/*
-Values of the charts of Node Feature Discovery, NVIDIA's device plugin and the GPU Operator that this chart does not have, by path.
-refused: the reader must act; the text says what to write. ignored: the value has no effect here; NOTES.txt lists it. A value is set if it is
-neither null nor empty, and if its section is not switched off by enabled or enable. values.schema.json accepts exactly these paths.
+Generated from the tables in gpunode/migrate by `make manifests`: values of the charts of Node Feature Discovery, NVIDIA's device plugin
+and the GPU Operator that this chart does not have, by path. refused: the reader must act; the text says what to write. ignored: the value
+has no effect here; NOTES.txt lists it. A value is set if it is neither null nor empty, and if its section is not switched off by enabled
+or enable. values.schema.json accepts exactly these paths.
 */}}
 {{- define "gpunode.upstream" -}}
-{{- $operator := "only the GPU Operator has this value. Set it there, and remove it here (docs/how-to/migrate.md)." }}
-{{- $image := "all agents use the image of `image` and `imagePullSecrets`." }}
-{{- $network := "the pods use the network of pods." }}
 refused:
-  # NVIDIA's device plugin
-  nameOverride: names are fixed, because two installations would label the same nodes. Remove the value.
-  fullnameOverride: names are fixed, because two installations would label the same nodes. Remove the value.
-  namespaceOverride: the namespace is the namespace of the release. Use `helm --namespace`.
-  gfd.namespaceOverride: the namespace is the namespace of the release. Use `helm --namespace`.
-  podSecurityContext: set `securityContext` in the sections nfd, gfd and devicePlugin.
-  securityContext: set `securityContext` in the sections nfd, gfd and devicePlugin.
-  resources: set `resources` in the sections nfd, gfd and devicePlugin.
+  nfd.podAnnotations: Set `podAnnotations`. It applies to all agents.
+  nfd.podLabels: Set `podLabels`. It applies to all agents.
+  nfd.tolerations: Set `tolerations`. It applies to all agents.
+  nfd.updateStrategy: Set `updateStrategy`. It applies to all agents.
+  gfd.podAnnotations: Set `podAnnotations`. It applies to all agents.
+  gfd.podLabels: Set `podLabels`. It applies to all agents.
+  gfd.tolerations: Set `tolerations`. It applies to all agents.
+  gfd.updateStrategy: Set `updateStrategy.type`. It applies to all agents.
+  gfd.affinity: Set `affinity`. It applies to gfd and gpu-device-plugin.
+  devicePlugin.podAnnotations: Set `podAnnotations`. It applies to all agents.
+  devicePlugin.podLabels: Set `podLabels`. It applies to all agents.
+  devicePlugin.tolerations: Set `tolerations`. It applies to all agents.
+  devicePlugin.updateStrategy: Set `updateStrategy.type`. It applies to all agents.
+  devicePlugin.affinity: Set `affinity`. It applies to gfd and gpu-device-plugin.
+  noTimestamp: Set `gfd.noTimestamp`.
+  sleepInterval: Set `gfd.sleepInterval`.
+  securityContext: Set `devicePlugin.securityContext`. Each agent has a security context of its own.
+  podSecurityContext: Set `securityContext` in the sections nfd, gfd and devicePlugin.
+  resources: The chart sets the measured requests of each agent. For others, set `resources` in the sections nfd, gfd and devicePlugin.
+  devicePlugin.containers: Set `devicePlugin.extraEnv`. The chart sets NVIDIA_VISIBLE_DEVICES and NVIDIA_DRIVER_CAPABILITIES itself.
+  devicePlugin.runtimeClassName: Set `runtimeClassName`. It applies to gfd and gpu-device-plugin.
+  gfd.runtimeClassName: Set `runtimeClassName`. It applies to gfd and gpu-device-plugin.
   legacyDaemonsetAPI: Kubernetes 1.16 removed this API. Remove the value.
-  noTimestamp: set `gfd.noTimestamp`.
-  sleepInterval: set `gfd.sleepInterval`.
-  devicePlugin.containers: set `devicePlugin.extraEnv`. The chart sets NVIDIA_VISIBLE_DEVICES and NVIDIA_DRIVER_CAPABILITIES itself.
-  {{- range $section := list "devicePlugin" "gfd" "nfd" }}
-  {{- range list "podAnnotations" "podLabels" "tolerations" "updateStrategy" }}
-  {{ $section }}.{{ . }}: set `{{ . }}`, which applies to all agents.
-  {{- end }}
-  {{- end }}
-  devicePlugin.affinity: set `affinity`, which applies to gfd and gpu-device-plugin.
-  gfd.affinity: set `affinity`, which applies to gfd and gpu-device-plugin.
-  # GPU Operator
-  devicePlugin.args: set `devicePlugin.extraArgs`.
-  devicePlugin.env: set `devicePlugin.extraEnv`.
-  devicePlugin.config: set `config.name` or `config.map`, and `config.default`.
-  devicePlugin.mps: set `mps.root`.
-  gfd.args: set `gfd.extraArgs`.
-  gfd.env: set `gfd.extraEnv`.
-  mig: set `migStrategy`.
-  hostPaths: set `nvidiaDriverRoot` to the folder of the driver, for example /run/nvidia/driver.
-  daemonsets: set `tolerations`, `priorityClassName`, `updateStrategy`, `podLabels` and `podAnnotations`.
-  node-feature-discovery: set `nfd.config` to its `worker.config`, and `nfd.enableTaints`, `nfd.extraLabelNs`, `nfd.denyLabelNs`.
-  nfd.nodefeaturerules: create the NodeFeatureRules yourself.
-  {{- range list "ccManager" "clusterPolicy" "dcgm" "dcgmExporter" "draDriver" "driver" "extraObjects" "fabricManager" "gdrcopy" "gds"
-    "gpuCluster" "kataManager" "kataSandboxDevicePlugin" "migManager" "nodeStatusExporter" "operator" "platform" "psa" "psp" "sandboxDevicePlugin" "sandboxWorkloads"
-    "toolkit" "validator" "vfioManager" "vgpuDeviceManager" "vgpuManager" }}
-  {{ . }}: {{ $operator }}
-  {{- end }}
-  # Node Feature Discovery, also as the section nfd of NVIDIA's chart
-  nfd.prometheus: set `prometheus`.
-  nfd.deploy: set `nfd.enabled`.
-  {{- range list "" "nfd." }}
-  {{ . }}worker.config: set `nfd.config`, which is nfd-worker.conf.
-  {{ . }}worker.options: set `nfd.config`, which is nfd-worker.conf.
-  {{ . }}worker.nodeSelector: set `nfd.nodeSelector`.
-  {{ . }}worker.affinity: set `nfd.affinity`.
-  {{ . }}worker.extraArgs: set `nfd.extraArgs`.
-  {{ . }}worker.extraEnvs: set `nfd.extraEnv`.
-  {{ . }}master.config: move its keys to `nfd.config`, and extraLabelNs to `nfd.extraLabelNs` (docs/how-to/migrate.md).
-  {{ . }}master.enableTaints: set `nfd.enableTaints`.
-  {{ . }}master.extraLabelNs: set `nfd.extraLabelNs`.
-  {{ . }}master.denyLabelNs: set `nfd.denyLabelNs`.
-  {{ . }}master.extraArgs: set `nfd.extraArgs`.
-  {{ . }}master.extraEnvs: set `nfd.extraEnv`.
-  {{ . }}master.instance: this chart installs one instance for each cluster. Remove the value.
-  {{ . }}topologyUpdater: this chart has no topology-updater. Keep the chart of NFD for it, with `worker.enable` and `master.enable` set to false.
-  {{ . }}tls: set `metrics.tlsSecret`. There is no connection between a worker and a master.
-  {{- end }}
+  nameOverride: Names are fixed, because two installations would label the same nodes. Remove the value.
+  fullnameOverride: Names are fixed, because two installations would label the same nodes. Remove the value.
+  namespaceOverride: 'The namespace is the namespace of the release: `helm --namespace`. Remove the value.'
+  gfd.namespaceOverride: 'The namespace is the namespace of the release: `helm --namespace`. Remove the value.'
+  nfd.priorityClassName: Set `priorityClassName`. It applies to all agents.
+  nfd.deploy: Set `nfd.enabled`.
+  nfd.worker.config: Set `nfd.config`. It is nfd-worker.conf.
+  nfd.worker.options: Set `nfd.config`. It is nfd-worker.conf.
+  nfd.worker.nodeSelector: Set `nfd.nodeSelector`.
+  nfd.worker.affinity: Set `nfd.affinity`.
+  nfd.worker.extraArgs: Set `nfd.extraArgs`.
+  nfd.worker.extraEnvs: Set `nfd.extraEnv`.
+  nfd.master.config: Set `nfd.config`. Its extraLabelNs becomes `nfd.extraLabelNs`. docs/how-to/migrate.md lists its keys.
+  nfd.master.enableTaints: Set `nfd.enableTaints`.
+  nfd.master.extraLabelNs: Set `nfd.extraLabelNs`.
+  nfd.master.denyLabelNs: Set `nfd.denyLabelNs`.
+  nfd.master.extraArgs: Set `nfd.extraArgs`.
+  nfd.master.extraEnvs: Set `nfd.extraEnv`.
+  nfd.master.instance: This chart installs one instance for each cluster.
+  nfd.topologyUpdater: This chart has no topology-updater. Keep the chart of NFD for it, with `worker.enable` and `master.enable` set to false.
+  nfd.tls: Set `metrics.tlsSecret`. There is no connection between a worker and a master.
+  nfd.prometheus: Set `prometheus`.
+  mig: Set `migStrategy`.
+  hostPaths: Set `nvidiaDriverRoot` to the folder of the driver, for example /run/nvidia/driver.
+  daemonsets: Set `tolerations`, `priorityClassName`, `updateStrategy`, `podLabels` and `podAnnotations`.
+  nfd.nodefeaturerules: 'Create the NodeFeatureRules yourself: they are objects of the cluster.'
+  devicePlugin.args: Set `devicePlugin.extraArgs`.
+  devicePlugin.env: Set `devicePlugin.extraEnv`.
+  devicePlugin.mps: Set `mps.root`.
+  devicePlugin.config: Set `config.name` or `config.map`, and `config.default`.
+  gfd.args: Set `gfd.extraArgs`.
+  gfd.env: Set `gfd.extraEnv`.
+  driver: This part stays in the GPU Operator. Set it there.
+  ccManager: This part stays in the GPU Operator. Set it there.
+  clusterPolicy: This part stays in the GPU Operator. Set it there.
+  dcgm: This part stays in the GPU Operator. Set it there.
+  dcgmExporter: This part stays in the GPU Operator. Set it there.
+  draDriver: This part stays in the GPU Operator. Set it there.
+  extraObjects: This part stays in the GPU Operator. Set it there.
+  fabricManager: This part stays in the GPU Operator. Set it there.
+  gdrcopy: This part stays in the GPU Operator. Set it there. For containers that use GDRCopy, set `gdrcopyEnabled`.
+  gds: This part stays in the GPU Operator. Set it there. For containers that use GPUDirect Storage, set `gdsEnabled`.
+  gpuCluster: This part stays in the GPU Operator. Set it there.
+  kataManager: This part stays in the GPU Operator. Set it there.
+  kataSandboxDevicePlugin: This part stays in the GPU Operator. Set it there.
+  migManager: This part stays in the GPU Operator. Set it there.
+  nodeStatusExporter: This part stays in the GPU Operator. Set it there.
+  operator: This part stays in the GPU Operator. Set it there.
+  platform: This part stays in the GPU Operator. Set it there.
+  psa: This part stays in the GPU Operator. Set it there.
+  psp: This part stays in the GPU Operator. Set it there.
+  sandboxDevicePlugin: This part stays in the GPU Operator. Set it there.
+  sandboxWorkloads: This part stays in the GPU Operator. Set it there.
+  toolkit: This part stays in the GPU Operator. Set it there.
+  validator: This part stays in the GPU Operator. Set it there.
+  vfioManager: This part stays in the GPU Operator. Set it there.
+  vgpuDeviceManager: This part stays in the GPU Operator. Set it there.
+  vgpuManager: This part stays in the GPU Operator. Set it there.
+  node-feature-discovery: Set `nfd.config` to its `worker.config`, and `nfd.enableTaints`, `nfd.extraLabelNs`, `nfd.denyLabelNs`.
+  worker.config: Set `nfd.config`. It is nfd-worker.conf.
+  worker.options: Set `nfd.config`. It is nfd-worker.conf.
+  worker.nodeSelector: Set `nfd.nodeSelector`.
+  worker.affinity: Set `nfd.affinity`.
+  worker.extraArgs: Set `nfd.extraArgs`.
+  worker.extraEnvs: Set `nfd.extraEnv`.
+  master.config: Set `nfd.config`. Its extraLabelNs becomes `nfd.extraLabelNs`. docs/how-to/migrate.md lists its keys.
+  master.enableTaints: Set `nfd.enableTaints`.
+  master.extraLabelNs: Set `nfd.extraLabelNs`.
+  master.denyLabelNs: Set `nfd.denyLabelNs`.
+  master.extraArgs: Set `nfd.extraArgs`.
+  master.extraEnvs: Set `nfd.extraEnv`.
+  master.instance: This chart installs one instance for each cluster.
+  topologyUpdater: This chart has no topology-updater. Keep the chart of NFD for it, with `worker.enable` and `master.enable` set to false.
+  tls: Set `metrics.tlsSecret`. There is no connection between a worker and a master.
 ignored:
-  # NVIDIA's device plugin
-  devicePlugin.runtimeClassName: gfd and gpu-device-plugin have the class of `runtimeClassName`.
-  gfd.runtimeClassName: gfd and gpu-device-plugin have the class of `runtimeClassName`.
-  failOnInitError: an agent without a driver continues and tries again.
-  selectorLabelsOverride: the labels of pods are fixed.
-  componentSelectorLabels: the labels of pods are fixed.
-  allowDefaultNamespace: every namespace is allowed.
-  gfd.nameOverride: names are fixed.
-  gfd.fullnameOverride: names are fixed.
-  mps.enableHostPID: the device plugin starts the MPS daemons itself.
-  {{- range list "devicePlugin.enableHostNetwork" "devicePlugin.hostNetwork" "gfd.enableHostNetwork" "gfd.hostNetwork" "mps.enableHostNetwork" }}
-  {{ . }}: {{ $network }}
-  {{- end }}
-  # GPU Operator
-  {{- range list "cdi.default" "cdi.enabled" "cdi.nriPluginEnabled" }}
-  {{ . }}: the device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.
-  {{- end }}
-  {{- range $section := list "devicePlugin" "gfd" }}
-  {{- range list "image" "imagePullPolicy" "imagePullSecrets" "repository" "version" }}
-  {{ $section }}.{{ . }}: {{ $image }}
-  {{- end }}
-  {{- end }}
-  # Node Feature Discovery, also as the section nfd of NVIDIA's chart
-  nfd.image: {{ $image }}
-  nfd.imagePullSecrets: {{ $image }}
-  nfd.nameOverride: names are fixed.
-  nfd.fullnameOverride: names are fixed.
-  nfd.namespaceOverride: the namespace is the namespace of the release.
-  nfd.priorityClassName: all agents have the class of `priorityClassName`.
-  {{- range list "" "nfd." }}
-  {{ . }}worker: only `config`, `nodeSelector`, `affinity`, `extraArgs` and `extraEnvs` have counterparts. The section nfd has defaults for the rest.
-  {{ . }}master: each nfd-lite evaluates the rules and labels its own Node.
-  {{ . }}gc: labels and NodeFeature objects belong to their Node.
-  {{ . }}topologyGC: labels and NodeFeature objects belong to their Node.
-  {{ . }}enableNodeFeatureApi: labels are written to the Node. `publish=node-feature` writes NodeFeature objects.
-  {{ . }}nodeFeatureRule: Helm installs the CRDs, except with `--skip-crds`.
-  {{ . }}checksumValuesOnly: the agents read changed ConfigMaps without a restart.
-  {{ . }}featureGates: nfd-lite has no feature gates.
-  {{ . }}postDeleteCleanup: "`cleanup.enabled` removes what the agents wrote."
-  {{- end }}
+  failOnInitError: An agent without a driver continues and tries again.
+  mps.enableHostPID: The device plugin starts the MPS daemons itself.
+  devicePlugin.enableHostNetwork: The pods use the network of pods.
+  gfd.enableHostNetwork: The pods use the network of pods.
+  mps.enableHostNetwork: The pods use the network of pods.
+  selectorLabelsOverride: The labels of pods are fixed.
+  componentSelectorLabels: The labels of pods are fixed.
+  allowDefaultNamespace: Every namespace is allowed.
+  gfd.nameOverride: Names are fixed, because two installations would label the same nodes.
+  gfd.fullnameOverride: Names are fixed, because two installations would label the same nodes.
+  nfd.image: All agents use the image of `image` and `imagePullSecrets`.
+  nfd.imagePullSecrets: All agents use the image of `image` and `imagePullSecrets`.
+  nfd.nameOverride: Names are fixed, because two installations would label the same nodes.
+  nfd.fullnameOverride: Names are fixed, because two installations would label the same nodes.
+  nfd.namespaceOverride: 'The namespace is the namespace of the release: `helm --namespace`.'
+  nfd.worker: The section nfd has defaults for the values of the worker that have no counterpart.
+  nfd.master: Each nfd-lite evaluates the rules and labels its own Node.
+  nfd.gc: Labels and NodeFeature objects belong to their Node.
+  nfd.topologyGC: Labels and NodeFeature objects belong to their Node.
+  nfd.enableNodeFeatureApi: 'Labels are written to the Node. `publish: node-feature` writes NodeFeature objects.'
+  nfd.nodeFeatureRule: Helm installs the CRDs, except with `--skip-crds`.
+  nfd.checksumValuesOnly: The agents read changed ConfigMaps without a restart.
+  nfd.featureGates: nfd-lite has no feature gates.
+  nfd.postDeleteCleanup: '`cleanup.enabled` removes what the agents wrote.'
+  devicePlugin.image: All agents use the image of `image` and `imagePullSecrets`.
+  devicePlugin.imagePullPolicy: All agents use the image of `image` and `imagePullSecrets`.
+  devicePlugin.imagePullSecrets: All agents use the image of `image` and `imagePullSecrets`.
+  devicePlugin.repository: All agents use the image of `image` and `imagePullSecrets`.
+  devicePlugin.version: All agents use the image of `image` and `imagePullSecrets`.
+  devicePlugin.hostNetwork: The pods use the network of pods.
+  gfd.image: All agents use the image of `image` and `imagePullSecrets`.
+  gfd.imagePullPolicy: All agents use the image of `image` and `imagePullSecrets`.
+  gfd.imagePullSecrets: All agents use the image of `image` and `imagePullSecrets`.
+  gfd.repository: All agents use the image of `image` and `imagePullSecrets`.
+  gfd.version: All agents use the image of `image` and `imagePullSecrets`.
+  gfd.hostNetwork: The pods use the network of pods.
+  cdi.default: The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.
+  cdi.enabled: The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.
+  cdi.nriPluginEnabled: The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.
+  worker: The section nfd has defaults for the values of the worker that have no counterpart.
+  master: Each nfd-lite evaluates the rules and labels its own Node.
+  gc: Labels and NodeFeature objects belong to their Node.
+  topologyGC: Labels and NodeFeature objects belong to their Node.
+  enableNodeFeatureApi: 'Labels are written to the Node. `publish: node-feature` writes NodeFeature objects.'
+  nodeFeatureRule: Helm installs the CRDs, except with `--skip-crds`.
+  checksumValuesOnly: The agents read changed ConfigMaps without a restart.
+  featureGates: nfd-lite has no feature gates.
+  postDeleteCleanup: '`cleanup.enabled` removes what the agents wrote.'
 {{- end }}

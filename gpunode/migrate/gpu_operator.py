@@ -1,0 +1,138 @@
+"""The values of the chart of NVIDIA's GPU Operator, version 26.7 and older, and the fields of a ClusterPolicy (its values.yaml and CRD)."""
+
+from typing import Any
+
+from gpunode.migrate import node_feature_discovery
+from gpunode.migrate.convert import own_args, own_env, own_selector, to_amount
+from gpunode.migrate.correspondence import (
+    ALL_AGENTS,
+    CONTEXT,
+    GPU_AGENTS,
+    IMAGE,
+    NETWORK,
+    RESOURCES,
+    ConfigName,
+    Correspondence,
+    Env,
+    HostPath,
+    Mapping,
+    MigStrategy,
+    Objects,
+    TextMap,
+    Texts,
+    Update,
+    missing,
+    moved,
+    same,
+    unnecessary,
+)
+
+STAYS = "This part stays in the GPU Operator. Set it there."
+CDI = "The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that."
+RULES = "Create the NodeFeatureRules yourself: they are objects of the cluster."
+DRIVER_FOLDER = "/run/nvidia/driver"
+"""The default of `hostPaths.driverInstallDir`."""
+PARTS = (
+    "ccManager clusterPolicy dcgm dcgmExporter draDriver extraObjects fabricManager gdrcopy gds gpuCluster kataManager"
+    " kataSandboxDevicePlugin migManager nodeStatusExporter operator platform psa psp sandboxDevicePlugin sandboxWorkloads toolkit"
+    " validator vfioManager vgpuDeviceManager vgpuManager"
+)
+NOTES = {
+    "gdrcopy": f"{STAYS} For containers that use GDRCopy, set `gdrcopyEnabled`.",
+    "gds": f"{STAYS} For containers that use GPUDirect Storage, set `gdsEnabled`.",
+}
+
+
+def _agent_rows(section: str, agent: str) -> tuple[Correspondence, ...]:
+    return (
+        same(f"{section}.enabled", bool),
+        moved(f"{section}.args", f"{section}.extraArgs", Texts, convert=own_args(agent)),
+        moved(f"{section}.env", f"{section}.extraEnv", Env, convert=own_env),
+        same(f"{section}.nodeSelector", TextMap, convert=own_selector),
+        moved(f"{section}.tolerations", "tolerations", Objects, ALL_AGENTS),
+        moved(f"{section}.updateStrategy", "updateStrategy.type", Update, ALL_AGENTS),
+        same(f"{section}.securityContext", Mapping),
+        moved(f"{section}.affinity", "affinity", Mapping, GPU_AGENTS),
+        missing(f"{section}.podSecurityContext", CONTEXT, message=None),
+        missing(f"{section}.resources", RESOURCES, message=None),
+        *(
+            unnecessary(f"{section}.{name}", IMAGE)
+            for name in ("image", "imagePullPolicy", "imagePullSecrets", "repository", "version")
+        ),
+        unnecessary(f"{section}.priorityClassName", "All agents have the class of `priorityClassName`.", message=None),
+        unnecessary(f"{section}.hostNetwork", NETWORK),
+    )
+
+
+ROWS: tuple[Correspondence, ...] = (
+    moved("mig.strategy", "migStrategy", MigStrategy, message=None),
+    missing("mig", "Set `migStrategy`."),
+    moved(
+        "hostPaths.driverInstallDir",
+        "nvidiaDriverRoot",
+        HostPath,
+        "If the GPU Operator installs the driver.",
+        has_rule=True,
+        message=None,
+    ),
+    moved(
+        "hostPaths.rootFS", "nvidiaDriverRoot", HostPath, "If the hosts have the driver.", has_rule=True, message=None
+    ),
+    moved("hostPaths.kubeletRootDir", "kubeletRootDir", HostPath, message=None),
+    missing("hostPaths", f"Set `nvidiaDriverRoot` to the folder of the driver, for example {DRIVER_FOLDER}."),
+    moved("daemonsets.labels", "podLabels", TextMap, ALL_AGENTS, message=None),
+    moved("daemonsets.annotations", "podAnnotations", TextMap, ALL_AGENTS, message=None),
+    moved("daemonsets.priorityClassName", "priorityClassName", str, ALL_AGENTS, message=None),
+    moved("daemonsets.tolerations", "tolerations", Objects | None, ALL_AGENTS, is_replaced_by_empty=True, message=None),
+    moved("daemonsets.updateStrategy", "updateStrategy.type", Update, ALL_AGENTS, message=None),
+    moved(
+        "daemonsets.rollingUpdate.maxUnavailable",
+        "updateStrategy.rollingUpdate.maxUnavailable",
+        int | str,
+        ALL_AGENTS,
+        convert=to_amount,
+        message=None,
+    ),
+    missing(
+        "daemonsets", "Set `tolerations`, `priorityClassName`, `updateStrategy`, `podLabels` and `podAnnotations`."
+    ),
+    moved("operator.runtimeClass", "runtimeClassName", str, GPU_AGENTS, message=None),
+    same("nfd.enabled", bool, "Without nfd-lite, set `gateLabel: nvidia.com/gpu.present=true`.", has_rule=True),
+    missing("nfd.nodefeaturerules", RULES),
+    *_agent_rows("devicePlugin", "gpu-device-plugin"),
+    moved(
+        "devicePlugin.mps.root", "mps.root", HostPath, "MPS also needs `privileged: true`.", has_rule=True, message=None
+    ),
+    missing("devicePlugin.mps", "Set `mps.root`."),
+    moved(
+        "devicePlugin.config.data",
+        "config.map",
+        dict[ConfigName, str | dict[str, Any] | None],
+        "With `devicePlugin.config.create`.",
+        has_rule=True,
+        message=None,
+    ),
+    moved(
+        "devicePlugin.config.name",
+        "config.name",
+        str,
+        "Copy the ConfigMap to the namespace of the agents. Not with `devicePlugin.config.create`.",
+        has_rule=True,
+        message=None,
+    ),
+    moved("devicePlugin.config.default", "config.default", str, has_rule=True, message=None),
+    unnecessary(
+        "devicePlugin.config.create", "The chart creates the ConfigMap of `config.map`.", has_rule=True, message=None
+    ),
+    missing("devicePlugin.config", "Set `config.name` or `config.map`, and `config.default`."),
+    *_agent_rows("gfd", "gfd"),
+    *(unnecessary(f"cdi.{name}", CDI) for name in ("default", "enabled", "nriPluginEnabled")),
+    missing("driver", STAYS),
+    *(missing(part, NOTES.get(part, STAYS)) for part in PARTS.split()),
+    *node_feature_discovery.rows_below("node-feature-discovery", has_messages=False),
+    missing(
+        "node-feature-discovery",
+        "Set `nfd.config` to its `worker.config`, and `nfd.enableTaints`, `nfd.extraLabelNs`, `nfd.denyLabelNs`.",
+    ),
+    unnecessary("global", "The chart has no global values.", message=None),
+)

@@ -1,0 +1,135 @@
+"""The values of the chart of Node Feature Discovery, version 0.19 and older (its values.yaml), also as a section of NVIDIA's charts."""
+
+from dataclasses import replace
+
+from gpunode.migrate.convert import false_only, own_args, own_env
+from gpunode.migrate.correspondence import (
+    ALL_AGENTS,
+    BUILD,
+    IMAGE,
+    NAMES,
+    NAMESPACE,
+    NETWORK,
+    RESOURCES,
+    Correspondence,
+    Env,
+    Mapping,
+    Message,
+    Objects,
+    PullPolicy,
+    TextMap,
+    Texts,
+    Update,
+    missing,
+    moved,
+    same,
+    unnecessary,
+)
+
+MASTER = "Each nfd-lite evaluates the rules and labels its own Node."
+OWN = "The section nfd has defaults for the values of the worker that have no counterpart."
+NODE = "Labels and NodeFeature objects belong to their Node."
+TOLERATED = "The default of `tolerations`, which applies to all agents, tolerates every taint."
+TOPOLOGY = "This chart has no topology-updater. Keep the chart of NFD for it, with `worker.enable` and `master.enable` set to false."
+TLS = "Set `metrics.tlsSecret`. There is no connection between a worker and a master."
+
+_WORKER: tuple[Correspondence, ...] = (
+    moved("worker.config", "nfd.config", Mapping, "It is nfd-worker.conf.", has_rule=True),
+    moved("worker.options", "nfd.config", Mapping, "It is nfd-worker.conf.", has_rule=True),
+    moved("worker.enable", "nfd.enabled", bool, "If it is `false`.", convert=false_only, message=None),
+    moved("worker.nodeSelector", "nfd.nodeSelector", TextMap, has_rule=True),
+    moved("worker.affinity", "nfd.affinity", Mapping, has_rule=True),
+    moved("worker.extraArgs", "nfd.extraArgs", Texts, convert=own_args("nfd-lite")),
+    moved("worker.extraEnvs", "nfd.extraEnv", Env, convert=own_env),
+    moved("worker.annotations", "podAnnotations", TextMap, ALL_AGENTS, message=None),
+    moved("worker.updateStrategy.type", "updateStrategy.type", Update, ALL_AGENTS, message=None),
+    moved("worker.updateStrategy.rollingUpdate", "updateStrategy.rollingUpdate", Mapping, ALL_AGENTS, message=None),
+    moved("worker.priorityClassName", "priorityClassName", str, ALL_AGENTS, message=None),
+    moved(
+        "worker.tolerations",
+        "tolerations",
+        Objects,
+        f"Only if `tolerations` is set. {TOLERATED}",
+        has_rule=True,
+        message=None,
+    ),
+    unnecessary("worker.hostNetwork", NETWORK, message=None),
+    unnecessary("worker.resources", RESOURCES, message=None),
+    missing("worker.initContainers", "The pods have no init containers.", message=None),
+    missing(
+        "worker.mountUsrSrc",
+        "The pods do not mount /usr/src: name another file with the kernel config in `nfd.config.sources.kernel.kconfigFile`.",
+        message=None,
+    ),
+    unnecessary("worker", OWN),
+)
+_MASTER: tuple[Correspondence, ...] = (
+    moved(
+        "master.config",
+        "nfd.config",
+        Mapping,
+        "Its extraLabelNs becomes `nfd.extraLabelNs`. docs/how-to/migrate.md lists its keys.",
+        has_rule=True,
+    ),
+    moved("master.enableTaints", "nfd.enableTaints", bool),
+    moved("master.extraLabelNs", "nfd.extraLabelNs", Texts),
+    moved("master.denyLabelNs", "nfd.denyLabelNs", Texts),
+    moved("master.extraArgs", "nfd.extraArgs", Texts, convert=own_args("nfd-lite")),
+    moved("master.extraEnvs", "nfd.extraEnv", Env, convert=own_env),
+    missing("master.instance", "This chart installs one instance for each cluster."),
+    unnecessary("master", MASTER),
+)
+_REST: tuple[Correspondence, ...] = (
+    same("prometheus.enable", bool),
+    same("prometheus.labels", TextMap),
+    same("prometheus.scrapeInterval", str),
+    missing("topologyUpdater", TOPOLOGY),
+    missing("tls", TLS),
+    unnecessary("gc", NODE),
+    unnecessary("topologyGC", NODE),
+    unnecessary(
+        "enableNodeFeatureApi", "Labels are written to the Node. `publish: node-feature` writes NodeFeature objects."
+    ),
+    unnecessary("nodeFeatureRule", "Helm installs the CRDs, except with `--skip-crds`."),
+    unnecessary("checksumValuesOnly", "The agents read changed ConfigMaps without a restart."),
+    missing("featureGates.NodeFeatureGroupAPI", "nfd-lite does not evaluate NodeFeatureGroups.", message=None),
+    missing(
+        "featureGates.DisableAutoPrefix",
+        "A name without a namespace always gets feature.node.kubernetes.io/. Write the namespace in the rule.",
+        message=None,
+    ),
+    unnecessary("featureGates", "nfd-lite has no feature gates."),
+    unnecessary("postDeleteCleanup", "`cleanup.enabled` removes what the agents wrote."),
+)
+
+ROWS: tuple[Correspondence, ...] = (
+    missing("image.repository", BUILD, message=None),
+    unnecessary("image.tag", IMAGE, message=None),
+    same("image.pullPolicy", PullPolicy),
+    same("imagePullSecrets", Objects),
+    moved("global.imagePullSecrets", "imagePullSecrets", Objects, message=None),
+    same("priorityClassName", str, ALL_AGENTS),
+    *_WORKER,
+    *_MASTER,
+    *_REST,
+    *(unnecessary(path, NAMES, message=Message.REFUSED) for path in ("nameOverride", "fullnameOverride")),
+    unnecessary("namespaceOverride", NAMESPACE, message=Message.REFUSED),
+)
+
+
+def rows_below(section: str, *, has_messages: bool = True) -> tuple[Correspondence, ...]:
+    """Returns the values of the chart as a section of another chart. has_messages: False if the chart reports the whole section."""
+    rows = (
+        *(unnecessary(name, IMAGE) for name in ("image", "imagePullSecrets")),
+        moved("priorityClassName", "priorityClassName", str, ALL_AGENTS),
+        *(unnecessary(name, NAMES) for name in ("nameOverride", "fullnameOverride")),
+        unnecessary("namespaceOverride", NAMESPACE),
+        moved("deploy", "nfd.enabled", bool, has_rule=True),
+        *_WORKER,
+        *_MASTER,
+        *_REST,
+        missing("prometheus", "Set `prometheus`."),
+    )
+    return tuple(
+        replace(each, path=f"{section}.{each.path}", message=each.message if has_messages else None) for each in rows
+    )
