@@ -66,8 +66,8 @@ def read_node(flags: Sequence[str]) -> NodeReading:
 
 
 def read_devices_in_use(node: NodeReading) -> dict[str, str]:
-    """Returns id of a device -> the pod that has it, `namespace/name`; empty for simulated GPUs. Raises KubeletError."""
-    if node.inventory.simulated:
+    """Returns id of a device -> the pod that has it, `namespace/name`; empty for the GPUs of --simulate. Raises KubeletError."""
+    if node.inventory.simulated and not node.is_agent:
         return {}
     return dict(_devices_of_pods(node.settings))
 
