@@ -43,6 +43,9 @@ SECTIONS = {
         ),
     },
     "Anywhere": {
+        "nodes": Entry(
+            module="gpunode.nodes.command", help="Show the GPU nodes of the cluster, and which GPUs are free."
+        ),
         "ui": Entry(module="gpunode.ui.command", help="Open a page that shows the GPUs of the cluster."),
         "rules": Entry(
             module="nfd_lite.rules_command",

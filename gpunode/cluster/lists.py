@@ -66,6 +66,7 @@ def list_pages(
         yield page.items or ()
         if not page.metadata.continuation:
             return
+        parameters.pop("resourceVersion", None)  # the token contains the version
         parameters["continue"] = page.metadata.continuation
 
 

@@ -8,19 +8,24 @@ from dataclasses import dataclass
 
 import click
 
-from gpunode.output.terminal import Cell, Styled, Terminal, text_of
+from gpunode.output.terminal import UNLIMITED, Cell, Styled, Terminal, text_of
 
 GAP = "   "
 EMPTY = "-"
+CUT = "..."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """priority: columns with 0 are always shown; those with the highest number are omitted first. is_wide: only with `-o wide`."""
+    """priority: columns with 0 are always shown; those with the highest number are omitted first. is_wide: only with `-o wide`.
+
+    min_width: of a last column with sentences, which are cut to the rest of the line, but not to fewer characters. None: cells are not cut.
+    """
 
     header: str
     priority: int = 0
     is_wide: bool = False
+    min_width: int | None = None
 
 
 Row = Sequence[Cell]
@@ -70,8 +75,8 @@ class TableWriter:
         return tuple(shown)
 
     def _is_too_wide(self, shown: Sequence[int]) -> bool:
-        width = sum(self._widths[index] for index in shown) + len(GAP) * (len(shown) - 1)
-        return width > self._terminal.width
+        widths = (min(self._widths[index], self._columns[index].min_width or UNLIMITED) for index in shown)
+        return sum(widths) + len(GAP) * (len(shown) - 1) > self._terminal.width
 
     def _lines(self, rows: Sequence[Row], has_header: bool) -> Iterator[str]:
         if has_header and self._has_header:
@@ -81,7 +86,20 @@ class TableWriter:
     def _line(self, row: Row) -> str:
         *before, last = self._shown or ()
         cells = [self._cell(row[index]) + " " * (self._widths[index] - len(_text(row[index]))) for index in before]
-        return GAP.join([*cells, self._cell(row[last])])
+        return GAP.join([*cells, self._cell(self._cut(row[last], last))])
+
+    def _cut(self, cell: Cell, last: int) -> Cell:
+        """Returns the part of a sentence that fits into the line."""
+        minimum = self._columns[last].min_width
+        if minimum is None or self._is_wide:
+            return cell
+        used = sum(self._widths[index] + len(GAP) for index in self._shown or () if index != last)
+        room = max(self._terminal.width - used, minimum)
+        text = text_of(cell)
+        if len(text) <= room:
+            return cell
+        cut = f"{text[: room - len(CUT)]}{CUT}"
+        return Styled(cut, cell.style) if isinstance(cell, Styled) else cut
 
     def _blocks(self, rows: Sequence[Row]) -> Iterator[str]:
         """Yields each row as lines: the first cell, and below it the names and values of the others."""
@@ -93,7 +111,7 @@ class TableWriter:
                 yield f"  {header} {self._cell(row[index])}"
 
     def _cell(self, cell: Cell) -> str:
-        return self._terminal.render(cell) or EMPTY
+        return self._terminal.render(cell) if text_of(cell) else EMPTY
 
 
 def _text(cell: Cell) -> str:

@@ -72,3 +72,28 @@ def test_rows_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     writer.write([ROW])
     writer.write([])
     assert capsys.readouterr().out == render([ROW])
+
+
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (80, "a      GPU 3 has fallen off the bus"),
+        (30, "a      GPU 3 has fallen off..."),
+        (17, "a      GPU 3 h..."),
+        (16, "a"),
+    ],
+)
+def test_the_last_column_is_cut_to_the_line(width: int, line: str) -> None:
+    columns = (Column(header="NAME"), Column(header="PROBLEMS", priority=1, min_width=10))
+    writer = TableWriter(Terminal(width=width), columns)
+    assert writer.render([("a", Styled("GPU 3 has fallen off the bus", "red"))])[-1] == line
+
+
+def test_wide_output_is_not_cut() -> None:
+    writer = TableWriter(Terminal(width=10), [Column(header="A", min_width=3)], is_wide=True)
+    assert writer.render([("0123456789abc",)])[-1] == "0123456789abc"
+
+
+def test_an_empty_cell_with_a_style_is_shown_as_empty() -> None:
+    writer = TableWriter(Terminal(has_colors=True), [Column(header="A")])
+    assert writer.render([(Styled("", "red"),)])[-1] == "-"

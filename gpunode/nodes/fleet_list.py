@@ -1,0 +1,28 @@
+"""Reads the GPU nodes of the cluster, page by page, with the Pods that have their devices. Sends only read requests."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from gpunode.cluster.fleet import GpuNode, describe_node
+from gpunode.cluster.holders import HolderReader
+from gpunode.cluster.lists import list_nodes
+from gpunode.nodes.criteria import Criteria, Seen
+from node_core.kube.http import ApiClient
+
+CHUNK = 50
+"""Nodes whose Pods are read before their rows are shown."""
+
+
+def read_fleet(api: ApiClient, criteria: Criteria, seen: Seen, selector: str = "") -> Iterator[list[GpuNode]]:
+    """Yields the nodes that match, by name, a few at a time. seen: also gets the others. selector: a label selector. Raises KubeError."""
+    holders = HolderReader(api)
+    for page in list_nodes(api, selector=selector):
+        wanted = []
+        for node in page:
+            described = describe_node(node)
+            seen.add(described)
+            if criteria.matches(criteria.narrow(described)):
+                wanted.append(node)
+        nodes = (describe_node(node, pods) for node, pods in zip(wanted, holders.read(wanted), strict=True))
+        while chunk := list(islice(nodes, CHUNK)):
+            yield [each for each in map(criteria.narrow, chunk) if criteria.matches(each)]
