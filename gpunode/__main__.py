@@ -24,6 +24,9 @@ SECTIONS = {
             attribute="release",
             help="Ask every agent on this node to close the NVIDIA driver.",
         ),
+        "top": Entry(
+            module="gpunode.top.command", help="Show the use of GPUs and MIG devices, and the pods that have them."
+        ),
         "topo": Entry(
             module="gpunode.topo.command",
             help="Show the links between GPUs, and the GPUs that a container would get.",

@@ -1,31 +1,20 @@
-"""Reads /metrics of the agents through the API server, which needs the right to get pods/proxy.
-
-Source: Kubernetes API concepts, proxies; Prometheus text format.
-"""
+"""Checks what the metrics of the agents state. Reading them needs the right to get pods/proxy."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from urllib.parse import quote
-
-from urllib3.exceptions import HTTPError
+from typing import TYPE_CHECKING
 
 from gpunode.doctor.check import Check, Status, note, ok, problem
 from gpunode.doctor.pod_check import NOT_READY
 from gpunode.doctor.programs import Program
 from node_core.errors import KubeError
-from node_core.kube.http import ApiClient, connection_error
+from node_core.kube.http import ApiClient
 from node_core.runtime import metrics
 
+if TYPE_CHECKING:
+    from gpunode.cluster.metrics import Sample
+
 NAME = "metrics"
-MAX_BYTES = 1 << 20
 LOG = 'read the log of the agent (event not_ready), and "Checks of /readyz" in docs/how-to/troubleshoot.md'
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    name: str
-    labels: Mapping[str, str]
-    value: float
 
 
 def check_metrics(api: ApiClient, pods: Mapping[str, str], programs: tuple[Program, ...]) -> Iterator[Check]:
@@ -34,7 +23,7 @@ def check_metrics(api: ApiClient, pods: Mapping[str, str], programs: tuple[Progr
         if not program.is_ours or program.key not in pods or not program.port:
             continue
         try:
-            samples = parse_samples(read_metrics(api, program, pods[program.key]))
+            samples = _read_samples(api, program, pods[program.key])
         except KubeError as error:
             if error.status == 403:
                 yield note(NAME, "the metrics of the agents are not read: you are not permitted to get pods/proxy")
@@ -46,38 +35,21 @@ def check_metrics(api: ApiClient, pods: Mapping[str, str], programs: tuple[Progr
             yield from check_samples(samples, program.agents)
 
 
-def read_metrics(api: ApiClient, program: Program, pod: str) -> str:
-    """Raises KubeError."""
+def _read_samples(api: ApiClient, program: Program, pod: str) -> "tuple[Sample, ...]":
+    """Raises KubeError, and ValueError for content that is not in the format."""
+    from gpunode.cluster.metrics import parse_samples, read_pod_metrics  # noqa: PLC0415 - other forms of doctor do not need it
+
     namespace = program.key.partition("/")[0]
-    target = quote(f"{program.scheme}:{pod}:{program.port}", safe=":")
-    path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{target}/proxy/metrics"
-    response = api.open("GET", path)
-    try:
-        return response.read(MAX_BYTES).decode(errors="replace")
-    except (HTTPError, OSError) as error:
-        raise connection_error("GET", path, error) from error
-    finally:
-        response.close()
+    return parse_samples(read_pod_metrics(api, namespace, pod, program.port, scheme=program.scheme))
 
 
-def parse_samples(text: str) -> tuple[Sample, ...]:
-    """Parses the Prometheus text format. Raises ValueError. PURE."""
-    from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415 - other forms of doctor do not need it
-
-    try:
-        families = list(text_string_to_metric_families(text))
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"it is not in the format of Prometheus: {error}") from error
-    return tuple(Sample(name=each[0], labels=each[1], value=each[2]) for family in families for each in family.samples)
-
-
-def check_samples(samples: tuple[Sample, ...], agents: str) -> Iterator[Check]:
+def check_samples(samples: "tuple[Sample, ...]", agents: str) -> Iterator[Check]:
     """agents: the names of the agents that serve the metrics. PURE."""
     found = [check for each in samples if each.value > 0 for check in _check_sample(each)]
     yield from found or [ok(NAME, f"the metrics of {agents} state no problem")]
 
 
-def _check_sample(sample: Sample) -> Iterator[Check]:
+def _check_sample(sample: "Sample") -> Iterator[Check]:
     described = _DESCRIPTIONS.get(sample.name)
     if described is None or sample.labels.get("phase") == "healthy":
         return

@@ -43,9 +43,9 @@ from gpu_exporter.pods.labels import parse_label_pattern, select_labels
 from gpu_exporter.pods.processes import parse_start
 from gpunode.cdi import device_names
 from gpunode.cdi_schema import advice_of, problems_of
+from gpunode.cluster.metrics import parse_samples
 from gpunode.config_check.find import find_configs
 from gpunode.demo.control import parse_fault_words
-from gpunode.doctor.metrics import parse_samples
 from gpunode.doctor.node_checks import parse_time as parse_rfc3339
 from nfd_lite.config import decode_worker_config
 from nfd_lite.cpu.cpuid_decode import CpuidDump, decode_x86
@@ -315,7 +315,7 @@ PARSERS: Mapping[str, Parser] = {
         b"config: {map: {a: 'version: v1', b: {flags: {}}}}\nnfd: {worker: {config: {core: {}}}}\n",
         refuses=REFUSED,
     ),
-    "gpunode.doctor.metrics:parse_samples": text(
+    "gpunode.cluster.metrics:parse_samples": text(
         parse_samples,
         '# HELP a b\n# TYPE gpunode_xids counter\ngpunode_xids_total{gpu="G",xid="79"} 3.0\na{b="c\\n"} NaN 1\n',
         refuses=VALUE_ERROR,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gpunode.doctor import metrics
-from gpunode.doctor.metrics import check_metrics, check_samples, parse_samples
+from gpunode.cluster.metrics import parse_samples
+from gpunode.doctor.metrics import check_metrics, check_samples
 from gpunode.doctor.objects import DaemonSet
 from gpunode.doctor.programs import Program
 from node_core.errors import KubeError
@@ -81,16 +81,16 @@ def test_a_label_that_is_missing_is_a_question_mark() -> None:
 def test_metrics_that_cannot_be_read_are_notes(
     error: KubeError, notes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> str:
+    def fail(*_: object, **__: object) -> str:
         raise error
 
-    monkeypatch.setattr(metrics, "read_metrics", fail)
+    monkeypatch.setattr("gpunode.cluster.metrics.read_pod_metrics", fail)
     found = list(check_metrics(API, PODS, PROGRAMS))
     assert [each.sentence for each in found] == notes
     assert {each.status for each in found} == {"note"}
 
 
 def test_an_answer_that_has_no_metrics_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "read_metrics", lambda *_: "<html>{")
+    monkeypatch.setattr("gpunode.cluster.metrics.read_pod_metrics", lambda *_, **__: "<html>{")
     (found, *_) = check_metrics(API, PODS, PROGRAMS)
     assert (found.status, found.sentence.partition(":")[0]) == ("note", "the metrics of gfd cannot be parsed")

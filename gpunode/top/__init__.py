@@ -1,0 +1,1 @@
+"""`gpunode top`: the live use of GPUs and MIG devices, with the pods that have them."""
