@@ -3,7 +3,11 @@
 Only this module imports the kubernetes package. A process in a pod does not import this module.
 """
 
-from collections.abc import Mapping
+import logging
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,7 +46,10 @@ def read_kubeconfig(files: str, context: str | None = None) -> Cluster:
     try:
         _require_files(files)
         selected = _select_context(files, context)
-        config.load_kube_config(config_file=files, context=context, client_configuration=configuration)
+        with _logged_errors() as errors:
+            config.load_kube_config(config_file=files, context=context, client_configuration=configuration)
+        if errors and not configuration.api_key and configuration.cert_file is None:
+            raise _failed_plugin(files, errors)
         return _cluster(configuration, files, (selected.get("context") or {}).get("namespace"))
     except _UNUSABLE as error:
         raise _unusable(files, error) from error
@@ -80,10 +87,44 @@ def _cluster(configuration: Configuration, files: str, namespace: str | None) ->
 def _authorization(configuration: Configuration, files: str) -> str | None:
     """Returns the Authorization header for a token or a password. The package renews an expired token."""
     try:
-        header = configuration.get_api_key_with_prefix("BearerToken")
+        with _logged_errors() as errors:
+            header = configuration.get_api_key_with_prefix("BearerToken")
     except _UNUSABLE as error:
         raise _unusable(files, error) from error
+    if errors:  # the header contains the expired token
+        raise _failed_plugin(files, errors)
     return None if header is None else str(header)
+
+
+class _Collector(logging.Handler):
+    """Collects the messages of one thread."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+        self._thread_id = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread_id:
+            self.messages.append(record.getMessage())
+
+
+@contextmanager
+def _logged_errors() -> Iterator[list[str]]:
+    """Collects the errors of the block. The package logs the failure of an exec plugin, and continues without credentials."""
+    collector = _Collector()
+    logging.getLogger().addHandler(collector)
+    try:
+        yield collector.messages
+    finally:
+        logging.getLogger().removeHandler(collector)
+
+
+def _failed_plugin(files: str, errors: Sequence[str]) -> KubeError:
+    """errors: of the package, for example `[Errno 2] No such file or directory: 'aws'`."""
+    why = "; ".join(re.sub(r"^\[Errno \d+\] |^exec: ", "", error) for error in errors)
+    hint = "install the program that users[].exec.command names, or run it to see why it fails"
+    return KubeError(f"no usable cluster configuration: {files}: the exec plugin fails: {why}", hint=hint)
 
 
 def _unusable(files: str, error: Exception) -> KubeError:

@@ -2,11 +2,14 @@
 
 import base64
 import json
+import logging
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes import config
 
 from node_core.errors import KubeError
 from node_core.kube.kubeconfig import read_kubeconfig
@@ -103,6 +106,56 @@ def test_an_expired_token_of_a_plugin_is_renewed(path: Path, tmp_path: Path) -> 
     cluster = read_kubeconfig(write(path, {"exec": plugin | {"interactiveMode": "Never"}}))
     issue("second")
     assert cluster.authorization() == "Bearer second"
+
+
+PLUGIN = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never"}
+
+
+@pytest.mark.parametrize(
+    ("plugin", "why"),
+    [
+        ({"command": "missing-plugin"}, "No such file or directory: 'missing-plugin'"),
+        ({"command": "sh", "args": ["-c", "echo log in first >&2; exit 3"]}, "process returned 3. log in first"),
+        ({"command": "echo"}, "failed to decode process output"),
+        ({"command": "echo", "args": ["[]"]}, "malformed response"),
+        ({"command": 5}, "expected str, bytes or os.PathLike object, not int"),
+    ],
+    ids=["missing", "fails", "empty", "no credentials", "no text"],
+)
+def test_an_exec_plugin_that_fails_is_named(path: Path, plugin: dict[str, Any], why: str) -> None:
+    with pytest.raises(KubeError, match="the exec plugin fails: ") as caught:
+        read_kubeconfig(write(path, {"exec": PLUGIN | plugin}))
+    assert why in caught.value.message
+    assert "exec: " not in caught.value.message
+    assert caught.value.hint == "install the program that users[].exec.command names, or run it to see why it fails"
+
+
+def test_a_plugin_that_fails_before_another_credential_is_no_error(path: Path) -> None:
+    user = {"exec": PLUGIN | {"command": "missing-plugin"}, "username": "u", "password": "p"}
+    assert read_kubeconfig(write(path, user)).authorization() is not None
+
+
+def test_a_plugin_that_cannot_renew_its_token_is_named(path: Path, tmp_path: Path) -> None:
+    credential = tmp_path / "credential"
+    kind = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+    credential.write_text(json.dumps(kind | {"status": {"token": "t", "expirationTimestamp": EXPIRED}}))
+    cluster = read_kubeconfig(write(path, {"exec": PLUGIN | {"command": "cat", "args": [str(credential)]}}))
+    credential.unlink()
+    with pytest.raises(KubeError, match="the exec plugin fails: process returned 1"):
+        cluster.authorization()
+
+
+def test_errors_of_other_threads_are_not_those_of_the_plugin(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load: Any = config.load_kube_config
+
+    def load_while_another_thread_fails(**options: Any) -> None:
+        other = threading.Thread(target=logging.error, args=("of another thread",))
+        other.start()
+        other.join()
+        load(**options)
+
+    monkeypatch.setattr(config, "load_kube_config", load_while_another_thread_fails)
+    assert read_kubeconfig(write(path, {})).authorization() is None
 
 
 def test_certificates_are_files_with_the_decoded_content(path: Path) -> None:
