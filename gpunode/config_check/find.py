@@ -27,6 +27,8 @@ KEYS: Mapping[Kind, frozenset[str]] = {
     Kind.NFD: frozenset(WorkerFile.__struct_fields__) | {key.partition(".")[0] for key in WITHOUT_EFFECT},
 }
 """The keys at the top level of each kind of file."""
+MAX_KEYS = 50
+"""The number of keys that decide on the kind of a file. A file of either kind has fewer."""
 IN_VALUES = ("config.map", "devicePlugin.config.data")
 """Values of charts with config files by name."""
 VALUES = (
@@ -60,7 +62,7 @@ def find_configs(document: Document, kind: Kind | None = None) -> tuple[ConfigFi
 
 def recognise(data: Any, source: str) -> Kind:
     """Returns the kind of a config file: the kind that has at least half of the keys, correct or misspelt. Raises SettingsError."""
-    keys = [key for key in data if isinstance(key, str)] if isinstance(data, Mapping) else []
+    keys = [key for key in data if isinstance(key, str)][:MAX_KEYS] if isinstance(data, Mapping) else []
     for nearest in (_exact, similar):
         counts = {kind: sum(nearest(key, known) is not None for key in keys) for kind, known in KEYS.items()}
         best, other = sorted(Kind, key=lambda kind: counts[kind], reverse=True)

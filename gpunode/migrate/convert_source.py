@@ -5,10 +5,12 @@ from typing import Any
 
 from gpunode.migrate.correspondence import Correspondence
 from gpunode.migrate.draft import Draft
-from gpunode.migrate.source import Source, unknown_paths
+from gpunode.migrate.source import Source, unknown_paths, with_nearest
 from node_core.decode import Cursor
 
 SWITCHES = ("enabled", "enable")
+MAX_UNKNOWN = 20
+"""The number of unknown values that the report names."""
 SHOWN = 3
 """If more values of a section have no counterpart, the report names the section."""
 
@@ -17,8 +19,11 @@ def convert_source(source: Source, draft: Draft) -> None:
     """Adds the values of a chart to the draft, and what has no counterpart to its lists."""
     for row in source.chart.rows:
         _convert(source, row, draft)
-    for path in unknown_paths(source.values, source.chart.rows):
-        draft.advise(source.path(path), f"is not a value of {source.shown}.")
+    unknown = [*unknown_paths(source.values, source.chart.rows)]
+    names = [source.path(with_nearest(each, source.chart.rows)) for each in unknown[:MAX_UNKNOWN]]
+    more = len(unknown) - len(names)
+    for name in [*names, f"{more} more"] if more else names:
+        draft.advise(name, f"is not a value of {source.shown}.")
 
 
 def is_off(source: Source, path: str) -> bool:

@@ -52,23 +52,30 @@ def read_sources(files: Sequence[str], chart: Chart | None = None) -> tuple[Sour
 
 
 def unknown_paths(values: Mapping[str, Any], rows: Sequence[Correspondence]) -> Iterator[str]:
-    """Yields the paths of values that a chart does not have, with the nearest name that the chart has."""
+    """Yields the paths of values that a chart does not have."""
     paths = {row.path for row in rows}
     sections = {path[:end] for path in paths for end, letter in enumerate(path) if letter == "."}
 
     def walk(section: Mapping[str, Any], prefix: str) -> Iterator[str]:
-        names = [each.removeprefix(prefix).partition(".")[0] for each in paths if each.startswith(prefix)]
         for key, value in section.items():
             path = f"{prefix}{key}"
             if path in paths:
                 continue
             if path not in sections:
-                near = similar(str(key), names)
-                yield path if near is None else f"{path} (did you mean {prefix}{near}?)"
+                yield path
             elif isinstance(value, Mapping):
                 yield from walk(value, f"{path}.")
 
     return walk(values, "")
+
+
+def with_nearest(path: str, rows: Sequence[Correspondence]) -> str:
+    """Adds the nearest name that the chart has in the same section, if one is similar."""
+    section, dot, name = path.rpartition(".")
+    prefix = f"{section}{dot}"
+    names = {each.path.removeprefix(prefix).partition(".")[0] for each in rows if each.path.startswith(prefix)}
+    near = similar(name, sorted(names))
+    return path if near is None else f"{path} (did you mean {prefix}{near}?)"
 
 
 def _parse_all(files: Sequence[str]) -> dict[str, tuple[Mapping[str, Any], bool]]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-CHART = Path(__file__).parents[3] / "manifests" / "chart" / "gpunode"
+ROOT = Path(__file__).parents[3]
+CHART = ROOT / "manifests" / "chart" / "gpunode"
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 TYPES: Mapping[str, tuple[type, ...]] = {
     "object": (dict,), "array": (list,), "string": (str,), "boolean": (bool,), "integer": (int,), "null": (type(None),),

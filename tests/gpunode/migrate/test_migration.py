@@ -150,6 +150,13 @@ def test_a_value_that_the_chart_does_not_have_is_reported_with_the_nearest_name(
     assert "extra" in found
 
 
+def test_of_many_unknown_values_some_are_named() -> None:
+    found = actions(plugin({"migStrategy": "none", **{f"unknown{index}": 1 for index in range(50_000)}}))
+    assert "unknown19" in found
+    assert len([each for each in found if each.startswith("unknown")]) == 20
+    assert found["49980 more"] == "is not a value of NVIDIA's device plugin."
+
+
 def test_values_of_other_agents_become_values_of_all_agents() -> None:
     values = {
         "daemonsets": {

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
+from gpunode.config_check.find import KEYS, Kind
 from gpunode.migrate.charts import Chart, messages
 from gpunode.migrate.correspondence import Correspondence, Message
 from gpunode.migrate.render import ORDER
-from tests.gpunode.migrate.schema import CHART, SCHEMA, refused_values, schema_at
+from tests.gpunode.migrate.schema import CHART, ROOT, SCHEMA, refused_values, schema_at
 from tests.manifests.generated import render_upstream
 
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -79,3 +80,12 @@ def test_values_are_in_the_order_of_the_chart() -> None:
 def test_the_schema_accepts_the_default_values() -> None:
     assert refused_values(VALUES) == []
     assert len(refused_values({"migStrategy": "x", "nfd": {"a": 1}, "unknown": 1})) == 3
+
+
+def test_the_keys_of_nfd_master_conf_in_the_guide_are_read() -> None:
+    page = (ROOT / "docs" / "how-to" / "migrate.md").read_text()
+    table = page[page.index("### nfd-master.conf") : page.index("## You come from the GPU operator")]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    keys = {name.partition(".")[0] for cell in cells for name in re.findall(r"`(\w+)", cell)}
+    assert len(keys) > 8
+    assert keys <= KEYS[Kind.NFD]
