@@ -10,12 +10,13 @@ import click
 
 from gpunode.cdi_schema import advice_of, problems_of
 from gpunode.lazy_group import Entry, ForwardingCommand
-from node_core.decode import read_yaml
+from node_core.decode import parse_first_document, read_document
 from node_core.errors import SettingsError
 from node_core.runtime.examples import ExamplesCommand, ExamplesGroup
 
 SUFFIXES = (".json", ".yaml")
 IGNORED = f"container runtimes ignore this file, because its name does not end in {' or '.join(SUFFIXES)}"
+FIRST_ONLY = "container runtimes read only the first document of a file, and ignore the others. Write one file for each specification"
 FOLDERS = (Path("/etc/cdi"), Path("/var/run/cdi"))
 """The folders that container runtimes read. Devices in the second folder take precedence."""
 
@@ -109,11 +110,12 @@ class SpecFile:
 
 def _read(path: Path) -> SpecFile:
     try:
-        spec = read_yaml(path)
+        spec, has_more = parse_first_document(read_document(path))
     except SettingsError as error:
         return SpecFile(path=path, problems=tuple(error.problems))
     problems = tuple(f"{path}: {problem}" for problem in problems_of(spec))
     sentences = [] if problems else [*advice_of(spec), *([] if path.suffix in SUFFIXES else [IGNORED])]
+    sentences += [FIRST_ONLY] if has_more else []
     advice = tuple(f"{path}: advice: {sentence}" for sentence in sentences)
     return SpecFile(path=path, devices=tuple(sorted(device_names(spec))), problems=problems, advice=advice)
 

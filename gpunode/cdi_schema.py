@@ -6,7 +6,7 @@ the library of the runtimes.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 Check = Callable[[Any], Iterator[str]]
@@ -20,7 +20,7 @@ def problems_of(spec: Any) -> list[str]:
 
 def advice_of(spec: Any) -> list[str]:
     """Returns a sentence for each part of a valid specification that runtimes accept and that does not work everywhere."""
-    return list(dict.fromkeys(sentence for edits in _all_edits(spec) for sentence in _advise(edits)))
+    return list(dict.fromkeys(sentence for edits in _all_edits(spec).values() for sentence in _advise(edits)))
 
 
 def _expect(expected: str, is_valid: Callable[[Any], bool]) -> Check:
@@ -48,8 +48,8 @@ def _integer(least: int, most: int) -> Check:
 def _array(item: Check) -> Check:
     def check(value: Any) -> Iterator[str]:
         yield from _LIST(value)
-        for each in value if isinstance(value, list) else ():
-            yield from item(each)
+        for index, each in enumerate(value if isinstance(value, list) else ()):
+            yield from (f"[{index}]: {why}" for why in item(each))
 
     return check
 
@@ -67,14 +67,28 @@ def _object(required: dict[str, Check], optional: dict[str, Check]) -> Check:
         if not isinstance(value, dict):
             yield from _MAPPING(value)
             return
-        yield from (f"{name} is missing" for name in required if value.get(name) is None)
+        others = {str(name).lower() for name, field in value.items() if name not in fields and field is not None}
+        missing = (name for name in required if value.get(name) is None)
+        yield from (f"{name} is missing" for name in missing if name.lower() not in others)
         for name, field in value.items():
             if name not in fields:
-                yield f"{name} is unknown"
+                yield _describe_unknown(str(name), fields)
             elif field is not None:
-                yield from (f"{name}: {why}" for why in fields[name](field))
+                yield from (_join(name, why) for why in fields[name](field))
 
     return check
+
+
+def _join(name: str, why: str) -> str:
+    """`devices` and `[0]: name is missing` become `devices[0]: name is missing`."""
+    return f"{name}{why}" if why.startswith("[") else f"{name}: {why}"
+
+
+def _describe_unknown(name: str, fields: Iterable[str]) -> str:
+    near = next((each for each in fields if each.lower() == name.lower()), None)
+    if near is None:
+        return f"{name} is unknown"
+    return f"{name}: write {near}. Container runtimes refuse other cases since version 1.1.1 of the CDI library"
 
 
 _LIST = _expect("a list", lambda value: isinstance(value, list))
@@ -135,16 +149,16 @@ def _check_values(spec: Any) -> Iterator[str]:
     else:
         yield from _check_version(spec)
     names = [device["name"] for device in spec["devices"]]
-    for name in names:
+    for index, name in enumerate(names):
         if not re.fullmatch(_DEVICE_NAME, name):
-            yield f"{name} is not a device name: use letters, digits and _.:-"
+            yield f"devices[{index}]: {name} is not a device name: use letters, digits and _.:-"
     if not names or len(names) != len(set(names)):
         yield "devices: expected at least one device, and a different name for each"
-    for edits in _all_edits(spec):
-        yield from _check_edits(edits)
+    for place, edits in _all_edits(spec).items():
+        yield from (f"{place}: {why}" for why in _check_edits(edits))
     yield from (
-        f"{device['name']}: containerEdits is empty"
-        for device in spec["devices"]
+        f"devices[{index}]: containerEdits is empty"
+        for index, device in enumerate(spec["devices"])
         if not any(
             value or (name == "intelRdt" and value is not None) for name, value in device["containerEdits"].items()
         )
@@ -154,10 +168,10 @@ def _check_values(spec: Any) -> Iterator[str]:
 def _check_version(spec: Any) -> Iterator[str]:
     """The fields that the declared version does not have. Source: SPEC.md, "Released versions"."""
     declared = _VERSIONS.index(spec["cdiVersion"].removeprefix("v"))
-    for version, field in _newer_fields(spec):
+    for version, field in dict.fromkeys(_newer_fields(spec)):
         if declared < _VERSIONS.index(version):
             yield f"{field} needs at least cdiVersion {version}, found {spec['cdiVersion']}"
-    removed = [field for edits in _all_edits(spec) for field in _removed_fields(edits)]
+    removed = dict.fromkeys(field for edits in _all_edits(spec).values() for field in _removed_fields(edits))
     if declared >= _VERSIONS.index("1.1.0"):
         yield from (f"{field} does not exist in cdiVersion 1.1.0, which removed it" for field in removed)
 
@@ -193,8 +207,10 @@ def _removed_fields(edits: Any) -> Iterator[str]:
     yield from (f"intelRdt.{name}" for name in ("enableCMT", "enableMBM") if rdt.get(name) is not None)
 
 
-def _all_edits(spec: Any) -> list[Any]:
-    return [part.get("containerEdits") or {} for part in (spec, *spec["devices"])]
+def _all_edits(spec: Any) -> dict[str, Any]:
+    """Returns the containerEdits of the specification and of each device, by their place."""
+    places = {"": spec, **{f"devices[{index}]: ": device for index, device in enumerate(spec["devices"])}}
+    return {f"{place}containerEdits": part.get("containerEdits") or {} for place, part in places.items()}
 
 
 def _lists(edits: Any, *names: str) -> Iterator[list[Any]]:

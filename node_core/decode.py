@@ -9,6 +9,7 @@ import sys
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -95,6 +96,16 @@ def parse_yaml(document: Document) -> Any:
     return documents[0] or {} if documents else {}
 
 
+def parse_first_document(document: Document) -> tuple[Any, bool]:
+    """Returns the first document, None if it is empty, and whether more content follows. Raises SettingsError.
+
+    The content that follows is ignored, also if it is not YAML, as by decoders of Go. Accepts aliases and merge keys.
+    """
+    text = text_of(document)
+    documents = _load(text, document.source, has_aliases=True, loader=_Loader, is_first_only=True)
+    return (documents[0] if documents else None), _has_more(text)
+
+
 def parse_documents(text: str, source: str, *, as_kubectl: bool = False) -> tuple[Any, ...]:
     """Parses the documents of an untrusted text, and omits empty documents. Refuses aliases and tags. Raises SettingsError.
 
@@ -105,10 +116,13 @@ def parse_documents(text: str, source: str, *, as_kubectl: bool = False) -> tupl
     return _load(text, source, has_aliases=False, loader=_KubectlLoader if as_kubectl else _Loader)
 
 
-def _load(text: str, source: str, *, has_aliases: bool, loader: type[yaml.CSafeLoader]) -> tuple[Any, ...]:
+def _load(
+    text: str, source: str, *, has_aliases: bool, loader: type[yaml.CSafeLoader], is_first_only: bool = False
+) -> tuple[Any, ...]:
     try:
-        _check_events(text, has_aliases=has_aliases)
-        return tuple(one for one in yaml.load_all(text, loader) if one is not None)
+        _check_events(text, has_aliases=has_aliases, is_first_only=is_first_only)
+        documents = islice(yaml.load_all(text, loader), 1 if is_first_only else None)
+        return tuple(one for one in documents if one is not None)
     except yaml.YAMLError as error:
         raise SettingsError([f"{source}: {_describe_yaml_error(error, text)}"]) from error
     except (ValueError, OverflowError) as error:  # a date or number that Python cannot represent
@@ -165,7 +179,18 @@ def describe_os_error(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def _check_events(text: str, *, has_aliases: bool) -> None:
+def _has_more(text: str) -> bool:
+    """Whether content follows the first document of a text whose first document is valid."""
+    events = yaml.parse(text, yaml.CSafeLoader)
+    try:
+        while not isinstance(next(events, None), yaml.DocumentEndEvent | None):
+            pass
+        return any(getattr(each, "value", "") or isinstance(each, yaml.CollectionStartEvent) for each in events)
+    except yaml.YAMLError:
+        return True
+
+
+def _check_events(text: str, *, has_aliases: bool, is_first_only: bool) -> None:
     depth = 0
     sizes = _Sizes()
     for event in yaml.parse(text, yaml.CSafeLoader):
@@ -180,6 +205,8 @@ def _check_events(text: str, *, has_aliases: bool) -> None:
         if depth > MAX_DEPTH:
             raise _refusal(f"nested deeper than {MAX_DEPTH} levels", event)
         sizes.count(event)
+        if is_first_only and isinstance(event, yaml.DocumentEndEvent):
+            return
 
 
 class _Sizes:

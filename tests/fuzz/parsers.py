@@ -65,7 +65,7 @@ from nfd_lite.sources.kernel import parse_builtin, parse_modules
 from nfd_lite.sources.kernel import parse_version as parse_release
 from nfd_lite.sources.system import parse_osrelease
 from nfd_lite.user_files import decode_text
-from node_core.decode import Document, parse_documents, parse_yaml
+from node_core.decode import Document, parse_documents, parse_first_document, parse_yaml
 from node_core.domain.duration import parse_duration, parse_interval, parse_sleep_interval
 from node_core.domain.node import parse_node
 from node_core.domain.node_feature import parse_node_feature
@@ -358,6 +358,11 @@ PARSERS: Mapping[str, Parser] = {
     "nfd_lite.sources.kernel:parse_modules": text(parse_modules, "nvidia 9764864 12 - Live 0x0 (POE)\nib_uverbs 1 2 x, Live 0x0\n"),
     "nfd_lite.sources.kernel:parse_version": text(parse_release, "6.8.0-45-generic", "5.14.0+"),
     "nfd_lite.sources.system:parse_osrelease": text(parse_osrelease, RELEASE),
+    "node_core.decode:parse_first_document": content(
+        lambda value: parse_first_document(Document(source="f", content=value)),
+        b"a: &x [1]\nb: *x\n---\nc: [\n", b'{"a": 1}\n{"b": 2}\n', b"---\n---\na: 1\n",
+        refuses=REFUSED,
+    ),
     "node_core.decode:parse_yaml": content(
         lambda value: parse_yaml(Document(source="f", content=value)),
         yaml.safe_dump(NVIDIA).encode(), b"a: &x [1]\nb: *x\n<<: {c: !!binary YQ==}\n? [k]\n: v\n",

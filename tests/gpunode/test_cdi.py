@@ -48,7 +48,7 @@ def test_list_prints_the_valid_devices_of_a_file_that_is_not_valid(folder: Path)
     (folder / "bad.json").write_text(json.dumps({**SPEC, "kind": "vendor.com/nic", "devices": devices}))
     done = gpunode("list", str(folder))
     assert (done.returncode, done.stdout) == (1, "vendor.com/nic=0\nvendor.com/gpu=0\n")
-    assert f"{folder}/bad.json: devices: containerEdits: deviceNodes: path: expected a string" in done.stderr
+    assert f"{folder}/bad.json: devices[1]: containerEdits: deviceNodes[0]: path: expected a string" in done.stderr
     assert f"{folder}/bad.json: container runtimes use no device of this file until the file is valid" in done.stderr
 
 
@@ -75,6 +75,21 @@ def test_validate_prints_advice_about_a_valid_file(folder: Path) -> None:
     done = gpunode("validate", str(folder / "good.json"))
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.startswith(f"{folder}/good.json: advice: nvidia-cdi-hook should be an absolute path")
+
+
+@pytest.mark.parametrize("rest", ["---\nkind: other", "---\ngarbage: [", '{"a": 1}'], ids=["valid", "garbage", "JSON"])
+def test_validate_reads_only_the_first_document_as_container_runtimes_do(folder: Path, rest: str) -> None:
+    (folder / "two.yaml").write_text(f"{json.dumps(SPEC)}\n{rest}\n")
+    done = gpunode("validate", str(folder / "two.yaml"))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith(f"{folder}/two.yaml: advice: container runtimes read only the first document")
+
+
+def test_validate_refuses_a_file_whose_first_document_is_empty(folder: Path) -> None:
+    for text in ("", f"---\n---\n{json.dumps(SPEC)}"):
+        (folder / "empty.yaml").write_text(text)
+        done = gpunode("validate", str(folder / "empty.yaml"))
+        assert (done.returncode, "empty.yaml: expected a mapping, found nothing" in done.stderr) == (1, True)
 
 
 def test_validate_reports_one_problem_for_each_file_that_is_not_valid(folder: Path) -> None:

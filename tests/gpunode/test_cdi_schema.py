@@ -18,6 +18,7 @@ def device(version: str = "1.1.0", /, **edits: Any) -> dict[str, Any]:
 
 NET = [{"hostInterfaceName": "eth0", "name": "eth1"}]
 NODE = {"path": "/dev/a"}
+EDITS = "devices[0]: containerEdits: "
 MOUNT = {"hostPath": "/a", "containerPath": "/b"}
 VALID = {
     "annotations": spec("0.6.0", annotations={"a": "b"}),
@@ -42,7 +43,7 @@ VALID = {
 }  # fmt: skip
 REFUSED = {
     "name of other letters": (spec(devices=[{"name": "gpü0", "containerEdits": {"env": ["A=b"]}}]),
-        "gpü0 is not a device name: use letters, digits and _.:-"),
+        "devices[0]: gpü0 is not a device name: use letters, digits and _.:-"),
     "annotations": (spec("0.5.0", annotations={"a": "b"}), "annotations needs at least cdiVersion 0.6.0, found 0.5.0"),
     "dot": (spec("0.5.0", kind="vendor.com/g.pu"), "a dot in the name of the kind needs at least cdiVersion 0.6.0, found 0.5.0"),
     "intelRdt": (device("0.6.0", intelRdt={}), "intelRdt needs at least cdiVersion 0.7.0, found 0.6.0"),
@@ -55,22 +56,29 @@ REFUSED = {
     "digit": (spec("0.4.0", devices=[{"name": "0", "containerEdits": {"env": ["A=b"]}}]),
         "a device name that starts with a digit needs at least cdiVersion 0.5.0, found 0.4.0"),
     "removed field": (device(intelRdt={"enableCMT": True}), "intelRdt.enableCMT does not exist in cdiVersion 1.1.0, which removed it"),
-    "no edits": (device(netDevices=[]), "gpu0: containerEdits is empty"),
-    "one interface twice": (device(netDevices=NET * 2), "netDevices: two network devices have the same hostInterfaceName"),
-    "class of service": (device(intelRdt={"closID": "a/b"}), "intelRdt.closID: 'a/b' is not the name of a directory"),
-    "node type": (device(deviceNodes=[{**NODE, "type": "x"}]), "/dev/a: type is not b, c, u or p"),
+    "no edits": (device(netDevices=[]), "devices[0]: containerEdits is empty"),
+    "one interface twice": (device(netDevices=NET * 2), EDITS + "netDevices: two network devices have the same hostInterfaceName"),
+    "class of service": (device(intelRdt={"closID": "a/b"}), EDITS + "intelRdt.closID: 'a/b' is not the name of a directory"),
+    "node type": (device(deviceNodes=[{**NODE, "type": "x"}]), EDITS + "/dev/a: type is not b, c, u or p"),
     "empty schemata": (device("1.0.0", intelRdt={"schemata": []}), "intelRdt.schemata needs at least cdiVersion 1.1.0, found 1.0.0"),
     "groups of all devices": (spec("0.3.0", containerEdits={"additionalGids": [44]}),
         "additionalGids needs at least cdiVersion 0.7.0, found 0.3.0"),
     "version before the first": (spec("0.2.0"), "cdiVersion: 0.2.0 is not one of 0.3.0, 0.4.0, 0.5.0, 0.6.0, 0.7.0, 0.8.0, 1.0.0, 1.1.0"),
     "negative number": (device(deviceNodes=[{**NODE, "minor": -1}]),
-        "devices: containerEdits: deviceNodes: minor: expected an integer from 0 to 9223372036854775807, found -1"),
-    "variable of a hook": (device(hooks=[{"hookName": "prestart", "path": "/a", "env": ["A"]}]), "env: A is not of the form NAME=VALUE"),
-    "class of service with a line break": (device(intelRdt={"closID": "a\nb"}), "intelRdt.closID: 'a\\nb' is not the name of a directory"),
-    "long class of service": (device(intelRdt={"closID": "a" * 5000}), f"intelRdt.closID: '{'a' * 39} is not the name of a directory"),
-    "null name": (spec(devices=[{"name": None, "containerEdits": {"env": ["A=b"]}}]), "devices: name is missing"),
-    "only null edits": (spec(devices=[{"name": "a", "containerEdits": {"intelRdt": None}}]), "a: containerEdits is empty"),
-    "variable without a name": (device(env=["=a"]), "env: =a is not of the form NAME=VALUE"),
+        "devices[0]: containerEdits: deviceNodes[0]: minor: expected an integer from 0 to 9223372036854775807, found -1"),
+    "variable of a hook": (device(hooks=[{"hookName": "prestart", "path": "/a", "env": ["A"]}]),
+        EDITS + "env: A is not of the form NAME=VALUE"),
+    "class of service with a line break": (device(intelRdt={"closID": "a\nb"}),
+        EDITS + "intelRdt.closID: 'a\\nb' is not the name of a directory"),
+    "long class of service": (device(intelRdt={"closID": "a" * 5000}),
+        EDITS + f"intelRdt.closID: '{'a' * 39} is not the name of a directory"),
+    "null name": (spec(devices=[{"name": None, "containerEdits": {"env": ["A=b"]}}]), "devices[0]: name is missing"),
+    "only null edits": (spec(devices=[{"name": "a", "containerEdits": {"intelRdt": None}}]), "devices[0]: containerEdits is empty"),
+    "key in another case": ({**{key: value for key, value in spec().items() if key != "kind"}, "Kind": "vendor.com/gpu"},
+        "Kind: write kind. Container runtimes refuse other cases since version 1.1.1 of the CDI library"),
+    "second device": (spec(devices=[{"name": "a", "containerEdits": {"env": ["A=b"]}}, {"name": "b", "containerEdits": {"env": ["A"]}}]),
+        "devices[1]: containerEdits: env: A is not of the form NAME=VALUE"),
+    "variable without a name": (device(env=["=a"]), EDITS + "env: =a is not of the form NAME=VALUE"),
 }  # fmt: skip
 
 
@@ -98,9 +106,9 @@ def test_a_value_of_another_type_is_described(value: Any, found: str) -> None:
 STRICTER = {
     "annotation": (spec(annotations={"a": 1}), "annotations: a: expected a string, found 1"),
     "negative timeout": (device(hooks=[{"hookName": "prestart", "path": "/a", "timeout": -1}]),
-        "devices: containerEdits: hooks: timeout: expected an integer from 0 to 4294967295, found -1"),
+        "devices[0]: containerEdits: hooks[0]: timeout: expected an integer from 0 to 4294967295, found -1"),
     "number for a path": (device(deviceNodes=[{"path": 5}]),
-        "devices: containerEdits: deviceNodes: path: expected a string that is not empty, found 5"),
+        "devices[0]: containerEdits: deviceNodes[0]: path: expected a string that is not empty, found 5"),
 }  # fmt: skip
 """Refused by schema.json, and accepted by the newest library of the runtimes."""
 
@@ -131,3 +139,18 @@ def test_a_part_that_runtimes_accept_and_that_may_not_work_is_advice(valid: dict
 
 def test_a_specification_without_doubtful_parts_has_no_advice() -> None:
     assert advice_of(spec("0.6.0", annotations={"a": "b"}, containerEdits={"mounts": [MOUNT], "hooks": None})) == []
+
+
+def test_a_field_that_is_too_new_is_reported_once_for_all_devices() -> None:
+    devices = [{"name": f"gpu{number}", "containerEdits": {"additionalGids": [44]}} for number in range(8)]
+    assert problems_of(spec("0.6.0", devices=devices)) == [
+        "additionalGids needs at least cdiVersion 0.7.0, found 0.6.0"
+    ]
+
+
+def test_a_required_key_in_another_case_is_one_problem() -> None:
+    refused = spec(devices=[{"NAME": "a", "containerEdits": {"ENV": ["A=b"]}}])
+    assert [each.partition(". ")[0] for each in problems_of(refused)] == [
+        "devices[0]: NAME: write name",
+        "devices[0]: containerEdits: ENV: write env",
+    ]

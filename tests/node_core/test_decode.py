@@ -3,12 +3,22 @@
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 import yaml
 
-from node_core.decode import MAX_FILE, Document, _Loader, decode_struct, parse_yaml, read_input, read_yaml
+from node_core.decode import (
+    MAX_FILE,
+    Document,
+    _Loader,
+    decode_struct,
+    parse_first_document,
+    parse_yaml,
+    read_input,
+    read_yaml,
+)
 from node_core.errors import SettingsError
 
 
@@ -168,3 +178,24 @@ def test_at_most_one_byte_more_than_the_maximum_is_read(tmp_path: Path) -> None:
     assert len(found.content) == MAX_FILE + 1
     with pytest.raises(SettingsError, match=f"is larger than {MAX_FILE} bytes"):
         parse_yaml(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: 1\n", ({"a": 1}, False)),
+        ("a: 1\n---\n", ({"a": 1}, False)),
+        ("a: 1\n---\nb: 2\n", ({"a": 1}, True)),
+        ("a: 1\n---\n- [\n", ({"a": 1}, True)),
+        ('{"a": 1}\n{"b": 2}\n', ({"a": 1}, True)),
+        ("---\n---\na: 1\n", (None, True)),
+        ("", (None, False)),
+    ],
+)
+def test_only_the_first_document_is_read(text: str, expected: tuple[Any, bool]) -> None:
+    assert parse_first_document(Document(source="f", content=text.encode())) == expected
+
+
+def test_a_first_document_that_is_not_valid_is_an_error() -> None:
+    with pytest.raises(SettingsError, match="f: line 2"):
+        parse_first_document(Document(source="f", content=b"a: [\n---\nb: 1\n"))
