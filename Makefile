@@ -73,6 +73,10 @@ stubs: $(VENV)/.dev ## Generate the stubs of the kubelet APIs from the .proto fi
 docs: $(VENV)/.dev ## Generate the pages of docs/ and the man pages, which come from the code.
 	@$(BIN)/python -m tests.docs write
 
+.PHONY: screens
+screens: test-browser ## Record the pictures of docs/images: terminals and the page. Needs chromium-driver.
+	@$(BIN)/python -m tests.pictures
+
 manifests: $(VENV)/.dev ## Generate the manifests from the Helm chart.
 	@$(BIN)/python -m tests.manifests write
 

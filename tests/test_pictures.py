@@ -1,0 +1,10 @@
+"""The pictures of terminals in docs/images show what the commands print."""
+
+import pytest
+
+from tests.pictures import IMAGES, PICTURES, render_picture
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_up_to_date(name: str) -> None:
+    assert (IMAGES / name).read_text() == render_picture(name), "run `make screens`"
