@@ -170,8 +170,8 @@ def running() -> Iterator[Interactive]:
 def test_the_demo_shows_faults_and_changes_and_survives_the_deletion_of_its_node(running: Interactive) -> None:
     running.wait_for("Watching the cluster.")
     (kubeconfig,) = re.findall(r"export KUBECONFIG=(\S+)", running.text)  # in one piece
-    done = running.run(*COMMAND, "fault", "lost", "gpu=0", "for=1")
-    assert (done.returncode, done.stdout) == (0, "added: lost gpu=0 for=1\n"), done.stderr
+    done = running.run(*COMMAND, "fault", "lost", "gpu=0")
+    assert (done.returncode, done.stdout) == (0, "added: lost gpu=0\n"), done.stderr
     running.wait_for("kubelet nvidia.com/gpu 1 -> 0 of 1 (not healthy: GPU 0 (GPU-")
     running.wait_for("Event GPUUnhealthy Node")
     assert running.run(*COMMAND, "fault", "lost", "gpu=1").returncode == 2
