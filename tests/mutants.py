@@ -92,7 +92,7 @@ def _replacements(node: ast.expr | ast.stmt) -> Iterator[str]:
             yield str(not value)
         case ast.Constant(value=int(value) | float(value)):
             yield str(value + 1)
-        case ast.Return(value=ast.expr() as value) if not _is_none(value):
+        case ast.Return(value=ast.expr() as value) if not _is_none(value) and not _is_false(value):
             yield "return None"
         case ast.stmt() if _is_removable(node):
             yield "pass"
@@ -150,6 +150,11 @@ def _is_type(node: ast.expr) -> bool:
 
 def _is_none(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
+
+
+def _is_false(node: ast.expr) -> bool:
+    """`return False`: None is false too, so the callers cannot distinguish the two. The mutant `return True` exists."""
+    return isinstance(node, ast.Constant) and node.value is False
 
 
 def _is_text_constant(node: ast.expr) -> bool:

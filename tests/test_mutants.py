@@ -38,6 +38,7 @@ def changes(source: str) -> list[str]:
         ("raise a", ["pass"]),
         ("del a", ["pass"]),
         ("def f():\n    return a", ["def f():\n    return None"]),
+        ("def f():\n    return False", ["def f():\n    return True"]),
         ("while a:\n    break", ["while a:\n    pass"]),
         ("while a:\n    continue", ["while a:\n    pass"]),
         ("ü = 'ü'; a == b", ["ü = 'ü'; (a != b)"]),
