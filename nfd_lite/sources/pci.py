@@ -27,7 +27,7 @@ def read_devices(scan: ScanContext) -> ReadResult:
     """Reads all PCI functions and appends the simulated ones. The feature is absent if there is no PCI bus and nothing is simulated."""
     reader, root, extra = PartialReader(), scan.root, scan.host.extra_pci
     addresses = root.entries(DEVICES)
-    if not addresses and not extra and not root.check_exists(DEVICES):
+    if not extra and not root.check_exists(DEVICES):
         return Features()
     devices = (_read_function(reader, scan, f"{DEVICES}/{address}") for address in addresses)
     return reader.result(instances(DEVICE, (*filter(None, devices), *extra)))

@@ -39,10 +39,10 @@ def parse_sleep_interval(text: str | float) -> float | None:
     plain = str(text).removeprefix("-")
     is_number = isinstance(text, int | float) or _is_number(plain)
     with _suggest_infinite():
-        seconds = float(text) if is_number else _parse_go_duration(plain) * (-1 if plain != text else 1)
+        seconds = float(text) if is_number else _parse_go_duration(plain)
     if is_number and seconds > MAXIMUM:
         seconds /= 1e9
-    if seconds <= 0:
+    if seconds <= 0 or str(text).startswith("-"):
         return None
     return parse_interval(max(seconds, MINIMUM))
 

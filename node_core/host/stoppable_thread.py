@@ -21,7 +21,7 @@ class StoppableThread:
     def __init__(self, name: str) -> None:
         self._name = name
         self._thread: threading.Thread | None = None
-        self._writer = -1
+        self._writer: int | None = None
         self._lock = threading.Lock()
         self._local = threading.local()
         self._failure: str | None = None
@@ -47,8 +47,8 @@ class StoppableThread:
         if thread is None:
             return
         with self._lock:
-            writer, self._writer = self._writer, -1
-        if writer >= 0:
+            writer, self._writer = self._writer, None
+        if writer is not None:
             os.close(writer)
         thread.join(seconds)
         with self._lock:

@@ -50,6 +50,11 @@ def test_a_function_without_a_field_has_no_label_with_that_field(
     assert {key: value for key, value in found.items() if key.startswith("pci-")} == labels
 
 
+def test_without_a_pci_bus_the_feature_is_absent_and_an_empty_bus_has_no_devices(lay_out: LayOut) -> None:
+    assert "pci.device" not in scan(lay_out({}))[0].instances
+    assert scan(lay_out({"/sys/bus/pci/devices/": ""}))[0].instances["pci.device"] == ()
+
+
 def test_rules_see_the_driver_of_a_function(lay_out: LayOut) -> None:
     folder = "/sys/bus/pci/devices/0000:3b:00.0"
     ids = {f"{folder}/class": "0x030200\n", f"{folder}/vendor": "0x10de\n", f"{folder}/device": "0x2330\n"}
