@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from gpu_core.host.release_requests import FOLDER, write_request
 from gpu_core.nvml.lock import list_holders
-from gpu_core.release import NvmlReleaseController
+from gpu_core.release import RETRY, NvmlReleaseController
 from node_core.runtime.metrics import Metrics
 
 
@@ -84,6 +84,11 @@ def place(tmp_path: Path) -> Iterator[Place]:
     for timer in timers:
         timer.join(60)
     assert not any(timer.is_alive() for timer in timers)
+
+
+def has_retry(controller: NvmlReleaseController) -> bool:
+    """Whether the next step is due after RETRY."""
+    return controller._timer is not None and controller._timer.interval == RETRY
 
 
 def test_a_request_releases_nvml_until_its_end(place: Place) -> None:
@@ -166,8 +171,10 @@ def test_a_request_that_arrives_during_acquire_is_obeyed(place: Place) -> None:
     place.meanwhile = lambda: place.request("second")
     controller.step()
     assert (list_holders(place.folder), user.calls, controller.is_released) == ((), ["release"], True)
+    assert has_retry(controller)
     (place.folder / FOLDER / "second").unlink()
     controller.step()
+    assert controller._timer is None, "no step is due after the release"
     assert (list_holders(place.folder), user.calls) == (("gfd",), ["release", "acquire"])
 
 
@@ -233,6 +240,7 @@ def test_nvml_is_not_acquired_while_another_process_has_the_exclusive_lock(place
         fcntl.flock(file.fileno(), fcntl.LOCK_EX)
         controller = place.live(user)
         assert "acquire" not in user.calls
+        assert has_retry(controller)
     controller.step()
     assert user.calls[-1] == "acquire"
 

@@ -50,6 +50,7 @@ STRINGS = {
     '{{ join "_" (list "hello" "world" 1 .n) }}{{ join "," "alone" }}{{ list 1 2 3 | join "+" }}': "hello_world_1alone1+2+3",
     '{{ sortAlpha .l }}{{ list 10 9 "a" | sortAlpha }}': "[a b b][10 9 a]",
     '{{ toStrings (list 1 "a" true .n) | len }}': "3",
+    '{{ len "é" }} {{ len .l }} {{ len .m }}': "2 3 2",
 }
 WORDS = {
     '{{ abbrev 5 "hello world" }}|{{ abbrev 3 "hello" }}|{{ abbrev 20 "hello" }}': "he...|hello|hello",

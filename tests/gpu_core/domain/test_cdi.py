@@ -123,6 +123,14 @@ def test_common_edits_are_not_repeated_unless_a_device_has_no_others() -> None:
     assert [(device.name, device.edits) for device in spec.devices] == [("more", Edits(env=("A=1",))), ("same", common)]
 
 
+def test_a_host_path_is_rendered_only_if_it_differs_from_the_path_in_the_container() -> None:
+    nodes = (NODE, DeviceNodeEdit(path="/dev/b", host_path="/run/driver/dev/b"))
+    (device,) = render_spec(spec_of(Edits(device_nodes=nodes)))["devices"]
+    same, other = device["containerEdits"]["deviceNodes"]
+    assert "hostPath" not in same
+    assert (other["path"], other["hostPath"]) == ("/dev/b", "/run/driver/dev/b")
+
+
 def test_mounts_are_sorted_by_depth_and_then_name() -> None:
     places = ("/usr/lib/b", "/usr/b", "/usr/a/c", "/z")
     spec = make_spec(KIND, [CdiDevice(name="a", edits=Edits(mounts=tuple(map(mount, places))))])

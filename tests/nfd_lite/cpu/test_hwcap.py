@@ -32,6 +32,20 @@ def test_arm64_is_identified_by_midr_in_sysfs(tmp_path: Path) -> None:
     assert info.flags == {"FP", "CPUID"}
 
 
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (0x41, "ARM"), (0x42, "Broadcom"), (0x43, "Cavium"), (0x44, "DEC"), (0x46, "Fujitsu"), (0x49, "Infineon"),
+        (0x4D, "Motorola"), (0x4E, "NVIDIA"), (0x50, "AMCC"), (0x51, "Qualcomm"), (0x56, "Marvell"), (0x69, "Intel"),
+        (0xC0, "Ampere"), (0x57, "VendorUnknown"),
+    ],
+)  # fmt: skip
+def test_the_vendor_of_arm64_is_the_implementer_in_midr(tmp_path: Path, code: int, name: str) -> None:
+    """Source: Arm Architecture Reference Manual, MIDR_EL1."""
+    root = lay(tmp_path, {"sys/devices/system/cpu/cpu0/regs/identification/midr_el1": f"0x{code << 24:016x}\n"})
+    assert read_hwcap_cpu(root, "aarch64", lambda _: CPUID_BIT).vendor == name
+
+
 def test_arm64_is_identified_by_cpuinfo_without_sysfs(tmp_path: Path) -> None:
     info = read_hwcap_cpu(lay(tmp_path, {"proc/cpuinfo": ARM}), "aarch64", lambda _: CPUID_BIT)
     assert (info.vendor, info.family, info.model) == ("ARM", str(0x3F), str(0xD0C1))

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node_core.domain.labels import key_problem, preserve_volatile, sanitize, split_valid, value_problem
+from node_core.domain.labels import (
+    key_problem,
+    namespace_problem,
+    preserve_volatile,
+    sanitize,
+    split_valid,
+    value_problem,
+)
 
 KEYS = st.text(string.ascii_lowercase, min_size=1, max_size=4).map(lambda name: f"x/{name}")
 LABELS = st.dictionaries(KEYS, st.text(string.ascii_letters, max_size=4), max_size=6)
@@ -38,6 +45,19 @@ def test_a_valid_key_has_no_problem(key: str) -> None:
 )
 def test_an_invalid_key_has_a_problem(key: str, part: str) -> None:
     assert part in (key_problem(key) or "")
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["a", "example.com/a", "notk8s.io/a", "feature.node.kubernetes.io/a", "x.feature.node.kubernetes.io/a"],
+)
+def test_rules_may_use_other_domains_and_the_namespaces_for_features(key: str) -> None:
+    assert namespace_problem(key) is None
+
+
+@pytest.mark.parametrize("namespace", ["kubernetes.io", "node.kubernetes.io", "k8s.io", "x.k8s.io"])
+def test_the_namespaces_of_kubernetes_are_reserved(namespace: str) -> None:
+    assert f"its namespace '{namespace}' belongs to Kubernetes" in (namespace_problem(f"{namespace}/a") or "")
 
 
 def test_an_empty_value_is_valid_and_a_long_or_malformed_value_is_not() -> None:

@@ -60,6 +60,14 @@ def test_entries_are_sorted(root: HostRoot) -> None:
         root.entries("/sys/loop")
 
 
+def test_a_path_exists_or_is_missing_or_cannot_be_examined(root: HostRoot) -> None:
+    assert root.check_exists("/sys/a")
+    for missing in ("/sys/b", "/sys/a/b", "/sys/driver", "/sys/loop"):
+        assert not root.check_exists(missing)
+    with pytest.raises(HostReadError, match=r"cannot examine /sys/xxx.*: File name too long"):
+        root.check_exists(f"/sys/{'x' * 300}")
+
+
 def test_link_name_is_the_last_part_of_the_target(root: HostRoot) -> None:
     assert root.link_name("/sys/driver") == "vfio-pci"
     assert root.link_name("/sys/a") is None

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from node_core.domain.rate_limiter import RateLimiter
-from node_core.host.uevents import HardwareEvents, is_hardware, parse_uevent
+from node_core.host.uevents import HardwareEvents, is_hardware, parse_uevent, receive_hardware_event
 from tests.descriptors import open_files
 
 GPU = b"add@/devices/pci0000:00/0000:00:05.0\0ACTION=add\0DEVPATH=/devices/pci0000:00/0000:00:05.0\0SUBSYSTEM=pci\0"
@@ -63,6 +63,13 @@ def kernel() -> Iterator[tuple[socket.socket, socket.socket]]:
 )
 def test_only_hardware_events_are_relevant(message: bytes, matters: bool) -> None:
     assert is_hardware(parse_uevent(message)) is matters
+
+
+def test_at_most_64_kib_of_a_message_are_read(kernel: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = kernel
+    for size, is_complete in ((64, True), (1 << 16, False)):
+        theirs.send(GPU.replace(b"SUBSYSTEM", b"PADDING=" + b"x" * size + b"\0SUBSYSTEM"))
+        assert receive_hardware_event(ours) is is_complete
 
 
 def test_simultaneous_events_cause_one_call(kernel: tuple[socket.socket, socket.socket]) -> None:

@@ -1,7 +1,8 @@
-"""Writes of one Node against the stand-in API server: apply, conflicts, taints."""
+"""Writes of one Node against the simulated API server: apply, conflicts, taints."""
 
 import pytest
 
+from node_core.domain.extended_resources import ResourcePlan
 from node_core.domain.taints import GFD_TAINTS_ANNOTATION, Taint, TaintPlan, render_taint
 from node_core.errors import KubeError
 from node_core.kube.client import NodeApi
@@ -35,6 +36,20 @@ def test_an_invalid_value_is_a_422(api: NodeApi) -> None:
     with pytest.raises(KubeError) as caught:
         api.apply_labels("gfd", {"nvidia.com/gpu.product": "no good"}, force=False)
     assert caught.value.status == 422
+
+
+def test_a_resource_of_the_kubelet_is_cleared_before_it_is_applied(api: NodeApi) -> None:
+    api.set_capacity("kubelet", ResourcePlan(resources={"a.com/a": "0"}))
+    view = api.set_capacity("nfd-lite", ResourcePlan(resources={"a.com/a": "2"}, cleared={"a.com/a": "0"}))
+    assert view.capacity["a.com/a"] == "2"
+
+
+def test_a_resource_that_changed_before_it_is_cleared_is_a_conflict(api: NodeApi) -> None:
+    api.set_capacity("kubelet", ResourcePlan(resources={"a.com/a": "1"}))
+    with pytest.raises(KubeError, match="cannot clear the capacity") as caught:
+        api.set_capacity("nfd-lite", ResourcePlan(resources={"b.com/b": "2"}, cleared={"a.com/a": "0"}))
+    assert caught.value.status == 409
+    assert "b.com/b" not in api.get().capacity
 
 
 def test_taints_and_their_annotation_are_written_together_and_only_to_the_observed_version(api: NodeApi) -> None:

@@ -13,6 +13,7 @@ from kubernetes import client
 from simulation.apiserver import ApiServer
 
 NODE = "/api/v1/nodes/n1"
+NODE_FEATURE = "/apis/nfd.k8s-sigs.io/v1alpha1/namespaces/default/nodefeatures/x"
 
 
 class Wire:
@@ -189,6 +190,7 @@ def test_only_the_status_path_writes_the_status(wire: Wire) -> None:
         ("PATCH", NODE, {"metadata": {"labels": {"a": 1}}}, "application/merge-patch+json", 422),
         ("PATCH", NODE, {"metadata": {"labels": {"a b": "1"}}}, "application/strategic-merge-patch+json", 422),
         ("PATCH", NODE, {}, "text/plain", 415),
+        ("PATCH", NODE_FEATURE, {}, "application/strategic-merge-patch+json", 415),
         ("PATCH", NODE, {}, "application/apply-patch+yaml", 422),
         ("PATCH", f"{NODE}?fieldManager=a", b"a: [", "application/apply-patch+yaml", 400),
         ("PATCH", f"{NODE}?fieldManager=a", b"!!python/object:os.system {}", "application/apply-patch+yaml", 400),
