@@ -19,6 +19,7 @@ Item = TypeVar("Item")
 PAGE = 500
 """Objects in one page, as in kubectl."""
 VIEWER_ROLE = "gpunode-viewer"
+SELECTORS = "write for example team=research, team!=research, team, or 'team in (research,web)'"
 UNFINISHED = "status.phase!=Succeeded,status.phase!=Failed"
 """The field selector of Pods that have resources."""
 
@@ -98,7 +99,7 @@ def _read(api: ApiClient, kind: Kind, query: Mapping[str, str], verb: str = "lis
     try:
         response = api.open("GET", kind.path, query=query)
     except KubeError as error:
-        raise _explain(error, kind, verb) from error
+        raise _explain(error, kind, verb, query) from error
     try:
         return response.data
     except (HTTPError, OSError) as error:
@@ -107,7 +108,9 @@ def _read(api: ApiClient, kind: Kind, query: Mapping[str, str], verb: str = "lis
         response.release_conn()
 
 
-def _explain(error: KubeError, kind: Kind, verb: str) -> KubeError:
+def _explain(error: KubeError, kind: Kind, verb: str, query: Mapping[str, str]) -> KubeError:
+    if error.status == 400 and (selector := query.get("labelSelector")):
+        return KubeError(f"the label selector {selector!r} is not valid: {error.message}", status=400, hint=SELECTORS)
     if error.status == 403:
         return forbidden(verb, kind.name, error.message)
     if error.status == 410:

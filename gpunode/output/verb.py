@@ -1,5 +1,6 @@
 """The class of all verbs for people: help that begins with examples, errors with hints, exit statuses."""
 
+import errno
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,8 @@ from node_core.runtime.examples import STATUSES, ExamplesCommand
 from node_core.runtime.log import configure_log
 
 FAILED, BROKEN_PIPE = 1, 141
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""Errors of a file or device that cannot take the output."""
 
 
 class Verb(ExamplesCommand):
@@ -40,6 +43,7 @@ class Verb(ExamplesCommand):
 def exit_on_errors(path: str) -> Iterator[None]:
     """Translates exceptions in the block to messages and exit statuses. path: of the command, for messages. Raises click's Exit."""
     try:
+        _require_output()
         yield
         sys.stdout.flush()
     except SettingsError as error:
@@ -49,10 +53,27 @@ def exit_on_errors(path: str) -> Iterator[None]:
         report_problems(path, [str(error)])
         raise Exit(FAILED) from error
     except BrokenPipeError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes the stream at the exit
+        _discard_output()
         raise Exit(BROKEN_PIPE) from error
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _discard_output()
+        report_problems(path, [f"the output cannot be written: {error.strerror}"])
+        raise Exit(FAILED) from error
     except KeyboardInterrupt as error:
         raise Exit(INTERRUPTED) from error
+
+
+def _require_output() -> None:
+    """Raises NodeError. Python has no stream for a descriptor that is closed at the start."""
+    if sys.stdout is None:
+        raise NodeError("standard output is closed", hint="redirect the output to a file, or to /dev/null")
+
+
+def _discard_output() -> None:
+    """Python flushes the stream at the exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report_problems(path: str, problems: Sequence[str]) -> None:

@@ -49,6 +49,11 @@ def test_a_missing_right_is_named(server: ApiServer, connection: Connection) -> 
     assert caught.value.status == 403
 
 
+def test_a_selector_that_is_not_valid_is_named(connection: Connection) -> None:
+    with pytest.raises(KubeError, match=r"the label selector '\(\(' is not valid: .*write for example team=research"):
+        list(list_nodes(connection.api, selector="(("))
+
+
 def test_an_expired_list_is_an_error_with_a_hint(server: ApiServer, connection: Connection) -> None:
     server.fail_next(1, 410)
     with pytest.raises(KubeError, match=r"the list of nodes expired while it was read \(run the command again\)"):

@@ -19,7 +19,7 @@ from gpunode.output.verb import Verb
 def much():
     for number in range(100_000):
         click.echo(str(number))
-much()
+much(prog_name="much")
 """
 
 
@@ -68,3 +68,17 @@ def test_a_reader_that_ends_is_not_an_error() -> None:
     errors = process.stderr.read()
     process.stderr.close()
     assert (process.wait(), errors) == (BROKEN_PIPE, b"")
+
+
+@pytest.mark.parametrize(
+    ("redirection", "message"),
+    [
+        (">/dev/full", "much: the output cannot be written: No space left on device\n"),
+        (">&-", "much: standard output is closed (redirect the output to a file, or to /dev/null)\n"),
+    ],
+    ids=["full", "closed"],
+)
+def test_output_that_cannot_be_written_is_an_error(redirection: str, message: str) -> None:
+    arguments = ["sh", "-c", f'exec "$0" -c "$1" {redirection}', sys.executable, WRITES_MUCH]
+    ended = subprocess.run(arguments, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (FAILED, message)
