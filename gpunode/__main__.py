@@ -82,8 +82,9 @@ SECTIONS = {
     cls=LazyGroup,
     sections=SECTIONS,
     examples=(
-        ("doctor", "check this node: as root, or in the pod of gpu-device-plugin"),
+        ("nodes", "the GPU nodes of your cluster, and which GPUs are free"),
         ("doctor --all", "check all Nodes, with your kubeconfig"),
+        ("doctor", "check this node: as root, or in the pod of gpu-device-plugin"),
         ("demo", "see everything on this machine, without a cluster or a GPU"),
     ),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gpunode.__main__ import gpunode
 from tests.docs import DOCS, render_all
 
 ROOT = Path(__file__).parent.parent
@@ -49,6 +50,12 @@ def test_every_path_of_the_repository_that_a_document_names_exists(document: Pat
 def test_every_test_that_a_document_names_exists(document: Path) -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", document.read_text())
     assert [name for file, name in named if f"\ndef {name}(" not in (ROOT / file).read_text()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_command_that_a_document_names_exists(document: Path) -> None:
+    named = re.findall(r"`(?:gpunode|kubectl gpu) ([a-z]+)", document.read_text())
+    assert [name for name in named if name not in gpunode.entries] == []
 
 
 def test_the_index_links_every_page() -> None:
