@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gpunode.doctor.check import Check, ok, problem
-from node_core.runtime.http import parse_address
+from node_core.runtime.http_port import parse_address
 
 SECONDS = 5.0
 MAX_BYTES = 1 << 20

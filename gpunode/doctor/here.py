@@ -21,7 +21,7 @@ from gpunode.doctor.report import Report
 from gpunode.doctor.settings import ResolvedSettings, select_settings
 from nfd_lite.agent import NAME as NFD
 from node_core.kubelet.sockets import is_served
-from node_core.runtime.http import parse_address
+from node_core.runtime.http_port import parse_address
 from node_core.runtime.services import Services
 
 START = (

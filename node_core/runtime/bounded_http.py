@@ -19,7 +19,7 @@ from typing import Any
 from node_core.host.stoppable_thread import StoppableThread, WakeReason
 
 MAX_CONNECTIONS = 32
-"""Maximum number of open connections. Probes and one or two scrapers need about five."""
+"""Default maximum number of open connections. Probes and one or two scrapers need about five."""
 ACCEPT_RETRY_SECONDS = 1.0
 """Seconds between two attempts after a failure to accept a connection, for example if all file descriptors are in use."""
 REQUEST_SECONDS = 10.0
@@ -100,9 +100,10 @@ class Connection:
 
 
 class Connections:
-    """The open connections, oldest first, at most MAX_CONNECTIONS. Callable from any thread."""
+    """The open connections, oldest first. Callable from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, maximum: int = MAX_CONNECTIONS) -> None:
+        self._maximum = maximum
         self._lock = threading.Lock()
         self._open: list[Connection] = []
 
@@ -112,7 +113,7 @@ class Connections:
     def add(self, connection: Connection) -> bool:
         """Adds a connection. Returns False if the limit is reached and no connection is idle."""
         with self._lock:
-            if len(self._open) >= MAX_CONNECTIONS:
+            if len(self._open) >= self._maximum:
                 victim = select_connection_to_close(self._open)
                 if victim is None:
                     return False
@@ -160,8 +161,15 @@ class BoundedHandler(BaseHTTPRequestHandler):
 class BoundedServer:
     """Serves a listening socket until `stop`. context: returns the TLS context. None: plain HTTP."""
 
-    def __init__(self, listener: socket.socket, handler: type[BoundedHandler], context: Context | None = None) -> None:
-        self.connections = Connections()
+    def __init__(
+        self,
+        listener: socket.socket,
+        handler: type[BoundedHandler],
+        context: Context | None = None,
+        *,
+        max_connections: int = MAX_CONNECTIONS,
+    ) -> None:
+        self.connections = Connections(max_connections)
         self.port = int(listener.getsockname()[1])
         self._listener = listener
         self._handler: Any = handler

@@ -19,14 +19,14 @@ from node_core.runtime.bounded_http import Context
 from node_core.runtime.certificate_files import CertificateFiles
 from node_core.runtime.command import report_usage
 from node_core.runtime.config_watch import ConfigWatch
-from node_core.runtime.http import HealthServer
+from node_core.runtime.http import Guard, HealthServer
 from node_core.runtime.log import capture_library_messages, configure_log, flush_log
 from node_core.runtime.log_sink import guard_standard_error
 from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, Stop
 from node_core.runtime.metrics_guard import cluster_guard
 from node_core.runtime.services import Services
-from node_core.runtime.settings import CommonSettings, Tls
+from node_core.runtime.settings import CommonSettings
 from node_core.runtime.signals import SignalQueue
 from node_core.version import VERSION
 
@@ -170,15 +170,25 @@ def health_server(common: CommonSettings, services: Services) -> HealthServer:
         common.address,
         services.readiness,
         services.metrics,
-        context=_certificate(common.tls, services) if common.tls and common.address else None,
-        guard=cluster_guard(common.kubeconfig).status if common.metrics_auth else None,
+        context=tls_context(common, services) if common.address else None,
+        guard=metrics_guard(common),
     )
 
 
-def _certificate(tls: Tls, services: Services) -> Context:
-    """Returns the function that provides the TLS context. Loads the certificate, so that a problem is reported at the start."""
-    report = partial(services.readiness.report, "http/certificate")
-    files = CertificateFiles(tls.certificate, tls.key, report=report, wall=services.wall)
+def metrics_guard(common: CommonSettings) -> Guard | None:
+    """Returns the function that authorizes requests for /metrics; None if all clients can read."""
+    return cluster_guard(common.kubeconfig).status if common.metrics_auth else None
+
+
+def tls_context(common: CommonSettings, services: Services, check: str = "http/certificate") -> Context | None:
+    """Returns the function that provides the TLS context; None for plain HTTP. check: the name in readiness.
+
+    Loads the certificate, so that a problem is reported at the start.
+    """
+    if common.tls is None:
+        return None
+    report = partial(services.readiness.report, check)
+    files = CertificateFiles(common.tls.certificate, common.tls.key, report=report, wall=services.wall)
     files.context()
     return files.context
 

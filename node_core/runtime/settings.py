@@ -9,7 +9,7 @@ from node_core.domain.duration import parse_sleep_interval
 from node_core.domain.labels import node_name_problem
 from node_core.errors import SettingsError
 from node_core.runtime.config_watch import Fingerprints
-from node_core.runtime.http import parse_address
+from node_core.runtime.http_port import parse_address
 from node_core.runtime.instance_lock import DEFAULT_DIRECTORY
 from node_core.runtime.setting import build, optional_path, setting
 

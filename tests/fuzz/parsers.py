@@ -81,7 +81,7 @@ from node_core.kube.access import parse_access_review, parse_token_review
 from node_core.kube.http import parse_event, parse_response
 from node_core.publish.lines import parse_lines
 from node_core.runtime.config_map import parse_config_map, parse_config_map_name
-from node_core.runtime.http import parse_address
+from node_core.runtime.http_port import parse_address
 from node_core.runtime.metrics_guard import bearer_token
 from node_core.scheduling.objects import Quantity
 from node_core.scheduling.requests import parse_amounts
@@ -442,7 +442,7 @@ PARSERS: Mapping[str, Parser] = {
         refuses=(KubeError,),
     ),
     "node_core.publish.lines:parse_lines": text(_lines, "a/b=c\nd=\n# x\n"),
-    "node_core.runtime.http:parse_address": text(parse_address, "[::1]:8080", "host.name:65535", ":0", refuses=VALUE_ERROR),
+    "node_core.runtime.http_port:parse_address": text(parse_address, "[::1]:8080", "host.name:65535", ":0", refuses=VALUE_ERROR),
     "node_core.runtime.metrics_guard:bearer_token": text(bearer_token, "Bearer abc.def"),
     "gpu_core.settings.nvidia_config:decode_nvidia_config": document(
         lambda data: decode_nvidia_config(data, ("gfd", "plugin"), source="f"), NVIDIA

@@ -187,8 +187,7 @@ def connect(server: HealthServer) -> socket.socket:
 def hold(server: HealthServer, count: int) -> list[socket.socket]:
     """So many idle connections, all of them accepted."""
     held = [connect(server) for _ in range(count)]
-    assert server._server is not None
-    connections = server._server.connections
+    connections = server.http.connections
     until(lambda: len(connections) >= count)
     return held
 
@@ -197,8 +196,7 @@ def hold(server: HealthServer, count: int) -> list[socket.socket]:
 def test_idle_connections_keep_no_probe_away(serve: Serve, pair: Pair, tls: bool) -> None:
     trusted = pair.renew() if tls else None
     server = serve(context=pair.files.context if tls else None)
-    assert server._server is not None
-    connections = server._server.connections
+    connections = server.http.connections
     with contextlib.ExitStack() as stack:
         held = [stack.enter_context(contextlib.closing(each)) for each in hold(server, MAX_CONNECTIONS)]
         for probe in range(3):
@@ -215,8 +213,7 @@ def test_idle_connections_keep_no_probe_away(serve: Serve, pair: Pair, tls: bool
 
 def release_all(server: HealthServer) -> None:
     """Waits for the threads of connections that have ended."""
-    assert server._server is not None
-    connections = server._server.connections
+    connections = server.http.connections
     until(lambda: not len(connections))
 
 

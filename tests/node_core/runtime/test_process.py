@@ -20,7 +20,8 @@ from structlog.testing import capture_logs
 
 from node_core.errors import SettingsError
 from node_core.runtime import metrics
-from node_core.runtime.http import parse_address, render_healthz, render_readyz
+from node_core.runtime.http import render_healthz, render_readyz
+from node_core.runtime.http_port import parse_address
 from node_core.runtime.log import LogFormat, configure_log
 from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, Stop
