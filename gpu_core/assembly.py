@@ -250,10 +250,13 @@ def label_program(
         raise SettingsError([f"{NO_NODE_NAME} To print the labels without a cluster, set --publish stdout."])
     if destination in CLUSTER:
         return replace(node_program(dependencies, lambda services: (build(services),)), once=once)
+    return replace(host_program(dependencies, lambda services: (build(services),)), once=once)
+
+
+def host_program(dependencies: Dependencies, build: Callable[[Services], Sequence[Agent]]) -> Program:
+    """A program with agents that do not observe their Node."""
     return Program(
-        common=dependencies.common,
-        build=lambda services: _build_process(dependencies, (build(services),), services),
-        once=once,
+        common=dependencies.common, build=lambda services: _build_process(dependencies, build(services), services)
     )
 
 

@@ -99,6 +99,12 @@ class EventWatch:
         is_stuck = called_at is not None and self._clock() - called_at > STUCK
         return f"a call of NVML in the thread nvml-events did not return for {STUCK:.0f} s" if is_stuck else None
 
+    @property
+    def watched(self) -> frozenset[GpuUuid]:
+        """The GPUs whose events are reported at present. Callable from any thread."""
+        is_working = self._reported is None and not self._is_released
+        return (self._known or frozenset()) if is_working else frozenset()
+
     def refresh(self) -> None:
         """Starts a new session, which discovers the present GPUs."""
         self._end_session()

@@ -69,6 +69,7 @@ class Reports:
     failures: list[NodeError | None] = field(default_factory=list)
     opened: int = 0
     in_a_row: list[int] = field(default_factory=list)
+    watched: frozenset[str] = frozenset()
 
     def codes(self) -> list[str | None]:
         return [error.code if isinstance(error, NvmlError) else None for error in self.failures]
@@ -94,6 +95,7 @@ def run_watch(node: Scenario, until: float) -> Reports:
     clock.watch = watch
     watch.start()
     assert clock.reached.wait(60)
+    reports.watched = watch.watched
     watch.stop()
     assert watch._thread is not None
     watch._thread.join(60)
@@ -203,6 +205,24 @@ def test_a_gpu_without_events_does_not_affect_others(call: str) -> None:
     assert [(entry["event"], entry["gpus"]) for entry in logs] == [
         ("gpus_without_events", [f"GPU 0 ({UUIDS[0]}): {call} returned NOT_SUPPORTED"])
     ]
+
+
+def test_the_watched_gpus_are_those_whose_events_are_reported() -> None:
+    without = {"at": 0, "kind": "unsupported", "gpu": 0, "call": "nvmlDeviceRegisterEvents"}
+    assert run_watch(scenario(without), 5).watched == {UUIDS[1], UUIDS[2]}
+    assert run_watch(scenario({"at": 2, **UNKNOWN}), 5).watched == frozenset()
+    assert run_watch(scenario({"at": 2, "for": 1, **UNKNOWN}), 20).watched == set(UUIDS)
+
+
+def test_a_released_watch_watches_no_gpu() -> None:
+    real = RealWatch(scenario())
+    assert real.watch.watched == frozenset()
+    with real.watched():
+        real.until(lambda: real.watch.watched == set(UUIDS))
+        assert real.watch.release()
+        assert real.watch.watched == frozenset()
+        real.watch.acquire()
+        assert real.watch.watched == set(UUIDS)
 
 
 def test_a_lost_gpu_does_not_affect_others_and_is_registered_again_later() -> None:
