@@ -16,6 +16,7 @@ from device_plugin.__main__ import command as plugin
 from gfd.__main__ import command as gfd
 from gfd.labelers import DECLARED as GFD_LABELS
 from gpu_core.domain.xid import ACTIONS, TABLE_VERSION, UNCONFIRMED, XIDS, XidClass
+from gpu_exporter import families
 from gpunode.__main__ import gpunode
 from gpunode.completion import descriptions
 from gpunode.run import command as run
@@ -93,9 +94,11 @@ def render_metrics() -> str:
 
 def render_gpu_metrics() -> str:
     """Returns the page with every metric of gpu-exporter: its unit, its source in NVML and its boards."""
-    fields = render_table(gpu_metrics_page.FIELD_COLUMNS, gpu_metrics_page.field_rows())
-    pods = render_table(gpu_metrics_page.FAMILY_COLUMNS, gpu_metrics_page.pod_rows())
-    return f"{NOTE}{gpu_metrics_page.HEAD}{fields}{gpu_metrics_page.NOTES}{pods}"
+    page = gpu_metrics_page
+    fields = render_table(page.FIELD_COLUMNS, page.field_rows())
+    rows = page.family_rows(families.SELECTABLE), page.family_rows(families.OWN), page.pod_rows()
+    selectable, own, pods = (render_table(page.FAMILY_COLUMNS, each) for each in rows)
+    return f"{NOTE}{page.HEAD}{fields}{page.NOTES}{selectable}{page.XID_NOTES}{own}{page.POD_HEAD}{pods}"
 
 
 def render_labels() -> str:

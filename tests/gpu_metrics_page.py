@@ -1,10 +1,11 @@
 """Renders docs/reference/gpu-metrics.md from the declarations of the exporter. NVML's names of fields and metrics are those of pynvml."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pynvml
 
 from gpu_core.nvml.api import FUNCTIONS
+from gpu_exporter.families import Family
 from gpu_exporter.fields import FIELDS, Field
 from gpu_exporter.pods.series import FAMILIES
 from gpu_exporter.sources import FieldSum, Gpm, LinkSum, Query, Source
@@ -25,7 +26,29 @@ NOTES = """
 - `DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL` is a counter, as its type says: `rate()` gives MB/s. dcgm-exporter gives a rate in MB/s with the type
   of a counter.
 - GPM gives the mean between two readings, which are `--collect-interval` apart.
+- In OpenMetrics the name of a counter must end with `_total`. There, counters without it have the type `unknown`, so that each name is
+  the same in both formats.
 
+## Xids and the driver
+
+The file of counters can select these too. The driver version is a label of all series of a GPU.
+
+"""
+XID_NOTES = """
+- Xids are those that NVML reports since the agent started. [xids.md](xids.md) lists the classes. `DCGM_EXP_XID_ERRORS_COUNT` counts within
+  `--xid-count-window-size`; alert if it is not 0. `gpunode_gpu_xids_total` never falls. Its series of a code begins with the first Xid,
+  which `increase()` does not count. The device plugin has its own counter, `gpunode_xids_total`.
+- dcgm-exporter keeps `DCGM_FI_DEV_XID_ERRORS` at the last Xid until it restarts. Here the gauge returns to 0: for a GPU that needs a reset
+  or that is lost, when it works again ([health.md](health.md)); for another GPU, after the window. It is absent while NVML reports no
+  Xids.
+
+## Series of this project
+
+These series are always exported. They have no labels of pods, so a counter does not change its labels when a pod ends, for example because
+of an Xid. Join them with `gpunode_pod_gpu_info`.
+
+"""
+POD_HEAD = """
 ## Pods
 
 """
@@ -36,15 +59,20 @@ _METRIC_NAMES = {number: name for name, number in vars(pynvml).items() if name.s
 
 
 FIELD_COLUMNS = ("metric", "DCGM id", "type", "unit", "meaning", "NVML", "boards", "default")
-FAMILY_COLUMNS = ("metric", "type", "meaning")
+FAMILY_COLUMNS = ("metric", "type", "labels besides those of the device", "meaning")
 
 
 def field_rows() -> Iterator[tuple[str, ...]]:
     return map(_row, FIELDS)
 
 
+def family_rows(listed: Iterable[Family]) -> Iterator[tuple[str, ...]]:
+    for each in listed:
+        yield f"`{each.name}`", str(each.kind), ", ".join(f"`{label}`" for label in each.labels), each.help
+
+
 def pod_rows() -> Iterator[tuple[str, ...]]:
-    return ((f"`{each.name}`", "gauge", each.help) for each in FAMILIES)
+    return ((f"`{each.name}`", "gauge", "`pod`, `namespace`, `container`, `pod_uid`", each.help) for each in FAMILIES)
 
 
 def _row(field: Field) -> tuple[str, ...]:
