@@ -1,7 +1,7 @@
 """Reads the Pods that have devices, as far as they are needed.
 
-A cluster has far more Pods than one page, and the API server cannot select Pods by the resources that they request. But it has an index of
-Pods by Node, which every kubelet uses. So the Pods of a few Nodes need a few small requests, and the memory is bounded.
+A large cluster has far more Pods than one page, and the API server cannot select Pods by the resources that they request. But it has an
+index of Pods by Node, which every kubelet uses. So the Pods of a few Nodes need a few small requests, and the memory is bounded.
 """
 
 import threading
@@ -9,27 +9,30 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from queue import SimpleQueue
 
-from gpunode.cluster import lists
 from gpunode.cluster.fleet import Holder, has_gpus, select_holders
-from gpunode.cluster.lists import PODS, UNFINISHED, list_pages, list_pods
+from gpunode.cluster.lists import PODS, UNFINISHED, count_objects, list_pages, list_pods
 from node_core.kube.http import ApiClient
 from node_core.scheduling.objects import Node, Pod
 
 REQUESTS = 8
 """Requests at the same time: fewer than the connections of ApiClient."""
 
+FEW_PODS = 2000
+"""A list of so many Pods is read in less than a second."""
+
 Result = Future[list[Holder]]
 
 
 class HolderReader:
-    """Reads one page of all Pods at the start. Only if the cluster has more Pods, it reads those of each Node. Raises KubeError."""
+    """Reads all Pods of a small cluster at the start, and in other clusters those of each Node when they are needed. Raises KubeError."""
 
     def __init__(self, api: ApiClient) -> None:
         self._api = api
         self._waiting: SimpleQueue[tuple[str, Result]] = SimpleQueue()
         self._is_started = False
-        first = next(list_pods(api))
-        self._all = select_holders(first) if len(first) < lists.PAGE else None
+        count = count_objects(api, PODS)
+        is_small = count is not None and count <= FEW_PODS
+        self._all = select_holders(pod for page in list_pods(api) for pod in page) if is_small else None
 
     def read(self, nodes: Iterable[Node]) -> Iterator[list[Holder]]:
         """Yields the Pods with devices of each Node, in the order of the Nodes. A Node without GPUs needs no request. Raises KubeError."""

@@ -5,7 +5,7 @@ Source: Kubernetes API concepts, retrieving large results sets in chunks.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from urllib3.exceptions import HTTPError
@@ -39,6 +39,7 @@ PODS = Kind(path="/api/v1/pods", name="pods")
 class _ListMetadata(msgspec.Struct, rename="camel"):
     resource_version: str = ""
     continuation: str = msgspec.field(default="", name="continue")
+    remaining_item_count: int | None = None
 
 
 class _Page(msgspec.Struct, Generic[Item]):
@@ -69,6 +70,15 @@ def list_pages(
             return
         parameters.pop("resourceVersion", None)  # the token contains the version
         parameters["continue"] = page.metadata.continuation
+
+
+def count_objects(api: ApiClient, kind: Kind) -> int | None:
+    """Returns about how many objects a collection has; None if the API server does not state the number. Raises KubeError."""
+    page = _decode(msgspec.json.Decoder(_Page[Any]), kind, _read(api, kind, {"limit": "1"}))
+    if not page.metadata.continuation:
+        return len(page.items or ())
+    remaining = page.metadata.remaining_item_count
+    return None if remaining is None else remaining + len(page.items or ())
 
 
 def get_object(api: ApiClient, path: str, item: type[Item], name: str) -> Item | None:

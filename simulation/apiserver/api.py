@@ -40,7 +40,8 @@ class Api:
         return self.store.get(target.resource.name, target.name, target.namespace)
 
     def list(self, target: Target, selection: Selection) -> tuple[list[Obj], int]:
-        items, version = self.store.list(target.resource.name, target.namespace or None)
+        """Returns the stored objects. Do not change them."""
+        items, version = self.store.view(target.resource.name, target.namespace or None)
         return [item for item in items if selection.matches(item)], version
 
     def create(self, target: Target, body: Any, writer: Writer) -> Obj:

@@ -53,7 +53,8 @@ class Backup:
 class Store:
     """Objects by (resource, namespace, name). resource: `plural.group`. namespace: "" for a resource without namespaces.
 
-    All returned objects are copies. history: how many changes a watch may lag behind before it fails with 410.
+    All returned objects are copies, except those of `view` and `events`. history: how many changes a watch may lag behind before it fails
+    with 410.
     """
 
     def __init__(self, *, history: int = 4096, clock: Clock = utc_now) -> None:
@@ -81,11 +82,16 @@ class Store:
         with self._changed:
             return _copy(self._find(resource, namespace, name))
 
-    def list(self, resource: str, namespace: str | None = None) -> tuple[list[Obj], int]:
-        """Returns the objects sorted by namespace and name, and the version of the list. namespace: None for all namespaces."""
+    def view(self, resource: str, namespace: str | None = None) -> tuple[list[Obj], int]:
+        """Returns the same as `list`, without copies: a request may need few of many objects. Do not change the objects."""
         with self._changed:
             keys = sorted(key for key in self._objects if key[0] == resource and namespace in (None, key[1]))
-            return [_copy(self._objects[key]) for key in keys], self._version
+            return [self._objects[key] for key in keys], self._version
+
+    def list(self, resource: str, namespace: str | None = None) -> tuple[list[Obj], int]:
+        """Returns the objects sorted by namespace and name, and the version of the list. namespace: None for all namespaces."""
+        objects, version = self.view(resource, namespace)
+        return [_copy(each) for each in objects], version
 
     def create(self, resource: str, obj: Obj, *, manager: str = "") -> Obj:
         """Stores a new object with a uid, a creationTimestamp and a resourceVersion. Raises ApiError 409 AlreadyExists.

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gpunode.cluster import lists
+from gpunode.cluster import holders, lists
 from gpunode.cluster.connection import Connection
 from gpunode.cluster.holders import HolderReader, read_pods_of
 from node_core.errors import KubeError
@@ -39,19 +39,20 @@ def held(reader: HolderReader, *nodes: Node) -> list[list[str]]:
 
 @pytest.fixture
 def many(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> ApiServer:
-    """More Pods than one page has."""
+    """More Pods than a small cluster has."""
     monkeypatch.setattr(lists, "PAGE", 2)
+    monkeypatch.setattr(holders, "FEW_PODS", 4)
     for name, node_name in (("a", "x"), ("b", "y"), ("c", "x"), ("d", "x")):
         add_pod(server, name, node_name)
     add_pod(server, "e", "x", phase="Succeeded")
     return server
 
 
-def test_few_pods_are_read_with_one_request(server: ApiServer, connection: Connection) -> None:
+def test_few_pods_are_counted_and_then_listed(server: ApiServer, connection: Connection) -> None:
     add_pod(server, "a", "x")
     reader = HolderReader(connection.api)
     assert held(reader, node("y"), node("x")) == [[], ["a"]]
-    assert server.requests[PODS] == 1
+    assert server.requests[PODS] == 2
 
 
 @pytest.mark.usefixtures("many")

@@ -4,7 +4,7 @@ import pytest
 
 from gpunode.cluster import lists
 from gpunode.cluster.connection import Connection
-from gpunode.cluster.lists import get_object, list_nodes, list_pods
+from gpunode.cluster.lists import count_objects, get_object, list_nodes, list_pods
 from node_core.errors import KubeError
 from node_core.scheduling.objects import Node
 from simulation.apiserver import ApiServer
@@ -31,6 +31,18 @@ def test_nodes_are_selected_by_label(server: ApiServer, connection: Connection) 
 
 def test_a_cluster_without_pods_has_one_empty_page(connection: Connection) -> None:
     assert list(list_pods(connection.api)) == [()]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_objects_are_counted(server: ApiServer, connection: Connection, count: int) -> None:
+    for number in range(count):
+        server.add_node(str(number))
+    assert count_objects(connection.api, lists.NODES) == count
+
+
+def test_a_server_that_does_not_state_the_number(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists, "_read", lambda *_, **__: b'{"metadata": {"continue": "x"}, "items": [{}]}')
+    assert count_objects(connection.api, lists.NODES) is None
 
 
 def test_an_object_that_does_not_exist_is_none(server: ApiServer, connection: Connection) -> None:

@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 
-from gpunode.cluster import lists
+from gpunode.cluster import holders, lists
 from gpunode.nodes import fleet_list
 from simulation.apiserver import ApiServer
 from tests.conftest import Golden
@@ -113,13 +113,14 @@ def test_many_nodes_are_shown_in_their_order_with_the_pods_of_each(
 ) -> None:
     expected = run("nodes").stdout
     monkeypatch.setattr(lists, "PAGE", 3)
+    monkeypatch.setattr(holders, "FEW_PODS", 5)
     monkeypatch.setattr(fleet_list, "CHUNK", 2)
     mixed.forget_requests()
     assert [line.split() for line in run("nodes").stdout.splitlines()] == [
         line.split() for line in expected.splitlines()
     ]
-    of_nodes, of_first_page = 8, 1
-    assert mixed.requests[("list", "/api/v1/pods")] == of_nodes + of_first_page
+    of_nodes, of_count = 8, 1
+    assert mixed.requests[("list", "/api/v1/pods")] == of_nodes + of_count
 
 
 def test_control_characters_never_reach_the_terminal(server: ApiServer, run: Run) -> None:
