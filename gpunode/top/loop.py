@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from gpunode.output.terminal import Styled, Terminal
-from gpunode.top.render import render_summary, render_uses
+from gpunode.output.terminal import Cell, Styled, Terminal
+from gpunode.top.render import render_summary, render_uses, wrap_lines
 from gpunode.top.use import DeviceUse
 from node_core.errors import NodeError
 
@@ -58,21 +58,17 @@ class UseLoop:
 
     def render(self, terminal: Terminal) -> Sequence[str]:
         """Returns the lines of the screen. After a failure, the last use remains."""
-        return list(self._lines(terminal))
+        return [*wrap_lines(terminal, self._sentences()), "", *render_uses(self._uses, terminal)]
 
-    def _lines(self, terminal: Terminal) -> Iterator[str]:
-        title = (
-            render_summary(self._uses) if self._uses else "Reading the GPUs" if self._read_at is None else "No devices"
-        )
-        yield terminal.render(Styled(title[: terminal.width], "bold"))
+    def _sentences(self) -> Iterator[Cell]:
+        if self._uses or self._error is None:
+            yield Styled(render_summary(self._uses) if self._read_at is not None else "Reading the GPUs", "bold")
         silent = self._clock() - (self._started_at if self._read_at is None else self._read_at)
         if silent > max(STALE_SECONDS, 3 * self._interval):
-            yield terminal.render(Styled(f"No response for {silent:.0f} s: the driver or the API server hangs.", "red"))
+            yield Styled(f"No response for {silent:.0f} s: the driver or the API server hangs.", "red")
         if self._error is not None:
-            yield terminal.render(Styled(f"Not current: {self._error}", "red"))
-        yield from (terminal.render(Styled(note, "yellow")) for note in self._notes)
-        yield ""
-        yield from render_uses(self._uses, terminal)
+            yield Styled(f"{'Not current' if self._uses else 'The GPUs cannot be read'}: {self._error}", "red")
+        yield from (Styled(note, "yellow") for note in self._notes)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

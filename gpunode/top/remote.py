@@ -5,13 +5,15 @@ The person needs the rights to list pods, and to get pods/proxy in the namespace
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
-from gpunode.cluster.lists import list_nodes, list_pods
+from gpunode.cluster.lists import NODES, get_object, list_nodes, list_pods
 from gpunode.cluster.metrics import Sample, parse_samples, read_pod_metrics
 from gpunode.top.use import DeviceUse, sort_uses
 from node_core.errors import KubeError, NodeError
 from node_core.kube.http import ApiClient
-from node_core.scheduling.objects import Pod
+from node_core.scheduling.objects import Node, Pod
+from node_core.schema import similar
 
 EXPORTER = "app.kubernetes.io/name=gpu-exporter"
 RUNNING = "status.phase=Running"
@@ -29,7 +31,7 @@ INFO = "gpunode_pod_gpu_info"
 
 
 class RemoteReader:
-    """node: one Node; None for those of the label selector, or all. Used by one thread."""
+    """node: one Node. selector: a label selector. Without both, all Nodes. Used by one thread."""
 
     def __init__(self, api: ApiClient, node: str | None = None, selector: str = "") -> None:
         self._api, self._node, self._selector = api, node, selector
@@ -47,22 +49,31 @@ class RemoteReader:
         return tuple(sort_uses(uses))
 
     def _select_pods(self) -> list[Pod]:
-        fields = RUNNING if self._node is None else f"{RUNNING},spec.nodeName={self._node}"
+        """Raises NodeError."""
+        if self._node is not None:
+            self._require_node(self._node)
+            where, fields = f"on the Node {self._node}", f"{RUNNING},spec.nodeName={self._node}"
+        else:
+            where, fields = "on the selected nodes" if self._selector else "in the cluster", RUNNING
         pods = [pod for page in list_pods(self._api, selector=EXPORTER, fields=fields) for pod in page]
         if self._selector:
-            pages = list_nodes(self._api, selector=self._selector)
-            names = {node.name for page in pages for node in page}
+            names = self._list_names(self._selector)
             pods = [pod for pod in pods if pod.spec.node_name in names]
         if not pods:
-            where = (
-                f"on the Node {self._node}"
-                if self._node
-                else "on the selected nodes"
-                if self._selector
-                else "in the cluster"
-            )
             raise NodeError(f"gpu-exporter does not run {where}", hint="install it, or run gpunode top on the node")
         return pods
+
+    def _require_node(self, name: str) -> None:
+        """Raises NodeError, with the nearest name, if there is no such Node."""
+        if get_object(self._api, f"{NODES.path}/{quote(name, safe='')}", Node, NODES.name) is None:
+            near = similar(name, self._list_names())
+            raise NodeError(f"there is no Node {name}", hint=f"did you mean {near}?" if near else "run: gpunode nodes")
+
+    def _list_names(self, selector: str = "") -> set[str]:
+        names = {node.name for page in list_nodes(self._api, selector=selector) for node in page}
+        if not names:
+            raise NodeError(f"no Node has the labels {selector}" if selector else "the cluster has no Nodes")
+        return names
 
     def _read_node(self, pod: Pod) -> tuple[DeviceUse, ...] | str:
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from gpunode.output.paragraph import render_paragraph
 from gpunode.output.table import Column, TableWriter
 from gpunode.output.terminal import Cell, Styled, Terminal
 from gpunode.top.use import DeviceUse
@@ -11,27 +12,50 @@ BAR = 10
 FULL, EMPTY = "#", "."
 HIGH, HOT = 90.0, 85.0
 """Percent, and degrees Celsius."""
+PODS = "PODS"
 COLUMNS = (
     Column(header="DEVICE"),
     Column(header="MODEL", priority=6),
     Column(header="UTIL"),
     Column(header="LOAD", priority=3),
-    Column(header="MEMORY"),
+    Column(header="MEMORY", priority=1),
     Column(header="POWER", priority=5),
     Column(header="TEMP", priority=4),
-    Column(header="PODS", priority=2),
+    Column(header=PODS, priority=2),
 )
-NODE = Column(header="NODE", priority=1)
+NODE = Column(header="NODE")
 
 
 def render_uses(uses: Sequence[DeviceUse], terminal: Terminal, *, is_wide: bool = False) -> list[str]:
-    """Returns the lines of the table. The column NODE appears if the devices are of other nodes."""
+    """Returns the lines of the table. The column NODE appears if the devices are of other nodes.
+
+    If the terminal is too narrow for the column PODS, the pods are below the table.
+    """
     has_nodes = any(use.node for use in uses)
     columns = (NODE, *COLUMNS) if has_nodes else COLUMNS
     rows = [((use.node, *_cells(use)) if has_nodes else tuple(_cells(use))) for use in uses]
-    problems = [f"{use.node or 'this node'}: {use.device}: {use.problem}" for use in uses if use.problem]
     lines = TableWriter(terminal, columns, is_wide=is_wide).render(rows)
-    return [*lines, *(terminal.render(Styled(each, "red")) for each in problems)]
+    problems = [Styled(f"{_place(use, 'this node')}: {use.problem}", "red") for use in uses if use.problem]
+    pods = [] if PODS in next(iter(lines), PODS) else list(_list_pods(uses))
+    return [*lines, *wrap_lines(terminal, [*pods, *problems])]
+
+
+def wrap_lines(terminal: Terminal, texts: Iterable[Cell]) -> list[str]:
+    """Returns the lines of some sentences."""
+    return [line for text in texts for line in render_paragraph(terminal, text)]
+
+
+def _list_pods(uses: Iterable[DeviceUse]) -> Iterator[str]:
+    """Yields each pod with its devices."""
+    devices: dict[str, list[str]] = {}
+    for use in uses:
+        for pod in use.pods:
+            devices.setdefault(pod, []).append(_place(use))
+    yield from (f"{pod}: {', '.join(places)}" for pod, places in devices.items())
+
+
+def _place(use: DeviceUse, this_node: str = "") -> str:
+    return ": ".join(filter(None, (use.node or this_node, use.device)))
 
 
 def render_summary(uses: Iterable[DeviceUse]) -> str:

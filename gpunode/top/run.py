@@ -14,19 +14,24 @@ from gpunode.output.terminal import open_terminal, show_progress
 from gpunode.top.local import open_local
 from gpunode.top.loop import Reader, UseLoop
 from gpunode.top.remote import RemoteReader
-from gpunode.top.render import render_summary, render_uses
+from gpunode.top.render import render_summary, render_uses, wrap_lines
 from gpunode.top.screen import Screen, wake_on_resize
 from node_core.host.root import HostRoot
 
 DRIVER = "/proc/driver/nvidia"
+REMOTE = {"--node": "node", "-l": "selector", "--all": "is_all"}
+"""The flags that select other nodes."""
 
 
 def open_reader(values: Mapping[str, Any], flags: Sequence[str]) -> Reader:
     """Returns the reader of this node, or of other nodes. flags: of gpu-device-plugin. Raises SettingsError, KubeError."""
-    is_remote = bool(values["node"] or values["selector"] or values["is_all"])
-    if is_remote and flags:
-        raise click.UsageError(f"{flags[0].partition('=')[0]} is for this node. Remove it, or --node, -l and --all.")
-    if values["simulate"] or (not is_remote and HostRoot(Path(values["host_root"] or "/")).path(DRIVER).is_dir()):
+    remote = [flag for flag, name in REMOTE.items() if values[name]]
+    if len(remote) > 1:
+        raise click.UsageError(f"{remote[0]} and {remote[1]} cannot be used together.")
+    local = [*flags, *(["--pod-resources-socket"] if values["pod_resources_socket"] else [])]
+    if remote and local:
+        raise click.UsageError(f"{local[0].partition('=')[0]} is for this node. Remove {remote[0]}, or this flag.")
+    if values["simulate"] or (not remote and HostRoot(Path(values["host_root"] or "/")).path(DRIVER).is_dir()):
         return open_local(flags, values["pod_resources_socket"])
     connection = connect(values["kubeconfig"], values["context"])
     return RemoteReader(connection.api, values["node"], values["selector"])
@@ -40,7 +45,8 @@ def print_once(reader: Reader, output: str | None) -> None:
         print_document({"devices": msgspec.to_builtins(uses), "notes": list(reader.notes)}, output)
         return
     terminal = open_terminal()
-    lines = [*render_uses(uses, terminal, is_wide=output == "wide"), render_summary(uses), *reader.notes]
+    texts = (render_summary(uses), *reader.notes)
+    lines = [*render_uses(uses, terminal, is_wide=output == "wide"), *wrap_lines(terminal, texts)]
     click.echo("\n".join(lines), color=terminal.has_colors)
 
 

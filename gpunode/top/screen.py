@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-ENTER = "\x1b[?1049h\x1b[?25l"
-"""The alternate screen, without a cursor."""
-LEAVE = "\x1b[?25h\x1b[?1049l"
+ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
+"""The alternate screen, without a cursor. The terminal cuts lines that are too long, because a second line would scroll the screen."""
+LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 HOME, END_OF_LINE, END_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
 QUIT = ("q", "Q")
 

@@ -25,10 +25,19 @@ def test_json_has_all_keys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--node=n1", "-l=a=b", "--all"])
-def test_a_scenario_is_on_this_node_only(flag: str) -> None:
-    result = run_verb("top", "--simulate", "t4x1", flag)
+@pytest.mark.parametrize("local", ["--simulate=t4x1", "--pod-resources-socket=/x"])
+def test_flags_of_this_node_are_not_for_other_nodes(local: str, flag: str) -> None:
+    result = run_verb("top", local, flag)
     assert result.exit_code == 2
-    assert "--simulate is for this node" in result.stderr
+    assert (
+        f"{local.partition('=')[0]} is for this node. Remove {flag.partition('=')[0]}, or this flag." in result.stderr
+    )
+
+
+def test_nodes_are_selected_in_one_way() -> None:
+    result = run_verb("top", "--node", "n1", "--all")
+    assert result.exit_code == 2
+    assert "--node and --all cannot be used together." in result.stderr
 
 
 def test_a_machine_without_gpus_and_cluster(tmp_path: Path) -> None:

@@ -61,6 +61,13 @@ def test_the_last_use_remains_after_a_failure(pair: Pair) -> None:
     assert not any(line.startswith("Not current") for line in loop.render(Terminal()))
 
 
+def test_a_failure_of_the_first_reading_is_wrapped(pair: Pair) -> None:
+    loop = UseLoop(Reader(lost), 2, pair[0], clock=lambda: 0.0)
+    loop.step()
+    lines = loop.render(Terminal(width=40))
+    assert lines == ["The GPUs cannot be read: nvmlInit_v2", "returned DRIVER_NOT_LOADED", ""]
+
+
 def test_a_driver_that_hangs_stops_neither_the_screen_nor_the_end(pair: Pair) -> None:
     is_reading, may_return = threading.Event(), threading.Event()
     now = [0.0]

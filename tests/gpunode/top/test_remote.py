@@ -128,6 +128,20 @@ def test_the_missing_right_is_named(api: ApiClient, answers: dict[str, Any]) -> 
         RemoteReader(api).read()
 
 
-def test_without_gpu_exporter_there_is_nothing_to_read(api: ApiClient) -> None:
-    with pytest.raises(NodeError, match=r"gpu-exporter does not run on the Node n3 \(install it"):
-        RemoteReader(api, "n3").read()
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"node": "n3"}, r"gpu-exporter does not run on the Node n3 \(install it"),
+        ({"selector": "team=n3"}, "gpu-exporter does not run on the selected nodes"),
+        ({"node": "n33"}, r"there is no Node n33 \(did you mean n3\?\)"),
+        ({"node": "n1,metadata.name=x"}, "there is no Node n1,metadata.name=x"),
+        ({"node": "other"}, r"there is no Node other \(run: gpunode nodes\)"),
+        ({"selector": "team=x"}, "no Node has the labels team=x"),
+    ],
+)
+def test_without_gpu_exporter_there_is_nothing_to_read(
+    server: ApiServer, api: ApiClient, options: dict[str, Any], message: str
+) -> None:
+    server.add_node("n3", labels={"team": "n3"})
+    with pytest.raises(NodeError, match=message):
+        RemoteReader(api, **options).read()

@@ -1,5 +1,7 @@
 """The lines of the screen."""
 
+from msgspec.structs import replace
+
 from gpunode.output.terminal import Terminal
 from gpunode.top.render import render_summary, render_uses
 from gpunode.top.use import DeviceUse
@@ -29,10 +31,21 @@ def test_all_values() -> None:
     ]
 
 
-def test_a_terminal_of_40_columns_shows_use_and_memory() -> None:
-    lines = render_uses([BUSY, INSTANCE], Terminal(width=40))
+def test_a_terminal_of_40_columns_has_the_pods_below_the_table() -> None:
+    lines = render_uses([BUSY, INSTANCE, replace(BUSY, device="GPU 3", pods=("team/a",))], Terminal(width=40))
     assert lines[1] == "GPU 0        93 %   60.0/80.0 GiB"
+    assert lines[-2:] == ["team/a: GPU 0, GPU 3", "team/b?[2J: GPU 0"]
     assert all(len(line) <= 40 for line in lines)
+
+
+def test_a_narrow_terminal_has_the_nodes_of_the_devices() -> None:
+    lines = render_uses([replace(BUSY, node="node-with-a-name")], Terminal(width=40))
+    assert lines == [
+        "NODE               DEVICE   UTIL",
+        "node-with-a-name   GPU 0    93 %",
+        "team/a: node-with-a-name: GPU 0",
+        "team/b?[2J: node-with-a-name: GPU 0",
+    ]
 
 
 def test_devices_of_other_nodes_have_the_name_of_their_node() -> None:
