@@ -10,14 +10,15 @@ import msgspec
 
 from gpunode.cluster.connection import connect
 from gpunode.output.formats import print_document
+from gpunode.output.screen import Screen, wake_on_resize
 from gpunode.output.terminal import open_terminal, show_progress
 from gpunode.top.local import open_local
 from gpunode.top.loop import Reader, UseLoop
 from gpunode.top.remote import RemoteReader
 from gpunode.top.render import render_summary, render_uses, wrap_lines
-from gpunode.top.screen import Screen, wake_on_resize
 from node_core.host.root import HostRoot
 
+HINT = "use --once"
 DRIVER = "/proc/driver/nvidia"
 REMOTE = {"--node": "node", "-l": "selector", "--all": "is_all"}
 """The flags that select other nodes."""
@@ -56,6 +57,6 @@ def follow(reader: Reader, interval: float, near: socket.socket, far: socket.soc
     loop.start()
     try:
         with wake_on_resize(near):
-            Screen(lambda: loop.render(open_terminal())).run(interval, far)
+            Screen(lambda: loop.render(open_terminal()), HINT).run(interval, far)
     finally:
         loop.stop()

@@ -21,26 +21,30 @@ HOME, END_OF_LINE, END_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
 QUIT = ("q", "Q")
 
 
-def render_frame(lines: Sequence[str], height: int) -> str:
-    """Returns the text that draws the lines over the last frame. The last line states how many lines the screen has no room for. PURE."""
+def render_frame(lines: Sequence[str], height: int, hint: str) -> str:
+    """Returns the text that draws the lines over the last frame. The last line states how many lines the screen has no room for. PURE.
+
+    hint: what to do to see all lines, for example `use --once`.
+    """
     shown = list(lines)
     if len(shown) > height > 0:
         hidden = len(shown) - height + 1
-        shown = [*shown[: height - 1], f"{hidden} more lines: enlarge the terminal, or use --once"]
+        shown = [*shown[: height - 1], f"{hidden} more lines: enlarge the terminal, or {hint}"]
     return HOME + "\r\n".join(f"{line}{END_OF_LINE}" for line in shown) + END_OF_SCREEN
 
 
 class Screen:
-    """draw: returns the lines for the current size. Used by one thread."""
+    """draw: returns the lines for the current size. hint: see `render_frame`. Used by one thread."""
 
-    def __init__(self, draw: Callable[[], Sequence[str]], output: TextIO = sys.stdout) -> None:
-        self._draw, self._output = draw, output
+    def __init__(self, draw: Callable[[], Sequence[str]], hint: str, output: TextIO = sys.stdout) -> None:
+        self._draw, self._hint, self._output = draw, hint, output
 
     def run(self, seconds: float, wake: socket.socket) -> None:
         """Draws at once, each `seconds`, after a change of the size, and when `wake` is readable. Returns when the person presses q."""
         with _cbreak() as keys, self._alternate():
             while True:
-                self._write(render_frame(self._draw(), os.get_terminal_size(self._output.fileno()).lines))
+                height = os.get_terminal_size(self._output.fileno()).lines
+                self._write(render_frame(self._draw(), height, self._hint))
                 ready, _, _ = select.select([wake.fileno(), *keys], [], [], seconds)
                 if wake.fileno() in ready:
                     wake.recv(4096)
