@@ -16,7 +16,6 @@ EXAMPLES = (
     ("--node gpu-1", "the GPUs of another node, from the metrics of gpu-exporter"),
     ("-l team=research -o json", "all selected nodes, for scripts"),
 )
-FLAGS = ("simulate", "host_root", "lock_dir")
 
 
 @click.command(
@@ -48,7 +47,7 @@ FLAGS = ("simulate", "host_root", "lock_dir")
 def command(output: str | None, once: bool, interval: float, **values: Any) -> None:
     from gpunode.top.run import follow, open_reader, print_once  # noqa: PLC0415 - completion does not need these modules
 
-    reader = open_reader(values, [f"--{name.replace('_', '-')}={values[name]}" for name in FLAGS if values[name]])
+    reader = open_reader(values)
     if once or output is not None or not sys.stdout.isatty():
         print_once(reader, output)
         return

@@ -58,7 +58,8 @@ class UseLoop:
 
     def render(self, terminal: Terminal) -> Sequence[str]:
         """Returns the lines of the screen. After a failure, the last use remains."""
-        return [*wrap_lines(terminal, self._sentences()), "", *render_uses(self._uses, terminal)]
+        lines = [*wrap_lines(terminal, self._sentences()), "", *render_uses(self._uses, terminal)]
+        return [*lines, *wrap_lines(terminal, [Styled(note, "yellow") for note in self._notes])]
 
     def _sentences(self) -> Iterator[Cell]:
         if self._uses or self._error is None:
@@ -68,7 +69,6 @@ class UseLoop:
             yield Styled(f"No response for {silent:.0f} s: the driver or the API server hangs.", "red")
         if self._error is not None:
             yield Styled(f"{'Not current' if self._uses else 'The GPUs cannot be read'}: {self._error}", "red")
-        yield from (Styled(note, "yellow") for note in self._notes)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
-from gpunode.cluster.lists import NODES, get_object, list_nodes, list_pods
+from gpunode.cluster.lists import NODES, forbidden, get_object, list_nodes, list_pods
 from gpunode.cluster.metrics import Sample, parse_samples, read_pod_metrics
 from gpunode.top.use import DeviceUse, sort_uses
 from node_core.errors import KubeError, NodeError
@@ -80,7 +80,7 @@ class RemoteReader:
             return select_use(pod.spec.node_name, parse_samples(self._read_metrics(pod)))
         except (KubeError, ValueError) as error:
             if isinstance(error, KubeError) and error.status == 403:
-                return "You are not permitted to get pods/proxy, which `top` needs to read the metrics of gpu-exporter."
+                return f"{forbidden('get', 'pods/proxy', error.message)}."
             return f"{pod.spec.node_name}: the metrics of gpu-exporter cannot be read: {error}."
 
     def _read_metrics(self, pod: Pod) -> str:

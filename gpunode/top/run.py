@@ -1,7 +1,7 @@
 """Selects where the use is read, and prints it."""
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from gpunode.cluster.connection import connect
+from gpunode.output.flags import render_flags
 from gpunode.output.formats import print_document
 from gpunode.output.screen import Screen, wake_on_resize
 from gpunode.output.terminal import open_terminal, show_progress
@@ -20,20 +21,21 @@ from node_core.host.root import HostRoot
 
 HINT = "use --once"
 DRIVER = "/proc/driver/nvidia"
+PLUGIN_FLAGS = ("simulate", "host_root", "lock_dir")
+"""The flags that are passed on to the settings of gpu-device-plugin."""
 REMOTE = {"--node": "node", "-l": "selector", "--all": "is_all"}
 """The flags that select other nodes."""
 
 
-def open_reader(values: Mapping[str, Any], flags: Sequence[str]) -> Reader:
-    """Returns the reader of this node, or of other nodes. flags: of gpu-device-plugin. Raises SettingsError, KubeError."""
+def open_reader(values: Mapping[str, Any]) -> Reader:
+    """Returns the reader of this node, or of other nodes. values: of the command line. Raises UsageError, SettingsError and KubeError."""
     remote = [flag for flag, name in REMOTE.items() if values[name]]
     if len(remote) > 1:
         raise click.UsageError(f"{remote[0]} and {remote[1]} cannot be used together.")
-    local = [*flags, *(["--pod-resources-socket"] if values["pod_resources_socket"] else [])]
-    if remote and local:
+    if remote and (local := render_flags(values, (*PLUGIN_FLAGS, "pod_resources_socket"))):
         raise click.UsageError(f"{local[0].partition('=')[0]} is for this node. Remove {remote[0]}, or this flag.")
     if values["simulate"] or (not remote and HostRoot(Path(values["host_root"] or "/")).path(DRIVER).is_dir()):
-        return open_local(flags, values["pod_resources_socket"])
+        return open_local(render_flags(values, PLUGIN_FLAGS), values["pod_resources_socket"])
     connection = connect(values["kubeconfig"], values["context"])
     return RemoteReader(connection.api, values["node"], values["selector"])
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from device_plugin.devices import Device
 from gpu_core.domain.inventory import Gpu
+from gpunode.topo.allocation import Allocation
 from gpunode.topo.links import Pair, Topology
-from gpunode.topo.request import Allocation
 
 
 def describe_document(topology: Topology, allocation: Allocation | None) -> dict[str, Any]:

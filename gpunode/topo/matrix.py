@@ -1,9 +1,9 @@
 """Renders the links as a matrix with a legend. In a terminal that is too narrow for the matrix, renders a list. PURE."""
 
-import textwrap
 from collections.abc import Iterator, Sequence
 
 from gpu_core.domain.inventory import Gpu
+from gpunode.output.paragraph import render_paragraph
 from gpunode.output.table import EMPTY, Column, TableWriter
 from gpunode.output.terminal import Cell, Styled, Terminal, text_of
 from gpunode.topo.links import NVLINK, SELF, TERMS, Topology, list_numbers
@@ -53,27 +53,27 @@ def _list(topology: Topology, terminal: Terminal) -> Iterator[str]:
         for other, pair in topology.pairs_of(gpu):
             groups.setdefault(pair.term, []).append(name_of(other))
         for term, names in groups.items():
-            yield from _wrap(" ".join(names), terminal, first=f"  {term:<5}")
+            yield from _render_term(term, " ".join(names), terminal)
 
 
 def _notes(topology: Topology, terminal: Terminal) -> Iterator[str]:
     for fault in topology.faults:
-        yield from _wrap(f"{fault.name} cannot be read: {fault.reason}", terminal)
+        yield from render_paragraph(terminal, f"{fault.name} cannot be read: {fault.reason}")
     if gpus := topology.mig_gpus_with_nvlinks:
-        yield from _wrap(f"{list_numbers(gpus)} {'are' if len(gpus) > 1 else 'is'} {MIG_NOTE}", terminal)
+        yield from render_paragraph(terminal, f"{list_numbers(gpus)} {'are' if len(gpus) > 1 else 'is'} {MIG_NOTE}")
 
 
 def _legend(topology: Topology, terminal: Terminal) -> Iterator[str]:
     """Yields each term that occurs, and what it means. The fastest links are first."""
     yield terminal.render(Styled("Legend:", "bold"))
-    yield from _wrap("the GPU itself", terminal, first=f"  {SELF:<5}")
+    yield from _render_term(SELF, "the GPU itself", terminal)
     if any(pair.nvlinks for pair in topology.pairs):
-        yield from _wrap("# NVLinks, from GPU to GPU or through NVSwitches", terminal, first=f"  {NVLINK + '#':<5}")
+        yield from _render_term(f"{NVLINK}#", "# NVLinks, from GPU to GPU or through NVSwitches", terminal)
     used = {pair.path for pair in topology.pairs if not pair.nvlinks}
     for path, (term, meaning) in TERMS.items():
         if path in used:
-            yield from _wrap(meaning, terminal, first=f"  {term:<5}")
+            yield from _render_term(term, meaning, terminal)
 
 
-def _wrap(text: str, terminal: Terminal, *, first: str = "") -> list[str]:
-    return textwrap.wrap(text_of(text), terminal.width, initial_indent=first, subsequent_indent=" " * len(first))
+def _render_term(term: str, meaning: str, terminal: Terminal) -> list[str]:
+    return render_paragraph(terminal, meaning, first=f"  {term}", indent=7)

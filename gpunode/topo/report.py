@@ -5,14 +5,15 @@ from typing import Any
 
 import click
 
+from gpunode.output.flags import render_flags
 from gpunode.output.formats import print_document
 from gpunode.output.terminal import open_terminal
-from gpunode.topo.answer import render_answer
+from gpunode.topo.allocation import Allocation, select_allocation
 from gpunode.topo.document import describe_document
 from gpunode.topo.links import Topology, describe_topology
 from gpunode.topo.matrix import render_matrix
 from gpunode.topo.node import NodeReading, describe_unknown_use, read_devices_in_use, read_node
-from gpunode.topo.request import Allocation, select_allocation
+from gpunode.topo.render_allocation import render_allocation
 from gpunode.topo.svg import render_svg
 from node_core.errors import KubeletError
 
@@ -24,7 +25,7 @@ def print_report(values: Mapping[str, Any], output: str | None) -> None:
     """values: of the command line. Raises SettingsError and NodeError."""
     if values["request"] is None and (values["resource"] or values["available"]):
         raise click.UsageError("--resource and --available need --request N.")
-    node = read_node(_plugin_flags(values))
+    node = read_node(render_flags(values, PLUGIN_FLAGS))
     topology = describe_topology(node.inventory, node.cpus)
     allocation = None if values["request"] is None else _allocate(node, values)
     if output == "svg":
@@ -35,14 +36,11 @@ def print_report(values: Mapping[str, Any], output: str | None) -> None:
         _print_text(topology, allocation)
 
 
-def _plugin_flags(values: Mapping[str, Any]) -> list[str]:
-    given = [name for name in PLUGIN_FLAGS if values[name] is not None]
-    return [f"--{name.replace('_', '-')}={values[name]}" for name in given]
-
-
 def _print_text(topology: Topology, allocation: Allocation | None) -> None:
     terminal = open_terminal()
-    lines = render_matrix(topology, terminal) if allocation is None else render_answer(allocation, topology, terminal)
+    lines = (
+        render_matrix(topology, terminal) if allocation is None else render_allocation(allocation, topology, terminal)
+    )
     click.echo("\n".join(lines), color=terminal.has_colors)
 
 

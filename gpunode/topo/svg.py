@@ -8,9 +8,9 @@ import textwrap
 from collections.abc import Collection, Iterator, Sequence
 
 from device_plugin.devices import Device
+from gpunode.topo.allocation import Allocation
 from gpunode.topo.layout import MARGIN, Box, Bracket, Group, Link, Picture, Rect, Switch, plan_picture
 from gpunode.topo.links import TERMS, Topology, list_numbers
-from gpunode.topo.request import Allocation
 from gpunode.topo.shapes import draw_rect, draw_rotated, draw_text, escape, shorten
 
 LINE = 18.0

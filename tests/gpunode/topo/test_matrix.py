@@ -65,7 +65,7 @@ def test_a_narrow_terminal_gets_a_list() -> None:
     ]
 
 
-@pytest.mark.parametrize("width", [20, 40, 80])
+@pytest.mark.parametrize("width", [30, 40, 80])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     gpus = [make_gpu(at, links={other: 2 for other in range(16) if other != at}) for at in range(16)]
     assert max(map(len, lines(topology(*gpus), width))) <= width

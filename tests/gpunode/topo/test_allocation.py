@@ -13,9 +13,9 @@ from device_plugin.plan.withhold import Cause, withhold
 from gpu_core.domain.inventory import Fault, GpuUuid, Inventory
 from gpu_core.domain.resources import GPU
 from gpu_core.domain.sharing import SharedResource, Sharing, SharingStrategy
-from gpunode.topo.answer import count_links, explain
+from gpunode.topo.allocation import NOT_NAMED, select_allocation
 from gpunode.topo.links import describe_topology
-from gpunode.topo.request import NOT_NAMED, select_allocation
+from gpunode.topo.render_allocation import count_links, explain
 from node_core.errors import NodeError, SettingsError
 from tests.device_plugin.conftest import make_gpu
 from tests.device_plugin.plan.plans import MIXED, inventory

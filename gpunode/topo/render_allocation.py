@@ -1,15 +1,15 @@
 """Renders which devices a request gets, and why. PURE."""
 
-import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from device_plugin.devices import Device
 from device_plugin.plan.link_weights import NVLINK_WEIGHT, PATH_WEIGHTS
+from gpunode.output.paragraph import render_paragraph
 from gpunode.output.table import Column, TableWriter
 from gpunode.output.terminal import Cell, Terminal
+from gpunode.topo.allocation import Allocation
 from gpunode.topo.links import TERMS, Pair, Topology
-from gpunode.topo.request import Allocation
 
 DEVICES = (Column(header="DEVICE"), Column(header="NUMA"), Column(header="ID", priority=1))
 LINKS = (Column(header="PAIRS"), Column(header="LINK"), Column(header="SCORE"))
@@ -25,14 +25,14 @@ WEIGHTS = (
 )
 
 
-def render_answer(allocation: Allocation, topology: Topology, terminal: Terminal) -> list[str]:
+def render_allocation(allocation: Allocation, topology: Topology, terminal: Terminal) -> list[str]:
     rows = [_row(device) for device in allocation.devices]
     lines = [f"A request for {allocation.size} {allocation.resource} gets:", ""]
     lines += TableWriter(terminal, DEVICES).render(rows)
-    lines += ["", *(line for sentence in explain(allocation) for line in _wrap(sentence, terminal))]
+    lines += ["", *(line for sentence in explain(allocation) for line in render_paragraph(terminal, sentence))]
     if groups := count_links(allocation, topology):
         lines += ["", *TableWriter(terminal, LINKS).render([_link_row(pair, count) for pair, count in groups])]
-        lines += ["", *_wrap(WEIGHTS, terminal)]
+        lines += ["", *render_paragraph(terminal, WEIGHTS)]
     if allocation.unavailable:
         missing = [(short_name(device), why) for device, why in allocation.unavailable]
         lines += ["", *TableWriter(terminal, UNAVAILABLE).render(missing)]
@@ -81,7 +81,3 @@ def _link_row(pair: Pair, count: int) -> Sequence[Cell]:
     link = f"{pair.term} + {path}" if pair.nvlinks else path
     score = str(pair.weight) if count == 1 else f"{count} x {pair.weight} = {count * pair.weight}"
     return str(count), link, score
-
-
-def _wrap(text: str, terminal: Terminal) -> list[str]:
-    return textwrap.wrap(text, terminal.width)
