@@ -18,7 +18,7 @@ from node_core.domain.pci import PciAddress
 
 NUMA = f"{GPU}.numa"
 _JOINED = {
-    "source": "nvmlDeviceGetNvLinkRemotePciInfo, nvmlDeviceGetNvLinkRemoteDeviceType, nvmlDeviceGetGpuFabricInfo",
+    "source": "nvmlDeviceGetNvLinkState, nvmlDeviceGetNvLinkRemotePciInfo, nvmlDeviceGetGpuFabricInfo",
     "presence": "if two GPUs are known to be connected",
 }
 _SWITCHES = "switches"
