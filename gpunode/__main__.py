@@ -19,6 +19,10 @@ SECTIONS = {
             help="Check whether pods can get the GPUs of this node, of one Node or of all Nodes, and state what to do.",
             is_agent=True,
         ),
+        "labels": Entry(
+            module="gpunode.labels.command",
+            help="Show the labels of this host, the source of each value, and why a label is missing.",
+        ),
         "release": Entry(
             module="gpunode.release",
             attribute="release",

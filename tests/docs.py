@@ -104,7 +104,8 @@ def render_gpu_metrics() -> str:
 def render_labels() -> str:
     """Returns the page with every label of gfd and nfd-lite: its value, its source and the nodes that have it."""
     head = (
-        "# Labels\n\nAn agent omits a label when its source does not provide a value.\n\n## gfd\n\n"
+        "# Labels\n\nAn agent omits a label when its source does not provide a value. [find-labels.md](../how-to/find-labels.md)\n"
+        "shows how to find the source of a value on a node.\n\n## gfd\n\n"
         "`<profile>` is a MIG profile with `.` in place of `+`. `<model>` is the model as in `nvidia.com/gpu.product`. A model of more than"
         " 44\ncharacters is replaced by its first characters and eight digits of a digest. [differences.md](differences.md#gfd) lists the"
         " labels that\nGPU Feature Discovery does not have.\n\n"
