@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import click
 
 from gpunode.completion.cluster import Completer, complete_label, complete_nodes, complete_selector
+from gpunode.completion.label_keys import complete_label_keys
 from gpunode.completion.scenarios import complete_scenarios
 
 PATH = "path"
@@ -14,6 +15,7 @@ COMPLETERS: Mapping[str, Completer] = {
     "scenario": complete_scenarios,
     "node": complete_nodes,
     "selector": complete_selector,
+    "label key": complete_label_keys,
     "product": complete_label("nvidia.com/gpu.product"),
 }
 NAMES: Mapping[tuple[str, str], str] = {
@@ -23,6 +25,7 @@ NAMES: Mapping[tuple[str, str], str] = {
     ("", "node"): "node",
     ("node", "name"): "node",
     ("", "node_name"): "node",
+    ("labels", "key"): "label key",
     ("", "selector"): "selector",
     ("", "product"): "product",
     ("", "kubeconfig"): PATH,
