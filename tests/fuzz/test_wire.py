@@ -38,7 +38,7 @@ from node_core.runtime.readiness import Readiness
 from tests.fuzz.mutations import mutated, mutated_json
 from tests.fuzz.parsers import NODE, RULES
 from tests.fuzz.profile import fuzzed
-from tests.node_core.kube.answer import ScriptedApi
+from tests.node_core.kube.scripted_api import ScriptedApi
 
 pytestmark = pytest.mark.fuzz
 

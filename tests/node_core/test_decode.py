@@ -1,4 +1,4 @@
-"""Files from people: every problem at once, with its path."""
+"""Files of users: all problems are reported at once, with their paths."""
 
 import io
 import os
@@ -95,7 +95,7 @@ def test_a_list_instead_of_a_mapping_is_an_error_with_its_path() -> None:
         "no-number",
         "long-number",
         "twice",
-        "odd-key",
+        "invalid-key",
     ],
 )
 def test_a_file_that_is_not_yaml_is_an_error(tmp_path: Path, content: bytes, part: str) -> None:
@@ -131,7 +131,7 @@ def test_a_mapping_with_many_keys_is_loaded_in_linear_time() -> None:
 
 
 def test_aliases_that_stand_for_too_many_values_are_refused() -> None:
-    """Ten values, each a list of ten times the value before: ten thousand million values."""
+    """Ten values. Each value is a list that contains the previous value ten times: ten thousand million values."""
     lines = ["a0: &a0 x", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 11))]
     assert "f: line 7: contains more than 1048576 values" in parse_problem("\n".join(lines))
 

@@ -1,4 +1,4 @@
-"""Hostile YAML ends in a sentence, at once."""
+"""Hostile YAML causes a short error without a delay."""
 
 from contextlib import suppress
 

@@ -1,4 +1,4 @@
-"""Coalescing what repeats: the first at once, then one a period, and the counts always add up."""
+"""Coalescing of repeated items: the first item passes at once, then one item per period. The counts add up to the number of items."""
 
 from hypothesis import given
 from hypothesis import strategies as st

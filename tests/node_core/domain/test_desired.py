@@ -1,4 +1,4 @@
-"""The law that an error never removes an output, and that an owner that fails keeps nothing of others."""
+"""An error never removes an output, and a failed owner does not retain outputs of other owners."""
 
 import string
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ def test_collected_labels_win_over_retained_catch_all_labels() -> None:
 
 
 def outputs(name: str, taint: Taint | None = None) -> Outputs:
-    """Of every kind one output of this name."""
+    """One output of each kind, with this name."""
     taints = {} if taint is None else {taint.identity: taint}
     one = {f"x/{name}": "1"}
     return Outputs(labels=one, annotations=one, taints=taints, extended_resources=one)

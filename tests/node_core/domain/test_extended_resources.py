@@ -1,4 +1,4 @@
-"""The plan of extended resources: ours come and go, those of others stay, and equal amounts are equal however they are written."""
+"""The plan of extended resources: only owned resources change, and amounts are compared as numbers."""
 
 from collections.abc import Mapping
 
@@ -13,8 +13,8 @@ NAMES = st.sampled_from(["a.com/a", "b.com/b", "c.com/c"])
 AMOUNTS = st.dictionaries(NAMES, st.sampled_from(["0", "1", "1k", "1000"]))
 
 
-def node(capacity: Mapping[str, str], *ours: str) -> NodeView:
-    owned = {"m": frozenset(ours)}
+def node(capacity: Mapping[str, str], *owned: str) -> NodeView:
+    owned = {"m": frozenset(owned)}
     return NodeView(name="n", uid="u", resource_version="1", labels={}, capacity=capacity, owned_capacity=owned)
 
 
@@ -43,7 +43,7 @@ def plan(live: NodeView, wanted: Mapping[str, str]) -> Mapping[str, str] | None:
         "gone",
         "same amount",
         "another's, equal",
-        "another's beside ours",
+        "a resource of another manager and an own resource",
         "zeroed",
         "zero is wanted",
         "zero is another's",
@@ -72,19 +72,19 @@ def test_a_zeroed_resource_is_cleared_only_if_it_is_unchanged() -> None:
 
 
 def test_an_invalid_quantity_differs_from_every_amount() -> None:
-    assert plan(node({"a.com/a": "odd"}, "a.com/a"), {"a.com/a": "1"}) == {"a.com/a": "1"}
+    assert plan(node({"a.com/a": "invalid"}, "a.com/a"), {"a.com/a": "1"}) == {"a.com/a": "1"}
 
 
 @given(AMOUNTS, st.frozensets(NAMES), AMOUNTS)
 def test_applying_a_plan_needs_no_second_plan_and_preserves_other_resources(
-    capacity: dict[str, str], ours: frozenset[str], wanted: dict[str, str]
+    capacity: dict[str, str], owned: frozenset[str], wanted: dict[str, str]
 ) -> None:
-    live = node(capacity, *(ours & capacity.keys()))
+    live = node(capacity, *(owned & capacity.keys()))
     planned = plan_resources(live, wanted, "m")
     if planned is None:
         return
     assert set(planned.cleared.values()) <= {"0"}
-    others = {name: amount for name, amount in capacity.items() if name not in ours | planned.cleared.keys()}
+    others = {name: amount for name, amount in capacity.items() if name not in owned | planned.cleared.keys()}
     assert not others.keys() & planned.resources.keys()
     after = node({**others, **planned.resources}, *planned.resources)
     assert plan(after, wanted) is None

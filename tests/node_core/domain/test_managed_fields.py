@@ -1,4 +1,4 @@
-"""Which part of an object is whose."""
+"""The fields of an object that a field manager owns."""
 
 from typing import Any
 
@@ -44,4 +44,4 @@ def test_only_applied_fields_below_the_path_are_owned() -> None:
     ]
     assert find_owned_keys(entries, "status", "capacity", subresource="status") == {"m": {"a"}}
     assert find_owned_keys(None, "status") == {}
-    assert find_owned_fields(entries, "nobody", "status") == {}
+    assert find_owned_fields(entries, "other", "status") == {}

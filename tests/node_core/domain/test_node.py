@@ -20,7 +20,7 @@ def test_only_applied_labels_are_owned() -> None:
         managedFields=[managed("gfd", "a", "gone"), managed("gfd-other", "b"), managed("gfd", "c", operation="Update")],
     )
     assert view.labels_by("gfd") == {"a": "1"}
-    assert view.labels_by("nobody") == {}
+    assert view.labels_by("other") == {}
 
 
 def test_fields_of_the_status_subresource_are_not_owned() -> None:

@@ -1,4 +1,4 @@
-"""Patterns with `*`, against the same in regular expressions."""
+"""Patterns with `*`, compared with equal regular expressions."""
 
 import re
 

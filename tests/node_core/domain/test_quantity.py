@@ -102,7 +102,7 @@ SUFFIXES = st.sampled_from(["", "n", "u", "m", "k", "M", "G", "Ki", "Mi", "Gi", 
 @given(NUMBERS, SUFFIXES)
 @example("17875.597", "Mi")
 def test_the_canonical_form_has_the_same_amount_and_is_idempotent(number: str, suffix: str) -> None:
-    """A binary amount that is no whole number of Ki becomes a plain number, and that has a decimal suffix: as in Kubernetes."""
+    """A binary amount that is not a whole number of Ki becomes a number with a decimal suffix, as in Kubernetes."""
     canonical = canonical_quantity(number + suffix)
     again = canonical_quantity(canonical)
     assert parse_quantity(again) == parse_quantity(canonical)

@@ -1,4 +1,4 @@
-"""Bursts go through at once, what does not end is slowed down."""
+"""Bursts pass without a delay, and a permanent stream of calls is delayed."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from node_core.domain.rate_limiter import RateLimiter
 
 
-def turns(limiter: RateLimiter, asked: list[float]) -> list[float]:
-    """When each is granted; nobody asks before the one before was."""
+def turns(limiter: RateLimiter, times: list[float]) -> list[float]:
+    """Returns the time of each reservation. A call that arrives before the previous reservation waits for that reservation."""
     reserved_until, at, granted = 0.0, 0.0, []
-    for now in asked:
+    for now in times:
         at, reserved_until = limiter.reserve(reserved_until, max(now, at))
         granted.append(at)
     return granted
@@ -26,13 +26,13 @@ def test_idle_time_restores_the_burst() -> None:
 
 
 def test_calls_below_the_rate_never_wait() -> None:
-    asked = [100.0 + 2.0 * number for number in range(50)]
-    assert turns(RateLimiter(interval=2.0, burst=1), asked) == asked
+    times = [100.0 + 2.0 * number for number in range(50)]
+    assert turns(RateLimiter(interval=2.0, burst=1), times) == times
 
 
 @given(st.lists(st.floats(0, 100)), st.integers(1, 10), st.floats(0.1, 10))
-def test_the_rate_is_never_exceeded(asked: list[float], burst: int, interval: float) -> None:
-    granted = turns(RateLimiter(interval=interval, burst=burst), sorted(asked))
+def test_the_rate_is_never_exceeded(times: list[float], burst: int, interval: float) -> None:
+    granted = turns(RateLimiter(interval=interval, burst=burst), sorted(times))
     for first, start in enumerate(granted):
         for last in range(first, len(granted)):
             assert last - first + 1 <= burst + (granted[last] - start) / interval + 1e-6

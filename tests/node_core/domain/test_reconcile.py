@@ -1,4 +1,4 @@
-"""From desired and observed to writes: in order, none when nothing differs, and nothing of others."""
+"""The writes that change the observed state into the desired state: in order, only for differences, and never of foreign fields."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ ALL = Outputs(
 
 
 def node(outputs: Outputs, uid: str = "u") -> NodeView:
-    """A Node where nfd-lite has published this."""
+    """A Node on which nfd-lite has published these outputs."""
     taints = outputs.taints.values()
     return NodeView(
         name="n",

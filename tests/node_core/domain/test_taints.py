@@ -1,4 +1,4 @@
-"""The plan of taints: what is ours comes and goes, what is others' stays as it is and where it is."""
+"""The plan of taints: only owned taints change. Foreign taints retain their values and positions."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ TAINTS = st.builds(
 
 
 def distinct(taints: list[Taint]) -> tuple[Taint, ...]:
-    """At most one of each key and effect, as Kubernetes has it."""
+    """At most one taint of each key and effect, as in Kubernetes."""
     return tuple({taint.identity: taint for taint in taints}.values())
 
 
@@ -64,15 +64,15 @@ def test_an_equal_foreign_taint_is_neither_taken_over_nor_removed() -> None:
 
 
 def test_a_foreign_taint_with_another_value_remains_and_is_reported() -> None:
-    theirs = {**render_taint(BIG), "value": "theirs"}
-    assert plan_taints([theirs], wanted(BIG), frozenset()) is None
-    assert blocked_taints([theirs], wanted(BIG), frozenset()) == (BIG,)
+    foreign = {**render_taint(BIG), "value": "foreign"}
+    assert plan_taints([foreign], wanted(BIG), frozenset()) is None
+    assert blocked_taints([foreign], wanted(BIG), frozenset()) == (BIG,)
     assert blocked_taints([render_taint(BIG)], wanted(BIG), frozenset()) == ()
 
 
 def test_an_owned_taint_whose_value_was_changed_becomes_foreign() -> None:
-    theirs = {**render_taint(BIG), "value": "theirs"}
-    assert plan_taints([theirs], wanted(BIG), frozenset({BIG})) == TaintPlan(taints=(theirs,), owned=frozenset())
+    foreign = {**render_taint(BIG), "value": "foreign"}
+    assert plan_taints([foreign], wanted(BIG), frozenset({BIG})) == TaintPlan(taints=(foreign,), owned=frozenset())
 
 
 def test_a_new_value_replaces_the_old_value_in_place() -> None:
@@ -82,9 +82,9 @@ def test_a_new_value_replaces_the_old_value_in_place() -> None:
 
 
 def test_a_taint_is_owned_if_the_annotation_records_it_with_its_value() -> None:
-    theirs = {**render_taint(BIG), "value": "theirs"}
+    foreign = {**render_taint(BIG), "value": "foreign"}
     assert owned_taints([render_taint(BIG), OTHER], frozenset({BIG})) == {BIG.identity: BIG}
-    assert owned_taints([theirs, OTHER], frozenset({BIG})) == {}
+    assert owned_taints([foreign, OTHER], frozenset({BIG})) == {}
 
 
 def test_a_recorded_taint_that_is_missing_is_removed_from_the_annotation() -> None:
@@ -98,17 +98,17 @@ def test_foreign_taints_remain_unchanged_and_in_order(
     plan = plan_taints(live, wanted(*want), owned)
     after = list(plan.taints) if plan else live
     others = [each for each in live if parse_taint(each) not in owned]
-    ours = plan.owned if plan else owned
-    assert [each for each in after if parse_taint(each) not in ours] == others
+    owned_after = plan.owned if plan else owned
+    assert [each for each in after if parse_taint(each) not in owned_after] == others
 
 
 @given(live=LIVE, want=LISTS, owned=OWNED)
 def test_a_written_plan_needs_no_further_write(
     live: list[dict[str, Any]], want: tuple[Taint, ...], owned: frozenset[Taint]
 ) -> None:
-    asked = wanted(*want)
-    plan = plan_taints(live, asked, owned)
-    assert plan is None or plan_taints(plan.taints, asked, plan.owned) is None
+    desired = wanted(*want)
+    plan = plan_taints(live, desired, owned)
+    assert plan is None or plan_taints(plan.taints, desired, plan.owned) is None
 
 
 @given(live=LIVE, want=LISTS, owned=OWNED)

@@ -15,7 +15,7 @@ from tests.node_core.grpc_h2.raw import RawClient, listen
 
 @pytest.fixture
 def path() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="k-") as folder:  # a unix socket's path is short
+    with tempfile.TemporaryDirectory(prefix="k-") as folder:  # the path of a Unix socket has at most 107 bytes
         yield Path(folder, "s.sock")
 
 

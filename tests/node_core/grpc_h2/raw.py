@@ -1,4 +1,4 @@
-"""HTTP/2 by hand: a client that does what no gRPC library does, and a server that answers what it is told to."""
+"""An HTTP/2 client and an HTTP/2 server for requests and responses that no gRPC library sends."""
 
 import socket
 import threading
@@ -24,7 +24,7 @@ def listen(path: Path) -> socket.socket:
 
 
 class RawClient:
-    """What `h2` is told to do is sent by `flush`. Reading waits a minute at most."""
+    """An HTTP/2 client. Methods of `h2` only buffer frames, and `flush` sends the frames. A read ends after at most a minute."""
 
     def __init__(self, path: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
@@ -41,7 +41,7 @@ class RawClient:
     ) -> None:
         self.socket.close()
 
-    def greet(self) -> Self:
+    def send_preface(self) -> Self:
         self.h2.initiate_connection()
         self.flush()
         return self
@@ -50,12 +50,12 @@ class RawClient:
         self.socket.sendall(self.h2.data_to_send())
 
     def open(self, method: str, headers: Headers | None = None) -> int:
-        """The headers of a call; its number."""
+        """Buffers the headers of a call. Returns the number of the call."""
         number = self.h2.get_next_available_stream_id()
         self.h2.send_headers(number, headers or render_request(method, None))
         return number
 
-    def ask(self, method: str, data: bytes) -> int:
+    def call(self, method: str, data: bytes) -> int:
         number = self.open(method)
         while self.h2.local_flow_control_window(number) < len(data):
             self.flush()
@@ -65,7 +65,7 @@ class RawClient:
         return number
 
     def read_until(self, *kinds: type[Event]) -> Event:
-        """The next event of these kinds. Raises EOFError when the server has closed the connection."""
+        """Returns the next event of these kinds. Raises EOFError if the server has closed the connection."""
         while True:
             while self._events:
                 if isinstance(event := self._events.popleft(), kinds):
@@ -80,11 +80,11 @@ class RawClient:
             self._events.append(event)
             if isinstance(event, DataReceived):
                 self.h2.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id or 0)
-        with suppress(OSError):  # the server may have closed the connection after its last word
+        with suppress(OSError):  # the server may have closed the connection after its last message
             self.flush()
 
     def status(self, number: int) -> tuple[bytes, bytes]:
-        """(grpc-status, grpc-message) of a call."""
+        """Returns the fields grpc-status and grpc-message of a call."""
         while True:
             event = self.read_until(ResponseReceived, TrailersReceived)
             assert isinstance(event, ResponseReceived | TrailersReceived)
@@ -92,8 +92,8 @@ class RawClient:
             if event.stream_id == number and b"grpc-status" in fields:
                 return fields[b"grpc-status"], fields.get(b"grpc-message", b"")
 
-    def is_hung_up(self) -> bool:
-        """Reads to the end, which comes when the server closes the connection."""
+    def is_closed(self) -> bool:
+        """Reads until the server closes the connection. Returns True."""
         try:
             while self.socket.recv(65536):
                 pass
@@ -103,11 +103,11 @@ class RawClient:
 
 
 class RawServer:
-    """Answers one call as a function says that gets the connection and the number of the call."""
+    """A server for one call. respond: sends the response on the connection, for the number of the call, and returns raw bytes to send."""
 
-    def __init__(self, path: Path, answer: Callable[[H2Connection, int], Sequence[bytes] | None]) -> None:
+    def __init__(self, path: Path, respond: Callable[[H2Connection, int], Sequence[bytes] | None]) -> None:
         self._listener = listen(path)
-        self._answer = answer
+        self._respond = respond
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> Self:
@@ -131,6 +131,6 @@ class RawServer:
             while not ended:
                 for event in connection.receive_data(peer.recv(65536)):
                     ended = ended or isinstance(event, StreamEnded)
-            for raw in self._answer(connection, 1) or ():
+            for raw in self._respond(connection, 1) or ():
                 peer.sendall(raw)
             peer.sendall(connection.data_to_send())

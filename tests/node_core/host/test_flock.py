@@ -21,20 +21,20 @@ def test_a_lock_excludes_others_until_its_descriptor_is_closed(tmp_path: Path) -
         os.close(each)
 
 
-@pytest.mark.parametrize("answer", [False, OSError("no locks")], ids=["in-use", "no-locks"])
+@pytest.mark.parametrize("result", [False, OSError("no locks")], ids=["in-use", "no-locks"])
 def test_the_file_is_closed_if_the_lock_is_not_acquired(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bool | OSError
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, result: bool | OSError
 ) -> None:
     opened: list[int] = []
 
     def refuse(descriptor: int, _: int) -> bool:
         opened.append(descriptor)
-        if isinstance(answer, OSError):
-            raise answer
-        return answer
+        if isinstance(result, OSError):
+            raise result
+        return result
 
     monkeypatch.setattr("node_core.host.flock.try_lock", refuse)
-    if answer is False:
+    if result is False:
         assert open_locked(tmp_path / "lock", fcntl.LOCK_EX) is None
     else:
         with pytest.raises(OSError, match="no locks"):

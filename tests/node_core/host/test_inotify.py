@@ -1,4 +1,4 @@
-"""The directory watch tells of every change, whatever happens to the directory."""
+"""The directory watch reports every change, also while the directory is removed, renamed or created."""
 
 import os
 import threading
@@ -14,7 +14,7 @@ from tests.waiting import until
 
 
 class Calls:
-    """Counts, and lets tests wait for the next call."""
+    """Counts the calls. Tests wait for the next call."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -184,7 +184,7 @@ def test_changes_next_to_a_missing_directory_are_not_reported(
     drained = threading.Semaphore(0)
     added: list[Path] = []
 
-    class Told(Inotify):
+    class RecordingInotify(Inotify):
         def add(self, path: Path, *, contents: bool = False) -> int:
             added.append(path)
             return super().add(path, contents=contents)
@@ -195,16 +195,16 @@ def test_changes_next_to_a_missing_directory_are_not_reported(
             finally:
                 drained.release()
 
-    watching(tmp_path / "later", contents=contents, open_watches=Told)
+    watching(tmp_path / "later", contents=contents, open_watches=RecordingInotify)
     before, watches = calls.count, len(added)
     for name in (
         "one",
         "two",
         "three",
-    ):  # what the first would have made us tell is told before the second is looked at
+    ):  # a call for the first write would come before the second write is handled
         (tmp_path / name).touch()
         assert drained.acquire(timeout=60)
-    assert (calls.count, len(added)) == (before, watches), "nor is anything watched anew"
+    assert (calls.count, len(added)) == (before, watches), "no watch is added again"
 
 
 def test_a_burst_of_changes_causes_few_calls_and_one_after_the_last_change(

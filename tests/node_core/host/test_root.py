@@ -1,4 +1,4 @@
-"""The host's files: what is missing, what is unreadable, what must not be waited for."""
+"""Files of the host: missing files, unreadable files, and files whose reads would block."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A thread that waits: for a file, for a time, for its end."""
+"""A thread that waits for a file, a timeout or its end."""
 
 import os
 import queue
@@ -26,7 +26,7 @@ def test_a_wait_ends_by_the_file_the_timeout_or_stop() -> None:
     assert [woken.get(timeout=60) for _ in range(2)] == [WakeReason.READY, WakeReason.TIMEOUT]
     thread.stop()
     assert [woken.get(timeout=60) for _ in range(2)] == [WakeReason.STOP, WakeReason.STOP], (
-        "the end comes before all else"
+        "the end has precedence over the file and the timeout"
     )
     os.close(reader)
     os.close(writer)
@@ -52,7 +52,7 @@ def test_a_thread_starts_once_and_leaves_no_descriptors() -> None:
 
 
 def test_a_thread_can_wait_for_any_descriptor_number() -> None:
-    """Also for those above 1023, which select(2) cannot take."""
+    """Also for numbers above 1023, which select(2) does not support."""
     pipes = [os.pipe() for _ in range(600)]
     thread, woken = StoppableThread("many"), queue.Queue[WakeReason]()
     os.write(pipes[-1][1], b".")
@@ -93,9 +93,9 @@ def test_an_abandoned_thread_ends_also_after_a_new_start() -> None:
     thread.start(lambda: woken.put(thread.wait(None, None)))
     go.set()
     running.join(5)
-    assert not running.is_alive(), "it waits for the end of the later one"
+    assert not running.is_alive(), "the abandoned thread must not wait for the end of the new thread"
     assert woken.get_nowait() is WakeReason.STOP
-    assert woken.empty(), "the later one goes on"
+    assert woken.empty(), "the new thread continues"
     thread.stop()
     assert woken.get_nowait() is WakeReason.STOP
     assert open_files() <= before
@@ -128,12 +128,12 @@ def test_an_exception_in_the_thread_is_a_liveness_problem_until_the_next_start(m
     thread = StoppableThread("watch")
 
     def fail() -> None:
-        raise ZeroDivisionError("a fault of ours")
+        raise ZeroDivisionError("a fault")
 
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     thread.start(fail)
     thread.stop()
-    assert thread.liveness_problem() == "the thread watch has ended: ZeroDivisionError: a fault of ours"
+    assert thread.liveness_problem() == "the thread watch has ended: ZeroDivisionError: a fault"
     thread.start(lambda: None)
     thread.stop()
     assert thread.liveness_problem() is None

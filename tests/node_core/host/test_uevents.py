@@ -1,4 +1,4 @@
-"""Hardware events: what matters, what comes together, and what must not stop us."""
+"""Hardware events: their selection and coalescing, and sockets that fail."""
 
 import queue
 import socket
@@ -18,9 +18,9 @@ VETH = b"add@/devices/virtual/net/veth1\0ACTION=add\0DEVPATH=/devices/virtual/ne
 
 @pytest.fixture
 def kernel() -> Iterator[tuple[socket.socket, socket.socket]]:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    with ours, theirs:
-        yield ours, theirs
+    local, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with local, peer:
+        yield local, peer
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def kernel() -> Iterator[tuple[socket.socket, socket.socket]]:
         "empty",
         "zeros",
         "not-utf8",
-        "odd-field",
+        "invalid-field",
     ],
 )
 def test_only_hardware_events_are_relevant(message: bytes, matters: bool) -> None:
@@ -66,22 +66,22 @@ def test_only_hardware_events_are_relevant(message: bytes, matters: bool) -> Non
 
 
 def test_at_most_64_kib_of_a_message_are_read(kernel: tuple[socket.socket, socket.socket]) -> None:
-    ours, theirs = kernel
+    local, peer = kernel
     for size, is_complete in ((64, True), (1 << 16, False)):
-        theirs.send(GPU.replace(b"SUBSYSTEM", b"PADDING=" + b"x" * size + b"\0SUBSYSTEM"))
-        assert receive_hardware_event(ours) is is_complete
+        peer.send(GPU.replace(b"SUBSYSTEM", b"PADDING=" + b"x" * size + b"\0SUBSYSTEM"))
+        assert receive_hardware_event(local) is is_complete
 
 
 def test_simultaneous_events_cause_one_call(kernel: tuple[socket.socket, socket.socket]) -> None:
-    ours, theirs = kernel
+    local, peer = kernel
     changes: queue.Queue[int] = queue.Queue()
     for _ in range(50):
-        theirs.send(GPU)
-    events = HardwareEvents(lambda: changes.put(1), listen=lambda: ours, coalesce_seconds=0.05)
+        peer.send(GPU)
+    events = HardwareEvents(lambda: changes.put(1), listen=lambda: local, coalesce_seconds=0.05)
     events.start()
     changes.get(timeout=60)
-    theirs.send(VETH)
-    theirs.send(GPU)
+    peer.send(VETH)
+    peer.send(GPU)
     changes.get(timeout=60)
     events.stop()
     assert changes.empty()
@@ -90,28 +90,28 @@ def test_simultaneous_events_cause_one_call(kernel: tuple[socket.socket, socket.
 def test_a_few_consecutive_changes_are_reported_without_delay(
     kernel: tuple[socket.socket, socket.socket],
 ) -> None:
-    ours, theirs = kernel
+    local, peer = kernel
     changes: queue.Queue[int] = queue.Queue()
     events = HardwareEvents(
-        lambda: changes.put(1), listen=lambda: ours, coalesce_seconds=0.01, limiter=RateLimiter(interval=3600, burst=5)
+        lambda: changes.put(1), listen=lambda: local, coalesce_seconds=0.01, limiter=RateLimiter(interval=3600, burst=5)
     )
     events.start()
     for _ in range(5):
-        theirs.send(GPU)
+        peer.send(GPU)
         changes.get(timeout=60)
     events.stop()
 
 
 def test_a_permanent_stream_of_events_is_still_reported(kernel: tuple[socket.socket, socket.socket]) -> None:
-    ours, theirs = kernel
-    told = threading.Event()
-    events = HardwareEvents(told.set, listen=lambda: ours, coalesce_seconds=0.02)
+    local, peer = kernel
+    reported = threading.Event()
+    events = HardwareEvents(reported.set, listen=lambda: local, coalesce_seconds=0.02)
     events.start()
     for _ in range(100_000):
-        theirs.send(GPU)
-        if told.is_set():
+        peer.send(GPU)
+        if reported.is_set():
             break
-    assert told.wait(60)
+    assert reported.wait(60)
     events.stop()
 
 

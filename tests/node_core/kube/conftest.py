@@ -1,4 +1,4 @@
-"""A server with one Node for each test, and the door to it."""
+"""For each test a simulated API server with one Node, and a client of the Node."""
 
 from collections.abc import Iterator
 from pathlib import Path

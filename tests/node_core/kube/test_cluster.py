@@ -118,12 +118,12 @@ def test_a_rejected_token_is_read_again_for_the_next_request(
 
 
 def test_the_proxy_does_not_receive_the_token(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bytes] = []
+    requests: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as proxy:
 
         def refuse() -> None:
             connection, _ = proxy.accept()
-            asked.append(connection.recv(1 << 16))
+            requests.append(connection.recv(1 << 16))
             connection.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
             connection.close()
 
@@ -138,8 +138,8 @@ def test_the_proxy_does_not_receive_the_token(pod: Pod, monkeypatch: pytest.Monk
         with pytest.raises(KubeError, match="does not answer"):
             NodeApi("n1", kubeconfig=None, user_agent="t").get()
         thread.join()
-    assert asked[0].startswith(b"CONNECT 10.96.0.1:443 HTTP/1")
-    assert b"first" not in asked[0]
+    assert requests[0].startswith(b"CONNECT 10.96.0.1:443 HTTP/1")
+    assert b"first" not in requests[0]
 
 
 AGENT = """
@@ -190,7 +190,7 @@ print(sorted(new & {"kubernetes", "yaml", "asyncio"}))
 
 
 def test_the_modules_of_this_package_import_few_modules() -> None:
-    """structlog, which every module logs with, imports asyncio: here it has been told not to."""
+    """structlog imports asyncio. The test prevents this import, because every module imports structlog for its logs."""
     stand_in = "import sys, types; m = types.ModuleType('structlog'); m.get_logger = lambda *_: None; sys.modules['structlog'] = m\n"
     done = subprocess.run([sys.executable, "-c", stand_in + IMPORTS], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

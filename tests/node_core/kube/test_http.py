@@ -1,4 +1,4 @@
-"""Requests: what they cost when nobody answers, what they say when they are refused, and whom they trust."""
+"""Requests to the API server: timeouts, errors, redirects, connections and trusted certificates."""
 
 import json
 import socket
@@ -17,7 +17,7 @@ from node_core.kube.client import NodeApi
 from node_core.kube.cluster import Cluster
 from node_core.kube.http import TIMEOUT, ApiClient
 from simulation.apiserver import ApiServer
-from tests.node_core.kube.test_strange_servers import write_kubeconfig
+from tests.node_core.kube.test_invalid_servers import write_kubeconfig
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,11 @@ def test_the_error_for_a_refused_connection_contains_no_class_names(server: ApiS
 
 
 class Listener:
-    """A server on loopback that gives every connection the same answer, or none. connections: what was sent on each."""
+    """A server on loopback. response: sent on every connection; None sends nothing. connections: the received bytes of each connection."""
 
-    def __init__(self, answer: bytes | None) -> None:
+    def __init__(self, response: bytes | None) -> None:
         self.connections: list[bytes] = []
-        self._answer = answer
+        self._response = response
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         threading.Thread(target=self._serve, daemon=True).start()
@@ -79,9 +79,9 @@ class Listener:
                 return
             self._open.append(connection)
             self.connections.append(b"")
-            if self._answer is not None:
+            if self._response is not None:
                 self.connections[-1] = connection.recv(1 << 16)
-                connection.sendall(self._answer)
+                connection.sendall(self._response)
                 connection.close()
 
     def close(self) -> None:
@@ -131,7 +131,7 @@ def test_the_kernel_probes_the_peer_of_a_silent_watch(api: NodeApi) -> None:
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     names = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_NODELAY)
     assert [sock.getsockopt(socket.IPPROTO_TCP, name) for name in names] == [30, 15, 9, 1]
-    assert sock.gettimeout() == 75.0, "it waits for the socket longer than the API server lets the watch last"
+    assert sock.gettimeout() == 75.0, "the timeout of the socket is longer than the timeout of the watch"
     stream.close()
 
 

@@ -1,4 +1,4 @@
-"""Informers against the stand-in API server: listed once in pages, followed by watches, and again after whatever happens to the server."""
+"""Informers with the simulated API server: one list in pages, then watches, and a new list only after the server has lost the history."""
 
 import queue
 import threading
@@ -32,7 +32,7 @@ QUICK = Backoff(first=0.01, maximum=0.05)
 
 
 class Followed:
-    """An informer whose calls land in queues."""
+    """An informer. The tests read its calls from queues."""
 
     def __init__(self, api: ApiClient, resource: Resource[Any]) -> None:
         self.states: queue.Queue[Mapping[str, Any]] = queue.Queue()
@@ -79,7 +79,7 @@ def add_features(server: ApiServer, name: str, node_name: str | None, namespace:
 def test_after_a_compaction_the_watch_starts_from_the_version_of_the_list(
     server: ApiServer, api: NodeApi, follow: Follow
 ) -> None:
-    """The Node is older than all that the API server remembers, as it is after each of its restarts."""
+    """The version of the Node is older than the history of the API server, as after each restart of the API server."""
     for number in range(20):
         server.add_node(f"other-{number}")
     server.store.compact()
@@ -237,7 +237,7 @@ def test_an_ended_watch_continues_without_a_list(server: ApiServer, intervening:
 def test_a_watch_without_events_continues_from_its_last_bookmark(
     server: ApiServer, intervening: Intervening, follow: Follow
 ) -> None:
-    """What is written besides is compacted: without bookmarks the version of the list would be too old by then."""
+    """Other objects are written and the history is compacted: without bookmarks, the version of the list would have expired."""
     second = threading.Event()
 
     def intervene(watches: int) -> None:
@@ -309,17 +309,17 @@ def test_too_many_objects_are_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [{}, [], {"metadata": {}}, {"metadata": {"resourceVersion": "1"}, "items": [{}]}, {"metadata": 5}],
     ids=["empty", "list", "no version", "object without metadata", "number"],
 )
-def test_a_response_that_is_not_a_list_is_a_kube_error(answer: Any) -> None:
-    class Odd(ApiClient):
+def test_a_response_that_is_not_a_list_is_a_kube_error(response: Any) -> None:
+    class InvalidApi(ApiClient):
         def request(self, verb: str, path: str, **request: Any) -> Any:
-            return answer
+            return response
 
     with pytest.raises(KubeError, match="cannot parse"):
-        lister(Odd(kubeconfig=None, user_agent="t"), node_feature_rules()).list_objects()
+        lister(InvalidApi(kubeconfig=None, user_agent="t"), node_feature_rules()).list_objects()
 
 
 def test_node_features_about_the_node_are_watched_in_all_namespaces(
@@ -328,7 +328,7 @@ def test_node_features_about_the_node_are_watched_in_all_namespaces(
     add_features(server, "mine", "n1")
     add_features(server, "mine", "n1", "kube-system")
     add_features(server, "other", "n2")
-    add_features(server, "nobody", None)
+    add_features(server, "none", None)
     followed = follow(api, node_features_of("n1"))
     assert followed.states.get(timeout=60).keys() == {"default/mine", "kube-system/mine"}
     target = Target(resource=FEATURES, namespace="default", name="mine")
@@ -416,7 +416,7 @@ def test_stop_ends_a_watch_that_is_being_opened(intervening: Intervening, follow
     intervening.before_watch = intervene
     followed = follow(intervening, node("n1"))
     assert opening.wait(60)
-    followed.informer._stopping.set()  # the part of `stop` before the watch is open
+    followed.informer._stopping.set()  # the first part of `stop`: the watch is not open yet
     stopped.set()
     followed.informer._thread.join(60)
     assert not followed.informer._thread.is_alive()

@@ -1,4 +1,4 @@
-"""Writes of one NodeFeature object against the stand-in API server, and against one without its kind."""
+"""Writes of one NodeFeature object: with the simulated API server, and with a cluster without the CRD."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,25 +30,25 @@ def test_a_node_feature_is_deleted_only_in_the_observed_version(api: NodeApi) ->
 
 
 class WithoutCrd(NodeApi):
-    """A cluster that does not know the kind, in the two ways API servers say so."""
+    """A cluster without the CRD. message: of the 404; API servers have two of them."""
 
-    says = ""
+    message = ""
 
     def open(self, verb: str, path: str, **request: Any) -> Any:
         if "nodefeatures" in path:
-            raise KubeError(f"{verb} {path}: HTTP 404: {self.says}", status=404, hint="no such Node")
+            raise KubeError(f"{verb} {path}: HTTP 404: {self.message}", status=404, hint="no such Node")
         return super().open(verb, path, **request)
 
 
-@pytest.mark.parametrize("says", ["Not Found", "the server could not find the requested resource"])
-def test_a_cluster_without_the_crd_is_an_error_and_not_a_missing_object(kubeconfig: Path, says: str) -> None:
+@pytest.mark.parametrize("message", ["Not Found", "the server could not find the requested resource"])
+def test_a_cluster_without_the_crd_is_an_error_and_not_a_missing_object(kubeconfig: Path, message: str) -> None:
     node = WithoutCrd("n1", kubeconfig=str(kubeconfig), user_agent="t")
-    node.says = says
+    node.message = message
     api = NodeFeatureApi(node, namespace="default")
     wanted = NodeFeature(node_name="n1", node_uid="u", labels={})
-    for ask in (api.get, lambda: api.apply("gfd", wanted, force=False)):
+    for send in (api.get, lambda: api.apply("gfd", wanted, force=False)):
         with pytest.raises(KubeError, match=r"is the NodeFeature CRD installed\?.*manifests/crds") as caught:
-            ask()
+            send()
         assert "no such Node" not in str(caught.value)
 
 
@@ -63,7 +63,7 @@ EMPTY: dict[str, Any] = {"flags": {"a.b": {"elements": {}}}, "attributes": {}, "
 
 
 class Refusing(NodeApi):
-    """An API server that refuses, once, an apply that empties a map, as a real one does. bodies: what was applied."""
+    """An API server that rejects the first apply that empties a map, as a real API server does. bodies: the bodies of the applies."""
 
     def __init__(self) -> None:
         super().__init__("n1", kubeconfig=None, user_agent="t")
@@ -73,8 +73,8 @@ class Refusing(NodeApi):
         self.bodies.append(request["body"])
         if len(self.bodies) == 1:
             raise KubeError("spec.features.flags.a.b.elements: Invalid value: null", status=422)
-        answer: Mapping[str, Any] = request["body"]
-        return answer
+        body: Mapping[str, Any] = request["body"]
+        return body
 
 
 def test_an_emptied_feature_is_first_removed_and_then_applied_empty() -> None:

@@ -1,4 +1,4 @@
-"""Which proxy the environment names for a server."""
+"""The proxy of a server, from the environment."""
 
 from urllib.parse import urlsplit
 

@@ -17,7 +17,7 @@ OPTIONS = pb.DevicePluginOptions(get_preferred_allocation_available=True)
 
 
 class OnePlugin:
-    """One device on NUMA node 1, and an answer with everything in it."""
+    """A plugin with one device on NUMA node 1. Its Allocate response has a value in every field."""
 
     def options(self) -> pb.DevicePluginOptions:
         return OPTIONS
@@ -31,17 +31,17 @@ class OnePlugin:
         return pb.PreferredAllocationResponse()
 
     def allocate(self, request: pb.AllocateRequest) -> pb.AllocateResponse:
-        (asked,) = request.container_requests
-        if list(asked.devices_ids) != ["GPU-0"]:
+        (container,) = request.container_requests
+        if list(container.devices_ids) != ["GPU-0"]:
             raise CallError("NOT_FOUND", "no such device")
-        answer = pb.ContainerAllocateResponse(
+        response = pb.ContainerAllocateResponse(
             envs={"NVIDIA_VISIBLE_DEVICES": "GPU-0"},
             mounts=[pb.Mount(container_path="/c", host_path="/h", read_only=True)],
             devices=[pb.DeviceSpec(container_path="/dev/c", host_path="/dev/h", permissions="rw")],
             annotations={"cdi.k8s.io/x": "y"},
             cdi_devices=[pb.CDIDevice(name="v/c=d")],
         )
-        return pb.AllocateResponse(container_responses=[answer])
+        return pb.AllocateResponse(container_responses=[response])
 
 
 @pytest.fixture
@@ -60,20 +60,20 @@ def call(path: Path, method: str, request: Any, answer_type: Any) -> Any:
 def test_v1alpha_devices_have_no_topology(plugin: Path) -> None:
     with Client(plugin) as client:
         (content,) = client.stream("/deviceplugin.DevicePlugin/ListAndWatch", b"", timeout=60)
-    answer = pb.ListAndWatchResponse.FromString(content)
-    assert list(answer.devices) == [pb.Device(ID="GPU-0", health="Healthy")]
+    response = pb.ListAndWatchResponse.FromString(content)
+    assert list(response.devices) == [pb.Device(ID="GPU-0", health="Healthy")]
 
 
 def test_a_v1alpha_response_contains_only_environment_mounts_and_device_nodes(plugin: Path) -> None:
-    asked = pb.ContainerAllocateRequest(devices_ids=["GPU-0"])
-    answer = call(plugin, "/deviceplugin.DevicePlugin/Allocate", asked, pb.ContainerAllocateResponse)
-    assert dict(answer.envs) == {"NVIDIA_VISIBLE_DEVICES": "GPU-0"}
-    assert [mount.host_path for mount in answer.mounts] == ["/h"]
-    assert [node.host_path for node in answer.devices] == ["/dev/h"]
-    assert (len(answer.annotations), len(answer.cdi_devices)) == (0, 0)
+    request = pb.ContainerAllocateRequest(devices_ids=["GPU-0"])
+    response = call(plugin, "/deviceplugin.DevicePlugin/Allocate", request, pb.ContainerAllocateResponse)
+    assert dict(response.envs) == {"NVIDIA_VISIBLE_DEVICES": "GPU-0"}
+    assert [mount.host_path for mount in response.mounts] == ["/h"]
+    assert [node.host_path for node in response.devices] == ["/dev/h"]
+    assert (len(response.annotations), len(response.cdi_devices)) == (0, 0)
 
 
 def test_an_error_is_reported_to_an_old_kubelet_like_to_a_new_one(plugin: Path) -> None:
-    asked = pb.ContainerAllocateRequest(devices_ids=["GPU-9"])
+    request = pb.ContainerAllocateRequest(devices_ids=["GPU-9"])
     with pytest.raises(CallError, match="no such device"):
-        call(plugin, "/deviceplugin.DevicePlugin/Allocate", asked, pb.ContainerAllocateResponse)
+        call(plugin, "/deviceplugin.DevicePlugin/Allocate", request, pb.ContainerAllocateResponse)

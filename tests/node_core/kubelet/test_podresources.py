@@ -1,4 +1,4 @@
-"""Which pod has which device, asked of a kubelet, or of something that should be one."""
+"""The pods that use devices, read from a kubelet and from servers that send invalid responses."""
 
 import tempfile
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ def pod(name: str, *ids: str) -> pb.PodResources:
     )  # fmt: skip
 
 
-def handler(answer: bytes) -> Methods:
-    return {"/v1.PodResourcesLister/List": Unary(lambda _: answer)}
+def handler(response: bytes) -> Methods:
+    return {"/v1.PodResourcesLister/List": Unary(lambda _: response)}
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def socket() -> Iterator[Path]:
 
 
 def test_pods_with_one_of_the_devices_are_selected(socket: Path) -> None:
-    answer = pb.ListPodResourcesResponse(pod_resources=[pod("a", "GPU-0", "GPU-1::3"), pod("b", "GPU-2"), pod("c")])
-    server = UnixServer(socket, handler(answer.SerializeToString()))
+    response = pb.ListPodResourcesResponse(pod_resources=[pod("a", "GPU-0", "GPU-1::3"), pod("b", "GPU-2"), pod("c")])
+    server = UnixServer(socket, handler(response.SerializeToString()))
     server.start()
     pods = list_pod_devices(socket)
     server.stop()
@@ -46,10 +46,10 @@ def test_devices_of_claims_have_the_names_of_their_driver_and_of_cdi(socket: Pat
     of_claim = pb.ClaimResource(driver_name="gpu.nvidia.com", pool_name="n", device_name="gpu-0", cdi_devices=cdi)
     claim = pb.DynamicResource(claim_name="one", claim_namespace="team", claim_resources=[of_claim])
     container = pb.ContainerResources(name="c", dynamic_resources=[claim, pb.DynamicResource(claim_name="empty")])
-    answer = pb.ListPodResourcesResponse(
+    response = pb.ListPodResourcesResponse(
         pod_resources=[pb.PodResources(name="a", namespace="team", containers=[container])]
     )
-    server = UnixServer(socket, handler(answer.SerializeToString()))
+    server = UnixServer(socket, handler(response.SerializeToString()))
     server.start()
     (found,) = list_pod_devices(socket)
     server.stop()
@@ -58,8 +58,8 @@ def test_devices_of_claims_have_the_names_of_their_driver_and_of_cdi(socket: Pat
 
 
 def test_all_pods_of_a_large_node_are_listed(socket: Path) -> None:
-    answers = [pod(f"pod-{number}", *(f"GPU-{number}::{each:0200d}" for each in range(100))) for number in range(250)]
-    server = UnixServer(socket, handler(pb.ListPodResourcesResponse(pod_resources=answers).SerializeToString()))
+    pods = [pod(f"pod-{number}", *(f"GPU-{number}::{each:0200d}" for each in range(100))) for number in range(250)]
+    server = UnixServer(socket, handler(pb.ListPodResourcesResponse(pod_resources=pods).SerializeToString()))
     server.start()
     pods = list_pod_devices(socket)
     server.stop()
@@ -71,9 +71,9 @@ def test_a_missing_server_is_an_error_with_the_path(socket: Path) -> None:
         list_pod_devices(socket, timeout=0.5)
 
 
-@pytest.mark.parametrize("answer", [b"\xff" * 40, b"\x0a\xff"])
-def test_an_invalid_response_is_a_kubelet_error(socket: Path, answer: bytes) -> None:
-    server = UnixServer(socket, handler(answer))
+@pytest.mark.parametrize("response", [b"\xff" * 40, b"\x0a\xff"])
+def test_an_invalid_response_is_a_kubelet_error(socket: Path, response: bytes) -> None:
+    server = UnixServer(socket, handler(response))
     server.start()
     with pytest.raises(KubeletError):
         list_pod_devices(socket)
@@ -81,7 +81,7 @@ def test_an_invalid_response_is_a_kubelet_error(socket: Path, answer: bytes) -> 
 
 
 def test_the_wire_format_is_that_of_kubernetes() -> None:
-    """Bytes written out by hand after the API's field numbers."""
+    """The expected bytes are written by hand, with the field numbers of the API."""
     assert pod("n", "d").SerializeToString() == (
         b"\x0a\x01n\x12\x04team\x1a\x18\x0a\x01c\x12\x13\x0a\x0envidia.com/gpu\x12\x01d\x1a\x00"
     )

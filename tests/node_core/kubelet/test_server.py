@@ -22,8 +22,8 @@ OPTIONS = pb.DevicePluginOptions(get_preferred_allocation_available=True)
 def serve(directory: Path) -> Iterator[Callable[..., UnixServer]]:
     servers: list[UnixServer] = []
 
-    def start(answer: Callable[[pb.RegisterRequest], None] = lambda _: None) -> UnixServer:
-        server = UnixServer(directory / "kubelet.sock", registration_methods(answer))
+    def start(register: Callable[[pb.RegisterRequest], None] = lambda _: None) -> UnixServer:
+        server = UnixServer(directory / "kubelet.sock", registration_methods(register))
         server.start()
         servers.append(server)
         return server

@@ -20,7 +20,7 @@ def test_the_stubs_are_up_to_date(tmp_path: Path) -> None:
 
 
 def test_the_wire_format_is_that_of_kubernetes() -> None:
-    """Bytes written out by hand after the API's field numbers."""
+    """The expected bytes are written by hand, with the field numbers of the API."""
     device = pb.Device(ID="G", health="Healthy", topology=pb.TopologyInfo(nodes=[pb.NUMANode(ID=1)]))
     assert device.SerializeToString() == b"\x0a\x01G\x12\x07Healthy\x1a\x04\x0a\x02\x08\x01"
     request = pb.RegisterRequest(version="v", endpoint="e", resource_name="r", options=pb.DevicePluginOptions(

@@ -1,4 +1,4 @@
-"""A writer with what an agent does around it."""
+"""A writer, and the steps of the agent that uses it."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from node_core.publish.writer import Writer, write_outputs
 
 
 class Publishing:
-    """outputs: what is wanted beside labels, which tests change."""
+    """outputs: the desired outputs other than labels. Tests change them."""
 
     def __init__(self, writer: Writer, outputs: Outputs | None = None) -> None:
         self.writer = writer

@@ -1,4 +1,4 @@
-"""Labels as lines: on a stream, in a file."""
+"""Labels as lines on a stream and in a file."""
 
 import io
 import os

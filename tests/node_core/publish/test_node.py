@@ -1,4 +1,4 @@
-"""Labels and annotations on the Node: written when they differ, taken from others only after a conflict, never twice."""
+"""Labels and annotations on the Node: one write for each difference, and an overwrite of other managers only after a conflict."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,7 +16,7 @@ from tests.node_core.publish.publishing import Publishing
 
 
 class Api:
-    """A Node in memory with server-side apply of labels and annotations, as far as one manager sees it."""
+    """A Node in memory, with the server-side apply of labels and annotations of one manager."""
 
     def __init__(self, labels: Mapping[str, str], owned: frozenset[str] = frozenset(), conflict: bool = False) -> None:
         self.view = NodeView(name="n", uid="u", resource_version="1", labels=labels, owned={"gfd": owned})
@@ -157,7 +157,7 @@ def test_the_first_list_after_a_restore_from_a_backup_replaces_the_known_state()
     api.view = restored
     assert publisher.publish({"a": "1"})
     publisher.writer.observe(restored)
-    assert publisher.is_current({"a": "1"}), "the answer to our write belongs to the new look"
+    assert publisher.is_current({"a": "1"}), "the response of the write belongs to the new discovery"
     publisher.writer.observe(replace(api.view, resource_version="502", labels={}))
     assert not publisher.is_current({"a": "1"})
 

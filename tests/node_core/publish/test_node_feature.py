@@ -1,4 +1,4 @@
-"""Labels as a NodeFeature object: one object of our name, written when it differs, put back when somebody takes it away."""
+"""Labels in a NodeFeature object: the agent writes its object when it differs, and creates a deleted object again."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +38,7 @@ LABELS = {"nvidia.com/gpu.count": "8", "nvidia.com/gpu.product": "NVIDIA-H100-80
 
 
 class Bench:
-    """A stand-in API server with one Node, and publishers that come and go as processes do."""
+    """A simulated API server with one Node, and publishers that start and stop as processes do."""
 
     def __init__(self, server: ApiServer, kubeconfig: Path) -> None:
         self.server = server
@@ -116,7 +116,7 @@ def test_a_thousand_passes_cause_one_read_and_one_write(bench: Bench) -> None:
 
 
 def test_emptied_features_are_removed_first(bench: Bench) -> None:
-    """The stand-in can; a real API server answers 422, see tests/e2e/test_policy.py."""
+    """The simulated API server permits this. A real API server returns 422."""
     publisher = bench.started()
     publisher.publish(LABELS)
     writes = bench.writes

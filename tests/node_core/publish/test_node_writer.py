@@ -1,4 +1,4 @@
-"""Taints and extended resources on a Node of the stand-in API server, among those of others, by one agent and by two."""
+"""Taints and extended resources on a Node of the simulated API server, with those of other managers, and with two agents."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -43,7 +43,7 @@ def taints(*wanted: Taint) -> Outputs:
 
 
 class One:
-    """An agent on the Node as it is when it starts."""
+    """An agent that has just read the Node."""
 
     def __init__(self, api: NodeApi, owner: FieldOwner = NFD) -> None:
         self.writer = NodeWriter(api, owner)
@@ -54,7 +54,7 @@ class One:
 
 
 class Bench:
-    """A Node on a stand-in, and others who write to it."""
+    """A Node of the simulated API server, and its other writers."""
 
     def __init__(self, server: ApiServer, kubeconfig: Path) -> None:
         self.server = server
@@ -162,7 +162,7 @@ def test_a_resource_that_a_device_plugin_registers_during_the_clearing_remains(b
 
 
 class Interfered(NodeApi):
-    """The kubelet registers the same resource between our look and our write, each of the first `times` times."""
+    """The kubelet registers the same resource between the read and the write of the agent, for the first `times` writes."""
 
     def __init__(self, bench: Bench, times: int) -> None:
         super().__init__("n1", kubeconfig=bench.kubeconfig, user_agent="t")
@@ -220,7 +220,7 @@ def test_two_agents_on_one_node_stop_writing(bench: Bench) -> None:
 def test_taints_are_planned_again_if_the_node_has_changed(bench: Bench) -> None:
     first, second = One(bench.api, GFD), One(bench.api)
     assert first.apply(taints(BIG))
-    assert second.apply(taints(OURS)), "from a view in which the first taint is missing"
+    assert second.apply(taints(OURS)), "the plan starts from a Node without the first taint"
     assert bench.taints == ["example.com/big:NoSchedule", "example.com/ours:NoExecute"]
 
 
@@ -229,7 +229,7 @@ LABELS = {"feature.node.kubernetes.io/x": "true"}
 
 
 def publisher(bench: Bench, outputs: Outputs) -> Publishing:
-    """One that knows the Node as it is."""
+    """A writer that has read the present Node."""
     made = Publishing(NodeWriter(bench.api, NFD), outputs)
     made.writer.observe(bench.api.get())
     bench.server.forget_requests()
@@ -303,6 +303,6 @@ def test_all_outputs_are_written_again_to_a_restored_cluster(bench: Bench) -> No
     made.writer.observe(before)
     made.publish(LABELS)
     made.writer.observe(before)
-    assert made.is_current(LABELS), "a lagging state of the same look"
+    assert made.is_current(LABELS), "a late state of the same list"
     made.writer.observe(replace(before, list_number=2))
     assert not made.is_current(LABELS)

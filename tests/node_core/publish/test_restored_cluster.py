@@ -1,4 +1,4 @@
-"""A cluster that is restored from a backup: versions go back and stay there, and what we wrote since is gone. The next look finds that."""
+"""A cluster that is restored from a backup: versions are lower than before, and later writes are lost. The next read discovers that."""
 
 import queue
 from collections.abc import Callable, Iterator
@@ -39,14 +39,14 @@ FEATURES = resource_named("nodefeatures.nfd.k8s-sigs.io")
 
 
 class Cluster:
-    """One whose objects change often, and that goes back to what it was before."""
+    """An API server whose objects change often, and that can be restored from a backup."""
 
     def __init__(self, server: ApiServer, kubeconfig: Path) -> None:
         self.server = server
         self.api = NodeApi("n1", kubeconfig=str(kubeconfig), user_agent="t")
 
     def goes_on(self) -> Backup:
-        """A backup, and then so many writes that the restored cluster will not get there."""
+        """Takes a backup, and then writes so often that the restored cluster does not reach these versions."""
         backup = self.server.store.backup()
         for number in range(50):
             self.person_patches(resource_named("nodes"), "n1", {"metadata": {"annotations": {"time": str(number)}}})
@@ -72,7 +72,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 def follow(seen: Callable[[Any], None], states: "queue.Queue[Any]", true: Callable[[], bool]) -> None:
-    """Takes in what a watch brings until something holds."""
+    """Handles events of the watch until the condition is true."""
     while not true():
         seen(states.get(timeout=60))
 

@@ -1,4 +1,4 @@
-"""The common settings that flags ask for."""
+"""The common settings of a command line."""
 
 from node_core.runtime.command import agent_command, parse_command
 from node_core.runtime.settings import CommonSettings, common_settings

@@ -107,13 +107,13 @@ def test_the_source_with_the_most_connections_makes_room() -> None:
 
 @pytest.fixture
 def pairs() -> Iterator[list[tuple[Connection, socket.socket]]]:
-    """One connection more than the limit, each with the socket of its client. recv of a client does not wait."""
+    """Creates one connection more than the limit, each with the socket of its client. The sockets of clients do not block."""
     with contextlib.ExitStack() as stack:
         made = []
         for _ in range(MAX_CONNECTIONS + 1):
-            ours, theirs = (stack.enter_context(each) for each in socket.socketpair())
-            theirs.setblocking(False)
-            made.append((Connection(ours, "client"), theirs))
+            local, peer = (stack.enter_context(each) for each in socket.socketpair())
+            peer.setblocking(False)
+            made.append((Connection(local, "client"), peer))
         yield made
 
 
@@ -149,47 +149,47 @@ def test_a_connection_beyond_the_limit_is_refused_if_no_connection_is_idle(
     last = pairs[-1][0]
     assert not connections.add(last)
     assert not any(is_cut(client) for _, client in pairs)
-    connections.remove(last)  # was never added
+    connections.remove(last)  # a connection that was not added
     assert len(connections) == MAX_CONNECTIONS
     connections.remove(pairs[0][0])
     assert connections.add(last)
 
 
 def test_a_request_has_a_limited_time_even_if_its_bytes_arrive_slowly() -> None:
-    ours, theirs = socket.socketpair()
+    local, peer = socket.socketpair()
     now = [0.0]
-    with ours, theirs:
-        reader = io.BufferedReader(RequestReader(ours, clock=lambda: now[0]))
+    with local, peer:
+        reader = io.BufferedReader(RequestReader(local, clock=lambda: now[0]))
         for part in (b"GET ", b"/healthz"):
-            theirs.sendall(part)
+            peer.sendall(part)
             now[0] += REQUEST_SECONDS / 3
             assert reader.read1() == part
-        theirs.sendall(b" HTTP/1.0")
+        peer.sendall(b" HTTP/1.0")
         now[0] += REQUEST_SECONDS / 3
         with pytest.raises(TimeoutError):
             reader.read1()
 
 
 def test_a_request_has_a_limited_size() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        sending = threading.Thread(target=theirs.sendall, args=(b"x" * (REQUEST_BYTES + 1),))
+    local, peer = socket.socketpair()
+    with local, peer:
+        sending = threading.Thread(target=peer.sendall, args=(b"x" * (REQUEST_BYTES + 1),))
         sending.start()
-        reader, buffer, size = RequestReader(ours), bytearray(2 * REQUEST_BYTES), 0
+        reader, buffer, size = RequestReader(local), bytearray(2 * REQUEST_BYTES), 0
         while size < REQUEST_BYTES:
             size += reader.readinto(buffer)
         assert size == REQUEST_BYTES
         with pytest.raises(RequestTooLargeError):
             reader.readinto(buffer)
-        assert ours.recv(2) == b"x"
+        assert local.recv(2) == b"x"
         sending.join()
 
 
 def test_all_parts_of_a_response_share_the_time_from_the_first_part() -> None:
-    ours, theirs = socket.socketpair()
+    local, peer = socket.socketpair()
     now = [100.0]
-    with ours, theirs:
-        writer = ResponseWriter(ours, lambda: now[0])
+    with local, peer:
+        writer = ResponseWriter(local, lambda: now[0])
         now[0] = 200.0
         assert writer.write(b"head") == 4
         now[0] += REQUEST_SECONDS - 1
@@ -197,23 +197,23 @@ def test_all_parts_of_a_response_share_the_time_from_the_first_part() -> None:
         now[0] += 1
         with pytest.raises(TimeoutError):
             writer.write(b"end")
-        assert theirs.recv(100) == b"headbody"
+        assert peer.recv(100) == b"headbody"
 
 
 def test_a_response_has_a_limited_time_even_if_the_client_reads_slowly() -> None:
-    ours, theirs = socket.socketpair()
+    local, peer = socket.socketpair()
     now, received = [0.0], bytearray()
 
     def clock() -> float:
-        """Moves the time, and reads what the server has sent."""
+        """Sets the time, and returns the data that the server has sent."""
         with contextlib.suppress(BlockingIOError):
-            received.extend(theirs.recv(1 << 24))
+            received.extend(peer.recv(1 << 24))
         now[0] += REQUEST_SECONDS / 3
         return now[0]
 
-    with ours, theirs:
-        theirs.setblocking(False)
-        writer = ResponseWriter(ours, clock)
+    with local, peer:
+        peer.setblocking(False)
+        writer = ResponseWriter(local, clock)
         assert writer.write(b"head") == 4
         with pytest.raises(TimeoutError):
             writer.write(b"x" * (1 << 24))

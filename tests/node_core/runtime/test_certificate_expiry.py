@@ -1,4 +1,4 @@
-"""The end of a certificate's validity, compared with the library that made the certificate."""
+"""The expiry of a certificate, compared with the library that created the certificate."""
 
 import base64
 import contextlib

@@ -1,4 +1,4 @@
-"""Configs in a ConfigMap: what its entries are, and what counts while it cannot be had."""
+"""Configs in a ConfigMap: its entries, and the current config while the ConfigMap is missing."""
 
 import base64
 import contextlib
@@ -83,7 +83,7 @@ def server(tmp_path: Path) -> Iterator[ApiServer]:
 
 
 class Bench:
-    """Configs that are their own text, and an informer whose API server the test plays."""
+    """Configs whose settings are their text. The test calls the informer's callbacks in place of an API server."""
 
     def __init__(self, informer: CollectionInformer, services: Services) -> None:
         self.informer = informer
@@ -94,8 +94,8 @@ class Bench:
         )
         self.configs: ConfigSelector[Document | None] = ConfigSelector(None, named, agent="gfd", services=services)
 
-    def says(self, data: Mapping[str, str], label: str = "") -> tuple[bool, bytes | None]:
-        """Whether there are new settings after the ConfigMap holds this, and those that count."""
+    def apply(self, data: Mapping[str, str], label: str = "") -> tuple[bool, bytes | None]:
+        """Sets the data of the ConfigMap. Returns whether the settings are new, and the current settings."""
         self.informer._observe({str(NAME): {"metadata": {}, "data": dict(data)}})
         return self.follow(label)
 
@@ -114,44 +114,44 @@ def bench(server: ApiServer, tmp_path: Path) -> Bench:
 
 
 def test_before_it_was_seen_nothing_counts_and_nothing_is_wrong_but_that(bench: Bench) -> None:
-    with capture_logs() as said:
+    with capture_logs() as logs:
         assert bench.follow("four") == (False, None)
     assert bench.configs.problem is None
-    assert [line["event"] for line in said] == ["ready"]
+    assert [line["event"] for line in logs] == ["ready"]
     assert bench.services.readiness.problems() == {"gfd/config": None, "gfd/config-map": "not completed yet"}
 
 
 def test_settings_follow_the_label_and_the_entries(bench: Bench) -> None:
-    assert bench.says({"default": "1", "four": "4"}) == (True, b"1")
+    assert bench.apply({"default": "1", "four": "4"}) == (True, b"1")
     assert bench.follow("four") == (True, b"4")
-    assert bench.says({"default": "2", "four": "4"}, "four") == (False, b"4")
-    assert bench.says({"default": "2", "four": "5"}, "four") == (True, b"5")
-    assert bench.says({"four": "5"}) == (False, b"5")
+    assert bench.apply({"default": "2", "four": "4"}, "four") == (False, b"4")
+    assert bench.apply({"default": "2", "four": "5"}, "four") == (True, b"5")
+    assert bench.apply({"four": "5"}) == (False, b"5")
     assert bench.configs.problem is None
 
 
 @pytest.mark.parametrize("status", [0, 401, 403, 410, 500])
 def test_an_api_that_fails_keeps_what_counts_and_is_said_once(bench: Bench, status: int) -> None:
-    bench.says({"default": "1"})
-    with capture_logs() as said:
+    bench.apply({"default": "1"})
+    with capture_logs() as logs:
         for _ in range(5):
             bench.informer._observe_error(KubeError("no", status=status))
             assert bench.follow() == (False, b"1")
-    assert [line["why"] for line in said] == ["no"]
+    assert [line["why"] for line in logs] == ["no"]
     assert bench.configs.problem is None
 
 
 def test_one_that_is_refused_from_the_start_is_said_once(bench: Bench) -> None:
-    with capture_logs() as said:
+    with capture_logs() as logs:
         for _ in range(5):
             bench.informer._observe_error(KubeError("forbidden", status=403))
             assert bench.follow() == (False, None)
-    assert [line["check"] for line in said if line["event"] == "not_ready"] == ["gfd/config-map"]
+    assert [line["check"] for line in logs if line["event"] == "not_ready"] == ["gfd/config-map"]
 
 
 def test_one_that_is_deleted_and_an_entry_that_is_gone_keep_what_counts(bench: Bench) -> None:
-    bench.says({"default": "1", "four": "4"}, "four")
-    assert bench.says({"default": "1"}, "four") == (False, b"4")
+    bench.apply({"default": "1", "four": "4"}, "four")
+    assert bench.apply({"default": "1"}, "four") == (False, b"4")
     assert "'four', which does not exist" in str(bench.configs.problem)
     bench.informer._observe({})
     assert bench.follow("four") == (False, b"4")
@@ -159,12 +159,12 @@ def test_one_that_is_deleted_and_an_entry_that_is_gone_keep_what_counts(bench: B
         str(bench.configs.problem)
         == "the ConfigMap kube-system/configs does not exist; the previous config remains in use"
     )
-    assert bench.says({"four": "4"}, "four") == (False, b"4")
+    assert bench.apply({"four": "4"}, "four") == (False, b"4")
     assert bench.configs.problem is None
 
 
 def test_garbage_in_its_place_keeps_what_counts(bench: Bench) -> None:
-    bench.says({"default": "1"})
+    bench.apply({"default": "1"})
     bench.informer._observe({str(NAME): {"metadata": {}, "data": ["default"]}})
     assert bench.follow() == (False, b"1")
     assert "ConfigMap kube-system/configs cannot be parsed" in str(bench.configs.problem)

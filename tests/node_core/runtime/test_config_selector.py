@@ -1,4 +1,4 @@
-"""The config that a label selects: its flags, what counts, what is reported, and settings that are read again with one of them."""
+"""The config that a label selects: its flags, the current config, its conditions, and settings that are read again with a config."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -128,16 +128,16 @@ def test_garbage_instead_of_a_config_is_refused_by_its_name(content: bytes, why:
 )
 def test_what_a_named_config_cannot_change_is_said(text: str, ignored: Sequence[str]) -> None:
     reread = settings_reader(command, [], "agent", lambda found: found["mig_strategy"])
-    with capture_logs() as said:
+    with capture_logs() as logs:
         reread(named(text))
-    assert [line["setting"] for line in said if line["event"] == "setting_ignored"] == ignored
+    assert [line["setting"] for line in logs if line["event"] == "setting_ignored"] == ignored
 
 
 UNSEEN = "not completed yet"
 
 
 class Bench:
-    """Settings are the text of the file. labels: of the Node; an error is raised."""
+    """Settings are the text of the file. labels: of the Node, or the error that reading the Node raises."""
 
     def __init__(self, directory: Path) -> None:
         self.labels: Labels | KubeError | None = None
@@ -182,10 +182,10 @@ def test_nothing_counts_before_the_node_was_seen(bench: Bench) -> None:
 
 def test_the_label_chooses_at_each_look_and_a_wrong_one_is_said_and_counted_once(bench: Bench) -> None:
     found = [by(bench, "two")]
-    with capture_logs() as said:
+    with capture_logs() as logs:
         found += [by(bench, "three"), by(bench, "three"), by(bench, "two")]
     assert found == ["two"] * 4
-    assert [line["event"] for line in said] == ["not_ready", "config_applied", "ready"]
+    assert [line["event"] for line in logs] == ["not_ready", "config_applied", "ready"]
     assert b'gpunode_errors_total{agent="gfd",check="config"} 1.0' in bench.services.metrics.render()
 
 

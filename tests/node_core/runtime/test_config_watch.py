@@ -1,4 +1,4 @@
-"""A config file that says something else is told once, however it was changed."""
+"""A change of the content of a config file is reported once, for each kind of replacement."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -10,18 +10,18 @@ from node_core.runtime.config_watch import ConfigWatch, fingerprint
 
 
 class Changes:
-    """Waits for calls, and counts them."""
+    """Counts the calls, and waits for them."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._told = threading.Semaphore(0)
+        self._calls = threading.Semaphore(0)
 
     def __call__(self) -> None:
         self.count += 1
-        self._told.release()
+        self._calls.release()
 
     def one_more(self) -> None:
-        assert self._told.acquire(timeout=60), "nothing was told"
+        assert self._calls.acquire(timeout=60), "no change was reported"
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ class Clock:
 
 
 class ScriptedMailbox(Mailbox[AgentMessage]):
-    """Gives the messages of a script, None for a wait that ends without one, and then Stop. Waiting moves the clock."""
+    """Returns the messages of a script and then Stop. None is a wait that ends without a message. A wait advances the clock."""
 
     def __init__(self, clock: Clock, *script: AgentMessage | None) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class ScriptedMailbox(Mailbox[AgentMessage]):
 
 
 class Recorder:
-    """A controller that writes down its calls. faults: what to raise, by call, once each."""
+    """A controller that records its calls. faults: call -> the exception that its first call raises."""
 
     name = "gfd"
 
@@ -130,7 +130,7 @@ def test_a_deadline_that_has_passed_is_not_waited_for_and_a_message_does_not_hol
 
 
 def test_a_controller_with_a_fault_starts_over_later_each_time() -> None:
-    loop, controller, mailbox, services = make(Resync(), Resync(), faults={"start": ValueError("a fault of ours")})
+    loop, controller, mailbox, services = make(Resync(), Resync(), faults={"start": ValueError("a fault")})
     controller.faults["handle Resync"] = ZeroDivisionError("another")
     with capture_logs() as logs:
         loop.run()
@@ -141,7 +141,7 @@ def test_a_controller_with_a_fault_starts_over_later_each_time() -> None:
 
 
 def test_a_fault_is_a_failed_check_until_the_controller_has_started_again() -> None:
-    loop, _, mailbox, services = make(faults={"start": ValueError("a fault of ours")})
+    loop, _, mailbox, services = make(faults={"start": ValueError("a fault")})
     seen: list[str | None] = []
 
     def back_off() -> bool:
@@ -150,7 +150,7 @@ def test_a_fault_is_a_failed_check_until_the_controller_has_started_again() -> N
 
     mailbox.on_backoff = back_off
     loop.run()
-    assert seen == ["ValueError: a fault of ours"], "and Stop during the back-off ends the loop"
+    assert seen == ["ValueError: a fault"], "and Stop during the back-off ends the loop"
 
 
 def test_a_controller_that_ran_for_long_starts_over_soon() -> None:
@@ -162,7 +162,7 @@ def test_a_controller_that_ran_for_long_starts_over_soon() -> None:
 
 
 def test_a_timer_survives_a_fault_of_the_controller() -> None:
-    loop, controller, _, _ = make(Resync(), None, faults={"handle Resync": ValueError("a fault of ours")})
+    loop, controller, _, _ = make(Resync(), None, faults={"handle Resync": ValueError("a fault")})
     loop.timers.set_after("retry", 5)
     loop.run()
     assert controller.calls == ["start", "handle Resync", "start", "timer retry", "reconcile"]
@@ -187,7 +187,7 @@ def test_a_second_process_waits_for_the_lock_and_then_starts(tmp_path: Path) -> 
     assert controller.calls == ["start"]
 
 
-@pytest.mark.parametrize("faults", [{}, {"close True": ValueError("a fault of ours")}], ids=["sound", "fault"])
+@pytest.mark.parametrize("faults", [{}, {"close True": ValueError("a fault")}], ids=["sound", "fault"])
 def test_closing_frees_the_node_whatever_the_controller_does(tmp_path: Path, faults: dict[str, Exception]) -> None:
     lock = InstanceLock(tmp_path, "gfd", "n1")
     loop, controller, _, _ = make(lock=lock, faults=faults)

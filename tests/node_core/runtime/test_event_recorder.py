@@ -1,4 +1,4 @@
-"""Events on their way to the API server: in order, bounded, and tried again where that may help."""
+"""Events that wait for the API server: in order, limited, and retried after errors that may be temporary."""
 
 import threading
 from collections.abc import Iterable, Mapping
@@ -22,15 +22,15 @@ EVENT = Event(
 
 
 class Api:
-    """refuse: the status of every answer."""
+    """refuse: the status of every response."""
 
     def __init__(self) -> None:
         self.refuse: int | None = None
-        self.asked = 0
+        self.requests = 0
         self.created: list[Mapping[str, Any]] = []
 
     def create(self, event: Mapping[str, Any]) -> None:
-        self.asked += 1
+        self.requests += 1
         if self.refuse is not None:
             raise KubeError("no", status=self.refuse)
         self.created.append(event)
@@ -63,7 +63,7 @@ def test_what_is_refused_for_good_is_logged_and_dropped(status: int) -> None:
     with capture_logs() as logs:
         assert [recorder.step() for _ in range(3)] == [True] * 3
     assert [entry["event"] for entry in logs] == ["event_not_written"]
-    assert api.asked == 1
+    assert api.requests == 1
 
 
 def test_of_a_flood_the_newest_are_sent() -> None:
@@ -93,15 +93,15 @@ def test_a_source_that_breaks_costs_its_own_events_alone() -> None:
 def test_its_thread_sends_after_an_outage_and_ends() -> None:
     api = Api()
     api.refuse = 503
-    recorder, asked = make(api), threading.Event()
+    recorder, requested = make(api), threading.Event()
     recorder.start()
 
     def source() -> Iterable[Event]:
-        asked.set()
+        requested.set()
         return [EVENT]
 
     recorder.record(source)
-    assert asked.wait(60)
+    assert requested.wait(60)
     api.refuse = None
     until(lambda: bool(api.created))
     assert recorder.liveness_problem() is None

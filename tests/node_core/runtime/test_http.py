@@ -1,4 +1,4 @@
-"""The health port as strangers find it: TLS and tokens where they are asked for, and nobody who holds it up."""
+"""The health server for untrusted clients: TLS, tokens, and limits of connections."""
 
 import contextlib
 import http.client
@@ -56,7 +56,7 @@ def serve() -> Iterator[Serve]:
 
 
 class Pair:
-    """A certificate and its key as files, each time another one."""
+    """Writes a new certificate and its key to files."""
 
     def __init__(self, folder: Path) -> None:
         self.certificate, self.key = folder / "tls.crt", folder / "tls.key"
@@ -90,8 +90,8 @@ def get(
     )
     try:
         connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode(), answer.headers
+        response = connection.getresponse()
+        return response.status, response.read().decode(), response.headers
     finally:
         connection.close()
 
@@ -107,7 +107,7 @@ def test_with_a_certificate_all_is_over_tls(serve: Serve, pair: Pair) -> None:
     assert get(server, "/healthz", trusted=trusted)[:2] == (200, "ok\n")
     with pytest.raises((http.client.HTTPException, OSError)):
         get(server, "/healthz")
-    assert get(server, "/readyz", trusted=trusted)[0] == 200, "one who speaks no TLS held up nobody"
+    assert get(server, "/readyz", trusted=trusted)[0] == 200, "a client without TLS does not block other clients"
 
 
 def test_a_renewed_certificate_is_served_at_once_and_a_bad_one_never(serve: Serve, pair: Pair) -> None:
@@ -124,8 +124,8 @@ def test_a_renewed_certificate_is_served_at_once_and_a_bad_one_never(serve: Serv
                 assert get(server, "/healthz", trusted=trusted)[0] == 200
         pair.key.unlink()
         assert get(server, "/healthz", trusted=trusted)[0] == 200
-    told = [entry["event"] for entry in logs]
-    assert told == ["tls_certificate_unusable"] + ["tls_certificate_loaded"] * 2 + ["tls_certificate_unusable"] * 4
+    events = [entry["event"] for entry in logs]
+    assert events == ["tls_certificate_unusable"] + ["tls_certificate_loaded"] * 2 + ["tls_certificate_unusable"] * 4
     assert "PRIVATE KEY" not in str(logs)
 
 
@@ -148,21 +148,23 @@ def cluster(tmp_path: Path) -> Iterator[tuple[ApiServer, MetricsGuard]]:
 
 def test_only_a_user_who_may_get_metrics_reads_them(serve: Serve, cluster: tuple[ApiServer, MetricsGuard]) -> None:
     server = serve(guard=cluster[1].status)
-    statuses = {token: get(server, "/metrics", token)[0] for token in ("scraper-token", "other-token", "nobody", None)}
-    assert statuses == {"scraper-token": 200, "other-token": 403, "nobody": 401, None: 401}
+    statuses = {
+        token: get(server, "/metrics", token)[0] for token in ("scraper-token", "other-token", "unknown-token", None)
+    }
+    assert statuses == {"scraper-token": 200, "other-token": 403, "unknown-token": 401, None: 401}
     assert get(server, "/metrics?x=1", "other-token")[0] == 403
     assert get(server, "/metrics")[2]["WWW-Authenticate"] == "Bearer"
     assert "gpunode_" in get(server, "/metrics", "scraper-token")[1]
     assert "gpunode_" not in get(server, "/metrics", "other-token")[1]
-    assert [get(server, path)[0] for path in ("/healthz", "/readyz")] == [200, 200], "probes carry no token"
+    assert [get(server, path)[0] for path in ("/healthz", "/readyz")] == [200, 200], "probes send no token"
 
 
 def test_while_the_api_server_does_not_answer_scrapes_keep_no_connection_and_probes_are_served(serve: Serve) -> None:
-    asked, answered = threading.Event(), threading.Event()
+    requested, answered = threading.Event(), threading.Event()
 
     class Silent(ApiClient):
         def request(self, verb: str, path: str, **request: Any) -> Any:
-            asked.set()
+            requested.set()
             answered.wait()
             raise KubeError("no route to host")
 
@@ -171,7 +173,7 @@ def test_while_the_api_server_does_not_answer_scrapes_keep_no_connection_and_pro
     first = threading.Thread(target=get, args=(server, "/metrics", "first"))
     try:
         first.start()
-        assert asked.wait(60)
+        assert requested.wait(60)
         statuses = {get(server, "/metrics", f"token-{number}")[0] for number in range(MAX_CONNECTIONS)}
         assert statuses == {503}
         assert get(server, "/healthz")[0] == 200
@@ -185,7 +187,7 @@ def connect(server: HealthServer) -> socket.socket:
 
 
 def hold(server: HealthServer, count: int) -> list[socket.socket]:
-    """So many idle connections, all of them accepted."""
+    """Opens this number of idle connections. Returns when the server has accepted all of them."""
     held = [connect(server) for _ in range(count)]
     connections = server.http.connections
     until(lambda: len(connections) >= count)
@@ -201,7 +203,7 @@ def test_idle_connections_keep_no_probe_away(serve: Serve, pair: Pair, tls: bool
         held = [stack.enter_context(contextlib.closing(each)) for each in hold(server, MAX_CONNECTIONS)]
         for probe in range(3):
             assert get(server, "/healthz", trusted=trusted)[:2] == (200, "ok\n")
-            assert held[probe].recv(1) == b"", "the oldest idle connection made room"
+            assert held[probe].recv(1) == b"", "the server has closed the oldest idle connection"
             until(lambda: len(connections) == MAX_CONNECTIONS - 1)
             stack.enter_context(contextlib.closing(connect(server)))
             until(lambda: len(connections) == MAX_CONNECTIONS)
@@ -212,7 +214,7 @@ def test_idle_connections_keep_no_probe_away(serve: Serve, pair: Pair, tls: bool
 
 
 def release_all(server: HealthServer) -> None:
-    """Waits for the threads of connections that have ended."""
+    """Waits until the threads of closed connections have ended."""
     connections = server.http.connections
     until(lambda: not len(connections))
 
@@ -226,9 +228,9 @@ def test_one_who_does_not_end_tls_keeps_no_connection(
     server = serve(context=pair.files.context)
     with connect(server) as plain, context.wrap_socket(plain, server_hostname="127.0.0.1") as client:
         client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
-        answer = b""
-        while not answer.endswith(b"ok\n"):
-            answer += client.recv(1000)
+        response = b""
+        while not response.endswith(b"ok\n"):
+            response += client.recv(1000)
         release_all(server)
 
 
@@ -258,11 +260,11 @@ def test_flags_make_the_port_what_they_say(tmp_path: Path, pair: Pair) -> None:
     with ApiServer(tokens={"scraper-token": "scraper"}) as cluster:
         cluster.allow_paths("scraper")
         cluster.write_kubeconfig(tmp_path / "kubeconfig")
-        asked = settings_of(
+        settings = settings_of(
             "--http-address=127.0.0.1:0", f"--tls-cert-file={pair.certificate}", f"--tls-private-key-file={pair.key}",
             "--metrics-auth", f"--kubeconfig={tmp_path}/kubeconfig",
         )  # fmt: skip
-        server = health_server(asked, Services())
+        server = health_server(settings, Services())
         server.start()
         try:
             statuses = [get(server, "/metrics", token, trusted)[0] for token in (None, "scraper-token")]

@@ -1,4 +1,4 @@
-"""What agents follow in the cluster: who is called for which change, and that an error takes nothing away."""
+"""The informers of an agent: the message for each change, and states that remain during errors."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -125,7 +125,7 @@ def test_a_node_that_never_was_is_lost_and_the_error_says_what_to_check(server: 
 
 
 def test_the_watch_of_an_object_reports_changes_and_ends_when_it_is_stopped(node: NodeInformer) -> None:
-    """Agents are rebuilt when a config file changes: a watch that lived on would be one more each time."""
+    """An agent is created again when a config file changes. Its previous watches must have ended."""
     informer = NodeFeatureInformer(node, "gfd", namespace="default")
     mailbox = subscribed(informer)
     assert isinstance(mailbox.get(timeout=60), NodeFeatureChanged)
@@ -143,7 +143,7 @@ def add_rule(server: ApiServer, name: str) -> None:
 
 
 class Bench:
-    """An informer of rules. The test plays the API server, or starts the informer."""
+    """An informer of rules. The test calls its callbacks in place of an API server, or starts the informer."""
 
     def __init__(self, api: NodeApi, resource: Resource[Obj] | None = None) -> None:
         self.services = Services()
@@ -162,7 +162,7 @@ class Bench:
         self.rules.subscribe(self.mailbox)
 
     @property
-    def told(self) -> bool:
+    def has_changed(self) -> bool:
         return isinstance(self.mailbox.get(0), InputsChanged)
 
     def why(self) -> str | None:
@@ -198,7 +198,7 @@ def test_a_process_that_runs_once_lists_once(server: ApiServer, bench: Bench) ->
 
 
 class Answering(NodeApi):
-    """Answers lists with these errors, one after the other, and then as the API server does."""
+    """Lists fail with these errors, one after the other. Then lists succeed."""
 
     def __init__(self, kubeconfig: str, *statuses: int) -> None:
         super().__init__("n1", kubeconfig=kubeconfig, user_agent="t")
@@ -240,29 +240,29 @@ def test_an_agent_is_told_of_every_change(server: ApiServer, bench: Bench) -> No
 
 def test_a_refusal_is_said_counted_and_leaves_the_state_unknown(bench: Bench) -> None:
     bench.rules._observe_error(KubeError("forbidden", status=403))
-    assert (bench.rules.state, bench.why(), bench.told) == (None, "forbidden", False)
+    assert (bench.rules.state, bench.why(), bench.has_changed) == (None, "forbidden", False)
     assert b'gpunode_errors_total{agent="nfd-lite",check="rules"} 1.0' in bench.services.metrics.render()
 
 
 @pytest.mark.parametrize("status", [0, 401, 403, 410, 500, 503])
 def test_trouble_after_rules_were_known_leaves_them_in_force(bench: Bench, status: int) -> None:
     bench.rules._observe({"r": RULE})
-    assert bench.told
+    assert bench.has_changed
     for _ in range(10):
         bench.rules._observe_error(KubeError("trouble", status=status))
-    assert (bench.rules.state, bench.why(), bench.told) == ({"r": RULE}, "trouble", False)
+    assert (bench.rules.state, bench.why(), bench.has_changed) == ({"r": RULE}, "trouble", False)
     bench.rules._observe({"r": RULE})
-    assert (bench.why(), bench.told) == (None, False)
+    assert (bench.why(), bench.has_changed) == (None, False)
 
 
 def test_a_cluster_without_the_kind_has_no_rules_once_it_says_so_twice_and_one_line_says_it(bench: Bench) -> None:
     absent = KubeError("the cluster does not know NodeFeatureRules", status=404)
     with capture_logs() as logs:
         bench.rules._observe_error(absent)
-        assert (bench.rules.state, bench.told) == (None, False)
+        assert (bench.rules.state, bench.has_changed) == (None, False)
         for _ in range(10):
             bench.rules._observe_error(absent)
-    assert (bench.rules.state, bench.told, bench.why()) == ({}, True, None)
+    assert (bench.rules.state, bench.has_changed, bench.why()) == ({}, True, None)
     assert [entry["event"] for entry in logs] == ["resource_kind_missing"]
 
 

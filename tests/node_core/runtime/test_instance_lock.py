@@ -1,4 +1,4 @@
-"""One agent of a kind for each node."""
+"""The lock of an agent: one process of each agent on a node."""
 
 import os
 from collections.abc import Callable, Iterator

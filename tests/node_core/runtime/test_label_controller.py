@@ -1,4 +1,4 @@
-"""The controller of a labelling agent, message by message, with a clock and chance of our own."""
+"""The controller of a labelling agent, message by message, with a simulated clock and fixed randomness."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -35,7 +35,7 @@ class Clock:
 
 
 class Node:
-    """A Node in memory that others may change; see NodeWriteApi."""
+    """A Node in memory. Tests change it as other clients do. See NodeWriteApi."""
 
     def __init__(self) -> None:
         self.writes: list[Labels] = []
@@ -45,7 +45,7 @@ class Node:
         self.now = self.state({})
 
     def state(self, labels: Labels, uid: str = "u") -> NodeView:
-        """A new state of the Node, where all labels are ours."""
+        """Returns a new state of the Node. The agent owns all labels."""
         self.version += 1
         self.now = NodeView(
             name="n", uid=uid, resource_version=str(self.version), labels=labels, owned={"gfd": frozenset(labels)}
@@ -92,7 +92,7 @@ class Node:
 
 
 class Bench:
-    """An agent with its loop. `play`: each message is one wake-up; None for a wake-up by a timer or the heartbeat."""
+    """An agent with its loop. `play`: each message causes one wake-up. None is a wake-up by a timer or the heartbeat."""
 
     def __init__(
         self,
@@ -240,7 +240,7 @@ def test_other_changes_of_the_node_do_not_cut_a_wait_short() -> None:
     assert waits is not None
     for _ in range(20):
         bench.play(bench.seen({}))
-    assert bench.retry_at == waits, "an unrelated change is no reason to ask again"
+    assert bench.retry_at == waits, "an unrelated change does not cause a write"
     assert bench.services.metrics.render().count(b'check="published"') == tries
 
 
@@ -283,12 +283,12 @@ def test_labels_that_somebody_changed_come_back_at_once_and_then_ever_slower() -
         bench.play(bench.seen({}))
         assert len(bench.node.writes) == 2
         bench.play(bench.seen({}))
-        assert len(bench.node.writes) == 2, "a fight is not answered at once"
+        assert len(bench.node.writes) == 2, "repeated changes by another client are overwritten with a delay"
         assert bench.retry_at == bench.clock.now + 0.5
         bench.clock.now += 1
         bench.play(None)
         assert len(bench.node.writes) == 3
-    assert [line["event"] for line in logs] == ["labels_restored"], "one line for the whole fight"
+    assert [line["event"] for line in logs] == ["labels_restored"], "one line for all changes of the other client"
 
 
 def test_a_collection_without_news_does_not_cut_the_wait_of_a_fight_short() -> None:
@@ -314,7 +314,7 @@ def test_a_node_that_was_deleted_and_created_again_gets_everything_back_at_once(
     bench.play(bench.seen({}), Resync())
     parts.append(Desired(results=(failed_result("everything"),)))
     bench.play(Resync())
-    for uid in ("v", "w"):  # twice within the time in which a person who undoes labels is answered with delays
+    for uid in ("v", "w"):  # twice within the period in which repeated changes are overwritten with a delay
         bench.play(bench.seen({}, uid))
         now = bench.node.now
         assert (now.uid, now.labels, now.capacity) == (uid, {"x/count": "8"}, {"x.com/r": "2"})
@@ -326,52 +326,52 @@ def test_taints_are_planned_from_the_newest_state_and_not_from_the_first() -> No
     bench = Bench(lambda _: found({}, taints={TAINT.identity: TAINT}))
     bench.play(bench.seen({}), Resync())
     assert len(bench.node.now.taints) == 1
-    theirs = {"key": "other", "effect": "NoExecute"}
-    changed = bench.node._changed(taints=(theirs,), annotations={})
+    foreign = {"key": "other", "effect": "NoExecute"}
+    changed = bench.node._changed(taints=(foreign,), annotations={})
     bench.play(NodeChanged(changed))
-    assert list(bench.node.now.taints) == [theirs, {"key": "x/t", "effect": "NoSchedule"}]
+    assert list(bench.node.now.taints) == [foreign, {"key": "x/t", "effect": "NoSchedule"}]
 
 
 def test_taints_are_planned_again_if_the_node_has_changed_meanwhile() -> None:
     bench = Bench(lambda _: found({}, taints={TAINT.identity: TAINT}))
     seen = bench.seen({})
-    theirs = {"key": "other", "effect": "NoExecute"}
-    bench.node._changed(taints=(theirs,))
+    foreign = {"key": "other", "effect": "NoExecute"}
+    bench.node._changed(taints=(foreign,))
     bench.play(seen, Resync())
-    assert list(bench.node.now.taints) == [theirs, {"key": "x/t", "effect": "NoSchedule"}]
+    assert list(bench.node.now.taints) == [foreign, {"key": "x/t", "effect": "NoSchedule"}]
     assert bench.node.reads == 1
 
 
 def test_changed_rules_are_looked_at_at_once_and_then_at_most_once_a_second() -> None:
-    looks: list[float] = []
+    discoveries: list[float] = []
 
     def collect(_: NodeView | None) -> Desired:
-        looks.append(bench.clock.now)
+        discoveries.append(bench.clock.now)
         return Desired()
 
     bench = Bench(collect)
     bench.play(bench.seen({}), Resync())
     bench.clock.now += 5
     bench.play(InputsChanged())
-    assert looks == [1000, 1005]
+    assert discoveries == [1000, 1005]
     for _ in range(40):
         bench.clock.now += 0.125
         bench.play(InputsChanged(), None)
-    assert looks == [1000, *range(1005, 1011)]
+    assert discoveries == [1000, *range(1005, 1011)]
     bench.play(*[None] * 10)
-    assert len(looks) == 7, "a change that was looked at is done with"
+    assert len(discoveries) == 7, "a handled change causes no other discovery"
 
 
 def test_only_what_a_collection_reads_of_the_node_causes_one() -> None:
-    looks: list[Mapping[str, str]] = []
+    discoveries: list[Mapping[str, str]] = []
 
     def collect(node: NodeView | None) -> Desired:
-        looks.append(dict(node.labels) if node else {})
+        discoveries.append(dict(node.labels) if node else {})
         return Desired()
 
     bench = Bench(collect, reads=lambda node: node.labels.get("nvidia.com/gpu.count"))
     bench.play(Resync(), NodeChanged(replace(bench.node.state({"nvidia.com/gpu.count": "7"}), owned={})))
-    assert len(looks) == 2
+    assert len(discoveries) == 2
     for number in range(100):
         bench.clock.now += 10
         bench.play(
@@ -379,11 +379,11 @@ def test_only_what_a_collection_reads_of_the_node_causes_one() -> None:
                 replace(bench.node.now, resource_version=str(1000 + number), kubelet_version=str(number), owned={})
             )
         )
-    assert len(looks) == 2, "heartbeats of the kubelet change nothing that rules see"
+    assert len(discoveries) == 2, "heartbeats of the kubelet change no features of rules"
     bench.play(
         NodeChanged(replace(bench.node.now, resource_version="2000", labels={"nvidia.com/gpu.count": "8"}, owned={}))
     )
-    assert looks[2:] == [{"nvidia.com/gpu.count": "8"}]
+    assert discoveries[2:] == [{"nvidia.com/gpu.count": "8"}]
 
 
 def test_a_result_that_expires_is_collected_again_by_the_wall_clock() -> None:
@@ -472,12 +472,12 @@ def test_waiting_for_a_message_is_a_sign_of_life() -> None:
 @pytest.mark.parametrize("broken", ["labels", "taints"])
 def test_what_is_withheld_is_logged_once_and_again_when_it_comes_back(broken: str) -> None:
     bench = Bench(lambda _: found({}, taints={TAINT.identity: TAINT}) if broken == "taints" else found({"x/y": "1"}))
-    theirs = {"key": "x/t", "effect": "NoSchedule", "value": "theirs"}
-    seen = replace(bench.seen({}).view, taints=(theirs,))
+    foreign = {"key": "x/t", "effect": "NoSchedule", "value": "foreign"}
+    seen = replace(bench.seen({}).view, taints=(foreign,))
     with capture_logs() as logs:
         bench.play(NodeChanged(seen), Resync(), Resync())
         bench.play(NodeChanged(bench.node._changed(taints=())))
         bench.clock.now += RESTORE_WINDOW + 1
-        bench.play(NodeChanged(bench.node._changed(taints=(theirs,))))
+        bench.play(NodeChanged(bench.node._changed(taints=(foreign,))))
     events = [line["event"] for line in logs if line["event"].endswith("_not_set")]
     assert events == (["taint_not_set"] * 2 if broken == "taints" else [])

@@ -1,4 +1,4 @@
-"""Logs that cannot be written cost lines, and never the program."""
+"""If logs cannot be written, the program loses lines and continues."""
 
 import io
 import json
@@ -27,7 +27,7 @@ def stream(tmp_path: Path) -> Iterator[TextIO]:
 
 
 def lead_to(target: str | Path, stream: TextIO) -> None:
-    """From now on the descriptor of the stream writes to another file."""
+    """Redirects the descriptor of the stream to another file."""
     with Path(target).open("a") as other:
         os.dup2(other.fileno(), stream.fileno())
 

@@ -1,4 +1,4 @@
-"""Configs by name: which one counts, and what happens when it cannot."""
+"""Configs by name: the selection of a config, and configs that are missing or invalid."""
 
 import os
 import threading
@@ -75,7 +75,7 @@ def test_what_counts_is_there(names: set[str], label: str, default: str, fallbac
 
 
 class Reader:
-    """Settings are the text itself; `bad` cannot be read. read: the names of what it was asked for."""
+    """Settings are the text itself. The config `bad` cannot be read. read: the names of the requested configs."""
 
     def __init__(self) -> None:
         self.read: list[str | None] = []
@@ -166,7 +166,7 @@ def test_the_folder_of_a_configmap_has_its_keys_alone(tmp_path: Path) -> None:
     for name in ("a", "huge"):
         (tmp_path / name).symlink_to(f"..data/{name}")
     (tmp_path / "gone").symlink_to("..data/gone")
-    (tmp_path / "..note").write_text("none of ours")
+    (tmp_path / "..note").write_text("not a config")
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     found = ConfigFolder(tmp_path, lambda: None).read_configs()
@@ -182,10 +182,10 @@ def test_no_folder_is_an_error_that_names_it(tmp_path: Path, reader: Reader) -> 
 
 @pytest.fixture
 def changes(tmp_path: Path) -> Iterator[Callable[[], int]]:
-    told = threading.Semaphore(0)
-    folder = ConfigFolder(tmp_path, told.release)
+    changes = threading.Semaphore(0)
+    folder = ConfigFolder(tmp_path, changes.release)
     folder.start()
-    yield lambda: told._value
+    yield lambda: changes._value
     folder.stop()
 
 

@@ -1,4 +1,4 @@
-"""Threads, health endpoints, and processes that outlive their own faults."""
+"""Threads, health endpoints, and processes that continue after an exception."""
 
 import contextlib
 import io
@@ -89,8 +89,8 @@ def running(agents: list[Counting]) -> Iterator[Callable[[], ProcessRunner]]:
 
 def get(running: ProcessRunner, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{running.health.port}{path}") as answer:
-            return answer.status, answer.read().decode()
+        with urllib.request.urlopen(f"http://127.0.0.1:{running.health.port}{path}") as response:
+            return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read().decode()
@@ -127,7 +127,7 @@ def test_an_agent_whose_thread_is_dead_makes_healthz_red_unless_it_was_stopped(
 ) -> None:
     process = running()
     until(lambda: agents[0].runs == 1)
-    agents[0].mailbox.post(Stop())  # nobody asked the process to stop
+    agents[0].mailbox.post(Stop())  # the process received no signal
     until(lambda: agents[0].closed)
     until(lambda: get(process, "/healthz") == (503, "the thread of counting has ended\n"))
     process.stop()
@@ -226,7 +226,7 @@ def test_gauges_are_replaced_without_a_gap() -> None:
     assert b'gpunode_devices{agent="a",health="healthy",resource="gpu"} 9.0' in text
     assert b"unhealthy" not in text
     services.metrics.replace(metrics.DEVICES, "b", {})
-    assert b'agent="a"' in services.metrics.render(), "another agent's samples are its own"
+    assert b'agent="a"' in services.metrics.render(), "the samples of another agent do not change"
 
 
 def test_stopping_ends_every_thread_and_closes_agents(
@@ -240,7 +240,7 @@ def test_stopping_ends_every_thread_and_closes_agents(
 
 
 def arrived(*numbers: int) -> SignalQueue:
-    """A queue of the process in which these wait."""
+    """A queue of the process that contains these items."""
     waiting = list(numbers)
     return cast("SignalQueue", SimpleNamespace(get=lambda: waiting.pop(0), post=waiting.append))
 
@@ -267,7 +267,7 @@ def test_wrong_settings_are_counted_and_leave_everything_as_it_is() -> None:
         return ProcessSpec(agents=())
 
     def parse() -> Program:
-        raise (SettingsError(["wrong"]) if next(kinds) else ZeroDivisionError("a fault of ours"))
+        raise (SettingsError(["wrong"]) if next(kinds) else ZeroDivisionError("a fault"))
 
     kinds = iter((True, False))
     signals = arrived(CONFIG_CHANGED, signal.SIGHUP, signal.SIGTERM)
@@ -277,10 +277,7 @@ def test_wrong_settings_are_counted_and_leave_everything_as_it_is() -> None:
     assert b'gpunode_errors_total{agent="gfd",check="settings"} 2.0' in services.metrics.render()
     assert [entry["event"] for entry in logs] == ["starting", *["settings_refused", "not_ready"] * 2, "stopping"]
     problem = services.readiness.problems()["gfd/settings"]
-    assert (
-        problem
-        == "ZeroDivisionError: a fault of ours; the running settings remain in use, but the next start would fail"
-    )
+    assert problem == "ZeroDivisionError: a fault; the running settings remain in use, but the next start would fail"
 
 
 @pytest.mark.parametrize(("number", "why"), [(CONFIG_CHANGED, "a config file changed"), (signal.SIGHUP, "SIGHUP")])
@@ -312,14 +309,14 @@ def test_a_taken_port_does_not_stop_the_agents(running: Callable[[], ProcessRunn
 def test_logs_are_one_json_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     configure_log("json", "warning")
     structlog.get_logger().info("quiet")
-    structlog.get_logger().warning("told", key="tab\there\nand a new line")
+    structlog.get_logger().warning("test_event", key="tab\there\nand a new line")
     line = capsys.readouterr().err
     assert json.loads(line)["key"] == "tab\there\nand a new line"
     assert line.count("\n") == 1
 
 
 FORGED = "a\n2026-01-01T00:00:00Z [info] all is well\r\x1b[2J\x07\u202e\udcff"
-"""A line of the log's own form, codes for a terminal, and what is no text."""
+"""A text that looks like a line of the log, terminal escape codes, and values that are not text."""
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
@@ -327,7 +324,7 @@ FORGED = "a\n2026-01-01T00:00:00Z [info] all is well\r\x1b[2J\x07\u202e\udcff"
 def test_nobody_writes_a_line_of_the_log_but_us(form: LogFormat, value: Any) -> None:
     stream = io.StringIO()
     configure_log(form, "warning", stream)
-    structlog.get_logger().warning("told", why=value)
+    structlog.get_logger().warning("test_event", why=value)
     (line,) = stream.getvalue().removesuffix("\n").split("\n")
     assert not {"\r", "\x1b", "\x07", "\u202e", "\udcff"} & set(line)
 
@@ -349,10 +346,10 @@ def test_garbage_on_the_health_port_costs_its_own_connection_alone(
 ) -> None:
     port = running().health.port
     with socket.create_connection(("127.0.0.1", port), timeout=60) as strange:
-        with contextlib.suppress(OSError):  # it may have heard enough before we have said all
+        with contextlib.suppress(OSError):  # the server may close the connection before the whole request is sent
             strange.sendall(sent)
             strange.shutdown(socket.SHUT_WR)
         with contextlib.suppress(ConnectionError):
             assert b" 200 " not in strange.recv(1 << 16)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
-        assert answer.status == 200
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as response:
+        assert response.status == 200

@@ -1,4 +1,4 @@
-"""A running agent takes up a config file that changes, and stays as it is when the file is wrong."""
+"""A running agent applies a changed config file, and ignores an invalid one."""
 
 import json
 import os
@@ -25,7 +25,7 @@ class Agent:
 
     @property
     def labels(self) -> set[str]:
-        """The sources that made the labels."""
+        """Returns the sources of the labels."""
         path = self.folder / "labels"
         lines = path.read_text().splitlines() if path.exists() else []
         return {line.partition("/")[2].partition("-")[0] for line in lines}

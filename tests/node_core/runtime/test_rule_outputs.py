@@ -1,4 +1,4 @@
-"""From rules in the cluster to the Node and back: an agent with its informers, its publisher and its reporter, over a real connection."""
+"""From rules in the cluster to the Node and its events: an agent with its informers, publisher and reporter, over HTTPS."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -42,7 +42,7 @@ NOTHING: Any = ({}, {}, {}, [])
 
 
 class Life:
-    """An agent whose rules all match, and make what stands in them. Its process begins and ends with `start` and `stop`."""
+    """An agent whose rules all match and create the outputs that they contain. `start` and `stop` start and stop the process."""
 
     def __init__(self, kubeconfig: str, api: type[NodeApi]) -> None:
         self.services = Services(chance=lambda: 0.0)
@@ -99,12 +99,12 @@ class Life:
         self.rules.stop()
 
     def pump(self, true: Callable[[], bool]) -> None:
-        """Handles messages until something holds."""
+        """Handles messages until the condition is true."""
         while not true():
             self.agent._wake(self.agent._next())
 
     def rest(self) -> None:
-        """Handles what there is, a pass at the least, and whatever follows from it."""
+        """Handles all present messages, at least one pass, and the messages that these cause."""
         self.agent._wake(Resync())
         while (message := self.agent.mailbox.get(0.2)) is not None:
             self.agent._wake(message)

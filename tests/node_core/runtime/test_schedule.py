@@ -1,4 +1,4 @@
-"""Periodic passes: by themselves, spread over the fleet, and never without an interval."""
+"""Periodic passes: their interval, their random offset between nodes, and none without an interval."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Settings as data: from one declaration come the flag, the environment name, the key of the file, the default and the value."""
+"""Settings: one declaration defines the flag, the environment name, the key of the file, the default and the value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from node_core.runtime.setting import build, file_struct, setting, settings_of, 
 
 def _even(text: str) -> int:
     if int(text) % 2:
-        raise ValueError(f"{text} is odd")
+        raise ValueError(f"{text} is not even")
     return int(text)
 
 
@@ -27,7 +27,7 @@ class Inner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whole:
-    """Of every kind one. computed: not declared."""
+    """One setting of each kind. computed: not declared."""
 
     color: Literal["red", "green"] = setting("--color {agent}_COLOR top.color", "red", "Hue.")
     count: int = setting("--count top.count", 2, parse=_even, in_file=int | str)
@@ -62,7 +62,7 @@ def test_every_wrong_value_is_reported_at_once_by_its_parser() -> None:
     with pytest.raises(SettingsError) as caught:
         values("--count=3", "--color=blue", "--place=")
     assert caught.value.problems == (
-        "--count: 3 is odd",
+        "--count: 3 is not even",
         "--color: 'blue' is not one of 'red', 'green'.",
         "--place: is empty: enter a path",
     )

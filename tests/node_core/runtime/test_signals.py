@@ -1,4 +1,4 @@
-"""Signals reach the main thread whenever and wherever they arrive."""
+"""The main thread handles signals that arrive at any time in any thread."""
 
 import subprocess
 import sys

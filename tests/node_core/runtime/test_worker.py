@@ -7,7 +7,7 @@ from tests.waiting import until
 
 
 class Numbers(Worker):
-    """Works on the numbers of `todo`. fails: so many steps fail first. crash: a step raises."""
+    """A worker for the numbers in `todo`. fails: the number of first steps that fail. crash: a step raises an exception."""
 
     def __init__(self, fails: int = 0, crash: bool = False) -> None:
         self.todo: list[int] = []

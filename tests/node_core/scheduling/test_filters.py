@@ -1,4 +1,4 @@
-"""Why the scheduler refuses a Node. test_placement.py of the simulated scheduler tests the same filters with their messages."""
+"""The reasons for which the scheduler rejects a Node. See also test_placement.py of the simulated scheduler."""
 
 from fractions import Fraction
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the scheduler reserves for a Pod."""
+"""The resources that the scheduler reserves for a Pod."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The server, called by gRPC's own library."""
+"""The server with clients of gRPC's own library."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ def fail(_: bytes) -> bytes:
 
 
 class Streams:
-    """Streaming calls that the test answers. opened: each as it comes; over: one item when a call has ended."""
+    """Streaming calls to which the test sends the responses. opened: each started call. over: one item for each ended call."""
 
     def __init__(self) -> None:
         self.opened: SimpleQueue[ResponseStream] = SimpleQueue()
@@ -72,7 +72,7 @@ def call(channel: grpc.Channel, method: str, request: bytes = b"", **settings: f
 
 
 def follow(channel: grpc.Channel, timeout: float = 20) -> Any:
-    """What gRPC's types do not say: an iterator that can be cancelled."""
+    """Opens a stream: an iterator that can be cancelled. gRPC's types declare only the iterator."""
     stream = channel.unary_stream("/t.T/Follow", request_serializer=bytes, response_deserializer=bytes)
     return stream(b"", timeout=timeout)
 
@@ -80,7 +80,7 @@ def follow(channel: grpc.Channel, timeout: float = 20) -> Any:
 def refusal(function: Callable[[], object]) -> tuple[str, str]:
     with pytest.raises(grpc.RpcError) as caught:
         function()
-    error: Any = caught.value  # what a call raises is also a grpc.Call; its declared type says only one
+    error: Any = caught.value  # the exception is also a grpc.Call, which its declared type does not include
     return error.code().name, error.details() or ""
 
 
@@ -113,98 +113,98 @@ def test_a_compressed_request_is_rejected(channel: grpc.Channel) -> None:
 
 
 def test_a_stream_sends_messages_until_its_end(channel: grpc.Channel, streams: Streams) -> None:
-    answers = follow(channel)
+    responses = follow(channel)
     out = streams.opened.get(timeout=60)
     for each in (b"1", b"", b"x" * MIB):
         out.send(each)
-        assert next(answers) == each
+        assert next(responses) == each
     out.send(b"last")
     out.close()
     out.send(b"too late")
-    assert list(answers) == [b"last"]
+    assert list(responses) == [b"last"]
     streams.over.get(timeout=60)
 
 
 def test_a_stream_may_end_with_an_error(channel: grpc.Channel, streams: Streams) -> None:
-    answers = follow(channel)
+    responses = follow(channel)
     streams.opened.get(timeout=60).abort("RESOURCE_EXHAUSTED", "too many")
-    assert refusal(lambda: next(answers)) == ("RESOURCE_EXHAUSTED", "too many")
+    assert refusal(lambda: next(responses)) == ("RESOURCE_EXHAUSTED", "too many")
 
 
 def test_a_slow_reader_gets_the_newest_message_and_blocks_no_other_call(
     channel: grpc.Channel, streams: Streams
 ) -> None:
-    answers = follow(channel)
+    responses = follow(channel)
     out = streams.opened.get(timeout=60)
     for number in range(40):
         out.send(bytes([number]) * MIB)
         assert call(channel, "Echo", b"a") == b"a"
     out.close()
-    first_bytes = [answer[0] for answer in answers]
+    first_bytes = [response[0] for response in responses]
     assert first_bytes == sorted(set(first_bytes))
     assert (first_bytes[-1], len(first_bytes) < 40) == (39, True)
 
 
 def test_on_end_is_called_when_the_client_cancels_the_stream(channel: grpc.Channel, streams: Streams) -> None:
-    answers = follow(channel)
+    responses = follow(channel)
     out = streams.opened.get(timeout=60)
-    answers.cancel()
+    responses.cancel()
     streams.over.get(timeout=60)
-    out.send(b"nobody reads this")
+    out.send(b"not read")
     assert call(channel, "Echo", b"a") == b"a"
 
 
 @pytest.mark.usefixtures("server")
 def test_on_end_is_called_when_the_client_disconnects(path: Path, streams: Streams) -> None:
     channel = open_channel(path)
-    answers = follow(channel)
+    responses = follow(channel)
     streams.opened.get(timeout=60).send(b"a")
-    assert next(answers) == b"a"
+    assert next(responses) == b"a"
     channel.close()
     streams.over.get(timeout=60)
 
 
 def test_on_end_is_called_when_the_deadline_expires(channel: grpc.Channel, streams: Streams) -> None:
-    answers = follow(channel, timeout=0.05)
-    assert refusal(lambda: next(answers))[0] == "DEADLINE_EXCEEDED"
+    responses = follow(channel, timeout=0.05)
+    assert refusal(lambda: next(responses))[0] == "DEADLINE_EXCEEDED"
     streams.over.get(timeout=60)
 
 
 @pytest.mark.usefixtures("server")
 def test_many_clients_with_many_calls_get_their_responses(path: Path) -> None:
-    answers: SimpleQueue[bytes] = SimpleQueue()
+    responses: SimpleQueue[bytes] = SimpleQueue()
 
-    def ask(number: int) -> None:
+    def call_often(number: int) -> None:
         with open_channel(path) as channel:
             unary = channel.unary_unary("/t.T/Echo", request_serializer=bytes, response_deserializer=bytes)
             calls = [unary.future(b"%d" % number, timeout=30) for _ in range(50)]
             for each in calls:
-                answers.put(each.result())
+                responses.put(each.result())
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(40)]
+    threads = [threading.Thread(target=call_often, args=(number,)) for number in range(40)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     expected = sorted(b"%d" % number for number in range(40) for _ in range(50))
-    assert sorted(answers.get_nowait() for _ in range(2000)) == expected
-    assert answers.empty()
+    assert sorted(responses.get_nowait() for _ in range(2000)) == expected
+    assert responses.empty()
 
 
 def test_a_stopped_server_ends_open_calls(channel: grpc.Channel, server: Server, streams: Streams) -> None:
-    answers = follow(channel)
+    responses = follow(channel)
     streams.opened.get(timeout=60)
     server.stop(0, 10)
-    assert refusal(lambda: next(answers))[0] in {"UNAVAILABLE", "CANCELLED", "INTERNAL"}
+    assert refusal(lambda: next(responses))[0] in {"UNAVAILABLE", "CANCELLED", "INTERNAL"}
     streams.over.get(timeout=60)
 
 
 def test_a_stopped_server_sends_pending_messages_within_the_grace_period(
     channel: grpc.Channel, server: Server, streams: Streams
 ) -> None:
-    answers = follow(channel)
+    responses = follow(channel)
     out = streams.opened.get(timeout=60)
     out.send(b"x" * MIB)
     out.close()
     server.stop(10, 10)
-    assert [len(each) for each in answers] == [MIB]
+    assert [len(each) for each in responses] == [MIB]

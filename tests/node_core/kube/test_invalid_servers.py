@@ -1,4 +1,4 @@
-"""Servers that answer nonsense, end every watch, or are none: asked ever slower, never a crash, never an informer that is gone for good."""
+"""Informers of servers that send invalid responses, end each watch, or are not API servers: the delay grows, and the informer continues."""
 
 import http.server
 import json
@@ -14,7 +14,7 @@ from node_core.errors import KubeError
 from node_core.kube.client import NodeApi
 from node_core.kube.informer import HEALTHY_SECONDS, Informer
 from node_core.kube.resources import Resource
-from tests.node_core.kube.answer import ScriptedApi
+from tests.node_core.kube.scripted_api import ScriptedApi
 
 NODES = Resource(description="Node n1", path="/api/v1/nodes", parse=lambda obj, _: str(obj["metadata"]["name"]))
 NODE = {"metadata": {"name": "n1", "resourceVersion": "8"}}
@@ -30,7 +30,7 @@ def fail(error: Exception) -> Any:
 
 
 class Pauses:
-    """A back-off that counts: `failures` has what it was asked for, `done` is set at the sixth, after which the informer waits for long."""
+    """A back-off that records the arguments in `failures`. `done` is set at the sixth call. From then on, the delay is long."""
 
     def __init__(self) -> None:
         self.failures: list[int] = []
@@ -44,7 +44,7 @@ class Pauses:
 
 
 def run(api: ScriptedApi, **options: Any) -> tuple[Informer[str], Pauses]:
-    """An informer that has failed six times and was stopped."""
+    """Returns an informer that has failed six times and was stopped."""
     pauses: Any = Pauses()
     options = {"on_change": lambda _: None, "on_error": lambda _: None} | options
     informer = Informer(api, NODES, backoff=pauses, **options)
@@ -59,7 +59,7 @@ def run(api: ScriptedApi, **options: Any) -> tuple[Informer[str], Pauses]:
     [
         (dict, lambda: b""),
         (lambda: {"metadata": {"resourceVersion": "7"}, "items": [{}]}, lambda: b""),
-        (lambda: fail(RuntimeError("a fault of ours")), lambda: b""),
+        (lambda: fail(RuntimeError("a fault of the test")), lambda: b""),
         (lambda: LIST, lambda: b""),
         (lambda: LIST, lambda: b'{"type": "MODIFIED", "obj'),
         (lambda: LIST, lambda: b'{"type": "MODIFIED", "obj\n'),
@@ -72,8 +72,8 @@ def run(api: ScriptedApi, **options: Any) -> tuple[Informer[str], Pauses]:
         (lambda: LIST, lambda: fail(KubeError("forbidden", status=403))),
     ],
     ids=[
-        "no list", "odd object", "our fault", "empty", "cut", "no JSON", "a list", "no version", "odd name", "odd error", "always gone",
-        "an event and gone", "forbidden",
+        "no list", "invalid object", "fault of the client", "empty", "cut", "no JSON", "a list", "no version", "invalid name",
+        "invalid error", "always expired", "an event, then expired", "forbidden",
     ],
 )  # fmt: skip
 def test_an_invalid_server_is_retried_with_growing_delays(
@@ -138,7 +138,7 @@ def test_a_missing_kind_is_listed_with_its_own_back_off(status: int, is_absent: 
 
     class Other(Backoff):
         def delay(self, failures: int, chance: float) -> float:
-            raise AssertionError("the other pace was asked for")
+            raise AssertionError("the wrong back-off was used")
 
     backoff, absent = (Other(), Chosen()) if is_absent else (Chosen(), Other())
     informer = Informer(
@@ -161,18 +161,18 @@ def test_a_response_that_is_not_a_node_is_a_kube_error(body: bytes, tmp_path: Pa
             self.send_response(200)
             self.send_header(
                 "Content-Length", str(len(body) + (1 if body == b"null" else 0))
-            )  # one of them is cut short
+            )  # the body `null` ends too early
             self.end_headers()
             self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None: ...
 
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as odd:
-        threading.Thread(target=odd.serve_forever, args=(0.01,), daemon=True).start()
-        write_kubeconfig(tmp_path / "k", f"http://127.0.0.1:{odd.server_port}")
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        write_kubeconfig(tmp_path / "k", f"http://127.0.0.1:{server.server_port}")
         with pytest.raises(KubeError):
             NodeApi("n1", kubeconfig=str(tmp_path / "k"), user_agent="t").get()
-        odd.shutdown()
+        server.shutdown()
 
 
 def write_kubeconfig(path: Path, server: str) -> None:

@@ -1,4 +1,4 @@
-"""The client, at a server of gRPC's own library."""
+"""The client with a server of gRPC's own library."""
 
 import threading
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ MIB = 1 << 20
 
 
 class Peer:
-    """over: a streaming call has ended."""
+    """A server. over: set when a streaming call has ended. more: the calls `wait` and `follow` end when it is set."""
 
     def __init__(self) -> None:
         self.over = threading.Event()

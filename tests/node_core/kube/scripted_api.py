@@ -1,4 +1,4 @@
-"""A stand-in for urllib3's answers, and for the API server that gives them."""
+"""An API client whose lists and watches are functions of the test."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from node_core.kube.http import ApiClient, EventStream
 
 
-class Answer:
-    """A watch's answer, as urllib3 streams it."""
+class Response:
+    """The response of a watch, with the interface of urllib3."""
 
     status = 200
 
@@ -23,7 +23,7 @@ class Answer:
 
 
 class ScriptedApi(ApiClient):
-    """lists: answers a list; watches: opens a watch, whose content it returns. Counts both."""
+    """lists: returns the response of a list. watches: returns the content of a watch. Counts the calls of both."""
 
     def __init__(self, lists: Callable[[], Any], watches: Callable[[], bytes]) -> None:
         super().__init__(kubeconfig=None, user_agent="t")
@@ -38,4 +38,4 @@ class ScriptedApi(ApiClient):
 
     def watch(self, path: str, query: Mapping[str, str], *, seconds: int) -> EventStream:
         self.watches += 1
-        return EventStream(Answer(self._watch()), path)
+        return EventStream(Response(self._watch()), path)
