@@ -229,7 +229,7 @@ def test_a_removed_label_closes_the_gate_only_after_a_delay() -> None:
     assert bench.advertised == [8, 0]
 
 
-def test_a_node_that_is_created_again_without_labels_keeps_its_gpus_for_the_delay() -> None:
+def test_a_recreated_node_without_labels_retains_its_gpus_for_the_delay() -> None:
     bench = Bench(eight)
     again = replace(BARE, uid="v")
     bench.play(NodeChanged(OPEN), NodeUnavailable(KubeError("deleted", status=404)), NodeChanged(again))

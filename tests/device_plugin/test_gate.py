@@ -32,7 +32,7 @@ def test_an_invalid_label_is_not_a_gate(text: str) -> None:
         parse_gate(text)
 
 
-def test_a_gate_that_is_closed_reports_what_the_labels_lack() -> None:
+def test_a_closed_gate_reports_the_missing_labels() -> None:
     gate = Gate()
     assert gate.problem(PRESENT) is None
     assert gate.problem({}) == "the Node does not have the label nvidia.com/gpu.present=true"

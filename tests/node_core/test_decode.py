@@ -130,13 +130,13 @@ def test_a_mapping_with_many_keys_is_loaded_in_linear_time() -> None:
     assert len(_Loader("").construct_mapping(mapping)) == len(names)
 
 
-def test_aliases_that_stand_for_too_many_values_are_refused() -> None:
+def test_aliases_that_expand_to_too_many_values_are_refused() -> None:
     """Ten values. Each value is a list that contains the previous value ten times: ten thousand million values."""
     lines = ["a0: &a0 x", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 11))]
     assert "f: line 7: contains more than 1048576 values" in parse_problem("\n".join(lines))
 
 
-def test_merge_keys_that_stand_for_too_many_values_are_refused() -> None:
+def test_merge_keys_that_expand_to_too_many_values_are_refused() -> None:
     lines = ["a0: &a0 {k: v}", *(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 10)}]}}" for i in range(1, 11))]
     assert "contains more than 1048576 values" in parse_problem("\n".join(lines))
 

@@ -75,7 +75,7 @@ def problems(data: object) -> list[str]:
     ],
     ids=str,
 )  # fmt: skip
-def test_a_mismatch_says_what_is_expected_what_was_found_and_what_to_do(
+def test_the_error_for_a_mismatch_contains_the_expected_type_the_value_and_a_hint(
     value: object, into: Any, sentence: str
 ) -> None:
     assert mismatch(value, into) == sentence

@@ -133,7 +133,7 @@ def test_a_folder_that_is_a_file_is_a_problem(tmp_path: Path) -> None:
     assert problem.endswith("Not a directory.")
 
 
-def test_a_full_disk_keeps_the_old_specification_and_is_reported(tmp_path: Path) -> None:
+def test_on_a_full_disk_the_old_specification_remains_and_the_error_is_reported(tmp_path: Path) -> None:
     SpecWriter(tmp_path).write(make_plan("GPU-1"))
     before = content(tmp_path)
     done = subprocess.run([sys.executable, "-c", FILL, tmp_path], capture_output=True, text=True, check=True)

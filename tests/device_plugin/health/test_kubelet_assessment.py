@@ -91,7 +91,7 @@ def test_on_a_new_node_each_stage_is_reported_at_once_and_advice_only_after_a_wh
     assert assessor.assess(READY, None, NEW, 100.0) == READY
 
 
-def test_a_kubelet_that_restarts_does_not_change_the_condition_until_it_takes_too_long() -> None:
+def test_a_restarting_kubelet_does_not_change_the_condition_before_the_limit() -> None:
     assessor = KubeletAssessor()
     assessor.assess(READY, None, NEW, 0.0)
     for now, stage in ((1.0, REFUSED), (5.0, PENDING), (9.0, REFUSED)):

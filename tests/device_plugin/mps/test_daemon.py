@@ -29,7 +29,7 @@ def counted() -> Counted:
     return made
 
 
-def test_a_stopped_thread_lets_the_daemon_run_and_the_next_thread_adopts_it(stage: Stage) -> None:
+def test_the_daemon_continues_after_a_stopped_thread_and_the_next_thread_adopts_it(stage: Stage) -> None:
     first = stage.serving()
     first.stop()
     assert first.done.wait(60)

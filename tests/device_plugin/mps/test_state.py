@@ -37,7 +37,7 @@ def test_a_written_state_is_read_back(tmp_path: Path) -> None:
     assert read_state(folder) is None
 
 
-def test_a_full_disk_keeps_the_old_state(tmp_path: Path) -> None:
+def test_on_a_full_disk_the_old_state_remains(tmp_path: Path) -> None:
     folder = MpsFolder(base=tmp_path)
     write_state(folder, STATE)
     with (

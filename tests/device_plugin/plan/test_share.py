@@ -216,7 +216,7 @@ def test_many_replicas_below_the_limit_are_not_cut(gpu: MakeGpu) -> None:
     assert plan.notes == ()
 
 
-def test_mps_with_one_replica_offers_each_gpu_once_and_a_container_may_have_several(gpu: MakeGpu) -> None:
+def test_mps_with_one_replica_offers_each_gpu_once_and_allocates_several_to_a_container(gpu: MakeGpu) -> None:
     plan = make_plan([gpu(0), gpu(1)], share(entry(1), by=MPS, fail=True))
     assert offered(plan) == {"gpu": ["GPU-0::0", "GPU-1::0"]}
     assert plan.resources[GPU].sharing is MPS

@@ -113,7 +113,7 @@ def test_the_message_of_the_condition_has_the_sentence_and_the_advice() -> None:
 
 
 @pytest.mark.parametrize("code", [None, "LIBRARY_NOT_FOUND"])
-def test_the_sentence_says_that_gpus_are_simulated(code: str | None) -> None:
+def test_the_sentence_states_that_gpus_are_simulated(code: str | None) -> None:
     facts = NodeFacts(code=code, error=code)
     plain = assess_node(facts, HEALTHY, DeviceCounts(healthy=8))
     simulated = assess_node(replace(facts, is_simulated=True), HEALTHY, DeviceCounts(healthy=8))

@@ -102,7 +102,7 @@ def test_of_two_libraries_the_one_with_the_version_of_the_module_counts(stale: s
     assert find_library_version(tmp_path, "580.1.1") == find_library_version(tmp_path, None) == "535.183.01"
 
 
-def test_a_library_that_does_not_say_its_version_is_no_mismatch(tmp_path: Path) -> None:
+def test_a_library_without_a_version_is_not_a_mismatch(tmp_path: Path) -> None:
     assert find_library_version(tmp_path, None) is None
     folder = tmp_path / "usr/lib64"
     folder.mkdir(parents=True)

@@ -138,7 +138,7 @@ def test_repeated_xids_are_reported_once_a_second_with_the_full_count() -> None:
     assert [event for event in reports.xids if event.xid == 79] == [xid(1, 79, 1.5)]
 
 
-def test_the_same_xid_of_two_gpus_and_of_two_instances_is_told_of_each() -> None:
+def test_the_same_xid_of_two_gpus_or_two_instances_is_reported_for_each() -> None:
     node = scenario(
         *({"at": 1, "kind": "xid", "gpu": gpu, "code": 31} for gpu in (0, 1, 2)),
         *({"at": 1, "kind": "xid", "gpu": 2, "code": 31, "mig": slot} for slot in (0, 1)),

@@ -202,7 +202,7 @@ def test_unreadable_mig_devices_are_faults_of_a_readable_gpu(call: str) -> None:
     assert gpu.mig_faults[0].reason == f"{call} returned NOT_SUPPORTED"
 
 
-def test_a_driver_without_version_keeps_its_gpus() -> None:
+def test_a_driver_without_a_version_does_not_hide_its_gpus() -> None:
     for call in OF_THE_SYSTEM:
         inventory = discover(everything({"at": 0, "kind": "unsupported", "call": call}))
         assert len(inventory.gpus) == 2

@@ -35,7 +35,7 @@ def test_several_processes_can_acquire_the_lock_and_are_listed(tmp_path: Path) -
     assert list_holders(tmp_path) == ()
 
 
-def test_a_killed_process_holds_no_lock(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

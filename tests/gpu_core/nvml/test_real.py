@@ -35,7 +35,7 @@ def test_the_mig_mode_is_the_current_one() -> None:
     assert calls(nvmlDeviceGetMigMode=lambda _: [1, 0]).device_get_mig_mode(object()) is True
 
 
-def test_attributes_keep_their_units() -> None:
+def test_attributes_retain_their_units() -> None:
     raw = pynvml.c_nvmlDeviceAttributes(
         multiprocessorCount=14,
         sharedCopyEngineCount=1,

@@ -65,7 +65,7 @@ def test_a_holder_closes_its_session_for_one_that_waits_and_opens_another_one_af
     assert not holder.thread.is_alive()
 
 
-def test_without_an_open_session_no_holder_is_asked() -> None:
+def test_without_an_open_session_no_holder_is_called() -> None:
     sessions = SessionCounter()
     holder = Holder(sessions)
     assert sessions.wait_until_none(0)

@@ -58,7 +58,7 @@ def test_a_failed_query_is_none_and_a_fault() -> None:
     assert usage.power == 250
 
 
-def test_a_lost_gpu_is_asked_once() -> None:
+def test_a_lost_gpu_is_queried_once() -> None:
     usage, calls = read(
         scenario({"at": 1, "kind": "fails", "call": "nvmlDeviceGetPowerUsage", "answer": "GPU_IS_LOST"})
     )

@@ -207,7 +207,7 @@ def test_null_is_the_same_as_an_absent_key_everywhere(path: tuple[str, ...], sec
 
 
 @pytest.mark.parametrize("path", paths(WHOLE_CONFIG), ids=".".join)
-def test_a_key_outside_its_section_is_answered_with_the_section(tmp_path: Path, path: tuple[str, ...]) -> None:
+def test_the_error_for_a_key_outside_its_section_contains_the_section(tmp_path: Path, path: tuple[str, ...]) -> None:
     if path[-1] in ("resources", "devices"):
         return  # keys of several sections
     wrong = {path[-1]: WHOLE_CONFIG} if len(path) > 1 else {"flags": {path[-1]: WHOLE_CONFIG}}
@@ -223,7 +223,7 @@ def test_a_config_as_nvidia_prints_it_is_accepted() -> None:
     assert (config.sharing, notes) == (None, ())
 
 
-def test_settings_of_sharing_below_flags_are_answered_with_their_section(tmp_path: Path) -> None:
+def test_the_error_for_settings_of_sharing_below_flags_contains_their_section(tmp_path: Path) -> None:
     found = problems(tmp_path, "flags: {renameByDefault: true, failRequestsGreaterThanOne: false}")
     where = "unknown key. It belongs in `sharing.timeSlicing` or `sharing.mps`"
     assert found == [f"flags.renameByDefault: {where}", f"flags.failRequestsGreaterThanOne: {where}"]

@@ -14,8 +14,8 @@ AMOUNTS = st.dictionaries(NAMES, st.sampled_from(["0", "1", "1k", "1000"]))
 
 
 def node(capacity: Mapping[str, str], *owned: str) -> NodeView:
-    owned = {"m": frozenset(owned)}
-    return NodeView(name="n", uid="u", resource_version="1", labels={}, capacity=capacity, owned_capacity=owned)
+    by_manager = {"m": frozenset(owned)}
+    return NodeView(name="n", uid="u", resource_version="1", labels={}, capacity=capacity, owned_capacity=by_manager)
 
 
 def plan(live: NodeView, wanted: Mapping[str, str]) -> Mapping[str, str] | None:

@@ -69,7 +69,7 @@ def test_a_frame_that_is_too_large_ends_its_connection_with_a_reason(client: Cli
 
 
 @pytest.mark.usefixtures("server")
-def test_a_ping_is_answered(connect: Connect) -> None:
+def test_a_ping_is_acknowledged(connect: Connect) -> None:
     raw = connect().send_preface()
     raw.h2.ping(b"12345678")
     raw.flush()

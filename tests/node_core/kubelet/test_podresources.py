@@ -61,9 +61,9 @@ def test_all_pods_of_a_large_node_are_listed(socket: Path) -> None:
     pods = [pod(f"pod-{number}", *(f"GPU-{number}::{each:0200d}" for each in range(100))) for number in range(250)]
     server = UnixServer(socket, handler(pb.ListPodResourcesResponse(pod_resources=pods).SerializeToString()))
     server.start()
-    pods = list_pod_devices(socket)
+    listed = list_pod_devices(socket)
     server.stop()
-    assert sum(len(pod.containers[0].devices) for pod in pods) == 25_000
+    assert sum(len(pod.containers[0].devices) for pod in listed) == 25_000
 
 
 def test_a_missing_server_is_an_error_with_the_path(socket: Path) -> None:

@@ -37,7 +37,7 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_flag_wins_over_the_environment_over_the_file_over_the_default(
+def test_the_precedence_is_flag_then_environment_then_file_then_default(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert parse()["mig_strategy"] == "none"
@@ -60,17 +60,17 @@ def test_the_file_sets_common_options_too(config: Path) -> None:
     assert (settings.interval, settings.oneshot) == (30, True)
 
 
-def test_what_nobody_said_is_none() -> None:
+def test_an_unset_option_is_none() -> None:
     settings = common_settings(parse(), CommonSettings)
     assert settings.kubeconfig is None
     assert settings.simulate is None
 
 
-def test_infinite_is_no_interval() -> None:
+def test_infinite_disables_the_interval() -> None:
     assert common_settings(parse("--sleep-interval", "infinite"), CommonSettings).interval is None
 
 
-def test_go_style_flags_with_one_dash_are_taken() -> None:
+def test_go_style_flags_with_one_dash_are_accepted() -> None:
     assert parse("-oneshot", "-node-name=n1")["node_name"] == "n1"
 
 
@@ -92,7 +92,7 @@ def test_every_problem_of_flags_environment_and_file_is_reported_at_once(
     assert len(found) == 7
 
 
-def test_a_wrong_value_in_the_file_is_not_blamed_on_the_flag(tmp_path: Path) -> None:
+def test_the_error_for_a_value_in_the_file_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("flags: {migStrategy: half, gfd: {sleepInterval: 60 s}}\n")
     text = "\n".join(problems("--config-file", str(path)))
@@ -113,16 +113,16 @@ def test_a_wrong_value_in_the_file_is_not_blamed_on_the_flag(tmp_path: Path) -> 
         ),
     ],
 )
-def test_other_mistakes_say_what_they_are(arguments: list[str], part: str) -> None:
+def test_each_other_mistake_has_its_own_error(arguments: list[str], part: str) -> None:
     assert part in "\n".join(problems(*arguments))
 
 
-def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_exits_without_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert parse_command(command, ["--help"], "gfd") is None
     assert "--node-name" in capsys.readouterr().out
 
 
-def test_problems_are_printed_one_a_line_with_exit_status_two(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_problem_is_one_line_and_the_exit_status_is_two(capsys: pytest.CaptureFixture[str]) -> None:
     assert report_usage(SettingsError(["one", "two"]), "gfd") == 2
     assert capsys.readouterr().err == "gfd: one\ngfd: two\n"
 
@@ -169,7 +169,7 @@ def test_keys_without_effect_on_the_program_are_accepted_with_a_note(tmp_path: P
         ("MIG_STRATEGIE", None),
     ],
 )
-def test_a_misspelt_environment_variable_with_our_prefix_is_named_and_those_of_services_are_not(
+def test_an_unknown_environment_variable_of_the_program_is_reported_and_those_of_services_are_not(
     name: str, near: str | None
 ) -> None:
     found = tuple(find_misspelt(command, {name: "x"}))

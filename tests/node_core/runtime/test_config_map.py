@@ -40,16 +40,16 @@ LIST = ("list", "/api/v1/namespaces/{namespace}/configmaps")
         ("a/B", "'B' is not a name of an object"),
     ],
 )
-def test_what_is_no_name_of_a_configmap_is_refused(text: str, why: str) -> None:
+def test_an_invalid_name_of_a_configmap_is_refused(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         parse_config_map_name(text)
 
 
-def test_a_name_is_shown_as_it_is_written() -> None:
+def test_a_name_is_rendered_unchanged() -> None:
     assert str(parse_config_map_name("a-1/b.c")) == "a-1/b.c"
 
 
-def test_each_entry_is_a_config_text_or_not() -> None:
+def test_each_entry_of_data_and_binary_data_is_a_config() -> None:
     obj = {"data": {"b": "text", "a": ""}, "binaryData": {"c": base64.b64encode(b"\xff").decode()}}
     found = parse_config_map(obj, "ConfigMap n/c")
     assert list(found) == ["a", "b", "c"]
@@ -69,7 +69,7 @@ JSON = st.recursive(
 
 
 @given(JSON, JSON)
-def test_garbage_is_understood_or_refused(data: Any, binary: Any) -> None:
+def test_a_malformed_configmap_is_parsed_or_refused(data: Any, binary: Any) -> None:
     with contextlib.suppress(SettingsError):
         found = parse_config_map({"data": data, "binaryData": binary}, "c")
         assert all(isinstance(each.content, bytes) for each in found.values())
@@ -97,9 +97,9 @@ class Bench:
     def apply(self, data: Mapping[str, str], label: str = "") -> tuple[bool, bytes | None]:
         """Sets the data of the ConfigMap. Returns whether the settings are new, and the current settings."""
         self.informer._observe({str(NAME): {"metadata": {}, "data": dict(data)}})
-        return self.follow(label)
+        return self.select(label)
 
-    def follow(self, label: str = "") -> tuple[bool, bytes | None]:
+    def select(self, label: str = "") -> tuple[bool, bytes | None]:
         before = self.configs.settings
         is_new = self.configs.select(lambda: {LABEL: label} if label else {}) != before
         return is_new, None if self.configs.settings is None else self.configs.settings.content
@@ -113,9 +113,9 @@ def bench(server: ApiServer, tmp_path: Path) -> Bench:
     return Bench(config_map_informer(node, NAME.namespace, NAME.name, agent="gfd", services=services), services)
 
 
-def test_before_it_was_seen_nothing_counts_and_nothing_is_wrong_but_that(bench: Bench) -> None:
+def test_before_the_first_list_no_config_is_selected_and_only_the_list_is_not_completed(bench: Bench) -> None:
     with capture_logs() as logs:
-        assert bench.follow("four") == (False, None)
+        assert bench.select("four") == (False, None)
     assert bench.configs.problem is None
     assert [line["event"] for line in logs] == ["ready"]
     assert bench.services.readiness.problems() == {"gfd/config": None, "gfd/config-map": "not completed yet"}
@@ -123,7 +123,7 @@ def test_before_it_was_seen_nothing_counts_and_nothing_is_wrong_but_that(bench: 
 
 def test_settings_follow_the_label_and_the_entries(bench: Bench) -> None:
     assert bench.apply({"default": "1", "four": "4"}) == (True, b"1")
-    assert bench.follow("four") == (True, b"4")
+    assert bench.select("four") == (True, b"4")
     assert bench.apply({"default": "2", "four": "4"}, "four") == (False, b"4")
     assert bench.apply({"default": "2", "four": "5"}, "four") == (True, b"5")
     assert bench.apply({"four": "5"}) == (False, b"5")
@@ -131,30 +131,32 @@ def test_settings_follow_the_label_and_the_entries(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("status", [0, 401, 403, 410, 500])
-def test_an_api_that_fails_keeps_what_counts_and_is_said_once(bench: Bench, status: int) -> None:
+def test_while_the_api_server_fails_the_config_remains_and_one_line_reports_the_failure(
+    bench: Bench, status: int
+) -> None:
     bench.apply({"default": "1"})
     with capture_logs() as logs:
         for _ in range(5):
             bench.informer._observe_error(KubeError("no", status=status))
-            assert bench.follow() == (False, b"1")
+            assert bench.select() == (False, b"1")
     assert [line["why"] for line in logs] == ["no"]
     assert bench.configs.problem is None
 
 
-def test_one_that_is_refused_from_the_start_is_said_once(bench: Bench) -> None:
+def test_a_configmap_that_is_forbidden_from_the_start_is_reported_once(bench: Bench) -> None:
     with capture_logs() as logs:
         for _ in range(5):
             bench.informer._observe_error(KubeError("forbidden", status=403))
-            assert bench.follow() == (False, None)
+            assert bench.select() == (False, None)
     assert [line["check"] for line in logs if line["event"] == "not_ready"] == ["gfd/config-map"]
 
 
-def test_one_that_is_deleted_and_an_entry_that_is_gone_keep_what_counts(bench: Bench) -> None:
+def test_the_config_remains_if_its_entry_or_its_configmap_is_deleted(bench: Bench) -> None:
     bench.apply({"default": "1", "four": "4"}, "four")
     assert bench.apply({"default": "1"}, "four") == (False, b"4")
     assert "'four', which does not exist" in str(bench.configs.problem)
     bench.informer._observe({})
-    assert bench.follow("four") == (False, b"4")
+    assert bench.select("four") == (False, b"4")
     assert (
         str(bench.configs.problem)
         == "the ConfigMap kube-system/configs does not exist; the previous config remains in use"
@@ -163,10 +165,10 @@ def test_one_that_is_deleted_and_an_entry_that_is_gone_keep_what_counts(bench: B
     assert bench.configs.problem is None
 
 
-def test_garbage_in_its_place_keeps_what_counts(bench: Bench) -> None:
+def test_the_config_remains_if_the_configmap_is_malformed(bench: Bench) -> None:
     bench.apply({"default": "1"})
     bench.informer._observe({str(NAME): {"metadata": {}, "data": ["default"]}})
-    assert bench.follow() == (False, b"1")
+    assert bench.select() == (False, b"1")
     assert "ConfigMap kube-system/configs cannot be parsed" in str(bench.configs.problem)
 
 
@@ -176,27 +178,27 @@ def write(server: ApiServer, name: str, namespace: str = NAME.namespace, **data:
     server.api.create(target, body, Writer(manager="kubectl"))
 
 
-def test_only_the_one_that_is_named_is_followed(server: ApiServer, bench: Bench) -> None:
+def test_only_the_named_configmap_is_watched(server: ApiServer, bench: Bench) -> None:
     write(server, NAME.name, default="1")
     write(server, "other", default="2")
     write(server, NAME.name, "default", default="3")
     server.forget_requests()
     bench.informer.start()
     try:
-        until(lambda: bench.follow() == (True, b"1"))
+        until(lambda: bench.select() == (True, b"1"))
         write(server, "another", default="4")
         change = {"data": {"default": "5"}}
         server.store.mutate("configmaps", NAME.name, lambda obj: obj | change, namespace=NAME.namespace)
-        until(lambda: bench.follow() == (True, b"5"))
+        until(lambda: bench.select() == (True, b"5"))
     finally:
         bench.informer.stop()
     assert (bench.informer.state or {}).keys() == {str(NAME)}
     assert server.requests[LIST] == 1
 
 
-def test_a_process_that_runs_once_reads_it_once(server: ApiServer, bench: Bench) -> None:
+def test_a_process_that_runs_once_reads_the_configmap_once(server: ApiServer, bench: Bench) -> None:
     write(server, NAME.name, default="1")
     server.forget_requests()
     bench.informer.list_once()
-    assert bench.follow() == (True, b"1")
+    assert bench.select() == (True, b"1")
     assert sum(server.requests.values()) == 1

@@ -43,13 +43,13 @@ def values(*arguments: str) -> dict[str, Any]:
     return parse_command(command, arguments, "agent") or {}
 
 
-def test_without_a_folder_nothing_is_followed() -> None:
+def test_without_a_folder_no_config_is_watched() -> None:
     assert named_settings(values()) is None
     assert named_settings(values("--config-dir", "")) is None
     assert named_problems(values()) == []
 
 
-def test_a_folder_is_followed_as_flags_and_environment_say(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_and_environment_set_the_watched_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     assert named_settings(values("--config-dir", "/c")) == NamedConfigOptions(place=Path("/c"))
     environment = {
         "CONFIG_FILE_SRCDIR": "/c", "NODE_LABEL": "x/y", "DEFAULT_CONFIG": "a", "FALLBACK_STRATEGIES": "single,empty",
@@ -61,7 +61,7 @@ def test_a_folder_is_followed_as_flags_and_environment_say(monkeypatch: pytest.M
     )
 
 
-def test_a_folder_and_a_file_are_one_too_many(tmp_path: Path) -> None:
+def test_a_folder_together_with_a_file_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "config"
     file.write_text("{}")
     both = values("--config-dir", "/c", "--config-file", str(file))
@@ -71,7 +71,7 @@ def test_a_folder_and_a_file_are_one_too_many(tmp_path: Path) -> None:
     assert problem == "--config-dir: is used together with --config-map and --config-file: use only one of them"
 
 
-def test_a_configmap_is_followed_as_flags_and_environment_say(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_and_environment_set_the_watched_configmap(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = NamedConfigOptions(place=ConfigMapName("a", "b"), default="x")
     assert named_settings(values("--config-map", "a/b", "--default-config", "x")) == wanted
     monkeypatch.setenv("CONFIG_MAP", "a/b")
@@ -81,7 +81,9 @@ def test_a_configmap_is_followed_as_flags_and_environment_say(monkeypatch: pytes
         values("--config-map", "b")
 
 
-def test_a_config_of_a_configmap_is_read_although_the_environment_names_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_config_of_a_configmap_is_read_although_the_environment_sets_the_configmap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("CONFIG_MAP", "a/b")
     reread = settings_reader(command, [], "agent", named_settings)
     assert reread(named("flags: {migStrategy: mixed}\n")) is None
@@ -91,7 +93,7 @@ def named(text: str) -> Document:
     return Document(source="/c/four", content=text.encode())
 
 
-def test_settings_are_read_again_by_the_same_flags_with_the_named_config() -> None:
+def test_settings_are_read_again_with_the_same_flags_and_the_named_config() -> None:
     mixed = named("flags: {migStrategy: mixed}\n")
     reread = settings_reader(command, ["--config-dir", "/c"], "agent", lambda found: found["mig_strategy"])
     assert (reread(mixed), reread(None)) == ("mixed", "none")
@@ -111,7 +113,7 @@ def test_settings_are_read_again_by_the_same_flags_with_the_named_config() -> No
     ],
     ids=["bytes", "too much", "too deep", "a list"],
 )
-def test_garbage_instead_of_a_config_is_refused_by_its_name(content: bytes, why: str) -> None:
+def test_the_error_for_a_malformed_config_contains_its_name(content: bytes, why: str) -> None:
     reread = settings_reader(command, [], "agent", lambda found: found["mig_strategy"])
     with pytest.raises(SettingsError, match=f"/c/four: {why}"):
         reread(Document(source="/c/four", content=content))
@@ -126,7 +128,7 @@ def test_garbage_instead_of_a_config_is_refused_by_its_name(content: bytes, why:
     ],
     ids=["another value", "the same", "not fixed"],
 )
-def test_what_a_named_config_cannot_change_is_said(text: str, ignored: Sequence[str]) -> None:
+def test_a_fixed_setting_in_a_named_config_is_ignored_and_logged(text: str, ignored: Sequence[str]) -> None:
     reread = settings_reader(command, [], "agent", lambda found: found["mig_strategy"])
     with capture_logs() as logs:
         reread(named(text))
@@ -174,13 +176,13 @@ def by(bench: Bench, label: str) -> str | None:
     return bench.current()
 
 
-def test_nothing_counts_before_the_node_was_seen(bench: Bench) -> None:
+def test_no_config_is_selected_before_the_node_is_observed(bench: Bench) -> None:
     assert (bench.current(), bench.problem) == (None, UNSEEN)
     bench.labels = {}
     assert (bench.current(), bench.problem) == ("one", None)
 
 
-def test_the_label_chooses_at_each_look_and_a_wrong_one_is_said_and_counted_once(bench: Bench) -> None:
+def test_each_selection_uses_the_label_and_an_invalid_label_is_logged_and_counted_once(bench: Bench) -> None:
     found = [by(bench, "two")]
     with capture_logs() as logs:
         found += [by(bench, "three"), by(bench, "three"), by(bench, "two")]
@@ -189,19 +191,19 @@ def test_the_label_chooses_at_each_look_and_a_wrong_one_is_said_and_counted_once
     assert b'gpunode_errors_total{agent="gfd",check="config"} 1.0' in bench.services.metrics.render()
 
 
-def test_a_wrong_config_from_the_start_leaves_everything_unknown(bench: Bench) -> None:
+def test_an_invalid_label_at_the_start_selects_no_config(bench: Bench) -> None:
     assert by(bench, "three") is None
     assert "'three', which does not exist" in str(bench.problem)
 
 
-def test_a_node_that_cannot_be_read_keeps_what_counts(bench: Bench) -> None:
+def test_the_config_remains_while_the_node_cannot_be_read(bench: Bench) -> None:
     by(bench, "two")
     bench.labels = KubeError("the API server does not answer")
     assert bench.current() == "two"
     assert "does not answer" in str(bench.problem)
 
 
-def test_a_node_that_can_be_read_again_heals_although_the_config_stays(bench: Bench) -> None:
+def test_the_problem_ends_when_the_node_is_read_again_even_if_the_config_is_the_same(bench: Bench) -> None:
     by(bench, "two")
     bench.labels = KubeError("the API server does not answer")
     bench.current()

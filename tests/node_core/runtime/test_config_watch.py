@@ -44,7 +44,9 @@ def watching(changes: Changes) -> Iterator[Callable[..., ConfigWatch]]:
     assert not any(thread.name == "directory-watch" for thread in threading.enumerate())
 
 
-def test_a_file_that_is_written_anew_is_told(tmp_path: Path, changes: Changes, watching: Callable[..., None]) -> None:
+def test_a_rewritten_replaced_deleted_or_created_file_is_reported(
+    tmp_path: Path, changes: Changes, watching: Callable[..., None]
+) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("a: 1")
     watching(path)
@@ -59,7 +61,7 @@ def test_a_file_that_is_written_anew_is_told(tmp_path: Path, changes: Changes, w
     changes.one_more()
 
 
-def test_a_config_map_is_told_when_it_swaps_its_folder(
+def test_the_swapped_folder_of_a_mounted_configmap_is_reported(
     tmp_path: Path, changes: Changes, watching: Callable[..., None]
 ) -> None:
     for version in ("1", "2"):
@@ -74,7 +76,7 @@ def test_a_config_map_is_told_when_it_swaps_its_folder(
     assert changes.count == 1
 
 
-def test_the_same_content_is_no_news_and_new_content_is_told_once(tmp_path: Path, changes: Changes) -> None:
+def test_only_new_content_is_reported_and_only_once(tmp_path: Path, changes: Changes) -> None:
     first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
     first.write_text("a: 1")
     watch = ConfigWatch({path: fingerprint(path) for path in (first, second)}, changes, settle=0)
@@ -104,7 +106,7 @@ def test_a_file_that_has_its_old_content_again_is_not_reported(changes: Changes)
     assert changes.count == 0
 
 
-def test_what_changed_between_reading_and_watching_is_told(tmp_path: Path, changes: Changes) -> None:
+def test_a_change_between_the_read_and_the_start_of_the_watch_is_reported(tmp_path: Path, changes: Changes) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("a: 1")
     read = {path: fingerprint(path)}
@@ -115,7 +117,9 @@ def test_what_changed_between_reading_and_watching_is_told(tmp_path: Path, chang
     watch.stop()
 
 
-def test_a_folder_that_comes_later_is_found(tmp_path: Path, changes: Changes, watching: Callable[..., None]) -> None:
+def test_a_folder_that_is_created_later_is_watched(
+    tmp_path: Path, changes: Changes, watching: Callable[..., None]
+) -> None:
     path = tmp_path / "etc" / "nfd" / "worker.conf"
     watching(path)
     path.parent.mkdir(parents=True)
@@ -123,7 +127,7 @@ def test_a_folder_that_comes_later_is_found(tmp_path: Path, changes: Changes, wa
     changes.one_more()
 
 
-def test_what_is_no_file_has_no_fingerprint(tmp_path: Path) -> None:
+def test_only_a_file_has_a_fingerprint(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     assert fingerprint(tmp_path / "file")
     assert fingerprint(tmp_path) == fingerprint(tmp_path / "nothing") == fingerprint(tmp_path / "file" / "x") == ""

@@ -113,7 +113,7 @@ def test_every_wake_up_reconciles_once() -> None:
     assert mailbox.waits == [HEARTBEAT] * 4
 
 
-def test_the_loop_waits_until_the_next_deadline_and_passes_the_timer_on() -> None:
+def test_the_loop_waits_until_the_next_deadline_and_passes_the_timer_to_the_controller() -> None:
     loop, controller, mailbox, _ = make(None, None)
     controller.on_start = lambda: loop.timers.set_after("retry", 5)
     loop.run()
@@ -121,7 +121,7 @@ def test_the_loop_waits_until_the_next_deadline_and_passes_the_timer_on() -> Non
     assert mailbox.waits == [5, HEARTBEAT, HEARTBEAT]
 
 
-def test_a_deadline_that_has_passed_is_not_waited_for_and_a_message_does_not_hold_it_up() -> None:
+def test_an_expired_deadline_causes_no_wait_and_a_message_does_not_delay_its_timer() -> None:
     loop, controller, mailbox, _ = make(Resync())
     controller.on_start = lambda: loop.timers.set_after("retry", -1)
     loop.run()
@@ -129,7 +129,7 @@ def test_a_deadline_that_has_passed_is_not_waited_for_and_a_message_does_not_hol
     assert mailbox.waits[0] == 0.0
 
 
-def test_a_controller_with_a_fault_starts_over_later_each_time() -> None:
+def test_a_controller_that_raises_an_exception_restarts_with_growing_delays() -> None:
     loop, controller, mailbox, services = make(Resync(), Resync(), faults={"start": ValueError("a fault")})
     controller.faults["handle Resync"] = ZeroDivisionError("another")
     with capture_logs() as logs:
@@ -140,7 +140,7 @@ def test_a_controller_with_a_fault_starts_over_later_each_time() -> None:
     assert services.readiness.problems()["gfd/running"] is None
 
 
-def test_a_fault_is_a_failed_check_until_the_controller_has_started_again() -> None:
+def test_a_check_fails_from_an_exception_until_the_controller_has_restarted() -> None:
     loop, _, mailbox, services = make(faults={"start": ValueError("a fault")})
     seen: list[str | None] = []
 
@@ -150,10 +150,10 @@ def test_a_fault_is_a_failed_check_until_the_controller_has_started_again() -> N
 
     mailbox.on_backoff = back_off
     loop.run()
-    assert seen == ["ValueError: a fault"], "and Stop during the back-off ends the loop"
+    assert seen == ["ValueError: a fault"], "Stop during the back-off ends the loop"
 
 
-def test_a_controller_that_ran_for_long_starts_over_soon() -> None:
+def test_a_controller_that_ran_for_long_restarts_with_the_shortest_delay() -> None:
     loop, controller, mailbox, _ = make(None, None, None, Resync(), faults={"start": ValueError("first")})
     controller.faults["handle Resync"] = ValueError("second")
     loop.run()
@@ -161,7 +161,7 @@ def test_a_controller_that_ran_for_long_starts_over_soon() -> None:
     assert mailbox.backoffs == [1.0, 1.0]
 
 
-def test_a_timer_survives_a_fault_of_the_controller() -> None:
+def test_a_timer_remains_after_an_exception_of_the_controller() -> None:
     loop, controller, _, _ = make(Resync(), None, faults={"handle Resync": ValueError("a fault")})
     loop.timers.set_after("retry", 5)
     loop.run()
@@ -188,7 +188,7 @@ def test_a_second_process_waits_for_the_lock_and_then_starts(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("faults", [{}, {"close True": ValueError("a fault")}], ids=["sound", "fault"])
-def test_closing_frees_the_node_whatever_the_controller_does(tmp_path: Path, faults: dict[str, Exception]) -> None:
+def test_close_releases_the_lock_even_if_the_controller_fails(tmp_path: Path, faults: dict[str, Exception]) -> None:
     lock = InstanceLock(tmp_path, "gfd", "n1")
     loop, controller, _, _ = make(lock=lock, faults=faults)
     loop.run()

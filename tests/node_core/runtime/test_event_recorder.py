@@ -41,7 +41,7 @@ def make(api: Api) -> EventRecorder:
 
 
 @pytest.mark.parametrize("status", [0, 401, 403, 429, 500, 503])
-def test_what_gets_no_answer_or_no_right_waits_and_is_logged_once(status: int) -> None:
+def test_an_event_without_a_response_or_permission_is_retried_and_logged_once(status: int) -> None:
     api = Api()
     recorder = make(api)
     api.refuse = status
@@ -55,7 +55,7 @@ def test_what_gets_no_answer_or_no_right_waits_and_is_logged_once(status: int) -
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])
-def test_what_is_refused_for_good_is_logged_and_dropped(status: int) -> None:
+def test_a_rejected_event_is_logged_and_dropped(status: int) -> None:
     api = Api()
     recorder = make(api)
     api.refuse = status
@@ -66,7 +66,7 @@ def test_what_is_refused_for_good_is_logged_and_dropped(status: int) -> None:
     assert api.requests == 1
 
 
-def test_of_a_flood_the_newest_are_sent() -> None:
+def test_of_too_many_events_the_newest_are_sent() -> None:
     api = Api()
     recorder = make(api)
     for number in range(MAX_PENDING * 3):
@@ -75,7 +75,7 @@ def test_of_a_flood_the_newest_are_sent() -> None:
     assert [event["message"] for event in api.created] == [str(MAX_PENDING * 2 + each) for each in range(MAX_PENDING)]
 
 
-def test_a_source_that_breaks_costs_its_own_events_alone() -> None:
+def test_a_source_that_fails_affects_no_events_of_other_sources() -> None:
     def broken() -> Iterable[Event]:
         yield EVENT
         raise ZeroDivisionError
@@ -90,7 +90,7 @@ def test_a_source_that_breaks_costs_its_own_events_alone() -> None:
     assert len(api.created) == 2
 
 
-def test_its_thread_sends_after_an_outage_and_ends() -> None:
+def test_the_thread_sends_events_after_an_outage_and_can_be_stopped() -> None:
     api = Api()
     api.refuse = 503
     recorder, requested = make(api), threading.Event()

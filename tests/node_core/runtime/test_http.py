@@ -96,12 +96,12 @@ def get(
         connection.close()
 
 
-def test_answers_say_nothing_of_what_serves_them(serve: Serve) -> None:
+def test_responses_do_not_contain_the_name_of_the_http_library(serve: Serve) -> None:
     assert get(serve(), "/healthz")[2]["Server"].strip() == "gpunode"
     assert "Python" not in str(get(serve(), "/nonsense"))
 
 
-def test_with_a_certificate_all_is_over_tls(serve: Serve, pair: Pair) -> None:
+def test_with_a_certificate_every_path_needs_tls(serve: Serve, pair: Pair) -> None:
     trusted = pair.renew()
     server = serve(context=pair.files.context)
     assert get(server, "/healthz", trusted=trusted)[:2] == (200, "ok\n")
@@ -110,7 +110,7 @@ def test_with_a_certificate_all_is_over_tls(serve: Serve, pair: Pair) -> None:
     assert get(server, "/readyz", trusted=trusted)[0] == 200, "a client without TLS does not block other clients"
 
 
-def test_a_renewed_certificate_is_served_at_once_and_a_bad_one_never(serve: Serve, pair: Pair) -> None:
+def test_a_renewed_certificate_is_used_at_once_and_an_invalid_one_is_not(serve: Serve, pair: Pair) -> None:
     server = serve(context=pair.files.context)
     with capture_logs() as logs:
         with pytest.raises(OSError, match=r".*"):
@@ -118,8 +118,8 @@ def test_a_renewed_certificate_is_served_at_once_and_a_bad_one_never(serve: Serv
         assert get(server, "/healthz", trusted=pair.renew())[0] == 200
         trusted = pair.renew()
         assert get(server, "/healthz", trusted=trusted)[0] == 200
-        for rubbish in ("", "rubbish", make_certificate(datetime.now(UTC)).key):
-            pair.key.write_text(rubbish)
+        for content in ("", "rubbish", make_certificate(datetime.now(UTC)).key):
+            pair.key.write_text(content)
             for _ in range(2):
                 assert get(server, "/healthz", trusted=trusted)[0] == 200
         pair.key.unlink()
@@ -129,7 +129,7 @@ def test_a_renewed_certificate_is_served_at_once_and_a_bad_one_never(serve: Serv
     assert "PRIVATE KEY" not in str(logs)
 
 
-def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked(pair: Pair) -> None:
+def test_a_key_with_a_passphrase_is_refused_without_a_prompt(pair: Pair) -> None:
     pair.renew()
     locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIBSzBV\n-----END ENCRYPTED PRIVATE KEY-----\n"
     pair.key.write_text(locked)
@@ -159,13 +159,13 @@ def test_only_a_user_who_may_get_metrics_reads_them(serve: Serve, cluster: tuple
     assert [get(server, path)[0] for path in ("/healthz", "/readyz")] == [200, 200], "probes send no token"
 
 
-def test_while_the_api_server_does_not_answer_scrapes_keep_no_connection_and_probes_are_served(serve: Serve) -> None:
-    requested, answered = threading.Event(), threading.Event()
+def test_while_the_api_server_does_not_respond_scrapes_end_and_probes_are_served(serve: Serve) -> None:
+    requested, released = threading.Event(), threading.Event()
 
     class Silent(ApiClient):
         def request(self, verb: str, path: str, **request: Any) -> Any:
             requested.set()
-            answered.wait()
+            released.wait()
             raise KubeError("no route to host")
 
     guard = MetricsGuard(AccessApi(Silent(kubeconfig=None, user_agent="t")))
@@ -178,7 +178,7 @@ def test_while_the_api_server_does_not_answer_scrapes_keep_no_connection_and_pro
         assert statuses == {503}
         assert get(server, "/healthz")[0] == 200
     finally:
-        answered.set()
+        released.set()
         first.join()
 
 
@@ -186,40 +186,40 @@ def connect(server: HealthServer) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.port), timeout=60)
 
 
-def hold(server: HealthServer, count: int) -> list[socket.socket]:
+def open_idle(server: HealthServer, count: int) -> list[socket.socket]:
     """Opens this number of idle connections. Returns when the server has accepted all of them."""
-    held = [connect(server) for _ in range(count)]
+    idle = [connect(server) for _ in range(count)]
     connections = server.http.connections
     until(lambda: len(connections) >= count)
-    return held
+    return idle
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-def test_idle_connections_keep_no_probe_away(serve: Serve, pair: Pair, tls: bool) -> None:
+def test_idle_connections_do_not_block_probes(serve: Serve, pair: Pair, tls: bool) -> None:
     trusted = pair.renew() if tls else None
     server = serve(context=pair.files.context if tls else None)
     connections = server.http.connections
     with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(contextlib.closing(each)) for each in hold(server, MAX_CONNECTIONS)]
+        idle = [stack.enter_context(contextlib.closing(each)) for each in open_idle(server, MAX_CONNECTIONS)]
         for probe in range(3):
             assert get(server, "/healthz", trusted=trusted)[:2] == (200, "ok\n")
-            assert held[probe].recv(1) == b"", "the server has closed the oldest idle connection"
+            assert idle[probe].recv(1) == b"", "the server has closed the oldest idle connection"
             until(lambda: len(connections) == MAX_CONNECTIONS - 1)
             stack.enter_context(contextlib.closing(connect(server)))
             until(lambda: len(connections) == MAX_CONNECTIONS)
-        for one in () if tls else held[3:]:
+        for one in () if tls else idle[3:]:
             one.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
             assert one.makefile("rb").read().endswith(b"ok\n")
-    release_all(server)
+    await_no_connections(server)
 
 
-def release_all(server: HealthServer) -> None:
+def await_no_connections(server: HealthServer) -> None:
     """Waits until the threads of closed connections have ended."""
     connections = server.http.connections
     until(lambda: not len(connections))
 
 
-def test_one_who_does_not_end_tls_keeps_no_connection(
+def test_a_client_that_does_not_close_tls_is_disconnected(
     serve: Serve, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bounded_http, "REQUEST_SECONDS", 1000.0)
@@ -231,7 +231,7 @@ def test_one_who_does_not_end_tls_keeps_no_connection(
         response = b""
         while not response.endswith(b"ok\n"):
             response += client.recv(1000)
-        release_all(server)
+        await_no_connections(server)
 
 
 @pytest.mark.parametrize(
@@ -243,19 +243,19 @@ def test_one_who_does_not_end_tls_keeps_no_connection(
         (("--metrics-auth", "--tls-cert-file="), "is empty"),
     ],
 )
-def test_settings_that_would_protect_nothing_are_refused(flags: tuple[str, ...], problem: str) -> None:
+def test_settings_without_a_protecting_effect_are_refused(flags: tuple[str, ...], problem: str) -> None:
     with pytest.raises(SettingsError, match=problem):
         settings_of(*flags)
 
 
-def test_all_of_it_is_off_by_default_and_on_by_flags() -> None:
+def test_tls_and_metrics_authorization_are_off_by_default_and_set_by_flags() -> None:
     assert (settings_of().tls, settings_of().metrics_auth) == (None, False)
     on = settings_of("--tls-cert-file=c", "--tls-private-key-file=k", "--metrics-auth")
     assert on.tls is not None
     assert (on.tls.certificate, on.tls.key, on.metrics_auth) == (Path("c"), Path("k"), True)
 
 
-def test_flags_make_the_port_what_they_say(tmp_path: Path, pair: Pair) -> None:
+def test_the_health_server_of_the_flags_uses_tls_and_authorization(tmp_path: Path, pair: Pair) -> None:
     trusted = pair.renew()
     with ApiServer(tokens={"scraper-token": "scraper"}) as cluster:
         cluster.allow_paths("scraper")

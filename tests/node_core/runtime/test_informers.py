@@ -102,7 +102,7 @@ def until_lost(mailbox: Mailbox[AgentMessage]) -> KubeError:
     return message.error
 
 
-def test_a_deleted_node_is_lost_and_seen_when_it_is_back(server: ApiServer, node: NodeInformer) -> None:
+def test_a_deleted_node_is_reported_as_missing_until_it_is_created_again(server: ApiServer, node: NodeInformer) -> None:
     mailbox = subscribed(node)
     until_seen(mailbox, {KEY: "a"})
     server.store.delete("nodes", "n1")
@@ -113,7 +113,7 @@ def test_a_deleted_node_is_lost_and_seen_when_it_is_back(server: ApiServer, node
     until_seen(mailbox, {KEY: "b"})
 
 
-def test_a_node_that_never_was_is_lost_and_the_error_says_what_to_check(server: ApiServer, kubeconfig: str) -> None:
+def test_a_node_that_never_existed_is_missing_and_the_error_has_a_hint(server: ApiServer, kubeconfig: str) -> None:
     informer = NodeInformer("n2", kubeconfig=kubeconfig, user_agent="t")
     mailbox = subscribed(informer)
     error = until_lost(mailbox)
@@ -180,7 +180,7 @@ def bench(kubeconfig: str) -> Iterator[Bench]:
     made.rules.stop()
 
 
-def test_nothing_is_known_at_first_and_no_rules_are_an_empty_state(bench: Bench) -> None:
+def test_the_state_is_unknown_before_the_first_list_and_empty_without_rules(bench: Bench) -> None:
     at_first = bench.rules.state
     bench.rules.start()
     bench.until(lambda: bench.rules.state is not None)
@@ -197,7 +197,7 @@ def test_a_process_that_runs_once_lists_once(server: ApiServer, bench: Bench) ->
     assert bench.slept == []
 
 
-class Answering(NodeApi):
+class FailingLists(NodeApi):
     """Lists fail with these errors, one after the other. Then lists succeed."""
 
     def __init__(self, kubeconfig: str, *statuses: int) -> None:
@@ -220,32 +220,32 @@ class Answering(NodeApi):
     ],
     ids=["absent", "starting", "unknown", "refused"],
 )
-def test_a_process_that_runs_once_believes_that_a_kind_is_absent_after_two_answers_some_time_apart(
+def test_for_a_process_that_runs_once_a_kind_is_absent_after_two_404s_with_a_delay_between(
     server: ApiServer, kubeconfig: str, statuses: tuple[int, ...], names: set[str] | None, slept: list[float]
 ) -> None:
     add_rule(server, "a")
-    bench = Bench(Answering(kubeconfig, *statuses))
+    bench = Bench(FailingLists(kubeconfig, *statuses))
     bench.rules.list_once()
     assert (None if bench.rules.state is None else set(bench.rules.state)) == names
     assert bench.slept == slept
     assert (bench.why() is None) == (names is not None)
 
 
-def test_an_agent_is_told_of_every_change(server: ApiServer, bench: Bench) -> None:
+def test_an_agent_receives_a_message_for_each_change(server: ApiServer, bench: Bench) -> None:
     bench.rules.start()
     bench.until(lambda: bench.rules.state == {})
     add_rule(server, "a")
     bench.until(lambda: (bench.rules.state or {}).keys() == {"a"})
 
 
-def test_a_refusal_is_said_counted_and_leaves_the_state_unknown(bench: Bench) -> None:
+def test_a_403_is_reported_and_counted_and_leaves_the_state_unknown(bench: Bench) -> None:
     bench.rules._observe_error(KubeError("forbidden", status=403))
     assert (bench.rules.state, bench.why(), bench.has_changed) == (None, "forbidden", False)
     assert b'gpunode_errors_total{agent="nfd-lite",check="rules"} 1.0' in bench.services.metrics.render()
 
 
 @pytest.mark.parametrize("status", [0, 401, 403, 410, 500, 503])
-def test_trouble_after_rules_were_known_leaves_them_in_force(bench: Bench, status: int) -> None:
+def test_known_rules_remain_during_errors(bench: Bench, status: int) -> None:
     bench.rules._observe({"r": RULE})
     assert bench.has_changed
     for _ in range(10):
@@ -255,7 +255,7 @@ def test_trouble_after_rules_were_known_leaves_them_in_force(bench: Bench, statu
     assert (bench.why(), bench.has_changed) == (None, False)
 
 
-def test_a_cluster_without_the_kind_has_no_rules_once_it_says_so_twice_and_one_line_says_it(bench: Bench) -> None:
+def test_after_the_second_404_the_kind_is_absent_and_one_line_reports_this(bench: Bench) -> None:
     absent = KubeError("the cluster does not know NodeFeatureRules", status=404)
     with capture_logs() as logs:
         bench.rules._observe_error(absent)
@@ -267,10 +267,8 @@ def test_a_cluster_without_the_kind_has_no_rules_once_it_says_so_twice_and_one_l
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_a_kind_that_most_clusters_lack_is_missing_at_the_first_response_and_nothing_reports_it(
-    kubeconfig: str, status: int
-) -> None:
-    bench = Bench(Answering(kubeconfig, *[status] * 5), openshift_rules())
+def test_an_optional_kind_is_absent_after_the_first_404_or_403_without_a_report(kubeconfig: str, status: int) -> None:
+    bench = Bench(FailingLists(kubeconfig, *[status] * 5), openshift_rules())
     with capture_logs() as logs:
         bench.rules.list_once()
         assert (bench.rules.state, bench.slept, bench.why()) == ({}, [], None)
@@ -279,7 +277,7 @@ def test_a_kind_that_most_clusters_lack_is_missing_at_the_first_response_and_not
     assert (bench.rules.state, bench.why(), logs) == ({}, None, [])
 
 
-def test_known_objects_of_such_a_kind_stay_until_it_is_missing_twice(kubeconfig: str) -> None:
+def test_known_objects_of_an_optional_kind_remain_until_the_second_404(kubeconfig: str) -> None:
     bench = Bench(NodeApi("n1", kubeconfig=kubeconfig, user_agent="t"), openshift_rules())
     bench.rules._observe({"r": RULE})
     bench.rules._observe_error(KubeError("no", status=403))
@@ -289,7 +287,7 @@ def test_known_objects_of_such_a_kind_stay_until_it_is_missing_twice(kubeconfig:
     assert bench.rules.state == {}
 
 
-def test_the_rules_of_openshift_are_followed(server: ApiServer, kubeconfig: str) -> None:
+def test_the_rules_of_openshift_are_watched(server: ApiServer, kubeconfig: str) -> None:
     bench = Bench(NodeApi("n1", kubeconfig=kubeconfig, user_agent="t"), openshift_rules())
     bench.rules.start()
     try:
@@ -301,7 +299,7 @@ def test_the_rules_of_openshift_are_followed(server: ApiServer, kubeconfig: str)
         bench.rules.stop()
 
 
-def test_an_api_server_that_is_only_starting_takes_no_rules_away(bench: Bench) -> None:
+def test_single_404s_of_a_starting_api_server_remove_no_rules(bench: Bench) -> None:
     bench.rules._observe({"r": RULE})
     for _ in range(5):
         bench.rules._observe_error(KubeError("not found", status=404))
@@ -313,7 +311,7 @@ def test_an_api_server_that_is_only_starting_takes_no_rules_away(bench: Bench) -
     assert bench.rules.state == {"r": RULE}
 
 
-def test_a_kind_that_comes_later_is_found(server: ApiServer, kubeconfig: str) -> None:
+def test_a_kind_that_is_created_later_is_watched(server: ApiServer, kubeconfig: str) -> None:
     known = threading.Event()
 
     class Later(NodeApi):
@@ -333,7 +331,7 @@ def test_a_kind_that_comes_later_is_found(server: ApiServer, kubeconfig: str) ->
         bench.rules.stop()
 
 
-def test_the_informers_of_a_process_share_its_connections_and_follow_their_kinds(node: NodeInformer) -> None:
+def test_the_informers_of_a_process_share_its_connections_and_watch_their_kinds(node: NodeInformer) -> None:
     services = Services()
     features = node_features_informer(node, agent="nfd-lite", services=services)
     assert features is not None
@@ -353,12 +351,12 @@ def test_the_informers_of_a_process_share_its_connections_and_follow_their_kinds
     assert services.readiness.problems() == {"nfd-lite/rules": None, "nfd-lite/node-features": None}
 
 
-def test_a_node_whose_name_no_label_can_hold_has_no_node_features(kubeconfig: str) -> None:
+def test_a_node_whose_name_is_not_a_label_value_has_no_node_features(kubeconfig: str) -> None:
     node = NodeInformer("a." * 40 + "a", kubeconfig=kubeconfig, user_agent="t")
     assert node_features_informer(node, agent="nfd-lite", services=Services()) is None
 
 
-def test_a_hint_for_rules_is_none_for_configmaps(node: NodeInformer) -> None:
+def test_the_hint_for_rules_is_not_shown_for_configmaps(node: NodeInformer) -> None:
     assert config_map("a", "b").hint is None
     services = Services()
     config_map_informer(node, "a", "b", agent="gfd", services=services)

@@ -28,7 +28,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
         lock.release()
 
 
-def test_the_second_agent_learns_the_process_that_holds_the_lock(make: Make, tmp_path: Path) -> None:
+def test_the_second_agent_reports_the_process_that_owns_the_lock(make: Make, tmp_path: Path) -> None:
     first, second = make(), make()
     assert first.acquire() is None
     path = tmp_path / "run" / "gfd.n.lock"

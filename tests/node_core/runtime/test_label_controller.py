@@ -139,7 +139,7 @@ def gpu(labels: Labels | None) -> Callable[[NodeView | None], Desired]:
     return lambda _: found(labels)
 
 
-def test_a_pass_waits_for_the_node_and_goes_out_when_it_is_seen() -> None:
+def test_the_first_write_waits_until_the_node_is_observed() -> None:
     bench = Bench(gpu({"x/count": "8"}))
     bench.play(Resync())
     assert bench.node.writes == []
@@ -163,14 +163,14 @@ def test_steady_state_writes_nothing() -> None:
     assert (len(bench.node.writes), bench.node.reads) == (1, 0)
 
 
-def test_a_failing_look_keeps_what_an_earlier_process_published() -> None:
+def test_a_failed_collection_retains_the_labels_of_a_previous_process() -> None:
     bench = Bench(gpu(None))
     bench.play(bench.seen({"x/count": "8"}), Resync())
     assert bench.node.writes == []
     assert bench.node.now.labels == {"x/count": "8"}
 
 
-def test_labels_of_this_process_are_put_back_even_while_their_collector_fails() -> None:
+def test_removed_labels_of_this_process_are_restored_even_while_their_collector_fails() -> None:
     parts = [found({"x/count": "8"})]
     bench = Bench(lambda _: parts[-1])
     bench.play(bench.seen({}), Resync())
@@ -179,7 +179,7 @@ def test_labels_of_this_process_are_put_back_even_while_their_collector_fails() 
     assert bench.node.writes == [{"x/count": "8"}] * 2
 
 
-def test_a_refused_label_is_said_once_and_the_rest_is_published() -> None:
+def test_a_refused_label_is_logged_once_and_the_other_labels_are_published() -> None:
     bench = Bench(gpu({"x/good": "1", "x/bad": "not a value"}))
     with capture_logs() as logs:
         bench.play(bench.seen({}), Resync(), Resync())
@@ -210,7 +210,7 @@ def test_an_api_outage_is_retried_with_growing_delays_and_published_after() -> N
     assert bench.retry_at is None
 
 
-def test_an_hour_without_the_api_and_a_restart_in_it_lose_nothing() -> None:
+def test_an_hour_without_the_api_server_and_a_restart_remove_no_labels() -> None:
     before = Bench(gpu({"x/count": "8", "x/driver": "550"}))
     before.play(before.seen({}), Resync())
     published = before.node.now.labels
@@ -230,7 +230,7 @@ def test_an_hour_without_the_api_and_a_restart_in_it_lose_nothing() -> None:
     assert after.node.writes == [{"x/count": "7", "x/driver": "550"}]
 
 
-def test_other_changes_of_the_node_do_not_cut_a_wait_short() -> None:
+def test_other_changes_of_the_node_do_not_shorten_a_delay() -> None:
     bench = Bench(gpu({"x/count": "8"}))
     bench.play(bench.seen({}))
     bench.node.failing = KubeError("down", status=503)
@@ -244,7 +244,7 @@ def test_other_changes_of_the_node_do_not_cut_a_wait_short() -> None:
     assert bench.services.metrics.render().count(b'check="published"') == tries
 
 
-def test_a_person_who_insists_is_answered_ever_slower_whatever_else_changes_on_the_node() -> None:
+def test_repeated_changes_of_labels_are_overwritten_with_growing_delays_despite_other_changes() -> None:
     bench = Bench(gpu({"x/count": "8"}))
     bench.play(bench.seen({}), Resync())
     for _ in range(10):
@@ -252,7 +252,7 @@ def test_a_person_who_insists_is_answered_ever_slower_whatever_else_changes_on_t
     assert len(bench.node.writes) == 2
 
 
-def test_a_collector_that_fails_is_shown_until_it_recovers_and_one_that_is_gone_is_not() -> None:
+def test_the_metric_of_a_failed_collector_remains_until_the_collector_recovers_or_is_removed() -> None:
     pci = CollectorResult(name="pci", labels=None, owns=("x/",))
     parts = [pci, replace(pci, labels={})]
     bench = Bench(lambda _: Desired(results=tuple(parts)))
@@ -263,7 +263,7 @@ def test_a_collector_that_fails_is_shown_until_it_recovers_and_one_that_is_gone_
     assert b"collector_failed{" not in bench.services.metrics.render()
 
 
-def test_the_return_of_the_api_is_used_at_once() -> None:
+def test_labels_are_written_at_once_when_the_api_server_responds_again() -> None:
     bench = Bench(gpu({"x/count": "8"}))
     bench.play(bench.seen({}))
     bench.node.failing = KubeError("down")
@@ -276,7 +276,7 @@ def test_the_return_of_the_api_is_used_at_once() -> None:
     assert bench.services.readiness.problems()["gfd/node"] is None
 
 
-def test_labels_that_somebody_changed_come_back_at_once_and_then_ever_slower() -> None:
+def test_labels_that_another_client_changes_are_restored_at_once_and_then_with_growing_delays() -> None:
     bench = Bench(gpu({"x/count": "8"}))
     bench.play(bench.seen({}), Resync())
     with capture_logs() as logs:
@@ -291,7 +291,7 @@ def test_labels_that_somebody_changed_come_back_at_once_and_then_ever_slower() -
     assert [line["event"] for line in logs] == ["labels_restored"], "one line for all changes of the other client"
 
 
-def test_a_collection_without_news_does_not_cut_the_wait_of_a_fight_short() -> None:
+def test_an_unchanged_collection_does_not_shorten_the_delay_of_a_restore() -> None:
     bench = Bench(gpu({"x/count": "8"}), reads=lambda node: node.labels.get("y"))
     bench.play(bench.seen({}), Resync(), bench.seen({}), bench.seen({}))
     waits = bench.retry_at
@@ -299,7 +299,7 @@ def test_a_collection_without_news_does_not_cut_the_wait_of_a_fight_short() -> N
     assert (bench.retry_at, len(bench.node.writes)) == (waits, 2)
 
 
-def test_an_unchanged_node_is_no_reason_to_write() -> None:
+def test_an_unchanged_node_causes_no_write() -> None:
     bench = Bench(gpu({"x/count": "8"}))
     bench.play(bench.seen({}), Resync())
     for _ in range(100):
@@ -307,7 +307,7 @@ def test_an_unchanged_node_is_no_reason_to_write() -> None:
     assert len(bench.node.writes) == 1
 
 
-def test_a_node_that_was_deleted_and_created_again_gets_everything_back_at_once() -> None:
+def test_a_recreated_node_gets_all_outputs_at_once() -> None:
     outputs = {"annotations": {"x/a": "1"}, "taints": {TAINT.identity: TAINT}, "extended_resources": {"x.com/r": "2"}}
     parts = [found({"x/count": "8"}, **outputs)]
     bench = Bench(lambda _: parts[-1])
@@ -342,7 +342,7 @@ def test_taints_are_planned_again_if_the_node_has_changed_meanwhile() -> None:
     assert bench.node.reads == 1
 
 
-def test_changed_rules_are_looked_at_at_once_and_then_at_most_once_a_second() -> None:
+def test_changed_rules_cause_a_collection_at_once_and_then_at_most_once_a_second() -> None:
     discoveries: list[float] = []
 
     def collect(_: NodeView | None) -> Desired:
@@ -362,7 +362,7 @@ def test_changed_rules_are_looked_at_at_once_and_then_at_most_once_a_second() ->
     assert len(discoveries) == 7, "a handled change causes no other discovery"
 
 
-def test_only_what_a_collection_reads_of_the_node_causes_one() -> None:
+def test_only_changes_of_the_fields_that_a_collection_reads_cause_a_collection() -> None:
     discoveries: list[Mapping[str, str]] = []
 
     def collect(node: NodeView | None) -> Desired:
@@ -399,7 +399,7 @@ def test_a_result_that_expires_is_collected_again_by_the_wall_clock() -> None:
     assert not bench.timers.is_set(EXPIRY)
 
 
-def test_one_shot_publishes_or_says_that_it_could_not() -> None:
+def test_run_once_publishes_or_reports_the_failure() -> None:
     seen: list[NodeView | None] = []
 
     def collect(node: NodeView | None) -> Desired:
@@ -434,7 +434,7 @@ def test_the_log_names_the_labels_that_change() -> None:
     assert published.keys() & {"changed", "removed"} == set()
 
 
-def test_labels_that_are_right_already_are_one_line_and_then_lines_of_debug() -> None:
+def test_unchanged_labels_are_logged_once_as_info_and_then_as_debug() -> None:
     bench = Bench(gpu({"x/count": "8"}))
     bench.node.state({"x/count": "8"})
     with capture_logs() as logs:
@@ -445,7 +445,7 @@ def test_labels_that_are_right_already_are_one_line_and_then_lines_of_debug() ->
     assert levels == ["info", "debug", "debug"]
 
 
-def test_the_second_agent_of_a_node_waits_and_says_who_has_it(tmp_path: Path) -> None:
+def test_the_second_agent_of_a_node_waits_and_reports_the_first_process(tmp_path: Path) -> None:
     first = InstanceLock(tmp_path, "gfd", "n")
     assert first.acquire() is None
     bench = Bench(gpu({"x/count": "8"}), lock=InstanceLock(tmp_path, "gfd", "n"))
@@ -470,7 +470,7 @@ def test_waiting_for_a_message_is_a_sign_of_life() -> None:
 
 
 @pytest.mark.parametrize("broken", ["labels", "taints"])
-def test_what_is_withheld_is_logged_once_and_again_when_it_comes_back(broken: str) -> None:
+def test_a_blocked_output_is_logged_once_and_again_when_it_is_blocked_again(broken: str) -> None:
     bench = Bench(lambda _: found({}, taints={TAINT.identity: TAINT}) if broken == "taints" else found({"x/y": "1"}))
     foreign = {"key": "x/t", "effect": "NoSchedule", "value": "foreign"}
     seen = replace(bench.seen({}).view, taints=(foreign,))

@@ -32,7 +32,7 @@ def lead_to(target: str | Path, stream: TextIO) -> None:
         os.dup2(other.fileno(), stream.fileno())
 
 
-def test_a_full_disk_costs_lines_and_one_line_reports_how_many(tmp_path: Path, stream: TextIO) -> None:
+def test_on_a_full_disk_lines_are_lost_and_one_line_reports_their_number(tmp_path: Path, stream: TextIO) -> None:
     configure_log("json", "info", stream)
     log = structlog.get_logger()
     log.info("first")
@@ -48,7 +48,7 @@ def test_a_full_disk_costs_lines_and_one_line_reports_how_many(tmp_path: Path, s
     assert lines[1].keys() == {"event", "count", "level", "timestamp"}
 
 
-def test_a_pipe_without_a_reader_costs_lines() -> None:
+def test_lines_to_a_pipe_without_a_reader_are_lost() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as stream:
@@ -58,7 +58,7 @@ def test_a_pipe_without_a_reader_costs_lines() -> None:
 
 
 @pytest.mark.parametrize("is_open", [False, True], ids=["none", "closed"])
-def test_a_stream_that_is_closed_costs_lines(is_open: bool) -> None:
+def test_lines_to_a_closed_stream_are_lost(is_open: bool) -> None:
     stream = io.StringIO() if is_open else None
     sink = LogSink(stream)
     if stream is not None:
@@ -78,7 +78,7 @@ def test_no_line_reaches_the_descriptor_of_a_closed_stream(tmp_path: Path) -> No
     assert (sink.pop_lost_count(), (tmp_path / "log").read_text()) == (1, "")
 
 
-def test_a_line_that_is_half_written_does_not_spoil_the_next() -> None:
+def test_a_partly_written_line_does_not_damage_the_next_line() -> None:
     written = bytearray()
     results: list[int | OSError] = [2, OSError("disk full")]
 
@@ -139,7 +139,7 @@ def test_warnings_and_hooks_and_pythons_own_logging_cannot_fail_either(breaks: s
     assert (done.stdout, done.stderr) == ("alive True\n", "")
 
 
-def test_no_other_file_takes_the_number_of_standard_error() -> None:
+def test_no_other_file_gets_the_descriptor_of_standard_error() -> None:
     script = """
 import os
 from node_core.runtime.log import configure_log

@@ -40,7 +40,7 @@ NAMES = {"default", "a", "b"}
     ],
     ids=["label", "default", "named", "single", "empty", "in their order", "empty without any"],
 )
-def test_one_config_counts(
+def test_one_config_is_selected(
     names: set[str], label: str, default: str, fallbacks: tuple[Fallback, ...], chosen: str | None
 ) -> None:
     assert select_config(names, label, default, fallbacks) == chosen
@@ -55,7 +55,7 @@ def test_one_config_counts(
         (set(), "", "", "none of the 0 configs can be selected"),
     ],
 )
-def test_none_counts_where_none_is_meant(names: set[str], label: str, default: str, why: str) -> None:
+def test_no_config_is_selected_for_the_fallback_empty(names: set[str], label: str, default: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         select_config(names, label, default, ("named", "single"))
 
@@ -66,7 +66,7 @@ def test_none_counts_where_none_is_meant(names: set[str], label: str, default: s
     st.sampled_from(["", "b", "y"]),
     st.lists(st.sampled_from(get_args(Fallback))),
 )
-def test_what_counts_is_there(names: set[str], label: str, default: str, fallbacks: list[Fallback]) -> None:
+def test_the_selected_config_exists(names: set[str], label: str, default: str, fallbacks: list[Fallback]) -> None:
     try:
         chosen = select_config(names, label, default, fallbacks)
     except ValueError:
@@ -120,7 +120,7 @@ def test_settings_follow_the_label_and_the_content(configs: ConfigSelector[str],
     assert configs.problem is None
 
 
-def test_what_stays_is_not_read_again(configs: ConfigSelector[str], reader: Reader, tmp_path: Path) -> None:
+def test_an_unchanged_config_is_not_read_again(configs: ConfigSelector[str], reader: Reader, tmp_path: Path) -> None:
     assert [select(configs) for _ in range(3)] == ["one"] * 3
     (tmp_path / "two").write_text("one")
     with capture_logs() as logs:
@@ -129,7 +129,7 @@ def test_what_stays_is_not_read_again(configs: ConfigSelector[str], reader: Read
     assert reader.read == ["default", "two"]
 
 
-def test_what_cannot_be_applied_changes_nothing_and_heals_by_itself(
+def test_a_missing_or_invalid_config_changes_nothing_until_it_is_valid(
     configs: ConfigSelector[str], reader: Reader, tmp_path: Path
 ) -> None:
     select(configs)
@@ -144,7 +144,7 @@ def test_what_cannot_be_applied_changes_nothing_and_heals_by_itself(
     assert configs.problem is None
 
 
-def test_going_back_from_a_mistake_is_no_change(configs: ConfigSelector[str]) -> None:
+def test_the_previous_label_after_an_invalid_label_is_not_a_change(configs: ConfigSelector[str]) -> None:
     select(configs)
     select(configs, "nowhere")
     assert (select(configs), configs.problem) == ("one", None)
@@ -157,7 +157,7 @@ def test_the_empty_config_has_no_file(tmp_path: Path, reader: Reader) -> None:
     assert reader.read == [None]
 
 
-def test_the_folder_of_a_configmap_has_its_keys_alone(tmp_path: Path) -> None:
+def test_only_the_keys_of_a_mounted_configmap_are_configs(tmp_path: Path) -> None:
     version = tmp_path / "..2026_01_01"
     version.mkdir()
     (version / "a").write_text("A")
@@ -173,7 +173,7 @@ def test_the_folder_of_a_configmap_has_its_keys_alone(tmp_path: Path) -> None:
     assert {name: len(config.content) for name, config in found.items()} == {"a": 1, "huge": MAX_FILE + 1}
 
 
-def test_no_folder_is_an_error_that_names_it(tmp_path: Path, reader: Reader) -> None:
+def test_a_missing_folder_is_an_error_with_its_path(tmp_path: Path, reader: Reader) -> None:
     options = NamedConfigOptions(place=tmp_path / "none")
     configs = selector(ConfigFolder(tmp_path / "none", lambda: None), options, reader)
     assert select(configs, "a") is None
@@ -189,7 +189,7 @@ def changes(tmp_path: Path) -> Iterator[Callable[[], int]]:
     folder.stop()
 
 
-def test_the_folder_tells_when_a_configmap_is_swapped(tmp_path: Path, changes: Callable[[], int]) -> None:
+def test_a_swapped_configmap_in_the_folder_is_reported(tmp_path: Path, changes: Callable[[], int]) -> None:
     until(lambda: changes() > 0)
     before = changes()
     (tmp_path / "..new").mkdir()

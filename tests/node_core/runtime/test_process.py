@@ -96,7 +96,7 @@ def get(running: ProcessRunner, path: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def test_health_ready_and_metrics_answer(running: Callable[[], ProcessRunner], agents: list[Counting]) -> None:
+def test_healthz_readyz_and_metrics_are_served(running: Callable[[], ProcessRunner], agents: list[Counting]) -> None:
     process = running()
     until(lambda: agents[0].runs == 1)
     until(lambda: get(process, "/readyz") == (200, "[+]counting/running ok\nready\n"))
@@ -110,7 +110,7 @@ def test_health_ready_and_metrics_answer(running: Callable[[], ProcessRunner], a
     assert get(process, "/other")[0] == 404
 
 
-def test_metrics_are_those_that_are_declared_and_no_more() -> None:
+def test_only_declared_metrics_are_exported() -> None:
     services = Services()
     for metric in metrics.ALL:
         if metric.kind == "counter":
@@ -122,7 +122,7 @@ def test_metrics_are_those_that_are_declared_and_no_more() -> None:
     assert names == {f"gpunode_{each.name}{'_total' if each.kind == 'counter' else ''}" for each in metrics.ALL}
 
 
-def test_an_agent_whose_thread_is_dead_makes_healthz_red_unless_it_was_stopped(
+def test_healthz_fails_if_the_thread_of_a_running_agent_has_ended(
     running: Callable[[], ProcessRunner], agents: list[Counting]
 ) -> None:
     process = running()
@@ -134,7 +134,7 @@ def test_an_agent_whose_thread_is_dead_makes_healthz_red_unless_it_was_stopped(
     assert process.services.readiness.liveness_problems() == ()
 
 
-def test_parts_say_whether_their_threads_are_alive() -> None:
+def test_healthz_reports_a_background_service_whose_thread_has_ended() -> None:
     class Watch:
         problem: str | None = None
 
@@ -156,7 +156,7 @@ def test_parts_say_whether_their_threads_are_alive() -> None:
     running.stop()
 
 
-def test_an_agent_without_a_sign_of_life_makes_healthz_red() -> None:
+def test_healthz_fails_if_an_agent_has_no_heartbeat() -> None:
     now = [0.0]
     readiness = Readiness(lambda: now[0])
     readiness.beat("gfd")
@@ -181,16 +181,16 @@ def test_addresses_are_host_and_port(text: str, address: tuple[str, int]) -> Non
 @pytest.mark.parametrize(
     "text", ["abc", ":65536", ":99999", "::1", "[::1]:x", ":-1", "127.0.0.1", "/tmp/sock", ":", "::1:80"]
 )
-def test_anything_else_is_no_address(text: str) -> None:
+def test_other_text_is_not_an_address(text: str) -> None:
     with pytest.raises(ValueError, match="is not an address"):
         parse_address(text)
 
 
-def test_stopping_waits_for_nobody_for_ever() -> None:
+def test_stop_does_not_wait_forever() -> None:
     released = threading.Event()
 
-    class Stubborn(Counting):
-        name = "stubborn"
+    class Blocked(Counting):
+        name = "blocked"
 
         def run(self) -> None:
             released.wait(60)
@@ -210,7 +210,7 @@ def test_stopping_waits_for_nobody_for_ever() -> None:
         return now[0]
 
     services = Services(clock=clock)
-    built = ProcessSpec(agents=[Stubborn(services)], background_services=(Slow(), Slow()))
+    built = ProcessSpec(agents=[Blocked(services)], background_services=(Slow(), Slow()))
     running = ProcessRunner(Program(common=common(), build=lambda _: built), services)
     running.start()
     running.stop()
@@ -239,7 +239,7 @@ def test_stopping_ends_every_thread_and_closes_agents(
     assert not any(thread.name == "counting" for thread in threading.enumerate())
 
 
-def arrived(*numbers: int) -> SignalQueue:
+def signals_of(*numbers: int) -> SignalQueue:
     """A queue of the process that contains these items."""
     waiting = list(numbers)
     return cast("SignalQueue", SimpleNamespace(get=lambda: waiting.pop(0), post=waiting.append))
@@ -248,18 +248,20 @@ def arrived(*numbers: int) -> SignalQueue:
 @pytest.mark.parametrize(
     ("number", "is_final"), [(signal.SIGHUP, False), (CONFIG_CHANGED, False), (signal.SIGTERM, True)]
 )
-def test_agents_are_told_whether_new_ones_replace_them(number: int, is_final: bool, agents: list[Counting]) -> None:
+def test_close_is_final_unless_a_new_agent_replaces_the_old_one(
+    number: int, is_final: bool, agents: list[Counting]
+) -> None:
     def build(services: Services) -> ProcessSpec:
         agents.append(Counting(services))
         return ProcessSpec(agents=agents)
 
     program = Program(common=common(), build=build)
-    signals = arrived(number)
+    signals = signals_of(number)
     _run_until_signal(program, signals, lambda: program, "gfd")
     assert agents[0].closed_finally is is_final
 
 
-def test_wrong_settings_are_counted_and_leave_everything_as_it_is() -> None:
+def test_invalid_settings_are_counted_and_the_running_settings_remain() -> None:
     built: list[Services] = []
 
     def build(services: Services) -> ProcessSpec:
@@ -270,7 +272,7 @@ def test_wrong_settings_are_counted_and_leave_everything_as_it_is() -> None:
         raise (SettingsError(["wrong"]) if next(kinds) else ZeroDivisionError("a fault"))
 
     kinds = iter((True, False))
-    signals = arrived(CONFIG_CHANGED, signal.SIGHUP, signal.SIGTERM)
+    signals = signals_of(CONFIG_CHANGED, signal.SIGHUP, signal.SIGTERM)
     with capture_logs() as logs:
         assert _run_until_signal(Program(common=common(), build=build), signals, parse, "gfd") is None
     (services,) = built
@@ -281,9 +283,9 @@ def test_wrong_settings_are_counted_and_leave_everything_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(("number", "why"), [(CONFIG_CHANGED, "a config file changed"), (signal.SIGHUP, "SIGHUP")])
-def test_settings_are_read_again_when_that_is_asked_for(number: int, why: str) -> None:
+def test_settings_are_read_again_after_sighup_or_a_change_of_a_file(number: int, why: str) -> None:
     following = Program(common=common(), build=lambda _: ProcessSpec(agents=()))
-    signals = arrived(number)
+    signals = signals_of(number)
     with capture_logs() as logs:
         assert _run_until_signal(following, signals, lambda: following, "gfd") is following
     assert [(entry["event"], entry.get("why")) for entry in logs] == [("starting", None), ("restarting", why)]
@@ -293,12 +295,12 @@ def test_settings_are_read_again_when_that_is_asked_for(number: int, why: str) -
 def test_a_restart_with_simulated_gpus_is_a_warning(scenario: str | None, expected: list[tuple[str, str]]) -> None:
     following = Program(common=replace(common(), simulate=scenario), build=lambda _: ProcessSpec(agents=()))
     with capture_logs() as logs:
-        assert _run_until_signal(following, arrived(signal.SIGHUP), lambda: following, "gfd") is following
+        assert _run_until_signal(following, signals_of(signal.SIGHUP), lambda: following, "gfd") is following
     found = [(entry["log_level"], entry["scenario"]) for entry in logs if entry["event"] == "gpus_simulated"]
     assert found == expected
 
 
-def test_a_taken_port_does_not_stop_the_agents(running: Callable[[], ProcessRunner]) -> None:
+def test_a_used_port_does_not_stop_the_agents(running: Callable[[], ProcessRunner]) -> None:
     taken = running().health.port
     second = ProcessRunner(Program(common=common(f"127.0.0.1:{taken}"), build=lambda _: ProcessSpec(agents=())))
     second.start()
@@ -321,7 +323,7 @@ FORGED = "a\n2026-01-01T00:00:00Z [info] all is well\r\x1b[2J\x07\u202e\udcff"
 
 @pytest.mark.parametrize("form", ["json", "console"])
 @pytest.mark.parametrize("value", [FORGED, [FORGED], {FORGED: FORGED}], ids=["text", "list", "mapping"])
-def test_nobody_writes_a_line_of_the_log_but_us(form: LogFormat, value: Any) -> None:
+def test_no_value_can_add_a_line_to_the_log(form: LogFormat, value: Any) -> None:
     stream = io.StringIO()
     configure_log(form, "warning", stream)
     structlog.get_logger().warning("test_event", why=value)
@@ -329,7 +331,7 @@ def test_nobody_writes_a_line_of_the_log_but_us(form: LogFormat, value: Any) -> 
     assert not {"\r", "\x1b", "\x07", "\u202e", "\udcff"} & set(line)
 
 
-def test_a_problem_makes_no_check_of_its_own_in_an_answer() -> None:
+def test_the_text_of_a_problem_cannot_add_a_check_to_a_response() -> None:
     readiness = Readiness()
     readiness.report("gfd/published", f"no\n[+]gfd/published ok\nready {FORGED}")
     status, body = render_readyz(readiness)
@@ -341,15 +343,13 @@ def test_a_problem_makes_no_check_of_its_own_in_an_answer() -> None:
     "sent",
     [b"\xff" * 1000 + b"\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 1000 + b"\r\n", b"GET " + b"a" * 100_000, b""],
 )
-def test_garbage_on_the_health_port_costs_its_own_connection_alone(
-    sent: bytes, running: Callable[[], ProcessRunner]
-) -> None:
+def test_invalid_requests_end_only_their_connection(sent: bytes, running: Callable[[], ProcessRunner]) -> None:
     port = running().health.port
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as strange:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
         with contextlib.suppress(OSError):  # the server may close the connection before the whole request is sent
-            strange.sendall(sent)
-            strange.shutdown(socket.SHUT_WR)
+            client.sendall(sent)
+            client.shutdown(socket.SHUT_WR)
         with contextlib.suppress(ConnectionError):
-            assert b" 200 " not in strange.recv(1 << 16)
+            assert b" 200 " not in client.recv(1 << 16)
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as response:
         assert response.status == 200

@@ -56,7 +56,7 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
     process.wait()
 
 
-def test_a_config_file_that_changes_is_taken_up_and_a_wrong_one_is_refused_once(agent: Agent) -> None:
+def test_a_changed_config_file_is_applied_and_an_invalid_one_is_refused_once(agent: Agent) -> None:
     config = agent.folder / "config"
     until(lambda: agent.labels == {"kernel"})
     write_atomically(config, "core: {labelSources: [memory]}\n")

@@ -41,7 +41,7 @@ ALL = ({"example.com/l": "1"}, {"example.com/a": "1"}, {"example.com/fpga": "2"}
 NOTHING: Any = ({}, {}, {}, [])
 
 
-class Life:
+class Process:
     """An agent whose rules all match and create the outputs that they contain. `start` and `stop` start and stop the process."""
 
     def __init__(self, kubeconfig: str, api: type[NodeApi]) -> None:
@@ -98,12 +98,12 @@ class Life:
         self.node.stop()
         self.rules.stop()
 
-    def pump(self, true: Callable[[], bool]) -> None:
+    def handle_until(self, true: Callable[[], bool]) -> None:
         """Handles messages until the condition is true."""
         while not true():
             self.agent._wake(self.agent._next())
 
-    def rest(self) -> None:
+    def handle_all(self) -> None:
         """Handles all present messages, at least one pass, and the messages that these cause."""
         self.agent._wake(Resync())
         while (message := self.agent.mailbox.get(0.2)) is not None:
@@ -118,12 +118,12 @@ class Bench:
     def __init__(self, server: ApiServer, kubeconfig: str) -> None:
         self.server = server
         self.kubeconfig = kubeconfig
-        self.lives: list[Life] = []
+        self.processes: list[Process] = []
 
-    def life(self, api: type[NodeApi] = NodeApi) -> Life:
-        self.lives.append(Life(self.kubeconfig, api))
-        self.lives[-1].start()
-        return self.lives[-1]
+    def process(self, api: type[NodeApi] = NodeApi) -> Process:
+        self.processes.append(Process(self.kubeconfig, api))
+        self.processes[-1].start()
+        return self.processes[-1]
 
     def set_rule(self, **rule: Any) -> None:
         self.server.api.create(
@@ -139,7 +139,7 @@ class Bench:
 
     @property
     def found(self) -> Any:
-        view = self.lives[0].node.api.get()
+        view = self.processes[0].node.api.get()
         mine = view.labels_by("nfd-lite"), view.annotations_by("nfd-lite"), view.capacity_by("nfd-lite")
         return *mine, [taint["key"] for taint in view.taints]
 
@@ -151,86 +151,86 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         server.write_kubeconfig(tmp_path / "kubeconfig")
         made = Bench(server, str(tmp_path / "kubeconfig"))
         yield made
-        for life in made.lives:
-            life.stop()
+        for process in made.processes:
+            process.stop()
 
 
 @pytest.mark.exhaustive
-def test_a_rule_that_comes_makes_its_outputs_and_one_that_goes_takes_them_along(bench: Bench) -> None:
-    life = bench.life()
-    life.pump(lambda: life.rules.state == {})
+def test_a_created_rule_creates_its_outputs_and_a_deleted_rule_removes_them(bench: Bench) -> None:
+    process = bench.process()
+    process.handle_until(lambda: process.rules.state == {})
     bench.set_rule(**RULE)
-    life.pump(lambda: bench.found == ALL)
+    process.handle_until(lambda: bench.found == ALL)
     bench.delete_rule()
-    life.pump(lambda: bench.found == NOTHING)
+    process.handle_until(lambda: bench.found == NOTHING)
 
 
-def test_at_rest_nothing_is_written_and_nothing_is_read(bench: Bench) -> None:
+def test_without_changes_there_are_no_requests(bench: Bench) -> None:
     bench.set_rule(**RULE)
-    life = bench.life()
-    life.pump(lambda: bench.found == ALL)
-    life.rest()
+    process = bench.process()
+    process.handle_until(lambda: bench.found == ALL)
+    process.handle_all()
     bench.server.forget_requests()
     for _ in range(300):
-        life.agent._wake(Resync())
-        life.agent._wake(InputsChanged())
-    life.rest()
+        process.agent._wake(Resync())
+        process.agent._wake(InputsChanged())
+    process.handle_all()
     assert bench.server.requests == {}
 
 
 def test_a_restart_writes_nothing(bench: Bench) -> None:
     bench.set_rule(**RULE)
-    life = bench.life()
-    life.pump(lambda: bench.found == ALL)
-    life.rest()
-    life.stop()
+    process = bench.process()
+    process.handle_until(lambda: bench.found == ALL)
+    process.handle_all()
+    process.stop()
     bench.server.forget_requests()
-    again = bench.life()
-    again.pump(lambda: bool(again.rules.state))
-    again.rest()
+    again = bench.process()
+    again.handle_until(lambda: bool(again.rules.state))
+    again.handle_all()
     assert bench.server.writes == 0
     assert bench.found == ALL
 
 
-def test_a_restart_that_may_not_read_the_rules_leaves_their_outputs_and_is_not_ready(bench: Bench) -> None:
+def test_a_restarted_agent_without_access_to_rules_retains_their_outputs_and_is_not_ready(bench: Bench) -> None:
     bench.set_rule(**RULE)
-    life = bench.life()
-    life.pump(lambda: bench.found == ALL)
-    life.rest()
-    life.stop()
+    process = bench.process()
+    process.handle_until(lambda: bench.found == ALL)
+    process.handle_all()
+    process.stop()
 
     class Forbidden(NodeApi):
         def request(self, verb: str, path: str, **request: Any) -> Any:
             raise KubeError("may not list nodefeaturerules", status=403)
 
-    again = bench.life(Forbidden)
-    again.pump(lambda: again.services.readiness.problems().get("nfd-lite/published", "") is None)
-    again.rest()
+    again = bench.process(Forbidden)
+    again.handle_until(lambda: again.services.readiness.problems().get("nfd-lite/published", "") is None)
+    again.handle_all()
     assert bench.found == ALL
     assert again.services.readiness.problems()["nfd-lite/rules"] == "may not list nodefeaturerules"
 
 
-def test_a_rule_that_breaks_keeps_its_outputs_and_its_author_is_told(bench: Bench) -> None:
+def test_a_broken_rule_retains_its_outputs_and_causes_an_event(bench: Bench) -> None:
     bench.set_rule(**RULE)
-    life = bench.life()
-    life.pump(lambda: bench.found == ALL)
+    process = bench.process()
+    process.handle_until(lambda: bench.found == ALL)
     bench.change_rule(broken=True)
-    life.pump(lambda: bool(bench.server.store.list("events")[0]))
-    life.rest()
+    process.handle_until(lambda: bool(bench.server.store.list("events")[0]))
+    process.handle_all()
     assert bench.found == ALL
     bench.change_rule()
-    life.pump(lambda: bench.found == NOTHING)
+    process.handle_until(lambda: bench.found == NOTHING)
 
 
-def test_what_a_person_takes_away_is_put_back(bench: Bench) -> None:
+def test_removed_outputs_are_restored(bench: Bench) -> None:
     bench.set_rule(**RULE)
-    life = bench.life()
-    life.pump(lambda: bench.found == ALL)
-    life.rest()
+    process = bench.process()
+    process.handle_until(lambda: bench.found == ALL)
+    process.handle_all()
 
     def strip(node: dict[str, Any]) -> dict[str, Any]:
         metadata = {**node["metadata"], "labels": {}, "annotations": {}}
         return {**node, "metadata": metadata, "spec": {}}
 
     bench.server.api.update(Target(resource=resource_named("nodes"), name="n1"), strip, Writer(manager="kubectl"))
-    life.pump(lambda: bench.found == ALL)
+    process.handle_until(lambda: bench.found == ALL)

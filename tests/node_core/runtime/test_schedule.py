@@ -15,7 +15,7 @@ def test_passes_are_spread_by_a_tenth_of_the_interval(interval: float, chance: f
     assert next_delay(interval, chance) == pytest.approx(delay)
 
 
-def test_passes_come_again_and_again_until_the_trigger_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passes_are_repeated_until_the_trigger_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("node_core.runtime.schedule.SHORTEST", 0.001)
     due = threading.Semaphore(0)
     trigger = PeriodicTrigger(0.001, due.release)
@@ -26,7 +26,7 @@ def test_passes_come_again_and_again_until_the_trigger_is_stopped(monkeypatch: p
     assert not any(thread.name == "periodic-trigger" for thread in threading.enumerate())
 
 
-def test_no_interval_means_no_passes() -> None:
+def test_without_an_interval_there_are_no_passes() -> None:
     trigger = PeriodicTrigger(None, lambda: pytest.fail("a pass came"))
     trigger.start()
     assert not any(thread.name == "periodic-trigger" for thread in threading.enumerate())

@@ -45,11 +45,11 @@ def values(*arguments: str) -> Mapping[str, Any]:
     return found
 
 
-def test_without_flags_the_values_are_the_defaults_of_the_fields_and_what_the_program_changes() -> None:
+def test_without_flags_the_values_are_the_defaults_of_the_fields_or_of_the_program() -> None:
     assert build(Whole, values()) == Whole(count=4)
 
 
-def test_flags_and_environment_reach_fields_of_every_depth(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_and_environment_set_nested_fields(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_COLOR", "green")
     monkeypatch.setenv("WORDS", "x, y,x")
     made = build(Whole, values("--count=8", "--place", "/p", "--loud"), computed="later")
@@ -58,7 +58,7 @@ def test_flags_and_environment_reach_fields_of_every_depth(monkeypatch: pytest.M
     )
 
 
-def test_every_wrong_value_is_reported_at_once_by_its_parser() -> None:
+def test_all_invalid_values_are_reported_together() -> None:
     with pytest.raises(SettingsError) as caught:
         values("--count=3", "--color=blue", "--place=")
     assert caught.value.problems == (
@@ -68,7 +68,7 @@ def test_every_wrong_value_is_reported_at_once_by_its_parser() -> None:
     )
 
 
-def test_the_shape_of_a_file_comes_from_the_keys() -> None:
+def test_the_structure_of_a_file_follows_from_the_keys() -> None:
     declared = tuple(settings_of(Whole))
     shape = file_struct("top", declared, more=bool | None)
     section = decode_struct({"color": "green", "inner": {"words": ["b"]}, "more": True}, shape, source="f")
@@ -82,7 +82,7 @@ def test_the_shape_of_a_file_comes_from_the_keys() -> None:
     )
 
 
-def test_each_name_is_an_option_once() -> None:
+def test_an_option_is_declared_once() -> None:
     command = agent_command("twice", Inner, Whole, agent="TEST", help="Inner is in Whole too.")
     names = [option.name for option in command.params]
     assert len(names) == len(set(names))

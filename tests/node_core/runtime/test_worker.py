@@ -33,7 +33,7 @@ class Numbers(Worker):
         return bool(self.todo)
 
 
-def test_a_worker_works_until_nothing_is_left_and_again_when_something_arrives() -> None:
+def test_a_worker_runs_until_the_work_is_done_and_again_for_new_work() -> None:
     worker = Numbers()
     worker.give(1)
     worker.start()
@@ -46,7 +46,7 @@ def test_a_worker_works_until_nothing_is_left_and_again_when_something_arrives()
     assert worker.liveness_problem() is None
 
 
-def test_a_step_that_fails_is_tried_again_and_a_success_ends_the_row_of_failures() -> None:
+def test_a_failed_step_is_retried_and_a_success_resets_the_number_of_failures() -> None:
     worker = Numbers(fails=3)
     worker.give(1)
     worker.start()
@@ -55,7 +55,7 @@ def test_a_step_that_fails_is_tried_again_and_a_success_ends_the_row_of_failures
     assert worker._failures == 0
 
 
-def test_a_worker_does_not_keep_the_process() -> None:
+def test_a_worker_does_not_prevent_the_end_of_the_process() -> None:
     assert Numbers()._thread.daemon
 
 

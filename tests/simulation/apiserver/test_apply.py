@@ -138,7 +138,7 @@ def test_an_update_that_removes_its_own_field_loses_the_field() -> None:
     assert fields_of(result, "kubectl") == {"f:metadata": {"f:labels": {".": {}, "f:bar": {}}}}
 
 
-def test_an_update_without_a_change_keeps_the_owners_and_their_times() -> None:
+def test_an_update_without_a_change_retains_the_owners_and_their_times() -> None:
     live = record_update(node(), labelled(foo="1"), updater("kubectl"), now=NOW)
     assert record_update(live, copy.deepcopy(live), updater("other"), now=LATER) == live
 
@@ -174,7 +174,7 @@ def test_the_message_of_a_conflict_in_a_list_item_contains_the_key() -> None:
         applied(live, pod({"name": "c", "image": "j"}), "b")
 
 
-def test_an_item_of_which_another_manager_owns_a_field_keeps_its_key() -> None:
+def test_an_item_with_a_field_of_another_manager_retains_its_key() -> None:
     live = applied(pod(), pod({"name": "c", "image": "i"}), "a")
     new = copy.deepcopy(live)
     new["spec"]["containers"][0]["workingDir"] = "/"

@@ -92,7 +92,7 @@ def test_a_node_is_labelled_annotated_tainted_and_cordoned(kubectl: Kubectl) -> 
     assert kubectl("get", "node", "n1", "-o", "jsonpath={.spec.taints}{.spec.unschedulable}{.metadata.labels.a}") == ""
 
 
-def test_a_bad_label_is_refused_with_the_reason(kubectl: Kubectl) -> None:
+def test_an_invalid_label_is_refused_with_the_reason(kubectl: Kubectl) -> None:
     refused = kubectl.run("label", "node", "n1", "a=b c")
     assert refused.returncode == 1
     assert "must begin and end with a letter or digit" in refused.stderr or "alphanumeric" in refused.stderr

@@ -111,7 +111,7 @@ def test_an_apply_accepts_yaml_and_creates_a_missing_object(wire: Wire) -> None:
     assert (status, config["data"]) == (200, {"day": "2026-01-01"})
 
 
-def test_an_apply_without_a_change_keeps_the_version(wire: Wire) -> None:
+def test_an_apply_without_a_change_retains_the_version(wire: Wire) -> None:
     first, second = (apply(wire, {"a": "1"})[1]["metadata"]["resourceVersion"] for _ in range(2))
     assert first == second
 

@@ -225,7 +225,7 @@ def test_a_new_registration_of_a_resource_replaces_the_previous_one(
 
 
 @pytest.mark.usefixtures("plugin")
-def test_a_restart_removes_sockets_and_keeps_allocations(
+def test_a_restart_removes_sockets_and_retains_allocations(
     kubelet: Kubelet, directory: Path, make_plugin: Callable[..., FakePlugin]
 ) -> None:
     kubelet.admit("one", "main", {GPU: 2})

@@ -82,7 +82,7 @@ def test_a_fault_is_parsed_and_checked_for_the_gpus_of_a_scenario() -> None:
         parse_fault(scenario, {"kind": "lost", "gpu": 0, "colour": 1}, number=1)
 
 
-def test_a_fault_of_a_gpu_in_a_scenario_without_gpus_says_so() -> None:
+def test_a_fault_of_a_gpu_in_a_scenario_without_gpus_is_an_error() -> None:
     with pytest.raises(SettingsError, match="there is no GPU 0, the scenario has no GPUs"):
         parse_fault(load_scenario("none"), {"kind": "lost", "gpu": 0}, number=1)
 
@@ -248,7 +248,7 @@ def test_the_usual_layouts_of_each_board_can_be_simulated(model: str, instances:
     assert [device.instance.name for device in scenario.gpus[0].mig_devices] == instances
 
 
-def test_a_model_without_known_profiles_is_answered_with_the_known_models() -> None:
+def test_the_error_for_a_model_without_known_profiles_contains_the_known_models() -> None:
     gpu = {**GPU, "model": "NVIDIA H20", "mig": {"mode": "enabled", "instances": ["1g.12gb"]}}
     (problem,) = problems({"gpus": [gpu]})
     assert problem.startswith("gpus[0].mig.instances: the MIG profiles of NVIDIA H20 are unknown")
