@@ -9,8 +9,8 @@ from node_core.host.root import HostRoot
 
 ALTERNATIVES = ("kernel.config", "system.osrelease")
 """The collectors that use the first of several files."""
-PROCESSOR = ("cpu.cpuid", "cpu.model")
-"""The collectors whose source is the processor, which is read in one of several ways."""
+PROCESSOR = "the processor"
+"""The start of the declared source of labels that describe the processor, which is read in one of several ways."""
 METHODS = {
     "cpuid instruction": "the CPUID instruction",
     "cpuid device": "/dev/cpu/0/cpuid",
@@ -33,10 +33,10 @@ class RecordingRoot(HostRoot):
         return content
 
 
-def find_exact_source(name: str, host: Host, settings: SourceSettings) -> str | None:
-    """Returns the file, or the method, from which a collector has its values; None if the declared source is exact."""
+def find_exact_source(name: str, declared: str, host: Host, settings: SourceSettings) -> str | None:
+    """Returns the file, or the method, from which a collector has its values; None if the declared source is the best known."""
     try:
-        if name in PROCESSOR:
+        if declared.startswith(PROCESSOR):
             return METHODS.get(host.cpu(host.root).method)
         if name in ALTERNATIVES:
             return next(reversed(_read_files(name, host, settings)), None)

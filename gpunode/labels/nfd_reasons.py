@@ -14,6 +14,7 @@ from nfd_lite.sources import GPU_PRESENT_COLLECTOR
 from nfd_lite.sources.pci import DEVICE
 from node_core.domain.features import Features
 from node_core.domain.label_declaration import LabelDeclaration
+from node_core.host.pci import NVIDIA
 
 _MAX_ATTRIBUTES = 8
 
@@ -76,12 +77,16 @@ def _feature_reason(key: str, collector: str, declared: LabelDeclaration, agents
     name = DEVICE if collector == GPU_PRESENT_COLLECTOR else collector
     if (error := scan.errors.get(name)) is not None:
         return Reason(agent=NFD, why=RETAINED, evidence=(f"{name}: {error}",))
+    if collector == GPU_PRESENT_COLLECTOR:
+        observed = describe_element(DEVICE, "vendor", Expression(op=Op.IN, value=(NVIDIA,)), scan.features)
+    else:
+        observed = describe_feature(name, _variable_part(key, declared), scan.features)
     is_off = all(each.name != collector for each in agents.nfd.results)
     also = (f"the source {collector.partition('.')[0]} is off, too",) if is_off else ()
     return Reason(
         agent=NFD,
         why=f"this host does not fulfil the condition of the label: {plain(declared.presence)}",
-        evidence=(describe_feature(name, _variable_part(key, declared), scan.features), *also),
+        evidence=(observed, *also),
     )
 
 
@@ -89,12 +94,16 @@ def describe_feature(name: str, element: str | None, features: Features) -> str:
     """Returns what the host has in a feature: the element if one is given, all attributes, or the number of its instances or flags."""
     values = features.attributes.get(name, {})
     if element is not None:
-        term = Term(feature=name, match_expressions={element: Expression(op=Op.EXISTS)})
-        observed = "".join(each.observed for each in trace_term(term, features).expressions)
-        return f"{name} {element}: {observed or trace_term(term, features).why}"
+        return describe_element(name, element, Expression(op=Op.EXISTS), features)
     if 0 < len(values) <= _MAX_ATTRIBUTES:
         return f"{name}: {', '.join(f'{key}={value}' for key, value in sorted(values.items()))}"
     return f"{name}: {trace_term(Term(feature=name), features).why or 'no values'}"
+
+
+def describe_element(name: str, element: str, expression: Expression, features: Features) -> str:
+    """Returns what the host has in an element of a feature."""
+    traced = trace_term(Term(feature=name, match_expressions={element: expression}), features)
+    return f"{name} {element}: {''.join(each.observed for each in traced.expressions) or traced.why}"
 
 
 def _variable_part(key: str, declared: LabelDeclaration) -> str | None:

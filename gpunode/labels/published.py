@@ -125,7 +125,8 @@ class _NfdSources:
         rule = next((each for each in reversed(self._rules) if _sets(each, result, key)), None)
         declared = next((each for each in OF_NFD.get(result.name, ()) if each.matches(key)), None)
         if declared is not None:
-            source, meaning = self._exact_source(result.name) or plain(declared.source), describe_meaning(declared)
+            source = self._exact_source(result.name, declared.source) or plain(declared.source)
+            meaning = describe_meaning(declared)
         if rule is not None and not rule.is_built_in:
             source, meaning = f"the rule {rule.name}", ""
         if result.name == FEATURE_FILES:

@@ -44,16 +44,21 @@ def test_gpus_for_virtual_machines_have_no_nvml(show: Show, tmp_path: Path) -> N
 @pytest.mark.parametrize("method", METHODS)
 def test_the_source_of_processor_flags_is_how_they_were_read(method: str, tmp_path: Path) -> None:
     host = Host(root=HostRoot(tmp_path), cpu=lambda _: CpuInfo(arch="x86_64", method=method))
-    assert find_exact_source("cpu.cpuid", host, SourceSettings()) == METHODS[method]
-    assert find_exact_source("memory.swap", host, SourceSettings()) is None
+    assert find_exact_source("cpu.cpuid", "the processor", host, SourceSettings()) == METHODS[method]
+    assert find_exact_source("cpu.model", "CPUID, or DMI", host, SourceSettings()) is None
+    assert find_exact_source("memory.swap", "/proc/swaps", host, SourceSettings()) is None
 
 
 def test_of_several_files_the_one_that_was_read_is_the_source(tmp_path: Path) -> None:
     host = Host(root=HostRoot(tmp_path), cpu=lambda _: CpuInfo(arch="x86_64", method="test"))
-    assert find_exact_source("system.osrelease", host, SourceSettings()) is None
+
+    def find() -> str | None:
+        return find_exact_source("system.osrelease", "one of several", host, SourceSettings())
+
+    assert find() is None
     (tmp_path / "usr/lib").mkdir(parents=True)
     (tmp_path / "usr/lib/os-release").write_text("ID=a\n")
-    assert find_exact_source("system.osrelease", host, SourceSettings()) == "/usr/lib/os-release"
+    assert find() == "/usr/lib/os-release"
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/os-release").write_text("ID=b\n")
-    assert find_exact_source("system.osrelease", host, SourceSettings()) == "/etc/os-release"
+    assert find() == "/etc/os-release"
