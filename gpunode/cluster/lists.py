@@ -109,7 +109,7 @@ def _read(api: ApiClient, kind: Kind, query: Mapping[str, str], verb: str = "lis
     try:
         response = api.open("GET", kind.path, query=query)
     except KubeError as error:
-        raise _explain(error, kind, verb, query) from error
+        raise explain(error, kind, verb, query) from error
     try:
         return response.data
     except (HTTPError, OSError) as error:
@@ -118,7 +118,8 @@ def _read(api: ApiClient, kind: Kind, query: Mapping[str, str], verb: str = "lis
         response.release_conn()
 
 
-def _explain(error: KubeError, kind: Kind, verb: str, query: Mapping[str, str]) -> KubeError:
+def explain(error: KubeError, kind: Kind, verb: str, query: Mapping[str, str]) -> KubeError:
+    """Returns the error of a request for people. verb: list, get or watch."""
     if error.status == 400 and (selector := query.get("labelSelector")):
         return KubeError(f"the label selector {selector!r} is not valid: {error.message}", status=400, hint=SELECTORS)
     if error.status == 403:

@@ -13,11 +13,12 @@ from gpunode.nodes.printing import print_fleet
 from gpunode.output.formats import output_option
 from gpunode.output.terminal import open_terminal, show_progress
 from gpunode.output.verb import Verb
+from node_core.kube.http import ApiClient
 
 EXAMPLES = (
     ("", "all nodes with GPUs"),
     ("--free 4 --product H100", "nodes where a pod gets 4 H100"),
-    ("--unhealthy -o wide", "nodes with problems, with all columns"),
+    ("--unhealthy --watch", "follow the nodes with problems"),
 )
 
 
@@ -49,12 +50,19 @@ EXAMPLES = (
     metavar="COLUMN",
     help="Sort by a column, for example free: numbers from the largest, texts from A to Z.",
 )
+@click.option(
+    "-w",
+    "--watch",
+    is_flag=True,
+    help="Follow the changes: in place in a terminal until the key q or Ctrl-C, as new rows in a pipe.",
+)
 @click.option("--no-headers", is_flag=True, help="Omit the names of the columns and the totals.")
 @output_option("wide", "json", "yaml", "csv", "name")
 @connection_options
 def command(
     selector: str,
     sort: str | None,
+    watch: bool,
     no_headers: bool,
     output: str | None,
     kubeconfig: str | None,
@@ -62,7 +70,12 @@ def command(
     **criteria: Any,
 ) -> None:
     chosen = Criteria(**criteria)
+    if watch and output not in (None, "wide"):
+        raise click.UsageError(f"--watch prints a table. Remove -o {output}.")
     api = connect(kubeconfig, context).api
+    if watch:
+        follow(api, chosen, selector, sort, is_wide=output == "wide", has_headers=not no_headers)
+        return
     seen = Seen()
     with show_progress("Reading the nodes") as progress:
         pages = read_fleet(api, chosen, seen, selector)
@@ -73,3 +86,14 @@ def command(
         click.echo(explain_nothing(seen, chosen, selector), err=True)
         return
     print_fleet(chain([first], pages), open_terminal(), output, has_headers=not no_headers)
+
+
+def follow(
+    api: ApiClient, criteria: Criteria, selector: str, sort: str | None, *, is_wide: bool, has_headers: bool
+) -> None:
+    from gpunode.nodes.feed import FleetFeed  # noqa: PLC0415 - only --watch needs informers
+    from gpunode.nodes.watch import FleetWatch, watch_fleet  # noqa: PLC0415
+
+    feed = FleetFeed(api, selector)
+    view = FleetWatch(feed.state, criteria, sort=sort or "name", selector=selector)
+    watch_fleet(feed, view, is_wide=is_wide, has_headers=has_headers)

@@ -140,7 +140,8 @@ class Informer(Generic[View]):
         return objects, version
 
     def _parse_page(self, page: Obj) -> dict[str, View]:
-        return {object_key(obj): self.resource.parse(obj, self._lists) for obj in page.get("items") or ()}
+        views = {object_key(obj): self.resource.parse(obj, self._lists) for obj in page.get("items") or ()}
+        return {key: view for key, view in views.items() if view is not None}
 
     def _pages(self) -> Iterator[Obj]:
         query = {**self.resource.selector, "limit": str(PAGE)}
@@ -204,8 +205,11 @@ class Informer(Generic[View]):
     def _with_event(self, kind: str, obj: Obj) -> Mapping[str, View]:
         """Returns a new mapping, because `on_change` has received the current one."""
         key = object_key(obj)
+        view = None if kind == "DELETED" else self.resource.parse(obj, self._lists)
+        if view is None and key not in self._objects:
+            return self._objects
         objects = {other: each for other, each in self._objects.items() if other != key}
-        return objects if kind == "DELETED" else {**objects, key: self.resource.parse(obj, self._lists)}
+        return objects if view is None else {**objects, key: view}
 
 
 def object_key(obj: Obj) -> str:

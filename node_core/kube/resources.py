@@ -34,7 +34,8 @@ NODE_FEATURE_CRD_HINT = (
 class Resource(Generic[View]):
     """description: the objects, for messages. path: the path of the collection. selector: the query that selects objects.
 
-    parse: returns the cached value of an object. Its second argument is the number of the preceding list (see versions.Versioned).
+    parse: returns the cached value of an object, or None to ignore the object. Its second argument is the number of the preceding list (see
+    versions.Versioned).
     hint: what to do if the cluster lacks the kind. is_optional: most clusters lack the kind. max_objects: more objects are an error.
     """
 

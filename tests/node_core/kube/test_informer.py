@@ -111,6 +111,22 @@ def test_an_unchanged_node_is_watched_after_a_server_restart_without_history(
     assert server.requests[LIST_NODES] == 0
 
 
+def test_objects_that_parse_to_none_are_ignored(server: ApiServer, api: NodeApi, follow: Follow) -> None:
+    nodes: Resource[str | None] = Resource(
+        description="nodes", path="/api/v1/nodes", parse=lambda obj, _: obj["metadata"]["labels"].get("x")
+    )
+    server.add_node("a", labels={"x": "1"})
+    followed = follow(api, nodes)
+    assert followed.states.get(timeout=60) == {"a": "1"}
+    server.add_node("b")
+    server.add_node("c", labels={"x": "2"})
+    followed.until(lambda found: found == {"a": "1", "c": "2"})
+    api.apply_labels("gfd", {"x": "3"}, force=False)
+    followed.until(lambda found: found == {"a": "1", "c": "2", "n1": "3"})
+    api.apply_labels("gfd", {}, force=False)
+    followed.until(lambda found: found == {"a": "1", "c": "2"})
+
+
 def test_a_steady_watch_lists_the_node_once(server: ApiServer, api: NodeApi, follow: Follow) -> None:
     followed = follow(api, node("n1"))
     followed.states.get(timeout=60)
