@@ -14,7 +14,7 @@ from node_core.runtime.certificate_expiry import parse_expiry
 
 log = structlog.get_logger(__name__)
 
-Stamp = tuple[tuple[int, int, int], ...]
+Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
 class CertificateFiles:
@@ -92,12 +92,12 @@ class CertificateFiles:
 
 
 def _stamp(*paths: Path) -> Stamp:
-    """Returns the inode, modification time and size of each file, or zeros for a missing file. A changed file has a different stamp."""
-    stamps = []
+    """Returns the inode, modification time and size of each file; None for a missing file. A changed file has a different stamp."""
+    stamps: list[tuple[int, int, int] | None] = []
     for path in paths:
         try:
             status = path.stat()
             stamps.append((status.st_ino, status.st_mtime_ns, status.st_size))
         except OSError:
-            stamps.append((0, 0, 0))
+            stamps.append(None)
     return tuple(stamps)

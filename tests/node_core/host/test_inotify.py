@@ -251,15 +251,21 @@ def test_without_a_free_watch_the_directory_is_polled(
 def test_inotify_is_used_again_when_watches_are_free(
     tmp_path: Path, calls: Calls, watching: Callable[..., DirectoryWatch]
 ) -> None:
-    failures = iter([True])
+    failures, waiting = iter([True]), threading.Event()
+
+    class Waiting(Inotify):
+        def fileno(self) -> int:
+            waiting.set()
+            return super().fileno()
 
     def sometimes() -> Inotify:
         if next(failures, False):
             raise OSError(28, "No space left on device")
-        return Inotify()
+        return Waiting()
 
     watch = watching(tmp_path, open_watches=sometimes, poll_seconds=0.001)
-    until(lambda: watch.mode == "inotify")
+    assert waiting.wait(60)
+    assert (watch.mode, calls.count) == ("inotify", 1), "the return to inotify is not a change"
     with calls.one_more():
         (tmp_path / "a").touch()
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import urllib3
 from structlog.testing import capture_logs
-from urllib3.exceptions import HTTPError
+from urllib3 import HTTPConnectionPool
+from urllib3.exceptions import HTTPError, MaxRetryError
 
 from node_core.errors import KubeError
 from node_core.kube.client import NodeApi
@@ -187,6 +188,27 @@ def test_a_request_has_separate_timeouts_for_connecting_and_for_the_response(
     with pytest.raises(KubeError):
         NodeApi("n1", kubeconfig=str(kubeconfig), user_agent="t").get()
     assert timeouts == [TIMEOUT]
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (HTTPError("incomplete response"), "incomplete response"),
+        (MaxRetryError(HTTPConnectionPool("127.0.0.1"), "/", HTTPError("bad chunk")), "bad chunk"),
+        (OSError(113, "No route to host"), "no route to host"),
+    ],
+    ids=["text", "reason", "system"],
+)
+def test_a_failed_request_is_described_by_its_cause(
+    monkeypatch: pytest.MonkeyPatch, kubeconfig: Path, error: Exception, why: str
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(urllib3.PoolManager, "urlopen", fail)
+    with pytest.raises(KubeError) as caught:
+        ApiClient(kubeconfig=str(kubeconfig), user_agent="t").request("GET", "/api")
+    assert caught.value.message == f"GET /api: the API server does not answer: {why}"
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,39 @@ def test_an_api_outage_is_retried_with_growing_delays_and_published_after() -> N
     assert bench.retry_at is None
 
 
+@pytest.fixture
+def delayed() -> Bench:
+    """An agent whose failed write of x/count=8 is retried in 16 seconds. The API server responds again."""
+    bench = Bench(gpu({"x/count": "8"}))
+    bench.play(bench.seen({}))
+    bench.node.failing = KubeError("down")
+    bench.play(Resync())
+    for _ in range(5):
+        assert bench.retry_at is not None
+        bench.clock.now = bench.retry_at
+        bench.play(None)
+    bench.node.failing = None
+    bench.clock.now += 2
+    return bench
+
+
+def test_an_unchanged_collection_does_not_shorten_the_delay_of_a_retry(delayed: Bench) -> None:
+    retry_at = delayed.retry_at
+    delayed.play(InputsChanged(), None)
+    assert (delayed.retry_at, delayed.node.writes) == (retry_at, [])
+
+
+def test_a_changed_collection_is_written_without_the_delay_of_a_retry(delayed: Bench) -> None:
+    delayed.controller._collect = gpu({"x/count": "9"})
+    delayed.play(InputsChanged(), None)
+    assert delayed.node.writes == [{"x/count": "9"}]
+
+
+def test_a_periodic_pass_writes_without_the_delay_of_a_retry(delayed: Bench) -> None:
+    delayed.play(Resync(), None)
+    assert delayed.node.writes == [{"x/count": "8"}]
+
+
 def test_an_hour_without_the_api_server_and_a_restart_remove_no_labels() -> None:
     before = Bench(gpu({"x/count": "8", "x/driver": "550"}))
     before.play(before.seen({}), Resync())

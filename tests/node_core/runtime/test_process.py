@@ -25,7 +25,14 @@ from node_core.runtime.http_port import parse_address
 from node_core.runtime.log import LogFormat, configure_log
 from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, Stop
-from node_core.runtime.process import CONFIG_CHANGED, ProcessRunner, ProcessSpec, Program, _run_until_signal
+from node_core.runtime.process import (
+    CONFIG_CHANGED,
+    ProcessRunner,
+    ProcessSpec,
+    Program,
+    _run_until_signal,
+    run_program,
+)
 from node_core.runtime.readiness import STUCK_AFTER, Readiness
 from node_core.runtime.services import Services
 from node_core.runtime.settings import CommonSettings
@@ -259,6 +266,18 @@ def test_close_is_final_unless_a_new_agent_replaces_the_old_one(
     signals = signals_of(number)
     _run_until_signal(program, signals, lambda: program, "gfd")
     assert agents[0].closed_finally is is_final
+
+
+def test_invalid_settings_at_the_start_are_printed_with_exit_status_two(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("node_core.runtime.process.guard_standard_error", lambda: None)
+
+    def parse() -> Program:
+        raise SettingsError(["wrong"])
+
+    assert run_program(parse, "gfd") == 2
+    assert capsys.readouterr().err == "gfd: wrong\n"
 
 
 def test_invalid_settings_are_counted_and_the_running_settings_remain() -> None:

@@ -60,10 +60,10 @@ def test_flags_and_environment_set_nested_fields(monkeypatch: pytest.MonkeyPatch
 
 def test_all_invalid_values_are_reported_together() -> None:
     with pytest.raises(SettingsError) as caught:
-        values("--count=3", "--color=blue", "--place=")
+        values("--count=3", "--color=Red", "--place=")
     assert caught.value.problems == (
         "--count: 3 is not even",
-        "--color: 'blue' is not one of 'red', 'green'.",
+        "--color: 'Red' is not one of 'red', 'green' (did you mean red?).",
         "--place: is empty: enter a path",
     )
 
