@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
-from gpunode.cluster.lists import NODES, forbidden, get_object, list_nodes, list_pods
+from gpunode.cluster.lists import NODES, VIEWER_ROLE, get_object, list_nodes, list_pods
 from gpunode.cluster.metrics import Sample, parse_samples, read_pod_metrics
 from gpunode.top.use import DeviceUse, sort_uses
 from node_core.errors import KubeError, NodeError
@@ -18,6 +18,10 @@ from node_core.schema import similar
 EXPORTER = "app.kubernetes.io/name=gpu-exporter"
 RUNNING = "status.phase=Running"
 PORT = 9400
+NOT_PERMITTED = (
+    "You are not permitted to get pods/proxy in the namespace {}, which gpunode top needs to read the metrics of gpu-exporter."
+    f" The ClusterRole {VIEWER_ROLE} does not include this right. Ask an administrator for it, or run gpunode top on the node."
+)
 REQUESTS = 8
 """Requests at the same time."""
 VALUES = {
@@ -80,7 +84,7 @@ class RemoteReader:
             return select_use(pod.spec.node_name, parse_samples(self._read_metrics(pod)))
         except (KubeError, ValueError) as error:
             if isinstance(error, KubeError) and error.status == 403:
-                return f"{forbidden('get', 'pods/proxy', error.message)}."
+                return NOT_PERMITTED.format(pod.metadata.namespace)
             return f"{pod.spec.node_name}: the metrics of gpu-exporter cannot be read: {error}."
 
     def _read_metrics(self, pod: Pod) -> str:
