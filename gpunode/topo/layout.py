@@ -1,13 +1,13 @@
 """Computes the geometry of the picture: boxes of NUMA nodes and GPUs, NVLinks at their right, and PCIe paths at their left. PURE.
 
-All numbers are pixels; y grows downwards. Each link has its own ports at the boxes and its own lane, so that no two lines share a segment.
+All numbers are pixels; y grows downwards. NVLinks from GPU to GPU are half ellipses: no two have the same ends, so none hides another.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gpu_core.domain.inventory import Gpu, GpuUuid, PciPath
-from gpunode.topo.lanes import assign_lanes
+from gpunode.topo.columns import assign_columns
 from gpunode.topo.links import Pair, Topology
 
 MARGIN = 16.0
@@ -19,9 +19,12 @@ BOX_HEIGHT = 64.0
 GROUP_WIDTH = BOX_WIDTH + 2 * GAP
 PORT_X = GAP + BOX_WIDTH
 CHIP_WIDTH, CHIP_HEIGHT, CHIPS_IN_ROW = 86.0, 20.0, 3
-PORT = 13.0
-"""The distance between two ports of a box."""
-LANE = 18.0
+BEND = 0.4
+"""The width of a half ellipse, in parts of its height."""
+LABEL = 34.0
+"""The width of `NV18`, and the space before it."""
+COLUMN = 18.0
+"""The distance between two columns of lines."""
 SWITCH_WIDTH = 30.0
 NEAR = (PciPath.BOARD, PciPath.SWITCH, PciPath.SWITCHES, PciPath.HOST_BRIDGE)
 """Paths that are drawn. The box of a NUMA node shows the path NODE."""
@@ -41,6 +44,10 @@ class Rect:
     @property
     def bottom(self) -> float:
         return self.y + self.height
+
+    @property
+    def middle(self) -> float:
+        return self.y + self.height / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,30 +70,26 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """The NVLinks of a pair: from the box at `x` to the lane at `lane`, and back. ys: of both ends."""
+    """The NVLinks of a pair. rect: of the half ellipse, whose ends are at the left corners."""
 
     pair: Pair
-    x: float
-    lane: float
-    ys: tuple[float, float]
+    rect: Rect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """NVSwitches, and the NVLinks of each GPU to them: GPU -> y of a horizontal line from `x`."""
+    """NVSwitches, and the NVLinks of each GPU to them: horizontal lines from PORT_X at `y`."""
 
     rect: Rect
-    x: float
     taps: tuple[tuple[Gpu, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bracket:
-    """GPUs with a common PCI ancestor: a vertical line at `lane`, and a horizontal line to `x` at each of `ys`."""
+    """GPUs with a common PCI ancestor: a vertical line at `x`, and a horizontal line to the box of each GPU at `ys`."""
 
     path: PciPath
     gpus: tuple[Gpu, ...]
-    lane: float
     x: float
     ys: tuple[float, ...]
 
@@ -111,13 +114,12 @@ class Picture:
 def plan_picture(topology: Topology) -> Picture:
     groups = _place_groups(topology)
     boxes = {box.gpu.uuid: box for group in groups for box in group.boxes}
-    direct, cliques = [each for each in topology.pairs if each.direct], _cliques(topology)
-    ports = _Ports(boxes, direct, cliques)
-    links = _place_links(direct, ports)
-    switches = _place_switches(cliques, ports, boxes, max((link.lane for link in links), default=GROUP_WIDTH))
+    links = tuple(_place_link(pair, boxes) for pair in topology.pairs if pair.direct)
+    reach = max([GROUP_WIDTH, *(link.rect.right + LABEL for link in links)])
+    switches = _place_switches(_cliques(topology), boxes, reach + COLUMN)
     brackets = tuple(_place_brackets(near_groups(topology), boxes))
-    left = min((bracket.lane for bracket in brackets), default=0.0) - MARGIN
-    right = max([GROUP_WIDTH, *(link.lane for link in links), *(each.rect.right for each in switches)]) + MARGIN
+    left = min((bracket.x for bracket in brackets), default=0.0) - MARGIN
+    right = max([reach, *(each.rect.right for each in switches)]) + MARGIN
     return Picture(
         x=left,
         width=right - left,
@@ -160,25 +162,23 @@ def _cliques(topology: Topology) -> list[tuple[Gpu, ...]]:
 
 
 def _place_groups(topology: Topology) -> tuple[Group, ...]:
-    ports = _count_ports(topology)
     nodes: dict[int | None, list[Gpu]] = {}
     for gpu in sorted(topology.gpus, key=lambda each: (each.numa_node is None, each.numa_node or 0, each.index)):
         nodes.setdefault(gpu.numa_node, []).append(gpu)
     groups: list[Group] = []
     y = MARGIN
     for numa, gpus in nodes.items():
-        boxes = tuple(_place_boxes(gpus, ports, y + HEADER))
+        boxes = tuple(_place_boxes(gpus, y + HEADER))
         rect = Rect(x=0.0, y=y, width=GROUP_WIDTH, height=boxes[-1].rect.bottom + GAP - y)
         groups.append(Group(numa=numa, rect=rect, boxes=boxes))
         y = rect.bottom + MARGIN
     return tuple(groups)
 
 
-def _place_boxes(gpus: Sequence[Gpu], ports: Mapping[GpuUuid, int], y: float) -> Iterator[Box]:
+def _place_boxes(gpus: Sequence[Gpu], y: float) -> Iterator[Box]:
     for gpu in gpus:
         rows = -(-len(gpu.mig_devices) // CHIPS_IN_ROW)
-        height = max(BOX_HEIGHT + rows * (CHIP_HEIGHT + 4), PORT * (ports[gpu.uuid] + 1))
-        rect = Rect(x=GAP, y=y, width=BOX_WIDTH, height=height)
+        rect = Rect(x=GAP, y=y, width=BOX_WIDTH, height=BOX_HEIGHT + rows * (CHIP_HEIGHT + 4))
         yield Box(gpu=gpu, rect=rect, chips=tuple(_place_chips(len(gpu.mig_devices), rect)))
         y = rect.bottom + GAP
 
@@ -190,69 +190,30 @@ def _place_chips(count: int, box: Rect) -> Iterator[Rect]:
         yield Rect(x=x, y=y, width=CHIP_WIDTH, height=CHIP_HEIGHT)
 
 
-def _count_ports(topology: Topology) -> dict[GpuUuid, int]:
-    return {
-        gpu.uuid: sum(pair.direct > 0 for _, pair in topology.pairs_of(gpu)) + (gpu.switch_links > 0)
-        for gpu in topology.gpus
-    }
+def _place_link(pair: Pair, boxes: Mapping[GpuUuid, Box]) -> Link:
+    top, bottom = sorted(boxes[gpu.uuid].rect.middle for gpu in (pair.one, pair.other))
+    return Link(pair=pair, rect=Rect(x=PORT_X, y=top, width=(bottom - top) * BEND, height=bottom - top))
 
 
-class _Ports:
-    """The y of each link at the right edge of each box, ordered by the position of the other end, so that few lines cross."""
-
-    def __init__(
-        self, boxes: Mapping[GpuUuid, Box], direct: Sequence[Pair], cliques: Sequence[tuple[Gpu, ...]]
-    ) -> None:
-        self._ys: dict[tuple[GpuUuid, object], float] = {}
-        for uuid, box in boxes.items():
-            others = [pair.other if pair.one.uuid == uuid else pair.one for pair in direct if uuid in _ends(pair)]
-            keys: list[object] = [other.uuid for other in sorted(others, key=lambda gpu: boxes[gpu.uuid].rect.y)]
-            keys += [None for clique in cliques if box.gpu in clique]
-            step = box.rect.height / (len(keys) + 1)
-            self._ys |= {(uuid, key): box.rect.y + step * (number + 1) for number, key in enumerate(keys)}
-
-    def to_gpu(self, gpu: Gpu, other: Gpu) -> float:
-        return self._ys[gpu.uuid, other.uuid]
-
-    def to_switch(self, gpu: Gpu) -> float:
-        return self._ys[gpu.uuid, None]
-
-
-def _ends(pair: Pair) -> tuple[GpuUuid, GpuUuid]:
-    return pair.one.uuid, pair.other.uuid
-
-
-def _place_links(direct: Sequence[Pair], ports: _Ports) -> tuple[Link, ...]:
-    ends = [(ports.to_gpu(pair.one, pair.other), ports.to_gpu(pair.other, pair.one)) for pair in direct]
-    lanes = assign_lanes([(min(each), max(each)) for each in ends], gap=PORT)
-    return tuple(
-        Link(pair=pair, x=PORT_X, lane=GROUP_WIDTH + LANE * (lane + 1), ys=ys)
-        for pair, lane, ys in zip(direct, lanes, ends, strict=True)
-    )
-
-
-def _place_switches(
-    cliques: Sequence[tuple[Gpu, ...]], ports: _Ports, boxes: Mapping[GpuUuid, Box], right: float
-) -> tuple[Switch, ...]:
+def _place_switches(cliques: Sequence[tuple[Gpu, ...]], boxes: Mapping[GpuUuid, Box], x: float) -> tuple[Switch, ...]:
     rects = [[boxes[gpu.uuid].rect for gpu in clique] for clique in cliques]
     spans = [(min(rect.y for rect in each), max(rect.bottom for rect in each)) for each in rects]
     return tuple(
         Switch(
-            rect=Rect(x=right + 2 * LANE + lane * (SWITCH_WIDTH + LANE), y=top, width=SWITCH_WIDTH, height=end - top),
-            x=PORT_X,
-            taps=tuple((gpu, ports.to_switch(gpu)) for gpu in clique),
+            rect=Rect(x=x + column * (SWITCH_WIDTH + COLUMN), y=top, width=SWITCH_WIDTH, height=end - top),
+            taps=tuple((gpu, boxes[gpu.uuid].rect.middle) for gpu in clique),
         )
-        for clique, lane, (top, end) in zip(cliques, assign_lanes(spans, gap=GAP), spans, strict=True)
+        for clique, column, (top, end) in zip(cliques, assign_columns(spans, gap=GAP), spans, strict=True)
     )
 
 
 def _place_brackets(near: Sequence[tuple[PciPath, tuple[Gpu, ...]]], boxes: Mapping[GpuUuid, Box]) -> Iterator[Bracket]:
     """The nearest path is next to the boxes."""
     rects = [[boxes[gpu.uuid].rect for gpu in gpus] for _, gpus in near]
-    lanes = assign_lanes(
+    columns = assign_columns(
         [(min(each.y for each in group), max(each.bottom for each in group)) for group in rects], gap=0
     )
-    for (path, gpus), group, lane in zip(near, rects, lanes, strict=True):
-        part = (lane + 1) / (max(lanes) + 2)
+    for (path, gpus), group, column in zip(near, rects, columns, strict=True):
+        part = (column + 1) / (max(columns) + 2)
         ys = tuple(sorted(rect.y + rect.height * part for rect in group))
-        yield Bracket(path=path, gpus=gpus, lane=-LANE * (lane + 1), x=GAP, ys=ys)
+        yield Bracket(path=path, gpus=gpus, x=-COLUMN * (column + 1), ys=ys)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from device_plugin.devices import Device
 from gpunode.topo.allocation import Allocation
-from gpunode.topo.layout import MARGIN, Box, Bracket, Group, Link, Picture, Rect, Switch, plan_picture
+from gpunode.topo.layout import GAP, MARGIN, PORT_X, Box, Bracket, Group, Link, Picture, Rect, Switch, plan_picture
 from gpunode.topo.links import TERMS, Topology, list_numbers
 from gpunode.topo.shapes import draw_rect, draw_rotated, draw_text, escape, shorten
 
@@ -20,19 +20,19 @@ COLORS = """
 .gpunode-page{fill:#ffffff} .gpunode-group{fill:#f6f8fa;stroke:#d1d9e0} .gpunode-box{fill:#ffffff;stroke:#818b98}
 .gpunode-chip{fill:#eef2f6;stroke:#818b98} .gpunode-chosen{stroke:#0969da;stroke-width:3}
 .gpunode-text{fill:#1f2328} .gpunode-small{fill:#59636e} .gpunode-link{stroke:#3f7d00} .gpunode-switch{fill:#e6f2d9;stroke:#3f7d00}
-.gpunode-pci{stroke:#8250df} .gpunode-pci-text{fill:#8250df;stroke:#ffffff}
+.gpunode-pci{stroke:#8250df} .gpunode-pci-text{fill:#8250df;stroke:#ffffff} .gpunode-link-text{fill:#3f7d00;stroke:#ffffff}
 @media (prefers-color-scheme: dark) {
 .gpunode-page{fill:#0d1117} .gpunode-group{fill:#151b23;stroke:#3d444d} .gpunode-box{fill:#0d1117;stroke:#7d8590}
 .gpunode-chip{fill:#212830;stroke:#7d8590} .gpunode-chosen{stroke:#4493f8}
 .gpunode-text{fill:#f0f6fc} .gpunode-small{fill:#9198a1} .gpunode-link{stroke:#85c53f} .gpunode-switch{fill:#1d2b10;stroke:#85c53f}
-.gpunode-pci{stroke:#ab7df8} .gpunode-pci-text{fill:#ab7df8;stroke:#0d1117}
+.gpunode-pci{stroke:#ab7df8} .gpunode-pci-text{fill:#ab7df8;stroke:#0d1117} .gpunode-link-text{fill:#85c53f;stroke:#0d1117}
 }
 """
 SHAPES = """
 .gpunode-picture text{font-family:system-ui,-apple-system,"Segoe UI","Liberation Sans",sans-serif;font-size:13px}
-.gpunode-picture .gpunode-small,.gpunode-picture .gpunode-pci-text{font-size:11px} .gpunode-bold{font-weight:600}
+.gpunode-picture :is(.gpunode-small,.gpunode-pci-text,.gpunode-link-text){font-size:11px} .gpunode-bold{font-weight:600}
 .gpunode-link,.gpunode-pci{fill:none;stroke-linejoin:round} .gpunode-pci{stroke-width:1.5;stroke-dasharray:4 3}
-.gpunode-pci-text{stroke-width:3;paint-order:stroke}
+.gpunode-pci-text,.gpunode-link-text{stroke-width:4;paint-order:stroke}
 """
 
 
@@ -52,6 +52,7 @@ def render_svg(topology: Topology, allocation: Allocation | None = None) -> str:
         *(line for group in picture.groups for line in _render_group(group, topology, chosen)),
         *(line for bracket in picture.brackets for line in _render_bracket(bracket)),
         *(line for link in picture.links for line in _render_link(link)),
+        *map(_label_link, picture.links),
         *(line for switch in picture.switches for line in _render_switch(switch)),
         *_render_legend(legend, page.x + MARGIN, picture.height),
         "</svg>",
@@ -134,12 +135,15 @@ def _render_box(box: Box, chosen: Collection[str]) -> Iterator[str]:
 
 
 def _render_link(link: Link) -> Iterator[str]:
-    pair, (start, end) = link.pair, link.ys
+    pair, rect = link.pair, link.rect
     yield f"<g><title>GPU {pair.one.index} and GPU {pair.other.index}: {pair.direct} NVLinks</title>"
-    path = f"M{link.x:g} {start:g}H{link.lane:g}V{end:g}H{link.x:g}"
+    path = f"M{rect.x:g} {rect.y:g}A{rect.width:g} {rect.height / 2:g} 0 0 1 {rect.x:g} {rect.bottom:g}"
     yield f'<path class="gpunode-link" stroke-width="{_width(pair.direct):g}" d="{path}"/>'
-    yield from (_count(link.x, y, pair.direct) for y in link.ys)
     yield "</g>"
+
+
+def _label_link(link: Link) -> str:
+    return draw_text(link.rect.right - 8, link.rect.middle + 4, f"NV{link.pair.direct}", "gpunode-link-text")
 
 
 def _render_switch(switch: Switch) -> Iterator[str]:
@@ -147,9 +151,9 @@ def _render_switch(switch: Switch) -> Iterator[str]:
     gpus = tuple(gpu for gpu, _ in switch.taps)
     yield f"<g><title>NVSwitches of {list_numbers(gpus)}</title>"
     for gpu, y in switch.taps:
-        path = f"M{switch.x:g} {y:g}H{rect.x:g}"
+        path = f"M{PORT_X:g} {y:g}H{rect.x:g}"
         yield f'<path class="gpunode-link" stroke-width="{_width(gpu.switch_links):g}" d="{path}"/>'
-        yield _count(switch.x, y, gpu.switch_links)
+        yield draw_text(PORT_X - 6, y + 4, f"NV{gpu.switch_links}", "gpunode-small", anchor="end")
     yield draw_rect(rect, "gpunode-switch", radius=6)
     yield draw_rotated(rect.x + rect.width / 2 + 4, rect.y + rect.height / 2, "NVSwitch", "gpunode-text") + "</g>"
 
@@ -157,19 +161,15 @@ def _render_switch(switch: Switch) -> Iterator[str]:
 def _render_bracket(bracket: Bracket) -> Iterator[str]:
     first, last = bracket.ys[0], bracket.ys[-1]
     term, meaning = TERMS[bracket.path]
-    taps = "".join(f"M{bracket.lane:g} {y:g}H{bracket.x:g}" for y in bracket.ys)
+    taps = "".join(f"M{bracket.x:g} {y:g}H{GAP:g}" for y in bracket.ys)
     yield f"<g><title>{term}, {list_numbers(bracket.gpus)}: {meaning}</title>"
-    yield f'<path class="gpunode-pci" d="M{bracket.lane:g} {first:g}V{last:g}{taps}"/>'
-    yield draw_rotated(bracket.lane - 4, (first + last) / 2, term, "gpunode-pci-text") + "</g>"
+    yield f'<path class="gpunode-pci" d="M{bracket.x:g} {first:g}V{last:g}{taps}"/>'
+    yield draw_rotated(bracket.x - 4, (first + last) / 2, term, "gpunode-pci-text") + "</g>"
 
 
 def _width(links: int) -> float:
     """Returns the width of the line for a number of NVLinks: 1.5 pixels for one, 6.4 for 18."""
     return round(1.5 * math.sqrt(links), 1)
-
-
-def _count(x: float, y: float, links: int) -> str:
-    return draw_text(x - 6, y + 4, f"NV{links}", "gpunode-small", anchor="end")
 
 
 def _uuid(device: Device) -> str:

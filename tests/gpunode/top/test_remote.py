@@ -126,7 +126,7 @@ def test_the_missing_right_is_named(api: ApiClient, answers: dict[str, Any]) -> 
     answers |= {"n1": KubeError("forbidden", status=403), "n2": KubeError("forbidden", status=403)}
     with pytest.raises(
         NodeError,
-        match="not permitted to get pods/proxy in the namespace gpunode, .*gpunode-viewer does not include this right",
+        match=r"pods/proxy in the namespace gpunode, .* gpunode-viewer does not include this right",
     ):
         RemoteReader(api).read()
 

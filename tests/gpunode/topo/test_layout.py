@@ -46,13 +46,12 @@ def check(picture: Picture) -> None:
 
 
 def check_lines(picture: Picture, page: Rect) -> None:
-    at_right = [y for link in picture.links for y in link.ys] + [y for each in picture.switches for _, y in each.taps]
-    assert len(set(at_right)) == len(at_right), "two links at the same place of a box"
-    verticals = [(link.lane, *sorted(link.ys)) for link in picture.links]
-    verticals += [(each.lane, each.ys[0], each.ys[-1]) for each in picture.brackets]
+    assert all(contains(page, link.rect) for link in picture.links)
+    assert len({link.rect for link in picture.links}) == len(picture.links), "a link hides another one"
+    verticals = [(each.x, each.ys[0], each.ys[-1]) for each in picture.brackets]
     assert all(page.x < x < page.right and page.y <= top < bottom <= page.bottom for x, top, bottom in verticals)
     for (x, top, bottom), (other_x, other_top, other_bottom) in itertools.combinations(verticals, 2):
-        assert x != other_x or bottom < other_top or other_bottom < top, "two lines in one lane"
+        assert x != other_x or bottom < other_top or other_bottom < top, "two lines at one place"
 
 
 @pytest.mark.parametrize("name", sorted(set(scenario_names()) - {"none"}))
