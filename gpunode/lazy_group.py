@@ -69,17 +69,6 @@ class LazyGroup(ExamplesGroup):
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Adds the nearest name to the error for an unknown command."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            from node_core.schema import suggest  # noqa: PLC0415 - it imports msgspec, which an agent may not need
-
-            raise click.UsageError(f"unknown command {args[0]!r}{suggest(args[0], self.entries)}", ctx) from error
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         for title, section in self._sections.items():
             with formatter.section(title):

@@ -93,14 +93,14 @@ def test(
     try:
         loaded = load_rules(files)
         features = (
-            read_features(host_root)
+            read_features(host_root, click.get_current_context().command_path)
             if feature_file is None
             else parse_saved_features(read_text(feature_file), feature_file)
         )
         if label_file is not None:
             features = with_node_labels(features, parse_node_labels(read_text(label_file), label_file))
     except SettingsError as error:
-        sys.exit(report_usage(error, "nfd-lite rules test"))
+        sys.exit(report_usage(error, click.get_current_context().command_path))
     traces = trace_files(loaded, features, output_policy(namespaces))
     click.echo(render_json(traces) if output == "json" else render_traces(traces), nl=False)
     sys.exit(FAILED if any(each.matched is None for each in traces) else 0)
@@ -125,7 +125,7 @@ def validate(files: tuple[str, ...]) -> None:
     try:
         loaded = load_rules(files)
     except SettingsError as error:
-        sys.exit(report_usage(error, "nfd-lite rules validate"))
+        sys.exit(report_usage(error, click.get_current_context().command_path))
     sets = [each for file in loaded for each in file.sets]
     named = name_rules(sets)
     problems = [f"{name}: {why}" for name, rule in named for why in rule_problems(rule)]
@@ -155,14 +155,17 @@ def read_text(file: str) -> str:
     return text_of(read_input(file))
 
 
-def read_features(host_root: str) -> Features:
-    """Reads the features of this host. Features that cannot be read are reported on standard error. Raises SettingsError."""
+def read_features(host_root: str, program: str) -> Features:
+    """Reads the features of this host. Features that cannot be read are reported on standard error. Raises SettingsError.
+
+    program: for these messages.
+    """
     if not Path(host_root).is_dir():
         raise SettingsError([f"--host-root: {host_root} is not a directory"])
     host = Host(root=HostRoot(Path(host_root)), cpu=read_cpu, node_name=os.environ.get("NODE_NAME"))
     collection = collect(host, SourceSettings())
     for feature, why in sorted(collection.errors.items()):
-        click.echo(f"nfd-lite rules test: the feature {feature} cannot be read: {why}", err=True)
+        click.echo(f"{program}: the feature {feature} cannot be read: {why}", err=True)
     return collection.features
 
 

@@ -44,3 +44,16 @@ class ExamplesCommand(click.Command):
 
 class ExamplesGroup(ExamplesCommand, click.Group):
     """A group of commands whose help begins with examples."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Replaces the method of click: the error for an unknown command names the nearest one."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from node_core.schema import suggest  # noqa: PLC0415 - it imports msgspec, which an agent may not need
+
+            raise click.UsageError(
+                f"unknown command {args[0]!r}{suggest(args[0], self.list_commands(ctx))}", ctx
+            ) from error

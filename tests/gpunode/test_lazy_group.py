@@ -27,10 +27,18 @@ def test_the_plugin_of_kubectl_has_its_own_name() -> None:
     assert "Usage: kubectl gpu release" in run_verb("release", "--help", program="kubectl gpu").stdout
 
 
-def test_an_unknown_command_is_a_usage_error_with_the_nearest_name() -> None:
-    result = run_verb("docter")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["docter"], "unknown command 'docter' (did you mean doctor?)"),
+        (["config", "chek"], "unknown command 'chek' (did you mean check?)"),
+        (["cdi", "\x1b[31m"], r"unknown command '\x1b[31m'"),
+    ],
+)
+def test_an_unknown_command_is_a_usage_error_with_the_nearest_name(arguments: list[str], message: str) -> None:
+    result = run_verb(*arguments)
     assert result.exit_code == 2
-    assert "unknown command 'docter' (did you mean doctor?)" in result.stderr
+    assert message in result.stderr
 
 
 def test_no_module_of_a_command_is_imported_before_the_command_runs() -> None:

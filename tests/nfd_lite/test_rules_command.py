@@ -97,7 +97,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     def invoke(arguments: Sequence[str], stdin: str = "", *, color: bool = False, **files: str) -> Result:
         for name, content in files.items():
             (tmp_path / name).write_text(content)
-        return CliRunner().invoke(rules, list(arguments), input=stdin, color=color)
+        return CliRunner().invoke(rules, list(arguments), prog_name="gpunode rules", input=stdin, color=color)
 
     return invoke
 
@@ -453,7 +453,7 @@ def test_validate_finds_features_that_a_template_does_not_get(run: Run, rule: st
 
 def test_problems_of_one_of_several_objects_have_its_number(run: Run) -> None:
     result = run(["validate", "-"], f"{nfr('{name: r}')}\n---\n{nfr('{name: r}').replace('rules', 'rule')}")
-    assert result.stderr.splitlines()[-1] == "nfd-lite rules validate: -: object 2: spec.rules: is missing"
+    assert result.stderr.splitlines()[-1] == "gpunode rules validate: -: object 2: spec.rules: is missing"
 
 
 @pytest.mark.parametrize(
