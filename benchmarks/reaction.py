@@ -232,7 +232,7 @@ def gate(stage: Stage, number: int) -> tuple[Check, None]:
 
 
 def gpu_removed(stage: Stage, number: int) -> tuple[Check, Check]:
-    """Removes a GPU, or at odd numbers restores the GPU."""
+    """Removes a GPU; with an odd number restores the GPU."""
     if number % 2:
         stage.gpus.append(scenario().gpus[GPUS - 1])
     else:

@@ -1,4 +1,4 @@
-"""Mutants of a module: each is its text with one place changed, so that a test has to fail.
+"""The mutants of a module. A mutant is the text of the module with one changed place. A test has to fail with it.
 
 Comparisons, boolean and arithmetic operators, numbers and booleans, return values and statements are changed. Text, annotations,
 decorators and log lines are not: no test should need to repeat them.
@@ -57,7 +57,7 @@ class Mutant:
 
 
 def find_mutants(source: str) -> list[Mutant]:
-    """All mutants of a module, in the order of their places."""
+    """Returns all mutants of a module, in the order of their places."""
     text = source.encode()
     starts = [0]
     for line in text.splitlines(keepends=True):
@@ -73,7 +73,7 @@ def find_mutants(source: str) -> list[Mutant]:
 
 
 def _walk(node: ast.AST) -> Iterator[ast.expr | ast.stmt]:
-    """The nodes that may change. The parts of an f-string are left out: Python 3.11 gives them no places of their own."""
+    """Yields the nodes that may change. Excludes the parts of an f-string, because Python 3.11 does not report their places."""
     if isinstance(node, ast.expr | ast.stmt):
         yield node
     if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Expr) and _is_log_call(node.value)):
@@ -115,7 +115,7 @@ def _other_operators(node: ast.expr) -> Iterator[ast.expr]:
 
 
 def _is_removable(node: ast.stmt) -> bool:
-    """Not an assignment to a name: without it the module would only fail to run."""
+    """Excludes assignments to names, because the module would not run without them."""
     match node:
         case ast.Raise() | ast.Continue() | ast.Break() | ast.AugAssign() | ast.Delete():
             return True
@@ -128,7 +128,7 @@ def _is_removable(node: ast.stmt) -> bool:
 
 
 def _is_text(node: ast.BinOp) -> bool:
-    """Text that is joined or formatted: no other operator is defined there."""
+    """Whether text is joined or formatted. Other operators are not defined for text."""
     sides = (node.left, node.right)
     return any(isinstance(side, ast.JoinedStr) or _is_text_constant(side) for side in sides)
 

@@ -1,10 +1,10 @@
-"""Measures what the tests notice: changes one place of the product at a time, and expects a test of the mirrored folder to fail.
+"""Measures the quality of the tests: changes one place of the product at a time, and expects that a test of the mirrored folder fails.
 
     make mutate COUNT=60 SEED=7 PACKAGES="node_core/host gfd" WIDER="tests/gpunode"
 
-The mutants are drawn at random, and a seed draws the same again as long as the modules do not change. The work happens in a copy of the
-tree. A mutant of node_core/kube/http.py meets tests/node_core/kube/test_http.py first, and then the whole folder. A module whose folder
-has no tests meets those of the next parent. A mutant that makes the tests run out of their time counts as killed.
+The mutants are selected at random. The same seed selects the same mutants until a module changes. The tests run in a copy of the tree. For
+a mutant of node_core/kube/http.py, tests/node_core/kube/test_http.py runs first, and then the whole folder. If the folder of a module has
+no tests, the tests of the next parent run. A mutant with which the tests exceed their time counts as killed.
 """
 
 import argparse
@@ -28,11 +28,11 @@ from tests.packages import PACKAGES, ROOT
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info", "build")
 GENERATED = ("_pb2.py", "_pb2_grpc.py")
 SLOWER = 4
-"""How many times the seconds of the unchanged tests a mutant may take."""
+"""The maximum duration of the tests with a mutant, as a multiple of the duration without it."""
 LEAST_LIMIT = 30.0
 LONGEST = 900.0
 PASSED = (0, 5)
-"""pytest's exit codes without a failure: 5 means that `make test` runs none of these tests."""
+"""Exit codes of pytest without a failure. 5: `make test` runs none of these tests."""
 OUT_OF_TIME = -1
 
 
@@ -54,7 +54,7 @@ class Place:
 
 @dataclass(slots=True)
 class Score:
-    """Of one package."""
+    """The results of one package. unmeasured: the tests fail without the mutant."""
 
     killed: int = 0
     survivors: list[Place] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Score:
 
 
 def find_places(root: Path, packages: Iterable[str]) -> dict[str, list[Place]]:
-    """All mutants by package."""
+    """Returns all mutants by package."""
     found: dict[str, list[Place]] = {}
     for path in sorted({path for package in packages for path in (root / package).rglob("*.py")}):
         module = PurePosixPath(path.relative_to(root).as_posix())
@@ -78,7 +78,7 @@ def find_places(root: Path, packages: Iterable[str]) -> dict[str, list[Place]]:
 
 
 def draw(found: Mapping[str, Sequence[Place]], count: int, seed: int) -> list[Place]:
-    """So many mutants. A package's share grows with the square root of its size, so that small packages have a score too."""
+    """Returns `count` mutants. The share of a package grows with the square root of its size, so that small packages have a score."""
     randomness = random.Random(seed)
     shuffled = {package: randomness.sample(places, len(places)) for package, places in sorted(found.items())}
     drawn: list[Place] = []
@@ -92,7 +92,7 @@ def draw(found: Mapping[str, Sequence[Place]], count: int, seed: int) -> list[Pl
 
 
 def mirrored_tests(root: Path, module: PurePosixPath) -> list[str]:
-    """The module's own test file if it has one, and then the nearest folder with tests."""
+    """Returns the test file of the module if it exists, and the nearest folder with tests."""
     own = root / "tests" / module.parent / f"test_{module.name}"
     folder = root / "tests" / module.parent
     while not any(folder.rglob("test_*.py")):
@@ -101,7 +101,7 @@ def mirrored_tests(root: Path, module: PurePosixPath) -> list[str]:
 
 
 def run_tests(tree: Path, tests: str, limit: float) -> int:
-    """pytest's exit code, or OUT_OF_TIME. Ends what the tests leave running."""
+    """Returns the exit code of pytest, or OUT_OF_TIME. Ends processes that the tests have started."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", tests]
     process = subprocess.Popen(
         command,
@@ -135,7 +135,7 @@ class Laboratory:
         self._writes = 0
 
     def is_killed(self, place: Place, wider: Sequence[str] = ()) -> bool:
-        """True if a test fails: of the module's file, of its mirrored folder, or of the wider tests, which run last.
+        """Returns True if a test fails: in the test file of the module, in its mirrored folder, or in the wider tests, which run last.
 
         Raises FailingTestsError.
         """
@@ -150,7 +150,7 @@ class Laboratory:
             self._write(path, source)
 
     def _write(self, path: Path, source: str) -> None:
-        """With a time of change of its own each time: Python believes cached bytecode of the same second and size."""
+        """Writes the file with a new modification time. Otherwise Python uses cached bytecode of a file with the same second and size."""
         self._writes += 1
         path.write_text(source)
         os.utime(path, (self._writes, self._writes))
@@ -167,7 +167,7 @@ class Laboratory:
 
 
 def measure(laboratory: Laboratory, drawn: Sequence[Place], wider: Sequence[str]) -> dict[str, Score]:
-    """The score of each package. Prints a line for each mutant."""
+    """Returns the score of each package. Prints a line for each mutant."""
     scores: dict[str, Score] = {}
     for number, place in enumerate(drawn, 1):
         score = scores.setdefault(place.package, Score())
@@ -186,7 +186,7 @@ def measure(laboratory: Laboratory, drawn: Sequence[Place], wider: Sequence[str]
 
 
 def render(scores: Mapping[str, Score]) -> str:
-    """The survivors, the mutants whose tests fail anyway, and a line for each package."""
+    """Renders the survivors, the mutants whose tests fail without them, and a line for each package."""
     lines = [f"survived: {place}" for _, score in sorted(scores.items()) for place in score.survivors]
     lines += [f"unknown: {place}" for _, score in sorted(scores.items()) for place in score.unmeasured]
     total = Score(

@@ -204,7 +204,7 @@ class Flaky:
 
 
 def test_nothing_is_discovered_or_advertised_while_the_gate_is_closed() -> None:
-    bench = Bench(lambda: pytest.fail("looked at the GPUs"))
+    bench = Bench(lambda: pytest.fail("discovered the GPUs"))
     bench.play(NodeChanged(SHUT), Resync(), Wake(), None)
     assert bench.manager.plans == []
     assert bench.problem("node") is None
@@ -262,7 +262,7 @@ def test_a_gate_without_a_label_opens_on_a_node_without_labels() -> None:
 
 @pytest.mark.parametrize("view", [BARE, SHUT], ids=["absent", "another value"])
 def test_a_node_that_never_had_the_label_gets_a_reason_a_log_line_and_a_metric(view: NodeView) -> None:
-    bench = Bench(lambda: pytest.fail("looked at the GPUs"))
+    bench = Bench(lambda: pytest.fail("discovered the GPUs"))
     with capture_logs() as lines:
         bench.play(NodeChanged(view), Resync(), None)
     assert bench.condition[0] == "NodeNotLabelled"
@@ -272,7 +272,7 @@ def test_a_node_that_never_had_the_label_gets_a_reason_a_log_line_and_a_metric(v
 
 
 def test_a_node_without_gpus_and_without_the_label_gets_no_condition_until_a_gpu_appears() -> None:
-    bench = Bench(lambda: pytest.fail("looked at the GPUs"))
+    bench = Bench(lambda: pytest.fail("discovered the GPUs"))
     bench.facts = NodeFacts(has_gpus=False)
     bench.play(NodeChanged(BARE), Resync())
     assert bench.condition == ("", "")
@@ -282,7 +282,7 @@ def test_a_node_without_gpus_and_without_the_label_gets_no_condition_until_a_gpu
 
 
 def test_an_old_condition_of_a_node_without_gpus_and_label_is_corrected() -> None:
-    bench = Bench(lambda: pytest.fail("looked at the GPUs"))
+    bench = Bench(lambda: pytest.fail("discovered the GPUs"))
     bench.facts = NodeFacts(has_gpus=False)
     bench.play(NodeChanged(replace(BARE, conditions={GPU_READY: ObservedCondition(status="True")})))
     assert bench.condition[0] == "NoGPU"
@@ -378,8 +378,8 @@ def test_notes_of_the_plan_are_logged_once() -> None:
     bench = Bench(lambda: read_inventory(simulated_nvml(scenario, lambda: 0.0), numa_of(scenario)))
     with capture_logs() as logs:
         bench.play(NodeChanged(OPEN), Resync(), Resync())
-    said = [entry["why"] for entry in logs if entry["event"] == "device_plan_warning"]
-    assert len(said) == len(set(said)) > 0
+    reasons = [entry["why"] for entry in logs if entry["event"] == "device_plan_warning"]
+    assert len(reasons) == len(set(reasons)) > 0
 
 
 def test_problems_with_the_kubelet_reach_readiness_and_devices_reach_metrics() -> None:
@@ -467,11 +467,11 @@ def test_a_closed_gate_clears_the_problems_of_gpus() -> None:
 
 def test_mig_strategy_auto_follows_the_label_without_a_discovery() -> None:
     scenario = load_scenario("a100x4-mig-single")
-    looks: list[Inventory] = []
+    discoveries: list[Inventory] = []
 
     def read() -> Inventory:
-        looks.append(read_inventory(simulated_nvml(scenario, lambda: 0.0), numa_of(scenario)))
-        return looks[-1]
+        discoveries.append(read_inventory(simulated_nvml(scenario, lambda: 0.0), numa_of(scenario)))
+        return discoveries[-1]
 
     bench = Bench(read, PluginSettings(mig_strategy="auto"))
     bench.play(
@@ -480,7 +480,7 @@ def test_mig_strategy_auto_follows_the_label_without_a_discovery() -> None:
     assert [sorted(plan.resources) for plan in bench.manager.plans] == [
         ["nvidia.com/gpu"], ["nvidia.com/mig-1g.5gb"], [],
     ]  # fmt: skip
-    assert len(looks) == 1
+    assert len(discoveries) == 1
     assert bench.problem("mig-strategy") is None
 
 
@@ -648,13 +648,13 @@ def test_a_gpu_without_a_cdi_name_is_unhealthy_with_cdi_device_lists() -> None:
 
 
 def test_mps_daemons_respect_a_release(tmp_path: Path) -> None:
-    asked = write_request(tmp_path / FOLDER, "upgrade", 600)
+    request = write_request(tmp_path / FOLDER, "upgrade", 600)
     common = settings_of("--node-name=n1", "--simulate=h100x8", f"--lock-dir={tmp_path}")
     dependencies = Dependencies(common, "gpu-device-plugin")
     agent = build_agent(PluginSettings(), dependencies, Services())
     mps = agent.controller._mps
     assert not mps._may_open()
-    asked.unlink()
+    request.unlink()
     dependencies.nvml_release.activate(Metrics(), lambda: None)
     assert mps._may_open()
     dependencies.nvml_release.stop()

@@ -225,13 +225,13 @@ def test_a_folder_without_write_access_is_a_problem_and_not_an_exception(
     kubelet.start()
     owner = Owner(Path("/proc"), directory / "kubelet.sock")
     try:
-        with capture_logs() as said:
+        with capture_logs() as logs:
             owner.offer(eight)
             until(lambda: owner.manager.registration_failures[GPU] > 3)
         assert owner.manager.problems() == (
             "nvidia.com/gpu: cannot create a socket in /proc: No such file or directory",
         )
-        assert [line["event"] for line in said] == ["resource_not_served"]
+        assert [line["event"] for line in logs] == ["resource_not_served"]
         assert (kubelet.resources(), owner.manager.registrations) == ({}, {})
     finally:
         owner.stop()

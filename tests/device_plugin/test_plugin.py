@@ -198,7 +198,7 @@ def test_an_allocation_of_invalid_ids_is_an_error_with_the_id(client: PluginClie
     with pytest.raises(CallError, match="'GPU-0' is unhealthy: XID 79") as sick:
         client.allocate(["GPU-0"])
     assert (unknown.value.code, sick.value.code) == ("NOT_FOUND", "FAILED_PRECONDITION")
-    assert client.allocate([]).envs == {"NVIDIA_VISIBLE_DEVICES": ""}, "no GPU, whatever the image says"
+    assert client.allocate([]).envs == {"NVIDIA_VISIBLE_DEVICES": ""}, "no GPU, for any environment of the image"
     assert client.allocate(["GPU-1"] * 5000).envs == {"NVIDIA_VISIBLE_DEVICES": "GPU-1"}
 
 
@@ -342,4 +342,4 @@ def test_a_slow_reader_receives_the_newest_list_and_blocks_no_other_reader(
     taken = 1
     while len(next(lists)) != 1:
         taken += 1
-    assert taken < 100, "of lists that nobody read, the last one is sent"
+    assert taken < 100, "only the last of the unread lists is sent"

@@ -46,7 +46,7 @@ def mig_devices_of(*counts: int, numa: Sequence[int | None] = (None,) * 16) -> l
     ]
 
 
-def ask(
+def prefer(
     devices: Sequence[Device],
     size: int,
     required: Sequence[str] = (),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from device_plugin.allocate.links import choose_linked, weight_between
 from device_plugin.devices import Device
 from gpu_core.domain.inventory import PciPath
-from tests.device_plugin.allocate.devices import CUBE, Links, Paths, ask, node
+from tests.device_plugin.allocate.devices import CUBE, Links, Paths, node, prefer
 from tests.exhaustive import many
 
 
@@ -118,7 +118,7 @@ def test_no_other_set_of_a_dgx_1_has_a_higher_weight(size: int) -> None:
 )
 def test_known_topologies_with_eight_gpus(links: Links, size: int, chosen: list[int]) -> None:
     devices = node(8, links, [0] * 4 + [1] * 4)
-    assert ask(devices, size) == [f"GPU-{index}" for index in chosen]
+    assert prefer(devices, size) == [f"GPU-{index}" for index in chosen]
 
 
 def below(*levels: tuple[PciPath, int]) -> Paths:
@@ -142,10 +142,10 @@ def below(*levels: tuple[PciPath, int]) -> Paths:
 def test_gpus_below_one_pcie_switch_are_selected_together(required: list[int], size: int, chosen: list[int]) -> None:
     paths = below((PciPath.SWITCH, 2), (PciPath.HOST_BRIDGE, 4))
     devices = node(8, {}, [None] * 8, paths)
-    asked = [f"GPU-{index}" for index in required]
-    assert ask(devices, size, asked) == [f"GPU-{index}" for index in chosen]
-    free = [device for device in devices if device.id not in asked]
-    fixed = [device for device in devices if device.id in asked]
+    required_ids = [f"GPU-{index}" for index in required]
+    assert prefer(devices, size, required_ids) == [f"GPU-{index}" for index in chosen]
+    free = [device for device in devices if device.id not in required_ids]
+    fixed = [device for device in devices if device.id in required_ids]
     assert set(choose_linked(free, fixed, size - len(fixed))) == set(
         best_by_brute_force(free, fixed, size - len(fixed))
     )
@@ -154,23 +154,23 @@ def test_gpus_below_one_pcie_switch_are_selected_together(required: list[int], s
 def test_a_single_gpu_is_selected_without_splitting_a_switch_pair() -> None:
     paths = below((PciPath.SWITCH, 2))
     devices = node(8, {}, [None] * 8, paths)
-    assert ask(devices, 1, available=[f"GPU-{index}" for index in (0, 1, 2, 4, 5)]) == ["GPU-2"]
+    assert prefer(devices, 1, available=[f"GPU-{index}" for index in (0, 1, 2, 4, 5)]) == ["GPU-2"]
 
 
 def test_three_gpus_include_the_pair_with_an_nvlink_bridge() -> None:
     """Duplicate ids in a request caused a crash in another plugin."""
     devices = node(6, {(4, 5): 4}, [0] * 6)
     available = [f"GPU-{index}" for index in (0, 1, 2, 4, 5)]
-    assert ask(devices, 3, available=available) == ["GPU-0", "GPU-4", "GPU-5"]
+    assert prefer(devices, 3, available=available) == ["GPU-0", "GPU-4", "GPU-5"]
 
 
 def test_neighbours_of_required_gpus_are_selected() -> None:
     devices = node(8, {(0, 1): 4, (6, 7): 4}, [None] * 8)
-    assert ask(devices, 2, required=["GPU-6"]) == ["GPU-6", "GPU-7"]
+    assert prefer(devices, 2, required=["GPU-6"]) == ["GPU-6", "GPU-7"]
 
 
 def test_the_search_on_a_huge_node_stays_within_its_budget() -> None:
     chance = random.Random(1)
     links = {pair: chance.randrange(13) for pair in itertools.combinations(range(40), 2)}
     devices = node(40, links, [None] * 40)
-    assert len(set(ask(devices, 20))) == 20
+    assert len(set(prefer(devices, 20))) == 20

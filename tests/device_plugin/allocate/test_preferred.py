@@ -5,13 +5,13 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.device_plugin.allocate.devices import CUBE, ask, node
+from tests.device_plugin.allocate.devices import CUBE, node, prefer
 
 
 def test_the_result_does_not_depend_on_the_order_of_the_request() -> None:
     devices = node(8, CUBE, [0] * 8)
     forward = [device.id for device in devices]
-    assert ask(devices, 3, available=forward) == ask(devices, 3, available=forward[::-1])
+    assert prefer(devices, 3, available=forward) == prefer(devices, 3, available=forward[::-1])
 
 
 @given(
@@ -24,7 +24,7 @@ def test_every_request_has_a_response(available: list[str], required: list[str],
     devices = node(6, {(0, 1): 2}, [0] * 6)
     if sick:
         devices[3] = replace(devices[3], why_unhealthy="lost")
-    chosen = ask(devices, size, required, available or [""])
+    chosen = prefer(devices, size, required, available or [""])
     usable = {device.id for device in devices if device.is_healthy} & set(available)
     assert len(set(chosen)) == len(chosen)
     assert set(required) <= set(chosen) <= usable | set(required)

@@ -31,7 +31,7 @@ def shared(*counts: int, policy: Policy = "distributed", fail: bool = False) -> 
     )
 
 
-def ask(offer: ResourceOffer, available: Sequence[str], size: int, required: Sequence[str] = ()) -> list[str]:
+def prefer(offer: ResourceOffer, available: Sequence[str], size: int, required: Sequence[str] = ()) -> list[str]:
     return list(select_preferred_ids(offer, {device.id: device for device in offer.devices}, available, required, size))
 
 
@@ -67,8 +67,8 @@ def test_the_selection_equals_the_documented_rule(
     available = data.draw(st.lists(st.sampled_from(ids), unique=True))
     required = data.draw(st.lists(st.sampled_from(available), unique=True, max_size=2)) if available else []
     expected = select_by_rule(offer, available, size, required)
-    assert ask(offer, available, size, required) == expected
-    assert ask(offer, available[::-1], size, required) == expected
+    assert prefer(offer, available, size, required) == expected
+    assert prefer(offer, available[::-1], size, required) == expected
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_the_selection_equals_the_documented_rule(
 def test_replicas_are_selected_by_the_policy(policy: Policy, chosen: list[str]) -> None:
     offer = shared(4, 4, 4, policy=policy)
     available = [str(device.id) for device in offer.devices if device.id != "G1::0"]
-    assert ask(offer, available, 3) == chosen
+    assert prefer(offer, available, 3) == chosen
 
 
 @pytest.mark.parametrize("policy", ["distributed", "packed"])
@@ -86,7 +86,7 @@ def test_four_hundred_of_eight_hundred_replicas_are_selected_by_the_policy(polic
     offer = shared(*[100] * 8, policy=policy)
     available = [str(device.id) for device in offer.devices]
     random.Random(1).shuffle(available)
-    chosen = ask(offer, available, 400)
+    chosen = prefer(offer, available, 400)
     assert len(set(chosen)) == 400
     assert Counter(each.partition("::")[0] for each in chosen) == (
         {f"G{gpu}": 50 for gpu in range(8)} if policy == "distributed" else {f"G{gpu}": 100 for gpu in range(4)}
@@ -95,10 +95,10 @@ def test_four_hundred_of_eight_hundred_replicas_are_selected_by_the_policy(polic
 
 def test_a_second_replica_is_refused_only_if_this_is_configured() -> None:
     ids = ["G0::0", "G1::0"]
-    for offer, asked in itertools.product((shared(2, 2), shared(2, 2, fail=True)), (ids, ids[:1], [], ["?", "??"])):
+    for offer, requested in itertools.product((shared(2, 2), shared(2, 2, fail=True)), (ids, ids[:1], [], ["?", "??"])):
         table = {device.id: device for device in offer.devices}
-        refused = refusal_reason(offer, table, asked)
-        assert (refused is not None) == (offer.fail_requests_greater_than_one and asked == ids)
+        refused = refusal_reason(offer, table, requested)
+        assert (refused is not None) == (offer.fail_requests_greater_than_one and requested == ids)
     assert "requested 2 shared devices" in (
         refusal_reason(shared(2, 2, fail=True), {d.id: d for d in shared(2, 2).devices}, ids) or ""
     )

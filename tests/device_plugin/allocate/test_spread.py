@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.device_plugin.allocate.devices import ask, mig_devices_of
+from tests.device_plugin.allocate.devices import mig_devices_of, prefer
 from tests.exhaustive import many
 
 
@@ -26,7 +26,7 @@ from tests.exhaustive import many
 def test_mig_devices_are_spread_on_request(
     counts: tuple[int, ...], required: list[str], available: list[str], size: int, chosen: list[str]
 ) -> None:
-    assert ask(mig_devices_of(*counts), size, required, available, policy="distributed") == chosen
+    assert prefer(mig_devices_of(*counts), size, required, available, policy="distributed") == chosen
 
 
 @many(200)
@@ -47,6 +47,6 @@ def test_no_other_selection_of_mig_devices_is_spread_better(counts: list[int], d
         per_gpu = Counter(each.split("-")[1] for each in chosen)
         return sum(count * count for count in per_gpu.values()), sum(in_use[gpu] * per_gpu[gpu] for gpu in per_gpu)
 
-    chosen = ask(devices, size, sorted(required), sorted(available), policy="distributed")
+    chosen = prefer(devices, size, sorted(required), sorted(available), policy="distributed")
     others = itertools.combinations(sorted(available - required), size - len(required))
     assert cost(chosen) == min(cost((*required, *other)) for other in others)

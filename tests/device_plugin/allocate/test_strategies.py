@@ -61,7 +61,7 @@ FULL = ResponseOptions(
 )
 
 
-def ask(devices: Sequence[Device], how: ResponseOptions) -> Response:
+def allocate(devices: Sequence[Device], how: ResponseOptions) -> Response:
     known = {device.id: device for device in devices}
     return build_response(GPU, known, [device.id for device in devices], build_strategies(how, lambda: "token"))
 
@@ -73,39 +73,39 @@ def test_a_response_equals_its_golden_file(
     golden: Callable[[str, str], None], device_list: DeviceList, request_name: str
 ) -> None:
     plain = ResponseOptions(lists=(device_list,), cdi_names=CDI)
-    answers = {
-        how: asdict(ask(REQUESTS[request_name], response_options))
+    responses = {
+        how: asdict(allocate(REQUESTS[request_name], response_options))
         for how, response_options in (("plain", plain), ("everything", replace(FULL, lists=(device_list,))))
     }
     name = f"{device_list}-{request_name.replace(' ', '-')}.json"
-    golden(f"allocate/{name}", json.dumps(answers, indent=1, sort_keys=True) + "\n")
+    golden(f"allocate/{name}", json.dumps(responses, indent=1, sort_keys=True) + "\n")
 
 
 def test_strategies_are_merged_and_mounts_override_the_environment() -> None:
-    answer = ask((whole(1),), ResponseOptions(lists=("envvar", "volume-mounts", "cdi-cri"), cdi_names=CDI))
-    assert answer.env == {"NVIDIA_VISIBLE_DEVICES": "/var/run/nvidia-container-devices"}
-    assert [mount.container_path for mount in answer.mounts] == ["/var/run/nvidia-container-devices/GPU-1"]
-    assert answer.cdi_devices == (f"{CDI_VENDOR}/gpu=GPU-1",)
+    response = allocate((whole(1),), ResponseOptions(lists=("envvar", "volume-mounts", "cdi-cri"), cdi_names=CDI))
+    assert response.env == {"NVIDIA_VISIBLE_DEVICES": "/var/run/nvidia-container-devices"}
+    assert [mount.container_path for mount in response.mounts] == ["/var/run/nvidia-container-devices/GPU-1"]
+    assert response.cdi_devices == (f"{CDI_VENDOR}/gpu=GPU-1",)
 
 
 def test_indexes_replace_uuids_on_request() -> None:
-    answer = ask(
+    response = allocate(
         (whole(3), whole(1)), ResponseOptions(lists=("envvar", "cdi-cri"), id_strategy="index", cdi_names=INDEXED)
     )
-    assert answer.env == {"NVIDIA_VISIBLE_DEVICES": "3,1"}
-    assert answer.cdi_devices == (f"{CDI_VENDOR}/gpu=3", f"{CDI_VENDOR}/gpu=1")
+    assert response.env == {"NVIDIA_VISIBLE_DEVICES": "3,1"}
+    assert response.cdi_devices == (f"{CDI_VENDOR}/gpu=3", f"{CDI_VENDOR}/gpu=1")
 
 
 @pytest.mark.parametrize("device_list", ["cdi-cri", "cdi-annotations"])
 def test_a_device_without_a_cdi_specification_is_refused(device_list: DeviceList) -> None:
     with pytest.raises(AllocationError, match="no CDI specification contains a device for GPU-2") as refusal:
-        ask((whole(2),), ResponseOptions(lists=(device_list,), cdi_names=CDI))
+        allocate((whole(2),), ResponseOptions(lists=(device_list,), cdi_names=CDI))
     assert refusal.value.code == "FAILED_PRECONDITION"
 
 
 def test_optional_classes_without_a_specification_are_omitted() -> None:
-    answer = ask((whole(1),), replace(FULL, lists=("cdi-cri",)))
-    assert answer.cdi_devices == tuple(f"{CDI_VENDOR}/{name}" for name in ("gpu=GPU-1", "imex-channel=0", "gds=all"))
+    response = allocate((whole(1),), replace(FULL, lists=("cdi-cri",)))
+    assert response.cdi_devices == tuple(f"{CDI_VENDOR}/{name}" for name in ("gpu=GPU-1", "imex-channel=0", "gds=all"))
 
 
 def test_each_container_gets_an_annotation_with_a_unique_name() -> None:
@@ -117,8 +117,8 @@ def test_each_container_gets_an_annotation_with_a_unique_name() -> None:
 
 @given(st.lists(st.sampled_from([whole(g, r) for g in range(4) for r in range(3)]), min_size=1, unique=True))
 def test_devices_and_device_nodes_are_listed_once(devices: list[Device]) -> None:
-    answer = ask(devices, ResponseOptions(device_specs=True, control_nodes=CONTROL_NODES))
-    names = answer.env["NVIDIA_VISIBLE_DEVICES"].split(",")
+    response = allocate(devices, ResponseOptions(device_specs=True, control_nodes=CONTROL_NODES))
+    names = response.env["NVIDIA_VISIBLE_DEVICES"].split(",")
     assert names == list(dict.fromkeys(str(device.gpu) for device in devices))
-    paths = [node.container_path for node in answer.devices]
+    paths = [node.container_path for node in response.devices]
     assert len(paths) == len(set(paths)) == len(CONTROL_NODES) + len(names)

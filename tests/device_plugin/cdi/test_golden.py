@@ -20,7 +20,7 @@ HOSTS: dict[str, dict[str, str]] = {
     "wsl": {},
     "tegra-l4t": {},
 }
-"""Captured driver root -> how the plugin is told about it."""
+"""Captured driver root -> the settings of the plugin for it."""
 
 
 def render(plan: CdiPlan) -> str:

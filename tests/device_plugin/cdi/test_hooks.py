@@ -30,8 +30,8 @@ def test_a_hook_can_be_disabled(disabled: str, load_node: LoadNode) -> None:
     plan = load_node("k3s").with_options(hook_path=CTK, disabled_hooks={disabled}).plan()
     global_cause = [LINKS, COMPAT, LDCACHE, NO_NODES, PROFILE]
     assert hooks_of(gpu_spec(plan)) == [name for name in global_cause if disabled not in (name, "all")]
-    said = [note for note in plan.notes if "because they are disabled" in note]
-    assert len(said) == (0 if disabled == LINKS else 1)
+    notes = [note for note in plan.notes if "because they are disabled" in note]
+    assert len(notes) == (0 if disabled == LINKS else 1)
 
 
 @pytest.mark.parametrize("path", ["/opt/nvidia-ctk.real", "/opt/.nvidia-ctk-wrapped", "/opt/nvidia-ctk-1.17"])

@@ -15,7 +15,7 @@ DEFAULT_FOLDERS = {
     "Debian": ("/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib", "/lib"),
     "RHEL": ("/usr/lib64", "/lib64"),
 }
-"""Where the loaders of these look without a cache: `ld.so --help`, system search path."""
+"""The folders that the loaders of these machines search without a cache. Source: `ld.so --help`, system search path."""
 
 
 @pytest.mark.parametrize("image", DEFAULT_FOLDERS)

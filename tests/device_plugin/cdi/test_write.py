@@ -203,6 +203,6 @@ def test_with_two_writers_a_reader_always_reads_a_complete_specification(tmp_pat
         done = [pool.submit(lambda plan: [SpecWriter(tmp_path).write(plan) for _ in range(50)], plan) for plan in plans]
         while not all(each.done() for each in done):
             assert (tmp_path / GPU_FILE).read_text() in whole
-    said = {problem for each in done for problems in each.result() for problem in problems}
-    assert all("stop one of the two" in problem for problem in said)
+    found = {problem for each in done for problems in each.result() for problem in problems}
+    assert all("stop one of the two" in problem for problem in found)
     assert list(content(tmp_path)) == [GPU_FILE]

@@ -14,7 +14,7 @@ from node_core.runtime.event_recorder import EventRecorder
 from node_core.runtime.services import Services
 
 LOST = GpuEvent(reason="GPUUnhealthy", note="GPU-0 gets no new pods: Xid 79.", gpu=GpuUuid("GPU-0"), at=1_700_000_000.0)
-HELD = replace(LOST, devices=frozenset({DeviceId("GPU-0")}))
+USED = replace(LOST, devices=frozenset({DeviceId("GPU-0")}))
 
 
 class Api:
@@ -30,7 +30,7 @@ class Api:
     def pod_uid(self, namespace: str, name: str) -> str | None:
         if self.outages:
             self.outages -= 1
-            raise KubeError("no answer")
+            raise KubeError("no response")
         return None if name == "gone" else f"uid-{name}"
 
     @property
@@ -41,7 +41,7 @@ class Api:
 
 def pods_of(devices: frozenset[str]) -> Iterator[tuple[str, str]]:
     if "broken" in devices:
-        raise KubeletError("the kubelet does not answer")
+        raise KubeletError("the kubelet does not respond")
     return iter([("a", "one"), ("b", "gone")])
 
 
@@ -53,7 +53,7 @@ def make(api: Api) -> tuple[EventRecorder, GpuEventRecorder]:
 def test_the_node_and_the_pods_that_use_the_device_get_the_event() -> None:
     api = Api()
     recorder, events = make(api)
-    events.record(HELD)
+    events.record(USED)
     assert recorder.step()
     assert api.about == ["Node/n1", "Pod/one"]
     node, pod = api.events.values()
@@ -73,7 +73,7 @@ def test_after_an_outage_in_the_middle_each_event_exists_once() -> None:
     api = Api()
     api.outages = 2
     recorder, events = make(api)
-    events.record(HELD)
+    events.record(USED)
     assert [recorder.step() for _ in range(3)] == [False, False, True]
     assert api.about == ["Node/n1", "Pod/one"]
 

@@ -152,6 +152,6 @@ def test_ten_thousand_xids_in_a_second_are_all_counted_without_more_threads(plac
     wait_until(lambda: place.healthy == [True] * 4 and place.reasons[-1:] == ["GPUsReady"])
     threads = threading.active_count()
     wait_until(lambda: b'kind="application",xid="13"} 10000.0' in place.running.services.metrics.render())
-    assert threading.active_count() <= threads + 2, "a look, and a question to the kubelet"
+    assert threading.active_count() <= threads + 2, "a discovery, and a request to the kubelet"
     assert place.healthy == [True] * 4
     assert place.events == ["GPUXid"]

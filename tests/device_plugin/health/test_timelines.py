@@ -22,7 +22,7 @@ pytestmark = pytest.mark.golden
 def four(gpu: MakeGpu) -> World:
     world = World(tuple(gpu(index) for index in range(4)))
     for each in world.gpus:
-        world.say(each.uuid)
+        world.set_state(each.uuid)
     return world
 
 
@@ -30,11 +30,11 @@ def test_an_xid_makes_a_gpu_unhealthy_until_the_driver_reports_recovery(gpu: Mak
     world = four(gpu)
     world.pods = {"trainer": "GPU-1", "other": "GPU-2"}
     world.wait(10)
-    world.say(world.gpus[1].uuid, recovery_action=RecoveryAction.RESET)
+    world.set_state(world.gpus[1].uuid, recovery_action=RecoveryAction.RESET)
     world.xid(95, world.gpus[1])
     world.wait(120)
     world.note("the GPU is reset")
-    world.say(world.gpus[1].uuid)
+    world.set_state(world.gpus[1].uuid)
     world.sync()
     world.wait(120)
     golden("health/xid-reset-return.txt", world.text)
@@ -95,7 +95,7 @@ def test_an_xid_of_one_mig_device_does_not_affect_the_others(gpu: MakeGpu, golde
         (gpu(0, ["1g.10gb", "1g.10gb", "1g.10gb"]), gpu(1, ["1g.10gb"])), PluginSettings(mig_strategy="single")
     )
     for each in world.gpus:
-        world.say(each.uuid)
+        world.set_state(each.uuid)
     world.pods = {"first": "MIG-0-1", "second": "MIG-0-2"}
     world.wait(5)
     world.xid(48, world.gpus[0], instance=1)
@@ -111,7 +111,7 @@ def test_all_replicas_of_a_gpu_become_unhealthy_and_healthy_together(gpu: MakeGp
     world.pods = {"a": "GPU-0::0", "b": "GPU-0::2", "c": "GPU-1::0"}
     world.wait(5)
     world.xid(62, world.gpus[0])
-    world.say(world.gpus[0].uuid)
+    world.set_state(world.gpus[0].uuid)
     world.wait(100)
     golden("health/replicas.txt", world.text)
 
@@ -135,7 +135,7 @@ def test_the_driver_is_replaced_by_another_version(gpu: MakeGpu, golden: Golden)
 
 def test_a_gpu_that_fails_repeatedly_returns_only_a_few_times(gpu: MakeGpu, golden: Golden) -> None:
     world = World((gpu(0),))
-    world.say(world.gpus[0].uuid)
+    world.set_state(world.gpus[0].uuid)
     for _ in range(5):
         world.xid(119, world.gpus[0])
         world.wait(100)
@@ -171,18 +171,18 @@ def test_a_restart_of_the_plugin_makes_no_gpu_healthy(gpu: MakeGpu, golden: Gold
 def test_nvlinks_fail_and_the_fabric_manager_starts_late(gpu: MakeGpu, golden: Golden) -> None:
     world = four(gpu)
     for each in world.gpus:
-        world.say(each.uuid, nvlinks=18, fabric=("the registration in the NVLink fabric is not complete",))
+        world.set_state(each.uuid, nvlinks=18, fabric=("the registration in the NVLink fabric is not complete",))
     world.sync()
     world.note("the fabric manager is up")
     for each in world.gpus:
-        world.say(each.uuid, nvlinks=18)
+        world.set_state(each.uuid, nvlinks=18)
     world.sync()
     world.wait(60)
     world.note("two NVLinks go down, and are up again")
-    world.say(world.gpus[2].uuid, nvlinks=16)
+    world.set_state(world.gpus[2].uuid, nvlinks=16)
     world.sync()
     world.wait(60)
-    world.say(world.gpus[2].uuid, nvlinks=18)
+    world.set_state(world.gpus[2].uuid, nvlinks=18)
     world.sync()
     golden("health/fabric.txt", world.text)
 
@@ -191,7 +191,7 @@ def test_nvlinks_fail_and_the_fabric_manager_starts_late(gpu: MakeGpu, golden: G
 def test_a_change_of_the_wall_clock_has_no_effect(gpu: MakeGpu, tmp_path: Path, jump: float) -> None:
     def lived(jumps: float) -> str:
         world = World((gpu(0), gpu(1)), file=tmp_path / f"{jumps}.json")
-        world.say(world.gpus[0].uuid)
+        world.set_state(world.gpus[0].uuid)
         world.wait(5)
         world.xid(119, world.gpus[0])
         world.wall_jump = jumps

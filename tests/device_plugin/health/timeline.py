@@ -97,10 +97,10 @@ class World:
         self.controller.start()
         self._handle(NodeChanged(self.node))
 
-    def say(self, uuid: GpuUuid, **said: Any) -> None:
+    def set_state(self, uuid: GpuUuid, **fields: Any) -> None:
         """Sets the state of a GPU. The driver supports recovery actions."""
         sound = GpuState(gpu=uuid, recovery_action=RecoveryAction.NONE, remap_pending=False, remap_failed=False)
-        self.states[uuid] = replace(sound, **said)
+        self.states[uuid] = replace(sound, **fields)
 
     def xid(self, xid: int, gpu: Gpu, *, count: int = 1, instance: int | None = None) -> None:
         self.note(f"Xid {xid} of GPU {gpu.index}" + (f", {count} times" if count > 1 else ""))

@@ -34,4 +34,4 @@ for gpu in $(echo "$2" | tr , " "); do
   esac
 done
 """
-"""A stand-in for nvidia-smi: beside it lies a file for each GPU, named by its UUID, with its compute mode."""
+"""A fake nvidia-smi. Its folder contains a file for each GPU. The name is the UUID, and the content is the compute mode."""

@@ -81,7 +81,7 @@ class Stage:
         self.daemons: list[MpsDaemon] = []
         self.managers: list[MpsManager] = []
         self.is_released = False
-        self.asked = 0
+        self.checks = 0
 
     @property
     def tools(self) -> MpsTools:
@@ -144,12 +144,12 @@ class Stage:
         assert not list(discover_folders(self.root))
 
     def may_open(self) -> bool:
-        self.asked += 1
+        self.checks += 1
         self.notify()
         return not self.is_released
 
     def release(self) -> None:
-        self.asked, self.is_released = 0, True
+        self.checks, self.is_released = 0, True
 
     def notify(self) -> None:
         with self.changed:
@@ -174,7 +174,7 @@ class Stage:
 
 
 def is_alive(pid: int, folder: MpsFolder) -> bool:
-    """Whether a daemon of this folder runs under the pid. A zombie does not count."""
+    """Whether the pid belongs to a daemon of this folder. A zombie does not count."""
     process = find_process(pid, folder)
     if process is not None:
         process.close()

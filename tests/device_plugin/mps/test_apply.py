@@ -58,7 +58,7 @@ def test_a_daemon_starts_even_if_the_mode_of_another_gpu_cannot_be_restored(stag
 def test_during_a_release_no_daemon_starts_and_no_compute_mode_changes(stage: Stage) -> None:
     stage.release()
     daemon = stage.daemon()
-    stage.until(lambda: stage.asked > 3)
+    stage.until(lambda: stage.checks > 3)
     assert daemon.problem == "its MPS daemon waits until the release of the GPUs ends"
     assert (stage.modes.calls, stage.pids) == (0, [])
     stage.is_released = False
@@ -66,7 +66,7 @@ def test_during_a_release_no_daemon_starts_and_no_compute_mode_changes(stage: St
     calls = stage.modes.calls
     stage.release()
     kill(stage.pids[0])
-    stage.until(lambda: stage.asked > 3)
+    stage.until(lambda: stage.checks > 3)
     assert (stage.modes.calls, len(stage.pids)) == (calls, 1)
     stage.is_released = False
     stage.until(lambda: daemon.problem is None)
@@ -77,7 +77,7 @@ def test_compute_modes_are_restored_after_a_release_ends(stage: Stage) -> None:
     stage.serving().stop()
     stage.release()
     ending = stage.daemon(None)
-    stage.until(lambda: stage.asked > 3)
+    stage.until(lambda: stage.checks > 3)
     assert not is_alive(stage.pids[0], stage.folder)
     assert stage.modes.now == ALL_EXCLUSIVE
     stage.is_released = False

@@ -13,19 +13,19 @@ from node_core.domain.backoff import Backoff
 from tests.device_plugin.mps.stage import ALL_EXCLUSIVE, BEFORE, ONE, WANTED, Clock, Stage, is_alive, kill
 
 
-class Counted(Backoff):
+class RecordingBackoff(Backoff):
     """A short back-off that records its calls."""
 
-    asked: list[int]
+    delays: list[int]
 
     def delay(self, failures: int, chance: float) -> float:
-        self.asked.append(failures)
+        self.delays.append(failures)
         return 0.001
 
 
-def counted() -> Counted:
-    made = Counted(first=0.001, maximum=0.001)
-    object.__setattr__(made, "asked", [])
+def recording_backoff() -> RecordingBackoff:
+    made = RecordingBackoff(first=0.001, maximum=0.001)
+    object.__setattr__(made, "delays", [])
     return made
 
 
@@ -91,13 +91,13 @@ def test_a_daemon_that_ends_is_reported_and_restarted(stage: Stage) -> None:
 def test_a_daemon_that_ends_early_is_restarted_with_growing_delays(
     stage: Stage, served: float, expected: list[int]
 ) -> None:
-    retries = counted()
+    retries = recording_backoff()
     daemon = stage.daemon(retries=retries, clock=Clock(served))
     for lives in (1, 2, 3):
         stage.until(lambda lives=lives: len(stage.pids) == lives and daemon.problem is None)  # type: ignore[misc]
         kill(stage.pids[-1])
-    stage.until(lambda: len(retries.asked) >= 3)
-    assert retries.asked[:3] == expected
+    stage.until(lambda: len(retries.delays) >= 3)
+    assert retries.delays[:3] == expected
 
 
 def test_a_daemon_that_did_not_accept_its_limits_is_not_adopted(stage: Stage) -> None:

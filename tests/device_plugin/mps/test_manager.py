@@ -126,19 +126,19 @@ def test_gpus_that_move_to_another_resource_retain_their_original_modes(stage: S
     assert stage.modes.now == BEFORE
 
 
-@pytest.mark.parametrize("answer", ["replaced", "wanted no more"])
-def test_a_change_during_the_compute_mode_write_leaves_no_old_daemon(stage: Stage, answer: str) -> None:
+@pytest.mark.parametrize("case", ["replaced", "no longer desired"])
+def test_a_change_during_the_compute_mode_write_leaves_no_old_daemon(stage: Stage, case: str) -> None:
     stage.modes.go.clear()
     manager = stage.manager()
     manager.reconcile({GPU: WANTED}, stage.tools)
     assert stage.modes.entered.wait(60)
-    change(stage, manager, answer)
+    change(stage, manager, case)
     stage.modes.go.set()
-    check(stage, manager, answer)
+    check(stage, manager, case)
 
 
-@pytest.mark.parametrize("answer", ["replaced", "wanted no more"])
-def test_a_change_during_the_start_of_a_daemon_leaves_no_old_daemon(stage: Stage, answer: str) -> None:
+@pytest.mark.parametrize("case", ["replaced", "no longer desired"])
+def test_a_change_during_the_start_of_a_daemon_leaves_no_old_daemon(stage: Stage, case: str) -> None:
     quick = stage.control
     SlowControl.entered.clear()
     SlowControl.go.clear()
@@ -147,18 +147,18 @@ def test_a_change_during_the_start_of_a_daemon_leaves_no_old_daemon(stage: Stage
     manager.reconcile({GPU: WANTED}, stage.tools)
     assert SlowControl.entered.wait(60)
     stage.control = quick
-    change(stage, manager, answer)
+    change(stage, manager, case)
     SlowControl.go.set()
-    check(stage, manager, answer)
+    check(stage, manager, case)
     assert stage.pids[0] not in running(stage)
 
 
-def change(stage: Stage, manager: MpsManager, answer: str) -> None:
-    manager.reconcile({GPU: LESS} if answer == "replaced" else {}, stage.tools)
+def change(stage: Stage, manager: MpsManager, case: str) -> None:
+    manager.reconcile({GPU: LESS} if case == "replaced" else {}, stage.tools)
 
 
-def check(stage: Stage, manager: MpsManager, answer: str) -> None:
-    if answer == "replaced":
+def check(stage: Stage, manager: MpsManager, case: str) -> None:
+    if case == "replaced":
         stage.until(lambda: not manager.problems())
         assert (len(running(stage)), stage.lines("visible")) == (1, [ONE])
         assert stage.modes.now == {ONE: EXCLUSIVE_PROCESS, TWO: 2}

@@ -32,7 +32,7 @@ def test_a_daemon_is_recognised_by_the_folder_in_its_environment(sleeper: int, t
     assert find_process(os.getpid(), MpsFolder(base=tmp_path)) is None
     assert find_process(None, MpsFolder(base=tmp_path)) is None
     assert find_process(2**22 + 1, MpsFolder(base=tmp_path)) is None
-    assert find_process(2**40, MpsFolder(base=tmp_path)) is None, "no pid of any system"
+    assert find_process(2**40, MpsFolder(base=tmp_path)) is None, "larger than each pid"
 
 
 @pytest.mark.parametrize("has_pidfd", [True, False])

@@ -66,8 +66,8 @@ def test_a_reference_to_a_gpu_matches_its_mig_devices(gpu: MakeGpu, text: str | 
 def test_a_pool_can_contain_devices_that_the_mig_strategy_does_not_advertise(
     gpu: MakeGpu, strategy: MigStrategy
 ) -> None:
-    plan = make_plan([gpu(0), gpu(1, ["1g.10gb", None])], DeviceRules(pools=(pool("odd", "1:1"),)), strategy)
-    assert offered(plan).pop("odd") == ["MIG-1-1"]
+    plan = make_plan([gpu(0), gpu(1, ["1g.10gb", None])], DeviceRules(pools=(pool("second", "1:1"),)), strategy)
+    assert offered(plan).pop("second") == ["MIG-1-1"]
     assert "MIG-1-0" in reserved_reasons(plan)
 
 

@@ -1,4 +1,4 @@
-"""How a config file names devices, and which devices match."""
+"""The devices that a selection in a config file matches."""
 
 from dataclasses import dataclass
 

@@ -36,7 +36,7 @@ class Log:
         self.xids = XidDeduplicator((names or {}).get, delay=0.02)
         self.follower = KernelLog(self.reported.put, self.xids, open_log=lambda: os.dup(self._ours.fileno()), read=read)
 
-    def say(self, *records: bytes) -> None:
+    def write(self, *records: bytes) -> None:
         for record in records:
             self._kernel.send(record)
 
@@ -56,44 +56,44 @@ def log() -> Iterator[Log]:
 
 
 def test_an_xid_that_nvml_does_not_report_is_reported(log: Log) -> None:
-    log.say(LOST)
+    log.write(LOST)
     event = log.reported.get(timeout=60)
     assert (event.xid, event.address, event.gpu, event.source) == (79, ADDRESS, None, "kernel log")
 
 
 def test_the_log_itself_can_name_the_gpu(log: Log) -> None:
-    log.say(NAME, LOST)
+    log.write(NAME, LOST)
     assert log.reported.get(timeout=60).gpu == GPU
 
 
 def test_the_inventory_names_the_gpu() -> None:
     log = Log({ADDRESS: GpuUuid("GPU-known")})
     log.follower.start()
-    log.say(LOST)
+    log.write(LOST)
     assert log.reported.get(timeout=60).gpu == "GPU-known"
     log.close()
 
 
 def test_an_xid_that_nvml_reports_too_is_reported_once(log: Log) -> None:
-    log.say(NAME, OTHER)
+    log.write(NAME, OTHER)
     first = log.reported.get(timeout=60)
     again = XidEvent(xid=79, gpu=GPU, at=first.at)
     for event in log.xids.from_nvml(again):
         log.reported.put(event)
     assert log.reported.get_nowait() == again
-    log.say(LOST, OTHER)
+    log.write(LOST, OTHER)
     assert [log.reported.get(timeout=60).xid] == [31]
     assert log.reported.empty()
 
 
 def test_invalid_records_are_ignored(log: Log) -> None:
-    log.say(b"\0" * 5000, b"no record", b";;;;", b"4,1,0,-;", b"\xff" * 100, b"12,1,0,-;" + LOST[8:], LOST)
+    log.write(b"\0" * 5000, b"no record", b";;;;", b"4,1,0,-;", b"\xff" * 100, b"12,1,0,-;" + LOST[8:], LOST)
     assert log.reported.get(timeout=60).xid == 79
     assert log.reported.empty()
 
 
 def test_repeated_xids_are_reported_once_a_second_with_their_count(log: Log) -> None:
-    log.say(*[LOST] * 5000)
+    log.write(*[LOST] * 5000)
     assert log.reported.get(timeout=60).count == 1
     counts = 0
     while counts < 4999:
@@ -148,7 +148,7 @@ def test_overwritten_records_are_skipped() -> None:
 
     log = Log(read=read)
     log.follower.start()
-    log.say(LOST)
+    log.write(LOST)
     assert log.reported.get(timeout=60).xid == 79
     log.close()
 
@@ -160,7 +160,7 @@ def test_a_log_that_fails_is_not_read_again() -> None:
     log = Log(read=read)
     with capture_logs() as logs:
         log.follower.start()
-        log.say(LOST)
+        log.write(LOST)
         wait_for_the_end()
     log.close()
     assert [entry["event"] for entry in logs] == ["kernel_log_ended"]

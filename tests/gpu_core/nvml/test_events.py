@@ -550,12 +550,12 @@ def test_a_watch_whose_thread_did_not_start_can_be_stopped(monkeypatch: pytest.M
 
 
 def test_a_call_that_does_not_return_fails_the_liveness_check() -> None:
-    now, called, answer = [0.0], threading.Event(), threading.Event()
+    now, called, released = [0.0], threading.Event(), threading.Event()
 
     class Hanging(Scripted):
         def event_set_wait(self, _: Any, __: int) -> NvmlEvent | None:
             called.set()
-            answer.wait()
+            released.wait()
             return None
 
     simulated = simulated_nvml(scenario(), lambda: 0.0)
@@ -575,4 +575,4 @@ def test_a_call_that_does_not_return_fails_the_liveness_check() -> None:
     assert watch.liveness_problem() == "a call of NVML in the thread nvml-events did not return for 300 s"
     watch.stop()
     assert watch.liveness_problem() is None, "a stopped watch has no problem"
-    answer.set()
+    released.set()

@@ -25,22 +25,22 @@ def test_the_first_error_of_each_function_is_collected_without_unsupported_ones(
 
 
 def test_an_unsupported_query_is_not_repeated() -> None:
-    asked: list[str] = []
+    calls: list[str] = []
 
-    def ask() -> None:
-        asked.append("asked")
+    def query() -> None:
+        calls.append("query")
         raise NvmlError("nvmlDeviceGetName", "FUNCTION_NOT_FOUND")
 
     unsupported: set[Hashable] = set()
     for _ in range(2):
-        assert GpuQueries(unsupported).query("name", ask) is None
-    assert asked == ["asked"]
+        assert GpuQueries(unsupported).query("name", query) is None
+    assert calls == ["query"]
 
 
-@pytest.mark.parametrize("answer", ["GPU_IS_LOST", "TIMEOUT"])
-def test_a_lost_gpu_gets_no_further_queries(answer: str) -> None:
+@pytest.mark.parametrize("result", ["GPU_IS_LOST", "TIMEOUT"])
+def test_a_lost_gpu_gets_no_further_queries(result: str) -> None:
     with simulated_nvml(
-        scenario({"at": 0, "kind": "fails", "call": "nvmlDeviceGetName", "answer": answer}), float
+        scenario({"at": 0, "kind": "fails", "call": "nvmlDeviceGetName", "answer": result}), float
     )() as nvml:
         queries, device = GpuQueries(), nvml.device_get_handle_by_index(0)
         assert queries.query("minor", lambda: nvml.device_get_minor_number(device)) == 0

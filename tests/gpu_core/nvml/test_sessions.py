@@ -40,17 +40,17 @@ class Holder:
 
     def __init__(self, sessions: SessionCounter) -> None:
         self.sessions = sessions
-        self.asked, self.opened = threading.Event(), threading.Event()
+        self.requested, self.opened = threading.Event(), threading.Event()
         self.sessions.add_holder(self)
         self.thread = threading.Thread(target=self.run)
 
     def yield_session(self) -> None:
-        self.asked.set()
+        self.requested.set()
 
     def run(self) -> None:
         with self.sessions.count():
             self.opened.set()
-            assert self.asked.wait(60)
+            assert self.requested.wait(60)
         with self.sessions.count():
             pass
 
@@ -69,7 +69,7 @@ def test_without_an_open_session_no_holder_is_called() -> None:
     sessions = SessionCounter()
     holder = Holder(sessions)
     assert sessions.wait_until_none(0)
-    assert not holder.asked.is_set()
+    assert not holder.requested.is_set()
 
 
 def test_no_session_opens_while_one_waits() -> None:

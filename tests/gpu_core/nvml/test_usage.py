@@ -1,4 +1,4 @@
-"""Reading the live use of a GPU: a failed query costs its own value, and a lost GPU gets no further queries."""
+"""Reading the live use of a GPU: a failed query affects only its own value, and a lost GPU gets no further queries."""
 
 from collections import Counter
 from collections.abc import Callable

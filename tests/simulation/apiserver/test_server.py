@@ -24,8 +24,8 @@ class Wire:
         self._context = ssl.create_default_context(cadata=server.certificate)
 
     def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        status, _, answer = self.raw(method, path, body, **headers)
-        return status, json.loads(answer)
+        status, _, response = self.raw(method, path, body, **headers)
+        return status, json.loads(response)
 
     def raw(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any, bytes]:
         """headers: with _ in place of -. A body that is not bytes is sent as JSON."""
@@ -36,8 +36,8 @@ class Wire:
         connection = http.client.HTTPSConnection("127.0.0.1", port, context=self._context, timeout=30)
         try:
             connection.request(method, path, data, sent)
-            answer = connection.getresponse()
-            return answer.status, answer.headers, answer.read()
+            response = connection.getresponse()
+            return response.status, response.headers, response.read()
         finally:
             connection.close()
 
@@ -205,14 +205,14 @@ def test_only_the_status_path_writes_the_status(wire: Wire) -> None:
 def test_a_bad_request_gets_a_status_object_and_the_server_continues(
     wire: Wire, method: str, path: str, body: Any, content: str, status: int
 ) -> None:
-    code, answer = wire(method, path, body, **({"Content_Type": content} if content else {}))
-    assert (code, answer["kind"], answer["code"]) == (status, "Status", status)
+    code, response = wire(method, path, body, **({"Content_Type": content} if content else {}))
+    assert (code, response["kind"], response["code"]) == (status, "Status", status)
     assert wire("GET", NODE)[0] == 200
 
 
 def test_a_body_that_is_too_large_is_refused(wire: Wire) -> None:
-    status, answer = wire("POST", "/api/v1/nodes", b" " * (3 * 2**20 + 1))
-    assert (status, answer["reason"]) == (413, "RequestEntityTooLarge")
+    status, response = wire("POST", "/api/v1/nodes", b" " * (3 * 2**20 + 1))
+    assert (status, response["reason"]) == (413, "RequestEntityTooLarge")
 
 
 @pytest.mark.parametrize("value", ["", "Bearer wrong", "Basic Z3B1OmdwdQ=="])

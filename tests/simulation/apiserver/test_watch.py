@@ -45,8 +45,8 @@ class Watching:
             "GET", "/api/v1/nodes", query_params=[("watch", "true"), *query], auth_settings=["BearerToken"]
         )
         try:
-            answer = self._connection.call_api(*request).response
-            for line in watch.watch.iter_resp_lines(answer):
+            response = self._connection.call_api(*request).response
+            for line in watch.watch.iter_resp_lines(response):
                 self.events.put(line)
         except Exception as error:  # noqa: BLE001  the test reads the error of an outage
             self.events.put(error)

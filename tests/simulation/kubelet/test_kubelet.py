@@ -28,7 +28,7 @@ class FakePlugin:
         self.resource = resource
         self.health = {"a": True, "b": True, "c": True}
         self.numa_nodes: dict[str, int] = {}
-        self.asked: list[tuple[str, ...]] = []
+        self.allocations: list[tuple[str, ...]] = []
         self.refusal: CallError | None = None
         self._streams: list[Stream] = []
         self._kubelet_socket = directory / "kubelet.sock"
@@ -64,8 +64,8 @@ class FakePlugin:
         return pb.Device(ID=name, health="Healthy" if well else "Unhealthy", topology=pb.TopologyInfo(nodes=nodes))
 
     def preferred_allocation(self, request: pb.PreferredAllocationRequest) -> pb.PreferredAllocationResponse:
-        asked = request.container_requests[0]
-        ids = sorted(asked.available_deviceIDs, reverse=True)[: asked.allocation_size]
+        container = request.container_requests[0]
+        ids = sorted(container.available_deviceIDs, reverse=True)[: container.allocation_size]
         return pb.PreferredAllocationResponse(
             container_responses=[pb.ContainerPreferredAllocationResponse(deviceIDs=[*ids, "never heard of"])]
         )
@@ -73,8 +73,8 @@ class FakePlugin:
     def allocate(self, request: pb.AllocateRequest) -> pb.AllocateResponse:
         if self.refusal is not None:
             raise self.refusal
-        self.asked.append(tuple(request.container_requests[0].devices_ids))
-        response = pb.ContainerAllocateResponse(envs={"IDS": ",".join(self.asked[-1])})
+        self.allocations.append(tuple(request.container_requests[0].devices_ids))
+        response = pb.ContainerAllocateResponse(envs={"IDS": ",".join(self.allocations[-1])})
         return pb.AllocateResponse(container_responses=[response])
 
 
@@ -87,7 +87,7 @@ class Clock:
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="k-") as path:  # a unix socket's path is short
+    with tempfile.TemporaryDirectory(prefix="k-") as path:  # the path of a Unix socket has at most 107 bytes
         yield Path(path)
 
 
@@ -119,7 +119,7 @@ def make_plugin(directory: Path) -> Iterator[Callable[..., FakePlugin]]:
 
 @pytest.fixture
 def plugin(kubelet: Kubelet, make_plugin: Callable[..., FakePlugin]) -> FakePlugin:
-    """Registered, and its list has arrived."""
+    """Registers the plugin, and waits for its list."""
     plugin = make_plugin()
     plugin.register()
     until(lambda: kubelet.resources() == {GPU: Resource(capacity=3, allocatable=3)})
@@ -135,10 +135,10 @@ def test_all_devices_are_capacity_and_healthy_devices_are_allocatable(kubelet: K
 
 
 def test_each_change_is_reported_in_order(kubelet: Kubelet, plugin: FakePlugin) -> None:
-    told: list[object] = []
-    kubelet.subscribe(told.append)
+    reported: list[object] = []
+    kubelet.subscribe(reported.append)
     plugin.set_health(a=False)
-    until(lambda: bool(told) and told[-1] == {GPU: Resource(capacity=1, allocatable=0)})
+    until(lambda: bool(reported) and reported[-1] == {GPU: Resource(capacity=1, allocatable=0)})
 
 
 def test_the_devices_of_an_ended_plugin_are_unhealthy_and_removed_after_the_grace_period(
@@ -157,7 +157,7 @@ def test_preferred_devices_are_allocated_if_they_are_available(kubelet: Kubelet,
     assert grant.device_ids == {GPU: ("c", "b")}
     assert grant.env == {"IDS": "c,b"}
     assert kubelet.admit("pod", "main", {GPU: 2}) == grant
-    assert plugin.asked == [("c", "b")]
+    assert plugin.allocations == [("c", "b")]
 
 
 def test_a_plugin_without_the_option_gets_no_preference_calls(kubelet: Kubelet, plugin: FakePlugin) -> None:

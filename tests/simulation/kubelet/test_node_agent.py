@@ -93,7 +93,7 @@ def api() -> FakeApi:
 
 @pytest.fixture
 def kubelet() -> Iterator[Kubelet]:
-    with tempfile.TemporaryDirectory(prefix="k-") as path:  # a unix socket's path is short
+    with tempfile.TemporaryDirectory(prefix="k-") as path:  # the path of a Unix socket has at most 107 bytes
         kubelet = Kubelet(Path(path))
         kubelet.start()
         yield kubelet

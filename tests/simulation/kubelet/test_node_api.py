@@ -42,7 +42,10 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    with ApiServer() as server, tempfile.TemporaryDirectory(prefix="k-") as path:  # a unix socket's path is short
+    with (
+        ApiServer() as server,
+        tempfile.TemporaryDirectory(prefix="k-") as path,
+    ):  # the path of a Unix socket has at most 107 bytes
         server.add_node("n1")
         server.write_kubeconfig(tmp_path / "kubeconfig")
         kubelet = Kubelet(Path(path))

@@ -23,7 +23,7 @@ class FakeAgent:
 
 @pytest.fixture
 def socket() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="k-") as path:  # a unix socket's path is short
+    with tempfile.TemporaryDirectory(prefix="k-") as path:  # the path of a Unix socket has at most 107 bytes
         yield Path(path, "pod-resources", "kubelet.sock")
 
 

@@ -48,11 +48,11 @@ def test_without_a_sufficient_node_the_error_is_that_of_the_kubelet(requests: li
     st.integers(1, 4),
 )
 def test_the_selected_node_has_enough_devices(numa: dict[str, tuple[int, ...]], count: int) -> None:
-    asked = DeviceRequest(available=tuple(numa), count=count, numa_nodes=numa)
+    request = DeviceRequest(available=tuple(numa), count=count, numa_nodes=numa)
     try:
-        node = choose_numa_node([asked])
+        node = choose_numa_node([request])
     except TopologyError:
-        most = max(len(aligned(asked.available, numa, each)) for each in range(4))
+        most = max(len(aligned(request.available, numa, each)) for each in range(4))
         assert most < count
     else:
-        assert node is None or len(aligned(asked.available, numa, node)) >= count
+        assert node is None or len(aligned(request.available, numa, node)) >= count
