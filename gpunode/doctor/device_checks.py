@@ -8,7 +8,7 @@ from gpu_core.domain.node_assessment import ADVICE, Reason
 from gpu_core.domain.resources import GPU, PREFIX
 from gpunode.cluster.fleet import Resource
 from gpunode.doctor.check import Check, note, ok, problem
-from gpunode.doctor.node_checks import render_age
+from gpunode.output.age import render_age
 from node_core.domain.conditions import GPU_READY
 from node_core.domain.labels import GFD_TIMESTAMP
 from node_core.scheduling.objects import Node

@@ -1,11 +1,11 @@
 """The checks of a Node object that doctor runs on the node and from outside. PURE."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from device_plugin.gate import Gate
 from gpu_core.domain.node_assessment import ADVICE, Reason
 from gpunode.doctor.check import Check, note, ok, problem
+from gpunode.output.age import render_age
 from node_core.domain.conditions import GPU_READY
 from node_core.domain.labels import SIMULATED, Labels
 from node_core.domain.taints import Taint
@@ -102,24 +102,6 @@ def expects_gpus(node: Node | None, gate: Gate) -> bool:
         return False
     has_gpus = any(amount != "0" for name, amount in node.status.capacity.items() if name.startswith("nvidia.com/"))
     return has_gpus or (bool(gate.key) and gate.is_open(node.labels))
-
-
-def render_age(since: str | float, wall: float) -> str:
-    """Returns `2 d`, `3 h`, `4 min` or `5 s`. since: RFC 3339, or Unix seconds."""
-    try:
-        seconds = max(0.0, wall - (parse_time(since) if isinstance(since, str) else since))
-    except ValueError:
-        return "an unknown time"
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds // size:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
-def parse_time(text: str) -> float:
-    """Returns Unix seconds. text: RFC 3339. Raises ValueError."""
-    time = datetime.fromisoformat(text)
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 def _describe(condition: Condition, wall: float) -> str:

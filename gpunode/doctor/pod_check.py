@@ -1,8 +1,8 @@
 """Checks a pod of an agent by its status, as the API server has it. PURE. Source: Kubernetes API v1, ContainerStatus."""
 
 from gpunode.doctor.check import Check, note, ok, problem
-from gpunode.doctor.node_checks import parse_time, render_age
 from gpunode.doctor.objects import ContainerStatus, ProgramPod, Terminated
+from gpunode.output.age import parse_time, render_age
 
 NAME = "agent"
 PENDING_SECONDS = 300.0

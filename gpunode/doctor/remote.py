@@ -1,22 +1,20 @@
 """Diagnoses one Node from outside, through the person's kubeconfig. Sends only read requests."""
 
 from collections.abc import Iterator
-from urllib.parse import quote
 
 from gpunode.cluster.connection import Connection
 from gpunode.cluster.events import list_events
-from gpunode.cluster.lists import get_object, list_nodes
+from gpunode.cluster.names import read_node
 from gpunode.doctor.check import Check, note
 from gpunode.doctor.deployed import Deployed, read_deployed
 from gpunode.doctor.metrics import check_metrics
-from gpunode.doctor.node_checks import render_age
 from gpunode.doctor.remote_checks import diagnose_node
 from gpunode.doctor.report import Report
+from gpunode.output.age import render_age
 from gpunode.output.terminal import show_progress
-from node_core.errors import KubeError, NodeError
+from node_core.errors import KubeError
 from node_core.kube.http import ApiClient
 from node_core.scheduling.objects import Event, Node
-from node_core.schema import suggest
 
 MAX_EVENTS = 5
 OF_GPUS = "GPU"
@@ -27,7 +25,7 @@ def diagnose_remote(connection: Connection, name: str, wall: float) -> Report:
     """wall: Unix seconds. Raises NodeError, also if the Node does not exist."""
     api = connection.api
     with show_progress(f"Reading the Node {name}"):
-        node = read_node(api, name)
+        node = read_node(api, name, Node)
         deployed = read_deployed(api, wall, node=name)
         diagnosis = diagnose_node(node, deployed.deployment, deployed.pods_on(name), wall)
         checks = (
@@ -37,17 +35,6 @@ def diagnose_remote(connection: Connection, name: str, wall: float) -> Report:
             *_check_events(api, name, wall),
         )
     return Report(checks=checks, has_gpus=diagnosis.has_gpus, node=diagnosis.facts, software=describe_software(node))
-
-
-def read_node(api: ApiClient, name: str) -> Node:
-    """Raises NodeError with the nearest name if the Node does not exist."""
-    node = get_object(api, f"/api/v1/nodes/{quote(name, safe='')}", Node, "nodes")
-    if node is None:
-        names = [each.name for page in list_nodes(api) for each in page]
-        raise NodeError(
-            f"the cluster has no Node {name}{suggest(name, names)}", hint="kubectl get nodes lists all Nodes"
-        )
-    return node
 
 
 def describe_software(node: Node) -> str:

@@ -5,15 +5,14 @@ The person needs the rights to list pods, and to get pods/proxy in the namespace
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import quote
 
-from gpunode.cluster.lists import NODES, VIEWER_ROLE, get_object, list_nodes, list_pods
+from gpunode.cluster.lists import VIEWER_ROLE, list_nodes, list_pods
 from gpunode.cluster.metrics import Sample, parse_samples, read_pod_metrics
+from gpunode.cluster.names import read_node
 from gpunode.top.use import DeviceUse, sort_uses
 from node_core.errors import KubeError, NodeError
 from node_core.kube.http import ApiClient
 from node_core.scheduling.objects import Node, Pod
-from node_core.schema import similar
 
 EXPORTER = "app.kubernetes.io/name=gpu-exporter"
 RUNNING = "status.phase=Running"
@@ -55,7 +54,7 @@ class RemoteReader:
     def _select_pods(self) -> list[Pod]:
         """Raises NodeError."""
         if self._node is not None:
-            self._require_node(self._node)
+            read_node(self._api, self._node, Node)
             where, fields = f"on the Node {self._node}", f"{RUNNING},spec.nodeName={self._node}"
         else:
             where, fields = "on the selected nodes" if self._selector else "in the cluster", RUNNING
@@ -66,12 +65,6 @@ class RemoteReader:
         if not pods:
             raise NodeError(f"gpu-exporter does not run {where}", hint="install it, or run gpunode top on the node")
         return pods
-
-    def _require_node(self, name: str) -> None:
-        """Raises NodeError, with the nearest name, if there is no such Node."""
-        if get_object(self._api, f"{NODES.path}/{quote(name, safe='')}", Node, NODES.name) is None:
-            near = similar(name, self._list_names())
-            raise NodeError(f"there is no Node {name}", hint=f"did you mean {near}?" if near else "run: gpunode nodes")
 
     def _list_names(self, selector: str = "") -> set[str]:
         names = {node.name for page in list_nodes(self._api, selector=selector) for node in page}

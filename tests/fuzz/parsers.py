@@ -46,7 +46,7 @@ from gpunode.cdi_schema import advice_of, problems_of
 from gpunode.cluster.metrics import parse_samples
 from gpunode.config_check.find import find_configs
 from gpunode.demo.control import parse_fault_words
-from gpunode.doctor.node_checks import parse_time as parse_rfc3339
+from gpunode.output.age import parse_time as parse_rfc3339
 from nfd_lite.config import decode_worker_config
 from nfd_lite.cpu.cpuid_decode import CpuidDump, decode_x86
 from nfd_lite.cpu.cpuinfo import parse_cpuinfo, translate_flags
@@ -320,7 +320,7 @@ PARSERS: Mapping[str, Parser] = {
         '# HELP a b\n# TYPE gpunode_xids counter\ngpunode_xids_total{gpu="G",xid="79"} 3.0\na{b="c\\n"} NaN 1\n',
         refuses=VALUE_ERROR,
     ),
-    "gpunode.doctor.node_checks:parse_time": text(
+    "gpunode.output.age:parse_time": text(
         parse_rfc3339, "2026-01-31T12:00:00Z", "2026-01-31T12:00:00.000000Z", "0001-01-01T00:00:00+23:59", refuses=VALUE_ERROR
     ),
     "gpunode.cdi:device_names": document(_cdi, SPEC),

@@ -136,9 +136,9 @@ def test_the_missing_right_is_named(api: ApiClient, answers: dict[str, Any]) -> 
     [
         ({"node": "n3"}, r"gpu-exporter does not run on the Node n3 \(install it"),
         ({"selector": "team=n3"}, "gpu-exporter does not run on the selected nodes"),
-        ({"node": "n33"}, r"there is no Node n33 \(did you mean n3\?\)"),
-        ({"node": "n1,metadata.name=x"}, "there is no Node n1,metadata.name=x"),
-        ({"node": "other"}, r"there is no Node other \(run: gpunode nodes\)"),
+        ({"node": "n33"}, r"the cluster has no Node n33 \(did you mean n3\?\)"),
+        ({"node": "n1,metadata.name=x"}, "the cluster has no Node n1,metadata.name=x"),
+        ({"node": "other"}, r"the cluster has no Node other \(gpunode nodes --all shows all Nodes\)"),
         ({"selector": "team=x"}, "no Node has the labels team=x"),
     ],
 )
