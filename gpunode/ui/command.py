@@ -1,8 +1,10 @@
 """The command line of `gpunode ui`."""
 
 import contextlib
+import os
 import sys
 import webbrowser
+from collections.abc import Mapping
 
 import click
 
@@ -26,7 +28,7 @@ EXAMPLES = (
 )
 @connection_options
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port. Default: an unused port.")
-@click.option("--browser/--no-browser", default=None, help="Open the browser. Default: in a terminal.")
+@click.option("--browser/--no-browser", default=None, help="Open the browser. Default: in a terminal of a desktop.")
 def command(kubeconfig: str | None, context: str | None, port: int, browser: bool | None) -> None:
     connection = connect(kubeconfig, context)
     try:
@@ -44,7 +46,12 @@ def command(kubeconfig: str | None, context: str | None, port: int, browser: boo
     address, used_port = listener.getsockname()
     link = f"http://{address}:{used_port}/?token={secret}"
     click.echo(f"{link}\nThe link is for you alone. Ctrl-C ends the server.")
-    if sys.stdout.isatty() if browser is None else browser:
+    if (sys.stdout.isatty() and has_display(os.environ)) if browser is None else browser:
         with contextlib.suppress(webbrowser.Error):
             webbrowser.open(link)
     server.run(sockets=[listener])
+
+
+def has_display(environment: Mapping[str, str], platform: str = sys.platform) -> bool:
+    """Whether a browser can open a window. Without a window, Python starts a text browser, which would take the terminal."""
+    return platform != "linux" or any(environment.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))

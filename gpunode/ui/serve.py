@@ -29,11 +29,15 @@ class Server(uvicorn.Server):
 
 
 def listen(port: int) -> socket.socket:
-    """Returns a socket on ADDRESS. port: 0 selects an unused port. Raises NodeError if the port cannot be used."""
+    """Returns a socket on ADDRESS. A browser may connect at once, and waits for the server. Raises NodeError if the port cannot be used.
+
+    port: 0 selects an unused port.
+    """
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((ADDRESS, port))
+        listener.listen()
     except OSError as error:
         listener.close()
         why = os.strerror(error.errno or 0).lower()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from gpunode.ui.command import has_display
 from gpunode.ui.serve import listen
 from node_core.errors import NodeError
 from simulation.apiserver import ApiServer
@@ -26,6 +27,17 @@ def test_a_port_in_use_is_an_error() -> None:
             NodeError, match=rf"cannot listen on 127.0.0.1:{port}: address already in use \(choose another"
         ):
             listen(port)
+
+
+def test_a_browser_can_connect_before_the_server_runs() -> None:
+    with listen(0) as listener, socket.create_connection(listener.getsockname()):
+        pass
+
+
+def test_a_browser_needs_a_display() -> None:
+    assert not has_display({"DISPLAY": ""}, "linux")
+    assert has_display({"WAYLAND_DISPLAY": "wayland-0"}, "linux")
+    assert has_display({}, "darwin")
 
 
 def test_without_a_kubeconfig_there_is_no_page(tmp_path: Path) -> None:
