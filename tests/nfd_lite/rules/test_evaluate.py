@@ -6,7 +6,7 @@ import pytest
 
 from nfd_lite.label_keys import PREFIX
 from nfd_lite.rules.decode import decode_rule
-from nfd_lite.rules.evaluate import EvaluationContext, evaluate, sort_rule_sets
+from nfd_lite.rules.evaluate import EvaluationContext, dependent_rules, evaluate, sort_rule_sets
 from nfd_lite.rules.model import Outcome, Rule, RuleId, RuleOutputs, RuleProblem, RuleSet
 from node_core.decode import Cursor
 from node_core.domain.features import Features
@@ -311,6 +311,26 @@ def test_objects_with_the_same_name_are_distinguished() -> None:
 def test_a_rule_named_like_a_second_rule_retains_its_outputs() -> None:
     rules = (rule("x", labels={"a": "1"}), rule("x", labels={"b": "1"}), rule("x (2)", labels={"c": "1"}))
     assert run(*rules).labels.keys() == {f"{PREFIX}a", f"{PREFIX}b", f"{PREFIX}c"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "depends"),
+    [
+        (matched(a="1"), True),
+        (matched(b="1"), False),
+        ({"labels": {"x": "@rule.matched.a"}}, True),
+        ({"labels": {"x": "@rule.matched.b"}}, False),
+        ({"matchFeatures": [{"feature": "rule.matched", "matchExpressions": {}}]}, True),
+        ({"matchFeatures": [{"feature": "rule.matched", "matchName": {"op": "Exists"}}]}, True),
+        ({}, False),
+    ],
+    ids=["element", "other element", "value", "other value", "no element", "name", "no condition"],
+)
+def test_a_rule_depends_on_a_broken_rule_if_it_reads_an_entry_that_the_broken_rule_may_set(
+    fields: dict[str, Any], depends: bool
+) -> None:
+    found = dependent_rules(run(rule("reader", **fields)), [rule("broken", labels={"a": "1"})])
+    assert list(found) == [RuleId("s", "reader")] * depends
 
 
 def test_an_unavailable_feature_defers_only_the_rules_that_read_it() -> None:

@@ -123,8 +123,10 @@ PLUGIN = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "N
     ids=["missing", "fails", "empty", "no credentials", "no text"],
 )
 def test_an_exec_plugin_that_fails_is_named(path: Path, plugin: dict[str, Any], why: str) -> None:
+    handlers = list(logging.getLogger().handlers)
     with pytest.raises(KubeError, match="the exec plugin fails: ") as caught:
         read_kubeconfig(write(path, {"exec": PLUGIN | plugin}))
+    assert logging.getLogger().handlers == handlers
     assert why in caught.value.message
     assert "exec: " not in caught.value.message
     assert caught.value.hint == "install the program that users[].exec.command names, or run it to see why it fails"
