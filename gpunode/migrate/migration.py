@@ -31,14 +31,19 @@ class Migration:
 
     def nested(self) -> dict[str, Any]:
         """Returns the values as Helm reads them."""
-        nested: dict[str, Any] = {}
-        for path, found in self.values.items():
-            *sections, last = path.split(".")
-            section = nested
-            for each in sections:
-                section = section.setdefault(each, {})
-            section[last] = found.value
-        return nested
+        return nest({path: found.value for path, found in self.values.items()})
+
+
+def nest(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns sections within sections. values: by path, for example `nfd.config`."""
+    nested: dict[str, Any] = {}
+    for path, value in values.items():
+        *sections, last = path.split(".")
+        section = nested
+        for each in sections:
+            section = section.setdefault(each, {})
+        section[last] = value
+    return nested
 
 
 def migrate(sources: Sequence[Source]) -> Migration:

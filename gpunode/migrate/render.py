@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from gpunode.migrate.draft import Found
-from gpunode.migrate.migration import Migration, Note
+from gpunode.migrate.migration import Migration, Note, nest
 from gpunode.output.formats import UNFOLDED
 from gpunode.output.paragraph import render_paragraph
 from gpunode.output.terminal import Styled, Terminal
@@ -45,14 +45,8 @@ _Dumper.add_representer(str, _represent_text)
 
 def render_values(migration: Migration) -> str:
     """Returns values.yaml. Control characters are escaped."""
-    tree: dict[str, Any] = {}
-    for path, found in sorted(migration.values.items(), key=lambda each: ORDER.index(each[0].partition(".")[0])):
-        *sections, last = path.split(".")
-        section = tree
-        for each in sections:
-            section = section.setdefault(each, {})
-        section[last] = found
-    return HEAD.format(" and ".join(migration.shown)) + "".join(_render(tree, ""))
+    ordered = sorted(migration.values.items(), key=lambda each: ORDER.index(each[0].partition(".")[0]))
+    return HEAD.format(" and ".join(migration.shown)) + "".join(_render(nest(dict(ordered)), ""))
 
 
 def _render(section: Mapping[str, Any], indent: str) -> Iterator[str]:

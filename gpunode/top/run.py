@@ -17,7 +17,6 @@ from gpunode.top.local import open_local
 from gpunode.top.loop import Reader, UseLoop
 from gpunode.top.remote import RemoteReader
 from gpunode.top.render import render_summary, render_uses, wrap_lines
-from node_core.host.root import HostRoot
 
 HINT = "use --once"
 DRIVER = "/proc/driver/nvidia"
@@ -32,9 +31,10 @@ def open_reader(values: Mapping[str, Any]) -> Reader:
     remote = [flag for flag, name in REMOTE.items() if values[name]]
     if len(remote) > 1:
         raise click.UsageError(f"{remote[0]} and {remote[1]} cannot be used together.")
-    if remote and (local := render_flags(values, (*PLUGIN_FLAGS, "pod_resources_socket"))):
+    local = render_flags(values, (*PLUGIN_FLAGS, "pod_resources_socket"))
+    if remote and local:
         raise click.UsageError(f"{local[0].partition('=')[0]} is for this node. Remove {remote[0]}, or this flag.")
-    if values["simulate"] or (not remote and HostRoot(Path(values["host_root"] or "/")).path(DRIVER).is_dir()):
+    if local or (not remote and Path(DRIVER).is_dir()):
         return open_local(render_flags(values, PLUGIN_FLAGS), values["pod_resources_socket"])
     connection = connect(values["kubeconfig"], values["context"])
     return RemoteReader(connection.api, values["node"], values["selector"])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gpunode.top import run
 from tests.gpunode.verbs import run_verb
 
 
@@ -40,11 +41,16 @@ def test_nodes_are_selected_in_one_way() -> None:
     assert "--node and --all cannot be used together." in result.stderr
 
 
-def test_a_machine_without_gpus_and_cluster(tmp_path: Path) -> None:
-    (tmp_path / "host").mkdir()
-    result = run_verb("top", "--once", "--host-root", str(tmp_path / "host"), environment={"HOME": str(tmp_path)})
+def test_a_machine_without_gpus_and_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "DRIVER", str(tmp_path / "driver"))
+    result = run_verb("top", "--once", environment={"HOME": str(tmp_path)})
     assert result.exit_code == 1
     assert "there is no kubeconfig file" in result.stderr
+
+
+def test_a_flag_of_this_node_selects_this_node() -> None:
+    result = run_verb("top", "--once", "--host-root", "/nowhere")
+    assert (result.exit_code, result.stderr) == (2, "gpunode top: --host-root: /nowhere is not a directory\n")
 
 
 def test_nothing_is_read_while_nvml_is_released(tmp_path: Path) -> None:
