@@ -1,4 +1,4 @@
-"""A stand-in for libcuda in C, compiled once for each test process and each set of missing functions."""
+"""A simulated libcuda in C, compiled once for each test process and each set of missing functions."""
 
 from collections.abc import Callable
 from pathlib import Path

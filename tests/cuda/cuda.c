@@ -1,13 +1,13 @@
-/* A libcuda.so.1 for tests: as much of the CUDA driver API as tells what GPUs there are, answering from a file that
- * $GPUNODE_CUDA_SCENARIO names. The file is read at every cuInit. Its lines:
+/* A libcuda.so.1 for tests, with the functions of the CUDA driver API that discover GPUs. The results are those of the file
+ * $GPUNODE_CUDA_SCENARIO. Each cuInit reads the file. Its lines:
  *
- *   version NUMBER                  what cuDriverGetVersion says
+ *   version NUMBER                  the result of cuDriverGetVersion
  *   gpu BYTES MAJOR MINOR NAME      a device
- *   fault FUNCTION DEVICE|* CODE    what that function answers
- *   hang FUNCTION                   that function does not return
+ *   fault FUNCTION DEVICE|* CODE    the result of a function
+ *   hang FUNCTION                   a function that does not return
  *
- * Signatures are those of the CUDA Driver API reference; they are declared here a second time on purpose, because what is under test is
- * how the caller uses them.
+ * Signatures are those of the CUDA Driver API reference. They are declared here again, because the tests compare them with the calls of
+ * the product.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ static struct {
 } node;
 
 static void malformed(const char *line) {
-    fprintf(stderr, "cuda stand-in: cannot read the scenario line: %s", line);
+    fprintf(stderr, "cuda simulation: cannot read the scenario line: %s", line);
     abort();
 }
 
@@ -51,7 +51,7 @@ static void read_line(const char *line) {
     }
 }
 
-static CUresult rules_say(const char *function, int device) {
+static CUresult find_result(const char *function, int device) {
     for (int at = 0; at < node.rule_count; at++) {
         const struct rule *rule = &node.rules[at];
         if (strcmp(rule->function, function) != 0 || (rule->device >= 0 && rule->device != device)) continue;
@@ -62,14 +62,14 @@ static CUresult rules_say(const char *function, int device) {
 }
 
 static CUresult check(const char *function) {
-    return node.initialised ? rules_say(function, -1) : NOT_INITIALIZED;
+    return node.initialised ? find_result(function, -1) : NOT_INITIALIZED;
 }
 
-/* A device's handle is not its number, so that nobody can take one for the other. */
+/* The handle of a device differs from its number, so that a test fails if the product confuses the two. */
 static CUresult check_device(const char *function, CUdevice device) {
     if (!node.initialised) return NOT_INITIALIZED;
     if (device < FIRST_HANDLE || device >= FIRST_HANDLE + node.gpu_count) return INVALID_DEVICE;
-    return rules_say(function, device - FIRST_HANDLE);
+    return find_result(function, device - FIRST_HANDLE);
 }
 
 #define TRY(expression) do { CUresult code_ = (expression); if (code_ != SUCCESS) return code_; } while (0)
@@ -82,7 +82,7 @@ CUresult cuInit(unsigned flags) {
     char line[512];
     while (fgets(line, sizeof line, file)) read_line(line);
     fclose(file);
-    TRY(rules_say(__func__, -1));
+    TRY(find_result(__func__, -1));
     node.initialised = 1;
     return flags == 0 ? SUCCESS : INVALID_VALUE;
 }

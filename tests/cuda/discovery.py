@@ -29,7 +29,7 @@ def discover(
     deadline: float = 20.0,
     nvml_lines: Path | None = None,
 ) -> Any:
-    """The inventory, or the error. nvml_lines: the scenario of the NVML stand-in, if the driver root has one."""
+    """The inventory, or the error. nvml_lines: the scenario of the simulated NVML library, if the driver root has one."""
     command = [sys.executable, "-m", "tests.cuda.discovery", str(driver_root), str(host_root), strategy, str(deadline)]
     environment = {**os.environ, VARIABLE: str(lines), NVML_VARIABLE: str(nvml_lines or "")}
     done = subprocess.run(

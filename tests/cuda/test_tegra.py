@@ -1,4 +1,4 @@
-"""Discovery of an SoC's GPUs through a stand-in for libcuda in C: the values, the effect of failures, and the choice of strategy."""
+"""Discovery of an SoC's GPUs through a simulated libcuda in C: the values, the effect of failures, and the choice of strategy."""
 
 import shutil
 import subprocess

@@ -305,7 +305,7 @@ def test_labels_of_gpus_for_virtual_machines_are_retained_while_pci_cannot_be_re
 
 
 @pytest.mark.skipif(
-    Path("/proc/driver/nvidia").exists(), reason="this machine has an NVIDIA driver, which would answer"
+    Path("/proc/driver/nvidia").exists(), reason="this machine has an NVIDIA driver, which would return GPUs"
 )
 @pytest.mark.parametrize("sign", ["dev/dxg", "etc/nv_tegra_release"])
 def test_labels_are_retained_on_a_machine_without_pci_if_the_driver_is_missing(sign: str, tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ def gfd(file: Path, port: int, redirection: str, stderr: int | None = None) -> I
 
 
 def lost(port: int) -> float:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
-        text = answer.read().decode()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as response:
+        text = response.read().decode()
     return float(next(line.split()[1] for line in text.splitlines() if line.startswith("gpunode_log_lines_lost_total")))
 
 

@@ -1,4 +1,4 @@
-"""Compiles a stand-in for a library of the driver, with all used functions, or without some functions like an older driver."""
+"""Compiles a simulated library of the driver, with all used functions, or without some functions like an older driver."""
 
 import os
 import shutil

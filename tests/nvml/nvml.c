@@ -1,9 +1,9 @@
-/* A libnvidia-ml.so.1 for tests: NVML's binary interface, answering from a file that $GPUNODE_NVML_SCENARIO names.
+/* A libnvidia-ml.so.1 for tests, with the binary interface of NVML. The results are those of the file $GPUNODE_NVML_SCENARIO.
  *
- * The file is read at every first nvmlInit, so that one process can look at many nodes. Its lines are written by
- * scenario_lines.py, which says what they are. Structures and argument order are those of the NVML API reference; they are declared
- * here a second time on purpose, because what is under test is how the caller lays them out. After each nvmlInit and nvmlShutdown
- * the number of open sessions is written to the file that $GPUNODE_NVML_SESSIONS names, a line each, if it names one.
+ * Each nvmlInit without an open session reads the file, so that one process can discover many nodes. scenario_lines.py writes and
+ * describes its lines. Structures and argument order are those of the NVML API reference. They are declared here again, because the
+ * tests compare them with the structures of the product. Each nvmlInit and nvmlShutdown appends the number of open sessions as a line
+ * to the file $GPUNODE_NVML_SESSIONS, if this variable is set.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -143,7 +143,7 @@ static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
 /* ---- the scenario file ---- */
 
 static void malformed(const char *line) {
-    fprintf(stderr, "nvml stand-in: cannot read the scenario line: %s", line);
+    fprintf(stderr, "nvml simulation: cannot read the scenario line: %s", line);
     abort();
 }
 
@@ -372,7 +372,7 @@ static int is_about(const char *rule, const char *name) {
     return name[length] == '\0' || (name[length] == '_' && name[length + 1] == 'v');
 }
 
-static nvmlReturn_t rules_say(const char *name, const struct gpu *gpu) {
+static nvmlReturn_t find_result(const char *name, const struct gpu *gpu) {
     for (unsigned at = 0; at < node.rule_count; at++) {
         const struct rule *rule = &node.rules[at];
         if (!is_about(rule->function, name) && strcmp(rule->function, "*") != 0) continue;
@@ -384,13 +384,13 @@ static nvmlReturn_t rules_say(const char *name, const struct gpu *gpu) {
 }
 
 static nvmlReturn_t check_system(const char *name) {
-    return node.sessions == 0 ? UNINITIALIZED : rules_say(name, NULL);
+    return node.sessions == 0 ? UNINITIALIZED : find_result(name, NULL);
 }
 
 static nvmlReturn_t check(const char *name, const struct handle *handle, enum kind kind) {
     if (node.sessions == 0) return UNINITIALIZED;
     if (handle == NULL || handle->kind != kind) return INVALID_ARGUMENT;
-    return rules_say(name, handle->gpu);
+    return find_result(name, handle->gpu);
 }
 
 static nvmlReturn_t check_any(const char *name, const struct handle *handle) {
@@ -418,7 +418,7 @@ static nvmlReturn_t fill_pci(nvmlPciInfo_t *info, const char *bus_id) {
 
 /* ---- the library itself ---- */
 
-static void tell_sessions(void) {
+static void report_sessions(void) {
     const char *path = getenv("GPUNODE_NVML_SESSIONS");
     FILE *file = path ? fopen(path, "a") : NULL;
     if (file == NULL) return;
@@ -431,9 +431,9 @@ nvmlReturn_t nvmlInitWithFlags(unsigned flags) {
     pthread_mutex_lock(&loading);
     nvmlReturn_t code = node.sessions ? SUCCESS : load();
     node.sessions += code == SUCCESS;
-    if (code == SUCCESS) tell_sessions();
+    if (code == SUCCESS) report_sessions();
     pthread_mutex_unlock(&loading);
-    if (code == SUCCESS) rules_say("nvmlInit_v2", NULL); /* may hang */
+    if (code == SUCCESS) find_result("nvmlInit_v2", NULL); /* may hang */
     return code;
 }
 
@@ -443,7 +443,7 @@ nvmlReturn_t nvmlShutdown(void) {
     pthread_mutex_lock(&loading);
     nvmlReturn_t code = node.sessions ? SUCCESS : UNINITIALIZED;
     node.sessions -= code == SUCCESS;
-    if (code == SUCCESS) tell_sessions();
+    if (code == SUCCESS) report_sessions();
     pthread_mutex_unlock(&loading);
     return code;
 }
@@ -487,7 +487,7 @@ nvmlReturn_t nvmlDeviceGetCount_v2(unsigned *count) {
 nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned index, struct handle **device) {
     if (node.sessions == 0) return UNINITIALIZED;
     if (index >= node.gpu_count) return INVALID_ARGUMENT;
-    TRY(rules_say(__func__, &node.gpus[index]));
+    TRY(find_result(__func__, &node.gpus[index]));
     *device = &node.gpus[index].as_device;
     return SUCCESS;
 }
@@ -500,7 +500,7 @@ nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, struct handle **device)
         for (unsigned slot = 0; slot < MAX_SLOTS; slot++)
             if (gpu->migs[slot].present && strcmp(gpu->migs[slot].uuid, uuid) == 0) found = &gpu->migs[slot].as_device;
         if (found == NULL) continue;
-        TRY(rules_say(__func__, gpu));
+        TRY(find_result(__func__, gpu));
         *device = found;
         return SUCCESS;
     }
@@ -868,7 +868,7 @@ nvmlReturn_t nvmlDeviceGetAttributes_v2(struct handle *device, nvmlDeviceAttribu
     return SUCCESS;
 }
 
-/* A board's own ids of profiles, which differ from NVML's numbers so that nobody can take one for the other. */
+/* The profile ids of a board differ from the numbers of NVML, so that a test fails if the product confuses the two. */
 static unsigned board_gpu_profile(unsigned number) { return 40 - number; }
 static unsigned board_compute_profile(unsigned number) { return 20 - number; }
 
@@ -972,7 +972,7 @@ static int is_wanted(const struct event_set *set, const struct event *event) {
     return (set->types[event->gpu] & event->type) != 0;
 }
 
-/* Events are in the order of their time. Blocks until the next that a registered GPU tells, or until the timeout is over. */
+/* Events are in the order of their time. Blocks until the next event of a registered GPU, or until the timeout. */
 nvmlReturn_t nvmlEventSetWait_v2(struct event_set *set, nvmlEventData_t *data, unsigned timeout_ms) {
     TRY(check_system(__func__));
     double end = seconds() + timeout_ms / 1e3;

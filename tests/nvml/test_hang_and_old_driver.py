@@ -81,8 +81,8 @@ def test_an_old_library_gives_all_values_that_it_supports(build: Build, tmp_path
     assert found["gpus"] == [{**gpu, **without} for gpu in simulated["gpus"]]
     assert found["driver"] == {"version": "570.172.08", "cuda": None}
     assert found["faults"] == []
-    says_nothing = {"recovery_action", "remap_pending", "remap_failed", "retirement_pending", "uncorrectable"}
-    assert found["states"] == [{**state, **dict.fromkeys(says_nothing), "nvlinks": 0} for state in simulated["states"]]
+    unknown = {"recovery_action", "remap_pending", "remap_failed", "retirement_pending", "uncorrectable"}
+    assert found["states"] == [{**state, **dict.fromkeys(unknown), "nvlinks": 0} for state in simulated["states"]]
 
 
 def test_the_older_name_of_the_clocks_reasons_is_used_with_older_libraries(build: Build, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ SICK = busy(
 SCENARIOS = {**{name: load_scenario(name) for name in scenario_names() if name != "none"}, "busy": busy(), "sick": SICK}
 CALLS = sorted(set(USAGE_FUNCTIONS.values()) - {"nvmlGpmSampleAlloc", "nvmlGpmSampleFree", "nvmlGpmMetricsGet"})
 """The calls that are about one GPU."""
-ANSWERS = ("NOT_SUPPORTED", "UNKNOWN", "GPU_IS_LOST")
+RESULTS = ("NOT_SUPPORTED", "UNKNOWN", "GPU_IS_LOST")
 
 
 def read(scenario: Scenario, library: Path, folder: Path, *more: str) -> Any:
@@ -95,9 +95,9 @@ def found(library: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 def failures() -> dict[str, dict[str, object]]:
     """Each call of GPU 0 fails with each code."""
     return {
-        f"{call} {answer}": {"at": 0, "gpu": 0, "kind": "fails", "call": call, "answer": answer}
+        f"{call} {result}": {"at": 0, "gpu": 0, "kind": "fails", "call": call, "answer": result}
         for call in CALLS
-        for answer in ANSWERS
+        for result in RESULTS
     }
 
 
@@ -182,5 +182,5 @@ def test_processes_are_listed_by_the_second_version_of_the_function(build: Build
     assert gpus[0]["gpm"] == "FUNCTION_NOT_FOUND"
 
 
-def test_every_code_of_the_answers_has_a_number() -> None:
-    assert set(ANSWERS) <= set(CODES)
+def test_every_result_has_a_number() -> None:
+    assert set(RESULTS) <= set(CODES)

@@ -1,4 +1,4 @@
-"""Driver roots: `<name>.tree`, a line for each file, is laid out below a folder. ../README.md says which are captured.
+"""Driver roots: `<name>.tree`, a line for each file, is laid out below a folder. ../README.md lists the captured roots.
 
 `PATH/` is a folder, `PATH -> TARGET` a link, `PATH = TEXT` a file, `PATH library MACHINE` the beginning of a library, `PATH program` a file
 that can be run, `PATH toolkit RELEASE` NVIDIA's hook program, `PATH socket` a socket, `PATH node MAJOR:MINOR MODE [GID]` stands for a
@@ -41,7 +41,7 @@ def elf_header(machine: str) -> bytes:
 
 
 def lay_out_tree(name: str, root: Path, *, machine: str = "") -> Path:
-    """machine: what its 64-bit libraries are for instead of what the tree says."""
+    """machine: the machine of its 64-bit libraries, in place of the machine in the tree."""
     for line in (TREES / f"{name}.tree").read_text().splitlines():
         if not line.startswith("#"):
             lay_out(root, re.sub("library (x86_64|aarch64)$", f"library {machine}", line) if machine else line)
@@ -85,7 +85,7 @@ def lay_out_all(root: Path, *lines: str) -> Path:
 
 
 def read_composed_node(path: Path) -> HostNode | None:
-    """What a tree says of a device node; anybody may read a file that stands for one, and only root could make the real one."""
+    """A device node of a tree. A file that any user can read replaces the device node, because only root can create device nodes."""
     if path.is_symlink() or not path.is_file():
         return None
     numbers, mode, gid, *_ = (*path.read_text().split(), "0", "0")
