@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gpunode.cluster.lists import NODES, PODS, UNFINISHED
+from gpunode.cluster.lists import NODES, PODS, UNFINISHED, Kind, explain
 from node_core.domain.conditions import GPU_READY
 from node_core.errors import KubeError
 from node_core.kube.http import ApiClient
@@ -70,7 +70,7 @@ class ClusterFeed:
         self._objects: dict[str, Mapping[str, Any]] = {}
         self._problems: dict[str, str] = {}
         self._health: dict[str, deque[HealthChange]] = {}
-        self._informers = (self._informer(api, NODE_RESOURCE), self._informer(api, POD_RESOURCE))
+        self._informers = (self._informer(api, NODES, NODE_RESOURCE), self._informer(api, PODS, POD_RESOURCE))
 
     def start(self) -> None:
         for informer in self._informers:
@@ -95,12 +95,11 @@ class ClusterFeed:
                 is_complete=len(self._objects) == len(self._informers),
             )
 
-    def _informer(self, api: ApiClient, resource: Resource[Any]) -> Informer[Any]:
-        kind = resource.description
+    def _informer(self, api: ApiClient, kind: Kind, resource: Resource[Any]) -> Informer[Any]:
         return Informer(
             api,
             resource,
-            on_change=lambda objects: self._replace(kind, objects),
+            on_change=lambda objects: self._replace(kind.name, objects),
             on_error=lambda error: self._fail(kind, error),
         )
 
@@ -116,9 +115,10 @@ class ClusterFeed:
             self._version += 1
         self._on_change()
 
-    def _fail(self, kind: str, error: KubeError) -> None:
+    def _fail(self, kind: Kind, error: KubeError) -> None:
         with self._lock:
-            self._problems[kind] = str(error)
+            verb = "watch" if kind.name in self._objects else "list"
+            self._problems[kind.name] = str(explain(error, kind, verb, {}))
             self._version += 1
         self._on_change()
 

@@ -1,8 +1,13 @@
-"""What counts as a change of the cluster."""
+"""What counts as a change of the cluster, and what the page states about missing rights."""
+
+from pathlib import Path
 
 import msgspec
 
-from gpunode.ui.feed import NODE_RESOURCE, is_equal
+from gpunode.cluster.connection import connect
+from gpunode.ui.feed import NODE_RESOURCE, ClusterFeed, is_equal
+from simulation.apiserver import ApiServer
+from tests.waiting import until
 
 
 def test_a_heartbeat_is_not_a_change() -> None:
@@ -18,3 +23,16 @@ def test_a_heartbeat_is_not_a_change() -> None:
     assert not is_equal(before, {"a": changed})
     assert not is_equal(before, {})
     assert not is_equal(None, {})
+
+
+def test_the_missing_rights_are_named(tmp_path: Path) -> None:
+    with ApiServer() as server:
+        server.write_kubeconfig(tmp_path / "kubeconfig")
+        server.fail_next(1000, 403)
+        feed = ClusterFeed(connect(str(tmp_path / "kubeconfig")).api, lambda: None)
+        feed.start()
+        until(lambda: len(feed.snapshot().problems) == 2)
+        feed.stop()
+    problems = feed.snapshot().problems
+    assert problems["nodes"].startswith("you are not permitted to list nodes: ")
+    assert "gpunode-viewer" in problems["pods"]
