@@ -1,6 +1,6 @@
 """The values of the chart gpunode while they are collected, with the origin of each value."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,10 +75,3 @@ def merge(first: Any, second: Any) -> Any:
     if not isinstance(first, Mapping) or not isinstance(second, Mapping):
         return second
     return {**first, **{key: merge(first.get(key), value) for key, value in second.items()}}
-
-
-def merge_all(values: Iterable[Any]) -> Any:
-    merged: Any = {}
-    for each in values:
-        merged = merge(merged, each)
-    return merged
