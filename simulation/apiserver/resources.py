@@ -63,8 +63,13 @@ UNLISTED = (
         version="v1alpha1",
     ),
     Resource(plural="daemonsets", kind="DaemonSet", group="apps", short=("ds",), status=True, generation=True),
+    Resource(plural="deployments", kind="Deployment", group="apps", short=("deploy",), status=True, generation=True),
+    Resource(plural="replicasets", kind="ReplicaSet", group="apps", short=("rs",), status=True, generation=True),
+    Resource(plural="statefulsets", kind="StatefulSet", group="apps", short=("sts",), status=True, generation=True),
+    Resource(plural="jobs", kind="Job", group="batch", status=True, generation=True),
+    Resource(plural="cronjobs", kind="CronJob", group="batch", short=("cj",), status=True, generation=True),
 )
-"""Resources that discovery does not list: kubectl prefers those of upstream, and no controller creates the pods of a DaemonSet."""
+"""Resources that discovery does not list: kubectl prefers those of upstream, and no controller creates the pods of a workload."""
 
 _BY_NAME = {resource.name: resource for resource in (*RESOURCES, *UNLISTED)}
 

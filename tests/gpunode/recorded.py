@@ -16,6 +16,11 @@ RESOURCES = {
     "Event": "events",
     "Namespace": "namespaces",
     "DaemonSet": "daemonsets.apps",
+    "Deployment": "deployments.apps",
+    "ReplicaSet": "replicasets.apps",
+    "StatefulSet": "statefulsets.apps",
+    "Job": "jobs.batch",
+    "CronJob": "cronjobs.batch",
 }
 CREATED = datetime(2026, 3, 1, 8, tzinfo=UTC)
 """The creationTimestamp of all objects."""
