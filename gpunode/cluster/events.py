@@ -13,7 +13,12 @@ def list_events(api: ApiClient, kind: str, name: str, namespace: str = "") -> tu
     """Returns the Events of an object, the newest first. namespace: empty for a Node. Raises KubeError."""
     place = f",involvedObject.namespace={namespace}" if namespace else ""
     query = {"fieldSelector": f"involvedObject.kind={kind},involvedObject.name={name}{place}"}
-    return sort_events(event for page in list_pages(api, EVENTS, Event, query) for event in page)
+    return sort_events(event for page in list_pages(api, _events_of(namespace), Event, query) for event in page)
+
+
+def _events_of(namespace: str) -> Kind:
+    """Returns the events of one namespace, which needs fewer rights, or those of all namespaces."""
+    return Kind(path=f"/api/v1/namespaces/{namespace}/events", name="events") if namespace else EVENTS
 
 
 def sort_events(events: Iterator[Event]) -> tuple[Event, ...]:
