@@ -47,6 +47,10 @@ from gpunode.cluster.metrics import parse_samples
 from gpunode.config_check.find import find_configs
 from gpunode.demo.control import parse_fault_words
 from gpunode.output.age import parse_time as parse_rfc3339
+from gpunode.why.explain import explain_pod
+from gpunode.why.find import parse_target
+from gpunode.why.manifest import parse_manifests
+from gpunode.why.scheduler_words import parse_message
 from nfd_lite.config import decode_worker_config
 from nfd_lite.cpu.cpuid_decode import CpuidDump, decode_x86
 from nfd_lite.cpu.cpuinfo import parse_cpuinfo, translate_flags
@@ -156,6 +160,20 @@ RULE = {
         "vendor": {"op": "In", "value": ["10de"]}, "class": {"op": "Exists"}}}],
     "matchAny": [{"matchFeatures": [{"feature": "cpu.cpuid", "matchName": {"op": "InRegexp", "value": ["^A"]}}]}],
 }  # fmt: skip
+POD_SPEC = {
+    "nodeSelector": {"a": "b"},
+    "tolerations": [{"key": "a", "operator": "Lt", "value": "5"}],
+    "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+        "nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}]}}},
+    "containers": [{"name": "c", "resources": {"limits": {"nvidia.com/gpu": 1, "cpu": "500m"}, "requests": {"cpu": 0.5}}}],
+    "schedulingGates": [{"name": "g"}],
+}  # fmt: skip
+POD_MANIFEST = {"kind": "Pod", "metadata": {"generateName": "p-", "creationTimestamp": None}, "spec": POD_SPEC}
+DEPLOYMENT = {
+    "items": [
+        {"kind": "Deployment", "metadata": {"name": "d"}, "spec": {"replicas": 2, "template": {"spec": POD_SPEC}}}
+    ]
+}
 RULES = {
     "apiVersion": "nfd.k8s-sigs.io/v1alpha1", "kind": "NodeFeatureRule", "metadata": {"name": "set"}, "spec": {"rules": [RULE]},
 }  # fmt: skip
@@ -331,6 +349,13 @@ PARSERS: Mapping[str, Parser] = {
     ),
     "nfd_lite.rules.decode:decode_rule_set": document(decode_rule_set, RULES),
     "nfd_lite.rules.decode:decode_rule_sets": document(lambda data: decode_rule_sets([data, data], "f"), RULES),
+    "gpunode.why.find:parse_target": text(parse_target, "deploy/web", "web-0", refuses=REFUSED),
+    "gpunode.why.manifest:parse_manifests": document(
+        lambda value: [explain_pod(each) for each in parse_manifests((value,), "f", "d")], POD_MANIFEST, DEPLOYMENT
+    ),
+    "gpunode.why.scheduler_words:parse_message": text(
+        parse_message, "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s). preemption: 0/2 nodes"
+    ),
     "node_core.decode:parse_documents": text(
         lambda value: parse_documents(value, "f"), "a: [1, {b: c}]\n---\n- 2001-01-01 00:00:00 +99:99\n- 0x1F\n- 1e3\n", refuses=REFUSED
     ),
