@@ -53,6 +53,9 @@ SECTIONS = {
         "nodes": Entry(
             module="gpunode.nodes.command", help="Show the GPU nodes of the cluster, and which GPUs are free."
         ),
+        "node": Entry(
+            module="gpunode.node.command", help="Show one Node in full: GPUs, pods, health, Events and labels."
+        ),
         "why": Entry(module="gpunode.why.command", help="State why a pod does not run, and what would place it."),
         "ui": Entry(module="gpunode.ui.command", help="Open a page that shows the GPUs of the cluster."),
         "rules": Entry(

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 
 
-def render_age(since: str | float, wall: float) -> str:
-    """Returns `2 d`, `3 h`, `4 min` or `5 s`. since: RFC 3339, or Unix seconds. wall: Unix seconds."""
+def render_age(since: str | float | None, wall: float) -> str:
+    """Returns `2 d`, `3 h`, `4 min` or `5 s`. since: RFC 3339, or Unix seconds; None: unknown. wall: Unix seconds."""
     try:
-        seconds = max(0.0, wall - (parse_time(since) if isinstance(since, str) else since))
+        seconds = max(0.0, wall - (since if isinstance(since, float | int) else parse_time(since or "")))
     except ValueError:
         return "an unknown time"
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):

@@ -17,15 +17,13 @@ from gpunode.cluster.fleet import (
     requested_devices,
     select_holders,
 )
+from gpunode.cluster.label_owners import LabelsByOwner, group_labels
 from gpunode.ui.feed import ClusterFeed, Snapshot
-from node_core.domain.node import parse_node
 from node_core.errors import KubeError
 from node_core.kube.http import parse_response
 from node_core.scheduling.objects import Event, Pod
 
 SHOWN_EVENTS = 20
-OTHERS = "others"
-"""The owner of labels without a field manager of gpunode: the kubelet, people, other programs."""
 
 
 class Documents:
@@ -72,14 +70,10 @@ class Documents:
             raise KubeError(f"there is no running or pending Pod {namespace}/{name}", status=404)
         return {**render_pending(pod), "node": pod.spec.node_name, "events": self._events("Pod", name, namespace)}
 
-    def _labels_by_owner(self, name: str) -> dict[str, dict[str, str]]:
-        """Returns field manager -> its labels; the labels without such an owner are those of OTHERS."""
-        response = self._connection.api.request("GET", f"/api/v1/nodes/{quote(name, safe='')}")
-        node = parse_response(parse_node, response)
-        owned = {manager: labels for manager in sorted(node.owned) if (labels := node.labels_by(manager))}
-        known = {key for labels in owned.values() for key in labels}
-        others = {key: value for key, value in sorted(node.labels.items()) if key not in known}
-        return {**owned, OTHERS: others} if others else owned
+    def _labels_by_owner(self, name: str) -> LabelsByOwner:
+        return parse_response(
+            group_labels, self._connection.api.request("GET", f"/api/v1/nodes/{quote(name, safe='')}")
+        )
 
     def _events(self, kind: str, name: str, namespace: str = "") -> Any:
         return [render_event(each) for each in list_events(self._connection.api, kind, name, namespace)[:SHOWN_EVENTS]]

@@ -15,7 +15,8 @@ from gpunode.output.age import render_age
         (864_000.0 - 7200, "2 h"),
         ("1970-01-12T00:00:00Z", "0 s"),
         ("", "an unknown time"),
+        (None, "an unknown time"),
     ],
 )
-def test_an_age_has_one_unit(since: str | float, age: str) -> None:
+def test_an_age_has_one_unit(since: str | float | None, age: str) -> None:
     assert render_age(since, 864_000.0) == age

@@ -1,0 +1,1 @@
+"""The verb `gpunode node NAME`: one Node in full."""
