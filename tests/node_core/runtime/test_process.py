@@ -222,6 +222,8 @@ def test_stop_does_not_wait_forever() -> None:
     running.start()
     running.stop()
     assert now[0] < 5
+    left = [thread for thread in threading.enumerate() if thread.name in {"blocked", "stop"}]
+    assert [thread.daemon for thread in left] == [True] * 3
     released.set()
 
 
