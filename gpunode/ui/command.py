@@ -35,7 +35,9 @@ def command(kubeconfig: str | None, context: str | None, port: int, browser: boo
         from gpunode.ui.app import ChangeSignal, build_app, new_secret  # noqa: PLC0415 - an extra
         from gpunode.ui.serve import Server, listen  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise NodeError(f"the package {error.name} is not installed", hint="run: pip install 'gpunode[ui]'") from error
+        raise NodeError(
+            f"the package {error.name} is not installed", hint="run: pip install starlette uvicorn"
+        ) from error
     from gpunode.ui.documents import Documents  # noqa: PLC0415
     from gpunode.ui.feed import ClusterFeed  # noqa: PLC0415
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from gpunode.ui import command
 from gpunode.ui.command import has_display
 from gpunode.ui.serve import listen
 from node_core.errors import NodeError
@@ -44,6 +45,17 @@ def test_without_a_kubeconfig_there_is_no_page(tmp_path: Path) -> None:
     result = run_verb("ui", "--no-browser", environment={"HOME": str(tmp_path)})
     assert result.exit_code == 1
     assert "there is no kubeconfig file" in result.stderr
+
+
+def test_without_the_packages_of_the_page_the_error_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "connect", lambda *_: None)
+    monkeypatch.delitem(sys.modules, "gpunode.ui.serve")
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    result = run_verb("ui")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "gpunode ui: the package uvicorn is not installed (run: pip install starlette uvicorn)\n",
+    )
 
 
 def test_the_page_is_served_until_ctrl_c(tmp_path: Path) -> None:
