@@ -48,6 +48,12 @@ def test_on_a_full_disk_lines_are_lost_and_one_line_reports_their_number(tmp_pat
     assert lines[1].keys() == {"event", "count", "level", "timestamp"}
 
 
+def test_the_descriptor_is_that_of_the_stream_or_an_error(stream: TextIO) -> None:
+    assert LogSink(stream).fileno() == stream.fileno()
+    with pytest.raises(io.UnsupportedOperation, match="standard error is closed"):
+        LogSink(None).fileno()
+
+
 def test_lines_to_a_pipe_without_a_reader_are_lost() -> None:
     reader, writer = os.pipe()
     os.close(reader)
