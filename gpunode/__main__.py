@@ -91,6 +91,7 @@ SECTIONS = {
     sections=SECTIONS,
     examples=(
         ("nodes", "the GPU nodes of your cluster, and which GPUs are free"),
+        ("why POD", "why a pod does not run, and what would place it"),
         ("doctor --all", "check all Nodes, with your kubeconfig"),
         ("doctor", "check this node: as root, or in the pod of gpu-device-plugin"),
         ("demo", "see everything on this machine, without a cluster or a GPU"),

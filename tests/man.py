@@ -82,9 +82,7 @@ def _head(page: Page, *usages: str) -> Iterator[str]:
     name = "-".join(page.words)
     yield f'{NOTE}.TH {escape(name.upper())} 1 "" "gpunode" "Commands of gpunode"\n'
     yield f".SH NAME\n{escape(name)} \\- {escape_prose(page.summary.removesuffix('.'))}\n.SH SYNOPSIS\n"
-    yield "".join(
-        f"{'.br' if at else '.'}\n.B {escape(usage)}\n".removeprefix(".\n") for at, usage in enumerate(usages)
-    )
+    yield ".br\n".join(f".B {escape(usage)}\n" for usage in usages)
     yield ".SH DESCRIPTION\n"
     yield from _paragraphs(page.paragraphs)
 
