@@ -242,7 +242,7 @@ def test_a_socket_that_cannot_be_created_does_not_prevent_the_others(
 ) -> None:
     kubelet.start()
     in_the_way = directory / "nvidia-gpu.sock"
-    in_the_way.write_text("somebody's")
+    in_the_way.write_text("of another program")
     gpus = (gpu(0), gpu(1, ["1g.10gb"] * 7))
     owner.offer(plan_devices(Inventory(driver=None, gpus=gpus), MIXED))
     until(lambda: kubelet.resources() == {ONE_MIG: Resource(capacity=7, allocatable=7)})

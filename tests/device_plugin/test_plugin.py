@@ -148,12 +148,12 @@ def test_a_list_with_equal_messages_is_not_sent_again_but_is_used_for_responses(
 
 
 def test_a_stream_that_its_client_closes_ends_at_once(plugin: ResourcePlugin, follow: Callable[[], Follower]) -> None:
-    stays, goes = follow(), follow()
+    remaining, ended = follow(), follow()
     until(lambda: plugin.stream_count == 2)
-    goes.close()
+    ended.close()
     until(lambda: plugin.stream_count == 1)
     plugin.update(of(*DEVICES[:2]))
-    until(lambda: stays.lists[-1:] == [healthy(*DEVICES[:2])])
+    until(lambda: remaining.lists[-1:] == [healthy(*DEVICES[:2])])
 
 
 def test_stale_streams_never_block_allocations(

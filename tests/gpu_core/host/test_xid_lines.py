@@ -62,7 +62,7 @@ def test_every_form_of_an_xid_line_is_parsed(form: str) -> None:
         "NVRM: GPU 0000:3b:00.0: RmInitAdapter failed! (0x22:0x56:894)",
         f"NVRM: GPU at PCI:0000:3b:00: {GUID}",
         "nvidia-nvswitch0: SXid (PCI:0000:c1:00.0): 20034, Fatal, Link 30 LTSSM Fault Up",
-        "python[12]: NVRM: Xid (PCI:0000:3b:00): 79, said by somebody",
+        "python[12]: NVRM: Xid (PCI:0000:3b:00): 79, printed by a program",
         " NVRM: Xid (PCI:0000:3b:00): 79",
     ],
 )

@@ -18,13 +18,13 @@ def node(capacity: Mapping[str, str], *owned: str) -> NodeView:
     return NodeView(name="n", uid="u", resource_version="1", labels={}, capacity=capacity, owned_capacity=by_manager)
 
 
-def plan(live: NodeView, wanted: Mapping[str, str]) -> Mapping[str, str] | None:
-    planned = plan_resources(live, wanted, "m")
+def plan(live: NodeView, desired: Mapping[str, str]) -> Mapping[str, str] | None:
+    planned = plan_resources(live, desired, "m")
     return None if planned is None else planned.resources
 
 
 @pytest.mark.parametrize(
-    ("live", "wanted", "planned"),
+    ("live", "desired", "planned"),
     [
         (node({"cpu": "8"}), {"a.com/a": "1"}, {"a.com/a": "1"}),
         (node({"a.com/a": "1"}, "a.com/a"), {"a.com/a": "2"}, {"a.com/a": "2"}),
@@ -45,19 +45,19 @@ def plan(live: NodeView, wanted: Mapping[str, str]) -> Mapping[str, str] | None:
         "another's, equal",
         "a resource of another manager and an own resource",
         "zeroed",
-        "zero is wanted",
+        "zero is desired",
         "zero is another's",
         "nothing",
     ],
 )
-def test_the_resource_plan(live: NodeView, wanted: Mapping[str, str], planned: Mapping[str, str] | None) -> None:
-    assert plan(live, wanted) == planned
+def test_the_resource_plan(live: NodeView, desired: Mapping[str, str], planned: Mapping[str, str] | None) -> None:
+    assert plan(live, desired) == planned
 
 
 def test_a_resource_of_another_writer_with_another_amount_is_blocked() -> None:
     live = node({"a.com/a": "1", "b.com/b": "1k", "c.com/c": "1"}, "c.com/c")
-    wanted = {"a.com/a": "2", "b.com/b": "1000", "c.com/c": "9"}
-    assert blocked_resources(live, wanted, "m") == ("a.com/a",)
+    desired = {"a.com/a": "2", "b.com/b": "1000", "c.com/c": "9"}
+    assert blocked_resources(live, desired, "m") == ("a.com/a",)
 
 
 def test_a_zeroed_resource_is_cleared_only_if_it_is_unchanged() -> None:
@@ -77,14 +77,14 @@ def test_an_invalid_quantity_differs_from_every_amount() -> None:
 
 @given(AMOUNTS, st.frozensets(NAMES), AMOUNTS)
 def test_applying_a_plan_needs_no_second_plan_and_preserves_other_resources(
-    capacity: dict[str, str], owned: frozenset[str], wanted: dict[str, str]
+    capacity: dict[str, str], owned: frozenset[str], desired: dict[str, str]
 ) -> None:
     live = node(capacity, *(owned & capacity.keys()))
-    planned = plan_resources(live, wanted, "m")
+    planned = plan_resources(live, desired, "m")
     if planned is None:
         return
     assert set(planned.cleared.values()) <= {"0"}
     others = {name: amount for name, amount in capacity.items() if name not in owned | planned.cleared.keys()}
     assert not others.keys() & planned.resources.keys()
     after = node({**others, **planned.resources}, *planned.resources)
-    assert plan(after, wanted) is None
+    assert plan(after, desired) is None

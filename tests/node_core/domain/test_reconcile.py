@@ -66,8 +66,8 @@ def test_outputs_that_are_no_longer_desired_are_removed() -> None:
 
 
 def test_a_changed_annotation_alone_causes_a_write() -> None:
-    wanted = Outputs(labels=ALL.labels, taints=ALL.taints, extended_resources=ALL.extended_resources)
-    assert reconcile_node(wanted, node(ALL), NFD) == (ApplyMetadata(labels={"x/l": "1"}, annotations={}),)
+    desired = Outputs(labels=ALL.labels, taints=ALL.taints, extended_resources=ALL.extended_resources)
+    assert reconcile_node(desired, node(ALL), NFD) == (ApplyMetadata(labels={"x/l": "1"}, annotations={}),)
 
 
 SEEDING = replace(NFD, may_overwrite=False)
@@ -98,16 +98,16 @@ def test_without_overwriting_the_value_of_another_client_stays_and_is_reported()
 
 
 def test_nfd_lite_does_not_write_labels_of_gfd() -> None:
-    theirs = NodeView(
+    foreign = NodeView(
         name="n",
         uid="u",
         resource_version="1",
         labels={"g": "A40"},
         owned={"gfd": frozenset({"g"}), "nfd-lite": frozenset()},
     )
-    wanted = Outputs(labels={"g": "mine", "x": "1"})
-    assert reconcile_node(wanted, theirs, NFD) == (ApplyMetadata(labels={"x": "1"}, annotations={}),)
-    assert [(each.event, each.name) for each in find_blocked_outputs(wanted, theirs, NFD)] == [("label_not_set", "g")]
+    desired = Outputs(labels={"g": "mine", "x": "1"})
+    assert reconcile_node(desired, foreign, NFD) == (ApplyMetadata(labels={"x": "1"}, annotations={}),)
+    assert [(each.event, each.name) for each in find_blocked_outputs(desired, foreign, NFD)] == [("label_not_set", "g")]
 
 
 def test_an_owner_without_an_annotation_has_no_taints() -> None:
@@ -132,5 +132,5 @@ OUTPUTS = st.builds(Outputs, labels=TEXTS, annotations=TEXTS, taints=TAINTS, ext
 
 
 @given(OUTPUTS, OUTPUTS)
-def test_there_are_no_writes_exactly_if_all_outputs_are_published(wanted: Outputs, published: Outputs) -> None:
-    assert (reconcile_node(wanted, node(published), NFD) == ()) == (wanted == published)
+def test_there_are_no_writes_exactly_if_all_outputs_are_published(desired: Outputs, published: Outputs) -> None:
+    assert (reconcile_node(desired, node(published), NFD) == ()) == (desired == published)

@@ -44,40 +44,40 @@ LIVE = LISTS.map(lambda taints: [render_taint(taint) | {"timeAdded": str(n)} for
 OWNED = st.frozensets(TAINTS, max_size=6)
 
 
-def wanted(*taints: Taint) -> dict[TaintId, Taint]:
+def by_identity(*taints: Taint) -> dict[TaintId, Taint]:
     return {taint.identity: taint for taint in taints}
 
 
 def test_a_desired_taint_is_appended_to_foreign_taints() -> None:
-    plan = plan_taints([OTHER], wanted(BIG), frozenset())
+    plan = plan_taints([OTHER], by_identity(BIG), frozenset())
     assert plan == TaintPlan(taints=(OTHER, render_taint(BIG)), owned=frozenset({BIG}))
 
 
 def test_an_owned_taint_that_is_not_desired_is_removed() -> None:
-    plan = plan_taints([render_taint(BIG), OTHER], wanted(), frozenset({BIG}))
+    plan = plan_taints([render_taint(BIG), OTHER], by_identity(), frozenset({BIG}))
     assert plan == TaintPlan(taints=(OTHER,), owned=frozenset())
 
 
 def test_an_equal_foreign_taint_is_neither_taken_over_nor_removed() -> None:
-    assert plan_taints([render_taint(BIG)], wanted(BIG), frozenset()) is None
-    assert plan_taints([render_taint(BIG)], wanted(), frozenset()) is None
+    assert plan_taints([render_taint(BIG)], by_identity(BIG), frozenset()) is None
+    assert plan_taints([render_taint(BIG)], by_identity(), frozenset()) is None
 
 
 def test_a_foreign_taint_with_another_value_remains_and_is_reported() -> None:
     foreign = {**render_taint(BIG), "value": "foreign"}
-    assert plan_taints([foreign], wanted(BIG), frozenset()) is None
-    assert blocked_taints([foreign], wanted(BIG), frozenset()) == (BIG,)
-    assert blocked_taints([render_taint(BIG)], wanted(BIG), frozenset()) == ()
+    assert plan_taints([foreign], by_identity(BIG), frozenset()) is None
+    assert blocked_taints([foreign], by_identity(BIG), frozenset()) == (BIG,)
+    assert blocked_taints([render_taint(BIG)], by_identity(BIG), frozenset()) == ()
 
 
 def test_an_owned_taint_whose_value_was_changed_becomes_foreign() -> None:
     foreign = {**render_taint(BIG), "value": "foreign"}
-    assert plan_taints([foreign], wanted(BIG), frozenset({BIG})) == TaintPlan(taints=(foreign,), owned=frozenset())
+    assert plan_taints([foreign], by_identity(BIG), frozenset({BIG})) == TaintPlan(taints=(foreign,), owned=frozenset())
 
 
 def test_a_new_value_replaces_the_old_value_in_place() -> None:
     new = Taint(key=BIG.key, value="very", effect=BIG.effect)
-    plan = plan_taints([render_taint(BIG), OTHER], wanted(new), frozenset({BIG}))
+    plan = plan_taints([render_taint(BIG), OTHER], by_identity(new), frozenset({BIG}))
     assert plan == TaintPlan(taints=(render_taint(new), OTHER), owned=frozenset({new}))
 
 
@@ -88,39 +88,39 @@ def test_a_taint_is_owned_if_the_annotation_records_it_with_its_value() -> None:
 
 
 def test_a_recorded_taint_that_is_missing_is_removed_from_the_annotation() -> None:
-    assert plan_taints([OTHER], wanted(), frozenset({BIG})) == TaintPlan(taints=(OTHER,), owned=frozenset())
+    assert plan_taints([OTHER], by_identity(), frozenset({BIG})) == TaintPlan(taints=(OTHER,), owned=frozenset())
 
 
-@given(live=LIVE, want=LISTS, owned=OWNED)
+@given(live=LIVE, desired=LISTS, owned=OWNED)
 def test_foreign_taints_remain_unchanged_and_in_order(
-    live: list[dict[str, Any]], want: tuple[Taint, ...], owned: frozenset[Taint]
+    live: list[dict[str, Any]], desired: tuple[Taint, ...], owned: frozenset[Taint]
 ) -> None:
-    plan = plan_taints(live, wanted(*want), owned)
+    plan = plan_taints(live, by_identity(*desired), owned)
     after = list(plan.taints) if plan else live
     others = [each for each in live if parse_taint(each) not in owned]
     owned_after = plan.owned if plan else owned
     assert [each for each in after if parse_taint(each) not in owned_after] == others
 
 
-@given(live=LIVE, want=LISTS, owned=OWNED)
+@given(live=LIVE, desired=LISTS, owned=OWNED)
 def test_a_written_plan_needs_no_further_write(
-    live: list[dict[str, Any]], want: tuple[Taint, ...], owned: frozenset[Taint]
+    live: list[dict[str, Any]], desired: tuple[Taint, ...], owned: frozenset[Taint]
 ) -> None:
-    desired = wanted(*want)
-    plan = plan_taints(live, desired, owned)
-    assert plan is None or plan_taints(plan.taints, desired, plan.owned) is None
+    outputs = by_identity(*desired)
+    plan = plan_taints(live, outputs, owned)
+    assert plan is None or plan_taints(plan.taints, outputs, plan.owned) is None
 
 
-@given(live=LIVE, want=LISTS, owned=OWNED)
+@given(live=LIVE, desired=LISTS, owned=OWNED)
 def test_each_desired_key_and_effect_has_one_taint_and_owned_taints_are_desired(
-    live: list[dict[str, Any]], want: tuple[Taint, ...], owned: frozenset[Taint]
+    live: list[dict[str, Any]], desired: tuple[Taint, ...], owned: frozenset[Taint]
 ) -> None:
-    plan = plan_taints(live, wanted(*want), owned)
+    plan = plan_taints(live, by_identity(*desired), owned)
     after = [parse_taint(each) for each in (plan.taints if plan else live)]
     places = [taint.identity for taint in after]
     assert len(places) == len(set(places))
-    assert {taint.identity for taint in want} <= set(places)
-    assert (plan.owned if plan else owned) <= set(want) & set(after)
+    assert {taint.identity for taint in desired} <= set(places)
+    assert (plan.owned if plan else owned) <= set(desired) & set(after)
 
 
 @given(st.frozensets(TAINTS))

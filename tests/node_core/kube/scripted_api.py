@@ -13,22 +13,25 @@ class Response:
 
     def __init__(self, content: bytes) -> None:
         self.content = content
+        self.is_closed = False
 
     def stream(self, **_: Any) -> Iterator[bytes]:
         yield self.content
 
     def shutdown(self) -> None: ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self.is_closed = True
 
 
 class ScriptedApi(ApiClient):
-    """lists: returns the response of a list. watches: returns the content of a watch. Counts the calls of both."""
+    """lists: returns the response of a list. watches: returns the content of a watch. Counts both. responses: of the watches."""
 
     def __init__(self, lists: Callable[[], Any], watches: Callable[[], bytes]) -> None:
         super().__init__(kubeconfig=None, user_agent="t")
         self.lists = 0
         self.watches = 0
+        self.responses: list[Response] = []
         self._list = lists
         self._watch = watches
 
@@ -38,4 +41,5 @@ class ScriptedApi(ApiClient):
 
     def watch(self, path: str, query: Mapping[str, str], *, seconds: int) -> EventStream:
         self.watches += 1
-        return EventStream(Response(self._watch()), path)
+        self.responses.append(Response(self._watch()))
+        return EventStream(self.responses[-1], path)

@@ -85,6 +85,7 @@ def test_an_invalid_server_is_retried_with_growing_delays(
     assert pauses.failures == sorted(pauses.failures), "each pause is longer than the one before"
     assert pauses.failures[-1] >= 6
     assert api.lists + api.watches <= 2 * len(pauses.failures) + 3
+    assert all(response.is_closed for response in api.responses)
 
 
 def test_a_watch_that_fails_slowly_is_a_failure_and_the_delay_grows() -> None:

@@ -15,9 +15,9 @@ from node_core.kube.node_feature import NodeFeatureApi
 
 def test_a_node_feature_is_deleted_only_in_the_observed_version(api: NodeApi) -> None:
     feature = NodeFeatureApi(api, namespace="default")
-    wanted = NodeFeature(node_name="n1", node_uid="u", labels={"a": "1"})
-    seen = feature.apply("gfd", wanted, force=False)
-    feature.apply("somebody", NodeFeature(node_name="n1", node_uid="u", labels={"b": "1"}), force=False)
+    desired = NodeFeature(node_name="n1", node_uid="u", labels={"a": "1"})
+    seen = feature.apply("gfd", desired, force=False)
+    feature.apply("other", NodeFeature(node_name="n1", node_uid="u", labels={"b": "1"}), force=False)
     with pytest.raises(KubeError) as refused:
         feature.delete(seen)
     assert refused.value.status == 409
@@ -45,8 +45,8 @@ def test_a_cluster_without_the_crd_is_an_error_and_not_a_missing_object(kubeconf
     node = WithoutCrd("n1", kubeconfig=str(kubeconfig), user_agent="t")
     node.message = message
     api = NodeFeatureApi(node, namespace="default")
-    wanted = NodeFeature(node_name="n1", node_uid="u", labels={})
-    for send in (api.get, lambda: api.apply("gfd", wanted, force=False)):
+    desired = NodeFeature(node_name="n1", node_uid="u", labels={})
+    for send in (api.get, lambda: api.apply("gfd", desired, force=False)):
         with pytest.raises(KubeError, match=r"is the NodeFeature CRD installed\?.*manifests/crds") as caught:
             send()
         assert "no such Node" not in str(caught.value)
@@ -79,8 +79,8 @@ class Refusing(NodeApi):
 
 def test_an_emptied_feature_is_first_removed_and_then_applied_empty() -> None:
     refusing = Refusing()
-    wanted = NodeFeature(node_name="n1", node_uid="u", labels={}, features=Features(flags={"a.b": frozenset()}))
-    view = NodeFeatureApi(refusing, namespace="default").apply("gfd", wanted, force=False)
+    desired = NodeFeature(node_name="n1", node_uid="u", labels={}, features=Features(flags={"a.b": frozenset()}))
+    view = NodeFeatureApi(refusing, namespace="default").apply("gfd", desired, force=False)
     assert [body["spec"]["features"] for body in refusing.bodies] == [EMPTY, {}, EMPTY]
     assert view.features == EMPTY
     assert all(body["metadata"]["name"] == "n1" for body in refusing.bodies)

@@ -212,7 +212,7 @@ def test_features_are_published_in_nfds_form(bench: Bench) -> None:
 
 
 def test_a_conflict_with_another_manager_is_resolved_with_force(bench: Bench) -> None:
-    bench.started(manager="somebody").publish({"nvidia.com/gpu.count": "7"})
+    bench.started(manager="other").publish({"nvidia.com/gpu.count": "7"})
     publisher = bench.started()
     assert publisher.known() == {}
     assert publisher.publish(LABELS)
