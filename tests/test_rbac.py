@@ -35,7 +35,8 @@ VIEWER = {
     ("", "events"): {"list"},
     **{("apps", kind): {"get", "list"} for kind in ("daemonsets", "deployments", "replicasets", "statefulsets")},
     **{("batch", kind): {"get", "list"} for kind in ("cronjobs", "jobs")},
-    ("nfd.k8s-sigs.io", "nodefeaturerules"): {"get", "list"},
+    ("nfd.k8s-sigs.io", "nodefeaturerules"): {"list"},
+    ("nfd.openshift.io", "nodefeaturerules"): {"list"},
 }
 
 

@@ -1,4 +1,4 @@
-"""The requests of the agents, recorded by the simulated API server, equal the permissions of their roles."""
+"""The requests of the agents and of the commands for people, recorded by the simulated API server, equal the permissions of their roles."""
 
 import contextlib
 import tempfile
@@ -10,6 +10,8 @@ import pytest
 
 from device_plugin.__main__ import parse as plugin
 from gfd.__main__ import parse as gfd
+from gpunode.labels.rule_objects import list_cluster_rules
+from gpunode.nodes.feed import FleetFeed
 from nfd_lite.__main__ import parse as nfd
 from node_core.kube.client import NodeApi
 from node_core.kube.events import EventApi
@@ -17,7 +19,9 @@ from node_core.kube.node_feature import NodeFeatureApi
 from node_core.runtime.process import ProcessRunner, Program
 from simulation.apiserver import ApiServer
 from simulation.kubelet.kubelet import Kubelet
-from tests.test_rbac import Grant, granted
+from tests.gpunode.recorded import load_cluster
+from tests.gpunode.verbs import run_verb
+from tests.test_rbac import Grant, granted, grants_of
 from tests.waiting import until
 
 NODE = "n1"
@@ -176,3 +180,28 @@ def test_the_device_plugin(cluster: Cluster) -> None:
     kubelet.stop()
     assert cluster.requested(namespaced=False) == granted("gpu-device-plugin", "Cluster")
     assert cluster.requested(namespaced=True) == granted("gpu-device-plugin", "")
+
+
+COMMANDS = (
+    ("nodes",),
+    ("node", "gpu-h100-2"),
+    ("why", "big-train-0", "-n", "research"),
+    ("why", "missing", "-n", "research"),
+    ("doctor", "--node", "gpu-h100-2"),
+    ("doctor", "--all"),
+)
+
+
+def test_the_commands_for_people(cluster: Cluster) -> None:
+    load_cluster(cluster.server, "mixed")
+    cluster.server.forget_requests()
+    for arguments in COMMANDS:
+        result = run_verb(*arguments, environment={"KUBECONFIG": cluster.kubeconfig})
+        assert "not permitted" not in result.stderr
+    list_cluster_rules(cluster.api)
+    feed = FleetFeed(cluster.api)  # of `nodes --watch`, with the same requests as `ui`
+    feed.start()
+    cluster.wait_for(("watch", NODES), ("watch", "/api/v1/pods"))
+    feed.stop()
+    requested = cluster.requested(namespaced=False)
+    assert requested == grants_of("ClusterRole", "gpunode-viewer")
