@@ -60,16 +60,17 @@ class RemoteReader:
             where, fields = "on the selected nodes" if self._selector else "in the cluster", RUNNING
         pods = [pod for page in list_pods(self._api, selector=EXPORTER, fields=fields) for pod in page]
         if self._selector:
-            names = self._list_names(self._selector)
+            names = self._list_names()
             pods = [pod for pod in pods if pod.spec.node_name in names]
         if not pods:
             raise NodeError(f"gpu-exporter does not run {where}", hint="install it, or run gpunode top on the node")
         return pods
 
-    def _list_names(self, selector: str = "") -> set[str]:
-        names = {node.name for page in list_nodes(self._api, selector=selector) for node in page}
+    def _list_names(self) -> set[str]:
+        """Returns the names of the selected Nodes. Raises NodeError if there are none."""
+        names = {node.name for page in list_nodes(self._api, selector=self._selector) for node in page}
         if not names:
-            raise NodeError(f"no Node has the labels {selector}" if selector else "the cluster has no Nodes")
+            raise NodeError(f"no Node has the labels {self._selector}", hint="run: gpunode nodes --all")
         return names
 
     def _read_node(self, pod: Pod) -> tuple[DeviceUse, ...] | str:
