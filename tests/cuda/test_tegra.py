@@ -107,7 +107,7 @@ def test_cuda_without_gpus_is_an_empty_inventory(build: Build, host: Path, tmp_p
     assert (found["gpus"], found["why_empty"]) == ([], "CUDA reports no GPU")
 
 
-def test_a_hanging_call_costs_its_deadline_and_does_not_keep_the_process(
+def test_a_hanging_call_ends_at_its_deadline_and_does_not_prevent_the_end_of_the_process(
     build: Build, host: Path, tmp_path: Path
 ) -> None:
     found = discover(build(), host, write(tmp_path, *XAVIER, "hang cuDeviceGetName"), deadline=0.2)

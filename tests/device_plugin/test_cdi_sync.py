@@ -182,7 +182,7 @@ def test_additional_folders_of_libraries_come_from_the_settings(node: Node, tmp_
 
 
 @pytest.mark.parametrize("lists", [("envvar",), ("auto",)], ids=["without specifications", "with specifications"])
-def test_names_that_have_no_effect_are_reported(lists: tuple[Any, ...], node: Node) -> None:
+def test_names_without_an_effect_are_reported(lists: tuple[Any, ...], node: Node) -> None:
     cdi = CdiSettings(
         feature_flags=frozenset({"foo-bar", "disable-ipc-discoverer", "enable-coherent-annotations"}),
         disabled_hooks=frozenset({"chmod", "update-ldcash"}),

@@ -167,12 +167,12 @@ def test_a_permanent_failure_is_reported_once_and_retried(library: Path, tmp_pat
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("call", params(["nvmlEventSetWait_v2", "nvmlDeviceGetUUID", "nvmlInit_v2"]))
-def test_a_hanging_call_does_not_keep_the_process(call: str, library: Path, tmp_path: Path) -> None:
+def test_a_hanging_call_does_not_prevent_the_end_of_the_process(call: str, library: Path, tmp_path: Path) -> None:
     assert listen(library, tmp_path, scenario(), "stuck", more=(f"hang {call} *",), patience=0.5) == ["released False"]
 
 
 @pytest.mark.exhaustive
-def test_a_hanging_end_of_a_session_does_not_keep_the_process(library: Path, tmp_path: Path) -> None:
+def test_a_hanging_end_of_a_session_does_not_prevent_the_end_of_the_process(library: Path, tmp_path: Path) -> None:
     more = ("hang nvmlEventSetFree *", "event 0 0.05 8 79 -1 -1 1 1")
     found = listen(library, tmp_path, scenario(), 1, more=more, patience=0.5)
     assert found == [f"xid {UUIDS[0]} 79 None None 1", "released False"]

@@ -29,7 +29,7 @@ def run(lines: Path, *arguments: str) -> list[str]:
     "rule",
     params(["hang nvmlDeviceGetMemoryInfo 1", "hang nvmlInit *", "hang nvmlDeviceGetCount *"]),
 )
-def test_a_hanging_call_costs_its_deadline_and_does_not_keep_the_process(
+def test_a_hanging_call_ends_at_its_deadline_and_does_not_prevent_the_end_of_the_process(
     rule: str, library: Path, tmp_path: Path
 ) -> None:
     lines = tmp_path / "lines"

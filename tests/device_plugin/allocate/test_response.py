@@ -50,7 +50,7 @@ def test_the_results_of_all_strategies_are_merged() -> None:
         (("cdi-annotations", "cdi-cri"), Response()),
     ],
 )
-def test_a_request_without_devices_gets_no_gpu_whatever_the_image_requests(
+def test_a_request_without_devices_gets_no_gpu_for_any_environment_of_the_image(
     lists: tuple[DeviceList, ...], expected: Response
 ) -> None:
     strategies = build_strategies(ResponseOptions(lists=lists), lambda: "")

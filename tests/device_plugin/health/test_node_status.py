@@ -15,7 +15,7 @@ TAINT = Taint(key="nvidia.com/gpu-not-ready", effect="NoSchedule")
 READY = Condition(type=GPU_READY, is_true=True, reason="GPUsReady", message="8 of 8 GPUs are available.")
 NODE = NodeView(name="n1", uid="A", resource_version="1", labels={})
 
-JUDGEMENT = NodeAssessment(reason=Reason.READY, sentence="8 of 8 GPUs are available")
+ASSESSMENT = NodeAssessment(reason=Reason.READY, sentence="8 of 8 GPUs are available")
 
 
 @pytest.mark.parametrize(
@@ -30,10 +30,10 @@ JUDGEMENT = NodeAssessment(reason=Reason.READY, sentence="8 of 8 GPUs are availa
     ],
     ids=["unknown", "never-had-gpus", "registered", "had-gpus", "gate-closed", "gate-closed-own-taint"],
 )
-def test_when_the_startup_taint_is_desired(
+def test_the_startup_taint_is_desired_until_the_devices_of_an_open_gate_are_registered(
     node: NodeView | None, is_open: bool, is_registered: bool, is_tainted: bool | None
 ) -> None:
-    status = plan_node_status(JUDGEMENT, node, is_open=is_open, is_registered=is_registered)
+    status = plan_node_status(ASSESSMENT, node, is_open=is_open, is_registered=is_registered)
     assert status.is_tainted is is_tainted
     assert status.condition == READY
 

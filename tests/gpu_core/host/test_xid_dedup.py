@@ -101,7 +101,7 @@ def test_every_xid_is_reported_within_the_window(
         assert any((each.xid, each.gpu) == (xid, gpu) and abs(each.at - at) <= SAME for each in reported)
 
 
-def test_a_delayed_xid_belongs_to_the_gpu_that_its_address_gets_meanwhile() -> None:
+def test_a_delayed_xid_belongs_to_the_gpu_that_has_its_address_later() -> None:
     deduplicator = XidDeduplicator(NAMES.get)
     assert deduplicator.from_log(logged(10.0, address=STRANGE)) == ()
     deduplicator.add_name(STRANGE, GPU)

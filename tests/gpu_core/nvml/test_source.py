@@ -78,7 +78,7 @@ def test_a_failed_discovery_is_not_cached() -> None:
     assert source.discover() == EMPTY
 
 
-def test_a_hung_driver_costs_one_deadline_and_one_thread() -> None:
+def test_a_hanging_driver_uses_one_deadline_and_one_thread() -> None:
     release = threading.Event()
     reads = []
 

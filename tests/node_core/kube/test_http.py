@@ -109,7 +109,7 @@ def redirecting() -> Iterator[Listener]:
 
 
 @pytest.mark.parametrize("verb", ["GET", "PATCH"])
-def test_a_hanging_server_costs_one_timeout_and_one_connection(silent: Listener, tmp_path: Path, verb: str) -> None:
+def test_a_hanging_server_causes_one_timeout_of_one_connection(silent: Listener, tmp_path: Path, verb: str) -> None:
     write_kubeconfig(tmp_path / "k", silent.url)
     api = ApiClient(kubeconfig=str(tmp_path / "k"), user_agent="t", timeout=(5.0, 0.1))
     with pytest.raises(KubeError, match="does not answer"):

@@ -111,7 +111,7 @@ def test_an_unchanged_node_is_watched_after_a_server_restart_without_history(
     assert server.requests[LIST_NODES] == 0
 
 
-def test_objects_that_parse_to_none_are_ignored(server: ApiServer, api: NodeApi, follow: Follow) -> None:
+def test_objects_without_a_view_are_ignored(server: ApiServer, api: NodeApi, follow: Follow) -> None:
     nodes: Resource[str | None] = Resource(
         description="nodes", path="/api/v1/nodes", parse=lambda obj, _: obj["metadata"]["labels"].get("x")
     )
@@ -136,7 +136,7 @@ def test_a_steady_watch_lists_the_node_once(server: ApiServer, api: NodeApi, fol
     assert (server.requests[LIST_NODES], server.requests[WATCH_NODES]) == (1, 1)
 
 
-def test_an_informer_reports_and_survives_an_outage(server: ApiServer, api: NodeApi, follow: Follow) -> None:
+def test_an_informer_reports_an_outage_and_continues_after_it(server: ApiServer, api: NodeApi, follow: Follow) -> None:
     followed = follow(api, node("n1"))
     followed.states.get(timeout=60)
     server.stop()

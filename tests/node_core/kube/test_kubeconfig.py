@@ -132,7 +132,7 @@ def test_an_exec_plugin_that_fails_is_named(path: Path, plugin: dict[str, Any], 
     assert caught.value.hint == "install the program that users[].exec.command names, or run it to see why it fails"
 
 
-def test_a_plugin_that_fails_before_another_credential_is_no_error(path: Path) -> None:
+def test_a_failed_plugin_is_not_an_error_if_there_is_another_credential(path: Path) -> None:
     user = {"exec": PLUGIN | {"command": "missing-plugin"}, "username": "u", "password": "p"}
     assert read_kubeconfig(write(path, user)).authorization() is not None
 

@@ -52,7 +52,7 @@ def test_a_rejected_registration_has_the_kubelets_message(kubelet: Callable[...,
         register(socket, "nvidia.com/gpu", "nvidia-gpu.sock", OPTIONS)
 
 
-def test_a_hanging_kubelet_costs_only_the_timeout(kubelet: Callable[..., Path]) -> None:
+def test_a_registration_with_a_hanging_kubelet_ends_after_the_timeout(kubelet: Callable[..., Path]) -> None:
     let_go = threading.Event()
 
     def hang(_: pb.RegisterRequest) -> None:

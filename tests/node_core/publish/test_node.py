@@ -100,7 +100,7 @@ def test_a_conflict_is_resolved_with_force() -> None:
     assert api.view.labels == {"a": "ours"}
 
 
-def test_a_conflict_that_occurs_again_and_again_is_logged_once_in_ten_minutes_with_its_count() -> None:
+def test_a_repeated_conflict_is_logged_once_in_ten_minutes_with_its_count() -> None:
     api, now = Api({}, conflict=True), [0.0]
     writer = NodeWriter(api, FieldOwner(manager="gfd", taints_annotation="t"), clock=lambda: now[0])
     writer.refresh()
@@ -162,7 +162,7 @@ def test_the_first_list_after_a_restore_from_a_backup_replaces_the_known_state()
     assert not publisher.is_current({"a": "1"})
 
 
-def test_without_overwriting_a_label_that_another_client_sets_at_the_same_time_stays() -> None:
+def test_without_overwriting_a_label_that_another_client_sets_at_the_same_time_remains() -> None:
     api = Api({}, conflict=True)
     owner = FieldOwner(manager="gfd", taints_annotation="example.com/taints", may_overwrite=False)
     publisher = Publishing(NodeWriter(api, owner))

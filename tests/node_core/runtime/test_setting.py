@@ -86,6 +86,7 @@ def test_an_option_is_declared_once() -> None:
     command = agent_command("twice", Inner, Whole, agent="TEST", help="Inner is in Whole too.")
     names = [option.name for option in command.params]
     assert len(names) == len(set(names))
+    assert [each.name for each in settings_of(Inner, Inner)] == [each.name for each in settings_of(Inner)]
 
 
 def test_a_setting_of_files_alone_has_the_name_of_its_field_and_no_option() -> None:

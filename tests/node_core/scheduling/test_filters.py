@@ -58,7 +58,7 @@ def test_all_reasons_are_found_and_the_scheduler_names_the_first() -> None:
     assert render_reasons(()) == ()
 
 
-def test_the_taint_of_a_cordoned_node_is_no_second_reason() -> None:
+def test_the_taint_of_a_cordoned_node_is_not_a_second_reason() -> None:
     cordoned = node(spec={"unschedulable": True, "taints": [msgspec.to_builtins(CORDONED)]})
     assert refusals({}, cordoned) == (Cordoned(),)
     assert refusals({"tolerations": [{"key": CORDONED.key, "operator": "Exists"}]}, cordoned) == ()
@@ -97,7 +97,7 @@ def test_resources_that_other_pods_use_are_not_free() -> None:
     assert [short.free, short.used, short.allocatable] == [2, 6, 8]
 
 
-def test_a_request_of_nothing_is_satisfied_by_a_node_without_the_resource() -> None:
+def test_a_request_of_zero_is_satisfied_by_a_node_without_the_resource() -> None:
     spec = {"containers": [{"name": "c", "resources": {"limits": {"nvidia.com/gpu": "0"}}}]}
     assert refusals(spec, node()) == ()
 

@@ -37,7 +37,7 @@ MAPS = st.dictionaries(st.sampled_from("abc"), JSON)
         ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
     ],
 )
-def test_merge_patch_gives_the_results_of_its_rfc(target: Any, patch: Any, result: Any) -> None:
+def test_merge_patch_returns_the_results_of_its_rfc(target: Any, patch: Any, result: Any) -> None:
     assert merge_patch(target, patch) == result
 
 

@@ -33,7 +33,7 @@ def test_an_unsupported_directive_is_an_error(directive: dict[str, Any]) -> None
         strategic_patch(pod(), {"spec": directive}, "Pod")
 
 
-def test_taints_are_replaced_as_a_whole_and_null_removes() -> None:
+def test_taints_are_replaced_as_a_whole_and_null_removes_them() -> None:
     target = {"kind": "Node", "spec": {"taints": [{"key": "a"}], "unschedulable": True}}
     patch = {"spec": {"taints": [{"key": "b"}], "unschedulable": None, "$setElementOrder/taints": [{"key": "b"}]}}
     assert strategic_patch(target, patch, "Node") == {"kind": "Node", "spec": {"taints": [{"key": "b"}]}}

@@ -111,7 +111,7 @@ def test_a_call_can_be_unsupported_for_one_gpu_or_for_all() -> None:
 
 
 @pytest.mark.parametrize(("now", "there"), [(0.0, True), (3.0, False), (4.9, False), (5.0, True)])
-def test_nvml_does_not_initialize_while_the_driver_is_gone(now: float, there: bool) -> None:
+def test_nvml_does_not_initialize_without_the_driver(now: float, there: bool) -> None:
     open_nvml = simulated_nvml(scenario({"at": 3, "for": 2, "kind": "driver_gone"}), lambda: now)
     if there:
         with open_nvml() as nvml:
@@ -316,7 +316,7 @@ def test_a_hang_is_a_timeout_of_a_discovery_with_a_deadline() -> None:
     release.set()
 
 
-def test_a_call_that_hangs_fails_if_the_gpu_is_lost_meanwhile() -> None:
+def test_a_call_that_hangs_fails_if_the_gpu_is_lost_during_the_call() -> None:
     hang = {"at": 0, "for": 10, "kind": "hang", "call": "nvmlDeviceGetName"}
     time = Time()
     with simulated_nvml(scenario(hang, {"at": 5, "kind": "lost", "gpu": 0}), time.clock, time.wait)() as nvml:
