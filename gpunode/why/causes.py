@@ -16,7 +16,6 @@ from node_core.scheduling.filters import (
     Refusal,
     Unmatched,
     Untolerated,
-    find_refusals,
 )
 from node_core.scheduling.objects import Node, Pod, Requirement, Taint
 from node_core.scheduling.requests import PODS, parse_amounts
@@ -86,6 +85,7 @@ class Candidate:
     """A Node with what keeps the Pod off it. used: the requests of its Pods. holders: its Pods with devices of the requested resources."""
 
     node: Node
+    refusals: tuple[Refusal, ...] = ()
     causes: tuple[Cause, ...] = ()
     used: Mapping[str, Fraction]
     holders: tuple[Holder, ...] = ()
@@ -95,12 +95,9 @@ class Candidate:
         return self.node.name
 
 
-def find_causes(
-    pod: Pod, requests: Mapping[str, Fraction], node: Node, used: Mapping[str, Fraction]
-) -> tuple[Cause, ...]:
+def find_causes(pod: Pod, node: Node, refusals: tuple[Refusal, ...]) -> tuple[Cause, ...]:
     """Returns all causes; empty if the Pod fits. A Node without GPUs has only this cause, if the Pod requests GPUs."""
-    refusals = find_refusals(pod, requests, node, used)
-    causes = tuple(cause for refusal in refusals for cause in _causes(refusal, pod, node))
+    causes = tuple(dict.fromkeys(cause for refusal in refusals for cause in _causes(refusal, pod, node)))
     absence = next((each for each in causes if each.kind in NO_DEVICES), None)
     if absence is None:
         return causes
@@ -139,9 +136,10 @@ def _causes(refusal: Refusal, pod: Pod, node: Node) -> Iterator[Cause]:
         case Cordoned():
             yield Cause(kind=CauseKind.CORDONED)
         case Untolerated(taint=taint):
-            is_lost = taint.key in (NOT_READY.key, UNREACHABLE_KEY)
-            kind, subject = (CauseKind.NOT_READY, "") if is_lost else (CauseKind.TAINT, render_taint(taint))
-            yield TaintCause(kind=kind, subject=subject, taint=taint)
+            if taint.key in (NOT_READY.key, UNREACHABLE_KEY):  # up to four taints have this one cause
+                yield TaintCause(kind=CauseKind.NOT_READY, taint=NOT_READY)
+            else:
+                yield TaintCause(kind=CauseKind.TAINT, subject=render_taint(taint), taint=taint)
         case Unmatched():
             yield from _label_causes(refusal, pod)
         case Insufficient():

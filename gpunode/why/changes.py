@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from node_core.scheduling.filters import NOT_READY, UNREACHABLE_KEY
 from node_core.scheduling.objects import (
     Condition,
     Node,
@@ -18,6 +19,7 @@ from node_core.scheduling.objects import (
     Toleration,
 )
 
+LOST_KEYS = (NOT_READY.key, UNREACHABLE_KEY)
 READY = Condition(type="Ready", status="True")
 
 
@@ -147,13 +149,14 @@ class RepairDevices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepairNode:
-    """A condition of the Node ends, and with it a taint."""
+    """A condition of the Node ends, and with it its taints. A Node that is not ready has up to four."""
 
     node: str
     taint: Taint
 
     def apply(self, trial: Trial) -> Trial:
-        taints = tuple(each for each in trial.node.spec.taints if each.key != self.taint.key)
+        keys = LOST_KEYS if self.taint.key in LOST_KEYS else (self.taint.key,)
+        taints = tuple(each for each in trial.node.spec.taints if each.key not in keys)
         repaired = _with(trial.node, spec={"taints": taints}, status={"conditions": (READY,)})
         return replace(trial, node=repaired)
 

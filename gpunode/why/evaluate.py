@@ -1,7 +1,8 @@
 """Evaluates the filters of the scheduler for a Pod on all Nodes. PURE."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from gpunode.why.causes import SELECTED, Candidate, CauseKind, find_causes
@@ -11,6 +12,7 @@ from gpunode.why.labels import describe_hopeless, find_hopeless
 from gpunode.why.resources import describe_too_large, describe_unknown_resource, find_unknown_resources
 from gpunode.why.solutions import find_solutions
 from gpunode.why.subject import Snapshot
+from node_core.scheduling.filters import find_refusals, render_reasons
 from node_core.scheduling.objects import Pod
 
 
@@ -18,7 +20,8 @@ from node_core.scheduling.objects import Pod
 class Evaluation:
     """fitting: the names of the Nodes that can run the Pod. total: the number of Nodes. solutions: empty if a Node can run the Pod.
 
-    unlabelled: Nodes that could have GPUs for the Pod, and lack only the label for which the agents wait.
+    unlabelled: Nodes that could have GPUs for the Pod, and lack only the label for which the agents wait. filter_reasons: in the words of
+    kube-scheduler -> number of Nodes.
     """
 
     fitting: tuple[str, ...]
@@ -27,6 +30,7 @@ class Evaluation:
     groups: tuple[NodeGroup, ...] = ()
     solutions: tuple[Solution, ...] = ()
     unlabelled: tuple[str, ...] = ()
+    filter_reasons: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def share(self) -> str:
@@ -44,6 +48,7 @@ def evaluate(pod: Pod, requests: Mapping[str, Fraction], snapshot: Snapshot) -> 
         findings=() if fitting else tuple(_findings(pod, requests, snapshot)),
         groups=group_nodes(candidates, pod, nearest={name for each in solutions for name in each.nodes}),
         solutions=solutions,
+        filter_reasons=Counter(reason for each in candidates for reason in render_reasons(each.refusals)),
         unlabelled=tuple(
             each.name for each in candidates if not fitting and _is_unlabelled(each, has_solutions=bool(solutions))
         ),
@@ -61,7 +66,9 @@ def _is_unlabelled(candidate: Candidate, *, has_solutions: bool) -> bool:
 def _candidates(pod: Pod, requests: Mapping[str, Fraction], snapshot: Snapshot) -> Iterator[Candidate]:
     for node in snapshot.nodes:
         used, holders = snapshot.used.get(node.name, {}), snapshot.holders.get(node.name, ())
-        yield Candidate(node=node, causes=find_causes(pod, requests, node, used), used=used, holders=holders)
+        refusals = find_refusals(pod, requests, node, used)
+        causes = find_causes(pod, node, refusals)
+        yield Candidate(node=node, refusals=refusals, causes=causes, used=used, holders=holders)
 
 
 def _findings(pod: Pod, requests: Mapping[str, Fraction], snapshot: Snapshot) -> Iterator[str]:

@@ -82,6 +82,7 @@ def _explain_placement(subject: Subject, requests: Mapping[str, Fraction], snaps
         nodes=found.fitting,
         groups=found.groups,
         solutions=found.solutions,
+        filter_reasons=dict(found.filter_reasons),
         scheduler_message=message,
     )
 

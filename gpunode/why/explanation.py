@@ -71,8 +71,8 @@ class Explanation(ApiStruct, frozen=True, omit_defaults=False):
     """owner: the object that creates the pod: `Deployment web`. requests: resource name -> amount.
 
     findings: sentences about the pod that concern all nodes. nodes: those that could run the pod. groups: all other nodes. solutions: the
-    smallest changes, the best first. advice: what to do, if it is not a change that can be evaluated. scheduler_message: the scheduler's
-    own words. notes: what was not checked.
+    smallest changes, the best first. advice: what to do, if it is not a change that can be evaluated. filter_reasons: reason, in words of
+    kube-scheduler -> number of nodes, as evaluated here. scheduler_message: the scheduler's own words. notes: what was not checked.
     """
 
     kind: str
@@ -87,6 +87,7 @@ class Explanation(ApiStruct, frozen=True, omit_defaults=False):
     groups: tuple[NodeGroup, ...] = ()
     solutions: tuple[Solution, ...] = ()
     advice: tuple[str, ...] = ()
+    filter_reasons: dict[str, int] = msgspec.field(default_factory=dict)
     scheduler_message: str = ""
     events: tuple[Occurrence, ...] = ()
     notes: tuple[str, ...] = ()

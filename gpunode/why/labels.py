@@ -53,24 +53,26 @@ def describe_hopeless(requirement: Requirement, nodes: Sequence[Node]) -> str:
     counts = Counter(value for node in nodes if (value := label_of(node, requirement.key)) is not None)
     start = f"No node matches {render_requirement(requirement)}."
     if requirement.key == NODE_NAME:
-        return f"{start}{_did_you_mean(requirement, counts)}"
+        return f"{start}{_did_you_mean(requirement, counts, nodes)}"
     if not counts:
         return f"{start} No node has a label with this key.{_nearest_key(requirement.key, nodes)}"
-    near = _did_you_mean(requirement, counts)
+    near = _did_you_mean(requirement, counts, nodes)
     return f"{start}{near or f' The values of this label are {_list_values(counts, has_counts=True)}.'}"
 
 
-def nearest_value(requirement: Requirement, values: Sequence[str]) -> str | None:
-    """Returns the value that is most similar to a required value."""
+def find_nearest(requirement: Requirement, nodes: Sequence[Node]) -> str | None:
+    """Returns the value of a Node that is most similar to a required value; None if none is similar."""
     if requirement.operator != "In":
         return None
+    values = sorted({value for node in nodes if (value := label_of(node, requirement.key)) is not None})
     return next((near for wanted in requirement.values if (near := similar(wanted, values))), None)
 
 
-def _did_you_mean(requirement: Requirement, counts: Counter[str]) -> str:
-    if (near := nearest_value(requirement, sorted(counts))) is None:
+def _did_you_mean(requirement: Requirement, counts: Counter[str], nodes: Sequence[Node]) -> str:
+    if (near := find_nearest(requirement, nodes)) is None:
         return ""
-    return f" Did you mean {near}? {count(counts[near], 'node').capitalize()} {_has(counts[near])} this value.{_suffix(requirement, near)}"
+    number = count(counts[near], "node")
+    return f" Did you mean {near}? {number} {_has(counts[near])} this value.{_suffix(requirement, near)}"
 
 
 def _has(number: int) -> str:

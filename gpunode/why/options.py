@@ -31,7 +31,7 @@ from gpunode.why.changes import (
     largest_request,
 )
 from gpunode.why.groups import PASSING_TAINTS
-from gpunode.why.labels import find_hopeless, label_of, nearest_value
+from gpunode.why.labels import find_hopeless, find_nearest, label_of
 from gpunode.why.resources import allocatable_of, capacities, find_unknown_resources, nearest_resource
 from node_core.scheduling.filters import NODE_NAME, Insufficient
 from node_core.scheduling.objects import Pod, Requirement
@@ -55,11 +55,13 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """hopeless: requirements that no Node matches. unknown: requested resources that no Node offers. Both are probably typing errors."""
+    """hopeless: requirements that no Node matches -> the nearest value that a Node has, or None. unknown: requested resources that no Node
+    offers. Both are probably typing errors.
+    """
 
     pod: Pod
     requests: Mapping[str, Fraction]
-    hopeless: frozenset[Requirement]
+    hopeless: Mapping[Requirement, str | None]
     unknown: frozenset[str]
 
 
@@ -68,7 +70,7 @@ def make_question(pod: Pod, requests: Mapping[str, Fraction], candidates: Sequen
     return Question(
         pod=pod,
         requests=requests,
-        hopeless=frozenset(find_hopeless(pod, nodes)),
+        hopeless={each: find_nearest(each, nodes) for each in find_hopeless(pod, nodes)},
         unknown=frozenset(find_unknown_resources(requests, nodes)),
     )
 
@@ -132,9 +134,8 @@ def _requirement_option(requirement: Requirement, term: int, candidate: Candidat
 
 
 def _value_cost(requirement: Requirement, actual: str, question: Question) -> float:
-    """A value that no Node has, and that is similar to a value of this Node, is probably a typing error."""
-    is_typo = requirement in question.hopeless and nearest_value(requirement, [actual]) is not None
-    return TYPO if is_typo else OTHER
+    """If no Node has the required value, it is probably a typing error for the most similar value that a Node has."""
+    return TYPO if question.hopeless.get(requirement) == actual else OTHER
 
 
 def _shortage_options(

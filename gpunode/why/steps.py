@@ -22,6 +22,7 @@ from gpunode.why.changes import (
 )
 from gpunode.why.explanation import Step
 from gpunode.why.resources import capacities, render_holders
+from node_core.scheduling.filters import NOT_READY
 
 
 def render_step(change: Change, candidates: Mapping[str, Candidate]) -> Step:
@@ -52,6 +53,8 @@ def _node_text(change: Change, candidates: Mapping[str, Candidate]) -> str:
             (capacity,) = capacities(resource, [candidates[node].node])
             what = f"Repair the unhealthy devices of {node}" if capacity else f"Make {node} offer its {resource}"
             return f"{what}: gpunode doctor --node {node}"
+        case RepairNode(node=node, taint=taint) if taint == NOT_READY:
+            return f"Repair {node}, which is not ready: kubectl describe node {node}"
         case RepairNode(node=node, taint=taint):
             return f"Repair {node}, so that its taint {render_taint(taint)} ends: kubectl describe node {node}"
     raise TypeError(change)

@@ -34,6 +34,10 @@ class RealWorld(World):
         self.kubectl("apply", "-k", str(MANIFESTS / "crds"))
         self.kubectl("delete", "pods", "--all", "-n", NAMESPACE)
 
+    @property
+    def kubeconfig(self) -> Path:
+        return self.cluster.kubeconfig
+
     def kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
         return self.cluster.kubectl(*args, stdin=stdin, check=check)
 

@@ -49,7 +49,7 @@ class SimulatedWorld(World):
     def open(self) -> None:
         self._stack.enter_context(self._server)
         self._server.add_node(self.node)
-        self._server.write_kubeconfig(self._folder / "kubeconfig")
+        self._server.write_kubeconfig(self.kubeconfig)
         scheduler = Scheduler(self._server.store)
         for component in (scheduler, self._kubelet, self._node_agent):
             self._stack.callback(component.stop)
@@ -59,8 +59,12 @@ class SimulatedWorld(World):
     def close(self) -> None:
         self._stack.close()
 
+    @property
+    def kubeconfig(self) -> Path:
+        return self._folder / "kubeconfig"
+
     def kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
-        files = (f"--kubeconfig={self._folder / 'kubeconfig'}", f"--cache-dir={self._folder / 'cache'}")
+        files = (f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self._folder / 'cache'}")
         return run(str(KUBECTL), *files, *args, stdin=stdin, check=check)
 
     def get(self, kind: str, name: str, *args: str) -> Obj:
@@ -139,7 +143,7 @@ class SimulatedWorld(World):
         config = self._write_config()
         flags = {
             "--node-name": self.node,
-            "--kubeconfig": str(self._folder / "kubeconfig"),
+            "--kubeconfig": str(self.kubeconfig),
             "--kubelet-socket": str(self._kubelet.socket),
             "--lock-dir": str(self._folder / "lock"),
             "--http-address": "",

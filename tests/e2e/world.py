@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import subprocess
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +18,7 @@ SCENARIO_FOLDER = Path(__file__).parents[2] / "simulation" / "scenarios"
 GPU = "nvidia.com/gpu"
 MPS_CONTROL = "nvidia-cuda-mps-control"
 POLL_S = 0.1
+COMMAND_S = 60
 REGISTERED = '"event": "resource_registered"'
 
 Obj = dict[str, Any]
@@ -79,6 +82,20 @@ class World(ABC):
     @abstractmethod
     def kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
         """Runs the real kubectl and returns its output. check: raise ClusterError if kubectl fails; otherwise return also its errors."""
+
+    @property
+    @abstractmethod
+    def kubeconfig(self) -> Path:
+        """A kubeconfig file with all rights, for programs on this machine."""
+
+    def gpunode(self, *args: str, stdin: str | None = None) -> Any:
+        """Runs a command of gpunode on this machine, with `-o json`, and returns the document. Raises ClusterError for another output."""
+        command = (sys.executable, "-m", "gpunode", *args, "-o", "json", "--kubeconfig", str(self.kubeconfig))
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=COMMAND_S)
+        try:
+            return json.loads(done.stdout)
+        except ValueError as error:
+            raise ClusterError(f"{' '.join(args)}: {done.stdout}{done.stderr}") from error
 
     @abstractmethod
     def agents(self, setup: Setup) -> None:

@@ -19,12 +19,14 @@ from tests.e2e.scenarios import (
     premium,
     rules,
     sharing,
+    why,
 )
 from tests.e2e.scenarios.scenario import Scenario
 
 ALL: tuple[Scenario, ...] = (
     *labels.SCENARIOS,
     *gpus.SCENARIOS,
+    *why.SCENARIOS,
     *people.SCENARIOS,
     *rules.SCENARIOS,
     *outages.SCENARIOS,
