@@ -39,6 +39,7 @@ class FleetWatch:
         self._state, self._criteria, self._sort, self._selector, self._clock = state, criteria, sort, selector, clock
         self._log = ChangeLog()
         self._described: dict[str, tuple[Node, GpuNode]] = {}
+        self._selected: tuple[FleetState, dict[str, GpuNode]] | None = None
 
     def draw(self, terminal: Terminal, *, is_wide: bool) -> list[str]:
         """Returns the lines of the screen: totals, problem, changes and table. After a failure, the last table remains."""
@@ -55,6 +56,12 @@ class FleetWatch:
         return [self._last(name) for name in names], state.problem
 
     def _select(self, state: FleetState) -> dict[str, GpuNode]:
+        """Selects the nodes again only if an object changed."""
+        if self._selected is None or not _has_same_objects(self._selected[0], state):
+            self._selected = state, self._select_again(state)
+        return self._selected[1]
+
+    def _select_again(self, state: FleetState) -> dict[str, GpuNode]:
         holders = state.holders()
         self._described = {name: self._describe(node, holders) for name, node in state.nodes.items()}
         narrowed = (self._criteria.narrow(node) for _, node in self._described.values())
@@ -94,6 +101,11 @@ class FleetWatch:
 
     def _table(self, terminal: Terminal, nodes: Mapping[str, GpuNode], *, is_wide: bool) -> list[str]:
         return TableWriter(terminal, COLUMNS, is_wide=is_wide).render(self._log.rows(list(nodes)))
+
+
+def _has_same_objects(left: FleetState, right: FleetState) -> bool:
+    """The feed replaces its mappings, and never changes them."""
+    return left.nodes is right.nodes and left.pods is right.pods
 
 
 def describe_problem(problem: Problem, now: float) -> str:
