@@ -32,9 +32,9 @@ class MetricsGuard:
     def __init__(self, access: AccessApi, clock: Callable[[], float] = time.monotonic) -> None:
         self._access = access
         self._clock = clock
-        self._asking = threading.Lock()
-        self._remembering = threading.Lock()
-        self._answers: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
+        self._review_lock = threading.Lock()
+        self._cache_lock = threading.Lock()
+        self._cache: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
         self._problem: str | None = None
         self._unknown_until = -math.inf
 
@@ -44,42 +44,42 @@ class MetricsGuard:
         if token is None:
             return 401
         key = hashlib.sha256(token.encode()).digest()
-        known = self._remembered(key)
+        known = self._read_cache(key)
         if known is not None:
             return known
-        if self._clock() < self._unknown_until or not self._asking.acquire(blocking=False):
+        if self._clock() < self._unknown_until or not self._review_lock.acquire(blocking=False):
             return 503
         try:
-            return self._remembered(key) or self._ask(key, token)
+            return self._read_cache(key) or self._review(key, token)
         finally:
-            self._asking.release()
+            self._review_lock.release()
 
-    def _ask(self, key: bytes, token: str) -> int:
+    def _review(self, key: bytes, token: str) -> int:
         try:
             user = self._access.authenticate(token)
             status = 401 if user is None else 200 if self._access.is_allowed(user, PATH) else 403
         except KubeError as error:
-            self._say(str(error))
+            self._log_change(str(error))
             self._unknown_until = self._clock() + UNKNOWN_SECONDS
             return 503
-        self._say(None)
-        self._remember(key, status)
+        self._log_change(None)
+        self._write_cache(key, status)
         return status
 
-    def _remembered(self, key: bytes) -> int | None:
-        with self._remembering:
-            until, status = self._answers.get(key, (0.0, 0))
-        return status if status and self._clock() < until else None
+    def _read_cache(self, key: bytes) -> int | None:
+        with self._cache_lock:
+            until, status = self._cache.get(key, (-math.inf, None))
+        return status if self._clock() < until else None
 
-    def _remember(self, key: bytes, status: int) -> None:
+    def _write_cache(self, key: bytes, status: int) -> None:
         until = self._clock() + (ALLOWED_SECONDS if status == 200 else REFUSED_SECONDS)
-        with self._remembering:
-            self._answers[key] = (until, status)
-            self._answers.move_to_end(key)
-            while len(self._answers) > REMEMBERED:
-                self._answers.popitem(last=False)
+        with self._cache_lock:
+            self._cache[key] = (until, status)
+            self._cache.move_to_end(key)
+            while len(self._cache) > REMEMBERED:
+                self._cache.popitem(last=False)
 
-    def _say(self, problem: str | None) -> None:
+    def _log_change(self, problem: str | None) -> None:
         """Logs each problem once, and logs the recovery."""
         if problem is not None and problem != self._problem:
             log.warning("metrics_access_check_failed", why=problem, effect="/metrics returns 503")

@@ -7,6 +7,7 @@ import pytest
 
 from node_core.errors import HostReadError
 from node_core.host.root import HostRoot, NotReadable
+from tests.descriptors import open_files
 
 
 @pytest.fixture
@@ -51,6 +52,15 @@ def test_a_long_file_is_read_completely_and_an_endless_file_up_to_the_limit(root
 def test_a_fifo_without_a_writer_does_not_block(root: HostRoot) -> None:
     os.mkfifo(root.path("/sys/fifo"))
     assert root.read("/sys/fifo") == b""
+
+
+def test_reads_leave_no_descriptors(root: HostRoot) -> None:
+    before = open_files()
+    for path in ("/sys/a", "/sys/empty", "/sys/b", "/sys/driver"):
+        root.read(path)
+    with pytest.raises(HostReadError):
+        root.read("/sys")
+    assert open_files() <= before
 
 
 def test_entries_are_sorted(root: HostRoot) -> None:

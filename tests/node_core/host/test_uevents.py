@@ -4,6 +4,8 @@ import queue
 import socket
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
@@ -70,6 +72,12 @@ def test_at_most_64_kib_of_a_message_are_read(kernel: tuple[socket.socket, socke
     for size, is_complete in ((64, True), (1 << 16, False)):
         peer.send(GPU.replace(b"SUBSYSTEM", b"PADDING=" + b"x" * size + b"\0SUBSYSTEM"))
         assert receive_hardware_event(local) is is_complete
+
+
+@pytest.mark.parametrize(("sender", "matters"), [(0, True), (1, False), (4711, False)])
+def test_only_messages_of_the_kernel_are_relevant(sender: int, matters: bool) -> None:
+    netlink = cast("socket.socket", SimpleNamespace(recvfrom=lambda _: (GPU, (sender, 1))))
+    assert receive_hardware_event(netlink) is matters
 
 
 def test_simultaneous_events_cause_one_call(kernel: tuple[socket.socket, socket.socket]) -> None:

@@ -125,8 +125,9 @@ def test_the_error_for_a_malformed_config_contains_its_name(content: bytes, why:
         ("flags: {plugin: {containerDriverRoot: /elsewhere}}\n", ["driver-root-ctr-path"]),
         ("flags: {plugin: {containerDriverRoot: /driver-root}}\n", []),
         ("flags: {migStrategy: mixed}\n", []),
+        ("flags: {gfd: {sleepInterval: 5s}}\n", ["sleep-interval"]),
     ],
-    ids=["another value", "the same", "not fixed"],
+    ids=["another value", "the same", "not fixed", "interval"],
 )
 def test_a_fixed_setting_in_a_named_config_is_ignored_and_logged(text: str, ignored: Sequence[str]) -> None:
     reread = settings_reader(command, [], "agent", lambda found: found["mig_strategy"])
