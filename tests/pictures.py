@@ -48,6 +48,9 @@ class Picture:
 
 PICTURES: Mapping[str, Picture] = {
     "nodes.svg": Picture(command=("nodes",), shown="kubectl gpu nodes", columns=138),
+    "why.svg": Picture(
+        command=("why", "-n", "research", "notebook-cem"), shown="kubectl gpu why -n research notebook-cem"
+    ),
     "top.svg": Picture(command=("top", "--once", "--simulate", str(SCENARIO)), shown="gpunode top"),
 }
 

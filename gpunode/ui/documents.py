@@ -18,7 +18,10 @@ from gpunode.cluster.fleet import (
     select_holders,
 )
 from gpunode.cluster.label_owners import LabelsByOwner, group_labels
+from gpunode.output.terminal import Terminal
 from gpunode.ui.feed import ClusterFeed, Snapshot
+from gpunode.why.render import render_text
+from gpunode.why.report import explain_target
 from node_core.errors import KubeError
 from node_core.kube.http import parse_response
 from node_core.scheduling.objects import Event, Pod
@@ -68,7 +71,17 @@ class Documents:
         pod = self._feed.snapshot().pods.get(f"{namespace}/{name}")
         if pod is None:
             raise KubeError(f"there is no running or pending Pod {namespace}/{name}", status=404)
-        return {**render_pending(pod), "node": pod.spec.node_name, "events": self._events("Pod", name, namespace)}
+        return {
+            **render_pending(pod),
+            "node": pod.spec.node_name,
+            "why": "" if pod.spec.node_name else self._explain(namespace, name),
+            "events": self._events("Pod", name, namespace),
+        }
+
+    def _explain(self, namespace: str, name: str) -> str:
+        """Returns the text of `gpunode why`."""
+        connection = Connection(api=self._connection.api, namespace=namespace)
+        return render_text(explain_target(connection, f"pod/{name}"), Terminal())
 
     def _labels_by_owner(self, name: str) -> LabelsByOwner:
         return parse_response(

@@ -52,6 +52,11 @@ def _read_documents(filename: str) -> tuple[Any, ...]:
     return parse_documents(text_of(read_input(filename)), filename, as_kubectl=True)
 
 
+def explain_target(connection: Connection, target: str) -> list[Explanation]:
+    """target: as on the command line, for example `pod/NAME`. Raises KubeError and SettingsError."""
+    return _explain(connection, read_subjects(Reader(connection.api, connection.namespace), *parse_target(target)))
+
+
 def _explain(connection: Connection, subjects: Sequence[Subject]) -> list[Explanation]:
     waiting = [each for each in subjects if each.needs_nodes]
     resources = {name for each in waiting for name in pod_requests(each.pod)}

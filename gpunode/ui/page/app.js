@@ -213,7 +213,7 @@ function pendingPage() {
 function podPage(pod) {
   return [`${pod.namespace}/${pod.name}`,
     el("h2", {}, `Pod ${pod.namespace}/${pod.name}`),
-    pod.node ? "" : el("p", { class: "hint" }, pod.summary),
+    pod.node ? "" : el("section", {}, el("h3", {}, "Why the pod does not run"), el("pre", { tabindex: "0" }, pod.why)),
     pairs([["Node", pod.node && link(["nodes", pod.node], pod.node)], ["Requests", pod.requests]]),
     el("section", {}, el("h3", {}, "Recent Events"), events(pod.events))];
 }

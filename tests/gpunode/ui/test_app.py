@@ -109,4 +109,6 @@ def test_a_pod_and_its_requests(page: Page) -> None:
     pod = page.document("/api/pods/research/big-train-0")
     assert (pod["node"], pod["requests"], pod["events"]) == ("", "nvidia.com/gpu: 8", [])
     assert pod["summary"].startswith("0/10 nodes are available")
+    assert "Did you mean NVIDIA-H100-80GB-HBM3?" in pod["why"]
+    assert page.document("/api/pods/research/llama-eval-0")["why"] == ""
     assert page.get("/api/pods/research/missing").status == 404

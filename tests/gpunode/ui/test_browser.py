@@ -110,7 +110,8 @@ def test_pending_pods(browser: Browser) -> None:
     browser.until_text("research/big-train-0")
     browser.save("pending")
     browser.all("tbody a")[0].click()
-    browser.until_text("0/10 nodes are available")
+    browser.until_text("Did you mean NVIDIA-H100-80GB-HBM3?")
+    browser.save("pod")
 
 
 def test_the_page_works_by_keyboard(browser: Browser) -> None:
