@@ -124,3 +124,10 @@ def test_a_toleration_compares_numbers_with_the_value_of_the_taint(operator: str
 @pytest.mark.parametrize("values", [(), ("1", "2"), ("1_0",), ("9" * 30,)])
 def test_numbers_that_kubernetes_refuses_never_match(values: tuple[str, ...]) -> None:
     assert not matches_requirement(Requirement(key="k", operator="Lt", values=values), {"k": "0"})
+
+
+@pytest.mark.parametrize(("labels", "present"), [({"k": "v"}, True), ({"k": ""}, True), ({}, False)])
+def test_a_label_without_a_value_exists(labels: dict[str, str], present: bool) -> None:
+    assert matches_requirement(Requirement(key="k", operator="Exists"), labels) is present
+    assert matches_requirement(Requirement(key="k", operator="DoesNotExist"), labels) is not present
+    assert matches_requirement(Requirement(key="k", operator="NotIn", values=("v",)), labels) is (labels != {"k": "v"})

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from node_core.scheduling.objects import Pod
-from node_core.scheduling.requests import pod_requests
+from node_core.scheduling.requests import is_extended, pod_requests, used_by_node
 
 GPU = "nvidia.com/gpu"
 
@@ -71,3 +71,30 @@ def test_the_overhead_of_the_runtime_class_is_added() -> None:
 def test_an_invalid_quantity_is_an_error() -> None:
     with pytest.raises(ValueError, match="'many' is not a quantity"):
         requests(containers=[container(gpu="many")])
+
+
+def test_the_pods_of_a_node_use_its_resources_until_they_are_finished() -> None:
+    spec = {"containers": [container(gpu=2)]}
+    pods = [
+        {"metadata": {"name": "a"}, "spec": {**spec, "nodeName": "n"}},
+        {"metadata": {"name": "b"}, "spec": {**spec, "nodeName": "n"}, "status": {"phase": "Running"}},
+        {"metadata": {"name": "c"}, "spec": {**spec, "nodeName": "n"}, "status": {"phase": "Succeeded"}},
+        {"metadata": {"name": "d"}, "spec": {**spec, "nodeName": "n"}, "status": {"phase": "Failed"}},
+        {"metadata": {"name": "e"}, "spec": spec},
+        {"metadata": {"name": "f"}, "spec": {**spec, "nodeName": "m"}},
+    ]
+    assert used_by_node(msgspec.convert(pods, tuple[Pod, ...])) == {"n": {"pods": 2, GPU: 4}, "m": {"pods": 1, GPU: 2}}
+
+
+@pytest.mark.parametrize(
+    ("resource", "extended"),
+    [
+        (GPU, True),
+        ("cpu", False),
+        ("hugepages-2Mi", False),
+        ("kubernetes.io/batch-cpu", False),
+        ("x.kubernetes.io/a", False),
+    ],
+)
+def test_an_extended_resource_has_a_domain_of_a_vendor(resource: str, extended: bool) -> None:
+    assert is_extended(resource) is extended
