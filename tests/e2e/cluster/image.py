@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.e2e.cluster.archive import Entry, Image, write_archive
 from tests.e2e.cluster.build import locked
 from tests.e2e.cluster.commands import run
-from tests.packages import PACKAGES
+from tests.packages import PACKAGES, PROJECT
 
 ROOT = Path(__file__).parents[3]
 
@@ -50,7 +50,7 @@ def build_busybox(cache: Path) -> Path:
 
 
 def build_gpunode(cache: Path) -> Path:
-    """Builds an archive of GPUNODE: the image of `make image` that GPUNODE_IMAGE names, or otherwise the four programs and busybox."""
+    """Builds an archive of GPUNODE: the image of `make image` that GPUNODE_IMAGE names, or otherwise the programs and busybox."""
     if name := os.environ.get("GPUNODE_IMAGE"):
         return export_image(cache, name)
     environment = {
@@ -120,9 +120,10 @@ def project_entries() -> Iterator[Entry]:
     metadata = f"Metadata-Version: 2.4\nName: gpunode\nVersion: {installed.version}\n"
     yield Entry(path=f"{HOME}/lib/gpunode-{installed.version}.dist-info/METADATA", content=metadata.encode())
     yield Entry(path=f"{HOME}/bin/python3", link=str(Path(sys.executable).resolve()))
-    for script in installed.entry_points.select(group="console_scripts"):
-        text = f"#!{Path(sys.executable).resolve()}\nfrom {script.module} import {script.attr}\n{script.attr}()\n"
-        yield Entry(path=f"{HOME}/bin/{script.name}", content=text.encode(), executable=True)
+    for name, target in PROJECT["project"]["scripts"].items():
+        module, _, function = target.partition(":")
+        text = f"#!{Path(sys.executable).resolve()}\nfrom {module} import {function}\n{function}()\n"
+        yield Entry(path=f"{HOME}/bin/{name}", content=text.encode(), executable=True)
 
 
 def locked_names(lock: str) -> list[str]:
