@@ -12,8 +12,8 @@ SHARE = "A container gets whole devices. To share GPUs, use time-slicing, MPS or
 def list_refusals(pod: PodDetails) -> tuple[str, ...]:
     """Returns why kube-apiserver would refuse the Pod; empty if it would not. The quantities are valid."""
     containers = (*pod.spec.init_containers, *pod.spec.containers)
-    problems = [f"container {each.name}: {problem}" for each in containers for problem in _problems(each)]
-    return tuple(problems if pod.spec.containers else ["the pod has no containers"])
+    problems = [f"Container {each.name}: {problem}." for each in containers for problem in _problems(each)]
+    return tuple(problems if pod.spec.containers else ["The pod has no containers."])
 
 
 def _problems(container: Container) -> Iterator[str]:

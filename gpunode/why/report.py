@@ -15,11 +15,12 @@ from gpunode.why.find import parse_target, read_subjects
 from gpunode.why.manifest import parse_manifests
 from gpunode.why.reads import Reader
 from gpunode.why.render import render_text
+from gpunode.why.scheduler_words import scheduler_message
 from gpunode.why.snapshot import read_snapshot
 from gpunode.why.subject import EMPTY, Subject
 from node_core.decode import parse_documents, read_input, text_of
 from node_core.domain.labels import namespace_name_problem
-from node_core.errors import SettingsError
+from node_core.errors import KubeError, SettingsError
 from node_core.scheduling.requests import pod_requests
 
 
@@ -60,8 +61,19 @@ def explain_target(connection: Connection, target: str) -> list[Explanation]:
 def _explain(connection: Connection, subjects: Sequence[Subject]) -> list[Explanation]:
     waiting = [each for each in subjects if each.needs_nodes]
     resources = {name for each in waiting for name in pod_requests(each.pod)}
-    snapshot = read_snapshot(connection.api, resources) if waiting else EMPTY
+    try:
+        snapshot = read_snapshot(connection.api, resources) if waiting else EMPTY
+    except KubeError as error:
+        raise _with_message(error, waiting) from error
     return [explain_pod(each, snapshot) for each in subjects]
+
+
+def _with_message(error: KubeError, subjects: Sequence[Subject]) -> KubeError:
+    """Adds the scheduler's own words, which a person without the right to list Nodes can read."""
+    messages = (scheduler_message(each.pod, each.events) for each in subjects)
+    if (message := next(filter(None, messages), "")) and error.status == 403:
+        return KubeError(f"{error.message}. The scheduler states: {message}", status=403, hint=error.hint)
+    return error
 
 
 def _print(explanations: Sequence[Explanation], output: str | None) -> None:

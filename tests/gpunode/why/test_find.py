@@ -81,6 +81,8 @@ def test_without_the_right_to_list_nodes_the_error_names_it(why: Why, monkeypatc
     result = why("fits")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "you are not permitted to list nodes" in result.stderr
+    assert "The scheduler states" not in result.stderr
+    assert "The scheduler states: 0/10 nodes are available: 1 Insufficient nvidia.com/gpu" in why("in-use").stderr
 
 
 def test_without_the_right_to_list_all_pods_all_devices_count_as_free(

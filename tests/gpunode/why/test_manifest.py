@@ -98,12 +98,12 @@ def test_a_wrong_manifest_is_an_error_with_the_place(document: Any, expected: st
 @pytest.mark.parametrize(
     ("manifest", "expected"),
     [
-        (pod({"nvidia.com/gpu": 0.5}), "container main: nvidia.com/gpu: 0.5 is not a whole number."),
-        (pod({"nvidia.com/gpu": "500m"}), "container main: nvidia.com/gpu: 500m is not a whole number."),
+        (pod({"nvidia.com/gpu": 0.5}), "Container main: nvidia.com/gpu: 0.5 is not a whole number."),
+        (pod({"nvidia.com/gpu": "500m"}), "Container main: nvidia.com/gpu: 500m is not a whole number."),
         (pod({"nvidia.com/gpu": 2}, requests={"nvidia.com/gpu": 1}), "the request 1 and the limit 2 must be equal."),
-        (pod(requests={"nvidia.com/gpu": 1}), "container main: nvidia.com/gpu has a request and no limit."),
-        (pod({"cpu": 1}, requests={"cpu": 2}), "container main: requests more cpu than its limit."),
-        (pod() | {"spec": {}}, "the pod has no containers"),
+        (pod(requests={"nvidia.com/gpu": 1}), "Container main: nvidia.com/gpu has a request and no limit."),
+        (pod({"cpu": 1}, requests={"cpu": 2}), "Container main: requests more cpu than its limit."),
+        (pod() | {"spec": {}}, "The pod has no containers."),
     ],
     ids=str,
 )
