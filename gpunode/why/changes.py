@@ -107,9 +107,9 @@ class RequestOther:
     new: str
 
     def apply(self, trial: Trial) -> Trial:
-        requests = {name: amount for name, amount in trial.requests.items() if name != self.resource}
-        amount = requests.get(self.new, Fraction(0)) + trial.requests.get(self.resource, Fraction(0))
-        return replace(trial, requests={**requests, self.new: amount})
+        others = {name: amount for name, amount in trial.requests.items() if name != self.resource}
+        amount = others.get(self.new, Fraction(0)) + trial.requests.get(self.resource, Fraction(0))
+        return replace(trial, requests={**others, self.new: amount})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,20 +17,20 @@ def list_refusals(pod: PodDetails) -> tuple[str, ...]:
 
 
 def _problems(container: Container) -> Iterator[str]:
-    limits, requests = parse_amounts(container.resources.limits), parse_amounts(container.resources.requests)
-    for name in sorted({*limits, *requests}):
+    limits, requested = parse_amounts(container.resources.limits), parse_amounts(container.resources.requests)
+    for name in sorted({*limits, *requested}):
         if is_extended(name):
-            yield from _extended_problems(name, limits, requests, container)
-        elif requests.get(name, 0) > limits.get(name, requests.get(name, 0)):
+            yield from _extended_problems(name, limits, requested, container)
+        elif requested.get(name, 0) > limits.get(name, requested.get(name, 0)):
             yield f"requests more {name} than its limit. Increase the limit, or decrease the request"
 
 
-def _extended_problems(name: str, limits: Amounts, requests: Amounts, container: Container) -> Iterator[str]:
+def _extended_problems(name: str, limits: Amounts, requested: Amounts, container: Container) -> Iterator[str]:
     written = container.resources.limits.get(name, container.resources.requests.get(name))
-    if any(amounts[name].denominator != 1 for amounts in (limits, requests) if name in amounts):
+    if any(amounts[name].denominator != 1 for amounts in (limits, requested) if name in amounts):
         yield f"{name}: {written} is not a whole number. {SHARE}"
     elif name not in limits:
         yield f"{name} has a request and no limit. Write the amount in `limits`; the request is then not needed"
-    elif requests.get(name, limits[name]) != limits[name]:
+    elif requested.get(name, limits[name]) != limits[name]:
         request, limit = container.resources.requests[name], container.resources.limits[name]
         yield f"{name}: the request {request} and the limit {limit} must be equal. Write only the limit"

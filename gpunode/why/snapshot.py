@@ -38,12 +38,12 @@ def _placed_pods(api: ApiClient) -> Iterator[Pod]:
 def _count(pod: Pod, resources: Collection[str], used: dict[str, Amounts], holders: dict[str, list[Holder]]) -> None:
     """Adds a Pod in place. A Pod with an invalid quantity, which kube-apiserver would refuse, uses nothing."""
     try:
-        requests = pod_requests(pod)
+        requested = pod_requests(pod)
     except ValueError:
         return
-    add(used.setdefault(pod.spec.node_name, {}), requests)
+    add(used.setdefault(pod.spec.node_name, {}), requested)
     devices = {
-        name: int(requests[name]) for name in resources if is_extended(name) and requests.get(name, Fraction(0)) > 0
+        name: int(requested[name]) for name in resources if is_extended(name) and requested.get(name, Fraction(0)) > 0
     }
     if devices:
         holder = Holder(namespace=pod.metadata.namespace, name=pod.metadata.name, resources=devices)

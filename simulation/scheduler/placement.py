@@ -41,12 +41,12 @@ def plan_placement(pod: Pod, nodes: Sequence[Node], used_by_node: Mapping[str, A
     return Placement(node=None, message=_explain(len(nodes), reason_counts))
 
 
-def _free_share(requests: Mapping[str, Fraction], node: Node, used: Mapping[str, Fraction]) -> Fraction:
+def _free_share(requested: Mapping[str, Fraction], node: Node, used: Mapping[str, Fraction]) -> Fraction:
     """Returns the mean idle share of cpu, memory and the requested resources, with the Pod on the Node."""
     allocatable = parse_amounts(node.status.allocatable or node.status.capacity)
     shares = [
-        1 - (used.get(name, Fraction(0)) + requests.get(name, Fraction(0))) / allocatable[name]
-        for name in {"cpu", "memory", *requests} - {PODS}
+        1 - (used.get(name, Fraction(0)) + requested.get(name, Fraction(0))) / allocatable[name]
+        for name in {"cpu", "memory", *requested} - {PODS}
         if allocatable.get(name)
     ]
     return sum(shares, Fraction(0)) / len(shares) if shares else Fraction(0)

@@ -147,9 +147,10 @@ def _has_requests(pod: Pod) -> bool:
         return False
 
 
-def _age_order(pod: Obj) -> tuple[str, str, str]:
+def _age_order(pod: Obj) -> tuple[str, int]:
+    """Pods of the same second are in the order of their last change, which is that of their creation for new Pods."""
     metadata = pod["metadata"]
-    return metadata["creationTimestamp"], metadata["namespace"], metadata["name"]
+    return metadata["creationTimestamp"], int(metadata["resourceVersion"])
 
 
 def _has_condition(pod: Obj, condition: Mapping[str, str]) -> bool:

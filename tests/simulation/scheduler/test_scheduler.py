@@ -152,3 +152,14 @@ def test_a_pass_without_changes_writes_nothing(store: Store, scheduler: Schedule
     before = store.version
     scheduler.schedule_waiting()
     assert store.version == before
+
+
+def test_pods_of_the_same_second_are_scheduled_in_the_order_of_their_creation(
+    scheduler: Scheduler, store: Store
+) -> None:
+    add_node(store, "1")
+    add_pod(store, "second-by-name")
+    add_pod(store, "first-by-name")
+    scheduler.schedule_waiting()
+    assert node_of(store, "second-by-name") == "n1"
+    assert node_of(store, "first-by-name") is None
