@@ -95,7 +95,7 @@ class AgentCommand(ExamplesCommand):
 
     def _two_dashes(self, arg: str) -> str:
         flags = {name for parameter in self.params for name in (*parameter.opts, *parameter.secondary_opts)}
-        return f"-{arg}" if f"-{arg.partition('=')[0]}" in flags and not arg.startswith("--") else arg
+        return f"-{arg}" if arg.startswith("-") and f"-{arg.partition('=')[0]}" in flags else arg
 
     def _leftovers(self, ctx: click.Context, rest: Sequence[str]) -> list[str]:
         flags = [name for parameter in self.get_params(ctx) for name in parameter.opts if name.startswith("--")]
@@ -131,9 +131,12 @@ def agent_command(
 def ignored_option(
     flag: str, env: str | None, why: str, *, may_stand_alone: bool = False, hidden: bool = False
 ) -> click.Option:
-    """Builds an option for an upstream flag that has no effect here, so that old manifests work. why: the reason, for --help."""
+    """Builds an option for an upstream flag that has no effect here, so that old manifests work.
+
+    flag: its names, separated by spaces. why: the reason, for --help.
+    """
     return GroupedOption(
-        [flag],
+        flag.split(),
         heading=COMPATIBILITY,
         envvar=env,
         is_flag=False,

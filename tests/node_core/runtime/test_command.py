@@ -74,6 +74,11 @@ def test_go_style_flags_with_one_dash_are_accepted() -> None:
     assert parse("-oneshot", "-node-name=n1")["node_name"] == "n1"
 
 
+def test_a_value_that_is_the_letter_of_a_short_flag_is_no_flag() -> None:
+    values = parse("--node-name", "o", "-o", "o")
+    assert (values["node_name"], values["output_file"]) == ("o", Path("o"))
+
+
 def test_every_problem_of_flags_environment_and_file_is_reported_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
