@@ -41,7 +41,9 @@ SECTIONS = {
             help="Generate, list and validate the CDI specifications of this node.",
         ),
         "run": Entry(
-            module="gpunode.run", help="Run nfd-lite, gfd and gpu-device-plugin in one process.", is_agent=True
+            module="gpunode.run",
+            help="Run nfd-lite, gfd, gpu-device-plugin and gpu-exporter in one process.",
+            is_agent=True,
         ),
         "cleanup": Entry(
             module="gpunode.cleanup.command",

@@ -1,19 +1,24 @@
-"""`gpunode run`: the three agents in one process, with one NVML session, one inventory and one watch of the Node. Needs less memory."""
+"""`gpunode run`: the four agents in one process, with one NVML session, one inventory and one watch of the Node. Needs less memory."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from device_plugin.agent import build_agent as build_plugin
+from device_plugin.health.build import pod_resources_socket
 from device_plugin.settings import PLUGIN, PluginSettings, plugin_settings
 from gfd.agent import build_agent as build_gfd
 from gfd.settings import GFD, GfdSettings, gfd_settings
 from gpu_core.assembly import Dependencies, gpu_dependencies, node_program
 from gpu_core.settings.nvidia_config import nvidia_config_option
 from gpu_core.settings.nvidia_settings import GFD_NAMES, GpuSettings
+from gpu_exporter.agent import build_agent as build_exporter
+from gpu_exporter.settings import EXPORTER, ExporterSettings, exporter_settings
 from nfd_lite.agent import build_agent as build_nfd
 from nfd_lite.settings import NFD, NfdSettings, nfd_settings
 from node_core.runtime.command import agent_command, parse_command
 from node_core.runtime.config_selector import ReadSettings, settings_reader
-from node_core.runtime.process import Program, run_program
+from node_core.runtime.process import Agent, Program, run_program
+from node_core.runtime.services import Services
 
 PROGRAM = "gpunode run"
 
@@ -22,13 +27,14 @@ command = agent_command(
     *NFD,
     *GFD,
     *PLUGIN,
+    *EXPORTER,
     nvidia_config_option("gfd", "plugin"),
     GpuSettings,
     agent="GPUNODE",
     changes={**GFD_NAMES, "http_address": {"default": ":8080"}},
-    help="Run nfd-lite, gfd and gpu-device-plugin in one process.",
+    help="Run nfd-lite, gfd, gpu-device-plugin and gpu-exporter in one process.",
     examples=(
-        ("--node-name n1 --kubeconfig FILE", "label the Node n1 and advertise its GPUs"),
+        ("--node-name n1 --kubeconfig FILE", "label the Node n1, and advertise and export its GPUs"),
         ("--node-name n1 --kubeconfig FILE --simulate h100x8", "the same with simulated GPUs"),
     ),
 )
@@ -39,19 +45,28 @@ def all_agents(
     nfd: NfdSettings,
     gfd: GfdSettings,
     plugin: PluginSettings,
+    exporter: ExporterSettings | None = None,
     *,
     reread_gfd: ReadSettings[GfdSettings] | None = None,
     reread_plugin: ReadSettings[PluginSettings] | None = None,
 ) -> Program:
-    """The three agents with the same dependencies. reread_*: reads the settings of an agent with another config file."""
-    return node_program(
-        dependencies,
-        lambda services: (
+    """The agents with the same dependencies. reread_*: reads the settings of an agent with another config file.
+
+    exporter: None, or an empty address, for no gpu-exporter.
+    """
+
+    def build(services: Services) -> list[Agent]:
+        agents: list[Agent] = [
             build_nfd(nfd, dependencies, services),
             build_gfd(gfd, dependencies, services, reread=reread_gfd),
             build_plugin(plugin, dependencies, services, reread=reread_plugin),
-        ),
-    )
+        ]
+        if exporter is not None and exporter.listen:
+            socket = exporter.pod_resources_socket or pod_resources_socket(plugin)
+            agents.append(build_exporter(replace(exporter, pod_resources_socket=socket), dependencies, services))
+        return agents
+
+    return node_program(dependencies, build)
 
 
 def parse(arguments: Sequence[str]) -> Program | None:
@@ -64,6 +79,7 @@ def parse(arguments: Sequence[str]) -> Program | None:
         nfd_settings(values),
         gfd_settings(values),
         plugin_settings(values),
+        exporter_settings(values),
         reread_gfd=settings_reader(command, arguments, PROGRAM, gfd_settings),
         reread_plugin=settings_reader(command, arguments, PROGRAM, plugin_settings),
     )

@@ -24,8 +24,8 @@ WIDTH = 140
 HEAD = """# Commands
 
 `gpunode VERB` and `kubectl gpu VERB` are the same. `gpunode VERB --help` shows the same texts as this page, and the
-[man pages](../how-to/install-command.md#man-pages) too. The programs of the agents, `nfd-lite`, `gfd` and `gpu-device-plugin`, have their
-flags in [settings.md](settings.md).
+[man pages](../how-to/install-command.md#man-pages) too. The programs of the agents, `nfd-lite`, `gfd`, `gpu-device-plugin` and
+`gpu-exporter`, have their flags in [settings.md](settings.md).
 
 The output is stable: without colours and without a limit of width in a pipe, and in the same order each time. These environment variables
 apply to all commands for people:

@@ -17,6 +17,7 @@ from gfd.__main__ import command as gfd
 from gfd.labelers import DECLARED as GFD_LABELS
 from gpu_core.domain.xid import ACTIONS, TABLE_VERSION, UNCONFIRMED, XIDS, XidClass
 from gpu_exporter import families
+from gpu_exporter.__main__ import command as exporter
 from gpunode.__main__ import gpunode
 from gpunode.completion import descriptions
 from gpunode.run import command as run
@@ -64,10 +65,16 @@ def render_descriptions() -> str:
 
 def render_settings() -> str:
     """Returns the page with every flag of every program, its environment variables and its default."""
-    programs = (("nfd-lite", nfd), ("gfd", gfd), ("gpu-device-plugin", plugin), ("gpunode run", run))
+    programs = (
+        ("nfd-lite", nfd),
+        ("gfd", gfd),
+        ("gpu-device-plugin", plugin),
+        ("gpu-exporter", exporter),
+        ("gpunode run", run),
+    )
     head = (
         "# Settings\n\nThe order of precedence is: flag, environment variable, config file, default.\n"
-        "`gpunode run` runs the three agents in one process and accepts the flags of all three.\n"
+        "`gpunode run` runs the four agents in one process and accepts the flags of all four.\n"
         "The keys of the config files are those of upstream: `nfd-worker.conf` for `nfd-lite` ([rules.md](rules.md) has the part for"
         " rules),\nNVIDIA's config file for `gfd` and `gpu-device-plugin` ([config-file.md](config-file.md)).\n"
     )

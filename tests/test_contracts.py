@@ -31,6 +31,10 @@ def test_only_the_locks_for_terminals_and_development_contain_rich() -> None:
         ("gfd.__main__", ("kubernetes", "h2", "cryptography", "pynvml")),
         ("nfd_lite.__main__", ("kubernetes", "h2", "cryptography", "pynvml")),
         ("device_plugin.__main__", ("kubernetes", "grpc", "cryptography", "pynvml")),
+        (
+            "gpu_exporter.__main__",
+            ("kubernetes", "grpc", "cryptography", "pynvml", "re2"),
+        ),
     ],
 )
 def test_an_agent_imports_large_packages_only_when_needed(program: str, heavy: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ import urllib3
 from device_plugin.agent import NAME as PLUGIN
 from device_plugin.health.startup_taint import STARTUP_TAINT_ANNOTATION as STARTUP_TAINT
 from gfd.agent import NAME as GFD
+from gpu_exporter.agent import NAME as EXPORTER
 from nfd_lite.agent import NAME as NFD
 from node_core.domain.conditions import GPU_READY
 from node_core.domain.desired import Outputs
@@ -28,7 +29,7 @@ Step = tuple[str, Callable[[], bool]]
 """A name, and the function that removes what the name describes. The function returns True if it removed anything. Raises NodeError."""
 
 TAINTS_ANNOTATIONS = ((GFD, GFD_TAINTS_ANNOTATION), (NFD, RULE_TAINTS_ANNOTATION), (PLUGIN, STARTUP_TAINT))
-AGENTS = (NFD, GFD, PLUGIN)
+AGENTS = (NFD, GFD, PLUGIN, EXPORTER)
 OBJECTS = ((NFD, WORKER_PREFIX), (GFD, GFD_PREFIX))
 
 

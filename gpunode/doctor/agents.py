@@ -14,6 +14,7 @@ import click
 
 from device_plugin.agent import NAME as PLUGIN
 from gfd.agent import NAME as GFD
+from gpu_exporter.agent import NAME as EXPORTER
 from nfd_lite.agent import NAME as NFD
 from node_core.host.flock import is_locked
 from node_core.runtime.instance_lock import instance_lock_path
@@ -36,10 +37,11 @@ PROGRAMS = {
     ("nfd-lite",): Program(name="nfd-lite", module="nfd_lite.__main__", agents=(NFD,)),
     ("gfd",): Program(name="gfd", module="gfd.__main__", agents=(GFD,)),
     ("gpu-device-plugin",): Program(name="gpu-device-plugin", module="device_plugin.__main__", agents=(PLUGIN,)),
-    ("gpunode", "run"): Program(name="gpunode run", module="gpunode.run", agents=(NFD, GFD, PLUGIN)),
+    ("gpu-exporter",): Program(name="gpu-exporter", module="gpu_exporter.__main__", agents=(EXPORTER,)),
+    ("gpunode", "run"): Program(name="gpunode run", module="gpunode.run", agents=(NFD, GFD, PLUGIN, EXPORTER)),
 }
 """The words that name a program -> the program."""
-MODULES = {"nfd_lite": "nfd-lite", "device_plugin": "gpu-device-plugin"}
+MODULES = {"nfd_lite": "nfd-lite", "device_plugin": "gpu-device-plugin", "gpu_exporter": "gpu-exporter"}
 """Modules that run with `python3 -m` -> the name of the script."""
 
 

@@ -41,6 +41,7 @@ from gpu_exporter.pods.cgroups import parse_cgroup
 from gpu_exporter.pods.checkpoint import parse_checkpoint
 from gpu_exporter.pods.labels import parse_label_pattern, select_labels
 from gpu_exporter.pods.processes import parse_start
+from gpu_exporter.settings import parse_listen, parse_milliseconds
 from gpunode.cdi import device_names
 from gpunode.cdi_schema import advice_of, problems_of
 from gpunode.cluster.metrics import parse_samples
@@ -312,6 +313,8 @@ PARSERS: Mapping[str, Parser] = {
         lambda value: parse_counters(value, ("DCGM_FI_DEV_GPU_TEMP",)),
         '# x\nDCGM_FI_DEV_GPU_TEMP, gauge, "a, ""b"""\nDCGM_FI_DEV_GPU_TMP, counter, c\n',
     ),
+    "gpu_exporter.settings:parse_milliseconds": text(parse_milliseconds, "30000", "100", "86400000", refuses=VALUE_ERROR),
+    "gpu_exporter.settings:parse_listen": text(parse_listen, ":9400", "", refuses=VALUE_ERROR),
     "gpu_exporter.pods.api_pods:parse_pod": document(
         lambda data: parse_response(lambda pod: parse_pod(pod, lambda labels: select_labels(labels, ())), data),
         {"metadata": METADATA, "status": {"containerStatuses": [{"name": "c", "containerID": "containerd://a"}]}},

@@ -44,7 +44,7 @@ def test_the_agents_of_the_manifests_are_recognized_by_their_command(name: str) 
 def test_one_process_runs_all_agents() -> None:
     found = recognize_program(daemon_set("x", {"name": "a", "command": ["gpunode", "run"]}))
     assert found is not None
-    assert found.agents == "nfd-lite and gfd and gpu-device-plugin"
+    assert found.agents == "nfd-lite and gfd and gpu-device-plugin and gpu-exporter"
 
 
 @pytest.mark.parametrize(

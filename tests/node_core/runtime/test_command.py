@@ -10,6 +10,7 @@ import pytest
 
 from device_plugin.__main__ import command as plugin_command
 from gfd.__main__ import command
+from gpu_exporter.__main__ import command as exporter_command
 from gpunode.run import command as run_command
 from nfd_lite.__main__ import command as nfd_command
 from node_core.errors import SettingsError
@@ -184,7 +185,7 @@ def test_an_unknown_environment_variable_of_the_program_is_reported_and_those_of
 
 
 @pytest.mark.parametrize(
-    "module", ["gfd", "nfd_lite", "device_plugin", "gpunode run", "gpunode doctor", "gpunode cleanup"]
+    "module", ["gfd", "nfd_lite", "device_plugin", "gpu_exporter", "gpunode run", "gpunode doctor", "gpunode cleanup"]
 )
 def test_help_has_a_short_flag_groups_and_no_flag_without_a_text(module: str) -> None:
     run = [sys.executable, "-m", *module.split(), "-h"]
@@ -193,7 +194,9 @@ def test_help_has_a_short_flag_groups_and_no_flag_without_a_text(module: str) ->
     assert {"Node and cluster:", "Other options:"} <= set(text.splitlines())
 
 
-@pytest.mark.parametrize("each", [command, plugin_command, run_command, nfd_command], ids=lambda each: str(each.name))
+@pytest.mark.parametrize(
+    "each", [command, plugin_command, exporter_command, run_command, nfd_command], ids=lambda each: str(each.name)
+)
 def test_every_flag_has_a_text_and_a_heading(each: click.Command) -> None:
     options = [option for option in each.params if isinstance(option, click.Option) and not option.hidden]
     assert [option.opts[0] for option in options if not option.help] == []
