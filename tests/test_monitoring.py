@@ -12,29 +12,44 @@ import yaml
 from gpu_core.domain.health import Phase
 from gpu_core.domain.node_assessment import Reason
 from gpu_core.domain.xid import XidClass
+from gpu_exporter import families
+from gpu_exporter.device_labels import HOSTNAME_LABELS, POD_NAMES
+from gpu_exporter.fields import FIELDS
+from gpu_exporter.pods.series import FAMILIES
 from node_core.runtime import metrics
 from tests.promql import Selector, grouping_labels, selectors
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "manifests" / "monitoring"
 AGENTS = {"nfd-lite", "gfd", "gpu-device-plugin"}
-JOBS = AGENTS | {"gpunode"}
+DASHBOARDS = ("dashboard.json", "gpu-dashboard.json")
+JOBS = AGENTS | {"gpu-exporter", "gpunode"}
 TARGET = {"node", "job", "namespace", "pod", "instance", "container"}
 """Labels that Prometheus and the PodMonitor add to every sample."""
-DECLARED = {
+OF_AGENTS = {
     f"gpunode_{metric.name}{'_total' if metric.kind == 'counter' else ''}": set(metric.labels) | TARGET
     for metric in metrics.ALL
 } | {"up": TARGET}
+DEVICE = TARGET | {"gpu", "UUID", "pci_bus_id", "device", "modelName", "GPU_I_PROFILE", "GPU_I_ID", *HOSTNAME_LABELS}
+OF_GPUS: dict[str, set[str]] = {}
+for name, more in (
+    *((field.name, field.labels or ()) for field in FIELDS),
+    *((family.name, family.labels) for family in (*families.SELECTABLE, *families.OWN)),
+    *((family.name, (*POD_NAMES, "pod_uid")) for family in FAMILIES),
+):
+    OF_GPUS[name] = OF_GPUS.get(name, DEVICE) | set(more)
+"""The series of gpu-exporter, with the labels that the ServiceMonitor adds."""
+DECLARED = {name: OF_AGENTS.get(name, set()) | OF_GPUS.get(name, set()) for name in OF_AGENTS | OF_GPUS}
 CLOSED: dict[str, set[str]] = {
     "phase": set(Phase),
-    "reason": set(Reason),
+    "reason": set(Reason) | {(field.labels or {}).get("reason", "") for field in FIELDS},
     "agent": AGENTS,
     "job": JOBS,
     "kind": set(XidClass),
     "health": {"healthy", "unhealthy"},
-    "namespace": set(),
+    "namespace": {"$namespace"},
 }
-"""The allowed values of a label. The agents may run in any namespace, so no expression selects one."""
+"""The allowed values of a label. The agents may run in any namespace, so only the variable of the dashboard selects one, of pods."""
 
 
 def document(name: str) -> dict[str, Any]:
@@ -46,14 +61,15 @@ def alerts() -> list[dict[str, Any]]:
     return [rule for group in document("rules.yaml")["spec"]["groups"] for rule in group["rules"]]
 
 
-def panels() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads((FOLDER / "dashboard.json").read_text())["panels"]
+def panels(dashboard: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((FOLDER / dashboard).read_text())["panels"]
     return found
 
 
 def expressions() -> Iterator[tuple[str, str]]:
     yield from ((alert["alert"], alert["expr"]) for alert in alerts())
-    yield from ((panel["title"], target["expr"]) for panel in panels() for target in panel["targets"])
+    for dashboard in DASHBOARDS:
+        yield from ((panel["title"], target["expr"]) for panel in panels(dashboard) for target in panel["targets"])
 
 
 @pytest.mark.parametrize("expression", [each for _, each in expressions()], ids=[name for name, _ in expressions()])
@@ -96,9 +112,54 @@ def test_the_documentation_lists_every_reason() -> None:
     assert all(f"`{reason}`" in text for reason in only_doctor)
 
 
-def test_every_metric_is_used() -> None:
+def test_every_metric_of_the_agents_and_every_series_of_pods_is_used() -> None:
     shown = {selector.metric for _, expression in expressions() for selector in selectors(expression)}
-    assert shown == DECLARED.keys()
+    assert shown >= OF_AGENTS.keys() | {family.name for family in FAMILIES}
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS)
+def test_the_variables_of_a_dashboard_use_existing_metrics_and_labels(dashboard: str) -> None:
+    variables = json.loads((FOLDER / dashboard).read_text())["templating"]["list"]
+    queries = [each["query"]["query"] for each in variables if each["type"] == "query"]
+    assert queries
+    for query in queries:
+        (metric, label) = re.fullmatch(r"label_values\((\w+), (\w+)\)", query).groups()  # type: ignore[union-attr]
+        assert label in DECLARED[metric]
+
+
+NVIDIA_DASHBOARD = (
+    "label_values(DCGM_FI_DEV_GPU_TEMP, instance)",
+    "label_values(DCGM_FI_DEV_GPU_TEMP, gpu)",
+    'DCGM_FI_DEV_GPU_TEMP{instance=~"$instance", gpu=~"$gpu"}',
+    'avg(DCGM_FI_DEV_GPU_TEMP{instance=~"$instance", gpu=~"$gpu"})',
+    'DCGM_FI_DEV_POWER_USAGE{instance=~"$instance", gpu=~"$gpu"}',
+    'sum(DCGM_FI_DEV_POWER_USAGE{instance=~"$instance", gpu=~"$gpu"})',
+    'DCGM_FI_DEV_SM_CLOCK{instance=~"$instance", gpu=~"$gpu"} * 1000000',
+    'DCGM_FI_DEV_GPU_UTIL{instance=~"$instance", gpu=~"$gpu"}',
+    'DCGM_FI_PROF_PIPE_TENSOR_ACTIVE{instance=~"$instance", gpu=~"$gpu"}',
+    'DCGM_FI_DEV_FB_USED{instance=~"$instance", gpu=~"$gpu"}',
+    "label_values(DCGM_FI_DEV_GPU_TEMP, Hostname)",
+    'DCGM_FI_DEV_GPU_UTIL{Hostname=~"$Hostname", gpu=~"$gpu"}',
+    'DCGM_FI_DEV_MEM_COPY_UTIL{Hostname=~"$Hostname", gpu=~"$gpu"}',
+    'DCGM_FI_DEV_FB_USED{gpu=~"$gpu"} / (DCGM_FI_DEV_FB_USED{gpu=~"$gpu"} + DCGM_FI_DEV_FB_FREE{gpu=~"$gpu"})',
+)
+"""What NVIDIA's published dashboard 12239 and its usual variants query: the series and labels, not the text of the dashboard."""
+
+
+@pytest.mark.parametrize("expression", NVIDIA_DASHBOARD)
+def test_nvidias_dashboard_finds_its_series_and_labels_without_a_file_of_counters(expression: str) -> None:
+    default = {field.name for field in FIELDS if field.is_default}
+    found = list(
+        selectors(
+            expression.removeprefix("label_values(").partition(",")[0] if "label_values" in expression else expression
+        )
+    )
+    assert found
+    for selector in found:
+        assert selector.metric in default
+        assert selector.values.keys() <= DECLARED[selector.metric]
+    if label := re.search(r", (\w+)\)$", expression):
+        assert label[1] in DECLARED[found[0].metric]
 
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["alert"])
@@ -111,7 +172,7 @@ def test_the_texts_of_an_alert_use_existing_labels(alert: dict[str, Any]) -> Non
 
 
 def test_the_chart_contains_the_same_objects() -> None:
-    for name in ("pod-monitor.yaml", "rules.yaml"):
+    for name in ("pod-monitor.yaml", "rules.yaml", "service-monitor.yaml"):
         copy = ROOT / "manifests" / "chart" / "gpunode" / "files" / name
         assert copy.read_text() == (FOLDER / name).read_text(), f"{copy} is outdated: run `make manifests`"
 
@@ -135,11 +196,28 @@ def test_the_pod_monitor_selects_the_agents_and_an_existing_port() -> None:
     assert [relabel["targetLabel"] for relabel in endpoint["relabelings"]] == ["node"]
 
 
-def test_panels_do_not_overlap_and_have_unique_ids() -> None:
-    assert len({panel["id"] for panel in panels()}) == len(panels())
+def test_the_service_monitor_keeps_the_pods_of_the_metrics() -> None:
+    spec = document("service-monitor.yaml")["spec"]
+    (endpoint,) = spec["endpoints"]
+    service, *_ = yaml.safe_load_all(
+        (ROOT / "manifests" / "overlays" / "gpu-exporter" / "gpu-exporter.yaml").read_text()
+    )
+    assert spec["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    node, dropped = endpoint["relabelings"]
+    assert node["targetLabel"] == "node"
+    assert set(dropped["regex"].split("|")) == set(POD_NAMES), (
+        "otherwise a GPU without pods has the pod of gpu-exporter"
+    )
+    assert endpoint["honorLabels"] is True
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS)
+def test_panels_do_not_overlap_and_have_unique_ids(dashboard: str) -> None:
+    assert len({panel["id"] for panel in panels(dashboard)}) == len(panels(dashboard))
     cells = [
         (x, y)
-        for panel in panels()
+        for panel in panels(dashboard)
         for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
         for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
     ]

@@ -10,6 +10,7 @@ import pytest
 
 from device_plugin.__main__ import parse as plugin
 from gfd.__main__ import parse as gfd
+from gpu_exporter.__main__ import parse as exporter
 from gpunode.labels.rule_objects import list_cluster_rules
 from gpunode.nodes.feed import FleetFeed
 from nfd_lite.__main__ import parse as nfd
@@ -180,6 +181,16 @@ def test_the_device_plugin(cluster: Cluster) -> None:
     kubelet.stop()
     assert cluster.requested(namespaced=False) == granted("gpu-device-plugin", "Cluster")
     assert cluster.requested(namespaced=True) == granted("gpu-device-plugin", "")
+
+
+def test_gpu_exporter_only_lists_and_watches_pods_and_only_for_their_labels_or_uids(cluster: Cluster) -> None:
+    """The chart grants exactly this, see tests/manifests/test_chart.py."""
+    flags = ("--address=127.0.0.1:0", f"--pod-resources-kubelet-socket={cluster.directory / 'missing.sock'}")
+    cluster.run(exporter, *flags)
+    cluster.run(exporter, *flags, "--kubernetes-enable-pod-labels", f"--lock-dir={cluster.directory / 'other'}")
+    cluster.wait_for(("watch", "/api/v1/pods"))
+    assert cluster.requested(namespaced=False) == {("", "pods"): {"list", "watch"}}
+    assert cluster.requested(namespaced=True) == {}
 
 
 COMMANDS = (

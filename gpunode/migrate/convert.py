@@ -9,7 +9,12 @@ import click
 from gpunode.migrate.correspondence import Advise, Convert
 from node_core.schema import suggest
 
-_MODULES = {"nfd-lite": "nfd_lite.__main__", "gfd": "gfd.__main__", "gpu-device-plugin": "device_plugin.__main__"}
+_MODULES = {
+    "nfd-lite": "nfd_lite.__main__",
+    "gfd": "gfd.__main__",
+    "gpu-device-plugin": "device_plugin.__main__",
+    "gpu-exporter": "gpu_exporter.__main__",
+}
 SET_BY_CHART = ("NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_MIG_MONITOR_DEVICES", "NODE_NAME")
 """Environment variables that the chart sets, or sets with `migMonitor`."""
 OF_OPERATOR = "nvidia.com/gpu.deploy."

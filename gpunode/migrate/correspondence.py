@@ -83,6 +83,8 @@ NAMES = "Names are fixed, because two installations would label the same nodes."
 NAMESPACE = "The namespace is the namespace of the release: `helm --namespace`."
 NETWORK = "The pods use the network of pods."
 ALL_AGENTS = "It applies to all agents."
-GPU_AGENTS = "It applies to gfd and gpu-device-plugin."
-RESOURCES = "The chart sets the measured requests of each agent. For others, set `resources` in the sections nfd, gfd and devicePlugin."
-CONTEXT = "Set `securityContext` in the sections nfd, gfd and devicePlugin."
+GPU_AGENTS = "It applies to gfd, gpu-device-plugin and gpu-exporter."
+RESOURCES = (
+    "The chart sets the measured requests of each agent. For others, set `resources` in the section of the agent."
+)
+CONTEXT = "Set `securityContext` in the section of each agent."

@@ -29,11 +29,14 @@ from gpunode.migrate.correspondence import (
 
 STAYS = "This part stays in the GPU Operator. Set it there."
 CDI = "The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that."
+COPY = "Copy the ConfigMap to the namespace of the agents."
+ONE_EXPORTER = "In the GPU Operator, set it to `false`, so that only one exporter runs."
+OWN_COUNTERS = "Create the ConfigMap yourself, with the file dcgm-metrics.csv, and set `dcgmExporter.config.name`."
 RULES = "Create the NodeFeatureRules yourself: they are objects of the cluster."
 DRIVER_FOLDER = "/run/nvidia/driver"
 """The default of `hostPaths.driverInstallDir`."""
 PARTS = (
-    "ccManager clusterPolicy dcgm dcgmExporter draDriver extraObjects fabricManager gdrcopy gds gpuCluster kataManager"
+    "ccManager clusterPolicy dcgm draDriver extraObjects fabricManager gdrcopy gds gpuCluster kataManager"
     " kataSandboxDevicePlugin migManager nodeStatusExporter operator platform psa psp sandboxDevicePlugin sandboxWorkloads toolkit"
     " validator vfioManager vgpuDeviceManager vgpuManager"
 )
@@ -61,6 +64,23 @@ def _agent_rows(section: str, agent: str) -> tuple[Correspondence, ...]:
         ),
         unnecessary(f"{section}.priorityClassName", "All agents have the class of `priorityClassName`.", message=None),
         unnecessary(f"{section}.hostNetwork", NETWORK),
+    )
+
+
+def _exporter_rows() -> tuple[Correspondence, ...]:
+    section = "dcgmExporter"
+    monitor = f"{section}.serviceMonitor"
+    return (
+        *(each for each in _agent_rows(section, "gpu-exporter") if each.to != f"{section}.enabled"),
+        same(f"{section}.enabled", bool, ONE_EXPORTER),
+        *(same(f"{section}.{name}", bool) for name in ("hostPID", "enablePodLabels", "enablePodUID")),
+        same(f"{section}.config.name", str, COPY),
+        *(missing(f"{section}.config.{name}", OWN_COUNTERS) for name in ("create", "data")),
+        *(same(f"{monitor}.{name}", bool) for name in ("enabled", "honorLabels")),
+        same(f"{monitor}.interval", str),
+        same(f"{monitor}.additionalLabels", TextMap),
+        same(f"{monitor}.relabelings", Objects),
+        unnecessary(f"{section}.service", "The Service gpu-exporter has the port 9400."),
     )
 
 
@@ -116,7 +136,7 @@ ROWS: tuple[Correspondence, ...] = (
         "devicePlugin.config.name",
         "config.name",
         str,
-        "Copy the ConfigMap to the namespace of the agents. Not with `devicePlugin.config.create`.",
+        f"{COPY} Not with `devicePlugin.config.create`.",
         has_rule=True,
         message=None,
     ),
@@ -126,6 +146,7 @@ ROWS: tuple[Correspondence, ...] = (
     ),
     missing("devicePlugin.config", "Set `config.name` or `config.map`, and `config.default`."),
     *_agent_rows("gfd", "gfd"),
+    *_exporter_rows(),
     *(unnecessary(f"cdi.{name}", CDI) for name in ("default", "enabled", "nriPluginEnabled")),
     missing("driver", STAYS),
     *(missing(part, NOTES.get(part, STAYS)) for part in PARTS.split()),

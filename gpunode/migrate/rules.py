@@ -19,7 +19,9 @@ MPS_ROOT = "/run/nvidia/mps"
 NFD_SECTION = {Chart.DEVICE_PLUGIN: "nfd", Chart.GPU_OPERATOR: "node-feature-discovery"}
 """The section of a chart with the values of Node Feature Discovery."""
 AGENTS = ("gfd.enabled", "devicePlugin.enabled")
-LEAVE = "In the order of docs/how-to/migrate.md, set {} to `false`, so that two device plugins never run on a node."
+SWITCHES = (*AGENTS, "dcgmExporter.enabled")
+"""The parts of the GPU Operator that the agents replace, besides Node Feature Discovery."""
+LEAVE = "In the order of docs/how-to/migrate.md, set {} to `false`, so that two device plugins or exporters never run on a node."
 NO_MASTER = (
     "nfd-lite evaluates the rules itself. To publish features for an nfd-master elsewhere, set `publish: node-feature`."
 )
@@ -107,7 +109,7 @@ def _add_driver_root(source: Source, draft: Draft) -> None:
 
 
 def _leave_operator(source: Source, draft: Draft) -> None:
-    switches = ("nfd.enabled", *AGENTS) if not source.prefix else AGENTS
+    switches = ("nfd.enabled", *SWITCHES) if not source.prefix else SWITCHES
     *first, last = (f"`{source.path(each)}`" for each in switches)
     draft.advise(source.shown, LEAVE.format(f"{', '.join(first)} and {last}"))
 

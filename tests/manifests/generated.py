@@ -23,8 +23,9 @@ HELM_LABELS = re.compile(r"^ +(?:helm\.sh/chart|app\.kubernetes\.io/managed-by):
 """Labels of objects that Helm installed."""
 
 SINGLE = ("--set=singleProcess.enabled=true", "--show-only=templates/gpunode.yaml")
+EXPORTER = ("--set=dcgmExporter.enabled=true", "--show-only=templates/gpu-exporter.yaml")
 CLEANUP = ("--set=cleanup.enabled=true", "--set=networkPolicy.enabled=false")
-MONITORING = ("pod-monitor.yaml", "rules.yaml")
+MONITORING = ("pod-monitor.yaml", "rules.yaml", "service-monitor.yaml")
 """Files of manifests/monitoring that the chart also contains, because a chart cannot read files outside of its folder."""
 POD_FIELDS = {"nodeSelector", "affinity", "tolerations", "priorityClassName", "updateStrategy", "resources"}
 """Values whose null omits the field in the pods. A null in any other place is the default."""
@@ -68,6 +69,7 @@ def _rendered() -> dict[str, str]:
         **_below("base", split_sources(template())),
         **_below("crds", {path.name: path.read_text() for path in sorted((CHART / "crds").iterdir())}),
         **_below("overlays/single-process", split_sources(template(*SINGLE))),
+        **_below("overlays/gpu-exporter", split_sources(template(*EXPORTER))),
         **_below("cleanup", split_sources(template(*CLEANUP))),
         **_below("overlays/gke-cos", split_sources(template(*QUOTA))),
     }

@@ -6,6 +6,7 @@ import yaml
 
 from device_plugin.__main__ import command as plugin
 from gfd.__main__ import command as gfd
+from gpu_exporter.__main__ import command as exporter
 from gpunode.run import command as run_command
 from nfd_lite.__main__ import command as nfd
 from node_core.runtime.command import parse_command
@@ -16,18 +17,22 @@ COMMANDS: dict[tuple[str, ...], click.Command] = {
     ("nfd-lite",): nfd,
     ("gfd",): gfd,
     ("gpu-device-plugin",): plugin,
+    ("gpu-exporter",): exporter,
     ("gpunode", "run"): run_command,
 }
 AGENTS = {"nfd-lite", "gfd", "gpu-device-plugin"}
 WRITABLE = {"lock", "device-plugins", "cdi"}
 PRIVILEGED = {("gke-cos", "gfd"), ("gke-cos", "gpu-device-plugin")}
 SYS_ADMIN = {(f"mig-{strategy}", agent) for strategy in ("single", "mixed") for agent in ("gfd", "gpu-device-plugin")}
-ROOT = {"gpu-device-plugin", "gpunode"}
-"""The agents that run as root to write to the kubelet's folder."""
+ROOT = {"gpu-device-plugin", "gpu-exporter", "gpunode"}
+"""The agents that run as root, which owns the folders of the kubelet."""
+USES_GPUS = {"gfd", "gpu-device-plugin", "gpu-exporter"}
 
 
 def agents(name: str) -> set[str]:
-    return {"gpunode"} if name == "single-process" else AGENTS
+    if name == "single-process":
+        return {"gpunode"}
+    return AGENTS | {"gpu-exporter"} if name == "gpu-exporter" else AGENTS
 
 
 each_agent = pytest.mark.parametrize(
@@ -56,9 +61,10 @@ def test_each_agent_has_its_own_daemon_set_and_account(name: str) -> None:
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_bindings_reference_existing_accounts(name: str) -> None:
+    """gpu-exporter has no rights."""
     accounts = of_kind(overlay(name), "ServiceAccount").keys()
     bindings = [each for each in overlay(name) if each["kind"].endswith("RoleBinding")]
-    assert {subject["name"] for each in bindings for subject in each["subjects"]} == accounts
+    assert {subject["name"] for each in bindings for subject in each["subjects"]} == accounts - {"gpu-exporter"}
 
 
 def test_the_manifests_without_an_overlay_equal_the_default_overlay() -> None:
@@ -74,8 +80,9 @@ def test_the_program_accepts_the_command_and_the_arguments(name: str, agent: str
     args = [arg.replace("--config=/etc/gpunode/nfd-worker/", files) for arg in found["args"]]
     values = parse_command(COMMANDS[tuple(found["command"])], args, agent)
     assert values is not None
-    (port,) = found["ports"]
-    assert values["http_address"] == f":{port['containerPort']}"
+    ports = {port["name"]: f":{port['containerPort']}" for port in found["ports"]}
+    assert values["http_address"] == ports["http"]
+    assert (values.get("address") or None) == ports.get("metrics")
 
 
 @each_agent
@@ -93,6 +100,7 @@ def test_every_mount_has_a_volume_and_only_required_mounts_are_writable(name: st
     mounts = container(name, agent)["volumeMounts"]
     assert volumes == {mount["name"] for mount in mounts}
     may_write = WRITABLE | ({"dev"} if (name, agent) in PRIVILEGED else set())
+    may_write -= {"device-plugins"} if agent == "gpu-exporter" else set()
     assert {mount["name"] for mount in mounts if not mount.get("readOnly")} <= may_write
 
 
@@ -118,7 +126,7 @@ def test_agents_have_a_high_priority_select_gpu_nodes_and_tolerate_every_taint(n
     assert found["priorityClassName"] == "system-node-critical"
     assert found["tolerations"] == [{"operator": "Exists"}]
     assert "nodeSelector" not in found
-    with_gpus = agent in {"gfd", "gpu-device-plugin"} and name != "everywhere"
+    with_gpus = agent in USES_GPUS and name != "everywhere"
     assert ("affinity" in found) == with_gpus
     if with_gpus:
         terms = found["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
@@ -143,12 +151,24 @@ def test_the_network_policy_selects_all_agents_and_allows_metrics() -> None:
             assert selector <= daemon_set["spec"]["template"]["metadata"]["labels"].items()
     (port,) = container("default", "gfd")["ports"]
     assert policy["spec"]["ingress"] == [{"ports": [{"protocol": "TCP", "port": port["name"]}]}]
+    (policy,) = of_kind(overlay("gpu-exporter"), "NetworkPolicy").values()
+    allowed = {each["port"] for each in policy["spec"]["ingress"][0]["ports"]}
+    assert allowed == {each["name"] for each in container("gpu-exporter", "gpu-exporter")["ports"]}
+
+
+def test_the_service_has_the_port_of_dcgm_exporter_and_selects_gpu_exporter() -> None:
+    (service,) = of_kind(overlay("gpu-exporter"), "Service").values()
+    (port,) = service["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (9400, "metrics")
+    template = of_kind(overlay("gpu-exporter"), "DaemonSet")["gpu-exporter"]["spec"]["template"]
+    assert service["spec"]["selector"].items() <= template["metadata"]["labels"].items()
 
 
 def test_the_scc_of_openshift_allows_only_host_paths() -> None:
     scc = yaml.safe_load((MANIFESTS / "overlays" / "openshift" / "scc.yaml").read_text())
     assert set(scc["users"]) == {
-        f"system:serviceaccount:gpunode:{account}" for account in (*AGENTS, "gpunode", "gpunode-cleanup")
+        f"system:serviceaccount:gpunode:{account}"
+        for account in (*AGENTS, "gpu-exporter", "gpunode", "gpunode-cleanup")
     }
     assert scc["requiredDropCapabilities"] == ["ALL"]
     allowed = {name for name, value in scc.items() if name.startswith("allow") and value}

@@ -17,14 +17,19 @@ from tests.manifests.test_agents import COMMANDS
 
 VALUES: Obj = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA: Obj = json.loads((CHART / "values.schema.json").read_text())
+EXPORTER: Obj = {"enabled": True}
 FREE = {"global"}
 """What Helm itself puts among the values."""
 
 pytestmark = pytest.mark.usefixtures("helm_binary")
 
 
+def options(values: Obj) -> list[str]:
+    return [f"--set-json={key}={json.dumps(value)}" for key, value in values.items()]
+
+
 def rendered(values: Obj) -> dict[tuple[str, str], Obj]:
-    return named(load(template(*(f"--set-json={key}={json.dumps(value)}" for key, value in values.items()))))
+    return named(load(template(*options(values))))
 
 
 def container(values: Obj, agent: str) -> Obj:
@@ -143,6 +148,25 @@ def test_an_invalid_value_is_refused_with_its_name(values: Obj, named: str) -> N
         ({"logLevel": "debug", "simulate": "t4x1"}, "nfd-lite", {"log_level": "debug", "simulate": "t4x1"}),
         ({"gfd": {"extraArgs": ["--log-format=json"]}}, "gfd", {"log_format": "json"}),
         (
+            {
+                "dcgmExporter": {
+                    **EXPORTER, "enablePodLabels": True, "enablePodUID": True, "podLabelAllowlistRegex": ["^app$", "^team$"],
+                }
+            },
+            "gpu-exporter",
+            {
+                "kubernetes_enable_pod_labels": True,
+                "kubernetes_enable_pod_uid": True,
+                "kubernetes_pod_label_allowlist_regex": ("^app$", "^team$"),
+            },
+        ),
+        (
+            {"dcgmExporter": EXPORTER, "singleProcess": {"enabled": True}},
+            "gpunode",
+            {"address": ":9400"},
+        ),
+        ({"singleProcess": {"enabled": True}}, "gpunode", {"address": ""}),
+        (
             {"singleProcess": {"enabled": True}, "migStrategy": "single", "nfd": {"denyLabelNs": ["x.io"]}},
             "gpunode",
             {"mig_strategy": "single", "deny_label_ns": ("x.io",)},
@@ -191,9 +215,9 @@ def test_the_nfd_config_becomes_a_file_of_nfd_lite() -> None:
     assert mounts(values, "nfd-lite")["nfd-worker"] == ["/etc/gpunode/nfd-worker"]
 
 
-@pytest.mark.parametrize("agent", ["nfd-lite", "gfd", "gpu-device-plugin"])
+@pytest.mark.parametrize("agent", ["nfd-lite", "gfd", "gpu-device-plugin", "gpu-exporter"])
 def test_metrics_can_use_tls_and_authentication(agent: str) -> None:
-    values: Obj = {"metrics": {"tlsSecret": "certificates", "auth": True}}
+    values: Obj = {"metrics": {"tlsSecret": "certificates", "auth": True}, "dcgmExporter": EXPORTER}
     found = container(values, agent)
     parsed = parse_command(COMMANDS[tuple(found["command"])], found["args"], agent)
     assert parsed is not None
@@ -306,6 +330,79 @@ def test_the_hook_program_outside_of_the_driver_root_is_mounted_because_the_plug
         assert "hook" not in {each["name"] for each in volumes(values, "gpu-device-plugin")}
 
 
+def test_the_fields_of_the_exporter_come_from_a_config_map_of_dcgm_exporter() -> None:
+    values: Obj = {"dcgmExporter": {**EXPORTER, "config": {"name": "fields"}}}
+    for with_process in (values, {**values, "singleProcess": {"enabled": True}}):
+        agent = "gpunode" if "singleProcess" in with_process else "gpu-exporter"
+        assert "--collectors=/etc/dcgm-exporter/dcgm-metrics.csv" in container(with_process, agent)["args"]
+        assert mounts(with_process, agent)["counters"] == ["/etc/dcgm-exporter"]
+        (volume,) = [each for each in volumes(with_process, agent) if each["name"] == "counters"]
+        assert volume["configMap"] == {"name": "fields"}
+
+
+def test_only_the_exporter_has_the_pids_of_the_host_and_only_on_request() -> None:
+    on: Obj = {"dcgmExporter": {**EXPORTER, "hostPID": True}}
+    with_pids = {
+        name
+        for (kind, name), each in rendered(on).items()
+        if kind == "DaemonSet" and "hostPID" in each["spec"]["template"]["spec"]
+    }
+    assert with_pids == {"gpu-exporter"}
+    assert not any("hostPID" in str(each) for each in rendered({"dcgmExporter": EXPORTER}).values())
+    single = {"singleProcess": {"enabled": True}}
+    assert "hostPID: true" in template(*options({**on, **single}))
+    assert "hostPID" not in template(*options({**single, "dcgmExporter": {"hostPID": True}}))
+
+
+@pytest.mark.parametrize("value", ["enablePodLabels", "enablePodUID"])
+def test_the_exporter_may_list_pods_only_if_it_exports_their_labels_or_uids(value: str) -> None:
+    objects = rendered({"dcgmExporter": {**EXPORTER, value: True}})
+    (rule,) = objects["ClusterRole", "gpunode-pods"]["rules"]
+    assert rule == {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}
+    (subject,) = objects["ClusterRoleBinding", "gpunode-pods"]["subjects"]
+    assert subject["name"] == "gpu-exporter"
+    without = rendered({"dcgmExporter": EXPORTER})
+    assert ("ClusterRole", "gpunode-pods") not in without
+    bindings = [each for (kind, _), each in without.items() if kind.endswith("RoleBinding")]
+    assert "gpu-exporter" not in {subject["name"] for each in bindings for subject in each["subjects"]}
+
+
+def test_the_service_monitor_has_the_values_of_nvidias_chart() -> None:
+    relabeling = {"targetLabel": "cluster", "replacement": "a"}
+    monitor: Obj = {
+        "enabled": True,
+        "interval": "9s",
+        "additionalLabels": {"release": "p"},
+        "relabelings": [relabeling],
+    }
+    values: Obj = {"dcgmExporter": {**EXPORTER, "serviceMonitor": monitor}, "metrics": {"tlsSecret": "b"}}
+    objects = rendered(values)
+    found = objects["ServiceMonitor", "gpu-exporter"]
+    assert found["metadata"]["labels"]["release"] == "p"
+    (endpoint,) = found["spec"]["endpoints"]
+    assert (endpoint["interval"], endpoint["scheme"], endpoint["honorLabels"]) == ("9s", "https", True)
+    node, dropped, last = endpoint["relabelings"]
+    assert (node["targetLabel"], dropped["action"], last) == ("node", "labeldrop", relabeling)
+    assert (
+        found["spec"]["selector"]["matchLabels"].items()
+        <= objects["Service", "gpu-exporter"]["metadata"]["labels"].items()
+    )
+    monitor["honorLabels"] = False
+    (endpoint,) = rendered(values)["ServiceMonitor", "gpu-exporter"]["spec"]["endpoints"]
+    assert "labeldrop" not in str(endpoint), "the labels of the target stay, so those of the metrics become exported_*"
+    assert ("ServiceMonitor", "gpu-exporter") not in rendered({"dcgmExporter": EXPORTER})
+
+
+def test_the_service_selects_the_pods_of_the_single_process() -> None:
+    objects = rendered({"dcgmExporter": EXPORTER, "singleProcess": {"enabled": True}})
+    selector = objects["Service", "gpu-exporter"]["spec"]["selector"]
+    template = objects["DaemonSet", "gpunode"]["spec"]["template"]
+    assert selector.items() <= template["metadata"]["labels"].items()
+    assert "metrics" in {port["name"] for port in template["spec"]["containers"][0]["ports"]}
+    assert ("Service", "gpu-exporter") not in rendered({"dcgmExporter": EXPORTER, "cleanup": {"enabled": True}})
+    assert ("Service", "gpu-exporter") not in rendered({})
+
+
 def test_only_agents_that_open_gpus_are_privileged() -> None:
     values: Obj = {"privileged": True}
     assert container(values, "gfd")["securityContext"]["privileged"] is True
@@ -313,9 +410,10 @@ def test_only_agents_that_open_gpus_are_privileged() -> None:
     assert mounts(values, "gpu-device-plugin")["dev"] == ["/dev", "/host/dev"]
 
 
-@pytest.mark.parametrize("agent", ["nfd-lite", "gfd", "gpu-device-plugin"])
+@pytest.mark.parametrize("agent", ["nfd-lite", "gfd", "gpu-device-plugin", "gpu-exporter"])
 def test_common_values_apply_to_each_agent(agent: str) -> None:
     values: Obj = {
+        "dcgmExporter": EXPORTER,
         "image": {"repository": "r.example/gpunode", "tag": "1", "pullPolicy": "Always"},
         "imagePullSecrets": [{"name": "s"}],
         "tolerations": [],
@@ -336,7 +434,9 @@ def test_common_values_apply_to_each_agent(agent: str) -> None:
     assert pod.get("runtimeClassName") == (None if agent == "nfd-lite" else "nvidia")
 
 
-@pytest.mark.parametrize("values", [{}, {"singleProcess": {"enabled": True}}, {"cleanup": {"enabled": True}}])
+@pytest.mark.parametrize(
+    "values", [{"dcgmExporter": EXPORTER}, {"singleProcess": {"enabled": True}}, {"cleanup": {"enabled": True}}]
+)
 def test_the_folder_of_the_kubelet_moves_only_pod_resources(values: Obj) -> None:
     """Source: --root-dir of the kubelet; the folder of device plugins is a constant of the kubelet."""
     for (kind, agent), daemon_set in rendered({**values, "kubeletRootDir": "/x"}).items():
@@ -347,7 +447,7 @@ def test_the_folder_of_the_kubelet_moves_only_pod_resources(values: Obj) -> None
                 if "hostPath" in each
             }
             assert paths.get("device-plugins", "/var/lib/kubelet/device-plugins") == "/var/lib/kubelet/device-plugins"
-            moved = {"pod-resources"} if agent in ("gpu-device-plugin", "gpunode") else set()
+            moved = {"pod-resources"} if agent in ("gpu-device-plugin", "gpu-exporter", "gpunode") else set()
             assert {name for name, path in paths.items() if path.startswith("/x")} == moved
 
 

@@ -400,7 +400,10 @@ def test_the_fields_of_a_cluster_policy_have_their_paths() -> None:
     )
     assert found.values["migStrategy"].origins == ("spec.mig.strategy",)
     assert {"spec.dcgm", "spec.x", "a ClusterPolicy"} <= actions(found).keys()
-    assert "`spec.gfd.enabled` and `spec.devicePlugin.enabled`" in actions(found)["a ClusterPolicy"]
+    assert (
+        "`spec.gfd.enabled`, `spec.devicePlugin.enabled` and `spec.dcgmExporter.enabled`"
+        in actions(found)["a ClusterPolicy"]
+    )
 
 
 def test_a_section_with_few_values_without_counterpart_names_them() -> None:

@@ -79,7 +79,7 @@
 {{- with include "gpunode.requiredLabel" (dict "pod" .Values.nfd "matches" $published) }}
 - nfd: nodeSelector or affinity requires the label {{ . }}, which nfd-lite itself publishes. It would never start on a new node.
 {{- end }}
-{{- else if and (kindIs "invalid" .Values.gateLabel) (or .Values.gfd.enabled .Values.devicePlugin.enabled) }}
+{{- else if and (kindIs "invalid" .Values.gateLabel) (or .Values.gfd.enabled .Values.devicePlugin.enabled .Values.dcgmExporter.enabled) }}
 - nfd.enabled: without nfd-lite nothing of this chart sets the label nvidia.com/gpu.present=true, and gfd and gpu-device-plugin wait for it. Set
   gateLabel to a label of GPU nodes that other software sets, for example feature.node.kubernetes.io/pci-10de.present=true (Node Feature
   Discovery with deviceLabelFields [vendor]) or nvidia.com/gpu.present=true (GPU Operator); or set gateLabel to "" to run on every node.

@@ -1,8 +1,8 @@
 {{/*
 The DaemonSet of one agent. root: the root context; name: of DaemonSet, account and container; section: the values of the agent; command,
-args: of the container; port: of /healthz, /readyz and /metrics; sees: names of gpunode.volumes; nvml: whether the agent uses NVML; rootless:
+args: of the container; port: of /healthz, /readyz and /metrics; gpuMetrics: whether it exports metrics of GPUs, on another port; sees: names of gpunode.volumes; nvml: whether the agent uses NVML; rootless:
 whether the agent runs without root, and therefore without the lock, because root owns its folder (a DaemonSet has one pod on each node);
-once: whether the pods are temporary.
+once: whether the pods are temporary; readsPlugins: whether the agent only reads the kubelet's folder of device plugins.
 */}}
 {{- define "gpunode.daemonset" -}}
 {{- $values := .root.Values }}
@@ -38,6 +38,9 @@ spec:
       {{- end }}
     spec:
       serviceAccountName: {{ .name }}
+      {{- if and .gpuMetrics $values.dcgmExporter.hostPID }}
+      hostPID: true # NVML reports processes only in the PID namespace of the host
+      {{- end }}
       enableServiceLinks: false # variables of Services could have the names of settings
       {{- if not .once }}
       {{- with $values.priorityClassName }}
@@ -85,6 +88,10 @@ spec:
           ports:
             - name: http
               containerPort: {{ .port }}
+            {{- if .gpuMetrics }}
+            - name: metrics
+              containerPort: 9400
+            {{- end }}
           livenessProbe:
             httpGet:
               path: /healthz
@@ -121,9 +128,9 @@ spec:
             {{- range $index, $at := $volume.at }}
             - name: {{ $name }}{{ if and $volume.why (not $index) }} # {{ $volume.why }}{{ end }}
               mountPath: {{ $at }}
-              {{- if or (not $volume.write) (and $.rootless (eq $name "lock")) }}
+              {{- if or (not $volume.write) (and $.rootless (eq $name "lock")) (and $.readsPlugins (eq $name "device-plugins")) }}
               readOnly: true
-              {{- if and $volume.path (not $volume.write) (not $volume.propagation) $recursive }}
+              {{- if and $volume.path (or (not $volume.write) (eq $name "device-plugins")) (not $volume.propagation) $recursive }}
               recursiveReadOnly: IfPossible
               {{- end }}
               {{- end }}

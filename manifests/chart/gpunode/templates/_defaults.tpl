@@ -41,6 +41,22 @@ devicePlugin:
   extraArgs: []
   extraEnv: []
   securityContext: {}
+dcgmExporter:
+  enabled: false
+  hostPID: false
+  enablePodLabels: false
+  enablePodUID: false
+  podLabelAllowlistRegex: []
+  config: {}
+  serviceMonitor:
+    enabled: false
+    interval: 15s
+    honorLabels: true
+    additionalLabels: {}
+    relabelings: []
+  extraArgs: []
+  extraEnv: []
+  securityContext: {}
 singleProcess:
   enabled: false
   extraArgs: []

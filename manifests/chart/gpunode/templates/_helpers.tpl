@@ -30,6 +30,7 @@ labels:
 {{- if .Values.nfd.enabled }}{{ $on = append $on "nfd-lite" }}{{ end }}
 {{- if .Values.gfd.enabled }}{{ $on = append $on "gfd" }}{{ end }}
 {{- if .Values.devicePlugin.enabled }}{{ $on = append $on "gpu-device-plugin" }}{{ end }}
+{{- if .Values.dcgmExporter.enabled }}{{ $on = append $on "gpu-exporter" }}{{ end }}
 {{- end }}
 {{- toJson $on }}
 {{- end }}
@@ -123,8 +124,21 @@ labels:
 {{- end }}
 {{- end }}
 
+{{/* The flags of gpu-exporter. */}}
+{{- define "gpunode.args.exporter" -}}
+{{- with .Values.dcgmExporter }}
+{{- if .config.name }}
+- --collectors=/etc/dcgm-exporter/dcgm-metrics.csv
+{{- end }}
+{{- include "gpunode.flags" (list
+  (list "kubernetes-enable-pod-labels" (ternary true "" .enablePodLabels))
+  (list "kubernetes-enable-pod-uid" (ternary true "" .enablePodUID))
+  (list "kubernetes-pod-label-allowlist-regex" .podLabelAllowlistRegex)) }}
+{{- end }}
+{{- end }}
+
 {{/*
-The default affinity of gfd and gpu-device-plugin: nodes with any label of nfd-lite or Node Feature Discovery for an NVIDIA GPU. A DaemonSet
+The default affinity of the agents that use GPUs: nodes with any label of nfd-lite or Node Feature Discovery for an NVIDIA GPU. A DaemonSet
 deletes its pod when the node does not match any more, so one label that is removed by mistake must not be enough.
 */}}
 {{- define "gpunode.gpuNodes" -}}
@@ -137,7 +151,7 @@ nodeAffinity:
       {{- end }}
 {{- end }}
 
-{{/* The node selector of gfd and gpu-device-plugin for gateLabel. */}}
+{{/* The node selector of gfd, gpu-device-plugin and gpu-exporter for gateLabel. */}}
 {{- define "gpunode.gateSelector" -}}
 {{- with .Values.gateLabel }}
 {{ first (splitList "=" .) | quote }}: {{ contains "=" . | ternary (last (splitList "=" .)) "true" | quote }}
@@ -145,14 +159,14 @@ nodeAffinity:
 {{- end }}
 
 {{/*
-nodeSelector, affinity and tolerations of an agent. The top level selects nodes only for gfd and gpu-device-plugin: nfd-lite publishes the labels
-that they select. Every agent tolerates the taints of the chart itself.
+nodeSelector, affinity and tolerations of an agent. The top level does not select nodes for nfd-lite, which publishes the labels that are
+selected. Every agent tolerates the taints of the chart itself.
 */}}
 {{- define "gpunode.scheduling" -}}
 {{- $values := .root.Values }}
 {{- $selector := .section.nodeSelector | default dict }}
 {{- $affinity := .section.affinity }}
-{{- if has .name (list "gfd" "gpu-device-plugin") }}
+{{- if has .name (list "gfd" "gpu-device-plugin" "gpu-exporter") }}
 {{- $selector = merge (include "gpunode.gateSelector" .root | fromYaml) $selector ($values.nodeSelector | default dict) }}
 {{- $affinity = $values.affinity }}
 {{- if and (kindIs "map" $affinity) (empty $affinity) (kindIs "invalid" $values.gateLabel) }}

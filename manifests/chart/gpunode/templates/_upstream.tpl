@@ -14,20 +14,20 @@ refused:
   gfd.podLabels: Set `podLabels`. It applies to all agents.
   gfd.tolerations: Set `tolerations`. It applies to all agents.
   gfd.updateStrategy: Set `updateStrategy.type`. It applies to all agents.
-  gfd.affinity: Set `affinity`. It applies to gfd and gpu-device-plugin.
+  gfd.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin and gpu-exporter.
   devicePlugin.podAnnotations: Set `podAnnotations`. It applies to all agents.
   devicePlugin.podLabels: Set `podLabels`. It applies to all agents.
   devicePlugin.tolerations: Set `tolerations`. It applies to all agents.
   devicePlugin.updateStrategy: Set `updateStrategy.type`. It applies to all agents.
-  devicePlugin.affinity: Set `affinity`. It applies to gfd and gpu-device-plugin.
+  devicePlugin.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin and gpu-exporter.
   noTimestamp: Set `gfd.noTimestamp`.
   sleepInterval: Set `gfd.sleepInterval`.
   securityContext: Set `devicePlugin.securityContext`. Each agent has a security context of its own.
-  podSecurityContext: Set `securityContext` in the sections nfd, gfd and devicePlugin.
-  resources: The chart sets the measured requests of each agent. For others, set `resources` in the sections nfd, gfd and devicePlugin.
+  podSecurityContext: Set `securityContext` in the section of each agent.
+  resources: The chart sets the measured requests of each agent. For others, set `resources` in the section of the agent.
   devicePlugin.containers: Set `devicePlugin.extraEnv`. The chart sets NVIDIA_VISIBLE_DEVICES and NVIDIA_DRIVER_CAPABILITIES itself.
-  devicePlugin.runtimeClassName: Set `runtimeClassName`. It applies to gfd and gpu-device-plugin.
-  gfd.runtimeClassName: Set `runtimeClassName`. It applies to gfd and gpu-device-plugin.
+  devicePlugin.runtimeClassName: Set `runtimeClassName`. It applies to gfd, gpu-device-plugin and gpu-exporter.
+  gfd.runtimeClassName: Set `runtimeClassName`. It applies to gfd, gpu-device-plugin and gpu-exporter.
   legacyDaemonsetAPI: Kubernetes 1.16 removed this API. Remove the value.
   nameOverride: Names are fixed, because two installations would label the same nodes. Remove the value.
   fullnameOverride: Names are fixed, because two installations would label the same nodes. Remove the value.
@@ -61,11 +61,17 @@ refused:
   devicePlugin.config: Set `config.name` or `config.map`, and `config.default`.
   gfd.args: Set `gfd.extraArgs`.
   gfd.env: Set `gfd.extraEnv`.
+  dcgmExporter.args: Set `dcgmExporter.extraArgs`.
+  dcgmExporter.env: Set `dcgmExporter.extraEnv`.
+  dcgmExporter.tolerations: Set `tolerations`. It applies to all agents.
+  dcgmExporter.updateStrategy: Set `updateStrategy.type`. It applies to all agents.
+  dcgmExporter.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin and gpu-exporter.
+  dcgmExporter.config.create: Create the ConfigMap yourself, with the file dcgm-metrics.csv, and set `dcgmExporter.config.name`.
+  dcgmExporter.config.data: Create the ConfigMap yourself, with the file dcgm-metrics.csv, and set `dcgmExporter.config.name`.
   driver: This part stays in the GPU Operator. Set it there.
   ccManager: This part stays in the GPU Operator. Set it there.
   clusterPolicy: This part stays in the GPU Operator. Set it there.
   dcgm: This part stays in the GPU Operator. Set it there.
-  dcgmExporter: This part stays in the GPU Operator. Set it there.
   draDriver: This part stays in the GPU Operator. Set it there.
   extraObjects: This part stays in the GPU Operator. Set it there.
   fabricManager: This part stays in the GPU Operator. Set it there.
@@ -140,6 +146,13 @@ ignored:
   gfd.repository: All agents use the image of `image` and `imagePullSecrets`.
   gfd.version: All agents use the image of `image` and `imagePullSecrets`.
   gfd.hostNetwork: The pods use the network of pods.
+  dcgmExporter.image: All agents use the image of `image` and `imagePullSecrets`.
+  dcgmExporter.imagePullPolicy: All agents use the image of `image` and `imagePullSecrets`.
+  dcgmExporter.imagePullSecrets: All agents use the image of `image` and `imagePullSecrets`.
+  dcgmExporter.repository: All agents use the image of `image` and `imagePullSecrets`.
+  dcgmExporter.version: All agents use the image of `image` and `imagePullSecrets`.
+  dcgmExporter.hostNetwork: The pods use the network of pods.
+  dcgmExporter.service: The Service gpu-exporter has the port 9400.
   cdi.default: The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.
   cdi.enabled: The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.
   cdi.nriPluginEnabled: The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.

@@ -16,8 +16,8 @@ feature-discovery:
   why: "feature files (features.d) and rules (custom.d)"
 driver-root: {path: {{ .Values.nvidiaDriverRoot }}, at: [/driver-root], type: DirectoryOrCreate, propagation: true, why: "the driver's libraries, programs and device nodes for containers"}
 dev: {path: /dev, at: [/dev, /host/dev], type: Directory, write: true, propagation: true, why: "device nodes, including nodes that change after the pod has started"}
-device-plugins: {path: /var/lib/kubelet/device-plugins, at: [/var/lib/kubelet/device-plugins], type: Directory, write: true, why: "the sockets of the kubelet and of the device plugin"}
-pod-resources: {path: {{ .Values.kubeletRootDir }}/pod-resources, at: [/var/lib/kubelet/pod-resources], type: DirectoryOrCreate, why: "the pods of an unhealthy GPU"}
+device-plugins: {path: /var/lib/kubelet/device-plugins, at: [/var/lib/kubelet/device-plugins], type: Directory, write: true, why: "the sockets of the kubelet and of the device plugin; the UIDs of pods with devices"}
+pod-resources: {path: {{ .Values.kubeletRootDir }}/pod-resources, at: [/var/lib/kubelet/pod-resources], type: DirectoryOrCreate, why: "the pods that have GPUs"}
 cdi: {path: {{ .Values.cdi.dir }}, at: [/var/run/cdi], type: DirectoryOrCreate, write: true, why: "CDI specifications for the container runtime"}
 {{- with .Values.cdi.nvidiaHookPath }}
 hook: {path: {{ dir . }}, at: [/host{{ dir . }}], why: "the hooks that NVIDIA's hook program has"}
@@ -27,6 +27,7 @@ mps: {path: {{ .Values.mps.root | default "" | quote }}, at: [/mps], type: Direc
 mps-shm: {path: {{ .Values.mps.root }}/shm, at: [/dev/shm], type: DirectoryOrCreate, write: true, why: "memory that MPS clients share with their daemon"}
 configs: {configMap: {{ .Values.config.name | default "gpunode-configs" }}, at: [/etc/gpunode/configs]}
 tls: {secret: {{ .Values.metrics.tlsSecret | default "" | quote }}, at: [/etc/gpunode/tls]}
+counters: {configMap: {{ .Values.dcgmExporter.config.name | default "" | quote }}, at: [/etc/dcgm-exporter]}
 nfd-worker: {configMap: nfd-lite-config, at: [/etc/gpunode/nfd-worker]}
 {{- end }}
 
@@ -51,5 +52,11 @@ nfd-worker: {configMap: nfd-lite-config, at: [/etc/gpunode/nfd-worker]}
 {{- $hook := .Values.cdi.nvidiaHookPath | default "" | dir }}
 {{- if not (or (has $hook (list "." "/")) (not (hasPrefix "/" $hook)) (eq .Values.nvidiaDriverRoot "/")) }}{{ $seen = append $seen "hook" }}{{ end }}
 {{- if .Values.mps.root }}{{ $seen = append $seen "mps" | concat (list "mps-shm") }}{{ end }}
+{{- toJson $seen }}
+{{- end }}
+
+{{- define "gpunode.sees.exporter" -}}
+{{- $seen := list "device-plugins" "pod-resources" }}
+{{- if .Values.dcgmExporter.config.name }}{{ $seen = append $seen "counters" }}{{ end }}
 {{- toJson $seen }}
 {{- end }}
