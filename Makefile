@@ -64,6 +64,11 @@ cluster: $(VENV)/.dev ## Start a real Kubernetes cluster on this machine, with a
 cluster-down: $(VENV)/.dev ## Remove the cluster. Built programs remain in the cache.
 	@$(BIN)/python -m tests.e2e.cluster down
 
+SOAK_SECONDS ?= 3600
+.PHONY: soak
+soak: $(VENV)/.dev ## Run gpu-exporter for an hour while pods and MIG devices change, and check its memory (SOAK_SECONDS=n). Needs root.
+	@$(BIN)/python benchmarks/exporter.py --soak $(SOAK_SECONDS)
+
 golden: $(VENV)/.dev ## Update the golden files. Read the diff before you commit it.
 	@$(BIN)/python -m pytest --golden=write -p no:randomly -n 0 -m golden
 
