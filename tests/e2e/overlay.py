@@ -8,20 +8,27 @@ from tests.e2e.cluster.image import GPUNODE
 from tests.e2e.world import Obj, Setup
 
 AGENTS = ("nfd-lite", "gfd", "gpu-device-plugin")
+EXPORTER = "gpu-exporter"
+EXPORTER_FILES = ("account.yaml", "gpu-exporter.yaml")
+INTERVAL_MS = 1000
+"""Between two readings of a GPU."""
 NAMESPACE = "gpunode"
 FILES, CONFIGS = "/etc/gpunode", "/etc/gpunode-configs"
 """Folders in the agents' containers: the scenario and the config file; the selectable configs."""
 
 
 def render_overlay(setup: Setup, node: str) -> dict[str, str]:
-    """Returns the files of the overlay by name. The overlay expects manifests/base in the folder `base`. node: where the agents run."""
+    """Returns the files of the overlay by name. node: where the agents run.
+
+    The overlay expects manifests/base in the folder `base`, and EXPORTER_FILES of the overlay of gpu-exporter in a folder of that name.
+    """
     image, _, tag = GPUNODE.partition(":")
     files = {"scenario.yaml": setup.scenario, "config.yaml": setup.config}
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "namespace": NAMESPACE,
-        "resources": ["base"],
+        "resources": ["base", *(f"{EXPORTER}/{each}" for each in EXPORTER_FILES if setup.exports_metrics)],
         "images": [{"name": "gpunode", "newName": image, "newTag": tag}],
         "configMapGenerator": [
             {"name": "files", "files": sorted(files)},
@@ -31,12 +38,16 @@ def render_overlay(setup: Setup, node: str) -> dict[str, str]:
             {"target": {"kind": "DaemonSet"}, "patch": json.dumps(plan_node_selector(node))},
             *(
                 {"target": {"kind": "DaemonSet", "name": agent}, "patch": json.dumps(plan_patch(agent, setup))}
-                for agent in AGENTS
+                for agent in agents_of(setup)
             ),
         ],
     }
     named = {f"config-{name}": text for name, text in setup.configs.items()}
     return {"kustomization.yaml": json.dumps(kustomization, indent=2), **files, **named}
+
+
+def agents_of(setup: Setup) -> tuple[str, ...]:
+    return (*AGENTS, EXPORTER) if setup.exports_metrics else AGENTS
 
 
 def plan_node_selector(node: str) -> Obj:
@@ -69,6 +80,7 @@ def plan_flags(agent: str, setup: Setup) -> tuple[str, ...]:
             *setup.flags,
             *setup.plugin_flags,
         ),
+        EXPORTER: (f"--collect-interval={INTERVAL_MS}",),
     }
     return (f"--simulate={FILES}/scenario.yaml", *flags[agent])
 

@@ -10,7 +10,7 @@ from tests.e2e.cluster import Cluster
 from tests.e2e.cluster.processes import kill, read_processes, read_shims, select_descendants
 from tests.e2e.driver import make_driver
 from tests.e2e.numa import fake_numa_nodes
-from tests.e2e.overlay import AGENTS, NAMESPACE, render_overlay
+from tests.e2e.overlay import AGENTS, EXPORTER, EXPORTER_FILES, NAMESPACE, agents_of, render_overlay
 from tests.e2e.timings import Timings
 from tests.e2e.world import ContainerView, Setup, World
 
@@ -43,13 +43,18 @@ class RealWorld(World):
 
     def agents(self, setup: Setup) -> None:
         self.apply_manifests(setup)
-        for agent in AGENTS:
+        if not setup.exports_metrics:
+            self.kubectl("delete", "daemonset", EXPORTER, "-n", NAMESPACE, "--ignore-not-found")
+        for agent in agents_of(setup):
             self.kubectl("rollout", "status", f"daemonset/{agent}", "-n", NAMESPACE, f"--timeout={ROLLOUT_S}s")
 
     def apply_manifests(self, setup: Setup) -> None:
         with tempfile.TemporaryDirectory(prefix="gpunode-e2e-") as name:
             folder = Path(name)
             shutil.copytree(MANIFESTS / "base", folder / "base")
+            (folder / EXPORTER).mkdir()
+            for file in EXPORTER_FILES:
+                shutil.copy(MANIFESTS / "overlays" / EXPORTER / file, folder / EXPORTER)
             for file, text in render_overlay(setup, self.node).items():
                 (folder / file).write_text(text)
             self.kubectl("apply", "-k", name)
@@ -90,6 +95,13 @@ class RealWorld(World):
         file = self.cluster.layout.config("kubelet.json")
         file.write_text(json.dumps({**json.loads(file.read_text()), "topologyManagerPolicy": policy}, indent=2))
         self.cluster.start("kubelet")
+
+    def metrics_address(self) -> str:
+        """The pod network is a bridge of this machine."""
+        selector = f"app.kubernetes.io/name={EXPORTER}"
+        path = "jsonpath={.items[*].status.podIP}"
+        (address,) = self.kubectl("get", "pods", "-n", NAMESPACE, "-l", selector, "-o", path).split()
+        return f"{address}:9400"
 
     def fake_driver(self) -> str:
         root = self.cluster.run_dir / "driver"

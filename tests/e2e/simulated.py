@@ -15,11 +15,13 @@ from simulation.apiserver.status import ApiError
 from simulation.kubelet.kubelet import Kubelet
 from simulation.kubelet.node_agent import NodeAgent
 from simulation.kubelet.node_api import StoreNodeApi
+from simulation.kubelet.pod_resources import pod_resources_server
 from simulation.scheduler.scheduler import Scheduler
 from tests.e2e.cluster.cluster import KUBECTL
 from tests.e2e.cluster.commands import run
 from tests.e2e.cluster.errors import ClusterError
-from tests.e2e.overlay import AGENTS
+from tests.e2e.overlay import AGENTS, INTERVAL_MS
+from tests.e2e.prometheus import free_port
 from tests.e2e.timings import Timings
 from tests.e2e.world import ContainerView, Obj, Setup, World
 
@@ -44,6 +46,8 @@ class SimulatedWorld(World):
         self._server = ApiServer()
         self._kubelet = Kubelet(folder / "dp")
         self._node_agent = NodeAgent(StoreNodeApi(self._server.api, self.node), self._kubelet, self.node)
+        self._pod_resources = pod_resources_server(folder / "pr" / "kubelet.sock", self._node_agent)
+        self._metrics_address = ""
         self._stack = ExitStack()
 
     def open(self) -> None:
@@ -51,7 +55,7 @@ class SimulatedWorld(World):
         self._server.add_node(self.node)
         self._server.write_kubeconfig(self.kubeconfig)
         scheduler = Scheduler(self._server.store)
-        for component in (scheduler, self._kubelet, self._node_agent):
+        for component in (scheduler, self._kubelet, self._node_agent, self._pod_resources):
             self._stack.callback(component.stop)
             component.start()
         self._stack.callback(self._end_agents, signal.SIGKILL)
@@ -131,6 +135,9 @@ class SimulatedWorld(World):
         self._kubelet.topology_policy = policy
         self.start("kubelet")
 
+    def metrics_address(self) -> str:
+        return self._metrics_address
+
     def diagnose(self) -> str:
         return "\n".join([self.kubectl("get", "pods", "-A", check=False), self._log.read_text()[-3000:]])
 
@@ -141,12 +148,16 @@ class SimulatedWorld(World):
     def _start_agents(self) -> None:
         self._started += 1
         config = self._write_config()
+        self._metrics_address = f"127.0.0.1:{free_port()}" if self._setup.exports_metrics else ""
         flags = {
             "--node-name": self.node,
             "--kubeconfig": str(self.kubeconfig),
             "--kubelet-socket": str(self._kubelet.socket),
             "--lock-dir": str(self._folder / "lock"),
             "--http-address": "",
+            "--address": self._metrics_address,
+            "--collect-interval": str(INTERVAL_MS),
+            "--pod-resources-kubelet-socket": str(self._folder / "pr" / "kubelet.sock"),
             "--log-format": "json",
             "--simulate": str(self._write(f"scenario-{self._started}.yaml", self._setup.scenario)),
             "--config-dir" if self._setup.configs else "--config-file": str(config),

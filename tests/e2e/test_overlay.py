@@ -10,7 +10,7 @@ import yaml
 
 from tests.e2e.cluster.cluster import KUBECTL
 from tests.e2e.cluster.commands import run
-from tests.e2e.overlay import AGENTS, render_overlay
+from tests.e2e.overlay import AGENTS, EXPORTER, EXPORTER_FILES, render_overlay
 from tests.e2e.real import MANIFESTS
 from tests.e2e.world import Setup
 
@@ -19,26 +19,35 @@ SETUP = Setup(
     nfd_flags=("--enable-taints=true",),
     plugin_flags=("--device-id-strategy=index",),
     configs={"default": "version: v1\n"},
+    exports_metrics=True,
 )
 
 
 @pytest.fixture
 def built(tmp_path: Path) -> dict[tuple[str, str], Any]:
-    """The built objects by kind and name. Names are without digests."""
+    """The built objects by kind and name. Names of ConfigMaps are without digests."""
     shutil.copytree(MANIFESTS / "base", tmp_path / "base")
+    (tmp_path / EXPORTER).mkdir()
+    for name in EXPORTER_FILES:
+        shutil.copy(MANIFESTS / "overlays" / EXPORTER / name, tmp_path / EXPORTER)
     for name, text in render_overlay(SETUP, "node-7").items():
         (tmp_path / name).write_text(text)
     documents = yaml.safe_load_all(run(str(KUBECTL), "kustomize", str(tmp_path)))
-    return {(each["kind"], each["metadata"]["name"].partition("-")[0]): each for each in documents}
+    return {(each["kind"], base_name(each)): each for each in documents}
+
+
+def base_name(obj: dict[str, Any]) -> str:
+    name: str = obj["metadata"]["name"]
+    return name.rpartition("-")[0] if obj["kind"] == "ConfigMap" else name
 
 
 def container(built: dict[tuple[str, str], Any], agent: str) -> dict[str, Any]:
-    pod = built["DaemonSet", agent.partition("-")[0]]["spec"]["template"]["spec"]
+    pod = built["DaemonSet", agent]["spec"]["template"]["spec"]
     (only,) = pod["containers"]
     return {**only, "pod": pod}
 
 
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", [*AGENTS, EXPORTER])
 def test_every_agent_runs_the_image_on_the_node_with_the_scenario(
     built: dict[tuple[str, str], Any], agent: str
 ) -> None:

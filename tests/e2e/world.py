@@ -30,7 +30,7 @@ class Setup:
 
     gpus: the name of a scenario of `--simulate`. faults: lines of its section `faults`. config: the config file of gfd and the plugin.
     configs: selectable configs of the plugin by name, instead of `config`. mps: the folder of MPS on the host. flags: of gfd and the
-    plugin. nfd_flags, plugin_flags: of one agent.
+    plugin. nfd_flags, plugin_flags: of one agent. exports_metrics: run gpu-exporter also.
     """
 
     gpus: str = "h100x8"
@@ -41,6 +41,7 @@ class Setup:
     flags: tuple[str, ...] = ()
     nfd_flags: tuple[str, ...] = ()
     plugin_flags: tuple[str, ...] = ()
+    exports_metrics: bool = False
 
     @property
     def scenario(self) -> str:
@@ -128,6 +129,10 @@ class World(ABC):
     @abstractmethod
     def set_topology_policy(self, policy: str) -> None:
         """Restarts the kubelet with this topology manager policy. The machine has two NUMA nodes, unless the policy is `none`."""
+
+    @abstractmethod
+    def metrics_address(self) -> str:
+        """The address of the metrics of GPUs, `host:port`. The setup must have `exports_metrics`."""
 
     def fake_driver(self) -> str:
         """Returns the root of a fake driver for eight GPUs on the host. Needs a cluster that starts containers."""

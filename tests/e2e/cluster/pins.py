@@ -1,4 +1,4 @@
-"""The programs of a cluster: Go programs, with versions pinned in go/*/go.mod, and Debian packages. Also Helm and the oracle."""
+"""The programs of a cluster: Go programs, with versions pinned in go/*/go.mod, and Debian packages. Also Helm, Prometheus, the oracle."""
 
 import hashlib
 import re
@@ -63,6 +63,16 @@ HELM = Binary(name="helm", package="helm.sh/helm/v4/cmd/helm", module="helm", fl
 """For the tests of the chart; not part of the cluster."""
 ORACLE = Binary(name="oracle", package=".", module="oracle", flags=("-ldflags=-s -w",))
 """For comparisons with Sprig and container runtimes; not part of the cluster."""
+PROMETHEUS, PROMTOOL = (
+    Binary(
+        name=name,
+        package=f"github.com/prometheus/prometheus/cmd/{name}",
+        module="prometheus",
+        flags=("-ldflags=-s -w", "-tags=remove_all_sd"),
+    )
+    for name in ("prometheus", "promtool")
+)
+"""For the metrics of GPUs; not part of the cluster. Without service discovery, which needs the clients of all clouds."""
 
 DEBIAN_PACKAGES = (
     DebianPackage(name="runc", file=Path("/usr/sbin/runc")),

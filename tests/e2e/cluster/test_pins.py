@@ -2,10 +2,20 @@
 
 import pytest
 
-from tests.e2e.cluster.pins import BINARIES, DEBIAN_PACKAGES, HELM, MODULES, Binary, pins_digest, required_version
+from tests.e2e.cluster.pins import (
+    BINARIES,
+    DEBIAN_PACKAGES,
+    HELM,
+    MODULES,
+    PROMETHEUS,
+    PROMTOOL,
+    Binary,
+    pins_digest,
+    required_version,
+)
 
 
-@pytest.mark.parametrize("binary", [*BINARIES, HELM], ids=lambda binary: binary.name)
+@pytest.mark.parametrize("binary", [*BINARIES, HELM, PROMETHEUS, PROMTOOL], ids=lambda binary: binary.name)
 def test_each_program_is_a_tool_of_its_module(binary: Binary) -> None:
     folder = MODULES / binary.module
     assert binary.package in (folder / "go.mod").read_text().split()
