@@ -95,6 +95,7 @@ def test_if_all_parts_work_every_check_is_ok(cluster: Cluster, report: Any) -> N
 def test_a_node_without_the_label_is_a_problem(cluster: Cluster, report: Any) -> None:
     start(cluster, "device_plugin")
     wait_for_lock(cluster)
+    cluster.until(lambda: any(each["type"] == "GPUReady" for each in cluster.node["status"]["conditions"]))
     status, found = report()
     assert (status, found["reason"]) == (1, "NodeNotLabelled")
     assert problems(found) == {
