@@ -22,6 +22,8 @@ from tests.e2e.cluster.pins import PROMETHEUS, PROMTOOL, Binary
 MONITORING = Path(__file__).parents[2] / "manifests" / "monitoring"
 STOP_S = 30
 ANSWER_S = 10
+STARTING = 503
+"""The status of a Prometheus that does not accept queries yet."""
 LINT_PROBLEMS = 3
 """The status of `promtool check metrics` if the metrics are valid and only their names or labels are unusual."""
 UNUSUAL = (
@@ -53,6 +55,8 @@ class Prometheus:
             with urllib.request.urlopen(f"http://{self._address}/api/v1/query?{query}", timeout=ANSWER_S) as answer:
                 result = json.load(answer)["data"]["result"]
         except urllib.error.HTTPError as error:
+            if error.code == STARTING:
+                return []
             raise AssertionError(f"{expression}: {error.read().decode()}") from error
         except OSError:
             return []
