@@ -66,6 +66,7 @@ def test_a_changed_config_file_is_applied_and_an_invalid_one_is_refused_once(age
     (refused,) = (entry for entry in agent.log if entry["event"] == "settings_refused")
     assert refused["problems"] == [f"{config}: core.labelSource: unknown key (did you mean labelSources?)"]
     assert agent.labels == {"memory"}
+    until(lambda: any(entry.get("check") == "nfd-lite/settings" for entry in agent.log))
     (check,) = (entry for entry in agent.log if entry["event"] == "not_ready" and entry["check"] == "nfd-lite/settings")
     assert "did you mean labelSources?" in check["why"]
     assert check["why"].endswith("; the running settings remain in use, but the next start would fail")
