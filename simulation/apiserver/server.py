@@ -1,6 +1,7 @@
 """The simulated API server: start and stop, tokens, request counts, failures on demand. Listens on 127.0.0.1 only."""
 
 import base64
+import contextlib
 import json
 import secrets
 import ssl
@@ -176,7 +177,8 @@ class ApiServer:
         node = make_node(name, labels or {}, host=host or HostRoot(), now=now)
         self.api.create(Target(resource=resource_named("nodes")), node, Writer(manager="kubelet"))
         leases = Target(resource=resource_named("leases.coordination.k8s.io"), namespace="kube-node-lease")
-        self.api.create(leases, make_lease(name, now=now), Writer(manager="kubelet"))
+        with contextlib.suppress(ApiError):  # the Lease of an earlier Node with this name remains
+            self.api.create(leases, make_lease(name, now=now), Writer(manager="kubelet"))
 
     def _make_namespaces(self) -> None:
         present = {item["metadata"]["name"] for item in self.store.list("namespaces")[0]}

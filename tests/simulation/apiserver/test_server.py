@@ -284,3 +284,11 @@ def test_a_deletion_checks_preconditions_and_a_deleted_namespace_removes_its_obj
     assert wire("DELETE", "/api/v1/namespaces/x/configmaps/c", {"preconditions": {"uid": "other"}})[0] == 409
     assert wire("DELETE", "/api/v1/namespaces/x")[0] == 200
     assert wire("GET", "/api/v1/configmaps")[1]["items"] == []
+
+
+def test_a_node_can_be_added_again_while_its_lease_remains() -> None:
+    with ApiServer() as running:
+        running.add_node("again")
+        running.store.delete("nodes", "again")
+        running.add_node("again")
+        assert running.store.get("nodes", "again")["metadata"]["name"] == "again"
