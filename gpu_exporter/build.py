@@ -5,11 +5,11 @@ from functools import partial
 
 from gpu_core.assembly import Dependencies
 from gpu_core.host.bound import read_bound_addresses
+from gpu_core.pods.holders import PodIdentity
 from gpu_exporter.device_labels import RESERVED
 from gpu_exporter.exporter import Exporter, Known
 from gpu_exporter.metrics_port import MetricsPort
 from gpu_exporter.pods.api_pods import PodInformer
-from gpu_exporter.pods.holders import PodIdentity
 from gpu_exporter.pods.labels import select_labels
 from gpu_exporter.pods.monitor import PodMonitor, PodsSnapshot
 from gpu_exporter.settings import ExporterSettings

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gpu_core.domain.inventory import Fault, Gpu
+from gpu_core.pods.holders import Holder
 from gpu_exporter import families
 from gpu_exporter.fields import FIELDS
-from gpu_exporter.pods.holders import Holder
 
 Labels = tuple[tuple[str, str], ...]
 """Names and values."""

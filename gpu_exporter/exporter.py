@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gpu_core.domain.inventory import GpuUuid
+from gpu_core.pods.holders import Holders, select_holders
 from gpu_exporter.device_labels import LabelOptions
-from gpu_exporter.pods.holders import Holders, select_holders
 from gpu_exporter.pods.monitor import PodsSnapshot
 from gpu_exporter.pods.usage import PodUsage, select_usage
 from gpu_exporter.reading import GpuState

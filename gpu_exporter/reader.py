@@ -11,10 +11,11 @@ from gpu_core.domain.usage import ProcessSample, RunningProcess
 from gpu_core.nvml.api import NOT_FOUND, Handle, Nvml
 from gpu_core.nvml.queries import GpuQueries
 from gpu_core.nvml.usage import SampleReader, list_processes
+from gpu_core.pods.cgroups import ProcessFacts
+from gpu_core.pods.processes import read_processes
 from gpu_exporter.fields import Field
 from gpu_exporter.part_reader import PartReader
-from gpu_exporter.pods.processes import read_processes
-from gpu_exporter.pods.usage import DeviceProcesses, GpuProcess, ProcessFacts, SmSample
+from gpu_exporter.pods.usage import DeviceProcesses, GpuProcess, SmSample
 from gpu_exporter.reading import GpuReading, InstanceReading, Values, instance_profile
 from node_core.errors import NvmlError
 

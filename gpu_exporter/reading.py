@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gpu_core.domain.inventory import Gpu
-from gpu_exporter.pods.usage import DeviceProcesses, ProcessFacts
+from gpu_core.pods.cgroups import ProcessFacts
+from gpu_exporter.pods.usage import DeviceProcesses
 
 Values = Mapping[str, float]
 """`Field.key` -> value. A field without a value has no key."""

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gpu_core.domain.inventory import Fault, GpuUuid
+from gpu_core.pods.device_names import DeviceKey
+from gpu_core.pods.holders import Holders
 from gpu_exporter.device_labels import LabelOptions, Labels, gpu_labels, instance_labels, pod_labels
 from gpu_exporter.exposition import join_labels, render_labels, render_number
 from gpu_exporter.families import DRIVER_VERSION
-from gpu_exporter.pods.device_names import DeviceKey
-from gpu_exporter.pods.holders import Holders
 from gpu_exporter.pods.usage import PodUsage
 from gpu_exporter.reading import GpuState, Values
 from gpu_exporter.selection import Selection

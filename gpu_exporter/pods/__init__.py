@@ -1,4 +1,1 @@
-"""Which pods have which devices, and what each pod uses of them.
-
-`device_names`, `holders` and `usage` decide; the other modules read: the kubelet, its checkpoint, the API server and /proc.
-"""
+"""What each pod uses of its devices. `labels`, `series` and `usage` are pure; `monitor` and `api_pods` read, in threads."""

@@ -6,7 +6,7 @@ Source: Kubernetes API v1 Pod; Kubernetes documentation, Field Selectors.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from gpu_exporter.pods.holders import PodIdentity
+from gpu_core.pods.holders import PodIdentity
 from node_core.domain.backoff import Backoff
 from node_core.errors import KubeError
 from node_core.kube.client import NodeApi

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import structlog
 
-from gpu_exporter.pods.checkpoint import parse_checkpoint, read_checkpoint, select_identities
-from gpu_exporter.pods.holders import PodIdentity
+from gpu_core.pods.checkpoint import parse_checkpoint, read_checkpoint, select_identities
+from gpu_core.pods.holders import PodIdentity
 from node_core.errors import KubeletError
 from node_core.host.inotify import DirectoryWatch
 from node_core.kubelet.podresources import PodDevices, list_pod_devices

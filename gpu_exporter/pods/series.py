@@ -6,8 +6,8 @@ The series of devices have no labels of pods if pods share the device. `gpunode_
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from gpu_exporter.pods.device_names import DeviceKey
-from gpu_exporter.pods.holders import Holder, Holders
+from gpu_core.pods.device_names import DeviceKey
+from gpu_core.pods.holders import Holder, Holders
 from gpu_exporter.pods.usage import PodUsage
 
 Labels = tuple[tuple[str, str], ...]

@@ -6,8 +6,8 @@ Source: NVML API reference, nvmlDeviceGetComputeRunningProcesses and nvmlDeviceG
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from gpu_exporter.pods.cgroups import PodCgroup
-from gpu_exporter.pods.holders import Holder, Holders
+from gpu_core.pods.cgroups import ProcessFacts
+from gpu_core.pods.holders import Holder, Holders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,17 +42,6 @@ class DeviceProcesses:
     sm_ratio: float | None = None
     processes: tuple[GpuProcess, ...] = ()
     samples: tuple[SmSample, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessFacts:
-    """A process of the host. started: the latest possible time of its start, in seconds of CLOCK_BOOTTIME.
-
-    pods: around the process, the outermost first.
-    """
-
-    started: float
-    pods: tuple[PodCgroup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

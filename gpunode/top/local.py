@@ -12,7 +12,7 @@ from gpu_core.domain.inventory import Gpu, Inventory
 from gpu_core.domain.usage import GpuUsage
 from gpu_core.nvml.api import Nvml
 from gpu_core.nvml.usage import read_usage
-from gpu_exporter.pods.holders import Holders, select_holders
+from gpu_core.pods.holders import Holders, select_holders
 from gpunode.top.use import DeviceUse, describe_use
 from node_core.errors import KubeletError, NodeError, NvmlError
 from node_core.kubelet.podresources import SOCKET, list_pod_devices

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gpu_core.domain.inventory import Gpu, Inventory, MigDevice
 from gpu_core.domain.usage import GpuUsage, MemoryUsage
-from gpu_exporter.pods.holders import Holders
+from gpu_core.pods.holders import Holders
 from node_core.scheduling.objects import ApiStruct
 
 MIB = 1 << 20

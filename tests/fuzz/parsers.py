@@ -34,13 +34,13 @@ from gpu_core.host.tegra import parse_list
 from gpu_core.host.xid_lines import parse_guid, parse_record, parse_xid
 from gpu_core.nvml.driver_version import parse_proc_version
 from gpu_core.nvml.inventory import parse_bus_id
+from gpu_core.pods.cgroups import parse_cgroup
+from gpu_core.pods.checkpoint import parse_checkpoint
+from gpu_core.pods.processes import parse_start
 from gpu_core.settings.nvidia_config import decode_nvidia_config
 from gpu_exporter.counters_file import parse_counters
 from gpu_exporter.pods.api_pods import parse_pod
-from gpu_exporter.pods.cgroups import parse_cgroup
-from gpu_exporter.pods.checkpoint import parse_checkpoint
 from gpu_exporter.pods.labels import parse_label_pattern, select_labels
-from gpu_exporter.pods.processes import parse_start
 from gpu_exporter.settings import parse_listen, parse_milliseconds
 from gpunode.cdi import device_names
 from gpunode.cdi_schema import advice_of, problems_of
@@ -320,16 +320,16 @@ PARSERS: Mapping[str, Parser] = {
         {"metadata": METADATA, "status": {"containerStatuses": [{"name": "c", "containerID": "containerd://a"}]}},
         refuses=(KubeError,),
     ),
-    "gpu_exporter.pods.checkpoint:parse_checkpoint": content(
+    "gpu_core.pods.checkpoint:parse_checkpoint": content(
         parse_checkpoint,
         b'{"Data":{"PodDeviceEntries":[{"PodUID":"u","ContainerName":"c","DeviceIDs":{"-1":["GPU-0"]},"AllocResp":"Cg=="}]},"Checksum":1}',
         refuses=VALUE_ERROR,
     ),
     "gpu_exporter.pods.labels:parse_label_pattern": text(parse_label_pattern, "^app[./](a|b)$", refuses=VALUE_ERROR),
-    "gpu_exporter.pods.cgroups:parse_cgroup": text(
+    "gpu_core.pods.cgroups:parse_cgroup": text(
         parse_cgroup, f"0::/kubepods/pod{POD}/{'a' * 64}\n", f"3:pids:/a-pod{POD.replace('-', '_')}.slice:cri-containerd:{'a' * 64}\n"
     ),
-    "gpu_exporter.pods.processes:parse_start": text(parse_start, f"7 (a b) S {'1 ' * 18} 4711 0\n", refuses=VALUE_ERROR),
+    "gpu_core.pods.processes:parse_start": text(parse_start, f"7 (a b) S {'1 ' * 18} 4711 0\n", refuses=VALUE_ERROR),
     "gpunode.config_check.find:find_configs": content(
         lambda value: find_configs(Document(source="f", content=value)),
         json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "version: v1", "b": "core: {}"}}).encode(),

@@ -7,8 +7,8 @@ from typing import Any
 from gpu_core.domain.inventory import Gpu, Inventory
 from gpu_core.nvml.api import FUNCTIONS, Nvml
 from gpu_core.nvml.inventory import read_inventory
+from gpu_core.pods.cgroups import ProcessFacts
 from gpu_exporter.fields import FIELDS, Field
-from gpu_exporter.pods.usage import ProcessFacts
 from gpu_exporter.reader import Clocks, GpuReader, ReadingPlan
 from simulation.nvml.library import numa_of, simulated_nvml
 from simulation.scenarios.scenario import Scenario, parse_scenario

@@ -20,7 +20,7 @@ from node_core.errors import HostReadError, NodeError, NvmlError
 from node_core.runtime.control_loop import Timers
 from node_core.runtime.messages import Resync
 from node_core.runtime.services import Services
-from tests.gpu_exporter.pods.nodes import gpu
+from tests.gpu_core.pods.nodes import gpu
 
 DRIVER = Driver(version="570.1", cuda=None)
 

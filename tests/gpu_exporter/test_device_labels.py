@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from gpu_core.domain.inventory import Fault
+from gpu_core.pods.holders import Holder
 from gpu_exporter.device_labels import RESERVED, LabelOptions, fault_labels, gpu_labels, instance_labels, pod_labels
-from gpu_exporter.pods.holders import Holder
 from node_core.domain.pci import PciAddress
-from tests.gpu_exporter.pods.nodes import gpu, uuid
+from tests.gpu_core.pods.nodes import gpu, uuid
 
 GPU = replace(gpu(1), address=PciAddress("0000:1b:00.0"))
 OPTIONS = LabelOptions(hostname="n1")

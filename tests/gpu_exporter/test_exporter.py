@@ -8,15 +8,14 @@ from itertools import product
 import pytest
 
 from gpu_core.domain.inventory import MigUuid
+from gpu_core.pods.cgroups import PodCgroup, ProcessFacts
 from gpu_exporter import exporter
 from gpu_exporter.exporter import Exporter
-from gpu_exporter.pods.cgroups import PodCgroup
 from gpu_exporter.pods.monitor import PodsSnapshot
-from gpu_exporter.pods.usage import ProcessFacts
 from gpu_exporter.render import render
 from gpu_exporter.selection import select_series
 from gpu_exporter.xids import GpuXids
-from tests.gpu_exporter.pods.nodes import pod
+from tests.gpu_core.pods.nodes import pod
 from tests.gpu_exporter.readings import scenario
 from tests.gpu_exporter.views import OPTIONS, WINDOW, expose, find, know, parse
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from gpu_core.domain.inventory import Fault, GpuUuid
+from gpu_core.pods.holders import PodIdentity
 from gpu_exporter.device_labels import RESERVED, LabelOptions
 from gpu_exporter.exporter import Known
-from gpu_exporter.pods.holders import PodIdentity
 from gpu_exporter.pods.labels import select_labels
 from gpu_exporter.pods.monitor import PodsSnapshot
 from gpu_exporter.reading import GpuState
@@ -15,7 +15,7 @@ from gpu_exporter.selection import KNOWN, select_series
 from gpu_exporter.xids import GpuXids, XidKey
 from simulation.scenarios.scenario import load_scenario, scenario_names
 from tests.conftest import Golden
-from tests.gpu_exporter.pods.nodes import pod
+from tests.gpu_core.pods.nodes import pod
 from tests.gpu_exporter.readings import scenario
 from tests.gpu_exporter.test_selection import select
 from tests.gpu_exporter.views import OPTIONS, expose, find, know, lose, parse, values

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from gpu_core.pods.holders import PodIdentity
 from gpu_exporter.pods.api_pods import PodInformer, parse_pod
-from gpu_exporter.pods.holders import PodIdentity
 from gpu_exporter.pods.labels import select_labels
 from node_core.domain.backoff import Backoff
 from node_core.errors import KubeError

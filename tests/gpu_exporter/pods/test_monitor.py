@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gpu_exporter.pods.checkpoint import CHECKPOINT
-from gpu_exporter.pods.holders import PodIdentity
+from gpu_core.pods.checkpoint import CHECKPOINT
+from gpu_core.pods.holders import PodIdentity
 from gpu_exporter.pods.monitor import STALE_SECONDS, PodMonitor, PodsSnapshot
 from node_core.errors import KubeletError
 from node_core.host.atomic_write import write_atomically
 from node_core.kubelet.podresources import PodDevices
 from node_core.runtime.services import Services
-from tests.gpu_exporter.pods.nodes import pod
+from tests.gpu_core.pods.nodes import pod
 from tests.waiting import until
 
 IDENTITY = PodIdentity(uid="uid-a", namespace="team", name="a")

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from gpu_exporter.pods.device_names import DeviceKey
-from gpu_exporter.pods.holders import Holder, PodIdentity, select_holders
+from gpu_core.pods.device_names import DeviceKey
+from gpu_core.pods.holders import Holder, PodIdentity, select_holders
 from gpu_exporter.pods.series import INFO, MEMORY, SM, pod_samples
 from gpu_exporter.pods.usage import PodUsage
-from tests.gpu_exporter.pods.nodes import gpu, mig, pod, uuid
+from tests.gpu_core.pods.nodes import gpu, mig, pod, uuid
 
 A, B = f"GPU-{uuid(0)}", f"GPU-{uuid(1)}"
 DEVICES = {

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_exporter.pods.cgroups import PodCgroup
-from gpu_exporter.pods.holders import Holder, Holders, PodIdentity
-from gpu_exporter.pods.usage import DeviceProcesses, GpuProcess, PodUsage, ProcessFacts, SmSample, select_usage
+from gpu_core.pods.cgroups import PodCgroup, ProcessFacts
+from gpu_core.pods.holders import Holder, Holders, PodIdentity
+from gpu_exporter.pods.usage import DeviceProcesses, GpuProcess, PodUsage, SmSample, select_usage
 
 NOW = 1000.0
 HOLDERS = Holders(pods={uid: PodIdentity(uid=uid, namespace="team", name=f"pod-{uid}") for uid in "abc"})

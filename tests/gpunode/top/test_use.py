@@ -2,9 +2,9 @@
 
 from gpu_core.domain.inventory import Fault, Inventory
 from gpu_core.domain.usage import GpuUsage, InstanceUsage, MemoryUsage, Utilization
-from gpu_exporter.pods.holders import select_holders
+from gpu_core.pods.holders import select_holders
 from gpunode.top.use import DeviceUse, describe_use, sort_uses
-from tests.gpu_exporter.pods.nodes import gpu, mig, pod, uuid
+from tests.gpu_core.pods.nodes import gpu, mig, pod, uuid
 
 GIB = 1 << 30
 WHOLE, PARTED = gpu(0), gpu(1, mig(7, 9), mig(8, 9, "1c.2g.20gb", compute_instance=1), mig(6, 3))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gpu_exporter.pods.checkpoint import Allocation, parse_checkpoint, read_checkpoint
+from gpu_core.pods.checkpoint import Allocation, parse_checkpoint, read_checkpoint
 from node_core.errors import KubeletError
 from node_core.grpc_h2.status import CallError
 from node_core.kubelet import deviceplugin_pb2 as pb

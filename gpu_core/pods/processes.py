@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from gpu_exporter.pods.cgroups import parse_cgroup
-from gpu_exporter.pods.usage import ProcessFacts
+from gpu_core.pods.cgroups import ProcessFacts, parse_cgroup
 
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from gpu_exporter.pods.holders import PodIdentity
+from gpu_core.pods.holders import PodIdentity
 from node_core.kubelet.podresources import PodDevices
 
 CHECKPOINT = "kubelet_internal_checkpoint"

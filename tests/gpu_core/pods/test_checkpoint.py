@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gpu_exporter.pods.checkpoint import (
+from gpu_core.pods.checkpoint import (
     CHECKPOINT,
     MAX_BYTES,
     Allocation,
@@ -14,9 +14,9 @@ from gpu_exporter.pods.checkpoint import (
     read_checkpoint,
     select_identities,
 )
-from gpu_exporter.pods.holders import PodIdentity
+from gpu_core.pods.holders import PodIdentity
 from node_core.kubelet.podresources import ContainerDevices, PodDevices
-from tests.gpu_exporter.pods.nodes import pod
+from tests.gpu_core.pods.nodes import pod
 
 ENTRY = {
     "PodUID": "uid-a", "ContainerName": "main", "ResourceName": "nvidia.com/gpu", "DeviceIDs": {"-1": ["GPU-0", "GPU-1"], "0": ["GPU-2"]},

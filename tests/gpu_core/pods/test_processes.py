@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gpu_exporter.pods import processes
-from gpu_exporter.pods.cgroups import PodCgroup
-from gpu_exporter.pods.processes import TICKS, parse_start, read_processes
-from gpu_exporter.pods.usage import ProcessFacts
+from gpu_core.pods import processes
+from gpu_core.pods.cgroups import PodCgroup, ProcessFacts
+from gpu_core.pods.processes import TICKS, parse_start, read_processes
 from tests.descriptors import open_files
 
 UID = "6f0d5dd2-7d4b-4b1e-8a7c-1f7d0e3a9c11"

@@ -2,10 +2,10 @@
 
 import pytest
 
-from gpu_exporter.pods.cgroups import PodCgroup
-from gpu_exporter.pods.holders import Holder, Holders, PodIdentity, select_holders
+from gpu_core.pods.cgroups import PodCgroup
+from gpu_core.pods.holders import Holder, Holders, PodIdentity, select_holders
 from node_core.kubelet.podresources import ClaimedDevice, ContainerDevices, PodDevices
-from tests.gpu_exporter.pods.nodes import gpu, holder, mig, pod, uuid
+from tests.gpu_core.pods.nodes import gpu, holder, mig, pod, uuid
 
 GPUS = (gpu(0), gpu(1, mig(7, 9), mig(8, 9, "1c.2g.20gb", compute_instance=1)))
 A, B = f"GPU-{uuid(0)}", f"GPU-{uuid(1)}"

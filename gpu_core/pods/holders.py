@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from gpu_core.domain.inventory import Gpu
-from gpu_exporter.pods.cgroups import PodCgroup
-from gpu_exporter.pods.device_names import DeviceKey, DeviceNames, name_devices
+from gpu_core.pods.cgroups import PodCgroup
+from gpu_core.pods.device_names import DeviceKey, DeviceNames, name_devices
 from node_core.kubelet.podresources import ContainerDevices, PodDevices
 
 

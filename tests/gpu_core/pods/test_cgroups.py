@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_exporter.pods.cgroups import PodCgroup, parse_cgroup
+from gpu_core.pods.cgroups import PodCgroup, parse_cgroup
 
 UID = "6f0d5dd2-7d4b-4b1e-8a7c-1f7d0e3a9c11"
 SLICE = f"kubepods-burstable-pod{UID.replace('-', '_')}.slice"

@@ -8,6 +8,7 @@ Sources: cgroups(7) and cgroup_namespaces(7); Kubernetes documentation, Containe
 import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 _POD = re.compile(
@@ -22,6 +23,17 @@ class PodCgroup(NamedTuple):
 
     uid: str
     container_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessFacts:
+    """A process of the host. started: the latest possible time of its start, in seconds of CLOCK_BOOTTIME.
+
+    pods: around the process, the outermost first.
+    """
+
+    started: float
+    pods: tuple[PodCgroup, ...] = ()
 
 
 def parse_cgroup(text: str) -> tuple[PodCgroup, ...]:

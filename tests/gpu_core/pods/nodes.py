@@ -1,7 +1,7 @@
 """GPUs of a node, and pods as the kubelet lists them."""
 
 from gpu_core.domain.inventory import Gpu, GpuUuid, MigAttributes, MigDevice, MigUuid
-from gpu_exporter.pods.holders import Holder
+from gpu_core.pods.holders import Holder
 from node_core.kubelet.podresources import ClaimedDevice, ContainerDevices, PodDevices
 
 SLICE = MigAttributes(

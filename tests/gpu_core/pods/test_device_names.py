@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_exporter.pods.device_names import DeviceKey, name_devices
+from gpu_core.pods.device_names import DeviceKey, name_devices
 from node_core.kubelet.podresources import ClaimedDevice
-from tests.gpu_exporter.pods.nodes import gpu, mig, uuid
+from tests.gpu_core.pods.nodes import gpu, mig, uuid
 
 WHOLE = DeviceKey(f"GPU-{uuid(0)}", None)
 PART = DeviceKey(f"GPU-{uuid(1)}", 9)
