@@ -28,6 +28,10 @@ class NvmlError(NodeError):
         self.code = code
 
 
+class MigError(NodeError):
+    """A MIG layout is not possible, or could not be changed."""
+
+
 class KubeError(NodeError):
     """A request to the Kubernetes API failed. status: the HTTP status, 0 without a response."""
 
