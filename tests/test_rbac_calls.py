@@ -11,8 +11,8 @@ import pytest
 from device_plugin.__main__ import parse as plugin
 from gfd.__main__ import parse as gfd
 from gpu_exporter.__main__ import parse as exporter
+from gpunode.cluster.feed import ClusterFeed
 from gpunode.labels.rule_objects import list_cluster_rules
-from gpunode.nodes.feed import FleetFeed
 from nfd_lite.__main__ import parse as nfd
 from node_core.kube.client import NodeApi
 from node_core.kube.events import EventApi
@@ -210,7 +210,7 @@ def test_the_commands_for_people(cluster: Cluster) -> None:
         result = run_verb(*arguments, environment={"KUBECONFIG": cluster.kubeconfig})
         assert "not permitted" not in result.stderr
     list_cluster_rules(cluster.api)
-    feed = FleetFeed(cluster.api)  # of `nodes --watch`, with the same requests as `ui`
+    feed = ClusterFeed(cluster.api)  # of `nodes --watch` and `ui`
     feed.start()
     cluster.wait_for(("watch", NODES), ("watch", "/api/v1/pods"))
     feed.stop()

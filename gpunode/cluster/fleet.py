@@ -153,10 +153,16 @@ def select_holders(pods: Iterable[Pod]) -> dict[str, list[Holder]]:
     """Returns Node -> its Pods that have devices, in the order of `pods`. Finished Pods have none."""
     holders: dict[str, list[Holder]] = {}
     for pod in pods:
-        if pod.spec.node_name and not pod.is_finished and (devices := requested_devices(pod)):
-            holder = Holder(namespace=pod.metadata.namespace, name=pod.metadata.name, resources=devices)
+        if pod.spec.node_name and (holder := describe_holder(pod)) is not None:
             holders.setdefault(pod.spec.node_name, []).append(holder)
     return holders
+
+
+def describe_holder(pod: Pod) -> Holder | None:
+    """Returns the devices that a Pod requests. None: the Pod requests no devices, or has ended."""
+    if pod.is_finished or not (devices := requested_devices(pod)):
+        return None
+    return Holder(namespace=pod.metadata.namespace, name=pod.metadata.name, resources=devices)
 
 
 def requested_devices(pod: Pod) -> dict[str, int]:

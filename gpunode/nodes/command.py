@@ -91,9 +91,9 @@ def command(
 def follow(
     api: ApiClient, criteria: Criteria, selector: str, sort: str | None, *, is_wide: bool, has_headers: bool
 ) -> None:
-    from gpunode.nodes.feed import FleetFeed  # noqa: PLC0415 - only --watch needs informers
+    from gpunode.cluster.feed import ClusterFeed  # noqa: PLC0415 - only --watch needs informers
     from gpunode.nodes.watch import FleetWatch, watch_fleet  # noqa: PLC0415
 
-    feed = FleetFeed(api, selector)
-    view = FleetWatch(feed.state, criteria, sort=sort or "name", selector=selector)
+    feed = ClusterFeed(api, selector=selector)
+    view = FleetWatch(feed.snapshot, criteria, sort=sort or "name", selector=selector)
     watch_fleet(feed, view, is_wide=is_wide, has_headers=has_headers)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 import click
 
-from gpunode.cluster.fleet import GpuNode, describe_node
+from gpunode.cluster.feed import ClusterFeed, Problem, Snapshot
+from gpunode.cluster.fleet import GpuNode, Holder, describe_node
 from gpunode.nodes.changes import ChangeLog
 from gpunode.nodes.columns import COLUMNS, row_of, sort_nodes
 from gpunode.nodes.criteria import Criteria, Seen, explain_nothing
-from gpunode.nodes.feed import FleetFeed, FleetState, Holding, Problem
 from gpunode.nodes.totals import Totals
 from gpunode.output.paragraph import render_paragraph
 from gpunode.output.screen import Screen, wake_on_resize
@@ -25,50 +25,56 @@ HINT = "select nodes with --free, --product or -l"
 
 
 class FleetWatch:
-    """The nodes that are shown, and what changed. state: returns the current state. clock: Unix seconds. Used by one thread."""
+    """The nodes that are shown, and what changed. snapshot: returns the current snapshot. clock: Unix seconds. Used by one thread."""
 
     def __init__(
         self,
-        state: Callable[[], FleetState],
+        snapshot: Callable[[], Snapshot],
         criteria: Criteria,
         *,
         sort: str = "name",
         selector: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._state, self._criteria, self._sort, self._selector, self._clock = state, criteria, sort, selector, clock
+        self._snapshot, self._criteria, self._sort, self._selector, self._clock = (
+            snapshot,
+            criteria,
+            sort,
+            selector,
+            clock,
+        )
         self._log = ChangeLog()
         self._described: dict[str, tuple[Node, GpuNode]] = {}
-        self._selected: tuple[FleetState, dict[str, GpuNode]] | None = None
+        self._selected: tuple[int, dict[str, GpuNode]] | None = None
 
     def draw(self, terminal: Terminal, *, is_wide: bool) -> list[str]:
         """Returns the lines of the screen: totals, problem, changes and table. After a failure, the last table remains."""
-        state = self._state()
-        nodes = self._select(state)
+        snapshot = self._snapshot()
+        nodes = self._select(snapshot)
         self._log.update(nodes, self._clock())
-        return [*self._head(terminal, state, nodes), "", *self._table(terminal, nodes, is_wide=is_wide)]
+        return [*self._head(terminal, snapshot, nodes), "", *self._table(terminal, nodes, is_wide=is_wide)]
 
     def changed_rows(self) -> tuple[list[GpuNode], Problem | None]:
         """Returns the nodes that changed since the last call, all at the first. A deleted Node has a problem that says so."""
-        state = self._state()
-        nodes = self._select(state)
+        snapshot = self._snapshot()
+        nodes = self._select(snapshot)
         names = self._log.update(nodes, self._clock())
-        return [self._last(name) for name in names], state.problem
+        return [self._last(name) for name in names], snapshot.first_problem
 
-    def _select(self, state: FleetState) -> dict[str, GpuNode]:
+    def _select(self, snapshot: Snapshot) -> dict[str, GpuNode]:
         """Selects the nodes again only if an object changed."""
-        if self._selected is None or not _has_same_objects(self._selected[0], state):
-            self._selected = state, self._select_again(state)
+        if self._selected is None or self._selected[0] != snapshot.version:
+            self._selected = snapshot.version, self._select_again(snapshot)
         return self._selected[1]
 
-    def _select_again(self, state: FleetState) -> dict[str, GpuNode]:
-        holders = state.holders()
-        self._described = {name: self._describe(node, holders) for name, node in state.nodes.items()}
+    def _select_again(self, snapshot: Snapshot) -> dict[str, GpuNode]:
+        holders = snapshot.holders()
+        self._described = {name: self._describe(node, holders) for name, node in snapshot.nodes.items()}
         narrowed = (self._criteria.narrow(node) for _, node in self._described.values())
         shown = sort_nodes((node for node in narrowed if self._criteria.matches(node)), self._sort)
         return {node.name: node for node in shown}
 
-    def _describe(self, node: Node, holders: Holding) -> tuple[Node, GpuNode]:
+    def _describe(self, node: Node, holders: Mapping[str, list[Holder]]) -> tuple[Node, GpuNode]:
         """Describes a Node again only if the Node or its Pods changed."""
         pods = tuple(holders.get(node.name, ()))
         known = self._described.get(node.name)
@@ -86,7 +92,7 @@ class FleetWatch:
             else GpuNode(name=name, problems=("the Node was deleted",))
         )
 
-    def _head(self, terminal: Terminal, state: FleetState, nodes: Mapping[str, GpuNode]) -> Iterator[str]:
+    def _head(self, terminal: Terminal, snapshot: Snapshot, nodes: Mapping[str, GpuNode]) -> Iterator[str]:
         totals, seen = Totals(), Seen()
         for node in nodes.values():
             totals.add(node)
@@ -94,18 +100,15 @@ class FleetWatch:
             seen.add(node)
         title = totals.render() if nodes else explain_nothing(seen, self._criteria, self._selector)
         yield from render_paragraph(terminal, Styled(title, "bold"))
-        if state.problem is not None:
-            yield from render_paragraph(terminal, Styled(describe_problem(state.problem, self._clock()), "red"))
+        if snapshot.first_problem is not None:
+            yield from render_paragraph(
+                terminal, Styled(describe_problem(snapshot.first_problem, self._clock()), "red")
+            )
         for change in self._log.recent:
             yield terminal.render(Styled(f"{_time(change.at)} {change.name}: {change.text}", "bright_black"))
 
     def _table(self, terminal: Terminal, nodes: Mapping[str, GpuNode], *, is_wide: bool) -> list[str]:
         return TableWriter(terminal, COLUMNS, is_wide=is_wide).render(self._log.rows(list(nodes)))
-
-
-def _has_same_objects(left: FleetState, right: FleetState) -> bool:
-    """The feed replaces its mappings, and never changes them."""
-    return left.nodes is right.nodes and left.pods is right.pods
 
 
 def describe_problem(problem: Problem, now: float) -> str:
@@ -116,7 +119,7 @@ def _time(at: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(at))
 
 
-def watch_fleet(feed: FleetFeed, watch: FleetWatch, *, is_wide: bool, has_headers: bool) -> None:
+def watch_fleet(feed: ClusterFeed, watch: FleetWatch, *, is_wide: bool, has_headers: bool) -> None:
     """Runs until q or Ctrl-C. Raises KubeError if the first lists fail."""
     feed.start()
     try:

@@ -22,8 +22,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from gpunode.cluster.feed import ClusterFeed
 from gpunode.ui.documents import Documents
-from gpunode.ui.feed import ClusterFeed
 from node_core.errors import KubeError, NodeError
 
 HOSTS = ("127.0.0.1", "localhost", "[::1]")

@@ -38,13 +38,14 @@ def command(kubeconfig: str | None, context: str | None, port: int, browser: boo
         raise NodeError(
             f"the package {error.name} is not installed", hint="run: pip install starlette uvicorn"
         ) from error
+    from gpunode.cluster.feed import ClusterFeed  # noqa: PLC0415
     from gpunode.ui.documents import Documents  # noqa: PLC0415
-    from gpunode.ui.feed import ClusterFeed  # noqa: PLC0415
+    from gpunode.ui.health import HealthHistory  # noqa: PLC0415
 
     listener = listen(port)
-    signal, secret = ChangeSignal(), new_secret()
-    feed = ClusterFeed(connection.api, signal.notify)
-    server = Server(build_app(Documents(connection, feed), feed, signal, secret), signal)
+    signal, history, secret = ChangeSignal(), HealthHistory(), new_secret()
+    feed = ClusterFeed(connection.api, listeners=(history.update, lambda _: signal.notify()))
+    server = Server(build_app(Documents(connection, feed, history), feed, signal, secret), signal)
     address, used_port = listener.getsockname()
     link = f"http://{address}:{used_port}/?token={secret}"
     click.echo(f"{link}\nThe link is for you alone. Ctrl-C ends the server.")

@@ -8,6 +8,7 @@ import msgspec
 
 from gpunode.cluster.connection import Connection
 from gpunode.cluster.events import list_events
+from gpunode.cluster.feed import ClusterFeed, Snapshot
 from gpunode.cluster.fleet import (
     GPU,
     GpuNode,
@@ -15,11 +16,10 @@ from gpunode.cluster.fleet import (
     has_gpus,
     render_document,
     requested_devices,
-    select_holders,
 )
 from gpunode.cluster.label_owners import LabelsByOwner, group_labels
 from gpunode.output.terminal import Terminal
-from gpunode.ui.feed import ClusterFeed, Snapshot
+from gpunode.ui.health import HealthHistory
 from gpunode.why.render import render_text
 from gpunode.why.report import explain_target
 from node_core.errors import KubeError
@@ -32,9 +32,8 @@ SHOWN_EVENTS = 20
 class Documents:
     """connection: for what the feed does not have: field managers and Events."""
 
-    def __init__(self, connection: Connection, feed: ClusterFeed) -> None:
-        self._connection = connection
-        self._feed = feed
+    def __init__(self, connection: Connection, feed: ClusterFeed, history: HealthHistory) -> None:
+        self._connection, self._feed, self._history = connection, feed, history
 
     def fleet(self) -> dict[str, Any]:
         """Returns all Nodes with GPUs, and the Pods that request devices and are pending."""
@@ -44,7 +43,7 @@ class Documents:
             "version": snapshot.version,
             "cluster": self._connection.api.server,
             "isComplete": snapshot.is_complete,
-            "stale": snapshot.problems,
+            "stale": describe_problems(snapshot),
             "totals": count_totals(nodes),
             "nodes": [render_document(each) for each in nodes],
             "pending": [render_pending(pod) for pod in pending_pods(snapshot)],
@@ -55,22 +54,23 @@ class Documents:
         snapshot = self._feed.snapshot()
         if (node := snapshot.nodes.get(name)) is None:
             raise KubeError(f"there is no Node {name}", status=404)
-        holders = select_holders(snapshot.pods.values()).get(name, [])
+        holders = snapshot.holders().get(name, [])
         return {
             **render_document(describe_node(node, holders)),
-            "stale": snapshot.problems,
+            "stale": describe_problems(snapshot),
             "kubelet": node.status.node_info.kubelet_version,
             "topology": describe_topology(node.labels),
-            "health": msgspec.to_builtins(snapshot.health.get(name, ())),
+            "health": msgspec.to_builtins(self._history.changes(name)),
             "labels": self._labels_by_owner(name),
             "events": self._events("Node", name),
         }
 
     def pod(self, namespace: str, name: str) -> dict[str, Any]:
-        """Raises KubeError if the Pod does not exist, or has ended."""
-        pod = self._feed.snapshot().pods.get(f"{namespace}/{name}")
-        if pod is None:
-            raise KubeError(f"there is no running or pending Pod {namespace}/{name}", status=404)
+        """Raises KubeError if the Pod does not exist, has ended, or requests no devices."""
+        found = self._feed.snapshot().pods.get(f"{namespace}/{name}")
+        if found is None:
+            raise KubeError(f"there is no running or pending Pod {namespace}/{name} that requests GPUs", status=404)
+        pod = found.pod
         return {
             **render_pending(pod),
             "node": pod.spec.node_name,
@@ -94,10 +94,15 @@ class Documents:
 
 def describe_nodes(snapshot: Snapshot) -> Iterator[GpuNode]:
     """Yields the Nodes with GPUs, by name."""
-    holders = select_holders(snapshot.pods.values())
+    holders = snapshot.holders()
     for name, node in sorted(snapshot.nodes.items()):
         if has_gpus(node) or name in holders:
             yield describe_node(node, holders.get(name, ()))
+
+
+def describe_problems(snapshot: Snapshot) -> dict[str, str]:
+    """Returns nodes or pods -> why they are not current."""
+    return {kind: str(problem.error) for kind, problem in snapshot.problems.items()}
 
 
 def count_totals(nodes: list[GpuNode]) -> dict[str, int]:
@@ -112,7 +117,7 @@ def count_totals(nodes: list[GpuNode]) -> dict[str, int]:
 
 def pending_pods(snapshot: Snapshot) -> list[Pod]:
     """Returns the Pods without a Node that request devices, the oldest first."""
-    pods = (pod for pod in snapshot.pods.values() if not pod.spec.node_name and requested_devices(pod))
+    pods = (each.pod for each in snapshot.pods.values() if not each.pod.spec.node_name)
     return sorted(pods, key=lambda pod: (pod.metadata.creation_timestamp, pod.key))
 
 

@@ -1,5 +1,6 @@
 """`gpunode nodes --watch`: in place in a terminal, and as rows in a pipe."""
 
+import itertools
 import re
 import signal
 from collections.abc import Iterator
@@ -10,14 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from gpunode.cluster.feed import DevicePod, Problem, Snapshot
 from gpunode.cluster.fleet import Holder
 from gpunode.nodes.criteria import Criteria
-from gpunode.nodes.feed import FleetState, Problem
 from gpunode.nodes.watch import FleetWatch, print_changes
 from gpunode.output.screen import ENTER, LEAVE
 from gpunode.output.terminal import Terminal
 from node_core.errors import KubeError
-from node_core.scheduling.objects import Node
+from node_core.scheduling.objects import Metadata, Node, Pod, PodSpec
 from simulation.apiserver import ApiServer
 from tests.gpunode.nodes.conftest import Run
 from tests.gpunode.recorded import load_cluster
@@ -25,6 +26,7 @@ from tests.gpunode.terminals import TerminalProcess
 
 GPU = "nvidia.com/gpu"
 NOW = 1_000_000.0
+VERSIONS = itertools.count(1)
 REFUSED = Problem(error=KubeError("GET /api/v1/nodes: the API server does not answer"), since=NOW - 35)
 
 
@@ -37,18 +39,22 @@ def node(name: str, gpus: int = 8, **spec: Any) -> Node:
     return msgspec.convert(content, Node)
 
 
-def state(*nodes: Node, **held: int) -> FleetState:
+def state(*nodes: Node, **held: int) -> Snapshot:
     """held: Node -> the GPUs of its Pod."""
     pods = {
-        f"n/{name}": {name: [Holder(namespace="n", name="p", resources={GPU: count})]} for name, count in held.items()
+        f"n/{name}": DevicePod(
+            pod=Pod(metadata=Metadata(name="p", namespace="n"), spec=PodSpec(node_name=name)),
+            holder=Holder(namespace="n", name="p", resources={GPU: count}),
+        )
+        for name, count in held.items()
     }
-    return FleetState(nodes={each.name: each for each in nodes}, pods=pods, is_complete=True)
+    return Snapshot(version=next(VERSIONS), nodes={each.name: each for each in nodes}, pods=pods, is_complete=True)
 
 
 class Watched:
     """A watch whose state and time the test sets."""
 
-    def __init__(self, first: FleetState, **criteria: Any) -> None:
+    def __init__(self, first: Snapshot, **criteria: Any) -> None:
         self.state, self.now = first, NOW
         self.watch = FleetWatch(lambda: self.state, Criteria(**criteria), clock=lambda: self.now)
 
@@ -91,7 +97,7 @@ def test_a_changed_value_is_highlighted_for_five_seconds() -> None:
 def test_after_a_failure_the_last_table_remains_with_the_problem_and_its_duration() -> None:
     watched = Watched(state(node("a")))
     before = watched.draw()
-    watched.state = replace(watched.state, problem=REFUSED)
+    watched.state = replace(watched.state, problems={"nodes": REFUSED})
     after = watched.draw()
     assert re.fullmatch(
         r"Not current since \d\d:\d\d:\d\d \(35 s\): GET /api/v1/nodes: the API server does not answer", after[1]
@@ -118,8 +124,8 @@ def test_a_pipe_gets_all_nodes_and_then_those_that_change(capsys: pytest.Capture
         [
             state(node("a"), node("b")),
             state(node("a"), node("b")),
-            replace(failed, problem=REFUSED),
-            replace(failed, problem=REFUSED),
+            replace(failed, problems={"nodes": REFUSED}),
+            replace(failed, problems={"nodes": REFUSED}),
             failed,
         ]
     )

@@ -10,9 +10,10 @@ import pytest
 import urllib3
 
 from gpunode.cluster.connection import connect
+from gpunode.cluster.feed import ClusterFeed
 from gpunode.ui.app import COOKIE, ChangeSignal, build_app
 from gpunode.ui.documents import Documents
-from gpunode.ui.feed import ClusterFeed
+from gpunode.ui.health import HealthHistory
 from gpunode.ui.serve import Server, listen
 from simulation.apiserver import ApiServer
 from tests.gpunode.recorded import load_cluster
@@ -50,8 +51,9 @@ def page(tmp_path: Path) -> Iterator[Page]:
         cluster.write_kubeconfig(tmp_path / "kubeconfig")
         connection = connect(str(tmp_path / "kubeconfig"))
         signal = ChangeSignal()
-        feed = ClusterFeed(connection.api, signal.notify, clock=lambda: 1_800_000_000.0)
-        server = Server(build_app(Documents(connection, feed), feed, signal, SECRET), signal)
+        history = HealthHistory(clock=lambda: 1_800_000_000.0)
+        feed = ClusterFeed(connection.api, listeners=(history.update, lambda _: signal.notify()))
+        server = Server(build_app(Documents(connection, feed, history), feed, signal, SECRET), signal)
         listener = listen(0)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="ui")
         thread.start()
