@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,16 @@ from node_core.errors import NvmlError
 from node_core.host.root import HostRoot
 from node_core.runtime.log import configure_log
 from node_core.runtime.process import run_program
+from tests.nvml.exposing import expose_node
 from tests.nvml.scenario_lines import VARIABLE
 from tests.nvml.using import read_all_usage
 
 ROOT = Path(__file__).parent.parent.parent
 Job = Mapping[str, Any]
-"""lines: the scenario file. library, host_root: for an inventory. gfd: arguments for a run of gfd instead. use: the live use instead."""
+"""lines: the scenario file. library, host_root: for an inventory.
+
+Instead, gfd: arguments for a run of gfd; use: the live use; exposition: the exposition of gpu-exporter.
+"""
 
 
 def discover_all(jobs: Sequence[Job]) -> list[Any]:
@@ -54,6 +59,8 @@ def work(job: Job) -> Any:
     if "use" in job:
         with open_nvml(job["library"]) as nvml:
             return read_all_usage(nvml)
+    if "exposition" in job:
+        return expose_node(partial(open_nvml, job["library"]))
     root = HostRoot(Path(job["host_root"]))
     try:
         return as_json(read_gpus("auto", root, Path(job["library"]).parents[2]))
