@@ -24,29 +24,39 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$node_core/kubelet/podresources.proto\x12\x02v1\"\x19\n\x17ListPodResourcesRequest\"C\n\x18ListPodResourcesResponse\x12\'\n\rpod_resources\x18\x01 \x03(\x0b\x32\x10.v1.PodResources\"[\n\x0cPodResources\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12*\n\ncontainers\x18\x03 \x03(\x0b\x32\x16.v1.ContainerResources\"y\n\x12\x43ontainerResources\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x07\x64\x65vices\x18\x02 \x03(\x0b\x32\x14.v1.ContainerDevices\x12.\n\x11\x64ynamic_resources\x18\x05 \x03(\x0b\x32\x13.v1.DynamicResource\"=\n\x10\x43ontainerDevices\x12\x15\n\rresource_name\x18\x01 \x01(\t\x12\x12\n\ndevice_ids\x18\x02 \x03(\t\"j\n\x0f\x44ynamicResource\x12\x12\n\nclaim_name\x18\x02 \x01(\t\x12\x17\n\x0f\x63laim_namespace\x18\x03 \x01(\t\x12*\n\x0f\x63laim_resources\x18\x04 \x03(\x0b\x32\x11.v1.ClaimResource\"p\n\rClaimResource\x12\"\n\x0b\x63\x64i_devices\x18\x01 \x03(\x0b\x32\r.v1.CDIDevice\x12\x13\n\x0b\x64river_name\x18\x02 \x01(\t\x12\x11\n\tpool_name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65vice_name\x18\x04 \x01(\t\"\x19\n\tCDIDevice\x12\x0c\n\x04name\x18\x01 \x01(\t2Y\n\x12PodResourcesLister\x12\x43\n\x04List\x12\x1b.v1.ListPodResourcesRequest\x1a\x1c.v1.ListPodResourcesResponse\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$node_core/kubelet/podresources.proto\x12\x02v1\"\x1d\n\x1b\x41llocatableResourcesRequest\"{\n\x1c\x41llocatableResourcesResponse\x12%\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x14.v1.ContainerDevices\x12\x0f\n\x07\x63pu_ids\x18\x02 \x03(\x03\x12#\n\x06memory\x18\x03 \x03(\x0b\x32\x13.v1.ContainerMemory\"\x19\n\x17ListPodResourcesRequest\"C\n\x18ListPodResourcesResponse\x12\'\n\rpod_resources\x18\x01 \x03(\x0b\x32\x10.v1.PodResources\"[\n\x0cPodResources\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12*\n\ncontainers\x18\x03 \x03(\x0b\x32\x16.v1.ContainerResources\"\xaf\x01\n\x12\x43ontainerResources\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x07\x64\x65vices\x18\x02 \x03(\x0b\x32\x14.v1.ContainerDevices\x12\x0f\n\x07\x63pu_ids\x18\x03 \x03(\x03\x12#\n\x06memory\x18\x04 \x03(\x0b\x32\x13.v1.ContainerMemory\x12.\n\x11\x64ynamic_resources\x18\x05 \x03(\x0b\x32\x13.v1.DynamicResource\"a\n\x10\x43ontainerDevices\x12\x15\n\rresource_name\x18\x01 \x01(\t\x12\x12\n\ndevice_ids\x18\x02 \x03(\t\x12\"\n\x08topology\x18\x03 \x01(\x0b\x32\x10.v1.TopologyInfo\"X\n\x0f\x43ontainerMemory\x12\x13\n\x0bmemory_type\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\"\n\x08topology\x18\x03 \x01(\x0b\x32\x10.v1.TopologyInfo\"+\n\x0cTopologyInfo\x12\x1b\n\x05nodes\x18\x01 \x03(\x0b\x32\x0c.v1.NUMANode\"\x16\n\x08NUMANode\x12\n\n\x02ID\x18\x01 \x01(\x03\"j\n\x0f\x44ynamicResource\x12\x12\n\nclaim_name\x18\x02 \x01(\t\x12\x17\n\x0f\x63laim_namespace\x18\x03 \x01(\t\x12*\n\x0f\x63laim_resources\x18\x04 \x03(\x0b\x32\x11.v1.ClaimResource\"p\n\rClaimResource\x12\"\n\x0b\x63\x64i_devices\x18\x01 \x03(\x0b\x32\r.v1.CDIDevice\x12\x13\n\x0b\x64river_name\x18\x02 \x01(\t\x12\x11\n\tpool_name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65vice_name\x18\x04 \x01(\t\"\x19\n\tCDIDevice\x12\x0c\n\x04name\x18\x01 \x01(\t2\xb9\x01\n\x12PodResourcesLister\x12\x43\n\x04List\x12\x1b.v1.ListPodResourcesRequest\x1a\x1c.v1.ListPodResourcesResponse\"\x00\x12^\n\x17GetAllocatableResources\x12\x1f.v1.AllocatableResourcesRequest\x1a .v1.AllocatableResourcesResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'node_core.kubelet.podresources_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTPODRESOURCESREQUEST']._serialized_start=44
-  _globals['_LISTPODRESOURCESREQUEST']._serialized_end=69
-  _globals['_LISTPODRESOURCESRESPONSE']._serialized_start=71
-  _globals['_LISTPODRESOURCESRESPONSE']._serialized_end=138
-  _globals['_PODRESOURCES']._serialized_start=140
-  _globals['_PODRESOURCES']._serialized_end=231
-  _globals['_CONTAINERRESOURCES']._serialized_start=233
-  _globals['_CONTAINERRESOURCES']._serialized_end=354
-  _globals['_CONTAINERDEVICES']._serialized_start=356
-  _globals['_CONTAINERDEVICES']._serialized_end=417
-  _globals['_DYNAMICRESOURCE']._serialized_start=419
-  _globals['_DYNAMICRESOURCE']._serialized_end=525
-  _globals['_CLAIMRESOURCE']._serialized_start=527
-  _globals['_CLAIMRESOURCE']._serialized_end=639
-  _globals['_CDIDEVICE']._serialized_start=641
-  _globals['_CDIDEVICE']._serialized_end=666
-  _globals['_PODRESOURCESLISTER']._serialized_start=668
-  _globals['_PODRESOURCESLISTER']._serialized_end=757
+  _globals['_ALLOCATABLERESOURCESREQUEST']._serialized_start=44
+  _globals['_ALLOCATABLERESOURCESREQUEST']._serialized_end=73
+  _globals['_ALLOCATABLERESOURCESRESPONSE']._serialized_start=75
+  _globals['_ALLOCATABLERESOURCESRESPONSE']._serialized_end=198
+  _globals['_LISTPODRESOURCESREQUEST']._serialized_start=200
+  _globals['_LISTPODRESOURCESREQUEST']._serialized_end=225
+  _globals['_LISTPODRESOURCESRESPONSE']._serialized_start=227
+  _globals['_LISTPODRESOURCESRESPONSE']._serialized_end=294
+  _globals['_PODRESOURCES']._serialized_start=296
+  _globals['_PODRESOURCES']._serialized_end=387
+  _globals['_CONTAINERRESOURCES']._serialized_start=390
+  _globals['_CONTAINERRESOURCES']._serialized_end=565
+  _globals['_CONTAINERDEVICES']._serialized_start=567
+  _globals['_CONTAINERDEVICES']._serialized_end=664
+  _globals['_CONTAINERMEMORY']._serialized_start=666
+  _globals['_CONTAINERMEMORY']._serialized_end=754
+  _globals['_TOPOLOGYINFO']._serialized_start=756
+  _globals['_TOPOLOGYINFO']._serialized_end=799
+  _globals['_NUMANODE']._serialized_start=801
+  _globals['_NUMANODE']._serialized_end=823
+  _globals['_DYNAMICRESOURCE']._serialized_start=825
+  _globals['_DYNAMICRESOURCE']._serialized_end=931
+  _globals['_CLAIMRESOURCE']._serialized_start=933
+  _globals['_CLAIMRESOURCE']._serialized_end=1045
+  _globals['_CDIDEVICE']._serialized_start=1047
+  _globals['_CDIDEVICE']._serialized_end=1072
+  _globals['_PODRESOURCESLISTER']._serialized_start=1075
+  _globals['_PODRESOURCESLISTER']._serialized_end=1260
 # @@protoc_insertion_point(module_scope)

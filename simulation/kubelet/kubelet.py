@@ -1,4 +1,4 @@
-"""The device manager of the simulated kubelet. It starts no containers.
+"""The device manager and the CPU manager of the simulated kubelet. It starts no containers.
 
 It uses the device plugin API on Unix sockets, and treats plugins as the kubelet does: it removes their sockets when it starts, marks
 all devices unhealthy when a stream ends, and asks a plugin for its preference before an allocation.
@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from node_core.grpc_h2.status import CallError
@@ -19,20 +19,25 @@ from node_core.kubelet import deviceplugin_pb2 as pb
 from node_core.kubelet.server import UnixServer
 from node_core.kubelet.service import registration_methods
 from node_core.kubelet.sockets import API_VERSION, is_served, require_free_path
+from simulation.kubelet.cpus import CpuTable
 from simulation.kubelet.devices import AdmissionError, DeviceTable, Owner, Resource, choose, name_problem
 from simulation.kubelet.endpoint import Endpoint
 from simulation.kubelet.topology import SINGLE_NUMA_NODE, DeviceRequest, aligned, choose_numa_node
 
 CHECKPOINT = "kubelet_internal_checkpoint"
+CPU_STATE = "cpu_manager_state"
+PODS = "pods"
+"""The folder with a folder for each pod."""
 
 Resources = Mapping[str, Resource]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerGrant:
-    """The allocation of one container, for the container runtime. device_ids: by resource."""
+    """The allocation of one container, for the container runtime. device_ids: by resource. cpus: exclusive ones."""
 
     device_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cpus: frozenset[int] = frozenset()
     env: Mapping[str, str] = field(default_factory=dict)
     mounts: tuple[pb.Mount, ...] = ()
     devices: tuple[pb.DeviceSpec, ...] = ()
@@ -41,10 +46,18 @@ class ContainerGrant:
 
 
 class Kubelet:
-    """The device manager of one Node. topology_policy: of the topology manager, `none` or `single-numa-node`."""
+    """The device manager and the CPU manager of one Node.
 
-    def __init__(self, directory: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+    directory: the folder of device plugins. root: the folder for the state of the CPU manager and the folders of pods; None to write
+    neither. topology_policy: of the topology manager, `none` or `single-numa-node`. cpus: of the CPU manager.
+    """
+
+    def __init__(
+        self, directory: Path, *, root: Path | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.directory = directory
+        self.cpus = CpuTable()
+        self._root = root
         self.socket = directory / "kubelet.sock"
         self.topology_policy = "none"
         self._listeners: list[Callable[[Resources], None]] = []
@@ -103,10 +116,10 @@ class Kubelet:
             endpoint = self._endpoints.get(resource)
             return dict(endpoint.numa_nodes) if endpoint else {}
 
-    def admit(self, pod_uid: str, container: str, requests: Mapping[str, int]) -> ContainerGrant:
-        """Allocates devices for one container, or returns its existing allocation. Ignores resources without a plugin.
+    def admit(self, pod_uid: str, container: str, requests: Mapping[str, int], *, cpus: int = 0) -> ContainerGrant:
+        """Allocates devices and exclusive CPUs for one container, or returns its existing allocation. Ignores resources without a plugin.
 
-        Raises AdmissionError. Then the container has no devices.
+        Raises AdmissionError. Then the container has no devices and no exclusive CPUs.
         """
         owner = (pod_uid, container)
         with self._admitting:
@@ -115,30 +128,45 @@ class Kubelet:
             grant = ContainerGrant()
             try:
                 known = [each for each in sorted(requests.items()) if each[1] > 0 and self._has_plugin(each[0])]
-                node = self._numa_node(known) if self.topology_policy == SINGLE_NUMA_NODE else None
+                node = self._numa_node(known, cpus) if self.topology_policy == SINGLE_NUMA_NODE else None
                 for resource, count in known:
                     grant = _merge_response(grant, resource, *self._allocate(owner, resource, count, node))
+                with self._lock:
+                    grant = replace(grant, cpus=self.cpus.allocate(owner, cpus, node))
             except AdmissionError:
                 with self._lock:
                     self._table.allocated.pop(owner, None)
                 raise
             self._grants[owner] = grant
-            if grant.device_ids:
-                self._write_checkpoint()
+            self._write_state(pod_uid, grant)
             return grant
 
     def release(self, pod_uid: str) -> None:
-        """Releases the devices of a Pod."""
+        """Releases the devices and the CPUs of a Pod. As in the kubelet, the checkpoint of devices is written at the next allocation."""
         with self._admitting, self._lock:
             self._table.release(pod_uid)
+            if any(owner[0] == pod_uid for owner in self.cpus.allocated):
+                self.cpus.release(pod_uid)
+                self._write_cpu_state()
             self._grants = {owner: grant for owner, grant in self._grants.items() if owner[0] != pod_uid}
+        if self._root is not None:
+            with suppress(FileNotFoundError):
+                (self._root / PODS / pod_uid).rmdir()
 
     def _has_plugin(self, resource: str) -> bool:
         with self._lock:
             return self._table.has_resource(resource)
 
-    def _numa_node(self, requests: Sequence[tuple[str, int]]) -> int | None:
-        return choose_numa_node([self._device_request(*request) for request in requests])
+    def _numa_node(self, requests: Sequence[tuple[str, int]], cpus: int) -> int | None:
+        return choose_numa_node([self._device_request(*request) for request in requests] + self._cpu_requests(cpus))
+
+    def _cpu_requests(self, count: int) -> list[DeviceRequest]:
+        with self._lock:
+            if count == 0 or not self.cpus.numa_nodes:
+                return []
+            available = tuple(map(str, sorted(self.cpus.available())))
+            numa_nodes = {str(cpu): (node,) for cpu, node in self.cpus.numa_nodes.items()}
+            return [DeviceRequest(available=available, count=count, numa_nodes=numa_nodes)]
 
     def _device_request(self, resource: str, count: int) -> DeviceRequest:
         """Returns no available devices if there are too few: the topology manager refuses the Pod before the device manager does."""
@@ -221,6 +249,19 @@ class Kubelet:
             if path.name != CHECKPOINT and not path.is_dir():
                 path.unlink(missing_ok=True)
 
+    def _write_state(self, pod_uid: str, grant: ContainerGrant) -> None:
+        if grant.device_ids:
+            self._write_checkpoint()
+        if grant.cpus:
+            self._write_cpu_state()
+        if self._root is not None:
+            (self._root / PODS / pod_uid).mkdir(parents=True, exist_ok=True)
+
+    def _write_cpu_state(self) -> None:
+        if self._root is not None:
+            with self._lock:
+                write_atomically(self._root / CPU_STATE, json.dumps(self.cpus.state()), mode=0o600)
+
     def _write_checkpoint(self) -> None:
         """Writes the resources and the allocations in the format of the kubelet, without AllocResp and a checksum."""
         with self._lock:
@@ -246,7 +287,8 @@ class Kubelet:
 def _merge_response(
     grant: ContainerGrant, resource: str, ids: tuple[str, ...], response: pb.ContainerAllocateResponse
 ) -> ContainerGrant:
-    return ContainerGrant(
+    return replace(
+        grant,
         device_ids={**grant.device_ids, resource: ids},
         env={**grant.env, **response.envs},
         mounts=(*grant.mounts, *response.mounts),

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from simulation.kubelet.cpus import exclusive_cpus
 from simulation.kubelet.devices import AdmissionError
 from simulation.kubelet.kubelet import ContainerGrant, Kubelet, Resources
 
@@ -65,7 +66,7 @@ class NodeAgent:
         self.grants: Mapping[str, Mapping[str, ContainerGrant]] = {}
         self.names: Mapping[str, tuple[str, str]] = {}
         self._api = api
-        self._kubelet = kubelet
+        self.kubelet = kubelet
         self._node_name = node_name
         self._admitted: frozenset[str] = frozenset()
         self._reported: dict[str, tuple[int, int]] = {}
@@ -96,7 +97,7 @@ class NodeAgent:
         self.names = {uid: (pod["metadata"]["namespace"], pod["metadata"]["name"]) for uid, pod in pods.items()}
         live = {uid for uid, pod in pods.items() if not _is_over(pod)}
         for uid in self._admitted - live:
-            self._kubelet.release(uid)
+            self.kubelet.release(uid)
         self._admitted &= live
         self.grants = {uid: grant for uid, grant in self.grants.items() if uid in live}
         for uid in sorted(live - self._admitted):
@@ -116,7 +117,7 @@ class NodeAgent:
 
         Each pass writes, because another program may have changed the status or created the Node again. An equal status is not a change.
         """
-        current = {name: (each.capacity, each.allocatable) for name, each in self._kubelet.resources().items()}
+        current = {name: (each.capacity, each.allocatable) for name, each in self.kubelet.resources().items()}
         self._reported |= dict.fromkeys(self._reported, (0, 0)) | current
         capacity = {name: str(amount) for name, (amount, _) in self._reported.items()}
         allocatable = {name: str(amount) for name, (_, amount) in self._reported.items()}
@@ -128,9 +129,10 @@ class NodeAgent:
         grants: dict[str, ContainerGrant] = {}
         try:
             for container in pod["spec"]["containers"]:
-                grants[container["name"]] = self._kubelet.admit(uid, container["name"], device_requests(container))
+                requests, cpus = device_requests(container), exclusive_cpus(pod, container)
+                grants[container["name"]] = self.kubelet.admit(uid, container["name"], requests, cpus=cpus)
         except AdmissionError as error:
-            self._kubelet.release(uid)
+            self.kubelet.release(uid)
             self._reject_pod(pod, error)
             return
         self.grants = {**self.grants, uid: grants}

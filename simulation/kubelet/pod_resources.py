@@ -1,4 +1,4 @@
-"""The pod-resources API of the simulated kubelet: the devices of each Pod of the Node.
+"""The pod-resources API of the simulated kubelet: the resources of the Node, and the devices and CPUs of each Pod.
 
 Source: Kubernetes documentation, Monitoring device plugin resources.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 from node_core.grpc_h2.methods import Unary
 from node_core.kubelet import podresources_pb2 as pb
 from node_core.kubelet.server import UnixServer
+from simulation.kubelet.kubelet import Kubelet
 from simulation.kubelet.node_agent import NodeAgent
 
 
@@ -19,7 +20,21 @@ def pod_resources_server(socket: Path, agent: NodeAgent) -> UnixServer:
     def list_pods(_: bytes) -> bytes:
         return bytes(pb.ListPodResourcesResponse(pod_resources=_list_pods(agent)).SerializeToString())
 
-    return UnixServer(socket, {"/v1.PodResourcesLister/List": Unary(list_pods)}, name="pod-resources")
+    def list_allocatable(_: bytes) -> bytes:
+        kubelet = agent.kubelet
+        devices = [
+            _device(kubelet, resource, id_)
+            for resource in kubelet.resources()
+            for id_, is_healthy in kubelet.device_health(resource).items()
+            if is_healthy
+        ]
+        cpus = sorted(kubelet.cpus.numa_nodes)
+        return bytes(pb.AllocatableResourcesResponse(devices=devices, cpu_ids=cpus).SerializeToString())
+
+    methods = {"List": Unary(list_pods), "GetAllocatableResources": Unary(list_allocatable)}
+    return UnixServer(
+        socket, {f"/v1.PodResourcesLister/{name}": each for name, each in methods.items()}, name="pod-resources"
+    )
 
 
 def _list_pods(agent: NodeAgent) -> Iterator[pb.PodResources]:
@@ -29,10 +44,15 @@ def _list_pods(agent: NodeAgent) -> Iterator[pb.PodResources]:
             pb.ContainerResources(
                 name=container,
                 devices=[
-                    pb.ContainerDevices(resource_name=resource, device_ids=ids)
-                    for resource, ids in grant.device_ids.items()
+                    _device(agent.kubelet, resource, id_) for resource, ids in grant.device_ids.items() for id_ in ids
                 ],
+                cpu_ids=sorted(grant.cpus),
             )
             for container, grant in grants.get(uid, {}).items()
         ]
         yield pb.PodResources(name=name, namespace=namespace, containers=containers)
+
+
+def _device(kubelet: Kubelet, resource: str, id_: str) -> pb.ContainerDevices:
+    nodes = [pb.NUMANode(ID=node) for node in kubelet.numa_nodes(resource).get(id_, ())]
+    return pb.ContainerDevices(resource_name=resource, device_ids=[id_], topology=pb.TopologyInfo(nodes=nodes))

@@ -30,6 +30,7 @@ from node_core.kube.informer import Informer
 from node_core.kube.resources import Resource
 from node_core.kubelet import deviceplugin_pb2 as pb
 from node_core.kubelet import podresources_pb2 as pods
+from node_core.kubelet.allocations import read_node_resources
 from node_core.kubelet.podresources import list_pod_devices
 from node_core.kubelet.server import UnixServer
 from node_core.runtime.http import HealthServer
@@ -115,6 +116,30 @@ def test_a_response_of_the_kubelet_contains_pods_or_is_an_error(tmp_path_factory
         responses.append(response)
         with suppress(KubeletError):
             assert all(isinstance(holder.name, str) for holder in list_pod_devices(path))
+
+    try:
+        check()
+    finally:
+        server.stop()
+
+
+def test_resources_of_the_kubelet_are_read_or_are_an_error(tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("k") / "kubelet.sock"
+    topology = pods.TopologyInfo(nodes=[pods.NUMANode(ID=1)])
+    devices = [pods.ContainerDevices(resource_name="nvidia.com/gpu", device_ids=IDS, topology=topology)]
+    memory = [pods.ContainerMemory(memory_type="memory", size=1 << 40, topology=topology)]
+    seed = pods.AllocatableResourcesResponse(devices=devices, cpu_ids=range(9), memory=memory).SerializeToString()
+    responses = [seed]
+    method = "/v1.PodResourcesLister/GetAllocatableResources"
+    server = UnixServer(path, {method: Unary(lambda _: responses[-1]), "/v1.PodResourcesLister/List": Unary(bytes)})
+    server.start()
+
+    @fuzzed
+    @given(mutated(seed))
+    def check(response: bytes) -> None:
+        responses.append(response)
+        with suppress(KubeletError):
+            assert all(isinstance(cpu, int) for cpu in read_node_resources(path).allocatable.cpus)
 
     try:
         check()
