@@ -134,7 +134,7 @@ def _active_faults(
 
 def failed_result(scenario: Scenario, now: float, gpu: int | None, call: str) -> str | None:
     """Returns the error code of a call that fails at `now` seconds, or None."""
-    return next((fault.answer for fault in _active_faults(scenario, now, "fails", gpu, call)), None)
+    return next((fault.result for fault in _active_faults(scenario, now, "fails", gpu, call)), None)
 
 
 def hang_seconds(scenario: Scenario, now: float, gpu: int | None, call: str) -> float:

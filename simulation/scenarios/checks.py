@@ -46,7 +46,7 @@ _KEYS: Mapping[FaultKind, tuple[str, str]] = {
     "unsupported": ("call", "gpu"),
     "driver_gone": ("", ""),
     "hang": ("call", "gpu"),
-    "fails": ("call answer", "gpu"),
+    "fails": ("call result", "gpu"),
     "xid": ("gpu code", "mig times per_second"),
     "ecc": ("gpu count", ""),
     "memory": ("gpu state", ""),

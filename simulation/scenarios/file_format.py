@@ -30,7 +30,7 @@ faults:                                          # at: seconds since the start
   - {at: 0, kind: unsupported, call: nvmlDeviceGetMemoryInfo}   # for all GPUs, or for one GPU with `gpu`
   - {at: 60, for: 10, kind: driver_gone}         # NVML does not initialize: DRIVER_NOT_LOADED
   - {at: 9, for: 20, gpu: 1, kind: hang, call: nvmlDeviceGetName}   # the call returns when the fault ends
-  - {at: 5, for: 20, kind: fails, call: nvmlEventSetWait_v2, answer: UNKNOWN}   # the call fails with this error; nvmlInit_v2 also can
+  - {at: 5, for: 20, kind: fails, call: nvmlEventSetWait_v2, result: UNKNOWN}   # the call fails with this error; nvmlInit_v2 also can
   - {at: 5, gpu: 0, kind: xid, code: 79}         # an Xid event; other results of NVML do not change
   - {at: 6, gpu: 7, kind: xid, code: 94, mig: 1} # an Xid event of the MIG device in this slot
   - {at: 7, gpu: 0, kind: xid, code: 13, times: 10000, per_second: 5000}   # many events; default: one event
@@ -174,7 +174,7 @@ FaultKind = Literal[
 ]  # fmt: skip
 MemoryState = Literal["remap-pending", "remap-failed", "retirement-pending"]
 FabricState = Literal["not-started", "in-progress", "degraded-bandwidth", "route-unhealthy"]
-FailedAnswer = Literal[
+FailedResult = Literal[
     "UNINITIALIZED", "INVALID_ARGUMENT", "NOT_SUPPORTED", "NO_PERMISSION", "NOT_FOUND", "DRIVER_NOT_LOADED", "TIMEOUT",
     "LIBRARY_NOT_FOUND", "GPU_IS_LOST", "RESET_REQUIRED", "LIB_RM_VERSION_MISMATCH", "IN_USE", "UNKNOWN",
 ]  # fmt: skip
@@ -182,7 +182,7 @@ FailedAnswer = Literal[
 
 
 class FaultEvent(_Strict, frozen=True, kw_only=True):
-    """at, for_: seconds. gpu: None for all GPUs. call: an NVML function. answer: its error. code: of an Xid. mig: the slot of a MIG device.
+    """at, for_: seconds. gpu: None for all GPUs. call: an NVML function. result: its error. code: of an Xid. mig: the slot of a MIG device.
 
     times, per_second: the number and the rate of the events.
     """
@@ -192,7 +192,7 @@ class FaultEvent(_Strict, frozen=True, kw_only=True):
     for_: Duration | None = msgspec.field(default=None, name="for")
     gpu: Index | None = None
     call: str | None = None
-    answer: FailedAnswer | None = None
+    result: FailedResult | None = None
     code: Annotated[int, Meta(ge=1, lt=1 << 32)] | None = None
     mig: Index | None = None
     times: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None

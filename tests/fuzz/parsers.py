@@ -44,6 +44,8 @@ from gpu_exporter.pods.labels import parse_label_pattern, select_labels
 from gpu_exporter.settings import parse_listen, parse_milliseconds
 from gpunode.cdi import device_names
 from gpunode.cdi_schema import advice_of, problems_of
+from gpunode.cluster.feed import parse_node as parse_watched_node
+from gpunode.cluster.feed import parse_pod as parse_watched_pod
 from gpunode.cluster.metrics import parse_samples
 from gpunode.config_check.find import find_configs
 from gpunode.demo.control import parse_fault_words
@@ -136,6 +138,10 @@ METADATA = {
     "name": "n", "namespace": "d", "uid": "u", "resourceVersion": "7", "labels": {"a/b": "1", "nfd.node.kubernetes.io/node-name": "n"},
     "annotations": {"c": "d"}, "managedFields": MANAGED, "ownerReferences": [{"uid": "u", "kind": "Node"}],
 }  # fmt: skip
+DEVICE_POD = {
+    "metadata": METADATA, "status": {"phase": "Running"},
+    "spec": {"nodeName": "n", "containers": [{"name": "c", "resources": {"limits": {"nvidia.com/gpu": "1", "cpu": "1e400"}}}]},
+}  # fmt: skip
 NODE = {
     "metadata": METADATA,
     "spec": {"taints": [{"key": "a", "value": "b", "effect": "NoSchedule", "timeAdded": "t"}]},
@@ -221,7 +227,7 @@ SCENARIOS = tuple(
 FLEET = load_scenario("h100x8-mig-mixed")
 FAULTS: tuple[Any, ...] = (
     {"kind": "lost", "gpu": 3, "for": 30}, {"kind": "xid", "gpu": 7, "code": 94, "mig": 1, "times": 9, "per_second": 2.5},
-    {"kind": "mig", "gpu": 7, "instances": ["1g.10gb", "1c.3g.40gb"]}, {"kind": "fails", "call": "nvmlInit_v2", "answer": "UNKNOWN"},
+    {"kind": "mig", "gpu": 7, "instances": ["1g.10gb", "1c.3g.40gb"]}, {"kind": "fails", "call": "nvmlInit_v2", "result": "UNKNOWN"},
 )  # fmt: skip
 TEMPLATE = '{{- range $i, $e := .a }}{{ if gt $i 1 }}{{ printf "%05.2f" $e }}{{ else }}{{ $e | upper | quote }}{{ end }}{{ end }}'
 FEATURE_FILE = "# +expiry-time=2030-01-31T12:00:00Z\n# +no-feature\nexample.com/a=b\nplain\n# +no-label\nx=y\n"
@@ -335,6 +341,12 @@ PARSERS: Mapping[str, Parser] = {
         json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "version: v1", "b": "core: {}"}}).encode(),
         b"config: {map: {a: 'version: v1', b: {flags: {}}}}\nnfd: {worker: {config: {core: {}}}}\n",
         refuses=REFUSED,
+    ),
+    "gpunode.cluster.feed:parse_node": document(
+        lambda data: parse_response(lambda node: parse_watched_node(node, 1), data), NODE, refuses=(KubeError,)
+    ),
+    "gpunode.cluster.feed:parse_pod": document(
+        lambda data: parse_response(lambda pod: parse_watched_pod(pod, 1), data), DEVICE_POD, refuses=(KubeError,)
     ),
     "gpunode.cluster.metrics:parse_samples": text(
         parse_samples,

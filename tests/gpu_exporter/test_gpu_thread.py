@@ -203,7 +203,7 @@ def test_changed_mig_devices_are_reported_and_the_next_reading_has_the_new_layou
 
 
 def test_a_layout_that_discoveries_confirm_is_read_in_spite_of_errors() -> None:
-    fails = {"at": 1, "gpu": 1, "kind": "fails", "call": "nvmlGpmMigSampleGet", "answer": "INVALID_ARGUMENT"}
+    fails = {"at": 1, "gpu": 1, "kind": "fails", "call": "nvmlGpmMigSampleGet", "result": "INVALID_ARGUMENT"}
     run = Run(scenario(fails), 1)
     with run.running():
         run.reading()

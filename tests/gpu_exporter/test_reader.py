@@ -158,7 +158,7 @@ def test_slow_fields_are_read_once_a_minute_and_keep_their_values() -> None:
 
 
 def test_a_slow_value_that_fails_is_absent() -> None:
-    call = {"at": 1010, "gpu": 0, "kind": "fails", "call": "nvmlDeviceGetFieldValues", "answer": "UNKNOWN"}
+    call = {"at": 1010, "gpu": 0, "kind": "fails", "call": "nvmlDeviceGetFieldValues", "result": "UNKNOWN"}
     node = Node(scenario(call), named("DCGM_FI_DEV_ECC_DBE_VOL_TOTAL"), with_processes=False)
     reader = node.reader()
     assert reader.read().values
@@ -237,11 +237,11 @@ def test_without_processes_nothing_is_read_from_proc() -> None:
     assert node.asked == []
 
 
-@pytest.mark.parametrize("answer", ["NOT_SUPPORTED", "UNKNOWN"])
+@pytest.mark.parametrize("result", ["NOT_SUPPORTED", "UNKNOWN"])
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("index", [0, 1], ids=["whole", "MIG"])
-def test_a_failing_call_costs_its_own_values_alone(index: int, call: str, answer: str) -> None:
-    healthy, node = Node(scenario()), Node(scenario({"at": 0, "kind": "fails", "call": call, "answer": answer}))
+def test_a_failing_call_costs_its_own_values_alone(index: int, call: str, result: str) -> None:
+    healthy, node = Node(scenario()), Node(scenario({"at": 0, "kind": "fails", "call": call, "result": result}))
     before, after = twice(healthy, index), twice(node, index)
     lost = {key for key, value in before.values.items() if after.values.get(key) != value}
     lost |= {
@@ -249,7 +249,7 @@ def test_a_failing_call_costs_its_own_values_alone(index: int, call: str, answer
     }
     assert lost <= COSTS.get(call, set()), call
     assert not after.is_lost
-    is_failure = answer == "UNKNOWN" and call not in {"nvmlGpmSampleFree", *UNUSED[index]}
+    is_failure = result == "UNKNOWN" and call not in {"nvmlGpmSampleFree", *UNUSED[index]}
     assert (after.fault is not None) == is_failure
     assert after.errors == ({(call, "UNKNOWN")} if is_failure else frozenset())
 
@@ -292,10 +292,10 @@ UNUSED = (
 """Calls that a reading of the whole GPU, and of the GPU with MIG devices, does not make."""
 
 
-@pytest.mark.parametrize("answer", ["GPU_IS_LOST", "TIMEOUT"])
+@pytest.mark.parametrize("result", ["GPU_IS_LOST", "TIMEOUT"])
 @pytest.mark.parametrize("index", [0, 1], ids=["whole", "MIG"])
-def test_a_lost_gpu_is_asked_once(index: int, answer: str) -> None:
-    fault = {"at": 1001, "gpu": index, "kind": "fails", "call": "nvmlDeviceGetFieldValues", "answer": answer}
+def test_a_lost_gpu_is_asked_once(index: int, result: str) -> None:
+    fault = {"at": 1001, "gpu": index, "kind": "fails", "call": "nvmlDeviceGetFieldValues", "result": result}
     node = Node(scenario(fault))
     reader = node.reader(index)
     reader.read()
@@ -304,7 +304,7 @@ def test_a_lost_gpu_is_asked_once(index: int, answer: str) -> None:
     reading = reader.read()
     assert reading.is_lost
     assert node.count() == {"nvmlDeviceGetFieldValues": 1}
-    assert reading.fault == f"nvmlDeviceGetFieldValues returned {answer}"
+    assert reading.fault == f"nvmlDeviceGetFieldValues returned {result}"
 
 
 def test_changed_mig_devices_are_an_error_and_never_a_part_of_a_reading() -> None:

@@ -197,7 +197,7 @@ def _rule(event: FaultEvent) -> Iterator[str]:
     elif event.kind == "unsupported":
         yield f"fault {event.call} {gpu} {CODES['NOT_SUPPORTED']}"
     elif event.kind == "fails" and event.call != INIT:
-        yield f"fault {event.call} {gpu} {CODES[event.answer or 'UNKNOWN']}"
+        yield f"fault {event.call} {gpu} {CODES[event.result or 'UNKNOWN']}"
     elif event.kind == "hang":
         yield f"hang {event.call} {gpu}"
 

@@ -54,7 +54,7 @@ SICK = parse_scenario(
             {"at": 0, "gpu": 4, "kind": "ecc", "count": 4294967295},
             {"at": 0, "gpu": 5, "kind": "throttle", "brake": "thermal"},
             {"at": 0, "gpu": 5, "kind": "throttle", "brake": "power"},
-            {"at": 0, "gpu": 6, "kind": "fails", "call": "nvmlDeviceGetRemappedRows", "answer": "RESET_REQUIRED"},
+            {"at": 0, "gpu": 6, "kind": "fails", "call": "nvmlDeviceGetRemappedRows", "result": "RESET_REQUIRED"},
             {"at": 0, "gpu": 7, "kind": "unsupported", "call": "nvmlDeviceGetFieldValues"},
         ],
     },
@@ -116,7 +116,7 @@ SWAPPED = parse_scenario(
     "swapped",
     {
         "driver": {"version": "570.1"},
-        "faults": [{"at": 0, "kind": "fails", "call": "nvmlInit_v2", "answer": "LIB_RM_VERSION_MISMATCH"}],
+        "faults": [{"at": 0, "kind": "fails", "call": "nvmlInit_v2", "result": "LIB_RM_VERSION_MISMATCH"}],
     },
     source="here",
 )

@@ -161,7 +161,7 @@ def test_a_mig_change_in_the_scenario_is_reported(library: Path, tmp_path: Path)
 
 
 def test_a_permanent_failure_is_reported_once_and_retried(library: Path, tmp_path: Path) -> None:
-    node = scenario({"at": 0, "kind": "fails", "call": "nvmlEventSetWait_v2", "answer": "UNKNOWN"})
+    node = scenario({"at": 0, "kind": "fails", "call": "nvmlEventSetWait_v2", "result": "UNKNOWN"})
     assert listen(library, tmp_path, node, 0, delay=0.3) == ["failed UNKNOWN", "released True"]
 
 

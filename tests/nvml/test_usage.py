@@ -95,7 +95,7 @@ def found(library: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 def failures() -> dict[str, dict[str, object]]:
     """Each call of GPU 0 fails with each code."""
     return {
-        f"{call} {result}": {"at": 0, "gpu": 0, "kind": "fails", "call": call, "answer": result}
+        f"{call} {result}": {"at": 0, "gpu": 0, "kind": "fails", "call": call, "result": result}
         for call in CALLS
         for result in RESULTS
     }

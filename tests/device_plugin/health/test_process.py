@@ -140,7 +140,7 @@ def test_without_a_kubelet_the_condition_is_false_with_the_problem_until_the_kub
 @pytest.mark.exhaustive
 def test_an_unloaded_driver_sets_the_condition_and_makes_all_gpus_unhealthy(place: Place) -> None:
     place.start(
-        "{at: 1, for: 4, kind: driver_gone}", "{at: 1, for: 4, kind: fails, call: nvmlEventSetWait_v2, answer: UNKNOWN}"
+        "{at: 1, for: 4, kind: driver_gone}", "{at: 1, for: 4, kind: fails, call: nvmlEventSetWait_v2, result: UNKNOWN}"
     )
     wait_until(lambda: place.allocatable[-2:] == [0, 4])
     wait_until(lambda: "NoDriver" in place.reasons and place.reasons[-1] == "GPUsReady")

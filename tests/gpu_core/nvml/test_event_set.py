@@ -23,7 +23,7 @@ def test_all_gpus_are_registered_and_found_by_their_handle() -> None:
 
 def test_the_registration_of_a_failed_gpu_is_retried_and_of_an_unsupported_one_not() -> None:
     call = "nvmlDeviceRegisterEvents"
-    failed, scenario = register({"at": 0, "kind": "fails", "gpu": 0, "call": call, "answer": "UNKNOWN"})
+    failed, scenario = register({"at": 0, "kind": "fails", "gpu": 0, "call": call, "result": "UNKNOWN"})
     assert (failed.unregistered, failed.should_retry) == (
         {f"GPU 0 ({scenario.gpus[0].uuid})": f"{call} returned UNKNOWN"},
         True,

@@ -30,7 +30,7 @@ def scenario(*faults: Mapping[str, object], **more: object) -> Scenario:
 
 
 UUIDS = [gpu.uuid for gpu in scenario().gpus]
-UNKNOWN = {"kind": "fails", "call": "nvmlEventSetWait_v2", "answer": "UNKNOWN"}
+UNKNOWN = {"kind": "fails", "call": "nvmlEventSetWait_v2", "result": "UNKNOWN"}
 
 
 class Time:
@@ -184,7 +184,7 @@ def test_each_failure_reason_is_reported_once() -> None:
     node = scenario(
         {"at": 2, "for": 8, **UNKNOWN},
         {"at": 10, "for": 60, "kind": "driver_gone"},
-        {"at": 70, "for": 100, "kind": "fails", "call": "nvmlInit_v2", "answer": "LIB_RM_VERSION_MISMATCH"},
+        {"at": 70, "for": 100, "kind": "fails", "call": "nvmlInit_v2", "result": "LIB_RM_VERSION_MISMATCH"},
     )
     assert run_watch(node, 1000).codes() == ["UNKNOWN", "DRIVER_NOT_LOADED", "LIB_RM_VERSION_MISMATCH", None]
 

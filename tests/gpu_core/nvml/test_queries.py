@@ -11,7 +11,7 @@ from tests.gpu_core.nvml.test_usage import scenario
 
 
 def test_the_first_error_of_each_function_is_collected_without_unsupported_ones() -> None:
-    failed = {"at": 0, "kind": "fails", "call": "nvmlDeviceGetName", "answer": "UNKNOWN"}
+    failed = {"at": 0, "kind": "fails", "call": "nvmlDeviceGetName", "result": "UNKNOWN"}
     absent = {"at": 0, "kind": "unsupported", "call": "nvmlDeviceGetMinorNumber"}
     with simulated_nvml(scenario(failed, absent), float)() as nvml:
         queries, device = GpuQueries(), nvml.device_get_handle_by_index(0)
@@ -40,7 +40,7 @@ def test_an_unsupported_query_is_not_repeated() -> None:
 @pytest.mark.parametrize("result", ["GPU_IS_LOST", "TIMEOUT"])
 def test_a_lost_gpu_gets_no_further_queries(result: str) -> None:
     with simulated_nvml(
-        scenario({"at": 0, "kind": "fails", "call": "nvmlDeviceGetName", "answer": result}), float
+        scenario({"at": 0, "kind": "fails", "call": "nvmlDeviceGetName", "result": result}), float
     )() as nvml:
         queries, device = GpuQueries(), nvml.device_get_handle_by_index(0)
         assert queries.query("minor", lambda: nvml.device_get_minor_number(device)) == 0

@@ -93,7 +93,7 @@ ADVICE: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("call", sorted(ABSENT.keys() - ADVICE.keys()))
 def test_a_failed_query_is_none_and_a_fault(call: str) -> None:
-    found = states(three({"at": 0, "kind": "fails", "gpu": 0, "call": call, "answer": "UNKNOWN"}))
+    found = states(three({"at": 0, "kind": "fails", "gpu": 0, "call": call, "result": "UNKNOWN"}))
     assert found == changed(0, **ABSENT[call], fault=f"{call} returned UNKNOWN")
 
 
@@ -102,34 +102,34 @@ def test_a_failed_query_is_none_and_a_fault(call: str) -> None:
 def test_a_failed_informational_query_is_not_a_fault(call: str, result: str) -> None:
     brakes = {"at": 0, "kind": "throttle", "gpu": 0, "brake": "power"}
     late = {"at": 0, "kind": "fabric", "gpu": 0, "state": "in-progress"}
-    fails = {"at": 0, "kind": "fails", "gpu": 0, "call": call, "answer": result}
+    fails = {"at": 0, "kind": "fails", "gpu": 0, "call": call, "result": result}
     sentences = states(three(brakes, late))[0]
     assert states(three(brakes, late, fails))[0] == replace(sentences, **ADVICE[call])
 
 
 @pytest.mark.parametrize("call", ADVICE)
 def test_an_informational_query_can_report_that_a_reset_is_required(call: str) -> None:
-    fault = {"at": 0, "kind": "fails", "gpu": 1, "call": call, "answer": "RESET_REQUIRED"}
+    fault = {"at": 0, "kind": "fails", "gpu": 1, "call": call, "result": "RESET_REQUIRED"}
     assert states(three(fault))[1].recovery_action is RecoveryAction.RESET
 
 
 @pytest.mark.parametrize("result", ["GPU_IS_LOST", "TIMEOUT"])
 @pytest.mark.parametrize("call", ABSENT | ADVICE)
 def test_a_lost_gpu_does_not_affect_others(call: str, result: str) -> None:
-    found = states(three({"at": 0, "kind": "fails", "gpu": 1, "call": call, "answer": result}))
+    found = states(three({"at": 0, "kind": "fails", "gpu": 1, "call": call, "result": result}))
     assert (found[0], found[2]) == (healthy(0), healthy(2))
     assert found[1].lost
     assert found[1].fault == f"{call} returned {result}"
 
 
 def test_reset_required_overrides_the_recovery_action() -> None:
-    fault = {"at": 0, "kind": "fails", "gpu": 1, "call": "nvmlDeviceGetTotalEccErrors", "answer": "RESET_REQUIRED"}
+    fault = {"at": 0, "kind": "fails", "gpu": 1, "call": "nvmlDeviceGetTotalEccErrors", "result": "RESET_REQUIRED"}
     assert states(three(fault))[1].recovery_action is RecoveryAction.RESET
 
 
 @pytest.mark.parametrize("call", ["nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID"])
 def test_a_gpu_without_uuid_has_no_state(call: str) -> None:
-    assert states(three({"at": 0, "kind": "fails", "gpu": 1, "call": call, "answer": "GPU_IS_LOST"})) == (
+    assert states(three({"at": 0, "kind": "fails", "gpu": 1, "call": call, "result": "GPU_IS_LOST"})) == (
         healthy(0),
         healthy(2),
     )

@@ -52,7 +52,7 @@ def test_an_unsupported_query_is_none_and_not_a_fault() -> None:
 
 
 def test_a_failed_query_is_none_and_a_fault() -> None:
-    call = {"at": 0, "kind": "fails", "call": "nvmlDeviceGetTemperature", "answer": "UNKNOWN"}
+    call = {"at": 0, "kind": "fails", "call": "nvmlDeviceGetTemperature", "result": "UNKNOWN"}
     usage, _ = read(scenario(call))
     assert (usage.temperature, usage.fault) == (None, "nvmlDeviceGetTemperature returned UNKNOWN")
     assert usage.power == 250
@@ -60,7 +60,7 @@ def test_a_failed_query_is_none_and_a_fault() -> None:
 
 def test_a_lost_gpu_is_queried_once() -> None:
     usage, calls = read(
-        scenario({"at": 1, "kind": "fails", "call": "nvmlDeviceGetPowerUsage", "answer": "GPU_IS_LOST"})
+        scenario({"at": 1, "kind": "fails", "call": "nvmlDeviceGetPowerUsage", "result": "GPU_IS_LOST"})
     )
     assert calls == {"nvmlDeviceGetPowerUsage": 1}
     assert usage.fault == "nvmlDeviceGetPowerUsage returned GPU_IS_LOST"

@@ -13,7 +13,7 @@ gpus:
 faults:
   - {at: 0, kind: unsupported, gpu: 0, call: nvmlDeviceGetMemoryInfo}
   - {at: 0, kind: unsupported, gpu: 2, call: nvmlDeviceGetMemoryInfo}
-  - {at: 0, kind: fails, gpu: 1, call: nvmlDeviceGetMinorNumber, answer: UNKNOWN}
+  - {at: 0, kind: fails, gpu: 1, call: nvmlDeviceGetMinorNumber, result: UNKNOWN}
   - {at: 0, kind: unsupported, call: nvmlSystemGetCudaDriverVersion}
 """
 

@@ -131,7 +131,7 @@ def test_an_xid_does_not_change_results() -> None:
 
 
 def test_a_call_fails_with_the_given_error_while_the_fault_is_active() -> None:
-    call = {"kind": "fails", "call": "nvmlDeviceGetName", "answer": "RESET_REQUIRED"}
+    call = {"kind": "fails", "call": "nvmlDeviceGetName", "result": "RESET_REQUIRED"}
     now = 0.0
     with simulated_nvml(scenario({"at": 5, "for": 5, "gpu": 1, **call}), lambda: now)() as nvml:
         first, second = nvml.device_get_handle_by_index(0), nvml.device_get_handle_by_index(1)
@@ -143,7 +143,7 @@ def test_a_call_fails_with_the_given_error_while_the_fault_is_active() -> None:
 
 
 def test_a_replaced_driver_does_not_initialize() -> None:
-    swapped = {"at": 1, "kind": "fails", "call": "nvmlInit_v2", "answer": "LIB_RM_VERSION_MISMATCH"}
+    swapped = {"at": 1, "kind": "fails", "call": "nvmlInit_v2", "result": "LIB_RM_VERSION_MISMATCH"}
     assert code_of(simulated_nvml(scenario(swapped), lambda: 1.0)().__enter__) == "LIB_RM_VERSION_MISMATCH"
     with simulated_nvml(scenario(swapped), lambda: 0.0)() as nvml:
         assert nvml.device_get_count() == 2

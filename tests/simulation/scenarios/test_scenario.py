@@ -338,16 +338,16 @@ CUT = {**GPU, "mig": {"mode": "enabled", "instances": ["3g.20gb", "1g.5gb"]}}
             "instances: the instances use 8 of 7 compute slices and 9 of 8 memory slices",
         ),
         ({"kind": "lost", "gpu": 0, "mig": 0}, "mig: a fault of the kind lost does not have this key"),
-        ({"kind": "fails", "call": "nvmlInit_v2"}, "answer: is missing. A fault of the kind fails needs it."),
+        ({"kind": "fails", "call": "nvmlInit_v2"}, "result: is missing. A fault of the kind fails needs it."),
         (
-            {"kind": "fails", "call": "nvmlInit_v2", "answer": "UNKNOWN", "gpu": 0},
+            {"kind": "fails", "call": "nvmlInit_v2", "result": "UNKNOWN", "gpu": 0},
             "gpu: remove this key, because nvmlInit_v2 is not a call for one GPU",
         ),
         (
-            {"kind": "fails", "call": "nvmlEventSetWait_v2", "answer": "UNKNOWN", "gpu": 0},
+            {"kind": "fails", "call": "nvmlEventSetWait_v2", "result": "UNKNOWN", "gpu": 0},
             "gpu: remove this key, because nvmlEventSetWait_v2 is not a call for one GPU",
         ),
-        ({"kind": "fails", "call": "nvmlDeviceGetName", "answer": "BAD"}, "answer: must be UNINITIALIZED, "),
+        ({"kind": "fails", "call": "nvmlDeviceGetName", "result": "BAD"}, "result: must be UNINITIALIZED, "),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
