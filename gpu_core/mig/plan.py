@@ -14,7 +14,7 @@ from gpu_core.mig.model import ComputeInstance, GpuInstance, MigGpu, Placement
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class NewInstance:
-    """A GPU instance to create, and its compute instances. All numbers are those of NVML profiles."""
+    """A GPU instance to create. profile: NVML_GPU_INSTANCE_PROFILE_*. compute: NVML_COMPUTE_INSTANCE_PROFILE_*, in order of creation."""
 
     profile: int
     placement: Placement
@@ -25,8 +25,10 @@ class NewInstance:
 class GpuPlan:
     """The changes of one GPU, in the order of the fields: first everything is destroyed, then the mode changes, then instances are created.
 
-    gpu: the present layout. mode: the new MIG mode; None for no change. destroy: with all their compute instances. destroy_compute: id of
-    the GPU instance, and the compute instance. create_compute: id of a GPU instance that stays, and the profile.
+    gpu: with its present layout. mode: the MIG mode to set; None if current and pending mode are the requested one. destroy: with all
+    their compute instances. destroy_compute: id of a retained GPU instance, and the compute instance. create_compute: id of a retained
+    GPU instance, and the profile. is_partial: the driver lists no profiles while MIG mode is off. Set the mode, read the GPU, and plan
+    again.
     """
 
     gpu: MigGpu
@@ -35,9 +37,11 @@ class GpuPlan:
     mode: bool | None = None
     create: tuple[NewInstance, ...] = ()
     create_compute: tuple[tuple[int, int], ...] = ()
+    is_partial: bool = False
 
     @property
     def is_empty(self) -> bool:
+        """Whether the GPU has the requested layout."""
         return self.mode is None and not (self.destroy or self.destroy_compute or self.create or self.create_compute)
 
     @property

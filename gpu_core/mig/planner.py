@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from gpu_core.domain.inventory import MigUuid
 from gpu_core.mig.choices import LayoutItem, divide_compute
-from gpu_core.mig.model import ComputeInstance, GpuInstance, MigGpu, Placement
+from gpu_core.mig.model import ComputeInstance, MigGpu
+from gpu_core.mig.plan import GpuPlan, NewInstance
 from gpu_core.mig.search import search_layout
 from node_core.errors import MigError
 
@@ -24,46 +25,6 @@ class DesiredGpu:
 
     is_enabled: bool
     devices: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewInstance:
-    """A GPU instance to create. profile: NVML_GPU_INSTANCE_PROFILE_*. compute: NVML_COMPUTE_INSTANCE_PROFILE_*, in order of creation."""
-
-    profile: int
-    placement: Placement
-    compute: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuPlan:
-    """A change of one GPU, in order: mode off or destroy, mode on, create.
-
-    gpu: the GPU with its present layout. mode: the MIG mode to set; None if current and pending mode are the requested one.
-    destroy: GPU instances, with all their compute instances. destroy_compute: id of a retained GPU instance, and the compute instance.
-    create_compute: id of a retained GPU instance, and NVML_COMPUTE_INSTANCE_PROFILE_*.
-    is_partial: the driver lists no profiles while MIG mode is off. Set the mode, read the GPU, and plan again.
-    """
-
-    gpu: MigGpu
-    mode: bool | None = None
-    destroy: tuple[GpuInstance, ...] = ()
-    destroy_compute: tuple[tuple[int, ComputeInstance], ...] = ()
-    create: tuple[NewInstance, ...] = ()
-    create_compute: tuple[tuple[int, int], ...] = ()
-    is_partial: bool = False
-
-    @property
-    def is_empty(self) -> bool:
-        """True if the GPU has the requested layout."""
-        return self.mode is None and not (self.destroy or self.destroy_compute or self.create or self.create_compute)
-
-    @property
-    def destroyed_uuids(self) -> frozenset[MigUuid]:
-        """The MIG devices that the change destroys."""
-        compute = [each for instance in self.destroy for each in instance.compute]
-        compute += [each for _, each in self.destroy_compute]
-        return frozenset(each.uuid for each in compute if each.uuid is not None)
 
 
 def plan_gpu(gpu: MigGpu, desired: DesiredGpu, busy: Collection[MigUuid] = ()) -> GpuPlan:

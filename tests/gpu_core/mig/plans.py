@@ -5,7 +5,7 @@ from collections import Counter
 
 from gpu_core.domain.inventory import MigUuid
 from gpu_core.mig.model import ComputeInstance, GpuInstance, MigGpu
-from gpu_core.mig.planner import GpuPlan
+from gpu_core.mig.plan import GpuPlan
 from tests.gpu_core.mig.brute_force import is_possible
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from gpu_core.domain.inventory import MigUuid
 from gpu_core.mig.model import GpuInstance, Placement
-from gpu_core.mig.planner import DesiredGpu, NewInstance, plan_gpu
+from gpu_core.mig.plan import NewInstance
+from gpu_core.mig.planner import DesiredGpu, plan_gpu
 from node_core.errors import MigError
 from tests.gpu_core.mig.boards import H100, PROFILES, RTX_PRO_6000, instance, mig_gpu
 from tests.gpu_core.mig.plans import apply_plan, device_counts
