@@ -10,10 +10,12 @@ import structlog
 
 from gpu_core.assembly import Dependencies
 from gpu_core.domain.inventory import GpuUuid, Inventory, Platform
+from gpu_core.nvml.bounded_call import DRIVER_HANGS
 from gpu_core.nvml.events import EventWatch
 from gpu_core.nvml.real import SESSIONS
 from gpu_core.nvml.source import is_released
 from gpu_exporter.build import build_pods, build_port, read_bound
+from gpu_exporter.each_gpu import EachGpu
 from gpu_exporter.exporter import Known
 from gpu_exporter.metrics_port import MetricsPort
 from gpu_exporter.pods.monitor import PodsSnapshot
@@ -133,10 +135,13 @@ class ExporterController:
         self._services.metrics.add(metrics.ERRORS, agent=NAME, check="gpus")
 
     def _needs_bus_scan(self, before: Inventory) -> bool:
-        """Whether NVML may know other GPUs in a new session, see `sessions`. A GPU that NVML never lists causes one scan."""
+        """Whether NVML may know other GPUs in a new session, see `sessions`. A GPU that NVML never lists causes one scan.
+
+        A GPU that hangs causes none: its session stays open.
+        """
         now = self._inventory
         missing, self._missing = self._missing, self._find_missing(now)
-        is_lost = bool(now.faults) or any(state.lost for state in now.states)
+        is_lost = any(fault.reason != DRIVER_HANGS for fault in now.faults) or any(state.lost for state in now.states)
         has_changed = before.driver is not None and {gpu.uuid for gpu in before.gpus} != {gpu.uuid for gpu in now.gpus}
         return is_lost or has_changed or bool(self._missing - missing)
 
@@ -177,13 +182,15 @@ def build_agent(
     xids = XidLog(settings.window / 1000, services.clock)
     sampler = Sampler(create_thread)
     watch = EventWatch(dependencies.nvml, xids.add, discover_again, lambda _: None, wait_alone=SESSIONS.wait_until_none)
+    each_gpu = EachGpu(dependencies.inventory.discover, dependencies.nvml, simulated=dependencies.simulated is not None)
     for holder in (sampler, watch):
         SESSIONS.add_holder(holder)
-        dependencies.nvml_release.add(holder)
+    for user in (sampler, watch, each_gpu):
+        dependencies.nvml_release.add(user)
     controller = ExporterController(
         services,
         timers,
-        discover=dependencies.inventory.discover,
+        discover=each_gpu.discover,
         bound=lambda: read_bound(dependencies),
         sampler=sampler,
         watch=watch,

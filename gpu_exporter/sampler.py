@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from gpu_core.domain.inventory import Fault, Gpu, GpuUuid, Inventory
@@ -60,7 +60,7 @@ class Sampler:
                 thread.stop()
             self._threads = threads  # replaced, because other threads iterate
             self._removed = (*(thread for thread in self._removed if thread.is_open), *removed)
-            self._faults = tuple(fault for fault in inventory.faults if fault.uuid not in threads)
+            self._faults = tuple(_select_unknown(inventory.faults, threads, present))
 
     def sample(self) -> Sample:
         """Returns the present states. Neither waits nor calls NVML. Callable from any thread."""
@@ -115,6 +115,16 @@ class Sampler:
     def _is_any_open(self) -> bool:
         """The thread of a removed GPU may hang with an open session."""
         return any(thread.is_open for thread in (*self._threads.values(), *self._removed))
+
+
+def _select_unknown(
+    faults: Iterable[Fault], threads: Mapping[GpuUuid, GpuThread], present: Collection[GpuUuid | None]
+) -> Iterator[Fault]:
+    """The faults of GPUs without a thread. A fault without UUID is of the missing GPU that had this index, if there is one."""
+    missing = {thread.state().gpu.index for uuid, thread in threads.items() if uuid not in present}
+    return (
+        each for each in faults if each.uuid not in threads and (each.uuid is not None or each.index not in missing)
+    )
 
 
 def gpu_thread_factory(

@@ -61,18 +61,27 @@ class _GpuReading:
 
 
 def read_inventory(
-    open_nvml: OpenNvml, numa_node: NumaNode, *, wsl: bool = False, simulated: bool = False
+    open_nvml: OpenNvml,
+    numa_node: NumaNode,
+    *,
+    wsl: bool = False,
+    simulated: bool = False,
+    indexes: Sequence[int] | None = None,
 ) -> Inventory:
-    """Runs one discovery. Raises NvmlError if NVML cannot be opened or does not report the number of GPUs."""
+    """Runs one discovery. Raises NvmlError if NVML cannot be opened or does not report the number of GPUs.
+
+    indexes: of the GPUs to discover, see EachGpu; None for all. GPUs that are not discovered are no peers.
+    """
     with open_nvml() as nvml:
         driver = Driver(
             version=query_optional(nvml.system_get_driver_version) or "",
             cuda=parse_cuda_version(query_optional(nvml.system_get_cuda_driver_version)),
         )
-        found = [read_gpu(nvml, index, numa_node) for index in range(nvml.device_get_count())]
+        selected = range(nvml.device_get_count()) if indexes is None else indexes
+        found = [read_gpu(nvml, index, numa_node) for index in selected]
         readings = [one for one in found if isinstance(one, _GpuReading)]
         pci_peers = read_pci_peers(nvml, readings)
-        states = read_states(nvml)
+        states = read_states(nvml, selected)
     nvlinks = {reading.gpu.uuid: reading.links.count for reading in readings if not reading.gpu.mig_enabled}
     faults = tuple(one for one in found if isinstance(one, Fault))
     why_empty = None if readings or faults else _why_empty(len(found))

@@ -3,14 +3,13 @@
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
 import structlog
 
 from gpu_core.domain.inventory import Gpu, Inventory
-from gpu_core.nvml.api import DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND, TIMEOUT
+from gpu_core.nvml.api import DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND
+from gpu_core.nvml.bounded_call import BoundedCall
 from node_core.errors import NvmlError
 
 log = structlog.get_logger(__name__)
@@ -47,12 +46,10 @@ class InventorySource:
         deadline: float = DEADLINE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._read = read
+        self._read = BoundedCall(read, deadline)
         self._has_gpus = has_gpus
-        self._deadline = deadline
         self._lock = threading.Lock()
         self._clock = clock
-        self._hung: Future[Inventory] | None = None
         self._last: tuple[float, Inventory] | None = None
         self._changes = 0
         self._is_released = False
@@ -62,7 +59,7 @@ class InventorySource:
         """Makes discoveries raise RELEASED until `acquire`. Returns False while a hanging discovery has NVML open."""
         self._is_released = True
         with self._lock:
-            return self._hung is None or self._hung.done()
+            return not self._read.is_hanging
 
     def acquire(self) -> None:
         self._is_released = False
@@ -100,43 +97,19 @@ class InventorySource:
 
     def _within_deadline(self) -> Inventory:
         with self._lock:
-            if self._hung is not None and not self._hung.done():
-                raise _timeout()
-            if self._is_released:
+            if self._is_released and not self._read.is_hanging:
                 raise NvmlError("NVML", RELEASED, hint="a release request keeps NVML closed")
-            self._hung = None
             if (last := self._last) is not None and self._clock() - last[0] < CACHE_SECONDS:
                 return last[1]
             started, changes = self._clock(), self._changes
-            discovery = self._start()
-            try:
-                inventory = discovery.result(self._deadline)
-                log.debug("gpus_read", seconds=round(self._clock() - started, 4))
-            except FutureTimeout:
-                self._hung = discovery
-                raise _timeout() from None
+            self._read.start()
+            inventory = self._read.result()
+            log.debug("gpus_read", seconds=round(self._clock() - started, 4))
             if changes == self._changes:  # otherwise the result may be outdated
                 self._last = (started, inventory)
             return inventory
-
-    def _start(self) -> "Future[Inventory]":
-        """Starts a discovery in a daemon thread, so that a hanging one does not prevent the end of the process."""
-        discovery: Future[Inventory] = Future()
-
-        def run() -> None:
-            try:
-                discovery.set_result(self._read())
-            except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
-                discovery.set_exception(error)
-
-        threading.Thread(target=run, name="nvml", daemon=True).start()
-        return discovery
 
 
 def _describe(gpu: Gpu) -> str:
     mig = f" with {len(gpu.mig_devices)} MIG devices" if gpu.mig_enabled else ""
     return f"{gpu.name}: {gpu.model}{mig}"
-
-
-def _timeout() -> NvmlError:
-    return NvmlError("NVML", TIMEOUT, hint="the NVIDIA driver hangs: check the kernel log for NVRM lines")

@@ -3,7 +3,7 @@
 Source: NVML API reference: field values, remapped rows, retired pages, ECC errors, clocks event reasons, fabric.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from gpu_core.domain.evidence import GpuState, RecoveryAction
@@ -39,9 +39,9 @@ FABRIC_PROBLEMS = {
 """NVML_GPU_FABRIC_HEALTH_MASK_SHIFT_*; each has two bits, whose value 1 means true."""
 
 
-def read_states(nvml: Nvml) -> tuple[GpuState, ...]:
-    """Reads the state of each GPU, in NVML's order. Omits GPUs without a UUID, which are Faults of the inventory. Raises NvmlError."""
-    found = (_read_named(nvml, index) for index in range(nvml.device_get_count()))
+def read_states(nvml: Nvml, indexes: Iterable[int]) -> tuple[GpuState, ...]:
+    """Reads the states of these GPUs. Omits GPUs without a UUID, which are Faults of the inventory."""
+    found = (_read_named(nvml, index) for index in indexes)
     return tuple(state for state in found if state is not None)
 
 

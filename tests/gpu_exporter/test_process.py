@@ -22,13 +22,15 @@ from prometheus_client.samples import Sample as Parsed
 from gpu_core.assembly import gpu_dependencies, host_program
 from gpu_core.host.release_requests import FOLDER, write_request
 from gpu_core.nvml.api import Nvml, OpenNvml
+from gpu_core.nvml.bounded_call import BoundedCall
 from gpu_exporter.__main__ import command
 from gpu_exporter.agent import ExporterController, build_agent
 from gpu_exporter.settings import exporter_settings
 from node_core.runtime.command import parse_command
+from node_core.runtime.messages import Resync
 from node_core.runtime.process import ProcessRunner
 from node_core.runtime.services import Services
-from simulation.scenarios.scenario import parse_fault
+from simulation.scenarios.scenario import load_scenario, parse_fault
 from tests.gpu_exporter.readings import Counting
 from tests.gpu_exporter.views import find, parse, values
 from tests.waiting import until
@@ -231,6 +233,22 @@ def test_the_agent_stops_while_a_gpu_hangs(place: Place) -> None:
     assert place.running is not None
     place.running.stop()
     place.running = None
+
+
+def test_a_gpu_that_hangs_from_the_start_does_not_hide_the_others(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadline = property(lambda _: 2.0, lambda *_: None)
+    monkeypatch.setattr(BoundedCall, "_deadline", deadline, raising=False)
+    faults = "faults: [{at: 0, kind: hang, gpu: 1, call: nvmlDeviceGetName}]\n"
+    place.start("--collect-interval=100", scenario=SCENARIO + faults)
+    until(lambda: place.up() == [1, 0])
+    samples = place.scrape()
+    assert [each.labels["gpu"] for each in find(samples, "DCGM_FI_DEV_GPU_UTIL")] == ["0"]
+    assert [(each.labels["gpu"], each.labels["UUID"]) for each in find(samples, "gpunode_gpu_up")][1] == ("1", "")
+    assert place.simulated is not None
+    place.simulated.replace_faults(load_scenario(str(place.scenario)).without_faults())
+    until(lambda: place.built[0].mailbox.post(Resync()) or place.up() == [1, 1])
 
 
 @contextlib.contextmanager

@@ -109,9 +109,9 @@ def test_a_gpu_that_cannot_be_discovered_keeps_its_thread() -> None:
         node.sampler.follow(replace(found, gpus=found.gpus[1:], faults=(lost,)))
         assert node.sampler.sample().faults == ()
         assert len(node.sampler.sample().gpus) == 3
-        nameless = Fault(index=0, uuid=None, reason="lost")
-        node.sampler.follow(replace(found, gpus=found.gpus[1:], faults=(nameless,)))
-        assert node.sampler.sample().faults == (nameless,)
+        nameless, other = (Fault(index=index, uuid=None, reason="lost") for index in (0, 7))
+        node.sampler.follow(replace(found, gpus=found.gpus[1:], faults=(nameless, other)))
+        assert node.sampler.sample().faults == (other,)
         assert len(node.sampler.sample().gpus) == 3
 
 

@@ -8,6 +8,7 @@ import pytest
 from gpu_core.domain.inventory import Inventory
 from gpu_core.nvml.source import InventorySource
 from node_core.errors import NvmlError
+from tests.waiting import until
 
 EMPTY = Inventory(driver=None)
 
@@ -93,8 +94,8 @@ def test_a_hanging_driver_uses_one_deadline_and_one_thread() -> None:
             source.discover()
     assert len(reads) == 1
     release.set()
-    assert source._hung is not None
-    source._hung.result(10)
+    until(source.release)
+    source.acquire()
     assert source.discover() == EMPTY
     assert len(reads) == 2, "the late result is not cached"
 
@@ -128,6 +129,4 @@ def test_a_hanging_discovery_cannot_be_released() -> None:
         source.discover()
     assert not source.release()
     go.set()
-    assert source._hung is not None
-    source._hung.result(10)
-    assert source.release()
+    until(source.release)

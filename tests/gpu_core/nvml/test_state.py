@@ -23,7 +23,7 @@ def three(*faults: dict[str, object]) -> Scenario:
 
 def states(scenario: Scenario, now: float = 0.0) -> tuple[GpuState, ...]:
     with simulated_nvml(scenario, lambda: now)() as nvml:
-        return read_states(nvml)
+        return read_states(nvml, range(nvml.device_get_count()))
 
 
 def healthy(index: int) -> GpuState:
@@ -147,7 +147,7 @@ class Numbered:
     def __getattr__(self, name: str) -> Callable[..., object]:
         with simulated_nvml(three(), lambda: 0.0)() as nvml:
             first = nvml.device_get_handle_by_index(0)
-            result = {"device_get_count": 1, "device_get_handle_by_index": first}.get(name)
+            result = {"device_get_handle_by_index": first}.get(name)
             found = getattr(nvml, name)(first) if result is None and "get" in name else result
         return lambda *_: found
 
@@ -157,13 +157,13 @@ class Numbered:
     [(0, "none"), (1, "reset"), (2, "reboot"), (3, "drain-p2p"), (4, "drain-reset"), (6, "reset"), (7, "reboot")],
 )
 def test_the_numbers_of_recovery_actions_match_pynvml(number: int, action: str) -> None:
-    (state,) = read_states(Numbered(number))  # type: ignore[arg-type]
+    (state,) = read_states(Numbered(number), [0])  # type: ignore[arg-type]
     assert (state.recovery_action, state.fault) == (RecoveryAction(action), None)
 
 
 @pytest.mark.parametrize("number", [5, 8, 4294967295])
 def test_an_unknown_recovery_action_is_a_fault(number: int) -> None:
-    (state,) = read_states(Numbered(number))  # type: ignore[arg-type]
+    (state,) = read_states(Numbered(number), [0])  # type: ignore[arg-type]
     assert state.recovery_action is None
     assert state.fault == f"the driver reports recovery action {number}, which does not concern a single GPU"
 
@@ -227,6 +227,6 @@ def test_in_mig_mode_nvlinks_are_not_counted() -> None:
 def test_each_fabric_problem_is_a_sentence(health: FabricHealth, problems: list[str]) -> None:
     with simulated_nvml(three(), lambda: 0.0)() as nvml:
         vars(nvml)["device_get_fabric_health"] = lambda _: health
-        (first, *_) = read_states(nvml)
+        (first, *_) = read_states(nvml, [0])
     assert len(first.fabric) == len(problems)
     assert all(part in sentence for part, sentence in zip(problems, first.fabric, strict=True))
