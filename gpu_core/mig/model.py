@@ -24,7 +24,10 @@ class Placement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engines:
-    """What the GPU instances of one GPU divide, besides memory slices. The sum of all GPU instances cannot exceed the whole GPU."""
+    """What the GPU instances of one GPU divide, besides memory slices. The sum of all GPU instances cannot exceed the whole GPU.
+
+    copy: on some boards GPU instances share copy engines, so this sum alone can exceed the whole GPU.
+    """
 
     multiprocessors: int = 0
     copy: int = 0
@@ -91,7 +94,8 @@ class GpuInstance:
 class MigGpu:
     """A GPU that supports MIG, its present layout and its profiles.
 
-    pci_id: device and vendor as `0x233010DE`, the form of a `device-filter`. pci_subsystem: the same for the subsystem; None if unknown.
+    pci_id: device and vendor as `0x233010DE`, the form of a `device-filter`. pci_subsystem: the same for the subsystem. Both are None if
+    the GPU is not on a PCI bus.
     is_enabled: the current MIG mode. is_pending: the MIG mode after the next reset. profiles: sorted by slices, memory and name; empty if
     the driver lists no profiles while MIG mode is off (drivers before 550). total_memory: bytes. instances: sorted by id.
     """
@@ -100,7 +104,7 @@ class MigGpu:
     uuid: GpuUuid
     model: str
     address: PciAddress | None
-    pci_id: str
+    pci_id: str | None
     pci_subsystem: str | None
     is_enabled: bool
     is_pending: bool

@@ -11,6 +11,7 @@ from enum import IntFlag
 from typing import Any, Protocol
 
 from gpu_core.domain.inventory import Fabric, MigAttributes
+from gpu_core.nvml.mig_api import MIG_FUNCTIONS, MigNvml
 from gpu_core.nvml.usage_api import USAGE_FUNCTIONS, UsageNvml
 
 Handle = Any
@@ -97,8 +98,8 @@ class FabricHealth:
     mask: int
 
 
-class Nvml(UsageNvml, Protocol):
-    """One initialised NVML session. The calls about live use are in `usage_api`."""
+class Nvml(UsageNvml, MigNvml, Protocol):
+    """One initialised NVML session. The calls about live use are in `usage_api`, those about MIG layouts in `mig_api`."""
 
     def system_get_driver_version(self) -> str:
         """`550.54.15`."""
@@ -200,6 +201,7 @@ OpenNvml = Callable[[], AbstractContextManager[Nvml]]
 
 FUNCTIONS: Mapping[str, str] = {
     **USAGE_FUNCTIONS,
+    **MIG_FUNCTIONS,
     "system_get_driver_version": "nvmlSystemGetDriverVersion",
     "system_get_cuda_driver_version": "nvmlSystemGetCudaDriverVersion",
     "device_get_count": "nvmlDeviceGetCount",

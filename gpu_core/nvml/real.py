@@ -26,6 +26,7 @@ from gpu_core.nvml.calls import Calls
 from gpu_core.nvml.driver_version import read_module_version
 from gpu_core.nvml.library import load_any_library, load_library, other_libraries
 from gpu_core.nvml.real_health import HealthCalls
+from gpu_core.nvml.real_mig import MigCalls
 from gpu_core.nvml.real_usage import UsageCalls
 from gpu_core.nvml.sessions import SessionCounter
 from node_core.errors import HostReadError, NvmlError
@@ -105,7 +106,7 @@ def _use(pynvml: Any, library: ctypes.CDLL) -> None:
         pynvml._nvmlGetFunctionPointer_cache.clear()  # noqa: SLF001 - contains pointers to the previous library
 
 
-class PynvmlCalls(HealthCalls, UsageCalls):
+class PynvmlCalls(HealthCalls, MigCalls, UsageCalls):
     """`Nvml`, implemented by the pynvml module."""
 
     def system_get_driver_version(self) -> str:

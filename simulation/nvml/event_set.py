@@ -4,27 +4,40 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gpu_core.nvml.api import Handle, NvmlEvent
+from gpu_core.nvml.api import EventType, Handle, NvmlEvent
+from simulation.nvml.mig_states import MigStates
 from simulation.nvml.state import SimulatedEvent, list_events
 from simulation.scenarios.scenario import Scenario
 
+_POLL = 0.2
+"""Seconds until a change of a MIG layout by another session is noticed."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(slots=True, kw_only=True)
 class _Registration:
-    """since: the time of the registration, in seconds since the start of the scenario. Earlier events are not reported."""
+    """since: the time of the registration, in seconds since the start of the scenario. Earlier events are not reported.
+
+    mig_changes: the reported changes of the MIG layout by NVML calls, and those before the registration.
+    """
 
     device: Handle
     types: int
     since: float
+    mig_changes: int
 
 
 class SimulatedEvents:
     """current: the scenario. Its faults may change."""
 
     def __init__(
-        self, current: Callable[[], Scenario], clock: Callable[[], float], wait: Callable[[float], None]
+        self,
+        current: Callable[[], Scenario],
+        clock: Callable[[], float],
+        wait: Callable[[float], None],
+        mig_states: MigStates,
     ) -> None:
         self._current = current
+        self._mig_states = mig_states
         self._clock = clock
         self._wait = wait
         self._read_until = -math.inf
@@ -37,7 +50,9 @@ class SimulatedEvents:
         return tuple(self._registered)
 
     def register(self, gpu: int, device: Handle, types: int) -> None:
-        self._registered[gpu] = _Registration(device=device, types=types, since=self._clock())
+        self._registered[gpu] = _Registration(
+            device=device, types=types, since=self._clock(), mig_changes=self._mig_states.count_changes(gpu)
+        )
 
     def free(self) -> None:
         self._registered.clear()
@@ -46,6 +61,8 @@ class SimulatedEvents:
         """Returns the next event, or None after `seconds` without an event."""
         end = self._clock() + seconds
         while True:
+            if (changed := self._next_mig_change()) is not None:
+                return changed
             event, now = self._next_event(), self._clock()
             if event is not None and event.at <= now:
                 self._read_until, self._next = event.at, next(self._coming, None)
@@ -54,7 +71,16 @@ class SimulatedEvents:
             elif now >= end:
                 return None
             else:
-                self._wait((end if event is None else min(event.at, end)) - now)
+                self._wait(min((end if event is None else min(event.at, end)) - now, _POLL))
+
+    def _next_mig_change(self) -> NvmlEvent | None:
+        """An event for the changes of one GPU, each time at most one."""
+        for gpu, registration in self._registered.items():
+            changes = self._mig_states.count_changes(gpu)
+            if changes != registration.mig_changes and registration.types & EventType.MIG_CONFIG:
+                registration.mig_changes = changes
+                return NvmlEvent(device=registration.device, type=EventType.MIG_CONFIG, data=0)
+        return None
 
     def _next_event(self) -> SimulatedEvent | None:
         if self._current() is not self._scenario:

@@ -27,6 +27,8 @@ from gpu_core.nvml.api import (
 from node_core.domain.pci import PciAddress
 from node_core.errors import NvmlError
 from simulation.nvml.event_set import SimulatedEvents
+from simulation.nvml.mig_calls import SimulatedMigCalls
+from simulation.nvml.mig_states import MigStates
 from simulation.nvml.session import INVALID_ARGUMENT, Clock, CurrentScenario, Device, Wait, error_of, require
 from simulation.nvml.state import COMPLETED, EVENT_TYPES, failed_result, happens, health_at
 from simulation.nvml.usage_calls import SimulatedUsageCalls
@@ -40,15 +42,18 @@ def simulated_nvml(scenario: Scenario, clock: Clock, wait: Wait = time.sleep) ->
     return changing_nvml(lambda: scenario, clock, wait)
 
 
-def changing_nvml(current: CurrentScenario, clock: Clock, wait: Wait = time.sleep) -> OpenNvml:
+def changing_nvml(
+    current: CurrentScenario, clock: Clock, wait: Wait = time.sleep, mig_states: MigStates | None = None
+) -> OpenNvml:
     """Returns the function that opens NVML. clock: seconds since the start of the scenario; faults can also change within a session.
 
     current: the scenario, of which only the faults may change. wait: sleeps for a number of seconds of the clock. A call that hangs
-    uses this function.
+    uses this function. mig_states: the changes of the node by NVML calls; default: none at first, and then those of these sessions.
     """
+    states = mig_states or MigStates()
 
     def open_nvml() -> AbstractContextManager[Nvml]:
-        return _session(current, clock, wait)
+        return _session(current, clock, wait, states)
 
     return open_nvml
 
@@ -60,7 +65,7 @@ def numa_of(scenario: Scenario) -> Callable[[PciAddress], int | None]:
 
 
 @contextmanager
-def _session(current: CurrentScenario, clock: Clock, wait: Wait) -> Iterator[Nvml]:
+def _session(current: CurrentScenario, clock: Clock, wait: Wait, mig_states: MigStates) -> Iterator[Nvml]:
     scenario = current()
     if scenario.driver is None:
         raise NvmlError(INIT, LIBRARY_NOT_FOUND, hint=f"scenario {scenario.name} has no driver")
@@ -68,14 +73,14 @@ def _session(current: CurrentScenario, clock: Clock, wait: Wait) -> Iterator[Nvm
         raise NvmlError(INIT, DRIVER_NOT_LOADED, hint=f"scenario {scenario.name} has an active driver_gone fault")
     if (result := failed_result(scenario, clock(), gpu=None, call=INIT)) is not None:
         raise NvmlError(INIT, result, hint=f"scenario {scenario.name} has an active fault for this call")
-    nvml = SimulatedNvml(current, scenario.driver, clock, wait)
+    nvml = SimulatedNvml(current, scenario.driver, clock, wait, mig_states)
     try:
         yield nvml
     finally:
         nvml.shutdown()
 
 
-class SimulatedNvml(SimulatedUsageCalls):
+class SimulatedNvml(SimulatedMigCalls, SimulatedUsageCalls):
     """One session of NVML."""
 
     def system_get_driver_version(self) -> str:
@@ -201,7 +206,7 @@ class SimulatedNvml(SimulatedUsageCalls):
 
     def event_set_create(self) -> EventSet:
         self._check("event_set_create")
-        return SimulatedEvents(self._current, self._clock, self._wait)
+        return SimulatedEvents(self._current, self._clock, self._wait, self._mig_states)
 
     def event_set_free(self, events: EventSet) -> None:
         self._check("event_set_free")

@@ -7,8 +7,10 @@ from typing import TypeVar
 from gpu_core.domain.inventory import Driver
 from gpu_core.nvml.api import FUNCTIONS, GPU_IS_LOST, NOT_FOUND, NOT_SUPPORTED, Handle
 from node_core.errors import NvmlError
+from simulation.nvml.mig_states import MigStates
 from simulation.nvml.state import SimulatedHealth, failed_result, hang_seconds, happens, health_at
-from simulation.scenarios.scenario import Scenario, SimulatedGpu, SimulatedMig
+from simulation.scenarios.mig_layout import SimulatedMig
+from simulation.scenarios.scenario import Scenario, SimulatedGpu
 
 CurrentScenario = Callable[[], Scenario]
 Clock = Callable[[], float]
@@ -21,10 +23,16 @@ _LONGEST_WAIT = 1.0
 
 
 class SimulatedSession:
-    """current: the scenario, of which only the faults may change. clock: seconds since its start. wait: see `library.changing_nvml`."""
+    """current: the scenario, of which only the faults may change. clock: seconds since its start. wait: see `library.changing_nvml`.
 
-    def __init__(self, current: CurrentScenario, driver: Driver, clock: Clock, wait: Wait) -> None:
+    mig_states: the changes of the node by calls of all sessions.
+    """
+
+    def __init__(
+        self, current: CurrentScenario, driver: Driver, clock: Clock, wait: Wait, mig_states: MigStates
+    ) -> None:
         self._current = current
+        self._mig_states = mig_states
         self._driver = driver
         self._clock = clock
         self._wait = wait
@@ -55,7 +63,10 @@ class SimulatedSession:
         handle = self._handle(method, device)
         if handle.mig is not None:
             raise error_of(method, INVALID_ARGUMENT)
-        return self._scenario.gpu_at(handle.gpu.index, self._clock())
+        return self._gpu_at(handle.gpu.index)
+
+    def _gpu_at(self, index: int) -> SimulatedGpu:
+        return self._mig_states.apply(self._scenario.gpu_at(index, self._clock()))
 
     def _mig_capable(self, method: str, device: Handle) -> SimulatedGpu:
         gpu = self._gpu(method, device)
@@ -67,7 +78,7 @@ class SimulatedSession:
         handle = self._handle(method, device)
         if handle.mig is None:
             raise error_of(method, INVALID_ARGUMENT)
-        if handle.mig not in self._scenario.gpu_at(handle.gpu.index, self._clock()).mig_devices:
+        if handle.mig not in self._gpu_at(handle.gpu.index).mig_devices:
             raise error_of(method, NOT_FOUND)
         return handle.mig
 

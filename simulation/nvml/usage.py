@@ -10,7 +10,8 @@ from gpu_core.domain.usage import MemoryUsage, ProcessSample, RunningProcess, Ut
 from gpu_core.host.platform import is_integrated
 from gpu_core.nvml.usage_api import ALL_LINKS, Clock, FieldId, PcieCounter
 from simulation.nvml.state import BRAKES, SimulatedHealth
-from simulation.scenarios.scenario import Scenario, SimulatedGpu, SimulatedMig
+from simulation.scenarios.mig_layout import SimulatedMig
+from simulation.scenarios.scenario import Scenario, SimulatedGpu
 
 SAMPLE_MICROSECONDS = 1_000_000
 """The period of the samples of processes."""

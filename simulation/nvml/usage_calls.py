@@ -22,7 +22,7 @@ class SimulatedUsageCalls(SimulatedSession):
         method = "device_get_handle_by_uuid"
         self._check(method)
         for each in self._scenario.gpus:
-            gpu = self._scenario.gpu_at(each.index, self._clock())
+            gpu = self._gpu_at(each.index)
             mig = next((mig for mig in gpu.mig_devices if mig.uuid == uuid), None)
             if mig is not None or gpu.uuid == uuid:
                 self._check(method, gpu)
@@ -120,7 +120,7 @@ class SimulatedUsageCalls(SimulatedSession):
 
     def _take_sample(self, method: str, device: Handle, gpu_instance: int | None, sample: GpmSample) -> None:
         view = self._view(method, device)
-        if not view.has_gpm or (gpu_instance is None and device.gpu.mig_enabled):
+        if not view.has_gpm or (gpu_instance is None and self._gpu_at(device.gpu.index).mig_enabled):
             raise error_of(method, NOT_SUPPORTED)
         sample.values = view.gpm(gpu_instance)
 
@@ -129,6 +129,5 @@ class SimulatedUsageCalls(SimulatedSession):
         return self._view_of(device)
 
     def _view_of(self, device: Device) -> UsageView:
-        now = self._clock()
-        gpu = self._scenario.gpu_at(device.gpu.index, now)
-        return UsageView(self._scenario, gpu, self._health_of(gpu.index), now)
+        gpu = self._gpu_at(device.gpu.index)
+        return UsageView(self._scenario, gpu, self._health_of(gpu.index), self._clock())

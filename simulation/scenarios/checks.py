@@ -20,7 +20,8 @@ from simulation.scenarios.file_format import (
     ScenarioFile,
     UseFile,
 )
-from simulation.scenarios.mig_profiles import BOARDS, capacity_problem, parse_instance
+from simulation.scenarios.mig_placements import capacity_problem
+from simulation.scenarios.mig_profiles import BOARDS, parse_instance
 
 MAX_GPUS = 64
 SWITCH_LINKS = 18

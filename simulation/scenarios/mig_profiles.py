@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 
 from gpu_core.domain.inventory import MigAttributes
 from gpu_core.domain.mig import COMPUTE_INSTANCE_SLICES, GPU_INSTANCE_SLICES
+from gpu_core.mig.compute import COMPUTE_NUMBERS, COMPUTE_SLICES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,11 @@ class Board:
         """The profile that uses everything that a GPU can divide."""
         return max(self.profiles.values(), key=lambda profile: (profile.slices, profile.memory_slices))
 
+    def profile_id(self, profile: InstanceProfile) -> int:
+        """The id of a profile on this board, as `nvidia-smi mig -lgip` prints it."""
+        known = _SEVEN_SLICE_IDS if self.whole.slices == _SEVEN_SLICES else _FOUR_SLICE_IDS
+        return known.get(profile.number, _OTHER_IDS + profile.number)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
@@ -74,6 +80,13 @@ class Instance:
             ofa_engines=self.profile.ofa_engines,
         )
 
+
+_SEVEN_SLICES = 7
+_SEVEN_SLICE_IDS: Mapping[int, int] = {0: 19, 7: 20, 9: 15, 1: 14, 2: 9, 3: 5, 4: 0}
+_FOUR_SLICE_IDS: Mapping[int, int] = {0: 14, 7: 21, 1: 5, 8: 6, 3: 0}
+"""NVML_GPU_INSTANCE_PROFILE_* -> the id on the board, of boards with seven and with four compute slices."""
+_OTHER_IDS = 40
+"""The id of any other profile is an invented number: this and NVML_GPU_INSTANCE_PROFILE_*."""
 
 _FIELDS = [field.name for field in fields(InstanceProfile)]
 
@@ -218,13 +231,12 @@ def parse_instance(model: str, name: str) -> Instance:
         )
     profile = known[profile_name]
     compute_slices = profile.slices if not compute else int(compute[:-1]) if compute[:-1].isdecimal() else 0
-    number = next((number for number, slices in COMPUTE_INSTANCE_SLICES.items() if slices == compute_slices), None)
-    if number is None or compute_slices > profile.slices or (compute and compute_slices == profile.slices):
+    if compute_slices not in COMPUTE_SLICES[profile.slices] or (compute and compute_slices == profile.slices):
         raise ValueError(f"{name!r} is not a compute instance of {profile_name}")
-    return Instance(name=name, profile=profile, compute_profile=number)
+    return Instance(name=name, profile=profile, compute_profile=COMPUTE_NUMBERS[compute_slices])
 
 
-_CAPACITIES = (
+CAPACITIES = (
     ("slices", "compute slices"),
     ("memory_slices", "memory slices"),
     ("decoders", "decoders"),
@@ -232,18 +244,4 @@ _CAPACITIES = (
     ("jpeg_engines", "JPEG engines"),
     ("ofa_engines", "OFA engines"),
 )
-"""What the instances of a GPU divide. Copy engines are not divided on all boards."""
-
-
-def capacity_problem(model: str, instances: tuple[Instance, ...]) -> str | None:
-    """Returns why a GPU of a known model cannot have all these instances, or None."""
-    board = BOARDS[model]
-    if len(instances) > board.max_devices:
-        return f"{model} can have at most {board.max_devices} MIG devices, not {len(instances)}"
-    used = {name: sum(getattr(each.profile, name) for each in instances) for name, _ in _CAPACITIES}
-    exceeded = [
-        f"{used[name]} of {getattr(board.whole, name)} {text}"
-        for name, text in _CAPACITIES
-        if used[name] > getattr(board.whole, name)
-    ]
-    return f"the instances use {' and '.join(exceeded)}" if exceeded else None
+"""What the GPU instances of a GPU divide: a field of InstanceProfile and its name. Copy engines are not divided on all boards."""

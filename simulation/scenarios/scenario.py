@@ -3,7 +3,6 @@
 UUIDs that a file does not specify are computed from the scenario's name and the GPU's index, so they are the same in each run.
 """
 
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -12,15 +11,22 @@ from pathlib import Path
 
 from msgspec import structs
 
-from gpu_core.domain.inventory import ComputeCapability, CudaVersion, Driver, Fabric, GpuUuid, MigUuid
+from gpu_core.domain.inventory import ComputeCapability, CudaVersion, Driver, Fabric, GpuUuid
 from gpu_core.nvml.api import NvLinks
 from node_core.decode import decode_struct, read_yaml
 from node_core.domain.pci import PciAddress
 from node_core.errors import SettingsError
 from node_core.schema import suggest
 from simulation.scenarios.checks import SWITCH_LINKS, fault_problems, parse_memory, scenario_problems
-from simulation.scenarios.file_format import FaultEvent, GpuGroup, NvLinkFile, PcieFile, ScenarioFile
-from simulation.scenarios.mig_profiles import Instance, parse_instance
+from simulation.scenarios.file_format import FaultEvent, GpuGroup, MigFile, NvLinkFile, PcieFile, ScenarioFile
+from simulation.scenarios.mig_layout import (
+    MigState,
+    SimulatedInstance,
+    SimulatedMig,
+    build_instances,
+    list_devices,
+    make_uuid,
+)
 from simulation.scenarios.use import SimulatedUse, build_use
 
 NVIDIA = "10de"
@@ -29,27 +35,12 @@ TOPOLOGY_LEVELS = {"board": 0, "switch": 10, "switches": 20, "host_bridge": 30}
 TOPOLOGY_NODE, TOPOLOGY_SYSTEM = 40, 50
 """The values of nvmlGpuTopologyLevel_t by their names in scenario files."""
 
-_FIRST_GPU_INSTANCE = {7: 0, 4: 1, 3: 1, 2: 3, 1: 7}
-"""Compute slices -> the lowest GPU instance id that the driver assigns to such an instance."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimulatedMig:
-    """A MIG device. slot, gpu_instance, compute_instance, start: see gpu_core.domain.inventory.MigDevice."""
-
-    uuid: MigUuid
-    slot: int
-    gpu_instance: int
-    compute_instance: int
-    start: int
-    instance: Instance
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedGpu:
     """A GPU with its values in NVML and PCI. device_id, subsystem_id, class_code: four hex digits. bus_id: in the format of NVML.
 
-    For a GPU that is not on a PCI bus, address and bus_id are None and device_id is "".
+    For a GPU that is not on a PCI bus, address and bus_id are None and device_id is "". mig: None for a GPU without MIG.
     """
 
     index: int
@@ -62,9 +53,7 @@ class SimulatedGpu:
     subsystem_id: str
     class_code: str
     numa_node: int | None
-    mig_capable: bool
-    mig_enabled: bool
-    mig_devices: tuple[SimulatedMig, ...]
+    mig: MigState | None
     links: NvLinks
     fabric: Fabric | None
     use: SimulatedUse
@@ -73,13 +62,29 @@ class SimulatedGpu:
     def bus_id(self) -> str | None:
         return None if self.address is None else render_bus_id(self.address)
 
+    @property
+    def mig_capable(self) -> bool:
+        return self.mig is not None
+
+    @property
+    def mig_enabled(self) -> bool:
+        return self.mig is not None and self.mig.is_enabled
+
+    @property
+    def mig_devices(self) -> tuple[SimulatedMig, ...]:
+        return self.mig.devices if self.mig else ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigLayout:
-    """The MIG devices of a GPU while a fault of kind `mig` is active."""
+    """The GPU instances of a GPU while a fault of kind `mig` is active."""
 
     fault: FaultEvent
-    mig_devices: tuple[SimulatedMig, ...]
+    instances: tuple[SimulatedInstance, ...]
+
+    @property
+    def mig_devices(self) -> tuple[SimulatedMig, ...]:
+        return list_devices(self.instances)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +126,10 @@ class Scenario:
         if down := sum(fault.count or 0 for fault in faults):
             gpu = replace(gpu, links=_remove_links(gpu.links, down))
         active = [each for each in self.mig_layouts if each.fault.gpu == index and each.fault.is_active(now)]
-        if not active:
+        if not active or gpu.mig is None:
             return gpu
-        return replace(gpu, mig_devices=max(active, key=lambda layout: layout.fault.at).mig_devices)
+        latest = max(active, key=lambda layout: layout.fault.at)
+        return replace(gpu, mig=replace(gpu.mig, instances=latest.instances))
 
     def delayed(self, seconds: float) -> "Scenario":
         """Returns the scenario with later faults."""
@@ -257,7 +263,7 @@ def _build_gpus(name: str, file: ScenarioFile) -> Iterator[SimulatedGpu]:
         seed = f"{name}/{index}"
         yield SimulatedGpu(
             index=index,
-            uuid=GpuUuid(group.uuid[at] if group.uuid else f"GPU-{_make_uuid(seed)}"),
+            uuid=GpuUuid(group.uuid[at] if group.uuid else f"GPU-{make_uuid(seed)}"),
             model=group.model,
             memory_bytes=None if group.memory is None else parse_memory(group.memory),
             compute=_parse_compute(group.compute),
@@ -266,9 +272,7 @@ def _build_gpus(name: str, file: ScenarioFile) -> Iterator[SimulatedGpu]:
             subsystem_id=group.subsystem_id,
             class_code=group.class_,
             numa_node=group.numa[at] if isinstance(group.numa, list) else group.numa,
-            mig_capable=group.mig is not None,
-            mig_enabled=group.mig is not None and group.mig.mode == "enabled",
-            mig_devices=tuple(_build_mig_devices(seed, group.model, group.mig.instances if group.mig else ())),
+            mig=None if group.mig is None else _build_mig(seed, group.model, group.mig),
             links=_build_links(index, file.nvlink, addresses),
             fabric=fabric,
             use=build_use(group.use, index),
@@ -299,8 +303,10 @@ def _select_address(group: GpuGroup, at: int, index: int) -> PciAddress | None:
     return PciAddress(group.pci[at] if group.pci else f"0000:{0x10 + 3 * index:02x}:00.0")
 
 
-def _make_uuid(seed: str) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"gpunode/{seed}"))
+def _build_mig(seed: str, model: str, mig: MigFile) -> MigState:
+    is_enabled = mig.mode == "enabled"
+    instances = build_instances(seed, model, mig.instances)
+    return MigState(is_enabled=is_enabled, is_pending=is_enabled, instances=instances)
 
 
 def _build_mig_layouts(name: str, file: ScenarioFile, first: int) -> Iterator[MigLayout]:
@@ -308,29 +314,8 @@ def _build_mig_layouts(name: str, file: ScenarioFile, first: int) -> Iterator[Mi
     for at, fault in enumerate(file.faults, first):
         if fault.kind == "mig" and fault.gpu is not None:
             seed = f"{name}/{fault.gpu}/cut {at}"
-            devices = _build_mig_devices(seed, groups[fault.gpu].model, fault.instances or ())
-            yield MigLayout(fault=fault, mig_devices=tuple(devices))
-
-
-def _build_mig_devices(seed: str, model: str, names: Iterable[str]) -> Iterator[SimulatedMig]:
-    """The GPU instances are one after another in the memory of the GPU."""
-    used_numbers: set[int] = set()
-    start = 0
-    for slot, name in enumerate(names):
-        instance = parse_instance(model, name)
-        number = _FIRST_GPU_INSTANCE[instance.profile.slices]
-        while number in used_numbers:
-            number += 1
-        used_numbers.add(number)
-        yield SimulatedMig(
-            uuid=MigUuid(f"MIG-{_make_uuid(f'{seed}/{slot}/{name}')}"),
-            slot=slot,
-            gpu_instance=number,
-            compute_instance=0,
-            start=start,
-            instance=instance,
-        )
-        start += instance.profile.memory_slices
+            instances = build_instances(seed, groups[fault.gpu].model, fault.instances or ())
+            yield MigLayout(fault=fault, instances=instances)
 
 
 def _remove_links(links: NvLinks, down: int) -> NvLinks:

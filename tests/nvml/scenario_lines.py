@@ -33,8 +33,9 @@ from simulation.nvml.state import SimulatedHealth, failed_result, fault_events, 
 from simulation.nvml.usage import RECOVERY_ACTION, UsageView
 from simulation.scenarios.checks import INIT
 from simulation.scenarios.file_format import FaultEvent
+from simulation.scenarios.mig_layout import SimulatedMig
 from simulation.scenarios.mig_profiles import max_mig_devices
-from simulation.scenarios.scenario import NVIDIA, Scenario, SimulatedGpu, SimulatedMig
+from simulation.scenarios.scenario import NVIDIA, Scenario, SimulatedGpu
 
 VARIABLE = "GPUNODE_NVML_SCENARIO"
 SWITCH_BUS_ID = "0000FFFF:00:00.0"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gpu_core.nvml.api import FUNCTIONS
+from gpu_core.nvml.mig_api import MIG_FUNCTIONS
 from gpu_core.nvml.usage_api import USAGE_FUNCTIONS
 from simulation.scenarios.scenario import load_scenario, parse_scenario
 from tests.nvml.discoveries import discover_all
@@ -72,6 +73,9 @@ EVENT_CALLS = {
 
 USE_CALLS = set(USAGE_FUNCTIONS.values())
 """Calls about live use; see test_usage.py."""
+
+LAYOUT_CALLS = set(MIG_FUNCTIONS.values())
+"""Calls that read and change MIG layouts; see test_mig.py."""
 
 SYSTEM_CALLS = ("nvmlSystemGetDriverVersion", "nvmlSystemGetCudaDriverVersion", "nvmlDeviceGetCount")
 
@@ -231,7 +235,7 @@ def test_a_failed_initialisation_is_an_error_with_its_code(
 
 
 def test_every_call_of_the_scenario_format_is_in_the_table() -> None:
-    known = {*GPU_CALLS, PAIR_CALL, *MIG_CALLS, *STATE_CALLS, *EVENT_CALLS, *SYSTEM_CALLS, *USE_CALLS}
+    known = {*GPU_CALLS, PAIR_CALL, *MIG_CALLS, *STATE_CALLS, *EVENT_CALLS, *SYSTEM_CALLS, *USE_CALLS, *LAYOUT_CALLS}
     assert set(FUNCTIONS.values()) <= known
 
 

@@ -11,6 +11,7 @@ import pytest
 from gpu_core.domain.inventory import CudaVersion, Fabric, Gpu, Inventory, NvLinkPeer, PciPath, PciPeer, Platform
 from gpu_core.nvml.api import FUNCTIONS, Nvml, OpenNvml
 from gpu_core.nvml.inventory import parse_bus_id, parse_cuda_version, read_inventory
+from gpu_core.nvml.mig_api import MIG_FUNCTIONS
 from gpu_core.nvml.usage_api import USAGE_FUNCTIONS
 from node_core.domain.pci import PciAddress
 from node_core.errors import HostReadError, NvmlError
@@ -99,7 +100,7 @@ def without_profiles(gpu: Gpu) -> Gpu:
     return replace(gpu, mig_devices=tuple(replace(device, profile=None, start=None) for device in gpu.mig_devices))
 
 
-OWN = {method: function for method, function in FUNCTIONS.items() if method not in USAGE_FUNCTIONS}
+OWN = {method: function for method, function in FUNCTIONS.items() if method not in {**USAGE_FUNCTIONS, **MIG_FUNCTIONS}}
 """The methods that a discovery may call."""
 ABSENT_FACTS: dict[str, Callable[[Gpu], Gpu]] = {
     "nvmlDeviceGetMinorNumber": lambda gpu: replace(gpu, minor=None),
@@ -144,6 +145,7 @@ def test_the_tables_below_contain_every_call() -> None:
         *OF_EVENTS,
         *OF_PAIRS,
         *OF_USE,
+        *MIG_FUNCTIONS.values(),
         *OF_THE_SYSTEM,
     }
 
