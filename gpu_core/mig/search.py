@@ -64,7 +64,7 @@ class _Search:
         end = len(self._choices.by_slice)
         if start >= end or not missing:
             return missing * MISSING + self._choices.cost_of_destruction(start, end), None, None
-        if sum(map(mul, left, self._sizes)) > self._choices.memory_slices - start:
+        if self._sizes and sum(map(mul, left, self._sizes)) > self._choices.memory_slices - start:
             return MISSING, None, None
         return min(self._list_solutions(start, left), key=itemgetter(0))
 

@@ -32,6 +32,9 @@ from gpu_core.host.mig_caps import parse_mig_minors
 from gpu_core.host.pci_config import parse_host_driver, parse_vendor_capabilities, parse_vgpu
 from gpu_core.host.tegra import parse_list
 from gpu_core.host.xid_lines import parse_guid, parse_record, parse_xid
+from gpu_core.mig.config import decode_mig_configs
+from gpu_core.mig.hooks import decode_hooks
+from gpu_core.mig.profile_text import parse_profile
 from gpu_core.nvml.driver_version import parse_proc_version
 from gpu_core.nvml.inventory import parse_bus_id
 from gpu_core.pods.cgroups import parse_cgroup
@@ -201,6 +204,24 @@ NVIDIA = {
     "resources": {"gpus": [{"pattern": "A100*", "name": "a100"}], "mig": [{"pattern": "*", "name": "gpu"}]},
     "health": {"holdDown": "60s", "xids": {"94": "ignore"}},
 }
+MIG_CONFIGS = {
+    "version": "v1",
+    "mig-configs": {
+        "a": [
+            {
+                "device-filter": ["0x20B010DE"],
+                "devices": [0],
+                "mig-enabled": True,
+                "mig-devices": {"1g.5gb.me": 1, "1c.3g.20gb": 2},
+            },
+            {"device-filter": "0x20B010DE:0x134F10DE", "devices": "all", "mig-enabled": False},
+        ]
+    },
+}
+MIG_HOOKS = {
+    "version": "v1",
+    "hooks": {"apply-start": [{"workdir": "/", "command": "sh", "args": ["-c", "x"], "envs": {"A": "b"}}]},
+}
 WORKER = {
     "core": {"sleepInterval": "60s", "featureSources": ["all"], "labelSources": ["-cpu"], "labelWhiteList": ".*", "noPublish": False},
     "sources": {"pci": {"deviceClassWhitelist": ["03"], "deviceLabelFields": ["vendor"]}, "cpu": {"cpuid": {"attributeBlacklist": ["A"]}},
@@ -326,6 +347,9 @@ PARSERS: Mapping[str, Parser] = {
         {"metadata": METADATA, "status": {"containerStatuses": [{"name": "c", "containerID": "containerd://a"}]}},
         refuses=(KubeError,),
     ),
+    "gpu_core.mig.config:decode_mig_configs": document(lambda data: decode_mig_configs(data, source="f"), MIG_CONFIGS),
+    "gpu_core.mig.hooks:decode_hooks": document(lambda data: decode_hooks(data, source="f"), MIG_HOOKS),
+    "gpu_core.mig.profile_text:parse_profile": text(parse_profile, "1c.3g.40gb", "1g.24gb+me.all", "2g.48gb-me", refuses=VALUE_ERROR),
     "gpu_core.pods.checkpoint:parse_checkpoint": content(
         parse_checkpoint,
         b'{"Data":{"PodDeviceEntries":[{"PodUID":"u","ContainerName":"c","DeviceIDs":{"-1":["GPU-0"]},"AllocResp":"Cg=="}]},"Checksum":1}',

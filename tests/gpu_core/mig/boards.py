@@ -82,11 +82,17 @@ PROFILES: Mapping[str, tuple[InstanceProfile, ...]] = {
         profile(14, "2g.48gb-me", (0, 2), 2, 2, 0, 0),
         profile(3, "4g.96gb", (0,), 4, 1, 4, 1),
     ),
+    "NVIDIA Thor": (
+        profile(0, "1g.0gb", (0, 1), 1, 2, 1, 0),
+        profile(1, "2g.0gb", (0,), 2, 1, 1, 0),
+        profile(2, "3g.0gb", (0,), 3, 1, 2, 1),
+    ),
 }
 """Model -> profiles, sorted by slices and memory."""
 
 H100 = "NVIDIA H100 80GB HBM3"
 RTX_PRO_6000 = "NVIDIA RTX PRO 6000 Blackwell Server Edition"
+THOR = "NVIDIA Thor"
 _PCI_IDS = {H100: "0x233010DE", "NVIDIA A100-SXM4-40GB": "0x20B010DE", "NVIDIA A30": "0x20B710DE"}
 
 

@@ -126,3 +126,9 @@ def test_a_profile_that_the_driver_no_longer_lists_is_destroyed() -> None:
     unknown = GpuInstance(id=1, profile=99, placement=Placement(start=0, size=8))
     plan = plan_gpu(mig_gpu(H100, unknown), DesiredGpu(is_enabled=True, devices={"1g.10gb": 1}))
     assert plan.destroy == (unknown,)
+
+
+def test_present_instances_beyond_the_requested_ones_do_not_hide_devices_that_fit() -> None:
+    with pytest.raises(MigError) as error:
+        plan_gpu(mig_gpu(H100, instance(1, "1g.10gb", 5)), DesiredGpu(is_enabled=True, devices={"4g.40gb": 2}))
+    assert error.value.hint == "These would fit: 1x 4g.40gb"
