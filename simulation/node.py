@@ -1,14 +1,19 @@
 """The simulated node of `--simulate`. Replaces the driver, the PCI bus and the GPU inventory of the host."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 
+from gpu_core.mig.model import MigGpu
 from gpu_core.nvml.api import OpenNvml
 from gpu_core.nvml.inventory import read_inventory
 from gpu_core.nvml.source import InventorySource
 from node_core.domain.pci import PciAddress
+from node_core.errors import MigError
 from simulation.nvml.library import changing_nvml, numa_of
+from simulation.nvml.mig_rules import reset
+from simulation.nvml.mig_states import MigStates, SharedMigStates
 from simulation.scenarios.scenario import Scenario, load_scenario, pci_attributes
 
 
@@ -20,7 +25,26 @@ class SimulatedNode:
 
     @cached_property
     def open_nvml(self) -> OpenNvml:
-        return changing_nvml(lambda: self.scenario, self._seconds)
+        return changing_nvml(lambda: self.scenario, self._seconds, mig_states=self._mig_states)
+
+    @cached_property
+    def _mig_states(self) -> MigStates:
+        path = self.scenario.file.mig_state
+        return MigStates() if path is None else SharedMigStates(Path(path))
+
+    def reset_gpus(self, gpus: Sequence[MigGpu]) -> None:
+        """Simulates `nvidia-smi --gpu-reset`: the pending MIG modes become active, and all instances of the GPUs are lost.
+
+        Raises MigError if a process uses a GPU or has NVML open, and NvmlError if the state of the node cannot be written.
+        """
+        states, uuids = self._mig_states, {gpu.uuid for gpu in gpus}
+        found = [self.scenario.gpu_at(gpu.index, self._seconds()) for gpu in self.scenario.gpus if gpu.uuid in uuids]
+        if states.has_sessions() or any(gpu.use.processes for gpu in found):
+            raise MigError("cannot reset the simulated GPUs, because they are in use")
+        with states.lock():
+            for gpu in found:
+                if (mig := states.apply(gpu).mig) is not None:
+                    states.write(gpu, reset(mig))
 
     def replace_faults(self, scenario: Scenario) -> None:
         """Replaces the faults by those of a scenario with the same GPUs. The times of the faults count from now."""

@@ -74,10 +74,11 @@ def _session(current: CurrentScenario, clock: Clock, wait: Wait, mig_states: Mig
     if (result := failed_result(scenario, clock(), gpu=None, call=INIT)) is not None:
         raise NvmlError(INIT, result, hint=f"scenario {scenario.name} has an active fault for this call")
     nvml = SimulatedNvml(current, scenario.driver, clock, wait, mig_states)
-    try:
-        yield nvml
-    finally:
-        nvml.shutdown()
+    with mig_states.session():
+        try:
+            yield nvml
+        finally:
+            nvml.shutdown()
 
 
 class SimulatedNvml(SimulatedMigCalls, SimulatedUsageCalls):

@@ -1,17 +1,31 @@
-"""The MIG modes and layouts that NVML calls have made on a simulated node. They replace those of the scenario."""
+"""The MIG modes and layouts that NVML calls have made on a simulated node. They replace those of the scenario.
 
+`MigStates` are those of one process. `SharedMigStates` are in a file, for all processes of a simulated node, and survive a process.
+"""
+
+import fcntl
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+import msgspec
+
+from gpu_core.nvml.mig_api import NO_PERMISSION
+from node_core.errors import NvmlError
+from node_core.host.atomic_write import write_atomically
+from node_core.host.flock import open_locked
 from simulation.scenarios.mig_layout import MigState
 from simulation.scenarios.scenario import SimulatedGpu
+
+STATE = "the MIG state of the simulated node"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedMig:
-    """before: what the scenario had before the first change. A later fault of the kind `mig` drops the change."""
+    """before: what the scenario had before the first change. A later fault of the kind `mig` replaces the change while it is active."""
 
     before: MigState
     now: MigState
@@ -23,9 +37,10 @@ class MigStates:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._changed: Mapping[int, ChangedMig] = {}
+        self._sessions = 0
 
     def apply(self, gpu: SimulatedGpu) -> SimulatedGpu:
-        """The GPU with its present MIG mode and layout. gpu: as in the scenario."""
+        """The GPU with its present MIG mode and layout. gpu: as in the scenario. Raises NvmlError if the state cannot be read."""
         changed = self._read().get(gpu.index)
         return replace(gpu, mig=changed.now) if changed and changed.before == gpu.mig else gpu
 
@@ -41,13 +56,93 @@ class MigStates:
             yield
 
     def write(self, gpu: SimulatedGpu, mig: MigState) -> None:
-        """Replaces the state of a GPU. gpu: as in the scenario."""
+        """Replaces the state of a GPU. gpu: as in the scenario. Raises NvmlError if the state cannot be written."""
         if gpu.mig is not None:
             now = replace(mig, changes=mig.changes + 1)
             self._write({**self._read(), gpu.index: ChangedMig(before=gpu.mig, now=now)})
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """An open session of NVML."""
+        with self._lock:
+            self._sessions += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._sessions -= 1
+
+    def has_sessions(self) -> bool:
+        return self._sessions > 0
 
     def _read(self) -> Mapping[int, ChangedMig]:
         return self._changed
 
     def _write(self, changed: Mapping[int, ChangedMig]) -> None:
         self._changed = changed
+
+
+class SharedMigStates(MigStates):
+    """path: of the file. Without the file, all GPUs are as in the scenario. Each call reads the file, and each change replaces it.
+
+    The locks are files beside it. The kernel releases a lock when the process ends. Source: flock(2).
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._lock_path, self._session_path = (path.with_name(f"{path.name}.{end}") for end in ("lock", "sessions"))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        with _locked(self._lock_path, fcntl.LOCK_EX):
+            yield
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        with _locked(self._session_path, fcntl.LOCK_SH):
+            yield
+
+    def has_sessions(self) -> bool:
+        try:
+            descriptor = open_locked(self._session_path, fcntl.LOCK_EX)
+        except OSError as error:
+            raise _failed(error) from error
+        if descriptor is not None:
+            os.close(descriptor)
+        return descriptor is None
+
+    def _read(self) -> Mapping[int, ChangedMig]:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=dict[int, ChangedMig])
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise _failed(error) from error
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise NvmlError(STATE, "UNKNOWN", hint=f"{self._path}: {error}. Remove the file.") from error
+
+    def _write(self, changed: Mapping[int, ChangedMig]) -> None:
+        try:
+            write_atomically(self._path, msgspec.json.encode(changed).decode())
+        except OSError as error:
+            raise _failed(error) from error
+
+
+@contextmanager
+def _locked(path: Path, kind: int) -> Iterator[None]:
+    """Waits for the lock. Creates the file and its folder if they are missing."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise _failed(error) from error
+    try:
+        fcntl.flock(descriptor, kind)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _failed(error: OSError) -> NvmlError:
+    return NvmlError(STATE, NO_PERMISSION, hint=f"{error.filename}: {error.strerror}")

@@ -24,6 +24,7 @@ gpus:                                            # groups of equal GPUs, in the 
 nvlink: {nvswitch: true, switch_links: 12}       # links of each GPU, default 18; or peers: [{gpus: [0, 1], links: 4}]
 pcie: {switch: [[0, 1], [2, 3]], switches: [[0, 1, 2, 3]]}   # groups below one ancestor; also board, host_bridge; default: by NUMA node
 fabric: {cluster_uuid: ..., clique: 7}           # omit if no GPU is attached to a fabric
+mig_state: /run/gpunode/mig.json                 # see below; omit for MIG changes that end with the process
 wsl: true                                        # Windows owns the GPUs, and Linux sees none on the PCI bus
 faults:                                          # at: seconds since the start
   - {at: 20, for: 15, gpu: 3, kind: lost}        # all calls for this GPU fail with GPU_IS_LOST
@@ -43,6 +44,10 @@ faults:                                          # at: seconds since the start
   - {at: 10, gpu: 7, kind: mig, instances: [1g.10gb, 1g.10gb]}   # new MIG devices, and one event
 ```
 A fault without `for` does not end. A GPU without faults is healthy.
+
+NVML calls can change the MIG mode and the instances of simulated GPUs, by the rules of the driver. Each change is an event. A fault of the
+kind `mig` replaces the changes while it is active. `mig_state` is the absolute path of a file with the changes, which all processes of the
+node share. If the file is removed, the GPUs are as the scenario states, as after a reboot of the node.
 """
 
 from typing import Annotated, Literal
@@ -66,6 +71,7 @@ GpuUuidText = Annotated[str, Meta(pattern=f"^GPU-{_UUID}$", description="GPU- an
 TwoNumbers = Annotated[
     str, Meta(pattern="^[0-9]{1,2}\\.[0-9]{1,2}$", description="two numbers with a dot in quotes, such as '12.4'")
 ]
+AbsolutePath = Annotated[str, Meta(pattern=r"^/[^\x00]*[^/\x00]$", description="an absolute path")]
 Index = Annotated[int, Meta(ge=0)]
 Numa = Annotated[int, Meta(ge=0, le=1023)]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -176,7 +182,8 @@ MemoryState = Literal["remap-pending", "remap-failed", "retirement-pending"]
 FabricState = Literal["not-started", "in-progress", "degraded-bandwidth", "route-unhealthy"]
 FailedResult = Literal[
     "UNINITIALIZED", "INVALID_ARGUMENT", "NOT_SUPPORTED", "NO_PERMISSION", "NOT_FOUND", "DRIVER_NOT_LOADED", "TIMEOUT",
-    "LIBRARY_NOT_FOUND", "GPU_IS_LOST", "RESET_REQUIRED", "LIB_RM_VERSION_MISMATCH", "IN_USE", "UNKNOWN",
+    "LIBRARY_NOT_FOUND", "GPU_IS_LOST", "RESET_REQUIRED", "LIB_RM_VERSION_MISMATCH", "IN_USE", "INSUFFICIENT_RESOURCES",
+    "UNKNOWN",
 ]  # fmt: skip
 """The names of nvmlReturn_t."""
 
@@ -215,4 +222,5 @@ class ScenarioFile(_Strict, frozen=True, kw_only=True):
     pcie: PcieFile = PcieFile()
     fabric: FabricFile | None = None
     wsl: bool = False
+    mig_state: AbsolutePath | None = None
     faults: list[FaultEvent] = []

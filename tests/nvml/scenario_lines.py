@@ -55,6 +55,7 @@ CODES = {
     "RESET_REQUIRED": 16,
     "LIB_RM_VERSION_MISMATCH": 18,
     "IN_USE": 19,
+    "INSUFFICIENT_RESOURCES": 23,
     "UNKNOWN": 999,
 }
 """Numbers of nvmlReturn_t."""

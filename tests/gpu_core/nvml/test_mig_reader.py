@@ -21,7 +21,7 @@ def read(scenario: Scenario) -> tuple[tuple[MigGpu, ...], dict[int, str]]:
 
 
 def broken(call: str, code: str, gpu: int = DIVIDED) -> Scenario:
-    fault = {"at": 0, "kind": "fails", "call": call, "answer": code, "gpu": gpu}
+    fault = {"at": 0, "kind": "fails", "call": call, "result": code, "gpu": gpu}
     file = {"driver": {"version": "550.54.15"}, "gpus": [H100, DIVIDED_H100], "faults": [fault]}
     return parse_scenario("broken", file, source="test")
 

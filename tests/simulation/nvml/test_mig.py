@@ -217,7 +217,7 @@ def test_all_sessions_of_a_node_see_a_change_and_other_nodes_do_not() -> None:
 
 
 def test_a_call_that_fails_changes_nothing() -> None:
-    denied = {"at": 0, "kind": "fails", "call": "nvmlGpuInstanceCreateComputeInstance", "answer": "NO_PERMISSION"}
+    denied = {"at": 0, "kind": "fails", "call": "nvmlGpuInstanceCreateComputeInstance", "result": "NO_PERMISSION"}
     with opened({**HOPPER, "mig": ON}, faults=(denied,)) as (nvml, gpu):
         instance = create(nvml, gpu, ONE, 0, 1)
         assert code_of(divide, nvml, instance, ONE) == "NO_PERMISSION"
