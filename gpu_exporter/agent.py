@@ -1,10 +1,11 @@
 """The controller of gpu-exporter: discovers the GPUs, and lets the sampler follow them.
 
-Threads read the GPUs, the events of NVML and the pods; each stores its results. The exposition is made of these at a scrape, from memory.
+Threads read the GPUs, the events of NVML and the pods, and store the results. A scrape renders the stored results.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -16,12 +17,13 @@ from gpu_core.nvml.real import SESSIONS
 from gpu_core.nvml.source import is_released
 from gpu_exporter.build import build_pods, build_port, read_bound
 from gpu_exporter.each_gpu import EachGpu
-from gpu_exporter.exporter import Known
+from gpu_exporter.gpu_thread import GpuThread
 from gpu_exporter.metrics_port import MetricsPort
 from gpu_exporter.pods.monitor import PodsSnapshot
 from gpu_exporter.reader import ReadingPlan
-from gpu_exporter.sampler import Sampler, gpu_thread_factory
+from gpu_exporter.sampler import Sampler
 from gpu_exporter.settings import ExporterSettings
+from gpu_exporter.view import Known
 from gpu_exporter.xids import XidLog
 from node_core.domain.backoff import Backoff
 from node_core.domain.pci import PciAddress
@@ -176,8 +178,12 @@ def build_agent(
 
     reads_pods = settings.kubernetes if settings.kubernetes is not None else bool(dependencies.common.node_name)
     plan = ReadingPlan(fields=settings.selection.fields, with_processes=reads_pods)
-    create_thread = gpu_thread_factory(
-        plan, dependencies.nvml, interval=settings.interval / 1000, on_outdated=discover_again
+    create_thread = partial(
+        GpuThread,
+        plan=plan,
+        open_nvml=dependencies.nvml,
+        interval=settings.interval / 1000,
+        on_outdated=discover_again,
     )
     xids = XidLog(settings.window / 1000, services.clock)
     sampler = Sampler(create_thread)

@@ -7,12 +7,13 @@ from gpu_core.assembly import Dependencies
 from gpu_core.host.bound import read_bound_addresses
 from gpu_core.pods.holders import PodIdentity
 from gpu_exporter.device_labels import RESERVED
-from gpu_exporter.exporter import Exporter, Known
+from gpu_exporter.exporter import Exporter
 from gpu_exporter.metrics_port import MetricsPort
 from gpu_exporter.pods.api_pods import PodInformer
 from gpu_exporter.pods.labels import select_labels
 from gpu_exporter.pods.monitor import PodMonitor, PodsSnapshot
 from gpu_exporter.settings import ExporterSettings
+from gpu_exporter.view import Known
 from node_core.domain.pci import PciAddress
 from node_core.errors import HostReadError
 from node_core.kubelet.podresources import SOCKET, list_pod_devices

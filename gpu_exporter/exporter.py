@@ -2,35 +2,15 @@
 
 import gzip
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
-from gpu_core.domain.inventory import GpuUuid
-from gpu_core.pods.holders import Holders, select_holders
 from gpu_exporter.device_labels import LabelOptions
-from gpu_exporter.pods.monitor import PodsSnapshot
-from gpu_exporter.pods.usage import PodUsage, select_usage
-from gpu_exporter.reading import GpuState
 from gpu_exporter.render import render
-from gpu_exporter.sampler import Sample
 from gpu_exporter.selection import Selection
-from gpu_exporter.view import View
-from gpu_exporter.xids import GpuXids
+from gpu_exporter.view import Known, View, make_view
 
 FASTEST = 1
 """The level of gzip. The exposition has many equal parts, so a higher level saves little."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """Everything that the exposition is made of. Equal values give the same text. See View."""
-
-    sample: Sample = Sample()  # noqa: RUF009 - frozen
-    pods: PodsSnapshot = PodsSnapshot()  # noqa: RUF009 - frozen
-    xids: Mapping[GpuUuid, GpuXids] = field(default_factory=dict)
-    watched: frozenset[GpuUuid] = frozenset()
-    driver: str = ""
-    is_simulated: bool = False
 
 
 class Exporter:
@@ -68,25 +48,3 @@ class Exporter:
         return render(
             self._view, self._selection, self._options, window_ms=self._window_ms, is_openmetrics=is_openmetrics
         )
-
-
-def make_view(known: Known) -> View:
-    """Attributes devices and processes to pods. PURE. The MIG devices are those of the readings."""
-    gpus = [state.reading.gpu if state.reading else state.gpu for state in known.sample.gpus]
-    pods = known.pods
-    holders = select_holders(pods.pods, gpus, pods.identities) if pods.is_known else Holders()
-    return View(
-        states=known.sample.gpus,
-        faults=known.sample.faults,
-        holders=holders,
-        usages=tuple(usage for state in known.sample.gpus for usage in _usages(state, holders)),
-        xids=known.xids,
-        watched=known.watched,
-        driver=known.driver,
-        is_simulated=known.is_simulated,
-    )
-
-
-def _usages(state: GpuState, holders: Holders) -> tuple[PodUsage, ...]:
-    reading = state.reading
-    return () if reading is None else select_usage(reading.devices, reading.processes, holders)

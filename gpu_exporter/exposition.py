@@ -73,5 +73,5 @@ def _escape(text: str, escapes: Mapping[str, str]) -> str:
 
 
 def render_number(value: float) -> str:
-    """Renders a number in the shortest form. Large counters keep all digits."""
+    """Renders a number in the shortest form. Large counters have all digits."""
     return str(int(value)) if value == int(value) else f"{value:.15g}"

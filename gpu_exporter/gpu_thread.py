@@ -132,7 +132,7 @@ class GpuThread:
 
     def _read_in_session(self, generation: int) -> None:
         with self._condition:
-            self.is_open = self._generation == generation  # a release may have been requested meanwhile
+            self.is_open = self._generation == generation  # otherwise a release was requested
             if not self.is_open:
                 return
         self._called_at = self._clock()

@@ -40,7 +40,7 @@ class PartReader:
         self._results: dict[Hashable, Any] = {}
 
     def forget_unsupported(self) -> None:
-        """Repeats the unsupported queries in the next reading: a driver can learn to answer them. GPM never comes later."""
+        """Repeats the unsupported queries in the next reading: a driver may support them later. GPM is never supported later."""
         self._unsupported.intersection_update({GPM})
 
     def read(self, fields: Iterable[Field]) -> dict[str, float]:
@@ -114,7 +114,7 @@ class PartReader:
         return [value for value in values if not isinstance(value, str)]
 
     def _read_metrics(self, sources: Iterable[Source]) -> Iterator[tuple[Source, float]]:
-        """The means since the last sample. Without a last sample there are none."""
+        """The means since the last sample; nothing without a last sample."""
         wanted = [source for source in sources if isinstance(source, Gpm)]
         if not wanted:
             return

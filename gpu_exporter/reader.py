@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from gpu_core.domain.inventory import Gpu
@@ -164,39 +164,32 @@ class GpuReader:
 
     def _read_devices(self) -> Iterator[DeviceProcesses]:
         """The processes of the GPU, or of each GPU instance."""
-        asked_at = self._plan.clocks.boot()
+        queried_at = self._plan.clocks.boot()
         listed = list_processes(self._nvml, self._device, self._whole.queries)
         if listed is None:
             return
         if not self._gpu.mig_enabled:
             samples = self._samples.read(self._nvml, self._device, self._whole.queries)
             rates = self._whole.call("device_get_utilization_rates")
-            sampled = None if samples is None else self._translate(samples)
-            yield self._device_processes(
-                self._whole, None, asked_at, listed, None if rates is None else rates.gpu / 100, sampled
+            yield replace(
+                self._describe(self._whole, None, queried_at, listed),
+                sm_ratio=None if rates is None else rates.gpu / 100,
+                samples=None if samples is None else self._translate(samples),
             )
         for each in self._instances:
             of_instance = [process for process in listed if process.gpu_instance == each.gpu_instance]
-            yield self._device_processes(each.part, each.gpu_instance, asked_at, of_instance, None, None)
+            yield self._describe(each.part, each.gpu_instance, queried_at, of_instance)
 
-    def _device_processes(
-        self,
-        part: PartReader,
-        gpu_instance: int | None,
-        asked_at: float,
-        listed: Iterable[RunningProcess],
-        sm_ratio: float | None,
-        samples: tuple[SmSample, ...] | None,
+    def _describe(
+        self, part: PartReader, gpu_instance: int | None, queried_at: float, listed: Iterable[RunningProcess]
     ) -> DeviceProcesses:
         memory = part.call("device_get_memory_info")
         return DeviceProcesses(
             gpu=self._gpu.uuid,
             gpu_instance=gpu_instance,
-            asked_at=asked_at,
+            queried_at=queried_at,
             memory_used_bytes=None if memory is None else memory.used,
-            sm_ratio=sm_ratio,
             processes=tuple(GpuProcess(pid=each.pid, memory_bytes=each.memory) for each in listed),
-            samples=samples,
         )
 
     def _translate(self, samples: tuple[ProcessSample, ...]) -> tuple[SmSample, ...]:

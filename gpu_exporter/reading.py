@@ -1,9 +1,9 @@
-"""What was read of one GPU at one time, as frozen values. All parts of a reading belong to one MIG layout."""
+"""What was read of the GPUs, as frozen values. All parts of a reading belong to one MIG layout."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gpu_core.domain.inventory import Gpu
+from gpu_core.domain.inventory import Fault, Gpu
 from gpu_core.pods.cgroups import ProcessFacts
 from gpu_exporter.pods.usage import DeviceProcesses
 
@@ -40,7 +40,7 @@ class GpuReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuState:
-    """What is known about a GPU at present. reading: None if there is none, or if it is out of date. fault: why, as a sentence.
+    """What is known about a GPU at present. reading: None before the first one, and if it is out of date. fault: why, as a sentence.
 
     errors: NVML function and error code -> failed queries since the agent started.
     """
@@ -49,6 +49,19 @@ class GpuState:
     reading: GpuReading | None = None
     fault: str | None = None
     errors: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+    @property
+    def shown_gpu(self) -> Gpu:
+        """The facts that belong to the reading; without a reading, those of the last discovery."""
+        return self.gpu if self.reading is None else self.reading.gpu
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """The present state of each GPU, in the order of NVML. faults: GPUs that were never read."""
+
+    gpus: tuple[GpuState, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
 
 def instance_profile(profile: str | None) -> str | None:

@@ -3,13 +3,10 @@
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from gpu_core.domain.inventory import Fault, Gpu, GpuUuid, Inventory
-from gpu_core.nvml.api import OpenNvml
 from gpu_exporter.gpu_thread import GpuThread
-from gpu_exporter.reader import ReadingPlan
-from gpu_exporter.reading import GpuState
+from gpu_exporter.reading import Sample
 
 RELEASE_SECONDS = 2.0
 STOP_SECONDS = 0.2
@@ -17,18 +14,10 @@ STOP_SECONDS = 0.2
 POLL_SECONDS = 0.01
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """The present state of each GPU, in the order of NVML. faults: GPUs that were never read."""
-
-    gpus: tuple[GpuState, ...] = ()
-    faults: tuple[Fault, ...] = ()
-
-
 class Sampler:
     """A BackgroundService, a user of NVML that releases it on request, and a holder of sessions.
 
-    start_thread: creates the thread of a GPU; see `gpu_thread_factory`.
+    create_thread: creates the thread of a GPU.
     """
 
     def __init__(
@@ -45,7 +34,7 @@ class Sampler:
         """Does nothing: the first discovery starts the threads."""
 
     def follow(self, inventory: Inventory) -> None:
-        """Starts a thread for each new GPU, and ends those of removed GPUs. A GPU that cannot be read keeps its thread."""
+        """Starts a thread for each new GPU, and ends those of removed GPUs. A GPU that cannot be read retains its thread."""
         with self._lock:
             threads = dict(self._threads)
             for gpu in inventory.gpus:
@@ -120,15 +109,8 @@ class Sampler:
 def _select_unknown(
     faults: Iterable[Fault], threads: Mapping[GpuUuid, GpuThread], present: Collection[GpuUuid | None]
 ) -> Iterator[Fault]:
-    """The faults of GPUs without a thread. A fault without UUID is of the missing GPU that had this index, if there is one."""
+    """The faults of GPUs without a thread. A fault without UUID belongs to the missing GPU that had this index."""
     missing = {thread.state().gpu.index for uuid, thread in threads.items() if uuid not in present}
     return (
         each for each in faults if each.uuid not in threads and (each.uuid is not None or each.index not in missing)
     )
-
-
-def gpu_thread_factory(
-    plan: ReadingPlan, open_nvml: OpenNvml, *, interval: float, on_outdated: Callable[[], None]
-) -> Callable[[Gpu], GpuThread]:
-    """Returns the function that creates the thread of a GPU. interval: seconds. on_outdated: see GpuThread."""
-    return lambda gpu: GpuThread(gpu, plan, open_nvml, interval=interval, on_outdated=on_outdated)

@@ -54,7 +54,7 @@ def select_series(file: CountersFile | None = None) -> Selection:
 
 def _defaults() -> tuple[Exported, ...]:
     of_dcgm = (each for each in FIELDS if each.is_default and not each.name.startswith(OWN_PREFIX))
-    return (*_group(of_dcgm), *(_of_family(each) for each in SELECTABLE if each.is_default))
+    return (*_group(of_dcgm), *map(_of_family, SELECTABLE))
 
 
 def _own() -> Iterator[Exported]:

@@ -60,7 +60,7 @@ class ExporterFlags:
     window: int = setting(
         "--xid-count-window-size DCGM_EXPORTER_XID_COUNT_WINDOW_SIZE",
         300_000,
-        "Milliseconds in which DCGM_EXP_XID_ERRORS_COUNT counts, and for which DCGM_FI_DEV_XID_ERRORS keeps the Xid of a healthy GPU.",
+        "Milliseconds in which DCGM_EXP_XID_ERRORS_COUNT counts, and for which DCGM_FI_DEV_XID_ERRORS retains the Xid of a healthy GPU.",
         parse=parse_milliseconds,
         metavar="MILLISECONDS",
         shown="300000",

@@ -3,26 +3,28 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from gpu_core.domain.inventory import Fault, GpuUuid
+from gpu_core.domain.inventory import GpuUuid
 from gpu_core.pods.device_names import DeviceKey
-from gpu_core.pods.holders import Holders
+from gpu_core.pods.holders import Holders, select_holders
 from gpu_exporter.device_labels import LabelOptions, Labels, gpu_labels, instance_labels, pod_labels
 from gpu_exporter.exposition import join_labels, render_labels, render_number
 from gpu_exporter.families import DRIVER_VERSION
-from gpu_exporter.pods.usage import PodUsage
-from gpu_exporter.reading import GpuState, Values
+from gpu_exporter.pods.monitor import PodsSnapshot
+from gpu_exporter.pods.usage import PodUsage, select_usage
+from gpu_exporter.reading import GpuState, Sample, Values
 from gpu_exporter.selection import Selection
 from gpu_exporter.xids import GpuXids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """What is known at present. watched: the GPUs whose Xids are reported. driver: its version; empty if unknown."""
+class Known:
+    """What is known at present. Equal values give the same text. watched: the GPUs whose Xids are reported.
 
-    states: tuple[GpuState, ...] = ()
-    faults: tuple[Fault, ...] = ()
-    holders: Holders = Holders()  # noqa: RUF009 - frozen
-    usages: tuple[PodUsage, ...] = ()
+    driver: its version; empty if unknown.
+    """
+
+    sample: Sample = Sample()  # noqa: RUF009 - frozen
+    pods: PodsSnapshot = PodsSnapshot()  # noqa: RUF009 - frozen
     xids: Mapping[GpuUuid, GpuXids] = field(default_factory=dict)
     watched: frozenset[GpuUuid] = frozenset()
     driver: str = ""
@@ -30,12 +32,20 @@ class View:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What is known, with devices and processes attributed to pods."""
+
+    known: Known = Known()
+    holders: Holders = Holders()  # noqa: RUF009 - frozen
+    usages: tuple[PodUsage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """A GPU or a GPU instance. labels: without pods. text: these, rendered. with_pod: and the pod that has the device alone."""
+    """A GPU or a GPU instance. text: the rendered labels, without pods. with_pod: and the pod that has the device alone."""
 
     key: DeviceKey
     state: GpuState
-    labels: Labels
     text: str
     with_pod: str
     values: Values
@@ -45,23 +55,30 @@ class Device:
         return self.key.gpu_instance is None
 
 
+def make_view(known: Known) -> View:
+    """Attributes devices and processes to pods. The MIG devices are those of the readings, never those of a newer discovery."""
+    gpus = [state.shown_gpu for state in known.sample.gpus]
+    pods = known.pods
+    holders = select_holders(pods.pods, gpus, pods.identities) if pods.is_known else Holders()
+    readings = (state.reading for state in known.sample.gpus if state.reading is not None)
+    usages = (usage for each in readings for usage in select_usage(each.devices, each.processes, holders))
+    return View(known=known, holders=holders, usages=tuple(usages))
+
+
 def select_devices(view: View, selection: Selection, options: LabelOptions) -> tuple[Device, ...]:
     """Returns each GPU, followed by its GPU instances."""
-    return tuple(device for state in view.states for device in _devices(state, view, selection, options))
+    return tuple(device for state in view.known.sample.gpus for device in _devices(state, view, selection, options))
 
 
 def _devices(state: GpuState, view: View, selection: Selection, options: LabelOptions) -> Iterator[Device]:
-    """The GPU instances are those of the reading, never those of a newer discovery."""
-    reading = state.reading
-    gpu = state.gpu if reading is None else reading.gpu
+    reading, gpu = state.reading, state.shown_gpu
     of_gpu = {} if reading is None else reading.values
 
     def describe(gpu_instance: int | None, labels: Labels, values: Values) -> Device:
         key = DeviceKey(gpu.uuid, gpu_instance)
-        every = (*labels, *_value_labels({**of_gpu, **values}, view.driver, selection))
-        text, pod = render_labels(every), pod_labels(view.holders.exclusive_holder(*key), options)
-        with_pod = join_labels(text, pod)
-        return Device(key=key, state=state, labels=every, text=text, with_pod=with_pod, values=values)
+        text = render_labels((*labels, *_value_labels({**of_gpu, **values}, view.known.driver, selection)))
+        with_pod = join_labels(text, pod_labels(view.holders.exclusive_holder(*key), options))
+        return Device(key=key, state=state, text=text, with_pod=with_pod, values=values)
 
     yield describe(None, gpu_labels(gpu, options), of_gpu)
     for each in () if reading is None else reading.instances:

@@ -1,7 +1,7 @@
 """Counts the Xids of each GPU. The gauge with the last Xid returns to 0 when the GPU is healthy again.
 
-dcgm-exporter's gauge keeps the last Xid for ever. A GPU is healthy again by the same rules as for the device plugin, see
-`gpu_core.domain.health`; an Xid that leaves a GPU healthy stays for the window.
+In dcgm-exporter the gauge never returns. A GPU is healthy again by the same rules as for the device plugin, see `gpu_core.domain.health`;
+an Xid that leaves a GPU healthy stays for the window.
 """
 
 import threading

@@ -103,7 +103,7 @@ def render_gpu_metrics() -> str:
     """Returns the page with every metric of gpu-exporter: its unit, its source in NVML and its boards."""
     page = gpu_metrics_page
     fields = render_table(page.FIELD_COLUMNS, page.field_rows())
-    rows = page.family_rows(families.SELECTABLE), page.family_rows(families.OWN), page.pod_rows()
+    rows = page.family_rows(families.SELECTABLE), page.family_rows(families.OWN), page.family_rows(families.OF_PODS)
     selectable, own, pods = (render_table(page.FAMILY_COLUMNS, each) for each in rows)
     return f"{NOTE}{page.HEAD}{fields}{page.NOTES}{selectable}{page.XID_NOTES}{own}{page.POD_HEAD}{pods}"
 

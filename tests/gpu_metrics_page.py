@@ -7,7 +7,6 @@ import pynvml
 from gpu_core.nvml.api import FUNCTIONS
 from gpu_exporter.families import Family
 from gpu_exporter.fields import FIELDS, Field
-from gpu_exporter.pods.series import FAMILIES
 from gpu_exporter.sources import FieldSum, Gpm, LinkSum, Query, Source
 
 HEAD = """# Metrics of GPUs
@@ -69,10 +68,6 @@ def field_rows() -> Iterator[tuple[str, ...]]:
 def family_rows(listed: Iterable[Family]) -> Iterator[tuple[str, ...]]:
     for each in listed:
         yield f"`{each.name}`", str(each.kind), ", ".join(f"`{label}`" for label in each.labels), each.help
-
-
-def pod_rows() -> Iterator[tuple[str, ...]]:
-    return ((f"`{each.name}`", "gauge", "`pod`, `namespace`, `container`, `pod_uid`", each.help) for each in FAMILIES)
 
 
 def _row(field: Field) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ from gpu_core.domain.xid import XidClass
 from gpu_exporter import families
 from gpu_exporter.device_labels import HOSTNAME_LABELS, POD_NAMES
 from gpu_exporter.fields import FIELDS
-from gpu_exporter.pods.series import FAMILIES
 from node_core.runtime import metrics
 from tests.promql import Selector, grouping_labels, selectors
 
@@ -34,8 +33,7 @@ DEVICE = TARGET | {"gpu", "UUID", "pci_bus_id", "device", "modelName", "GPU_I_PR
 OF_GPUS: dict[str, set[str]] = {}
 for name, more in (
     *((field.name, field.labels or ()) for field in FIELDS),
-    *((family.name, family.labels) for family in (*families.SELECTABLE, *families.OWN)),
-    *((family.name, (*POD_NAMES, "pod_uid")) for family in FAMILIES),
+    *((family.name, family.labels) for family in (*families.SELECTABLE, *families.OWN, *families.OF_PODS)),
 ):
     OF_GPUS[name] = OF_GPUS.get(name, DEVICE) | set(more)
 """The series of gpu-exporter, with the labels that the ServiceMonitor adds."""
@@ -114,7 +112,7 @@ def test_the_documentation_lists_every_reason() -> None:
 
 def test_every_metric_of_the_agents_and_every_series_of_pods_is_used() -> None:
     shown = {selector.metric for _, expression in expressions() for selector in selectors(expression)}
-    assert shown >= OF_AGENTS.keys() | {family.name for family in FAMILIES}
+    assert shown >= OF_AGENTS.keys() | {family.name for family in families.OF_PODS}
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS)

@@ -1,7 +1,7 @@
-"""Reads which devices the pods have, in a separate thread, so that a kubelet that hangs does not delay the metrics.
+"""Reads the devices of the pods in a separate thread, so that a kubelet that hangs does not delay the metrics.
 
-The kubelet replaces its checkpoint when a pod gets devices, which causes a request at once. It writes nothing when a pod ends, so there is
-also a request each 15 s.
+The kubelet replaces its checkpoint when a pod gets devices, which causes a request at once. The kubelet writes nothing when a pod ends, so
+the thread also sends a request each 15 s.
 """
 
 import threading

@@ -31,13 +31,13 @@ class SmSample:
 class DeviceProcesses:
     """What NVML reports for a GPU, or for all compute instances of a GPU instance, at one time. A process may be in the list twice.
 
-    asked_at: seconds of CLOCK_BOOTTIME before the first call. memory_used_bytes, sm_ratio: of the whole device; sm_ratio from 0 to 1. None
-    if NVML does not support a value. samples: those since the previous call, in any order; None if not supported.
+    queried_at: seconds of CLOCK_BOOTTIME before the first call. memory_used_bytes, sm_ratio: of the whole device; sm_ratio from 0 to 1.
+    None if NVML does not support a value. samples: those since the previous call, in any order; None if not supported.
     """
 
     gpu: str
     gpu_instance: int | None = None
-    asked_at: float
+    queried_at: float
     memory_used_bytes: int | None = None
     sm_ratio: float | None = None
     processes: tuple[GpuProcess, ...] = ()
@@ -75,7 +75,7 @@ def _device_usage(
 ) -> Iterator[PodUsage]:
     memory: dict[Holder, int | None] = {}
     for pid, used in _memory(device.processes).items():
-        if (holder := _holder(processes.get(pid), device.asked_at, holders)) is not None:
+        if (holder := _holder(processes.get(pid), device.queried_at, holders)) is not None:
             memory[holder] = _add(memory.get(holder, 0), used)
     percents: dict[Holder, int] = dict.fromkeys(memory, 0)
     for sample in _latest(device.samples or ()):

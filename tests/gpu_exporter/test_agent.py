@@ -12,8 +12,7 @@ from gpu_core.domain.inventory import Driver, Fault, Gpu, GpuUuid, Inventory, Pl
 from gpu_core.nvml.source import RELEASED
 from gpu_exporter.agent import DISCOVER, ExporterController
 from gpu_exporter.pods.monitor import PodsSnapshot
-from gpu_exporter.reading import GpuReading, GpuState
-from gpu_exporter.sampler import Sample
+from gpu_exporter.reading import GpuReading, GpuState, Sample
 from gpu_exporter.xids import XidLog
 from node_core.domain.pci import PciAddress
 from node_core.errors import HostReadError, NodeError, NvmlError

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from gpu_exporter.exporter import Exporter, Known
+from gpu_exporter.exporter import Exporter
 from gpu_exporter.metrics_port import MAX_CONNECTIONS, MetricsPort, accepts_gzip, prefers_openmetrics
 from gpu_exporter.selection import select_series
+from gpu_exporter.view import Known
 from node_core.runtime.certificate_files import CertificateFiles
 from node_core.runtime.readiness import Readiness
 from simulation.apiserver.certificate import make_certificate

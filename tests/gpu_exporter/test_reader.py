@@ -205,7 +205,7 @@ def test_processes_and_samples_are_those_of_the_gpu() -> None:
     assert (device.gpu_instance, device.memory_used_bytes, device.sm_ratio) == (None, 11 << 30, 0.87)
     assert {each.pid: each.memory_bytes for each in device.processes} == {4242: 10 << 30, 7: 1 << 30}
     assert {each.pid: each.percent for each in device.samples or ()} == {4242: 35, 7: 2}
-    assert device.asked_at == node.now + 50
+    assert device.queried_at == node.now + 50
     assert reading.processes.keys() == {4242, 7}
     assert node.asked == [{4242, 7}]
 

@@ -7,11 +7,11 @@ import pytest
 from gpu_core.domain.inventory import Fault, GpuUuid
 from gpu_core.pods.holders import PodIdentity
 from gpu_exporter.device_labels import RESERVED, LabelOptions
-from gpu_exporter.exporter import Known
 from gpu_exporter.pods.labels import select_labels
 from gpu_exporter.pods.monitor import PodsSnapshot
 from gpu_exporter.reading import GpuState
 from gpu_exporter.selection import KNOWN, select_series
+from gpu_exporter.view import Known
 from gpu_exporter.xids import GpuXids, XidKey
 from simulation.scenarios.scenario import load_scenario, scenario_names
 from tests.conftest import Golden
@@ -77,8 +77,17 @@ def test_a_gpu_in_mig_mode_has_series_for_each_gpu_instance(known: Known) -> Non
 
 def test_each_mig_device_has_its_uuid(known: Known) -> None:
     infos = find(parse(expose(known)), "gpunode_mig_device_info")
-    assert [each.labels["mig_uuid"] for each in infos] == [mig.uuid for mig in known.sample.gpus[1].gpu.mig_devices]
+    assert {each.labels["mig_uuid"] for each in infos} == {mig.uuid for mig in known.sample.gpus[1].gpu.mig_devices}
+    assert {(each.labels["GPU_I_ID"], each.labels["compute_instance"]) for each in infos} == {
+        ("1", "0"),
+        ("3", "0"),
+        ("7", "0"),
+    }
     assert all(each.value == 1 for each in infos)
+
+
+def test_a_gpu_that_cannot_be_read_has_no_mig_devices(known: Known) -> None:
+    assert not find(parse(expose(lose(known, 1))), "gpunode_mig_device_info")
 
 
 def test_a_value_that_the_board_does_not_have_is_absent(known: Known) -> None:

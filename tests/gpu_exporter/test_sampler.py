@@ -11,7 +11,8 @@ from gpu_core.domain.inventory import Fault, Gpu, GpuUuid, Inventory
 from gpu_core.nvml.api import Nvml
 from gpu_core.nvml.sessions import SessionCounter
 from gpu_exporter.gpu_thread import HANG_SECONDS, GpuThread
-from gpu_exporter.sampler import Sample, Sampler
+from gpu_exporter.reading import Sample
+from gpu_exporter.sampler import Sampler
 from simulation.nvml.library import changing_nvml
 from simulation.scenarios.scenario import Scenario
 from tests.gpu_exporter.readings import inventory_of, scenario

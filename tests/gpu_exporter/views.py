@@ -9,13 +9,12 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.samples import Sample as Parsed
 
 from gpu_exporter.device_labels import LabelOptions
-from gpu_exporter.exporter import Known, make_view
 from gpu_exporter.pods.monitor import PodsSnapshot
 from gpu_exporter.reader import GpuReader
-from gpu_exporter.reading import GpuState
+from gpu_exporter.reading import GpuState, Sample
 from gpu_exporter.render import render
-from gpu_exporter.sampler import Sample
 from gpu_exporter.selection import Selection, select_series
+from gpu_exporter.view import Known, make_view
 from simulation.scenarios.scenario import Scenario
 from tests.gpu_exporter.readings import Node, inventory_of
 

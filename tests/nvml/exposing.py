@@ -8,12 +8,11 @@ from gpu_core.nvml.inventory import read_inventory
 from gpu_core.pods.cgroups import PodCgroup, ProcessFacts
 from gpu_core.pods.holders import PodIdentity
 from gpu_exporter.counters_file import parse_counters
-from gpu_exporter.exporter import Known
 from gpu_exporter.pods.monitor import PodsSnapshot
 from gpu_exporter.reader import Clocks, GpuReader, ReadingPlan
-from gpu_exporter.reading import GpuReading, GpuState
-from gpu_exporter.sampler import Sample
+from gpu_exporter.reading import GpuReading, GpuState, Sample
 from gpu_exporter.selection import KNOWN, select_series
+from gpu_exporter.view import Known
 from node_core.errors import NvmlError
 from tests.gpu_core.pods.nodes import pod
 from tests.gpu_exporter.views import expose

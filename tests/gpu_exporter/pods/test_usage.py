@@ -29,7 +29,7 @@ def device(
 ) -> DeviceProcesses:
     return DeviceProcesses(
         gpu="GPU-0",
-        asked_at=NOW,
+        queried_at=NOW,
         memory_used_bytes=used,
         sm_ratio=ratio,
         processes=tuple(GpuProcess(pid=pid, memory_bytes=used) for pid, used in memory),
@@ -83,7 +83,7 @@ def test_the_latest_sample_of_a_process_counts() -> None:
     samples = tuple(
         SmSample(pid=10, percent=percent, at=at) for percent, at in [(5, NOW - 2), (40, NOW - 1), (9, NOW - 3)]
     )
-    assert usage(DeviceProcesses(gpu="GPU-0", asked_at=NOW, samples=samples)) == {"a": (None, 0.4)}
+    assert usage(DeviceProcesses(gpu="GPU-0", queried_at=NOW, samples=samples)) == {"a": (None, 0.4)}
 
 
 def test_a_process_that_has_the_pid_of_another_one_gets_nothing() -> None:
@@ -92,8 +92,8 @@ def test_a_process_that_has_the_pid_of_another_one_gets_nothing() -> None:
 
 def test_a_sample_from_before_the_start_of_a_process_is_of_another_process() -> None:
     before, after = (SmSample(pid=10, percent=50, at=at) for at in (4.0, 5.5))
-    assert usage(DeviceProcesses(gpu="GPU-0", asked_at=NOW, samples=(before,))) == {}
-    assert usage(DeviceProcesses(gpu="GPU-0", asked_at=NOW, samples=(before, after))) == {"a": (None, 0.5)}
+    assert usage(DeviceProcesses(gpu="GPU-0", queried_at=NOW, samples=(before,))) == {}
+    assert usage(DeviceProcesses(gpu="GPU-0", queried_at=NOW, samples=(before, after))) == {"a": (None, 0.5)}
 
 
 def test_thousands_of_dead_processes_change_nothing() -> None:
@@ -112,7 +112,7 @@ def test_values_that_exceed_the_device_are_reduced_in_proportion() -> None:
 
 
 def test_each_device_has_its_own_usage() -> None:
-    part = DeviceProcesses(gpu="GPU-0", gpu_instance=3, asked_at=NOW, processes=(GpuProcess(pid=10, memory_bytes=9),))
+    part = DeviceProcesses(gpu="GPU-0", gpu_instance=3, queried_at=NOW, processes=(GpuProcess(pid=10, memory_bytes=9),))
     found = select_usage([device((10, 20)), part], PROCESSES, HOLDERS)
     assert [(each.gpu, each.gpu_instance, each.memory_bytes) for each in found] == [
         ("GPU-0", None, 20),
@@ -135,7 +135,7 @@ devices = st.builds(
     DeviceProcesses,
     gpu=st.just("GPU-0"),
     gpu_instance=st.none() | st.integers(0, 13),
-    asked_at=st.just(NOW),
+    queried_at=st.just(NOW),
     memory_used_bytes=st.none() | st.integers(0, 192 << 30),
     sm_ratio=st.none() | st.floats(0, 1),
     processes=st.lists(st.builds(GpuProcess, pid=pids, memory_bytes=st.none() | st.integers(0, 192 << 30))).map(tuple),
