@@ -7,12 +7,13 @@ from operator import itemgetter
 
 from gpu_core.domain.inventory import MigUuid
 from gpu_core.mig.model import ComputeInstance, GpuInstance, InstanceProfile, MigGpu, Placement
+from gpu_core.mig.resources import resource_limits, resources_of
 
 CREATED, DESTROYED, BUSY, MISSING = 1, 1_000, 1_000_000, 1_000_000_000
 """The costs of a GPU instance to create, of a MIG device to destroy, of a busy one, and of a missing one. Each outweighs all before it."""
 
 Amounts = tuple[int, ...]
-"""MIG devices by requested name, GPU instances by profile, compute slices, decoders, encoders, JPEG engines and OFA engines."""
+"""MIG devices by requested name, and then what the requested devices could use more than the GPU has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,16 +51,19 @@ class Choices:
         self._busy = busy
         self._profiles = [profile for profile in gpu.profiles if _is_requested(profile, devices)]
         self._present = {instance.placement.start: instance for instance in gpu.instances}
+        self._uses = {profile.number: resources_of(gpu, profile) for profile in self._profiles}
+        limits = resource_limits(gpu)
+        self._scarce = [number for number, limit in enumerate(limits) if self._highest_use(number, devices) > limit]
+        self.budget = (*devices.values(), *(limits[number] for number in self._scarce))
         self._divisions = {
             profile.number: [(names, self._need(profile, names)) for names in list_divisions(profile, devices)]
             for profile in self._profiles
         }
         placements = [place for profile in self._profiles for place in profile.placements]
+        self.memory_slices = max((place.start + place.size for place in placements), default=0)
         end = 1 + max([*self._present, *(place.start for place in placements)], default=-1)
         self._costs = list(itertools.accumulate(map(self._cost_at, range(end)), initial=0))
         self.by_slice = [list(self._list_choices(start)) for start in range(end)]
-        self.budget = (*devices.values(), *(profile.max_count for profile in self._profiles), *_limits(gpu))
-        self.memory_slices = max((place.start + place.size for place in placements), default=0)
 
     def minimum_sizes(self) -> Amounts:
         """Returns the memory slices that each requested device occupies; 0 for devices that share a GPU instance."""
@@ -83,7 +87,7 @@ class Choices:
             for placement in profile.placements:
                 if placement.start == start:
                     yield from self._create(profile, placement)
-        yield Choice(item=None, end=start + 1, need=self._need(None, ()), cost=self._cost_at(start))
+        yield Choice(item=None, end=start + 1, need=(0,) * len(self.budget), cost=self._cost_at(start))
 
     def _retain(self, profile: InstanceProfile, present: GpuInstance) -> Iterator[Choice]:
         start, end = _range(present.placement)
@@ -100,8 +104,16 @@ class Choices:
             item = LayoutItem(placement=placement, profile=profile, devices=devices)
             yield Choice(item=item, end=end, need=need, cost=cost)
 
-    def _need(self, profile: InstanceProfile | None, devices: tuple[str, ...]) -> Amounts:
-        return (*map(devices.count, self._names), *(int(each is profile) for each in self._profiles), *_use(profile))
+    def _highest_use(self, resource: int, devices: Mapping[str, int]) -> int:
+        """Returns what a layout uses in which no two devices share a GPU instance."""
+        return sum(
+            self._uses[profile.number][resource] * sum(devices.get(each.name, 0) for each in profile.compute)
+            for profile in self._profiles
+        )
+
+    def _need(self, profile: InstanceProfile, devices: tuple[str, ...]) -> Amounts:
+        use = self._uses[profile.number]
+        return (*map(devices.count, self._names), *(use[number] for number in self._scarce))
 
 
 def divide_compute(
@@ -142,22 +154,6 @@ def _is_requested(profile: InstanceProfile, devices: Mapping[str, int]) -> bool:
 
 def _range(placement: Placement) -> tuple[int, int]:
     return placement.start, placement.start + max(placement.size, 1)
-
-
-def _use(profile: InstanceProfile | None) -> Amounts:
-    if profile is None:
-        return (0, 0, 0, 0, 0)
-    engines = profile.engines
-    return (profile.slices, engines.decoders, engines.encoders, engines.jpeg, engines.ofa)
-
-
-def _limits(gpu: MigGpu) -> Amounts:
-    """Returns what the GPU instances can use together. `max_count` instances of a profile fit by definition.
-
-    Copy engines and multiprocessors are not limits: some boards share copy engines, and multiprocessors follow compute slices.
-    """
-    uses = [[profile.max_count * amount for amount in _use(profile)] for profile in gpu.profiles]
-    return tuple(map(max, zip(*uses, strict=True)))
 
 
 def _cost_of(destroyed: Collection[ComputeInstance], busy: Collection[MigUuid]) -> int:

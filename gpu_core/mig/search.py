@@ -4,10 +4,11 @@ The search visits the memory slices in ascending order. At each slice, the searc
 or leaves the slice free. The rest of the layout depends only on the next slice and on what is left, so each such state is solved once.
 """
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from operator import itemgetter, mul, sub
+from operator import mul, sub
 
 from gpu_core.domain.inventory import MigUuid
 from gpu_core.mig.choices import MISSING, Amounts, Choices, LayoutItem
@@ -22,7 +23,7 @@ class Layout:
     missing: Mapping[str, int]
 
 
-_Solution = tuple[int, LayoutItem | None, "_Solution | None"]
+_Solution = tuple[float, LayoutItem | None, "_Solution | None"]
 """The cost, the first item, and the solution for the slices after the item."""
 
 
@@ -66,14 +67,19 @@ class _Search:
             return missing * MISSING + self._choices.cost_of_destruction(start, end), None, None
         if self._sizes and sum(map(mul, left, self._sizes)) > self._choices.memory_slices - start:
             return MISSING, None, None
-        return min(self._list_solutions(start, left), key=itemgetter(0))
+        return self._select_best(start, left)
 
-    def _list_solutions(self, start: int, left: Amounts) -> Iterator[_Solution]:
+    def _select_best(self, start: int, left: Amounts) -> _Solution:
+        """Of equal solutions, returns the first. The last choice, a free slice, always has a solution."""
+        best: _Solution = (math.inf, None, None)
         for choice in self._choices.by_slice[start]:
-            rest_left = tuple(map(sub, left, choice.need))
-            if min(rest_left) >= 0:
-                rest = self._solve(choice.end, rest_left)
-                yield choice.cost + rest[0], choice.item, rest
+            if choice.cost < best[0]:
+                rest_left = tuple(map(sub, left, choice.need))
+                if min(rest_left) >= 0:
+                    rest = self._solve(choice.end, rest_left)
+                    cost = choice.cost + rest[0]
+                    best = (cost, choice.item, rest) if cost < best[0] else best
+        return best
 
 
 def _list_items(solution: _Solution | None) -> Iterator[LayoutItem]:
