@@ -12,12 +12,14 @@ from structlog.testing import capture_logs
 
 from gpu_core.domain.inventory import Gpu
 from gpu_core.nvml.api import Nvml
+from gpu_core.nvml.usage_api import USAGE_FUNCTIONS
 from gpu_exporter.fields import FIELDS
 from gpu_exporter.gpu_thread import HANG_SECONDS, MAX_OUTDATED, GpuThread
 from gpu_exporter.reader import ReadingPlan
 from gpu_exporter.reading import GpuReading
 from simulation.nvml.library import changing_nvml, simulated_nvml
 from simulation.scenarios.scenario import Scenario
+from tests.exhaustive import params
 from tests.gpu_exporter.readings import H100, inventory_of, scenario
 from tests.waiting import until
 
@@ -34,7 +36,7 @@ class Run:
 
     def __init__(self, node: Scenario, index: int = 0, *, interval: float = 0.001, **options: Any) -> None:
         self.node, self.now = node, 0.0
-        self.opened, self.open_now, self.outdated = 0, 0, 0
+        self.opened, self.open_now, self.outdated, self.waits = 0, 0, 0, 0
         self.clock = 0.0
         self.fail: Callable[[], None] = lambda: None
         self.gpu = self.discover(index)
@@ -48,10 +50,15 @@ class Run:
     def report(self) -> None:
         self.outdated += 1
 
+    def wait(self, seconds: float) -> None:
+        """A part of a call that hangs."""
+        self.waits += 1
+        nap(seconds)
+
     @contextmanager
     def open(self) -> Iterator[Nvml]:
         self.fail()
-        with changing_nvml(lambda: self.node, lambda: self.now, nap)() as nvml:
+        with changing_nvml(lambda: self.node, lambda: self.now, self.wait)() as nvml:
             self.opened += 1
             self.open_now += 1
             try:
@@ -104,6 +111,28 @@ def test_a_hanging_call_costs_the_reading_until_the_call_returns() -> None:
         assert run.thread.state().fault == "a call of NVML has not returned for 10 s"
         run.now = 10
         run.reading()
+        assert run.thread.state().fault is None
+
+
+OF_NO_GPU = {"nvmlGpmSampleAlloc", "nvmlGpmSampleFree", "nvmlGpmMetricsGet"}
+
+
+@pytest.mark.parametrize("call", params(sorted(set(USAGE_FUNCTIONS.values()))))
+def test_each_call_that_hangs_costs_the_reading_until_the_call_returns(call: str) -> None:
+    index = {"nvmlGpmMigSampleGet": 1, "nvmlDeviceGetPcieThroughput": 2}.get(call, 0)
+    of_gpu = {} if call in OF_NO_GPU else {"gpu": index}
+    run = Run(scenario({"at": 1, "for": 9, "kind": "hang", "call": call, **of_gpu}), index)
+    run.now = 1
+    with run.running():
+        if call == "nvmlGpmSampleFree":
+            run.reading()
+            run.thread.close_session()
+        until(lambda: run.waits > 0)
+        run.clock = HANG_SECONDS + 1
+        assert run.thread.state().reading is None
+        assert run.thread.state().fault == "a call of NVML has not returned for 10 s"
+        run.now = 10
+        assert run.reading().fault is None
         assert run.thread.state().fault is None
 
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,9 @@ from gpu_core.nvml.bounded_call import BoundedCall
 from gpu_exporter.__main__ import command
 from gpu_exporter.agent import ExporterController, build_agent
 from gpu_exporter.settings import exporter_settings
+from node_core.grpc_h2.methods import Unary
+from node_core.kubelet.server import UnixServer
+from node_core.kubelet.sockets import DEVICE_PLUGIN_DIR
 from node_core.runtime.command import parse_command
 from node_core.runtime.messages import Resync
 from node_core.runtime.process import ProcessRunner
@@ -182,6 +186,25 @@ def test_a_scrape_calls_nothing_of_nvml(place: Place) -> None:
     assert len(bodies) == 1
     waits = sum(each.calls["nvmlEventSetWait_v2"] for each in place.sessions.called)
     assert place.sessions.calls - waits == calls
+
+
+@pytest.mark.parametrize("response", [None, b"", b"\xff" * 1000], ids=["absent", "empty", "garbage"])
+def test_without_the_pods_the_gpus_have_their_series(place: Place, response: bytes | None) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # the path of a socket is short
+        path = Path(folder, "pods", "kubelet.sock")
+        path.parent.mkdir()
+        Path(folder, DEVICE_PLUGIN_DIR.name).mkdir()
+        server = UnixServer(path, {"/v1.PodResourcesLister/List": Unary(lambda _: response or b"")})
+        if response is not None:
+            server.start()
+        place.start("--kubernetes=true", "--pod-resources-kubelet-socket", str(path))
+        until(lambda: place.up() == [1, 1])
+        check = "gpu-exporter/pod-resources"
+        readiness = place.controller._services.readiness
+        until(lambda: check in readiness.problems() and (readiness.problems()[check] is None) == (response == b""))
+        assert not find(place.scrape(), "gpunode_pod_gpu_info")
+        assert values(place.scrape(), "DCGM_FI_DEV_GPU_UTIL") == [87, 87]
+        server.stop()
 
 
 def test_a_release_closes_all_sessions_and_drops_the_values_until_its_end(place: Place) -> None:

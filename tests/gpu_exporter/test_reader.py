@@ -307,6 +307,16 @@ def test_a_lost_gpu_is_asked_once(index: int, result: str) -> None:
     assert reading.fault == f"nvmlDeviceGetFieldValues returned {result}"
 
 
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("index", [0, 1], ids=["whole", "MIG"])
+def test_each_call_can_report_the_loss_of_the_gpu(index: int, call: str) -> None:
+    node = Node(scenario({"at": 0, "kind": "fails", "call": call, "result": "GPU_IS_LOST"}))
+    reading = twice(node, index)
+    is_made = call not in {"nvmlGpmSampleFree", *UNUSED[index]}
+    assert reading.is_lost == is_made
+    assert reading.errors == ({(call, "GPU_IS_LOST")} if is_made else frozenset())
+
+
 def test_changed_mig_devices_are_an_error_and_never_a_part_of_a_reading() -> None:
     cut = {"at": 1001, "kind": "mig", "gpu": 1, "instances": ["7g.80gb"]}
     node = Node(scenario(cut))

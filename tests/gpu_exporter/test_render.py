@@ -206,6 +206,16 @@ def test_labels_of_pods_replace_no_label_and_end_no_line(known: Known, is_openme
     assert len(text) < 1 << 20
 
 
+@FORMATS
+def test_names_of_pods_end_no_line(known: Known, is_openmetrics: bool) -> None:
+    text = expose(replace(known, pods=snapshot(HOSTILE["app"])), is_openmetrics=is_openmetrics)
+    (info,) = find(parse(text), "gpunode_pod_gpu_info")
+    (temperature,) = find(parse(text), "DCGM_FI_DEV_GPU_TEMP", UUID=BUSY)
+    assert info.labels["pod"] == temperature.labels["pod"]
+    assert info.labels["pod"].startswith('x"} 1\n')
+    assert len(text) < 1 << 20
+
+
 def test_a_field_can_be_a_label() -> None:
     selection = select("DCGM_FI_DEV_GPU_TEMP, label\nDCGM_FI_DEV_FB_USED, gauge")
     samples = parse(expose(know(NODE), selection))
