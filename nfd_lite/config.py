@@ -152,12 +152,6 @@ class CoreFlags:
 
 _DECLARED = tuple(settings_of(CommonSettings, CoreFlags))
 _SOURCE_KEYS = tuple(settings_of(SourceKeys))
-_KLOG_NAMES = (
-    "add_dir_header alsologtostderr log_backtrace_at log_dir log_file log_file_max_size logtostderr"
-    " skip_headers skip_log_headers stderrthreshold v vmodule"
-)
-KLOG = tuple(_KLOG_NAMES.split())
-"""The flags of klog, which have no effect."""
 _CORE: Any = file_struct(
     "core",
     _DECLARED,

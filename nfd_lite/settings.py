@@ -9,7 +9,6 @@ import click
 
 from gpu_core.assembly import Destination
 from nfd_lite.config import (
-    KLOG,
     CoreFlags,
     Restrictions,
     WorkerFile,
@@ -22,9 +21,10 @@ from nfd_lite.rules.custom import decode_custom_rules
 from nfd_lite.rules.custom_files import CUSTOM_DIR
 from nfd_lite.rules.outputs import OutputPolicy
 from nfd_lite.sources import FEATURES_DIR, SourceSettings
+from nfd_lite.upstream_flags import UPSTREAM_FLAGS
 from node_core.runtime.command import ignored_option
 from node_core.runtime.config_file import config_option, inline_config_option
-from node_core.runtime.setting import GroupedOption, build, setting
+from node_core.runtime.setting import build, setting
 
 CONFIG_FILE = Path("/etc/kubernetes/node-feature-discovery/nfd-worker.conf")
 OUTPUT_FILE = Path("/etc/kubernetes/node-feature-discovery/features.d/nfd-lite")
@@ -87,33 +87,16 @@ class NfdSettings(CoreFlags):
     )
 
 
-def _apply_port(ctx: click.Context, _: click.Parameter, port: int | None) -> None:
-    if port is not None:
-        ctx.default_map = {**(ctx.default_map or {}), "http_address": f":{port}"}
-
-
 NFD: tuple[type | click.Option, ...] = (
     config_option("--config", name="nfd_config", env=["NFD_CONFIG"], load=decode_worker_config, default=CONFIG_FILE),
     inline_config_option("--options", name="nfd_inline", load=decode_worker_config),
     NfdSettings,
     HostFlags,
     NamespaceFlags,
-    GroupedOption(
-        ["--port"],
-        heading="Health port",
-        type=click.IntRange(0, 65535),
-        is_eager=True,
-        expose_value=False,
-        callback=_apply_port,
-        help="Same as --http-address :PORT, for compatibility with upstream. --http-address takes precedence.",
-    ),
     ignored_option("--owner-refs", None, "published labels belong to the Node and remain when the pod ends"),
     ignored_option("--no-owner-refs", None, "see --owner-refs", may_stand_alone=True),
     ignored_option("--feature-gates", None, "nfd-lite has no feature gates"),
-    *(
-        ignored_option(f"--{name}", None, "see --log-level", may_stand_alone=True, hidden=True)
-        for name in (*KLOG, "one_output")
-    ),
+    *UPSTREAM_FLAGS,
 )
 """The command line of nfd-lite, as an own program and in `gpunode run`."""
 

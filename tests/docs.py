@@ -24,6 +24,7 @@ from gpunode.run import command as run
 from nfd_lite.__main__ import command as nfd
 from nfd_lite.declared_labels import DECLARED as NFD_LABELS
 from nfd_lite.label_keys import PREFIX
+from nfd_lite.topology.__main__ import command as topology
 from node_core.domain.label_declaration import LabelDeclaration
 from node_core.runtime import metrics
 from simulation.scenarios import file_format
@@ -67,6 +68,7 @@ def render_settings() -> str:
     """Returns the page with every flag of every program, its environment variables and its default."""
     programs = (
         ("nfd-lite", nfd),
+        ("nfd-lite-topology", topology),
         ("gfd", gfd),
         ("gpu-device-plugin", plugin),
         ("gpu-exporter", exporter),
@@ -76,7 +78,8 @@ def render_settings() -> str:
         "# Settings\n\nThe order of precedence is: flag, environment variable, config file, default.\n"
         "`gpunode run` runs the four agents in one process and accepts the flags of all four.\n"
         "The keys of the config files are those of upstream: `nfd-worker.conf` for `nfd-lite` ([rules.md](rules.md) has the part for"
-        " rules),\nNVIDIA's config file for `gfd` and `gpu-device-plugin` ([config-file.md](config-file.md)).\n"
+        " rules),\n`nfd-topology-updater.conf` for `nfd-lite-topology`, and NVIDIA's config file for `gfd` and `gpu-device-plugin`"
+        " ([config-file.md](config-file.md)).\n"
     )
     return NOTE + head + "".join(f"\n## {name}\n{render_options(_shown(command))}" for name, command in programs)
 

@@ -30,6 +30,7 @@ def test_only_the_locks_for_terminals_and_development_contain_rich() -> None:
     [
         ("gfd.__main__", ("kubernetes", "h2", "cryptography", "pynvml")),
         ("nfd_lite.__main__", ("kubernetes", "h2", "cryptography", "pynvml")),
+        ("nfd_lite.topology.__main__", ("kubernetes", "grpc", "cryptography", "pynvml", "re2")),
         ("device_plugin.__main__", ("kubernetes", "grpc", "cryptography", "pynvml")),
         (
             "gpu_exporter.__main__",

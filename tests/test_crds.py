@@ -1,5 +1,6 @@
 """The schemas of the CRDs contain every field that the agents publish and every field of rules."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +8,14 @@ import pytest
 import yaml
 
 from nfd_lite.rules.model import Op
+from nfd_lite.topology.node_topology import API_VERSION as TOPOLOGY_API
 from node_core.domain.features import Features
 from node_core.domain.node_feature import API_VERSION, NodeFeature, render_node_feature
 from node_core.domain.taints import EFFECTS
 from simulation.apiserver.resources import resource_named
 
 ROOT = Path(__file__).parent.parent / "manifests" / "crds"
-TYPES: dict[str, type] = {"object": dict, "array": list, "string": str}
+TYPES: dict[str, type] = {"object": dict, "array": list, "string": str, "integer": int}
 
 
 def read(name: str) -> dict[str, Any]:
@@ -38,6 +40,9 @@ def rule_crd() -> dict[str, Any]:
 
 def problems(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:
     """Returns the fields that the API server would refuse or silently drop."""
+    if schema.get("x-kubernetes-int-or-string"):
+        is_valid = isinstance(value, int) or (isinstance(value, str) and re.search(schema["pattern"], value))
+        return [] if is_valid else [f"{path} is not a quantity"]
     if not isinstance(value, TYPES[schema["type"]]):
         return [f"{path} is not of the type {schema['type']}"]
     if "enum" in schema and value not in schema["enum"]:
@@ -61,13 +66,16 @@ def test_only_the_kustomization_of_the_crds_lists_the_crds() -> None:
     assert "../crds" not in (ROOT.parent / "base" / "kustomization.yaml").read_text()
 
 
-@pytest.mark.parametrize("file", ["nodefeature", "nodefeaturerule"])
-def test_the_crd_has_the_names_scope_and_version_that_the_agents_use(file: str) -> None:
+@pytest.mark.parametrize(
+    ("file", "api"),
+    [("nodefeature", API_VERSION), ("nodefeaturerule", API_VERSION), ("noderesourcetopology", TOPOLOGY_API)],
+)
+def test_the_crd_has_the_names_scope_and_version_that_the_agents_use(file: str, api: str) -> None:
     crd = read(file)
     names, (version,) = crd["spec"]["names"], crd["spec"]["versions"]
     assert (crd["apiVersion"], crd["kind"]) == ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
     assert crd["metadata"]["name"] == f"{names['plural']}.{crd['spec']['group']}"
-    assert f"{crd['spec']['group']}/{version['name']}" == API_VERSION
+    assert f"{crd['spec']['group']}/{version['name']}" == api
     assert (version["served"], version["storage"]) == (True, True)
     resource = resource_named(crd["metadata"]["name"])
     assert (names["kind"], names["listKind"]) == (resource.kind, f"{resource.kind}List")

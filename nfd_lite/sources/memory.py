@@ -4,8 +4,7 @@ Sources: proc(5), kernel Documentation/admin-guide/mm/hugetlbpage.rst, Documenta
 Documentation/ABI/stable/sysfs-devices-node.
 """
 
-import re
-
+from nfd_lite.hugepages import hugepage_name
 from nfd_lite.sources.api import (
     FeatureCollector,
     PartialReader,
@@ -72,17 +71,6 @@ def read_hugepages(scan: ScanContext) -> ReadResult:
     pages = read_attribute_files(reader, scan.root, _HUGEPAGES, files)
     enabled = any(map(is_positive, pages.values()))
     return reader.result(attributes(HUGEPAGES, {"enabled": bool_text(enabled), **pages}))
-
-
-def hugepage_name(folder: str) -> str | None:
-    """Returns the kubelet's resource name `hugepages-2Mi` for the folder `hugepages-2048kB`; None for any other folder."""
-    match = re.fullmatch(r"hugepages-([1-9]\d*)kB", folder)
-    if match is None:
-        return None
-    size, units = int(match[1]), ["Ki", "Mi", "Gi", "Ti"]
-    while size % 1024 == 0 and len(units) > 1:
-        size, units = size // 1024, units[1:]
-    return f"hugepages-{size}{units[0]}"
 
 
 MEMORY = (

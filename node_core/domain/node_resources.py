@@ -1,9 +1,10 @@
-"""The CPUs, devices and memory that the kubelet manages, and the part of them that each container has alone. PURE.
+"""The CPUs, devices and memory of a node by NUMA node, and the part of them that each container has alone. PURE.
 
 Source: Kubernetes documentation, Monitoring device plugin resources; the kubelet's API podresources/v1.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,3 +49,16 @@ class NodeResources:
 
     allocatable: ExclusiveResources
     pods: tuple[PodAllocation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumaNode:
+    """cpus: the numbers of its CPUs that are online. memory: bytes by resource, `memory` and `hugepages-<size>`.
+
+    distances: to each NUMA node that is online; empty if the kernel does not report distances.
+    """
+
+    number: int
+    cpus: frozenset[int] = frozenset()
+    memory: Mapping[str, int] = field(default_factory=dict)
+    distances: Mapping[int, int] = field(default_factory=dict)

@@ -1,10 +1,12 @@
 """The order of two states of an object. PURE. Source: Kubernetes API concepts, resource versions."""
 
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 
 class Versioned(Protocol):
-    """list_number: the number of lists of the informer so far. A state from a watch has the number of the preceding list."""
+    """A dataclass. list_number: the number of lists of the informer so far. A state from a watch has the number of the preceding list."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def uid(self) -> str: ...

@@ -3,10 +3,9 @@
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from node_core.domain.node import NodeView
-from node_core.domain.node_feature import NodeFeatureView
+from node_core.domain.versions import Versioned, is_older
 
-View = TypeVar("View", NodeView, NodeFeatureView)
+View = TypeVar("View", bound=Versioned)
 
 
 class ObjectCache(Generic[View]):
@@ -18,7 +17,7 @@ class ObjectCache(Generic[View]):
 
     def observe(self, view: View) -> None:
         """Accepts a state from the informer. Ignores a state that is older than the last write."""
-        if self.view is None or view.uid != self.view.uid or not view.is_older_than(self.view):
+        if self.view is None or view.uid != self.view.uid or not is_older(view, self.view):
             self.view = view
             self._list_number = view.list_number
 

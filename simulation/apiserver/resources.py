@@ -51,6 +51,16 @@ RESOURCES = (
         group=_NFD,
         version="v1alpha1",
     ),
+    Resource(
+        plural="noderesourcetopologies",
+        kind="NodeResourceTopology",
+        namespaced=False,
+        short=("node-res-topo",),
+        generation=True,
+        custom=True,
+        group="topology.node.k8s.io",
+        version="v1alpha2",
+    ),
 )
 
 UNLISTED = (

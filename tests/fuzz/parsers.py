@@ -74,6 +74,11 @@ from nfd_lite.sources.feature_file import parse_feature_file, parse_time
 from nfd_lite.sources.kernel import parse_builtin, parse_modules
 from nfd_lite.sources.kernel import parse_version as parse_release
 from nfd_lite.sources.system import parse_osrelease
+from nfd_lite.topology.kubelet_policy import parse_kubelet_policy
+from nfd_lite.topology.node_topology import parse_topology
+from nfd_lite.topology.numa import parse_distances, parse_numbers
+from nfd_lite.topology.numa import parse_memory as parse_mem_total
+from nfd_lite.topology.settings import decode_topology_config, parse_uri
 from nfd_lite.user_files import decode_text
 from node_core.decode import Document, parse_documents, parse_first_document, parse_yaml
 from node_core.domain.duration import parse_duration, parse_interval, parse_sleep_interval
@@ -82,7 +87,7 @@ from node_core.domain.node_feature import parse_node_feature
 from node_core.domain.pci import PciAddress
 from node_core.domain.quantity import canonical_quantity, parse_quantity
 from node_core.domain.taints import parse_taint_annotation, render_taint_annotation
-from node_core.errors import HostReadError, KubeError, SettingsError
+from node_core.errors import HostReadError, KubeError, KubeletError, SettingsError
 from node_core.grpc_h2.headers import parse_request as parse_call
 from node_core.grpc_h2.headers import parse_timeout
 from node_core.grpc_h2.status import CallError, decode_message, parse_status
@@ -331,7 +336,34 @@ def _template(value: str) -> str:
     return parse_template(value).render({"a": [1, 2, "x"]})
 
 
+TOPOLOGY = {
+    "metadata": {"uid": "u", "annotations": {"a": "b"}, "managedFields": MANAGED, "ownerReferences": [{"uid": "n"}]},
+    "zones": [{"name": "node-0", "type": "Node", "resources": []}],
+    "attributes": [],
+}
+
 PARSERS: Mapping[str, Parser] = {
+    "nfd_lite.topology.numa:parse_numbers": text(
+        lambda value: parse_numbers("/f", value), "0-3,8\n", refuses=(HostReadError,)
+    ),
+    "nfd_lite.topology.numa:parse_memory": text(
+        lambda value: parse_mem_total("/f", value), "Node 0 MemTotal: 5 kB\n", refuses=(HostReadError,)
+    ),
+    "nfd_lite.topology.numa:parse_distances": text(
+        lambda value: parse_distances("/f", value, [0, 1]), "10 20\n", refuses=(HostReadError,)
+    ),
+    "nfd_lite.topology.kubelet_policy:parse_kubelet_policy": document(
+        parse_kubelet_policy, {"kubeletconfig": {"topologyManagerPolicy": "restricted"}}, refuses=(KubeletError,)
+    ),
+    "nfd_lite.topology.settings:parse_uri": text(
+        parse_uri, "https://[fd00::1]:10250/configz", "file:///a", refuses=VALUE_ERROR
+    ),
+    "nfd_lite.topology.settings:decode_topology_config": document(
+        lambda data: decode_topology_config(data, "f"), {"excludeList": {"*": ["cpu"], "n": ["memory"]}}
+    ),
+    "nfd_lite.topology.node_topology:parse_topology": document(
+        lambda data: parse_response(parse_topology, data), TOPOLOGY, refuses=(KubeError,)
+    ),
     "device_plugin.gate:parse_gate": text(parse_gate, "nvidia.com/gpu.present=true", refuses=VALUE_ERROR),
     "device_plugin.health.checks:parse_checks": text(lambda value: parse_checks(value, value[::-1]), "all,79, xids,31"),
     "device_plugin.health.kubelet_assessment:parse_amount": text(parse_amount, "8", "2k", "1M"),

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nfd_lite.cpu.cpuid_decode import CpuInfo
+from nfd_lite.hugepages import hugepage_name
 from nfd_lite.kconfig import parse_kconfig
 from nfd_lite.sources import Host, SourceSettings, collect
 from nfd_lite.sources.api import ScanCache
 from nfd_lite.sources.cpu_security import parse_capacities, select_capacities
 from nfd_lite.sources.kernel import parse_builtin, parse_modules, parse_version
-from nfd_lite.sources.memory import has_swap, hugepage_name
+from nfd_lite.sources.memory import has_swap
 from nfd_lite.sources.system import parse_osrelease
 from node_core.domain.desired import merge_labels
 from node_core.domain.labels import split_valid

@@ -2,23 +2,7 @@
 
 import pytest
 
-from nfd_lite.sources.memory import hugepage_name
 from tests.nfd_lite.sources.scans import LayOut, scan
-
-
-@pytest.mark.parametrize(
-    ("folder", "expected"),
-    [
-        ("hugepages-2048kB", "hugepages-2Mi"),
-        ("hugepages-1048576kB", "hugepages-1Gi"),
-        ("hugepages-64kB", "hugepages-64Ki"),
-        ("hugepages-524288kB", "hugepages-512Mi"),
-        ("hugepages-0kB", None),
-        ("demote", None),
-    ],
-)
-def test_huge_pages_are_named_as_the_kubelet_names_them(folder: str, expected: str | None) -> None:
-    assert hugepage_name(folder) == expected
 
 
 def test_a_page_size_that_cannot_be_read_leaves_the_others(lay_out: LayOut) -> None:

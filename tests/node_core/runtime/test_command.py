@@ -13,6 +13,7 @@ from gfd.__main__ import command
 from gpu_exporter.__main__ import command as exporter_command
 from gpunode.run import command as run_command
 from nfd_lite.__main__ import command as nfd_command
+from nfd_lite.topology.__main__ import command as topology_command
 from node_core.errors import SettingsError
 from node_core.runtime.command import find_misspelt, parse_command, report_usage
 from node_core.runtime.examples import ExamplesCommand
@@ -185,7 +186,17 @@ def test_an_unknown_environment_variable_of_the_program_is_reported_and_those_of
 
 
 @pytest.mark.parametrize(
-    "module", ["gfd", "nfd_lite", "device_plugin", "gpu_exporter", "gpunode run", "gpunode doctor", "gpunode cleanup"]
+    "module",
+    [
+        "gfd",
+        "nfd_lite",
+        "nfd_lite.topology",
+        "device_plugin",
+        "gpu_exporter",
+        "gpunode run",
+        "gpunode doctor",
+        "gpunode cleanup",
+    ],
 )
 def test_help_has_a_short_flag_groups_and_no_flag_without_a_text(module: str) -> None:
     run = [sys.executable, "-m", *module.split(), "-h"]
@@ -195,7 +206,9 @@ def test_help_has_a_short_flag_groups_and_no_flag_without_a_text(module: str) ->
 
 
 @pytest.mark.parametrize(
-    "each", [command, plugin_command, exporter_command, run_command, nfd_command], ids=lambda each: str(each.name)
+    "each",
+    [command, plugin_command, exporter_command, run_command, nfd_command, topology_command],
+    ids=lambda each: str(each.name),
 )
 def test_every_flag_has_a_text_and_a_heading(each: click.Command) -> None:
     options = [option for option in each.params if isinstance(option, click.Option) and not option.hidden]

@@ -1,0 +1,76 @@
+"""Reads the configuration of the kubelet, from a file or from the kubelet's endpoint configz.
+
+The kubelet usually has a certificate that no authority of the cluster has signed, so its certificate is not verified. The default address
+is the one of this agent's own node, so the token does not leave the machine.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError, InsecureRequestWarning
+
+from node_core.decode import parse_yaml, read_document
+from node_core.errors import KubeletError, SettingsError
+
+TIMEOUT = 10.0
+MAX_BYTES = 1 << 20
+_HINT = "--kubelet-config-uri can name a file in place of the endpoint"
+
+
+def read_kubelet_config(uri: str, token_file: Path) -> Any:
+    """Returns the document at a URI `file:///path` or `https://host:port/configz`. Raises KubeletError.
+
+    token_file: the token for https, which needs the right to `get` nodes/configz (Kubernetes before 1.33: nodes/proxy).
+    """
+    if urlsplit(uri).scheme == "file":
+        return _read_file(Path(urlsplit(uri).path))
+    try:
+        return json.loads(_request(uri, token_file))
+    except (ValueError, RecursionError) as error:
+        raise KubeletError(f"GET {uri}: the response is not JSON", hint=_HINT) from error
+
+
+def _read_file(path: Path) -> Any:
+    try:
+        return parse_yaml(read_document(path))
+    except SettingsError as error:
+        raise KubeletError(f"cannot read the kubelet's configuration: {error.message}") from error
+
+
+def _request(uri: str, token_file: Path) -> bytes:
+    urllib3.disable_warnings(InsecureRequestWarning)
+    headers = {"Accept": "application/json", "Authorization": f"Bearer {_read_token(token_file)}"}
+    try:
+        with urllib3.PoolManager(cert_reqs="CERT_NONE") as pool:
+            response = pool.request(
+                "GET", uri, headers=headers, timeout=TIMEOUT, retries=False, redirect=False, preload_content=False
+            )
+            content: bytes = response.read(MAX_BYTES + 1)
+            response.release_conn()
+    except (HTTPError, OSError) as error:
+        raise KubeletError(f"GET {uri}: the kubelet does not answer: {type(error).__name__}", hint=_HINT) from error
+    if response.status != 200:
+        detail = " ".join(content[:200].decode(errors="replace").split())
+        raise KubeletError(f"GET {uri}: HTTP {response.status}: {detail}", hint=_hint(response.status))
+    if len(content) > MAX_BYTES:
+        raise KubeletError(f"GET {uri}: the response is larger than {MAX_BYTES} bytes", hint=_HINT)
+    return content
+
+
+def _read_token(file: Path) -> str:
+    try:
+        token = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise KubeletError(f"cannot read the token {file}: {type(error).__name__}", hint=_HINT) from error
+    if not token.isascii() or not token.isprintable():
+        raise KubeletError(f"{file} does not contain a token", hint=_HINT)
+    return token
+
+
+def _hint(status: int) -> str:
+    if status == 403:
+        return f"the account needs the right to get nodes/configz, before Kubernetes 1.33 nodes/proxy; {_HINT}"
+    return _HINT
