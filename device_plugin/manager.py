@@ -1,4 +1,4 @@
-"""Serves the advertised resources and keeps them registered with the kubelet.
+"""Serves the advertised resources, and registers them with the kubelet, again after each restart of the kubelet.
 
 When the kubelet starts, it forgets all plugins and removes their sockets. The manager calls `notify` when the kubelet's directory
 changes or a stream ends; the thread that owns the manager then calls `check`. Errors are not raised; see `problems`.

@@ -29,7 +29,7 @@ command = agent_command(
         "http_address": {"default": ":8081"},
         "device_discovery_strategy": {"choices": ("auto", "nvml", "tegra", "vfio")},
     },
-    help="Labels this node with the properties of its NVIDIA GPUs. Without an NVIDIA driver or GPU, gfd keeps running and publishes a"
+    help="Labels this node with the properties of its NVIDIA GPUs. Without an NVIDIA driver or GPU, gfd continues to run and publishes a"
     " timestamp and nvidia.com/vgpu.present=false.",
     examples=(
         ("--oneshot --publish stdout", "print the labels of this machine, without a cluster"),

@@ -91,7 +91,7 @@ def log_errors(before: Mapping[str, str], errors: Mapping[str, str]) -> None:
         if part not in errors:
             log.info("source_recovered", source=part)
         elif errors[part] != before.get(part):
-            log.warning("source_failed", source=part, why=errors[part], effect="its published labels are kept")
+            log.warning("source_failed", source=part, why=errors[part], effect="its published labels remain")
 
 
 def log_problems(before: Mapping[str, tuple[str, ...]], problems: Mapping[str, tuple[str, ...]]) -> None:

@@ -50,7 +50,7 @@ class RuleReporter:
     def report_readiness(self, *, waiting_for: str | None) -> None:
         """waiting_for: the kind of the objects that have not been listed yet. A rule with problems does not affect readiness."""
         problem = (
-            None if waiting_for is None else f"Waiting for the first list of {waiting_for}. Existing labels are kept."
+            None if waiting_for is None else f"Waiting for the first list of {waiting_for}. Existing labels remain."
         )
         self._services.readiness.report(f"{self._agent}/rules-known", problem, is_expected=True)
 

@@ -6,7 +6,7 @@ from node_core.host.inotify import DirectoryWatch
 from node_core.host.root import HostRoot, NotReadable
 
 MIN_INTERVAL = 0.2
-"""Minimum seconds between two calls of `changed`: a program that writes all the time does not keep the agent busy."""
+"""Minimum seconds between two calls of `changed`, also while a program writes all the time."""
 
 
 def watch_folder(root: HostRoot, folder: str, changed: Callable[[], None]) -> DirectoryWatch:

@@ -1,6 +1,6 @@
 """Marks devices as unhealthy, so that the kubelet does not allocate them although they remain advertised. PURE.
 
-A device that is already unhealthy keeps its reason; otherwise the first cause that applies to the device counts.
+A device that is already unhealthy retains its reason; otherwise the first cause that applies to the device counts.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping

@@ -61,7 +61,7 @@ class CleanupSettings:
     stay: bool = setting(
         "--stay CLEANUP_STAY",
         False,
-        "Keep running after cleanup and report ready, until SIGTERM (used by the DaemonSet).",
+        "Continue to run after cleanup, and report ready, until SIGTERM (used by the DaemonSet).",
     )
 
 

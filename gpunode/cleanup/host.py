@@ -1,4 +1,4 @@
-"""Removes the agents' files from folders of the host. Keeps sockets that a process still serves, and files with other names."""
+"""Removes the agents' files from folders of the host. Retains sockets that a process still serves, and files with other names."""
 
 import stat
 from collections.abc import Iterable, Iterator

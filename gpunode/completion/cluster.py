@@ -1,4 +1,4 @@
-"""Completes names and labels of the person's cluster. Without a cluster, or if the cluster does not answer in time, completes nothing."""
+"""Completes names and labels of the person's cluster. Without a cluster, or if the cluster does not respond in time, completes nothing."""
 
 import re
 import threading

@@ -130,14 +130,16 @@ def _run(*, once: bool, gpus: str | None) -> int:
         # an exit by an exception removes the temporary directory, as Ctrl-C does
         signal.signal(number, _exit)
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed
-        stream.reconfigure(errors="replace")  # other programs write into the feed, whatever the terminal knows
+        stream.reconfigure(
+            errors="replace"
+        )  # other programs write into the feed, and their texts may not fit its encoding
     console = Console(highlight=False, width=None if sys.stdout and sys.stdout.isatty() else 140)
-    keep_running = console.is_terminal and not once
+    stays_open = console.is_terminal and not once
     console.print("gpunode demo", style="bold")
     try:
         with open_stage(gpus or (None if has_real_gpus() else DEFAULT_SCENARIO)) as stage:
             try:
-                _show(Tour(stage, console), console, keep_running=keep_running)
+                _show(Tour(stage, console), console, stays_open=stays_open)
             finally:
                 _ignore_signals()  # a second signal must not end the removal of all components
     except SettingsError as error:
@@ -147,16 +149,16 @@ def _run(*, once: bool, gpus: str | None) -> int:
     return 0
 
 
-def _show(tour: "Tour", console: "Console", *, keep_running: bool) -> None:
+def _show(tour: "Tour", console: "Console", *, stays_open: bool) -> None:
     from gpunode.demo.tour import TourError  # noqa: PLC0415
 
     try:
         tour.show()
     except TourError as error:
-        if not keep_running:
+        if not stays_open:
             raise
         console.print(f"\n{error}", style="red", markup=False)
-    if keep_running:
+    if stays_open:
         tour.show_commands()
         tour.watch()
     else:

@@ -21,12 +21,12 @@ Obj = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """who: the field manager, or the component that reports. subject: the key or the object.
+    """source: the field manager, or the component that reports. subject: the key or the object.
 
     kind: `+` added, `-` removed, `~` changed, `!` a warning, or "".
     """
 
-    who: str
+    source: str
     subject: str
     text: str = ""
     kind: str = ""
@@ -47,83 +47,83 @@ def describe(event: Event, devices: Devices) -> tuple[Line, ...]:
         return tuple(_describe(event, devices))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         problem = f"the object is malformed: {type(error).__name__}: {error}"
-        return (Line(who=clean(event.manager or "unknown"), subject=event.resource, text=clean(problem), kind="!"),)
+        return (Line(source=clean(event.manager or "unknown"), subject=event.resource, text=clean(problem), kind="!"),)
 
 
 def _describe(event: Event, devices: Devices) -> Iterator[Line]:
-    who = clean(event.manager or "unknown")
+    source = clean(event.manager or "unknown")
     match event.resource:
         case "nodes":
-            yield from _describe_node(event, who, devices)
+            yield from _describe_node(event, source, devices)
         case "pods":
-            yield from _describe_pod(event, who, devices)
+            yield from _describe_pod(event, source, devices)
         case "events":
             yield from _describe_event(event.object, devices) if event.type != "DELETED" else ()
         case _:
-            yield from _describe_object(event, who)
+            yield from _describe_object(event, source)
 
 
-def _describe_node(event: Event, who: str, devices: Devices) -> Iterator[Line]:
+def _describe_node(event: Event, source: str, devices: Devices) -> Iterator[Line]:
     if event.before is None or event.type == "DELETED":
-        yield from _describe_object(event, who)
+        yield from _describe_object(event, source)
         return
     before, after = parse_node_state(event.before), parse_node_state(event.object)
-    yield from _label_lines(who, list(differences(before.labels, after.labels)))
-    yield from _resource_lines(who, before, after, devices)
-    yield from _condition_lines(who, before, after, devices.names)
+    yield from _label_lines(source, list(differences(before.labels, after.labels)))
+    yield from _resource_lines(source, before, after, devices)
+    yield from _condition_lines(source, before, after, devices.names)
     for taint in sorted(after.taints - before.taints):
-        yield Line(who=who, subject="taint", text=clean(taint), kind="+")
+        yield Line(source=source, subject="taint", text=clean(taint), kind="+")
     for taint in sorted(before.taints - after.taints):
-        yield Line(who=who, subject="taint", text=clean(taint), kind="-")
+        yield Line(source=source, subject="taint", text=clean(taint), kind="-")
     if before.is_cordoned != after.is_cordoned:
         text = "cordoned: gets no new pods" if after.is_cordoned else "uncordoned: gets new pods"
-        yield Line(who=who, subject=_subject(event.object, "Node"), text=text, kind="~")
+        yield Line(source=source, subject=_subject(event.object, "Node"), text=text, kind="~")
 
 
-def _label_lines(who: str, changes: Sequence[Difference]) -> Iterator[Line]:
+def _label_lines(source: str, changes: Sequence[Difference]) -> Iterator[Line]:
     added = [key for key, before, _ in changes if before is None]
     removed = [key for key, _, after in changes if after is None]
     for kind, keys in (("+", added), ("-", removed)):
         if len(keys) > MANY:
             yield Line(
-                who=who, subject=f"{len(keys)} labels", text=f"{', '.join(map(clean, keys[:3]))}, ...", kind=kind
+                source=source, subject=f"{len(keys)} labels", text=f"{', '.join(map(clean, keys[:3]))}, ...", kind=kind
             )
     for key, before, after in changes:
         if (before is None and len(added) > MANY) or (after is None and len(removed) > MANY):
             continue
-        yield _difference_line(who, key, before, after)
+        yield _difference_line(source, key, before, after)
 
 
-def _resource_lines(who: str, before: NodeState, after: NodeState, devices: Devices) -> Iterator[Line]:
+def _resource_lines(source: str, before: NodeState, after: NodeState, devices: Devices) -> Iterator[Line]:
     old, new = ({name: render_resource(*each) for name, each in state.resources.items()} for state in (before, after))
     for name, was, is_now in differences(old, new):
-        line = _difference_line(who, name, was, is_now)
+        line = _difference_line(source, name, was, is_now)
         unhealthy = devices.names.list(devices.unhealthy(name))
         yield Line(
-            who=who,
+            source=source,
             subject=line.subject,
             text=line.text + (f" (not healthy: {unhealthy})" if unhealthy else ""),
             kind=line.kind,
         )
 
 
-def _condition_lines(who: str, before: NodeState, after: NodeState, names: GpuNames) -> Iterator[Line]:
+def _condition_lines(source: str, before: NodeState, after: NodeState, names: GpuNames) -> Iterator[Line]:
     for name, (status, reason, message) in sorted(after.conditions.items()):
         was = before.conditions.get(name)
         if was != (status, reason, message):
             changed = f"{was[0]} -> {status}" if was and was[0] != status else status
             yield Line(
-                who=who,
+                source=source,
                 subject=f"condition {clean(name)}",
                 text=": ".join(filter(None, [clean(f"{changed} {reason}".strip()), clean(names.shorten(message))])),
                 kind="~" if status == "True" else "!",
             )
 
 
-def _describe_pod(event: Event, who: str, devices: Devices) -> Iterator[Line]:
+def _describe_pod(event: Event, source: str, devices: Devices) -> Iterator[Line]:
     if event.before is None or event.type == "DELETED":
         wanted = ", ".join(f"{name} {amount}" for name, amount in sorted(_extended_resources(event.object).items()))
-        yield from _describe_object(event, who, f" with {wanted}" if wanted and event.type == "ADDED" else "")
+        yield from _describe_object(event, source, f" with {wanted}" if wanted and event.type == "ADDED" else "")
         return
     status, before = event.object.get("status") or {}, event.before.get("status") or {}
     phase = status.get("phase", "")
@@ -134,7 +134,7 @@ def _describe_pod(event: Event, who: str, devices: Devices) -> Iterator[Line]:
         text += f" with {used}"
     if phase == "Failed":
         text += f": {clean(status.get('reason') or '')}: {clean(devices.names.shorten(status.get('message') or ''))}"
-    yield Line(who=who, subject=_subject(event.object, "Pod"), text=text, kind="!" if phase == "Failed" else "~")
+    yield Line(source=source, subject=_subject(event.object, "Pod"), text=text, kind="!" if phase == "Failed" else "~")
 
 
 def _extended_resources(pod: Obj) -> dict[str, int]:
@@ -148,31 +148,33 @@ def _extended_resources(pod: Obj) -> dict[str, int]:
 
 def _describe_event(obj: Obj, devices: Devices) -> Iterator[Line]:
     about = obj.get("involvedObject") or {}
-    who = obj.get("reportingComponent") or (obj.get("source") or {}).get("component") or "unknown"
+    source = obj.get("reportingComponent") or (obj.get("source") or {}).get("component") or "unknown"
     message = clean(devices.names.shorten(obj.get("message") or obj.get("note") or ""))
     count = obj.get("count") or 1
     times = f" ({count} times)" if count > 1 else ""
     yield Line(
-        who=clean(who),
+        source=clean(source),
         subject=f"Event {clean(obj.get('reason') or '')}",
         text=f"{_name(about.get('kind', ''), about)}: {message}{times}",
         kind="!" if obj.get("type") == "Warning" else "",
     )
 
 
-def _describe_object(event: Event, who: str, more: str = "") -> Iterator[Line]:
+def _describe_object(event: Event, source: str, more: str = "") -> Iterator[Line]:
     what, kind = {"ADDED": ("created", "+"), "DELETED": ("deleted", "-")}.get(event.type, ("changed", "~"))
     if event.type == "MODIFIED" and event.before and event.before.get("spec") == event.object.get("spec"):
         return
-    yield Line(who=who, subject=_subject(event.object, event.object.get("kind", "")), text=f"{what}{more}", kind=kind)
+    yield Line(
+        source=source, subject=_subject(event.object, event.object.get("kind", "")), text=f"{what}{more}", kind=kind
+    )
 
 
-def _difference_line(who: str, key: str, before: str | None, after: str | None) -> Line:
+def _difference_line(source: str, key: str, before: str | None, after: str | None) -> Line:
     if before is None:
-        return Line(who=who, subject=clean(key), text=clean(after or ""), kind="+")
+        return Line(source=source, subject=clean(key), text=clean(after or ""), kind="+")
     if after is None:
-        return Line(who=who, subject=clean(key), text=clean(before), kind="-")
-    return Line(who=who, subject=clean(key), text=f"{clean(before)} -> {clean(after)}", kind="~")
+        return Line(source=source, subject=clean(key), text=clean(before), kind="-")
+    return Line(source=source, subject=clean(key), text=f"{clean(before)} -> {clean(after)}", kind="~")
 
 
 def _subject(obj: Obj, kind: str) -> str:

@@ -93,7 +93,7 @@ def render_line(line: Line, clock: str, width: int) -> RenderableType:
     """One line of the live feed. width: of the terminal."""
     sign = f"{line.kind} " if line.kind in ("+", "-") else ""
     body = Text.assemble(
-        (f"{line.who:<17} " if width >= WIDE else f"{line.who} ", AGENT_STYLE.get(line.who, "blue")),
+        (f"{line.source:<17} " if width >= WIDE else f"{line.source} ", AGENT_STYLE.get(line.source, "blue")),
         f"{line.subject}  ",
         (sign + line.text, LINE_STYLE.get(line.kind, "")),
     )

@@ -58,7 +58,7 @@ class Tour:
 
     def show_end(self) -> None:
         self._console.print(
-            "\nEnd of the tour. In a terminal and without --once, the cluster keeps running, so that you can use kubectl."
+            "\nEnd of the tour. In a terminal and without --once, the cluster continues to run, so that you can use kubectl."
         )
 
     def show_commands(self) -> None:
@@ -129,7 +129,7 @@ class Tour:
                 reply, subject = self._stage.change_scenario(words[1] if len(words) > 1 else None), "scenario"
             case _:
                 raise SettingsError([f"{' '.join(words)!r} is not a command. Use `fault` or `scenario`."])
-        self._print(Line(who=DEMO, subject=subject, text=reply, kind="~"))
+        self._print(Line(source=DEMO, subject=subject, text=reply, kind="~"))
         return reply
 
     def _run_typed(self, words: Sequence[str]) -> None:
@@ -144,7 +144,7 @@ class Tour:
 
     def _print_problems(self, subject: str, error: SettingsError) -> None:
         for problem in error.problems:
-            self._print(Line(who=DEMO, subject=subject, text=problem, kind="!"))
+            self._print(Line(source=DEMO, subject=subject, text=problem, kind="!"))
 
     def _follow_file(self) -> None:
         """Starts the scenario again if its file has changed. An invalid file changes nothing."""
@@ -156,7 +156,11 @@ class Tour:
         except SettingsError as error:
             self._print_problems("scenario", error)
             self._print(
-                Line(who=DEMO, subject="scenario", text="The file is not applied. The previous GPUs and faults remain.")
+                Line(
+                    source=DEMO,
+                    subject="scenario",
+                    text="The file is not applied. The previous GPUs and faults remain.",
+                )
             )
 
     def _print(self, line: Line) -> None:

@@ -25,7 +25,7 @@ def check_health_port(address: str, certificate: Path | None) -> Iterator[Check]
     except (OSError, http.client.HTTPException) as error:
         why = getattr(error, "strerror", None) or error
         todo = "read the log of the agent: the event health_port_unavailable means that another program uses the port"
-        yield problem("agent health", f"gpu-device-plugin does not answer at {address}: {why}", todo)
+        yield problem("agent health", f"gpu-device-plugin does not respond at {address}: {why}", todo)
         return
     if ready.splitlines()[-1:] not in (["ready"], ["not ready"]):
         todo = "check --http-address: another program uses the port"

@@ -5,7 +5,7 @@ their charts and manifests give. Source: the charts of NVIDIA's device plugin, G
 NVIDIA's DRA driver; GKE's manifests.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -77,10 +77,6 @@ class Program:
     def agents(self) -> str:
         """For sentences."""
         return " and ".join(self.roles)
-
-
-def recognize_programs(daemon_sets: Iterable[DaemonSet]) -> tuple[Program, ...]:
-    return tuple(program for each in daemon_sets if (program := recognize_program(each)) is not None)
 
 
 def recognize_program(daemon_set: DaemonSet) -> Program | None:

@@ -34,15 +34,15 @@ def read_cluster(
 ) -> ClusterState:
     """Reads the cluster if a flag or KUBECONFIG names one, or in a pod. Raises KubeError if a flag names a cluster that cannot be read."""
     empty = ClusterState(node=NodeView(name=node_name, uid="", resource_version="", labels={}))
-    is_asked = bool(kubeconfig or context)
-    if not (is_asked or environment.get("KUBECONFIG") or (SERVICE_ACCOUNT / "token").exists()):
+    is_requested = bool(kubeconfig or context)
+    if not (is_requested or environment.get("KUBECONFIG") or (SERVICE_ACCOUNT / "token").exists()):
         return empty
     try:
         api = connect(kubeconfig, context, environment=environment).api
         node = read_node(api, node_name) if node_name else None
         return ClusterState(node=node or empty.node, rules=list_cluster_rules(api) if with_rules else {})
     except KubeError as error:
-        if is_asked:
+        if is_requested:
             raise
         return ClusterState(node=empty.node, note=f"the NodeFeatureRules of the cluster are not included: {error}")
 

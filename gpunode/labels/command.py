@@ -9,10 +9,10 @@ import click
 
 from gpunode.labels.agents import Agents
 from gpunode.labels.cluster import ClusterState, read_cluster
-from gpunode.labels.documents import answer_document, list_document
-from gpunode.labels.explain import Answer, explain_key
+from gpunode.labels.documents import explanation_document, list_document
+from gpunode.labels.explain import Explanation, explain_key
 from gpunode.labels.published import Label, list_labels
-from gpunode.labels.render import WIDE, render_answer, render_labels, row_of
+from gpunode.labels.render import WIDE, render_explanation, render_labels, row_of
 from gpunode.labels.rule_objects import RuleObjects, read_rule_files
 from gpunode.labels.rule_views import RuleView, view_rules
 from gpunode.labels.settings import AgentSettings, agent_options, read_settings
@@ -78,15 +78,15 @@ def command(
         agents = build_agents(settings, cluster, rules, node_labels)
         views, problems = view_rules(agents)
         labels = list_labels(agents, views)
-        answer = None if key is None else explain_key(key, agents, views, labels)
+        explanation = None if key is None else explain_key(key, agents, views, labels)
     notes = [*filter(None, [cluster.note]), *problems, *list_notes(agents, views)]
-    if answer is None:
+    if explanation is None:
         print_labels(ctx, labels, output, agents, notes)
     else:
         report_problems(ctx.command_path, notes)
-        print_answer(answer, output)
+        print_explanation(explanation, output)
     is_unread = agents.nfd.is_unknown or agents.inventory is None
-    ctx.exit(FAILED if is_unread or (answer is not None and not answer.labels) else 0)
+    ctx.exit(FAILED if is_unread or (explanation is not None and not explanation.labels) else 0)
 
 
 def read_cluster_of(settings: AgentSettings, values: Mapping[str, Any]) -> ClusterState:
@@ -138,16 +138,16 @@ def print_labels(
         print_lines(render_labels(labels, terminal, is_wide=output == "wide"), terminal)
 
 
-def print_answer(answer: Answer, output: str | None) -> None:
+def print_explanation(explanation: Explanation, output: str | None) -> None:
     if output in ("json", "yaml"):
-        print_document(answer_document(answer), output)
+        print_document(explanation_document(explanation), output)
     elif output == "csv":
-        print_csv(WIDE, map(row_of, answer.labels))
+        print_csv(WIDE, map(row_of, explanation.labels))
     elif output == "name":
-        print_lines((to_printable(each.key) for each in answer.labels), Terminal())
+        print_lines((to_printable(each.key) for each in explanation.labels), Terminal())
     else:
         terminal = open_terminal()
-        print_lines(render_answer(answer, terminal), terminal)
+        print_lines(render_explanation(explanation, terminal), terminal)
 
 
 def print_lines(lines: Iterable[str], terminal: Terminal) -> None:

@@ -1,9 +1,9 @@
-"""Labels and answers as documents for programs: `-o json` and `-o yaml`. PURE."""
+"""Labels and explanations as documents for programs: `-o json` and `-o yaml`. PURE."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from gpunode.labels.explain import Answer
+from gpunode.labels.explain import Explanation
 from gpunode.labels.published import Label, describe_meaning, plain
 
 
@@ -21,14 +21,16 @@ def list_document(labels: Iterable[Label], *, simulated: str | None, notes: Iter
     return {"simulated": simulated, "labels": [label_document(each) for each in labels], "notes": list(notes)}
 
 
-def answer_document(answer: Answer) -> dict[str, Any]:
-    declared = answer.declared
+def explanation_document(explanation: Explanation) -> dict[str, Any]:
+    declared = explanation.declared
     return {
-        "key": answer.key,
-        "isPublished": bool(answer.labels),
-        "labels": [label_document(each) for each in answer.labels],
-        "reasons": [{"agent": each.agent, "why": each.why, "evidence": list(each.evidence)} for each in answer.reasons],
+        "key": explanation.key,
+        "isPublished": bool(explanation.labels),
+        "labels": [label_document(each) for each in explanation.labels],
+        "reasons": [
+            {"agent": each.agent, "why": each.why, "evidence": list(each.evidence)} for each in explanation.reasons
+        ],
         "source": None if declared is None else plain(declared.source),
         "meaning": None if declared is None else describe_meaning(declared),
-        "nearest": list(answer.nearest),
+        "nearest": list(explanation.nearest),
     }

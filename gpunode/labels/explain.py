@@ -1,4 +1,4 @@
-"""The answer to `gpunode labels KEY`: the label and its source, or why the label is missing."""
+"""Explains one key for `gpunode labels KEY`: the label and its source, or why the label is missing."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ NEAREST = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Explanation:
     """labels: the published labels with this key, at most one for each agent. declared: the documentation of the label, if there is any.
 
     reasons: if the label is not published. nearest: similar keys, for a key that nothing declares.
@@ -32,20 +32,20 @@ class Answer:
     nearest: tuple[str, ...] = ()
 
 
-def explain_key(key: str, agents: Agents, rules: Sequence[RuleView], labels: Sequence[Label]) -> Answer:
-    """Answers for a full key, or for a name without the usual prefix. rules, labels: all rules, and all published labels."""
+def explain_key(key: str, agents: Agents, rules: Sequence[RuleView], labels: Sequence[Label]) -> Explanation:
+    """Explains a full key, or a name without the usual prefix. rules, labels: all rules, and all published labels."""
     known = [*(each.key for each in labels), *_rule_keys(rules), *list_declared_keys()]
     key = complete_key(key, known)
     found = tuple(each for each in labels if each.key == key)
     declaration = find_declaration(key)
     declared = None if declaration is None else declaration[1]
     if found:
-        return Answer(key=key, labels=found, declared=declared)
+        return Explanation(key=key, labels=found, declared=declared)
     reasons = (*find_nfd_reasons(key, agents, rules), *find_gfd_reasons(key, agents))
     is_open = declared is None or "<" in declared.key
     nearest = find_nearest(key, known) if is_open else ()
     reasons = reasons or (UNKNOWN, *find_template_reasons(rules))
-    return Answer(key=key, declared=declared, reasons=reasons, nearest=nearest)
+    return Explanation(key=key, declared=declared, reasons=reasons, nearest=nearest)
 
 
 def complete_key(key: str, known: Iterable[str]) -> str:

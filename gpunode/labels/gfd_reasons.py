@@ -31,7 +31,7 @@ def find_gfd_reasons(key: str, agents: Agents) -> Iterator[Reason]:
 
 
 def _gfd_setting_reasons(key: str, agents: Agents) -> Iterator[Reason]:
-    """Yields the settings that keep gfd from publishing the label. Runs gfd with other settings."""
+    """Yields the settings that prevent gfd from publishing the label. Runs gfd with other settings."""
     settings = agents.settings.gfd
     if key == SIMULATED:
         yield Reason(agent=GFD, why="--simulate is not set")

@@ -1,4 +1,4 @@
-"""The settings of nfd-lite that can keep a label from being published.
+"""The settings of nfd-lite that can prevent the publication of a label.
 
 Whether a setting does so is tried: nfd-lite runs again without the limit, and the label appears or not.
 """
@@ -39,14 +39,14 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unlimited:
-    """value: of the label without the limits. whys: a sentence for each setting that keeps the label from being published."""
+    """value: of the label without the limits. whys: a sentence for each setting that prevents the publication of the label."""
 
     value: str
     whys: tuple[str, ...]
 
 
 def find_limits(key: str, settings: NfdSettings, run: Run) -> Unlimited | None:
-    """Returns which settings keep a label from being published; None if the label does not appear without any limit."""
+    """Returns which settings prevent the publication of a label; None if the label does not appear without any limit."""
     limits = list_limits(key, settings)
     for edits in itertools.product(*(each.edits for each in limits)):
         if (value := run(_apply(edits, settings)).get(key)) is not None:

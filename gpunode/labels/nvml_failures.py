@@ -1,4 +1,4 @@
-"""Which NVML calls fail on this host: the answer to why a label has no value."""
+"""The NVML calls that fail on this host, so that labels have no value."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

@@ -1,9 +1,9 @@
-"""Renders labels and answers as text. A terminal that is too narrow for the table shows labels below their source. PURE."""
+"""Renders labels and explanations as text. A terminal that is too narrow for the table shows labels below their source. PURE."""
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
-from gpunode.labels.explain import Answer
+from gpunode.labels.explain import Explanation
 from gpunode.labels.published import Label, describe_meaning, plain
 from gpunode.labels.reason import Reason
 from gpunode.output.table import Column, TableWriter
@@ -13,7 +13,7 @@ from node_core.domain.text import to_printable
 COLUMNS = (Column(header="LABEL"), Column(header="VALUE"), Column(header="AGENT"), Column(header="SOURCE"))
 WIDE = (*COLUMNS, Column(header="MEANING", is_wide=True))
 _FACT = 8
-"""Width of the names of facts in an answer."""
+"""Width of the names of facts."""
 
 
 def row_of(label: Label) -> tuple[str, ...]:
@@ -69,12 +69,14 @@ def _break(line: str, width: int) -> list[str]:
     return [f"{indent}{text[at : at + room]}" for at in range(0, len(text), room)] or [""]
 
 
-def render_answer(answer: Answer, terminal: Terminal) -> list[str]:
-    return list(_render_published(answer, terminal) if answer.labels else _render_missing(answer, terminal))
+def render_explanation(explanation: Explanation, terminal: Terminal) -> list[str]:
+    return list(
+        _render_published(explanation, terminal) if explanation.labels else _render_missing(explanation, terminal)
+    )
 
 
-def _render_published(answer: Answer, terminal: Terminal) -> Iterator[str]:
-    for label in answer.labels:
+def _render_published(explanation: Explanation, terminal: Terminal) -> Iterator[str]:
+    for label in explanation.labels:
         yield from _heading(label.key, f"={label.value}", terminal)
         yield from _fact("agent", label.agent, terminal)
         yield from _fact("source", label.source, terminal)
@@ -83,14 +85,14 @@ def _render_published(answer: Answer, terminal: Terminal) -> Iterator[str]:
             yield from _fact("hides", f"{each.value} from {each.source}", terminal)
 
 
-def _render_missing(answer: Answer, terminal: Terminal) -> Iterator[str]:
-    yield from _heading(answer.key, " would not be published", terminal)
-    for reason in answer.reasons:
+def _render_missing(explanation: Explanation, terminal: Terminal) -> Iterator[str]:
+    yield from _heading(explanation.key, " would not be published", terminal)
+    for reason in explanation.reasons:
         yield from _render_reason(reason, terminal)
-    if answer.declared is not None:
-        yield from _fact("source", plain(answer.declared.source), terminal)
-        yield from _fact("meaning", describe_meaning(answer.declared), terminal)
-    for number, key in enumerate(answer.nearest):
+    if explanation.declared is not None:
+        yield from _fact("source", plain(explanation.declared.source), terminal)
+        yield from _fact("meaning", describe_meaning(explanation.declared), terminal)
+    for number, key in enumerate(explanation.nearest):
         yield from _fact("similar" if number == 0 else "", key, terminal)
 
 
@@ -116,7 +118,7 @@ def _fact(name: str, text: str, terminal: Terminal) -> Iterator[str]:
 
 
 def _wrap(text: str, width: int) -> list[str]:
-    """Folds a text at spaces, and a longer word anywhere. The indent of the first line is kept."""
+    """Folds a text at spaces, and a longer word anywhere. The first line retains its indent."""
     text = to_printable(text)
     return textwrap.wrap(text, max(width, 10), break_on_hyphens=False, drop_whitespace=True) or [text]
 

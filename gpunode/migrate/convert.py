@@ -58,13 +58,13 @@ def own_args(agent: str) -> Convert:
             return value
         command: click.Command = importlib.import_module(_MODULES[agent]).command
         known = {flag for each in command.params for flag in (*each.opts, *each.secondary_opts)}
-        kept: list[str] = []
+        remaining: list[str] = []
         for flag, words in _flags(value):
             if flag in known:
-                kept += words
+                remaining += words
             else:
                 advise(f"{flag} is not a flag of {agent}{suggest(flag, known)}.")
-        return kept or None
+        return remaining or None
 
     return convert
 

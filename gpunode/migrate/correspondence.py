@@ -52,7 +52,7 @@ def moved(path: str, to: str, kind: Any, why: str = "", **more: Any) -> Correspo
 
 
 def unnecessary(path: str, why: str, **more: Any) -> Correspondence:
-    """A value that has no effect here, and that nobody misses. The notes of the installation list it."""
+    """A value that has no effect here, and that needs no replacement. The notes of the installation list it."""
     return Correspondence(path=path, why=why, **{"message": Message.IGNORED, **more})
 
 

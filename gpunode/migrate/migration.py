@@ -13,7 +13,7 @@ from node_core.errors import SettingsError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """What a person does instead of one or more values, or why nobody misses them."""
+    """What a person does instead of one or more values, or why no replacement is needed."""
 
     values: tuple[str, ...]
     why: str

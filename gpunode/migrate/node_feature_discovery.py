@@ -30,7 +30,7 @@ MASTER = "Each nfd-lite evaluates the rules and labels its own Node."
 OWN = "The section nfd has defaults for the values of the worker that have no counterpart."
 NODE = "Labels and NodeFeature objects belong to their Node."
 TOLERATED = "The default of `tolerations`, which applies to all agents, tolerates every taint."
-TOPOLOGY = "This chart has no topology-updater. Keep the chart of NFD for it, with `worker.enable` and `master.enable` set to false."
+TOPOLOGY = "This chart has no topology-updater. Retain the chart of NFD, with `worker.enable` and `master.enable` set to false."
 TLS = "Set `metrics.tlsSecret`. There is no connection between a worker and a master."
 
 _WORKER: tuple[Correspondence, ...] = (

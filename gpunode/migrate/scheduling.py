@@ -1,4 +1,4 @@
-"""Node selectors and affinities that would keep an agent from ever starting, because the agent itself publishes the label. PURE.
+"""Node selectors and affinities that would prevent the start of an agent, because the agent itself publishes the label. PURE.
 
 The chart refuses them (templates/_check.tpl).
 """
@@ -26,7 +26,7 @@ VENDOR = "Needs the label {}, which nfd-lite publishes only with `nfd.config.sou
 
 
 def correct_selectors(draft: Draft) -> None:
-    """Moves or removes what would keep an agent from starting, and adds the labels that the selectors need."""
+    """Moves or removes what would prevent the start of an agent, and adds the labels that the selectors need."""
     if draft.get("nfd.enabled") is not False:
         _remove_required(draft, ("nfd.nodeSelector", "nfd.affinity"), PUBLISHED, "")
         _publish_vendor(draft)

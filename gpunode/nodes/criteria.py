@@ -32,7 +32,7 @@ class Criteria:
         return msgspec.structs.replace(node, resources=tuple(each for each in node.resources if self._counts(each)))
 
     def matches(self, node: GpuNode) -> bool:
-        """node: narrowed. The answer is also right before the Pods are known, if it is False."""
+        """node: narrowed. Before the Pods are known, only the result False is certain."""
         return (
             (self.shows_all or node.has_gpus)
             and (not self.resource or bool(node.resources))

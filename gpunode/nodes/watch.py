@@ -55,7 +55,7 @@ class FleetWatch:
         return [*self._head(terminal, snapshot, nodes), "", *self._table(terminal, nodes, is_wide=is_wide)]
 
     def changed_rows(self) -> tuple[list[GpuNode], Problem | None]:
-        """Returns the nodes that changed since the last call, all at the first. A deleted Node has a problem that says so."""
+        """Returns the nodes that changed since the last call, all at the first. A deleted Node has a problem that states this."""
         snapshot = self._snapshot()
         nodes = self._select(snapshot)
         names = self._log.update(nodes, self._clock())

@@ -1,4 +1,4 @@
-"""Selects the devices that a container would get, with the code that answers the kubelet's GetPreferredAllocation. PURE."""
+"""Selects the devices that a container would get, with the code that serves the kubelet's GetPreferredAllocation. PURE."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ NOT_NAMED = "--available does not name it"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:
-    """The answer to a request for `size` devices.
+    """The devices for a request of `size` devices.
 
     available: the devices to select from, in NVML's order. unavailable: the other devices of the resource, each with a reason.
     score: the sum of the link weights between the selected devices. left_score: the same for the available devices that remain.

@@ -1,4 +1,4 @@
-"""What keeps a Pod off one Node. PURE."""
+"""The causes that prevent a Pod from running on one Node. PURE."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -82,7 +82,10 @@ class ShortageCause(Cause):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A Node with what keeps the Pod off it. used: the requests of its Pods. holders: its Pods with devices of the requested resources."""
+    """A Node with the causes that prevent the Pod from running there.
+
+    used: the requests of its Pods. holders: its Pods with devices of the requested resources.
+    """
 
     node: Node
     refusals: tuple[Refusal, ...] = ()

@@ -9,7 +9,7 @@ from gpunode.output.formats import output_option
 from gpunode.output.verb import FAILED, Verb
 
 EXAMPLES = (
-    ("train-0 -n team", "what keeps this pod from running, node by node"),
+    ("train-0 -n team", "what prevents this pod from running, node by node"),
     ("deploy/inference", "the same for the pods of a Deployment, StatefulSet, DaemonSet, Job or CronJob"),
     ("-f pod.yaml", "whether a pod that does not exist yet could be placed now"),
 )
@@ -23,7 +23,7 @@ EXAMPLES = (
         "0": "The pod runs, starts, has completed, or could be placed.",
         "1": "The pod does not run and cannot be placed, or a request failed.",
     },
-    help="State in plain words what keeps a pod from running, node by node, and the smallest change that would place it. The name of a"
+    help="State in plain words what prevents a pod from running, node by node, and the smallest change that would place it. The name of a"
     " Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or CronJob stands for its pods.",
 )
 @click.argument("target", metavar="[POD|KIND/NAME]", required=False)

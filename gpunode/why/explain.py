@@ -8,8 +8,8 @@ import msgspec
 from gpunode.why.amounts import render_names, render_requests
 from gpunode.why.evaluate import Evaluation, evaluate
 from gpunode.why.explanation import Explanation, State
-from gpunode.why.judge import is_ignored, judge
 from gpunode.why.manifest_checks import list_refusals
+from gpunode.why.pending_state import is_ignored, select_state
 from gpunode.why.scheduler_words import other_reasons, scheduler_message
 from gpunode.why.status import diagnose, list_occurrences
 from gpunode.why.subject import DEFAULT_SCHEDULER, EMPTY, Snapshot, Subject
@@ -47,7 +47,7 @@ def _explanation(
 
 
 def _beginning(subject: Subject, state: State) -> str:
-    is_about_pod = subject.is_template and state not in (State.HELD, State.NOT_CREATED)
+    is_about_pod = subject.is_template and state not in (State.WAITING, State.NOT_CREATED)
     return f"A pod of {subject.title}" if is_about_pod else subject.title
 
 
@@ -69,7 +69,7 @@ def _explain_placement(subject: Subject, requests: Mapping[str, Fraction], snaps
     found = evaluate(subject.pod, requests, snapshot)
     message = scheduler_message(subject.pod, subject.events)
     others = other_reasons(message) if found.fitting else ()
-    state, what = judge(subject, found, has_other_reasons=bool(others))
+    state, what = select_state(subject, found, has_other_reasons=bool(others))
     own = tuple(filter(None, (*_creation_findings(subject), *(f"The scheduler states: {each}." for each in others))))
     explanation = _explanation(
         subject, requests, state, what,
@@ -98,9 +98,9 @@ def _advice(subject: Subject, found: Evaluation, state: State) -> Iterator[str]:
         yield f"Delete pods that use the quota, or ask an administrator for a larger quota: {command}"
     if subject.pause is not None:
         yield subject.pause.advice
-    if state is State.HELD and subject.pod.spec.scheduling_gates:
+    if state is State.WAITING and subject.pod.spec.scheduling_gates:
         yield "The controller that set a gate removes it, for example a queue of jobs. Read the log of this controller."
-    if state is State.HELD and is_ignored(subject):
+    if state is State.WAITING and is_ignored(subject):
         yield f"Check that the scheduler {subject.pod.spec.scheduler_name} runs, or remove schedulerName."
     if found.unlabelled:
         node = found.unlabelled[0]

@@ -1,4 +1,4 @@
-"""The answer to `why`, as a document. The keys of `-o json` are in camelCase. PURE."""
+"""The explanation of a pod, as a document. The keys of `-o json` are in camelCase. PURE."""
 
 from enum import StrEnum
 
@@ -14,7 +14,7 @@ class State(StrEnum):
     COMPLETED = "Completed"
     PLACEABLE = "Placeable"
     BLOCKED = "Blocked"
-    HELD = "Held"
+    WAITING = "Waiting"
     STARTING = "Starting"
     FAILING = "Failing"
     FAILED = "Failed"

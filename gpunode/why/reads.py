@@ -1,4 +1,4 @@
-"""Reads objects of one namespace. A missing right is a note where the answer is useful without the object."""
+"""Reads objects of one namespace. A missing right is a note where the explanation is useful without the object."""
 
 from collections.abc import Iterator
 from typing import TypeVar

@@ -66,8 +66,8 @@ def _names(nodes: Sequence[str]) -> str:
 def _event_lines(explanation: Explanation, terminal: Terminal) -> Iterator[str]:
     if explanation.scheduler_message:
         yield from _paragraphs(terminal, "Scheduler", [explanation.scheduler_message])
-    said = "\n".join((explanation.scheduler_message, *explanation.findings))
-    shown = [each for each in explanation.events if each.message not in said]
+    shown_above = "\n".join((explanation.scheduler_message, *explanation.findings))
+    shown = [each for each in explanation.events if each.message not in shown_above]
     if shown:
         yield from _title(terminal, "Events")
     for each in shown:
@@ -101,9 +101,9 @@ def _solution_lines(solution: Solution, terminal: Terminal, omitted: Sequence[St
     for step in solution.steps:
         yield from [] if step in omitted else _step_lines(step, terminal)
     number = len(solution.nodes)
-    who = solution.nodes[0] if number == 1 else f"{number} nodes"
+    subject = solution.nodes[0] if number == 1 else f"{number} nodes"
     names = "" if number == 1 else f": {render_names(solution.nodes, MOST_NAMES)}"
-    yield from render_paragraph(terminal, f"Then {who} can run it{names}.", indent=4)
+    yield from render_paragraph(terminal, f"Then {subject} can run it{names}.", indent=4)
 
 
 def _step_lines(step: Step, terminal: Terminal) -> Iterator[str]:

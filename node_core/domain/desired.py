@@ -206,6 +206,6 @@ def _merge(
         claims = [taints_annotation for _, taints_annotation in parts]
         merged = {name: value for name, value in published.items() if not any(each.covers(name) for each in claims)}
     for values, taints_annotation in parts:
-        kept = {name: value for name, value in published.items() if taints_annotation.covers(name)}
-        merged.update(kept if values is None else values)
+        retained = {name: value for name, value in published.items() if taints_annotation.covers(name)}
+        merged.update(retained if values is None else values)
     return dict(sorted(merged.items()))

@@ -115,8 +115,8 @@ def sanitize(text: str) -> str:
     Removes all characters except letters, digits, '-', '_', '.' and spaces. Replaces each run of spaces by one '-'. Unlike upstream,
     truncates the result to 63 characters and removes '-', '_' and '.' at both ends, so the API server accepts every result.
     """
-    kept = re.sub(r"[^A-Za-z0-9\-_. ]", "", text)
-    return "-".join(kept.split()).strip("-_.")[:MAX_NAME].rstrip("-_.")
+    allowed = re.sub(r"[^A-Za-z0-9\-_. ]", "", text)
+    return "-".join(allowed.split()).strip("-_.")[:MAX_NAME].rstrip("-_.")
 
 
 def preserve_volatile(labels: Labels, known: Labels, volatile: frozenset[str]) -> dict[str, str]:

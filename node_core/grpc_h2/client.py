@@ -40,10 +40,10 @@ class Client:
 
     def call(self, method: str, request: bytes, *, timeout: float | None = None) -> bytes:
         """Calls a unary method and returns the response. method: `/package.Service/Method`. timeout: seconds."""
-        answers = list(self.stream(method, request, timeout=timeout))
-        if len(answers) != 1:
-            raise CallError("INTERNAL", f"{method} returned {len(answers)} responses instead of one")
-        return answers[0]
+        responses = list(self.stream(method, request, timeout=timeout))
+        if len(responses) != 1:
+            raise CallError("INTERNAL", f"{method} returned {len(responses)} responses instead of one")
+        return responses[0]
 
     def stream(self, method: str, request: bytes, *, timeout: float | None = None) -> Iterator[bytes]:
         """Calls a streaming method and yields each response. Closing the generator ends the call. timeout: seconds."""

@@ -15,7 +15,7 @@ from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
 
 from node_core.grpc_h2.call import Call
-from node_core.grpc_h2.headers import ANSWER, Headers, parse_request, render_trailers
+from node_core.grpc_h2.headers import RESPONSE, Headers, parse_request, render_trailers
 from node_core.grpc_h2.messages import MAX_BYTES
 from node_core.grpc_h2.methods import Methods, Unary
 from node_core.grpc_h2.status import CallError, Status
@@ -140,7 +140,7 @@ class Connection:
                 self._h2.acknowledge_received_data(size, number)
                 self._receive(number, data)
             case StreamEnded(stream_id=int(number)):
-                self._answer(number)
+                self._run(number)
             case StreamReset(stream_id=int(number)):
                 if call := self._calls.pop(number, None):
                     call.on_end()
@@ -170,7 +170,7 @@ class Connection:
         if sum(each.buffered for each in self._calls.values()) > MAX_REQUEST_BYTES:
             call.abort("RESOURCE_EXHAUSTED", f"the open requests of the client exceed {MAX_REQUEST_BYTES} bytes")
 
-    def _answer(self, number: int) -> None:
+    def _run(self, number: int) -> None:
         call = self._calls.get(number)
         if call is None:
             return
@@ -186,7 +186,7 @@ class Connection:
     def _start(self, call: Call) -> None:
         method, request = self._methods[call.path], call.pop_request()
         if isinstance(method, Unary):
-            call.offer(method.answer(request))
+            call.offer(method.respond(request))
             call.end()
         else:
             method.start(request, _Out(call, partial(self._post, self)))
@@ -216,12 +216,12 @@ class Connection:
     def _begin(self, call: Call) -> None:
         if not call.has_begun:
             call.has_begun = True
-            self._h2.send_headers(call.number, ANSWER)
+            self._h2.send_headers(call.number, RESPONSE)
 
     def _finish(self, call: Call, status: Status, message: str) -> None:
         del self._calls[call.number]
         trailers = render_trailers(status, message)
-        self._h2.send_headers(call.number, trailers if call.has_begun else [*ANSWER, *trailers], end_stream=True)
+        self._h2.send_headers(call.number, trailers if call.has_begun else [*RESPONSE, *trailers], end_stream=True)
         if not call.is_request_over:
             self._h2.reset_stream(call.number, ErrorCodes.NO_ERROR)
         call.on_end()

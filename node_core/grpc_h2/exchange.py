@@ -58,7 +58,7 @@ class Exchange:
         self._peer = peer
         self._deadline = deadline
         self._decoder = messages.Decoder(max_bytes)
-        self._answers: list[bytes] = []
+        self._responses: list[bytes] = []
         self._status: tuple[Status, str] | None = None
         self._h2 = _open_h2()
         self._number = self._h2.get_next_available_stream_id()
@@ -70,8 +70,8 @@ class Exchange:
         while self._status is None:
             rest = self._send(rest)
             self._receive()
-            answers, self._answers = self._answers, []
-            yield from answers
+            responses, self._responses = self._responses, []
+            yield from responses
         status, message = self._status
         if status is not Status.OK:
             raise CallError(status.name, message)
@@ -116,7 +116,7 @@ class Exchange:
                 self._take_headers(headers)
             case DataReceived(data=bytes(data), flow_controlled_length=int(size)):
                 self._h2.acknowledge_received_data(size, self._number)
-                self._answers += self._decoder.feed(data)
+                self._responses += self._decoder.feed(data)
             case StreamEnded():
                 self._end(Status.INTERNAL, "the server ended the call without a status")
             case StreamReset(error_code=code):

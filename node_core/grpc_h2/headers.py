@@ -9,7 +9,7 @@ from node_core.grpc_h2.status import CallError, Status, encode_message
 Headers = Sequence[tuple[bytes, bytes]]
 
 CONTENT_TYPE = (b"content-type", b"application/grpc")
-ANSWER: Headers = ((b":status", b"200"), CONTENT_TYPE)
+RESPONSE: Headers = ((b":status", b"200"), CONTENT_TYPE)
 OK: Headers = ((b"grpc-status", b"0"),)
 _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _TIMEOUT = re.compile(rb"(\d{1,8})([HMSmun])")

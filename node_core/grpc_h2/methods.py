@@ -27,9 +27,9 @@ class ResponseStream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unary:
-    """A method with one request and one response. answer: runs in the server's thread; may raise CallError."""
+    """A method with one request and one response. respond: runs in the server's thread; may raise CallError."""
 
-    answer: Callable[[bytes], bytes]
+    respond: Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ KEEP_ALIVE = (
 """A watch can be silent for minutes. With these options, which client-go also uses, the kernel detects a dead peer."""
 
 NODE_NOT_FOUND_HINT = "no such Node: compare --node-name or NODE_NAME with `kubectl get nodes`"
-NO_API_SERVER = "check that the address is that of a Kubernetes API server, and that no proxy answers in its place"
+NO_API_SERVER = "check that the address is that of a Kubernetes API server, and that no proxy responds in its place"
 
 _HINTS = {
     401: "the token or certificate was rejected: check the kubeconfig or the service account",
@@ -231,7 +231,7 @@ def parse_response(parse: Callable[[Mapping[str, Any]], View], response: Mapping
 
 def connection_error(verb: str, path: str, error: Exception) -> KubeError:
     """Returns the error for a failed connection, with the cause in words in place of the text of urllib3."""
-    return KubeError(f"{verb} {path}: the API server does not answer: {_describe_cause(error)}")
+    return KubeError(f"{verb} {path}: the API server does not respond: {_describe_cause(error)}")
 
 
 def _describe_cause(error: Exception) -> str:

@@ -15,16 +15,16 @@ class PluginClient(Client):
     """Calls the methods of the service DevicePlugin. Raises CallError; the code is UNAVAILABLE if no server listens on the socket."""
 
     def options(self) -> pb.DevicePluginOptions:
-        answer: pb.DevicePluginOptions = self._call("GetDevicePluginOptions", pb.Empty(), pb.DevicePluginOptions)
-        return answer
+        options: pb.DevicePluginOptions = self._call("GetDevicePluginOptions", pb.Empty(), pb.DevicePluginOptions)
+        return options
 
     def device_lists(self) -> Iterator[tuple[pb.Device, ...]]:
         """Yields the full device list at the start and after each change, until the plugin ends the stream.
 
         Raises CallError if the stream fails.
         """
-        for answer in self.stream("/v1beta1.DevicePlugin/ListAndWatch", b""):
-            yield tuple(parse(pb.ListAndWatchResponse, answer).devices)
+        for response in self.stream("/v1beta1.DevicePlugin/ListAndWatch", b""):
+            yield tuple(parse(pb.ListAndWatchResponse, response).devices)
 
     def preferred_allocation(self, available: Sequence[str], required: Sequence[str], size: int) -> tuple[str, ...]:
         """Returns the device ids that the plugin prefers for one container."""
@@ -35,19 +35,19 @@ class PluginClient(Client):
                 )
             ]
         )
-        answer = self._call("GetPreferredAllocation", request, pb.PreferredAllocationResponse)
-        return tuple(id_ for container in answer.container_responses[:1] for id_ in container.deviceIDs)
+        preferred = self._call("GetPreferredAllocation", request, pb.PreferredAllocationResponse)
+        return tuple(id_ for container in preferred.container_responses[:1] for id_ in container.deviceIDs)
 
     def allocate(self, ids: Sequence[str]) -> pb.ContainerAllocateResponse:
         """Allocates the devices to one container. Returns the plugin's response for the container."""
         request = pb.AllocateRequest(container_requests=[pb.ContainerAllocateRequest(devices_ids=ids)])
-        answer = self._call("Allocate", request, pb.AllocateResponse)
-        if len(answer.container_responses) != 1:
+        allocated = self._call("Allocate", request, pb.AllocateResponse)
+        if len(allocated.container_responses) != 1:
             raise CallError(
-                "INTERNAL", f"the plugin sent {len(answer.container_responses)} responses for one container"
+                "INTERNAL", f"the plugin sent {len(allocated.container_responses)} responses for one container"
             )
-        response: pb.ContainerAllocateResponse = answer.container_responses[0]
+        response: pb.ContainerAllocateResponse = allocated.container_responses[0]
         return response
 
-    def _call(self, method: str, request: Any, answer_type: Any) -> Any:
-        return call(self, f"/v1beta1.DevicePlugin/{method}", request, answer_type, timeout=TIMEOUT)
+    def _call(self, method: str, request: Any, response_type: Any) -> Any:
+        return call(self, f"/v1beta1.DevicePlugin/{method}", request, response_type, timeout=TIMEOUT)

@@ -53,7 +53,7 @@ def list_pod_devices(socket: Path = SOCKET, *, timeout: float = TIMEOUT) -> tupl
     """Requests the devices of all pods from the kubelet, without a retry. timeout: seconds. Raises KubeletError."""
     try:
         with Client(socket, max_bytes=MAX_BYTES) as client:
-            answer = call(
+            response = call(
                 client,
                 "/v1.PodResourcesLister/List",
                 pb.ListPodResourcesRequest(),
@@ -62,7 +62,7 @@ def list_pod_devices(socket: Path = SOCKET, *, timeout: float = TIMEOUT) -> tupl
             )
     except CallError as error:
         raise kubelet_error(f"cannot list the devices of the pods at {socket}", error) from error
-    return tuple(map(_pod, answer.pod_resources))
+    return tuple(map(_pod, response.pod_resources))
 
 
 def select_pods(pods: Collection[PodDevices], devices: Collection[str]) -> Iterator[tuple[str, str]]:

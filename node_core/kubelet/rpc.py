@@ -9,9 +9,9 @@ from node_core.grpc_h2.client import Client
 from node_core.grpc_h2.status import CallError
 
 
-def call(client: Client, method: str, request: Any, answer_type: Any, *, timeout: float) -> Any:
-    """Calls a unary method. Returns the response as a message of answer_type. timeout: seconds. Raises CallError."""
-    return parse(answer_type, client.call(method, request.SerializeToString(), timeout=timeout))
+def call(client: Client, method: str, request: Any, response_type: Any, *, timeout: float) -> Any:
+    """Calls a unary method. Returns the response as a message of response_type. timeout: seconds. Raises CallError."""
+    return parse(response_type, client.call(method, request.SerializeToString(), timeout=timeout))
 
 
 def parse(message_type: Any, content: bytes) -> Any:

@@ -66,9 +66,8 @@ def alpha_methods(plugin: DevicePlugin) -> Methods:
     """Returns the methods of the service deviceplugin.DevicePlugin (v1alpha) for the same plugin."""
 
     def allocate(request: pb.ContainerAllocateRequest) -> pb.ContainerAllocateResponse:
-        whole = plugin.allocate(pb.AllocateRequest(container_requests=[request]))
-        answer = whole.container_responses[0]
-        return pb.ContainerAllocateResponse(envs=answer.envs, mounts=answer.mounts, devices=answer.devices)
+        response = plugin.allocate(pb.AllocateRequest(container_requests=[request])).container_responses[0]
+        return pb.ContainerAllocateResponse(envs=response.envs, mounts=response.mounts, devices=response.devices)
 
     service = "/deviceplugin.DevicePlugin"
     return {
@@ -80,11 +79,11 @@ def alpha_methods(plugin: DevicePlugin) -> Methods:
 def registration_methods(register: Callable[[pb.RegisterRequest], None], package: str = "v1beta1") -> Methods:
     """Returns the methods of the kubelet's service Registration. register: may raise CallError. package: `deviceplugin` for v1alpha."""
 
-    def answer(request: pb.RegisterRequest) -> pb.Empty:
+    def respond(request: pb.RegisterRequest) -> pb.Empty:
         register(request)
         return pb.Empty()
 
-    return {f"/{package}.Registration/Register": _unary(answer, pb.RegisterRequest)}
+    return {f"/{package}.Registration/Register": _unary(respond, pb.RegisterRequest)}
 
 
 class _MessageStream:
@@ -106,5 +105,5 @@ class _AlphaStream(_MessageStream):
         super().send(pb.ListAndWatchResponse(devices=devices_without_topology))
 
 
-def _unary(answer: Callable[[Any], Any], request_type: Any) -> Unary:
-    return Unary(lambda request: bytes(answer(parse(request_type, request)).SerializeToString()))
+def _unary(respond: Callable[[Any], Any], request_type: Any) -> Unary:
+    return Unary(lambda request: bytes(respond(parse(request_type, request)).SerializeToString()))

@@ -207,8 +207,8 @@ def _options_of(cls: type, agent: str, changes: Mapping[str, Mapping[str, Any]])
 
 
 def _version_option() -> click.Option:
-    def show(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
-        if is_asked and not ctx.resilient_parsing:
+    def show(ctx: click.Context, _: click.Parameter, is_set: bool) -> None:
+        if is_set and not ctx.resilient_parsing:
             click.echo(f"{ctx.command_path}, version {VERSION}")
             ctx.exit()
 

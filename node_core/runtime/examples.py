@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 STATUSES = {
-    "0": "The command did what it was asked to do.",
+    "0": "The command succeeded.",
     "2": "The command line, an environment variable or a file of settings is wrong.",
 }
 """The exit statuses of every command."""

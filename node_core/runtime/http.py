@@ -14,7 +14,7 @@ from node_core.runtime.readiness import Readiness
 
 log = structlog.get_logger(__name__)
 
-Answer = tuple[int, bytes]
+StatusAndBody = tuple[int, bytes]
 Guard = Callable[[str | None], int]
 REFUSALS = {
     401: b"a bearer token is required\n",
@@ -23,13 +23,13 @@ REFUSALS = {
 }
 
 
-def render_healthz(readiness: Readiness) -> Answer:
+def render_healthz(readiness: Readiness) -> StatusAndBody:
     """Renders one line for each thread or service that has ended or does not respond."""
     problems = readiness.liveness_problems()
     return (503, "".join(f"{to_printable(problem)}\n" for problem in problems).encode()) if problems else (200, b"ok\n")
 
 
-def render_readyz(readiness: Readiness) -> Answer:
+def render_readyz(readiness: Readiness) -> StatusAndBody:
     """Renders one line for each check, in the format of the verbose health endpoints of kube-apiserver."""
     checks = readiness.problems()
     lines = [
@@ -40,7 +40,7 @@ def render_readyz(readiness: Readiness) -> Answer:
     return (200 if ready else 503, "".join([*lines, "ready\n" if ready else "not ready\n"]).encode())
 
 
-def render_metrics(readiness: Readiness, metrics: Metrics) -> Answer:
+def render_metrics(readiness: Readiness, metrics: Metrics) -> StatusAndBody:
     for name, problem in readiness.problems().items():
         metrics.set(NOT_READY, 0 if problem is None else 1, check=name)
     metrics.add(LOG_LINES_LOST, pop_lost_lines())
@@ -85,7 +85,7 @@ class HealthServer:
     def stop(self) -> None:
         self.http.stop()
 
-    def answer(self, path: str, authorization: str | None) -> Answer:
+    def _read(self, path: str, authorization: str | None) -> StatusAndBody:
         """Returns the response to a GET request."""
         if path == "/healthz":
             return render_healthz(self._readiness)
@@ -97,5 +97,5 @@ class HealthServer:
         return render_metrics(self._readiness, self._metrics) if status == 200 else (status, REFUSALS[status])
 
     def _respond(self, path: str, authorization: str | None) -> Response:
-        status, body = self.answer(path, authorization)
+        status, body = self._read(path, authorization)
         return Response(status=status, body=body)

@@ -137,9 +137,9 @@ def own_part(target: Target, config: Obj) -> Obj:
 def within(target: Target, old: Obj, new: Obj) -> Obj:
     """Applies only the part of a write that the path of the request may set. Restores all fields that only the server sets."""
     result = {**new, "apiVersion": old["apiVersion"], "kind": old["kind"]}
-    kept = {"spec": old.get("spec")} if target.subresource == "status" else {"status": old.get("status")}
+    unchanged = {"spec": old.get("spec")} if target.subresource == "status" else {"status": old.get("status")}
     if target.resource.status:
-        result = {name: value for name, value in (result | kept).items() if value is not None}
+        result = {name: value for name, value in (result | unchanged).items() if value is not None}
     metadata = {name: value for name, value in (new.get("metadata") or {}).items() if name not in _SERVER_METADATA}
     metadata |= {name: old["metadata"][name] for name in _SERVER_METADATA if name in old["metadata"]}
     return {**result, "metadata": metadata}

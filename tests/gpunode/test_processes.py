@@ -86,7 +86,7 @@ def test_the_plugin_registers_again_after_a_kubelet_restart(cluster: Any) -> Non
 def test_an_agent_waits_for_the_api_server(cluster: Any) -> None:
     cluster.server.stop()
     process = cluster.start("gfd", *H100)
-    cluster.until(lambda: "does not answer" in cluster.log(0))
+    cluster.until(lambda: "does not respond" in cluster.log(0))
     cluster.server.start()
     cluster.until(lambda: cluster.labels.get(COUNT) == "8")
     assert process.poll() is None

@@ -117,7 +117,7 @@ def test_before_the_first_list_of_rules_nothing_is_removed(tmp_path: Path) -> No
     bench.cluster.state = None
     with capture_logs() as lines:
         assert bench.evaluate() == {f"{PREFIX}fpga": "true", "vendor.io/x": "1"}
-    why = "Waiting for the first list of NodeFeatureRules. Existing labels are kept."
+    why = "Waiting for the first list of NodeFeatureRules. Existing labels remain."
     assert [(line["log_level"], line["why"]) for line in lines] == [("info", why)]
     bench.cluster.state = nfr("a", fpga(labels={"fpga": "true"}))
     assert bench.evaluate() == {f"{PREFIX}fpga": "true"}

@@ -276,7 +276,7 @@ async function refresh() {
   try {
     fleet = await read("/api/fleet");
   } catch (error) {
-    report(`The server does not answer: ${error.message}`, true);
+    report(`The server does not respond: ${error.message}`, true);
     return;
   }
   const count = document.getElementById("pending-count");

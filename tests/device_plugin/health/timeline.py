@@ -211,7 +211,7 @@ class World:
 
     def patch_status(self, manager: str, patch: Mapping[str, Any]) -> NodeView:
         if self.outage:
-            raise KubeError("the API server does not answer")
+            raise KubeError("the API server does not respond")
         (condition,) = patch["status"]["conditions"]
         self.node = replace(self.node, conditions=parse_conditions(patch["status"]))
         self._line(
@@ -221,7 +221,7 @@ class World:
 
     def create(self, event: Mapping[str, Any]) -> None:
         if self.outage:
-            raise KubeError("the API server does not answer")
+            raise KubeError("the API server does not respond")
         about = event["involvedObject"]
         times = f" ({event['count']} times)" if event["count"] > 1 else ""
         self._line(

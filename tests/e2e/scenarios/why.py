@@ -119,7 +119,7 @@ def gates_and_other_schedulers_are_named(world: World) -> None:
     world.apply(with_spec(pod("elsewhere", {GPU: 1}), schedulerName="volcano"))
     for name, words in (("gated", "example.com/queue"), ("elsewhere", "volcano")):
         answer = explain(world, name)
-        assert (answer["state"], answer["nodes"]) == ("Held", [world.node])
+        assert (answer["state"], answer["nodes"]) == ("Waiting", [world.node])
         assert words in answer["summary"]
 
 

@@ -79,9 +79,9 @@ def test_each_change_of_a_label_names_its_field_manager(cluster: Cluster) -> Non
     cluster.label("kubectl-label", product="wrong")
     cluster.label("kubectl-label", product=None)
     assert cluster.lines() == [
-        Line(who="gfd", subject="product", text="T4", kind="+"),
-        Line(who="kubectl-label", subject="product", text="T4 -> wrong", kind="~"),
-        Line(who="kubectl-label", subject="product", text="wrong", kind="-"),
+        Line(source="gfd", subject="product", text="T4", kind="+"),
+        Line(source="kubectl-label", subject="product", text="T4 -> wrong", kind="~"),
+        Line(source="kubectl-label", subject="product", text="wrong", kind="-"),
     ]
 
 
@@ -89,18 +89,20 @@ def test_many_labels_of_one_write_are_one_line(cluster: Cluster) -> None:
     cluster.label("nfd-lite", **{f"l{number:02}": "x" for number in range(11)}, other="1")
     cluster.label("kubectl-label", **{f"l{number:02}": None for number in range(11)}, other="2")
     assert cluster.lines() == [
-        Line(who="nfd-lite", subject="12 labels", text="l00, l01, l02, ...", kind="+"),
-        Line(who="kubectl-label", subject="11 labels", text="l00, l01, l02, ...", kind="-"),
-        Line(who="kubectl-label", subject="other", text="1 -> 2", kind="~"),
+        Line(source="nfd-lite", subject="12 labels", text="l00, l01, l02, ...", kind="+"),
+        Line(source="kubectl-label", subject="11 labels", text="l00, l01, l02, ...", kind="-"),
+        Line(source="kubectl-label", subject="other", text="1 -> 2", kind="~"),
     ]
 
 
 def test_a_resource_names_the_devices_that_are_not_healthy(cluster: Cluster) -> None:
     cluster.change(lambda node: _with_gpus(node, "8", "8"), "kubelet", STATUS)
-    assert cluster.lines() == [Line(who="kubelet", subject=GPU, text="8", kind="+")]
+    assert cluster.lines() == [Line(source="kubelet", subject=GPU, text="8", kind="+")]
     cluster.unhealthy = [UUID]
     cluster.change(lambda node: _with_gpus(node, "8", "7"), "kubelet", STATUS)
-    assert cluster.lines() == [Line(who="kubelet", subject=GPU, text=f"8 -> 7 of 8 (not healthy: {SHORT})", kind="~")]
+    assert cluster.lines() == [
+        Line(source="kubelet", subject=GPU, text=f"8 -> 7 of 8 (not healthy: {SHORT})", kind="~")
+    ]
 
 
 def test_a_condition_shows_its_reason_and_message_but_no_heartbeat(cluster: Cluster) -> None:
@@ -115,8 +117,8 @@ def test_a_condition_shows_its_reason_and_message_but_no_heartbeat(cluster: Clus
     ready("True", "all", "2026-01-01T00:01:00Z")
     ready("False", f"{UUID} is lost", "2026-01-01T00:01:00Z")
     assert cluster.lines() == [
-        Line(who="plugin", subject="condition GPUReady", text="True Because: all", kind="~"),
-        Line(who="plugin", subject="condition GPUReady", text=f"True -> False Because: {SHORT} is lost", kind="!"),
+        Line(source="plugin", subject="condition GPUReady", text="True Because: all", kind="~"),
+        Line(source="plugin", subject="condition GPUReady", text=f"True -> False Because: {SHORT} is lost", kind="!"),
     ]
 
 
@@ -126,10 +128,10 @@ def test_taints_and_cordons_are_shown(cluster: Cluster) -> None:
     cluster.change(lambda node: {**node, "spec": {"unschedulable": True}}, "kubectl")
     cluster.change(lambda node: {**node, "spec": {}}, "kubectl")
     assert cluster.lines() == [
-        Line(who="kubectl-taint", subject="taint", text="a=b:NoSchedule", kind="+"),
-        Line(who="kubectl", subject="taint", text="a=b:NoSchedule", kind="-"),
-        Line(who="kubectl", subject="Node n1", text="cordoned: gets no new pods", kind="~"),
-        Line(who="kubectl", subject="Node n1", text="uncordoned: gets new pods", kind="~"),
+        Line(source="kubectl-taint", subject="taint", text="a=b:NoSchedule", kind="+"),
+        Line(source="kubectl", subject="taint", text="a=b:NoSchedule", kind="-"),
+        Line(source="kubectl", subject="Node n1", text="cordoned: gets no new pods", kind="~"),
+        Line(source="kubectl", subject="Node n1", text="uncordoned: gets new pods", kind="~"),
     ]
 
 
@@ -138,8 +140,8 @@ def test_a_deleted_node_is_one_line(cluster: Cluster) -> None:
     cluster.server.store.delete("leases.coordination.k8s.io", "n1", namespace="kube-node-lease")
     cluster.server.add_node("n1")
     assert cluster.lines() == [
-        Line(who="kubectl", subject="Node n1", text="deleted", kind="-"),
-        Line(who="kubelet", subject="Node n1", text="created", kind="+"),
+        Line(source="kubectl", subject="Node n1", text="deleted", kind="-"),
+        Line(source="kubelet", subject="Node n1", text="created", kind="+"),
     ]
 
 
@@ -152,10 +154,10 @@ def test_the_life_of_a_pod_is_shown_with_its_devices(cluster: Cluster) -> None:
     cluster.change(lambda obj: {**obj, "status": failed}, "kubelet", pod)
     cluster.server.api.delete(pod, writer=Writer(manager="kubectl"))
     assert cluster.lines() == [
-        Line(who="kubectl-create", subject="Pod training", text="created with nvidia.com/gpu 2", kind="+"),
-        Line(who="kubelet", subject="Pod training", text=f"Running with {SHORT}", kind="~"),
-        Line(who="kubelet", subject="Pod training", text=f"Failed: Why: no {SHORT}", kind="!"),
-        Line(who="kubectl", subject="Pod training", text="deleted", kind="-"),
+        Line(source="kubectl-create", subject="Pod training", text="created with nvidia.com/gpu 2", kind="+"),
+        Line(source="kubelet", subject="Pod training", text=f"Running with {SHORT}", kind="~"),
+        Line(source="kubelet", subject="Pod training", text=f"Failed: Why: no {SHORT}", kind="!"),
+        Line(source="kubectl", subject="Pod training", text="deleted", kind="-"),
     ]
 
 
@@ -171,8 +173,8 @@ def test_events_are_shown_with_their_component_object_and_count(cluster: Cluster
     more = {"metadata": {"name": "b", "namespace": "team"}, "involvedObject": pod, "type": "Normal", "count": 3}
     cluster.create("events", {**event, **more}, "x")
     assert cluster.lines() == [
-        Line(who="gpu-device-plugin", subject="Event GPUUnhealthy", text=f"Node n1: {SHORT} is lost.", kind="!"),
-        Line(who="gpu-device-plugin", subject="Event GPUUnhealthy", text=f"Pod team/p: {SHORT} is lost. (3 times)"),
+        Line(source="gpu-device-plugin", subject="Event GPUUnhealthy", text=f"Node n1: {SHORT} is lost.", kind="!"),
+        Line(source="gpu-device-plugin", subject="Event GPUUnhealthy", text=f"Pod team/p: {SHORT} is lost. (3 times)"),
     ]
 
 
@@ -184,15 +186,15 @@ def test_a_rule_is_shown_when_its_spec_changes(cluster: Cluster) -> None:
     cluster.change(lambda obj: {**obj, "metadata": {**obj["metadata"], "labels": {"a": "b"}}}, "kubectl-label", target)
     cluster.change(lambda obj: {**obj, "spec": {"rules": [{"name": "r"}]}}, "kubectl-edit", target)
     assert cluster.lines() == [
-        Line(who="kubectl-create", subject="NodeFeatureRule premium", text="created", kind="+"),
-        Line(who="kubectl-edit", subject="NodeFeatureRule premium", text="changed", kind="~"),
+        Line(source="kubectl-create", subject="NodeFeatureRule premium", text="created", kind="+"),
+        Line(source="kubectl-edit", subject="NodeFeatureRule premium", text="changed", kind="~"),
     ]
 
 
 def test_a_malformed_object_is_a_line_and_not_an_error(cluster: Cluster) -> None:
     cluster.server.store.mutate("nodes", "n1", lambda node: {**node, "status": "down"}, manager="x")
     (line,) = cluster.lines()
-    assert (line.who, line.kind) == ("x", "!")
+    assert (line.source, line.kind) == ("x", "!")
     assert "the object is malformed" in line.text
 
 

@@ -21,9 +21,9 @@ def rendered(width: int, renderable: RenderableType, *, soft_wrap: bool = False)
 @pytest.mark.parametrize(
     ("line", "shown"),
     [
-        (Line(who="gfd", subject="k", text="8", kind="+"), "10:00:00  gfd               k  + 8"),
-        (Line(who="gfd", subject="k", text="8", kind="-"), "10:00:00  gfd               k  - 8"),
-        (Line(who="kubectl-label", subject="k", text="8 -> 7", kind="~"), "10:00:00  kubectl-label     k  8 -> 7"),
+        (Line(source="gfd", subject="k", text="8", kind="+"), "10:00:00  gfd               k  + 8"),
+        (Line(source="gfd", subject="k", text="8", kind="-"), "10:00:00  gfd               k  - 8"),
+        (Line(source="kubectl-label", subject="k", text="8 -> 7", kind="~"), "10:00:00  kubectl-label     k  8 -> 7"),
     ],
 )
 def test_a_change_is_one_line_of_a_wide_terminal(line: Line, shown: str) -> None:
@@ -31,7 +31,7 @@ def test_a_change_is_one_line_of_a_wide_terminal(line: Line, shown: str) -> None
 
 
 def test_a_change_is_wrapped_below_its_text_in_a_narrow_terminal() -> None:
-    line = Line(who="gfd", subject="nvidia.com/gpu.product", text="A -> B", kind="~")
+    line = Line(source="gfd", subject="nvidia.com/gpu.product", text="A -> B", kind="~")
     first, *rest = (each.rstrip() for each in rendered(24, render_line(line, "10:00:00", 24)).splitlines())
     assert first == "10:00:00  gfd"
     assert rest == [" " * 10 + part for part in ("nvidia.com/gpu", ".product  A ->", "B")]
@@ -45,7 +45,7 @@ def test_rows_have_two_columns_if_the_terminal_is_wide_enough() -> None:
 @pytest.mark.parametrize("width", [1, 5, 10, 20, 40, 60, 80, 200])
 def test_nothing_is_lost_at_any_width(width: int) -> None:
     labels = {KEY: "6.18.44-fc-v769", "nvidia.com/gpu.count": "8"}
-    line = Line(who="kubectl-label", subject=KEY, text="6.18.44-fc-v769", kind="+")
+    line = Line(source="kubectl-label", subject=KEY, text="6.18.44-fc-v769", kind="+")
     for renderable in (render_labels(labels, "gfd"), render_rows(labels), render_line(line, "10:00:00", width)):
         shown = "".join(rendered(width, renderable).split())
         assert width < 15 or "6.18.44-fc-v769" in shown.replace("10:00:00", "")
@@ -70,5 +70,5 @@ def test_cpu_flags_are_one_paragraph() -> None:
 
 def test_texts_of_other_programs_are_not_markup() -> None:
     assert "[red]x[/red]" in rendered(
-        80, render_line(Line(who="[b]", subject="[a]", text="[red]x[/red]"), "10:00:00", 80)
+        80, render_line(Line(source="[b]", subject="[a]", text="[red]x[/red]"), "10:00:00", 80)
     )

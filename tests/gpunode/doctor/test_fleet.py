@@ -89,7 +89,7 @@ def test_an_api_server_that_is_away_is_an_error(fleet: ApiServer, doctor: Doctor
     fleet.stop()
     result = doctor()
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "the API server does not answer" in result.stderr
+    assert "the API server does not respond" in result.stderr
 
 
 @pytest.mark.usefixtures("fleet")

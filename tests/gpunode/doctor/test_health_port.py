@@ -76,7 +76,7 @@ def test_another_program_at_the_port_is_a_problem(response: bytes) -> None:
         (check,) = check_health_port(address, None)
         thread.join()
     assert check.status == "problem"
-    assert check.sentence.startswith(f"gpu-device-plugin does not answer at {address}: ")
+    assert check.sentence.startswith(f"gpu-device-plugin does not respond at {address}: ")
 
 
 def test_a_page_of_another_program_is_one_problem() -> None:
@@ -101,7 +101,7 @@ def test_a_closed_port_is_a_problem() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     (check,) = check_health_port(f"127.0.0.1:{port}", None)
-    assert check.sentence == f"gpu-device-plugin does not answer at 127.0.0.1:{port}: Connection refused"
+    assert check.sentence == f"gpu-device-plugin does not respond at 127.0.0.1:{port}: Connection refused"
 
 
 def test_lines_without_a_problem_are_ignored() -> None:

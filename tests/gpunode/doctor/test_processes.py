@@ -123,7 +123,7 @@ def test_an_api_server_that_does_not_answer_is_a_problem(cluster: Cluster, repor
     )
     status, found = report(f"--kubeconfig={kubeconfig}")
     assert status == 1
-    assert problems(found)["api"].startswith("GET /api/v1/nodes/n1: the API server does not answer: ")
+    assert problems(found)["api"].startswith("GET /api/v1/nodes/n1: the API server does not respond: ")
 
 
 @pytest.mark.exhaustive

@@ -9,7 +9,7 @@ import yaml
 
 from device_plugin.gate import Gate
 from gpunode.doctor.objects import DaemonSet, LabelSelector
-from gpunode.doctor.programs import Program, recognize_program, recognize_programs, render_selector
+from gpunode.doctor.programs import Program, recognize_program, render_selector
 from node_core.domain.taints import Taint
 from node_core.scheduling.objects import Condition, Metadata, Node, NodeSpec, NodeStatus, Requirement
 from node_core.scheduling.objects import Taint as NodeTaint
@@ -92,8 +92,8 @@ def test_the_startup_taint_and_tls_are_those_of_the_command_line() -> None:
 def test_programs_of_others_are_recognized_by_their_names(
     name: str, container: dict[str, Any], role: str | None
 ) -> None:
-    found = recognize_programs([daemon_set(name, container)])
-    assert [(each.roles, each.is_ours) for each in found] == ([] if role is None else [((role,), False)])
+    found = recognize_program(daemon_set(name, container))
+    assert (found and (found.roles, found.is_ours)) == (None if role is None else ((role,), False))
 
 
 def placed(node: Node, **spec: Any) -> bool:

@@ -136,7 +136,7 @@ def test_an_api_server_that_is_away_is_an_error(fleet: ApiServer, doctor: Doctor
     fleet.stop()
     result = doctor("gpu-01")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "the API server does not answer" in result.stderr
+    assert "the API server does not respond" in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpunode.labels.explain import Answer
+from gpunode.labels.explain import Explanation
 from gpunode.labels.published import Label
 from gpunode.labels.reason import Reason
-from gpunode.labels.render import fold_labels, render_answer, render_labels
+from gpunode.labels.render import fold_labels, render_explanation, render_labels
 from gpunode.output.terminal import Terminal
 from node_core.domain.label_declaration import LabelDeclaration
 
@@ -51,11 +51,11 @@ def test_no_line_is_wider_than_the_terminal(source: str, why: str, value: str, w
     terminal = Terminal(width=width, is_interactive=True)
     declared = LabelDeclaration(key=KEY, value=why, source=source, presence="always")
     label = Label(key=KEY, value=value, agent="gfd", source=source, meaning=why, overridden=(LABEL,))
-    missing = Answer(key=KEY, declared=declared, reasons=(Reason(agent="gfd", why=why, evidence=(source,)),))
+    missing = Explanation(key=KEY, declared=declared, reasons=(Reason(agent="gfd", why=why, evidence=(source,)),))
     for lines in (
         render_labels([label, LABEL], terminal),
-        render_answer(Answer(key=KEY, labels=(label,)), terminal),
-        render_answer(missing, terminal),
+        render_explanation(Explanation(key=KEY, labels=(label,)), terminal),
+        render_explanation(missing, terminal),
     ):
         assert max(map(len, lines)) <= width
 
@@ -74,8 +74,8 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
         terminal = Terminal(width=width)
         for lines in (
             render_labels([label], terminal),
-            render_answer(Answer(key=evil, labels=(label,)), terminal),
-            render_answer(Answer(key=evil, reasons=(reason,), nearest=(evil,)), terminal),
+            render_explanation(Explanation(key=evil, labels=(label,)), terminal),
+            render_explanation(Explanation(key=evil, reasons=(reason,), nearest=(evil,)), terminal),
         ):
             assert lines
             assert all(line.isprintable() for line in lines)

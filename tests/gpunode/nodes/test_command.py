@@ -158,7 +158,7 @@ def test_a_cluster_that_does_not_answer_is_an_error(run: Run, server: ApiServer)
     server.stop()
     result = run("nodes")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "the API server does not answer: connection refused" in result.stderr
+    assert "the API server does not respond: connection refused" in result.stderr
 
 
 def test_without_a_cluster_the_error_says_how_to_name_one(tmp_path: object) -> None:

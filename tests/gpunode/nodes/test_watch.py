@@ -27,7 +27,7 @@ from tests.gpunode.terminals import TerminalProcess
 GPU = "nvidia.com/gpu"
 NOW = 1_000_000.0
 VERSIONS = itertools.count(1)
-REFUSED = Problem(error=KubeError("GET /api/v1/nodes: the API server does not answer"), since=NOW - 35)
+REFUSED = Problem(error=KubeError("GET /api/v1/nodes: the API server does not respond"), since=NOW - 35)
 
 
 def node(name: str, gpus: int = 8, **spec: Any) -> Node:
@@ -100,10 +100,10 @@ def test_after_a_failure_the_last_table_remains_with_the_problem_and_its_duratio
     watched.state = replace(watched.state, problems={"nodes": REFUSED})
     after = watched.draw()
     assert re.fullmatch(
-        r"Not current since \d\d:\d\d:\d\d \(35 s\): GET /api/v1/nodes: the API server does not answer", after[1]
+        r"Not current since \d\d:\d\d:\d\d \(35 s\): GET /api/v1/nodes: the API server does not respond", after[1]
     )
     assert after[-2:] == before[-2:]
-    assert "answer" in "".join(watched.draw(width=40))
+    assert "respond" in "".join(watched.draw(width=40))
 
 
 def test_a_fleet_without_matching_nodes_is_explained() -> None:

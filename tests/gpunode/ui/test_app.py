@@ -97,7 +97,7 @@ def test_the_last_nodes_remain_while_the_api_server_is_away(page: Page) -> None:
     page.cluster.stop()
     page.until(lambda: set(page.document("/api/fleet")["stale"]) == {"nodes", "pods"})
     fleet = page.document("/api/fleet")
-    assert "the API server does not answer" in fleet["stale"]["nodes"]
+    assert "the API server does not respond" in fleet["stale"]["nodes"]
     assert len(fleet["nodes"]) == 8
     response = page.get("/api/nodes/gpu-h100-1")
     assert (response.status, list(response.json())) == (502, ["error"])

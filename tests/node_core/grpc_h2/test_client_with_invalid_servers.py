@@ -7,7 +7,7 @@ import pytest
 from h2.connection import H2Connection
 
 from node_core.grpc_h2.client import Client
-from node_core.grpc_h2.headers import ANSWER, OK
+from node_core.grpc_h2.headers import OK, RESPONSE
 from node_core.grpc_h2.messages import encode
 from node_core.grpc_h2.status import CallError
 from tests.node_core.grpc_h2.raw import RawServer
@@ -33,16 +33,16 @@ def send_an_invalid_status(connection: H2Connection, number: int) -> None:
 
 
 def end_without_status(connection: H2Connection, number: int) -> None:
-    connection.send_headers(number, ANSWER)
+    connection.send_headers(number, RESPONSE)
     connection.send_data(number, encode(b"a"), end_stream=True)
 
 
 def end_without_a_message(connection: H2Connection, number: int) -> None:
-    connection.send_headers(number, [*ANSWER, *OK], end_stream=True)
+    connection.send_headers(number, [*RESPONSE, *OK], end_stream=True)
 
 
 def send_two_messages(connection: H2Connection, number: int) -> None:
-    connection.send_headers(number, ANSWER)
+    connection.send_headers(number, RESPONSE)
     connection.send_data(number, encode(b"a") * 2)
     connection.send_headers(number, OK, end_stream=True)
 
@@ -56,12 +56,12 @@ def go_away(connection: H2Connection, _: int) -> None:
 
 
 def compress(connection: H2Connection, number: int) -> None:
-    connection.send_headers(number, ANSWER)
+    connection.send_headers(number, RESPONSE)
     connection.send_data(number, b"\x01\0\0\0\0")
 
 
 def send_an_unknown_code(connection: H2Connection, number: int) -> None:
-    connection.send_headers(number, [*ANSWER, (b"grpc-status", b"99")], end_stream=True)
+    connection.send_headers(number, [*RESPONSE, (b"grpc-status", b"99")], end_stream=True)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_an_invalid_response_is_an_error(path: Path, respond: Respond, code: str
 
 def test_a_server_may_close_the_connection_after_its_response(path: Path) -> None:
     def respond(connection: H2Connection, number: int) -> None:
-        connection.send_headers(number, ANSWER)
+        connection.send_headers(number, RESPONSE)
         connection.send_data(number, encode(b"a"))
         connection.send_headers(number, OK, end_stream=True)
         connection.close_connection()

@@ -78,9 +78,9 @@ def test_a_token_is_sent_to_the_token_review() -> None:
 @pytest.mark.parametrize("response", [{}, [], None, {"status": None}, {"status": []}], ids=repr)
 def test_an_unusable_response_is_a_kube_error(response: Any) -> None:
     access = AccessApi(RecordingApi(response))
-    with pytest.raises(KubeError, match=r"cannot parse the API server's response.*no proxy answers"):
+    with pytest.raises(KubeError, match=r"cannot parse the API server's response.*no proxy responds"):
         access.authenticate("secret")
-    with pytest.raises(KubeError, match=r"cannot parse the API server's response.*no proxy answers"):
+    with pytest.raises(KubeError, match=r"cannot parse the API server's response.*no proxy responds"):
         access.is_allowed({"username": "u"}, "/metrics")
 
 

@@ -135,7 +135,7 @@ def test_the_proxy_does_not_receive_the_token(pod: Pod, monkeypatch: pytest.Monk
         for name in ("https_proxy", "no_proxy", "NO_PROXY"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.getsockname()[1]}")
-        with pytest.raises(KubeError, match="does not answer"):
+        with pytest.raises(KubeError, match="does not respond"):
             NodeApi("n1", kubeconfig=None, user_agent="t").get()
         thread.join()
     assert requests[0].startswith(b"CONNECT 10.96.0.1:443 HTTP/1")

@@ -52,7 +52,7 @@ def test_without_a_cluster_the_error_explains_how_to_set_one(monkeypatch: pytest
 
 def test_the_error_for_a_refused_connection_contains_no_class_names(server: ApiServer, api: NodeApi) -> None:
     server.stop()
-    with pytest.raises(KubeError, match="does not answer") as caught:
+    with pytest.raises(KubeError, match="does not respond") as caught:
         api.get()
     assert "object at 0x" not in str(caught.value)
     assert caught.value.status == 0
@@ -112,7 +112,7 @@ def redirecting() -> Iterator[Listener]:
 def test_a_hanging_server_causes_one_timeout_of_one_connection(silent: Listener, tmp_path: Path, verb: str) -> None:
     write_kubeconfig(tmp_path / "k", silent.url)
     api = ApiClient(kubeconfig=str(tmp_path / "k"), user_agent="t", timeout=(5.0, 0.1))
-    with pytest.raises(KubeError, match="does not answer"):
+    with pytest.raises(KubeError, match="does not respond"):
         api.request(verb, "/api/v1/nodes/n1")
     assert len(silent.connections) == 1
 
@@ -208,7 +208,7 @@ def test_a_failed_request_is_described_by_its_cause(
     monkeypatch.setattr(urllib3.PoolManager, "urlopen", fail)
     with pytest.raises(KubeError) as caught:
         ApiClient(kubeconfig=str(kubeconfig), user_agent="t").request("GET", "/api")
-    assert caught.value.message == f"GET /api: the API server does not answer: {why}"
+    assert caught.value.message == f"GET /api: the API server does not respond: {why}"
 
 
 @pytest.mark.parametrize(
@@ -222,4 +222,4 @@ def test_a_failed_connection_is_described_in_words(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("node_core.kube.http.read_cluster", lambda *_: Cluster(server=url, authorization=lambda: None))
     with pytest.raises(KubeError) as caught:
         ApiClient(kubeconfig=None, user_agent="t").request("GET", "/api")
-    assert caught.value.message == f"GET /api: the API server does not answer: {why}"
+    assert caught.value.message == f"GET /api: the API server does not respond: {why}"

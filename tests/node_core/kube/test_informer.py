@@ -140,7 +140,7 @@ def test_an_informer_reports_an_outage_and_continues_after_it(server: ApiServer,
     followed = follow(api, node("n1"))
     followed.states.get(timeout=60)
     server.stop()
-    assert "does not answer" in followed.errors.get(timeout=60).message
+    assert "does not respond" in followed.errors.get(timeout=60).message
     server.start()
     api.apply_labels("gfd", {"x": "after"}, force=False)
     followed.until(lambda nodes: nodes["n1"].labels.get("x") == "after")
@@ -215,7 +215,7 @@ def test_changes_during_an_outage_are_reported_afterwards(server: ApiServer, api
     followed = follow(api, node_feature_rules())
     followed.states.get(timeout=60)
     server.stop()
-    assert "does not answer" in followed.errors.get(timeout=60).message
+    assert "does not respond" in followed.errors.get(timeout=60).message
     server.api.delete(Target(resource=RULES, name="a"))
     add_rule(server, "b")
     server.start()

@@ -199,13 +199,13 @@ def test_an_invalid_label_at_the_start_selects_no_config(bench: Bench) -> None:
 
 def test_the_config_remains_while_the_node_cannot_be_read(bench: Bench) -> None:
     by(bench, "two")
-    bench.labels = KubeError("the API server does not answer")
+    bench.labels = KubeError("the API server does not respond")
     assert bench.current() == "two"
-    assert "does not answer" in str(bench.problem)
+    assert "does not respond" in str(bench.problem)
 
 
 def test_the_problem_ends_when_the_node_is_read_again_even_if_the_config_is_the_same(bench: Bench) -> None:
     by(bench, "two")
-    bench.labels = KubeError("the API server does not answer")
+    bench.labels = KubeError("the API server does not respond")
     bench.current()
     assert (by(bench, "two"), bench.problem) == ("two", None)

@@ -303,7 +303,7 @@ def test_single_404s_of_a_starting_api_server_remove_no_rules(bench: Bench) -> N
     bench.rules._observe({"r": RULE})
     for _ in range(5):
         bench.rules._observe_error(KubeError("not found", status=404))
-        bench.rules._observe_error(KubeError("the API server does not answer"))
+        bench.rules._observe_error(KubeError("the API server does not respond"))
     bench.rules._observe_error(KubeError("not found", status=404))
     assert bench.rules.state == {"r": RULE}
     bench.rules._observe({"r": RULE})

@@ -107,10 +107,10 @@ def test_healthz_readyz_and_metrics_are_served(running: Callable[[], ProcessRunn
     process = running()
     until(lambda: agents[0].runs == 1)
     until(lambda: get(process, "/readyz") == (200, "[+]counting/running ok\nready\n"))
-    process.services.readiness.report("api", "the API server does not answer")
+    process.services.readiness.report("api", "the API server does not respond")
     assert get(process, "/readyz") == (
         503,
-        "[-]api the API server does not answer\n[+]counting/running ok\nnot ready\n",
+        "[-]api the API server does not respond\n[+]counting/running ok\nnot ready\n",
     )
     assert get(process, "/healthz") == (200, "ok\n")
     assert 'gpunode_not_ready{check="api"} 1.0' in get(process, "/metrics")[1]

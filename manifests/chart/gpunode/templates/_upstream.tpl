@@ -48,7 +48,7 @@ refused:
   nfd.master.extraArgs: Set `nfd.extraArgs`.
   nfd.master.extraEnvs: Set `nfd.extraEnv`.
   nfd.master.instance: This chart installs one instance for each cluster.
-  nfd.topologyUpdater: This chart has no topology-updater. Keep the chart of NFD for it, with `worker.enable` and `master.enable` set to false.
+  nfd.topologyUpdater: This chart has no topology-updater. Retain the chart of NFD, with `worker.enable` and `master.enable` set to false.
   nfd.tls: Set `metrics.tlsSecret`. There is no connection between a worker and a master.
   nfd.prometheus: Set `prometheus`.
   mig: Set `migStrategy`.
@@ -107,7 +107,7 @@ refused:
   master.extraArgs: Set `nfd.extraArgs`.
   master.extraEnvs: Set `nfd.extraEnv`.
   master.instance: This chart installs one instance for each cluster.
-  topologyUpdater: This chart has no topology-updater. Keep the chart of NFD for it, with `worker.enable` and `master.enable` set to false.
+  topologyUpdater: This chart has no topology-updater. Retain the chart of NFD, with `worker.enable` and `master.enable` set to false.
   tls: Set `metrics.tlsSecret`. There is no connection between a worker and a master.
 ignored:
   failOnInitError: An agent without a driver continues and tries again.

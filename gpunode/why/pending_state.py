@@ -6,17 +6,20 @@ from gpunode.why.scheduler_words import SCHEDULED
 from gpunode.why.subject import DEFAULT_SCHEDULER, Subject
 
 
-def judge(subject: Subject, found: Evaluation, *, has_other_reasons: bool) -> tuple[State, str]:
-    """Returns the state, and the end of the sentence that begins with the pod. has_other_reasons: of the scheduler."""
+def select_state(subject: Subject, found: Evaluation, *, has_other_reasons: bool) -> tuple[State, str]:
+    """Returns the state, and the rest of a sentence whose subject is the pod.
+
+    has_other_reasons: the scheduler has reasons that are not evaluated here.
+    """
     if subject.creation_errors:
         return State.NOT_CREATED, "has too few pods: the API server refuses to create them"
     if obstacle := _obstacle(subject):
         then = (
             f"Otherwise {found.share} could run it" if found.fitting else "Moreover, none of the nodes can run it now"
         )
-        return State.HELD, f"{obstacle}. {then}"
+        return State.WAITING, f"{obstacle}. {then}"
     if not found.fitting:
-        return State.BLOCKED, f"cannot be placed: {_nobody(found.total)}"
+        return State.BLOCKED, f"cannot be placed: {_describe_none(found.total)}"
     if has_other_reasons:
         words = f"its selectors, tolerations and requests fit {found.share}, but the scheduler has another reason"
         return State.BLOCKED, f"cannot be placed: {words}"
@@ -41,7 +44,7 @@ def _obstacle(subject: Subject) -> str:
     return ""
 
 
-def _nobody(total: int) -> str:
+def _describe_none(total: int) -> str:
     if not total:
         return "the cluster has no nodes"
     return "the only node cannot run it" if total == 1 else f"none of the {total} nodes can run it"
