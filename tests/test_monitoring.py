@@ -37,6 +37,7 @@ for name, more in (
 ):
     OF_GPUS[name] = OF_GPUS.get(name, DEVICE) | set(more)
 """The series of gpu-exporter, with the labels that the ServiceMonitor adds."""
+NOT_DEFAULT = {field.name for field in FIELDS if not field.is_default}
 DECLARED = {name: OF_AGENTS.get(name, set()) | OF_GPUS.get(name, set()) for name in OF_AGENTS | OF_GPUS}
 CLOSED: dict[str, set[str]] = {
     "phase": set(Phase),
@@ -75,6 +76,7 @@ def test_every_expression_uses_existing_metrics_labels_and_values(expression: st
     found = list(selectors(expression))
     assert found
     for selector in found:
+        assert selector.metric not in NOT_DEFAULT
         assert selector.values.keys() <= DECLARED[selector.metric], f"labels of {selector.metric}"
         for label, values in selector.values.items():
             if label in CLOSED:
