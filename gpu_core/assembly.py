@@ -67,9 +67,9 @@ class Dependencies:
     ) -> None:
         self.common = common
         self._program = program
-        self._driver_root = driver_root
+        self.driver_root = driver_root
         self._discovery = discovery
-        self._library_dirs = library_dirs
+        self.library_dirs = library_dirs
         if not common.host_root.is_dir():
             raise SettingsError([f"--host-root: {common.host_root} is not a directory"])
         if common.simulate and discovery not in ("auto", "nvml"):
@@ -100,7 +100,7 @@ class Dependencies:
         """NVML of the driver or of the scenario."""
         if self.simulated is not None:
             return self.simulated.open_nvml
-        return lambda: open_nvml(driver_root=str(self._driver_root), library_dirs=self._library_dirs)
+        return lambda: open_nvml(driver_root=str(self.driver_root), library_dirs=self.library_dirs)
 
     @cached_property
     def inventory(self) -> InventorySource:
@@ -108,7 +108,7 @@ class Dependencies:
             source = self.simulated.inventory_source()
         else:
             source = InventorySource(
-                lambda: read_gpus(self._discovery, self.root, self._driver_root, self._library_dirs),
+                lambda: read_gpus(self._discovery, self.root, self.driver_root, self.library_dirs),
                 has_gpus=lambda: may_have_gpus(self.root),
             )
         self.nvml_release.add(source)
@@ -141,7 +141,7 @@ class Dependencies:
     @property
     def dev(self) -> Path:
         """The path at which the host's /dev is mounted: below the driver root if that contains /dev, otherwise below the host root."""
-        mounted = self._driver_root / "dev"
+        mounted = self.driver_root / "dev"
         return mounted if mounted.is_dir() else self.root.path("/dev")
 
     def lock(self, agent: str) -> InstanceLock | None:

@@ -21,6 +21,7 @@ from gpu_exporter.__main__ import command as exporter
 from gpunode.__main__ import gpunode
 from gpunode.completion import descriptions
 from gpunode.run import command as run
+from mig_manager.__main__ import command as mig_manager
 from nfd_lite.__main__ import command as nfd
 from nfd_lite.declared_labels import DECLARED as NFD_LABELS
 from nfd_lite.label_keys import PREFIX
@@ -72,6 +73,7 @@ def render_settings() -> str:
         ("gfd", gfd),
         ("gpu-device-plugin", plugin),
         ("gpu-exporter", exporter),
+        ("mig-manager", mig_manager),
         ("gpunode run", run),
     )
     head = (

@@ -8,7 +8,7 @@ from device_plugin.cdi.roots import OWN_ROOT, discover_roots
 from device_plugin.health.facts import error_facts, read_facts
 from device_plugin.health.gpu_events import GpuEventRecorder
 from device_plugin.health.monitor import HealthMonitor
-from device_plugin.health.state_file import StateFile, read_boot_id
+from device_plugin.health.state_file import StateFile
 from device_plugin.health.status_writer import NodeStatusWriter
 from device_plugin.health.watch import GpuWatch
 from device_plugin.settings import PluginSettings
@@ -18,6 +18,7 @@ from gpu_core.domain.node_assessment import NodeFacts
 from gpu_core.host.missing_nodes import add_missing_nodes
 from gpu_core.settings.nvidia_settings import ResponseSettings
 from node_core.errors import NodeError
+from node_core.host.boot_id import read_boot_id
 from node_core.host.root import HostRoot
 from node_core.kube.events import EventApi
 from node_core.kubelet.podresources import SOCKET, list_pod_devices, select_pods

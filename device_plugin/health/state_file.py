@@ -17,7 +17,6 @@ from node_core.host.atomic_write import write_atomically
 
 log = structlog.get_logger(__name__)
 
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 LIMIT = 1 << 20
 TIME_RESOLUTION = 10.0
 """Times are rounded down to this number of seconds, so that a storm of Xids does not cause a storm of writes."""
@@ -43,14 +42,6 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
     boot_id: str
     gpus: list[_Gpu] = []
-
-
-def read_boot_id(path: Path = BOOT_ID) -> str:
-    """Reads the boot id; empty if the kernel does not provide it."""
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
 
 
 class StateFile:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from device_plugin.health.state_file import read_boot_id
+from node_core.host.boot_id import read_boot_id
 
 MACHINE_ID = Path("/etc/machine-id")
 

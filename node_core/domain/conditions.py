@@ -7,7 +7,8 @@ from typing import Any
 from node_core.domain.events import shorten
 
 GPU_READY = "GPUReady"
-MANAGED_TYPES = (GPU_READY,)
+MIG_CONFIGURED = "MIGConfigured"
+MANAGED_TYPES = (GPU_READY, MIG_CONFIGURED)
 """The condition types that agents write. Other conditions are ignored, so a heartbeat of the kubelet does not change a NodeView."""
 
 

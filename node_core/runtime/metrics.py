@@ -91,6 +91,12 @@ VERDICT = Metric(
     help="1 for the current reason of the Node condition GPUReady.",
     labels=("agent", "reason"),
 )
+MIG_CONFIG_REASON = Metric(
+    name="mig_config_reason",
+    kind="gauge",
+    help="1 for the current reason of the Node condition MIGConfigured. See mig-manager.md.",
+    labels=("agent", "reason"),
+)
 NVML_RELEASED = Metric(
     name="nvml_released", kind="gauge", help="1 while the agent has released NVML on request. See release-gpus.md."
 )
@@ -118,6 +124,7 @@ ALL = (
     XIDS,
     GPU_HEALTH,
     VERDICT,
+    MIG_CONFIG_REASON,
     NVML_RELEASED,
     POD_DEVICES_KNOWN,
     LOG_LINES_LOST,

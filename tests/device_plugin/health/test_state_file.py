@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from device_plugin.health.monitor import HealthMonitor
-from device_plugin.health.state_file import StateFile, read_boot_id
+from device_plugin.health.state_file import StateFile
 from gpu_core.domain.evidence import GpuState
 from gpu_core.domain.health import Health, HealthPolicy, Incident, Phase, observe
 from gpu_core.domain.inventory import GpuUuid
@@ -142,10 +142,9 @@ def test_a_process_that_is_killed_during_a_write_leaves_a_complete_file(path: Pa
     assert StateFile(path, "boot").read(1e12)
 
 
-def test_without_a_boot_id_nothing_is_stored(path: Path, tmp_path: Path) -> None:
+def test_without_a_boot_id_nothing_is_stored(path: Path) -> None:
     StateFile(path, "").write(HEALTHS)
     assert not path.exists()
-    assert read_boot_id(tmp_path / "absent") == ""
 
 
 def test_an_agent_that_restarts_in_its_process_retains_its_state(path: Path) -> None:

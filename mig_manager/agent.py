@@ -1,0 +1,232 @@
+"""The controller of mig-manager: follows the label of the Node, starts attempts, and shows their results.
+
+The attempts run in a separate thread. The controller never exits because of the state of the node.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+
+from gpu_core.assembly import Dependencies
+from mig_manager.attempts import Attempts
+from mig_manager.build import build_changer, build_plugin_status
+from mig_manager.changer import Progress
+from mig_manager.events import MigEventRecorder
+from mig_manager.node_writer import NodeStatusWriter
+from mig_manager.outcome import Applied, Busy, Failed, Outcome, Reason, Released, Request
+from mig_manager.policy import BusyPolicy, select_policy
+from mig_manager.settings import MigSettings
+from mig_manager.status import NOT_REQUESTED, Status
+from node_core.domain.backoff import Backoff
+from node_core.domain.conditions import MIG_CONFIGURED
+from node_core.domain.labels import MIG_CONFIG
+from node_core.domain.node import NodeView
+from node_core.runtime import metrics
+from node_core.runtime.control_loop import ControlLoop, Timers
+from node_core.runtime.mailbox import Mailbox
+from node_core.runtime.messages import AgentMessage, InputsChanged, NodeChanged, NodeUnavailable, Resync, Wake
+from node_core.runtime.services import Services
+
+log = structlog.get_logger(__name__)
+
+NAME = "mig-manager"
+ATTEMPT, HANG = "attempt", "hang"
+"""Timers: the next attempt, and the time after which a running attempt is reported."""
+SETTLE_SECONDS = 0.3
+"""A new value of the label counts after this time without another value. So a label that flaps changes no GPU."""
+POLL_SECONDS = 2.0
+"""Seconds between two checks whether devices are free."""
+HANG_SECONDS = 120.0
+"""Seconds of one attempt after which the driver is reported to hang. A reset of eight GPUs needs less than a minute."""
+RETRIES = Backoff(first=5.0, maximum=300.0)
+
+
+class MigController:
+    """progress: returns what the running attempt does. settle: called when the layouts of this boot are made, or cannot be made."""
+
+    name = NAME
+
+    def __init__(
+        self,
+        services: Services,
+        timers: Timers,
+        *,
+        attempts: Attempts,
+        progress: Callable[[], Progress],
+        writer: NodeStatusWriter,
+        events: MigEventRecorder,
+        settle: Callable[[], None],
+        settings: MigSettings,
+    ) -> None:
+        self._services, self._timers = services, timers
+        self._attempts, self._progress, self._writer, self._events = attempts, progress, writer, events
+        self._settle, self._settings = settle, settings
+        self._node: NodeView | None = None
+        self._request: Request | None = None
+        self._busy_since: float | None = None
+        self._failures = 0
+        self._status: Status | None = None
+
+    def start(self) -> None:
+        self._services.readiness.expect(f"{NAME}/node")
+        self._services.readiness.expect(f"{NAME}/layout")
+
+    def handle(self, message: AgentMessage) -> None:
+        match message:
+            case NodeChanged(view):
+                self._services.readiness.report(f"{NAME}/node", None)
+                self._observe(view)
+            case NodeUnavailable(error):
+                self._services.readiness.report(f"{NAME}/node", str(error))
+                self._services.metrics.add(metrics.ERRORS, agent=NAME, check="node")
+            case InputsChanged() | Resync():
+                self._attempt_after(0.0)
+            case _:
+                pass
+
+    def timer(self, name: str) -> None:
+        if name == ATTEMPT:
+            self._attempt()
+        elif name == HANG and self._attempts.current is not None:
+            why = f"the driver or the API server did not respond for {HANG_SECONDS:.0f} s while {self._progress().step}"
+            self._show(Reason.HANGS, f"The attempt has not ended: {why}.")
+
+    def reconcile(self) -> None:
+        result = self._attempts.pop_result()
+        if result is None:
+            if self._progress().is_changing and not self._is_hanging:
+                self._show_applying()
+            return
+        self._timers.cancel(HANG)
+        request, outcome = result
+        if self._request is None or request.config != self._request.config:
+            self._attempt_after(0.0)  # the label has changed in the meantime
+        else:
+            self._process(outcome)
+
+    def close(self, *, is_final: bool) -> None:  # noqa: ARG002 - the same at a new start
+        self._attempts.close()
+
+    def _observe(self, node: NodeView) -> None:
+        is_first, self._node = self._node is None, node
+        self._writer.observe(node)
+        policy, problem = select_policy(node.annotations, BusyPolicy(self._settings.busy_policy))
+        self._services.readiness.report(f"{NAME}/busy-policy", problem)
+        request = Request(config=node.labels.get(MIG_CONFIG) or None, policy=policy)
+        if request == self._request:
+            return
+        self._request, self._busy_since, self._failures = request, None, 0
+        log.info("mig_config_requested", config=request.config, policy=str(policy))
+        if not is_first and request.config is not None:
+            self._show_applying()  # the label of the state must not show the result of the previous config
+        self._attempt_after(0.0 if is_first else SETTLE_SECONDS)
+
+    def _attempt_after(self, seconds: float) -> None:
+        if self._request is not None:
+            self._timers.set_after(ATTEMPT, seconds)
+
+    def _attempt(self) -> None:
+        """Starts an attempt, unless one is running: its result causes the next attempt."""
+        if self._request is None or self._attempts.current is not None:
+            return
+        self._services.metrics.add(metrics.PASSES, agent=NAME)
+        self._timers.set_after(HANG, HANG_SECONDS)
+        self._attempts.begin(replace(self._request, is_overdue=self._is_overdue()))
+
+    def _is_overdue(self) -> bool:
+        since, limit = self._busy_since, self._settings.busy_timeout
+        return since is not None and limit is not None and self._services.clock() - since >= limit
+
+    def _process(self, outcome: Outcome) -> None:
+        """Shows the result of an attempt, and schedules the next one."""
+        match outcome:
+            case Released():
+                return  # the process requests a new attempt when the release ends
+            case Busy():
+                self._wait(outcome)
+            case Failed(reason=reason, message=message):
+                self._busy_since = None
+                self._show(reason, f"The MIG config {self._config} is not applied: {message}.")
+                self._retry()
+            case Applied():
+                self._succeed(outcome)
+        self._settle()
+
+    def _wait(self, busy: Busy) -> None:
+        if self._busy_since is None:
+            self._busy_since = self._services.clock()
+        if self._is_overdue():
+            self._show(Reason.IN_USE, f"The MIG config {self._config} is not applied: {busy.message}.")
+            self._retry()
+        else:
+            self._show(Reason.WAITING, f"The MIG config {self._config} waits: {busy.message}.")
+            self._attempt_after(POLL_SECONDS)
+
+    def _succeed(self, outcome: Applied) -> None:
+        self._busy_since, self._failures = None, 0
+        for change in outcome.changes:
+            log.info("mig_change_completed", change=change)
+        if self._request is not None and self._request.config is None:
+            self._set(NOT_REQUESTED)
+        else:
+            self._show(Reason.APPLIED, f"The GPUs have the layout of the MIG config {self._config}.")
+
+    def _retry(self) -> None:
+        self._failures += 1
+        self._services.metrics.add(metrics.ERRORS, agent=NAME, check="layout")
+        self._attempt_after(RETRIES.delay(self._failures, self._services.chance()))
+
+    @property
+    def _is_hanging(self) -> bool:
+        return self._status is not None and self._status.reason is Reason.HANGS
+
+    @property
+    def _config(self) -> str:
+        return "" if self._request is None or self._request.config is None else self._request.config
+
+    def _show_applying(self) -> None:
+        self._show(Reason.APPLYING, f"The MIG config {self._config} is being applied.")
+
+    def _show(self, reason: Reason, message: str) -> None:
+        self._set(Status(config=self._config, reason=reason, message=message))
+
+    def _set(self, status: Status) -> None:
+        before, self._status = self._status, status
+        self._services.readiness.report(f"{NAME}/layout", status.message if status.is_failed else None)
+        self._services.metrics.replace(metrics.MIG_CONFIG_REASON, NAME, {(NAME, str(status.reason)): 1})
+        self._writer.desire(status)
+        observed = None if self._node is None else self._node.conditions.get(MIG_CONFIGURED)
+        is_known = observed is not None and observed.equals(status.condition)
+        if (before is None or (before.config, before.reason) != (status.config, status.reason)) and not is_known:
+            log.info("mig_state_changed", config=status.config, reason=str(status.reason), why=status.message)
+            self._events.record(status)
+
+
+def build_agent(settings: MigSettings, dependencies: Dependencies, services: Services) -> ControlLoop[MigController]:
+    """Builds the agent without starting it. Adds its threads to the services of the process."""
+    dependencies.uses_nvml = True
+    mailbox: Mailbox[AgentMessage] = Mailbox()
+    timers = Timers(services.clock)
+    plugin_status = build_plugin_status(dependencies)
+    changer = build_changer(
+        settings,
+        dependencies,
+        services,
+        plugin_status,
+        on_change=lambda: mailbox.post(Wake()),
+        on_configs=lambda: mailbox.post(InputsChanged()),
+    )
+    writer = NodeStatusWriter(dependencies.node.api, services, agent=NAME)
+    dependencies.background_services.append(writer)
+    controller = MigController(
+        services,
+        timers,
+        attempts=Attempts(changer.run, lambda: mailbox.post(Wake())),
+        progress=lambda: changer.progress,
+        writer=writer,
+        events=MigEventRecorder(dependencies.event_recorder(services), services, NAME, dependencies.common.node_name),
+        settle=plugin_status.settle,
+        settings=settings,
+    )
+    return ControlLoop(controller, services, mailbox=mailbox, timers=timers, lock=dependencies.lock(NAME))

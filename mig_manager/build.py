@@ -1,0 +1,82 @@
+"""Connects an attempt with NVML, the kubelet, the API server and the files of the node."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from gpu_core.assembly import Dependencies
+from gpu_core.domain.inventory import Inventory
+from gpu_core.host.mig_status import MigStatusFile, mig_status_path
+from mig_manager.changer import LayoutChanger, Surroundings
+from mig_manager.configs import build_configs
+from mig_manager.journal import Journal
+from mig_manager.plugin_status import PluginStatus
+from mig_manager.reset import GpuReset, RunReset, SmiReset, find_smi, refuse_reset
+from mig_manager.session import ReleasableNvml
+from mig_manager.settings import MigSettings
+from mig_manager.usage import UsageReader
+from node_core.host.boot_id import read_boot_id
+from node_core.kube.pods import PodApi
+from node_core.kubelet.podresources import SOCKET
+from node_core.kubelet.sockets import DEVICE_PLUGIN_DIR
+from node_core.runtime.instance_lock import DEFAULT_DIRECTORY
+from node_core.runtime.services import Services
+
+
+def build_changer(
+    settings: MigSettings,
+    dependencies: Dependencies,
+    services: Services,
+    status: PluginStatus,
+    *,
+    on_change: Callable[[], None],
+    on_configs: Callable[[], None],
+) -> LayoutChanger:
+    """on_change: called when an attempt begins to change layouts. on_configs: called in any thread when the configs may have changed."""
+    nvml = ReleasableNvml(dependencies.nvml)
+    dependencies.nvml_release.add(nvml)
+    socket = settings.mig_pod_resources_socket or SOCKET
+    usage = UsageReader(socket=socket, folder=socket.parent.parent / DEVICE_PLUGIN_DIR.name)
+
+    def discover() -> Inventory:
+        dependencies.inventory.invalidate()
+        return dependencies.inventory.discover()
+
+    surroundings = Surroundings(
+        open_nvml=nvml.open,
+        discover=discover,
+        select=build_configs(settings, dependencies, services, on_configs).select,
+        read_usage=usage.read,
+        set_leaving=status.set_leaving,
+        reset=_build_reset(settings, dependencies).reset,
+        pods=lambda: PodApi(dependencies.node.api),
+        journal=Journal(_journal_path(settings.state_dir, dependencies.common.node_name)),
+    )
+    return LayoutChanger(surroundings, on_change)
+
+
+def build_plugin_status(dependencies: Dependencies) -> PluginStatus:
+    lock_dir = dependencies.common.lock_dir
+    path = None if lock_dir is None else mig_status_path(lock_dir, dependencies.common.node_name)
+    return PluginStatus(MigStatusFile(path, read_boot_id()))
+
+
+def _journal_path(folder: Path | None, node_name: str) -> Path | None:
+    return None if folder is None else folder / f"mig.{node_name}.json"
+
+
+def _build_reset(settings: MigSettings, dependencies: Dependencies) -> GpuReset:
+    lock_dir = dependencies.common.lock_dir or DEFAULT_DIRECTORY
+    return GpuReset(
+        lock_dir=lock_dir,
+        run=_run_reset(settings, dependencies),
+        is_released=lambda: dependencies.nvml_release.is_released,
+    )
+
+
+def _run_reset(settings: MigSettings, dependencies: Dependencies) -> RunReset:
+    if settings.skip_reset:
+        return refuse_reset
+    if dependencies.simulated is not None:
+        return dependencies.simulated.reset_gpus
+    return SmiReset(find=partial(find_smi, dependencies.driver_root, dependencies.root, dependencies.library_dirs))

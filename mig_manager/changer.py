@@ -1,0 +1,246 @@
+"""One attempt to give the GPUs the requested layouts: recover, read, plan, free the devices that must go, apply, and compare again.
+
+Each GPU is a transaction of its own: a GPU whose change has succeeded keeps its new layout if the change of another GPU fails, because
+pods may use its new devices already. Nothing is destroyed before everything that must go, on all GPUs, is free.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from gpu_core.domain.inventory import Fault, Gpu, GpuUuid, Inventory, MigUuid
+from gpu_core.mig.model import MigGpu
+from gpu_core.mig.plan import GpuPlan, Layout, plan_result, read_layout
+from gpu_core.mig.planner import DesiredGpu, plan_gpu
+from gpu_core.nvml.api import Nvml, OpenNvml
+from gpu_core.nvml.mig_apply import apply_plan, restore_layout
+from gpu_core.nvml.mig_reader import read_mig_gpus
+from gpu_core.nvml.source import is_released
+from mig_manager.describe import describe_plan
+from mig_manager.journal import Change, Journal, record_change
+from mig_manager.outcome import Applied, Busy, Failed, Outcome, Reason, Released, Request
+from mig_manager.policy import BusyPolicy, Usage, select_busy, select_pods
+from node_core.errors import KubeError, MigError, NodeError, SettingsError
+
+log = structlog.get_logger(__name__)
+
+ROUNDS = 3
+"""Plans until the layout is the requested one. A GPU whose driver lists no profiles without MIG mode needs a plan for the mode first."""
+
+
+class PodApi(Protocol):
+    """See kube.pods.PodApi. Both methods raise KubeError."""
+
+    def evict(self, namespace: str, name: str) -> None: ...
+
+    def delete(self, namespace: str, name: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What an attempt reads and changes.
+
+    open_nvml: raises NvmlError RELEASED during a release. discover: returns the present inventory; raises NvmlError.
+    select: returns the requested layout of each GPU that a config selects; raises MigError or SettingsError. read_usage: raises MigError.
+    set_leaving: publishes the devices that must not get new pods. reset: resets GPUs without users; raises MigError.
+    """
+
+    open_nvml: OpenNvml
+    discover: Callable[[], Inventory]
+    select: Callable[[str, Sequence[MigGpu]], Mapping[GpuUuid, DesiredGpu]]
+    read_usage: Callable[[Nvml, Iterable[Gpu]], Usage]
+    set_leaving: Callable[[frozenset[str]], None]
+    reset: Callable[[Sequence[MigGpu]], None]
+    pods: Callable[[], PodApi]
+    journal: Journal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What an attempt has to do. plans: only those that are not empty. faults: the GPUs that cannot be read."""
+
+    plans: tuple[GpuPlan, ...] = ()
+    usage: Usage
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def leaving(self) -> frozenset[str]:
+        """The UUIDs of the devices that the plans destroy. A change of the MIG mode needs the whole GPU."""
+        modes = (str(plan.gpu.uuid) for plan in self.plans if plan.mode is not None)
+        return frozenset((*modes, *(str(uuid) for plan in self.plans for uuid in plan.destroyed_uuids)))
+
+    @property
+    def busy(self) -> Usage:
+        return select_busy(self.usage, self.leaving)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What an attempt does at present. is_changing: whether the attempt changes layouts."""
+
+    step: str = ""
+    is_changing: bool = False
+
+
+class LayoutChanger:
+    """Runs attempts, one at a time. progress: readable from any thread. on_change: called when an attempt begins to change layouts."""
+
+    def __init__(self, surroundings: Surroundings, on_change: Callable[[], None]) -> None:
+        self._around, self._on_change = surroundings, on_change
+        self.progress = Progress()
+
+    def run(self, request: Request) -> Outcome:
+        """Raises no NodeError. Devices that must go stay withheld from new pods only while the agent waits for their pods."""
+        outcome = self._try(request)
+        if not isinstance(outcome, Busy) or request.is_overdue:
+            self._around.set_leaving(frozenset())
+        return outcome
+
+    def _try(self, request: Request) -> Outcome:
+        try:
+            self._recover()
+            return self._reach(request)
+        except SettingsError as error:
+            return Failed(reason=Reason.INVALID, message="; ".join(error.problems))
+        except NodeError as error:
+            return Released() if is_released(error) else Failed(reason=Reason.FAILED, message=str(error))
+        finally:
+            self.progress = Progress()
+
+    def _reach(self, request: Request) -> Outcome:
+        """Plans and applies until the layouts are the requested ones. Raises NodeError."""
+        done: list[str] = []
+        for _ in range(ROUNDS):
+            changes = self._plan(request)
+            if not changes.plans:
+                return _finish(changes.faults, done)
+            if (busy := self._free(changes, request)) is not None:
+                return busy
+            self._execute(changes.plans)
+            done += map(describe_plan, changes.plans)
+        raise MigError(f"the layouts are not the requested ones after these changes: {'; '.join(done)}")
+
+    def _plan(self, request: Request) -> Changes:
+        """Returns the necessary changes. The users of devices are read only if something must go."""
+        if request.config is None:
+            return Changes(usage={})
+        self.progress = Progress("reading the layouts")
+        with self._around.open_nvml() as nvml:
+            gpus, faults = read_mig_gpus(nvml)
+            plan = partial(self._plan_all, request.config, gpus)
+            changes = Changes(plans=plan({}), usage={}, faults=faults)
+            if not changes.leaving:
+                return changes
+            usage = self._read_usage(nvml)
+            return Changes(plans=plan(usage), usage=usage, faults=faults)
+
+    def _plan_all(self, config: str, gpus: Sequence[MigGpu], usage: Usage) -> tuple[GpuPlan, ...]:
+        """Raises SettingsError if the config is not possible on these GPUs."""
+        busy = frozenset(map(MigUuid, usage))
+        try:
+            desired = self._around.select(config, gpus)
+            plans = [plan_gpu(gpu, desired[gpu.uuid], busy) for gpu in gpus if gpu.uuid in desired]
+        except MigError as error:
+            raise SettingsError([str(error)]) from error
+        return tuple(plan for plan in plans if not plan.is_empty)
+
+    def _read_usage(self, nvml: Nvml) -> Usage:
+        return self._around.read_usage(nvml, self._around.discover().gpus)
+
+    def _free(self, changes: Changes, request: Request) -> Busy | None:
+        """Returns None if all devices that must go are free. Otherwise removes their pods, if the policy says so."""
+        if not changes.leaving:
+            return None
+        if changes.busy and request.is_overdue and request.policy is BusyPolicy.WAIT:
+            return Busy(usage=changes.busy)
+        self._around.set_leaving(changes.leaving)
+        if not changes.busy:  # a pod may have received a device since the plan was made
+            with self._around.open_nvml() as nvml:
+                changes = replace(changes, usage=self._read_usage(nvml))
+        if not changes.busy:
+            return None
+        return Busy(usage=changes.busy, refusals=tuple(self._remove_pods(changes.busy, request.policy)))
+
+    def _remove_pods(self, busy: Usage, policy: BusyPolicy) -> Iterator[str]:
+        """Evicts or deletes the pods. Yields why a pod is not removed."""
+        for pod in select_pods(busy) if policy is not BusyPolicy.WAIT else ():
+            self.progress = Progress(f"removing {pod.name}")
+            api = self._around.pods()
+            try:
+                (api.evict if policy is BusyPolicy.EVICT else api.delete)(pod.namespace, pod.pod)
+            except KubeError as error:
+                yield f"{pod.name} is not removed: {error}"
+            else:
+                log.info("mig_pod_removed", pod=f"{pod.namespace}/{pod.pod}", policy=str(policy))
+
+    def _execute(self, plans: Sequence[GpuPlan]) -> None:
+        """Applies the plans. Raises NodeError after the first failure; the GPUs of later plans are unchanged then.
+
+        After a failure the journal remains for the next attempt, which recovers if a rollback was not possible.
+        """
+        self._around.journal.write(map(record_change, plans))
+        self.progress = Progress("changing layouts", is_changing=True)
+        self._on_change()
+        with self._around.open_nvml() as nvml:
+            waiting = [plan for plan in plans if not self._apply(nvml, plan)]
+        if waiting:
+            self._reset(waiting)
+        self._around.journal.clear()
+
+    def _apply(self, nvml: Nvml, plan: GpuPlan) -> bool:
+        self.progress = Progress(f"changing {plan.gpu.name}", is_changing=True)
+        is_complete = apply_plan(nvml, plan)
+        log.info("mig_layout_changed", gpu=plan.gpu.name, change=describe_plan(plan), needs_reset=not is_complete)
+        return is_complete
+
+    def _reset(self, plans: Sequence[GpuPlan]) -> None:
+        """Resets the GPUs whose MIG mode is pending, and completes their plans. After a failure, restores their layouts."""
+        self.progress = Progress(f"resetting {', '.join(plan.gpu.name for plan in plans)}", is_changing=True)
+        try:
+            self._around.reset([plan.gpu for plan in plans])
+            self._restore({plan.gpu.uuid: plan_result(plan) for plan in plans})
+        except NodeError as error:
+            self._restore({plan.gpu.uuid: read_layout(plan.gpu) for plan in plans})
+            raise MigError(f"{error}; the previous layouts are restored") from error
+
+    def _restore(self, layouts: Mapping[GpuUuid, Layout]) -> None:
+        """Raises MigError if a GPU needs a reset, or cannot have the layout."""
+        with self._around.open_nvml() as nvml:
+            for uuid, layout in layouts.items():
+                if not restore_layout(nvml, uuid, layout):
+                    raise MigError(f"the MIG mode of {uuid} needs a reset of the GPU")
+
+    def _recover(self) -> None:
+        """Completes the changes of a process that was ended, or reverts a change that cannot be completed. Raises NodeError."""
+        changes = self._around.journal.read()
+        for change in changes:
+            self.progress = Progress(f"completing an interrupted change of {change.gpu}", is_changing=True)
+            self._recover_gpu(change)
+        if changes:
+            self._around.journal.clear()
+
+    def _recover_gpu(self, change: Change) -> None:
+        with self._around.open_nvml() as nvml:
+            gpus, faults = read_mig_gpus(nvml)
+        gpu = next((each for each in gpus if each.uuid == change.gpu), None)
+        if gpu is None and not faults:  # the GPU was removed from the node
+            return
+        if gpu is not None and read_layout(gpu) in (change.before, change.after):
+            return
+        try:
+            self._restore({change.gpu: change.after})
+        except NodeError as error:
+            log.warning("mig_change_not_completed", gpu=change.gpu, why=str(error))
+            self._restore({change.gpu: change.before})
+        log.info("mig_change_recovered", gpu=change.gpu)
+
+
+def _finish(faults: Sequence[Fault], done: Sequence[str]) -> Outcome:
+    """Returns the result of an attempt after which no change is necessary."""
+    if faults:
+        reasons = "; ".join(f"{fault.name} cannot be read: {fault.reason}" for fault in faults)
+        return Failed(reason=Reason.FAILED, message=reasons)
+    return Applied(changes=tuple(done))

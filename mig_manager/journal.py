@@ -1,0 +1,127 @@
+"""Records a change of layouts before the change begins, so that an interrupted change can be completed or reverted after a restart.
+
+The file also survives a reboot, after which all instances are gone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from gpu_core.domain.inventory import GpuUuid
+from gpu_core.mig.model import Placement
+from gpu_core.mig.plan import GpuPlan, Layout, NewInstance, plan_result, read_layout
+from node_core.decode import describe_os_error
+from node_core.errors import MigError
+from node_core.host.atomic_write import write_atomically
+
+log = structlog.get_logger(__name__)
+
+LIMIT = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """The change of one GPU: its layouts before and after."""
+
+    gpu: GpuUuid
+    before: Layout
+    after: Layout
+
+
+class _Instance(msgspec.Struct, frozen=True, kw_only=True):
+    profile: int
+    start: int
+    size: int
+    compute: list[int]
+
+
+class _Layout(msgspec.Struct, frozen=True, kw_only=True):
+    is_enabled: bool
+    instances: list[_Instance]
+
+
+class _Change(msgspec.Struct, frozen=True, kw_only=True):
+    gpu: str
+    before: _Layout
+    after: _Layout
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True):
+    version: int = 1
+    changes: list[_Change]
+
+
+def record_change(plan: GpuPlan) -> Change:
+    """Returns the change that a plan makes. PURE."""
+    return Change(gpu=plan.gpu.uuid, before=read_layout(plan.gpu), after=plan_result(plan))
+
+
+class Journal:
+    """path: None to record nothing."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def read(self) -> tuple[Change, ...]:
+        """Returns the changes that were not completed. A damaged file is logged, and contains no changes."""
+        if self._path is None:
+            return ()
+        try:
+            with self._path.open("rb") as file:
+                stored = msgspec.json.decode(file.read(LIMIT), type=_File)
+        except FileNotFoundError:
+            return ()
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.warning("mig_journal_unreadable", path=str(self._path), why=str(error), effect="the file is ignored")
+            return ()
+        return tuple(map(_decode, stored.changes)) if stored.version == 1 else ()
+
+    def write(self, changes: Iterable[Change]) -> None:
+        """Records the changes on the disk. Raises MigError if that is not possible: the change must not begin then."""
+        if self._path is None:
+            return
+        content = msgspec.json.encode(_File(changes=[_encode(each) for each in changes]))
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._path, content.decode())
+        except OSError as error:
+            why = f"the journal {self._path} {describe_os_error(error)}"
+            raise MigError(why, hint="make --state-dir writable, or set it to an empty text") from error
+
+    def clear(self) -> None:
+        """Removes the file. A failure is logged: the next start then compares the layouts again."""
+        if self._path is None:
+            return
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("mig_journal_not_removed", path=str(self._path), why=error.strerror)
+
+
+def _encode(change: Change) -> _Change:
+    return _Change(gpu=change.gpu, before=_encode_layout(change.before), after=_encode_layout(change.after))
+
+
+def _encode_layout(layout: Layout) -> _Layout:
+    instances = [
+        _Instance(profile=each.profile, start=each.placement.start, size=each.placement.size, compute=[*each.compute])
+        for each in layout.instances
+    ]
+    return _Layout(is_enabled=layout.is_enabled, instances=instances)
+
+
+def _decode(change: _Change) -> Change:
+    return Change(gpu=GpuUuid(change.gpu), before=_decode_layout(change.before), after=_decode_layout(change.after))
+
+
+def _decode_layout(layout: _Layout) -> Layout:
+    instances = (
+        NewInstance(
+            profile=each.profile, placement=Placement(start=each.start, size=each.size), compute=tuple(each.compute)
+        )
+        for each in layout.instances
+    )
+    return Layout(is_enabled=layout.is_enabled, instances=tuple(instances))

@@ -1,0 +1,67 @@
+"""The request for a layout, and the result of one attempt to apply it. PURE."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mig_manager.policy import BusyPolicy, Usage, describe_busy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """config: the name of a MIG config, from the label of the Node; None to complete an interrupted change only.
+
+    policy: for pods that use devices that must go. is_overdue: the time to wait for these pods is over.
+    """
+
+    config: str | None
+    policy: BusyPolicy = BusyPolicy.WAIT
+    is_overdue: bool = False
+
+
+class Reason(StrEnum):
+    """The reasons of the Node condition MIGConfigured."""
+
+    APPLIED = "Applied"
+    APPLYING = "Applying"
+    WAITING = "WaitingForPods"
+    IN_USE = "DevicesInUse"
+    INVALID = "InvalidConfig"
+    FAILED = "ApplyFailed"
+    HANGS = "DriverHangs"
+    REBOOTING = "Rebooting"
+    NOT_REQUESTED = "NotRequested"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """The GPUs have the requested layouts. changes: a clause for each GPU that was changed."""
+
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Busy:
+    """Nothing was changed, because devices that must go are in use. refusals: why pods were not evicted, one clause each."""
+
+    usage: Usage
+    refusals: tuple[str, ...] = ()
+
+    @property
+    def message(self) -> str:
+        return "; ".join((describe_busy(self.usage), *self.refusals))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The GPUs do not have the requested layout. reason: INVALID or FAILED."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A release request has closed NVML. The process attempts again when the release ends."""
+
+
+Outcome = Applied | Busy | Failed | Released

@@ -1,0 +1,97 @@
+"""The settings of mig-manager, in addition to those of every agent. Source: README of mig-parted, documentation of the MIG Manager."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from mig_manager.policy import ANNOTATION
+from node_core.domain.duration import parse_interval
+from node_core.errors import SettingsError
+from node_core.kubelet.podresources import SOCKET
+from node_core.runtime.command import ignored_option
+from node_core.runtime.config_map import ConfigMapName, parse_config_map_name
+from node_core.runtime.setting import build, optional_path, setting
+
+STATE_DIR = Path("/var/lib/gpunode")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigSettings:
+    """busy_timeout: seconds; None for ever."""
+
+    HEADING: ClassVar = "MIG layouts"
+
+    config_file: Path | None = setting(
+        "--mig-config-file MIG_PARTED_CONFIG_FILE",
+        None,
+        "Config file of mig-parted, or a folder of such files. Changes take effect at once. The names all-disabled, all-enabled,"
+        " all-balanced and all-PROFILE need no file.",
+        parse=optional_path,
+    )
+    config_map: ConfigMapName | None = setting(
+        "--mig-config-map MIG_CONFIG_MAP",
+        None,
+        "ConfigMap whose entries are config files of mig-parted, watched by the API. Use in place of --mig-config-file.",
+        parse=lambda text: parse_config_map_name(text) if text else None,
+        metavar="NAMESPACE/NAME",
+    )
+    busy_policy: Literal["wait", "evict", "force"] = setting(
+        "--mig-busy-policy MIG_BUSY_POLICY",
+        "wait",
+        "What to do if pods use MIG devices that the new layout destroys. wait: until the pods end. evict: evict the pods, within their"
+        f" disruption budgets. force: delete the pods. The annotation {ANNOTATION} of the Node takes precedence.",
+    )
+    busy_timeout: float | None = setting(
+        "--mig-busy-timeout MIG_BUSY_TIMEOUT",
+        300.0,
+        "How long to wait until MIG devices are free. After that the state is failed; the agent applies the layout as soon as they are"
+        " free.",
+        parse=parse_interval,
+        metavar="DURATION",
+        shown="5m",
+    )
+    skip_reset: bool = setting(
+        "--mig-skip-reset MIG_PARTED_SKIP_RESET",
+        False,
+        "Do not reset GPUs, and do not change the MIG mode of GPUs that need a reset for this change.",
+    )
+    state_dir: Path | None = setting(
+        "--state-dir MIG_MANAGER_STATE_DIR",
+        STATE_DIR,
+        "Folder on a disk, in which an unfinished change is recorded. Empty: a change that is interrupted may remain incomplete.",
+        parse=optional_path,
+        shown=str(STATE_DIR),
+        fixed=True,
+    )
+    mig_pod_resources_socket: Path | None = setting(
+        "--mig-pod-resources-socket MIG_POD_RESOURCES_SOCKET",
+        None,
+        f"Pod-resources socket of the kubelet. Default: {SOCKET}.",
+        parse=optional_path,
+        fixed=True,
+    )
+
+
+MIG = (
+    MigSettings,
+    ignored_option(
+        "--default-gpu-clients-file",
+        "DEFAULT_GPU_CLIENTS_FILE",
+        "the agents of this project need not stop during a change",
+    ),
+    ignored_option(
+        "--default-config-file",
+        "DEFAULT_CONFIG_FILE",
+        "the names of NVIDIA's file are derived from the profiles of the GPUs",
+    ),
+)
+"""The settings classes and options of mig-manager, as an own program and in `gpunode run`."""
+
+
+def mig_settings(values: Mapping[str, Any]) -> MigSettings:
+    """Builds the settings from the values of a command line. Raises SettingsError."""
+    made = build(MigSettings, values)
+    if made.config_file is not None and made.config_map is not None:
+        raise SettingsError(["--mig-config-file: is used together with --mig-config-map: use only one of them"])
+    return made

@@ -1,0 +1,254 @@
+"""Attempts on a simulated driver: what is changed, who is waited for, and what a failure or the end of the process leaves."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpu_core.mig.plan import Layout
+from mig_manager.outcome import Applied, Busy, Failed, Reason, Released
+from mig_manager.policy import BusyPolicy
+from node_core.errors import KubeError, MigError, NvmlError
+from tests.mig_manager.places import POD, Killed, Place
+
+NAMES = ("all-disabled", "all-enabled", "all-1g.10gb", "all-3g.40gb", "all-balanced", "mixed")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path / "mig.json")
+
+
+def test_a_config_is_applied_once(place: Place) -> None:
+    outcome = place.apply("all-3g.40gb")
+    assert isinstance(outcome, Applied)
+    assert [text.partition(": ")[2] for text in outcome.changes] == ["2 x 3g.40gb created"] * 2
+    uuids, place.calls = place.uuids, []
+    assert place.apply("all-3g.40gb") == Applied()
+    assert place.uuids == uuids
+    assert place.calls == []
+
+
+@settings(max_examples=20)
+@given(names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=3))
+def test_any_sequence_of_configs_ends_in_the_last_one(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("node")
+    place, other = Place(folder / "a.json", gpus=1), Place(folder / "b.json", gpus=1)
+    assert all(isinstance(place.apply(name), Applied) for name in names)
+    other.apply(names[-1])
+    assert [len(each.instances) for each in place.layouts] == [len(each.instances) for each in other.layouts]
+    assert place.apply(names[-1]) == Applied()
+
+
+def test_without_busy_devices_no_user_is_asked_for_when_nothing_is_destroyed(place: Place) -> None:
+    place.apply("all-1g.10gb")
+    assert (place.reads, place.leaving) == (0, [frozenset()])
+
+
+def test_a_busy_device_prevents_every_destruction_and_its_user_is_named(place: Place) -> None:
+    place.apply("all-1g.10gb")
+    before = place.layouts
+    busy = place.uuids[9]
+    place.users = {busy: (POD,)}
+    outcome = place.apply("all-3g.40gb")
+    assert isinstance(outcome, Busy)
+    assert outcome.message == f"pod ml/train-0 uses {busy}"
+    assert place.layouts == before
+    assert place.leaving[-1] == frozenset(place.uuids)
+
+
+def test_devices_that_are_in_both_layouts_may_be_busy(place: Place) -> None:
+    place.apply("all-1g.10gb")
+    busy = place.uuids[3]
+    place.users = {busy: (POD,)}
+    assert isinstance(place.apply("mixed"), Applied)
+    assert busy in place.uuids
+
+
+def test_devices_that_must_go_are_offered_again_after_the_timeout(place: Place) -> None:
+    place.apply("all-1g.10gb")
+    place.users = {place.uuids[0]: (POD,)}
+    place.apply("all-3g.40gb")
+    assert isinstance(place.apply("all-3g.40gb", is_overdue=True), Busy)
+    assert place.leaving[-1] == frozenset()
+
+
+def test_devices_that_must_go_are_withheld_before_they_are_destroyed(place: Place) -> None:
+    place.apply("all-1g.10gb")
+    uuids = frozenset(place.uuids)
+    place.leaving.clear()
+    place.apply("all-3g.40gb")
+    assert place.leaving == [uuids, frozenset()]
+
+
+def test_a_pod_that_receives_a_device_after_the_plan_is_waited_for(place: Place) -> None:
+    place.apply("all-1g.10gb")
+    uuid = place.uuids[0]
+    withhold = place._set_leaving
+
+    def start_pod(uuids: frozenset[str]) -> None:
+        withhold(uuids)
+        place.users = {uuid: (POD,)}
+
+    place._set_leaving = start_pod  # type: ignore[method-assign]
+    assert isinstance(place.apply("all-3g.40gb"), Busy)
+    assert uuid in place.uuids
+
+
+@pytest.mark.parametrize(("policy", "verb"), [(BusyPolicy.EVICT, "evicted"), (BusyPolicy.FORCE, "deleted")])
+def test_the_policy_removes_each_pod_once(place: Place, policy: BusyPolicy, verb: str) -> None:
+    place.apply("all-1g.10gb")
+    place.users = dict.fromkeys(place.uuids, (POD,))
+    assert isinstance(place.apply("all-3g.40gb", policy), Busy)
+    assert place.removed == [f"{verb} ml/train-0"]
+    place.users = {}
+    assert isinstance(place.apply("all-3g.40gb", policy), Applied)
+
+
+def test_a_disruption_budget_is_named(place: Place) -> None:
+    place.apply("all-1g.10gb")
+    place.users = {place.uuids[0]: (POD,)}
+    place.refuse = KubeError("Cannot evict pod as it would violate the pod's disruption budget.", status=429)
+    outcome = place.apply("all-3g.40gb", BusyPolicy.EVICT)
+    assert isinstance(outcome, Busy)
+    assert "disruption budget" in outcome.message
+
+
+def test_a_change_of_the_mode_waits_for_the_pods_of_the_whole_gpu(tmp_path: Path) -> None:
+    place = Place(tmp_path / "mig.json", mode="disabled")
+    place.users = {place.read()[1].uuid: (POD,)}
+    assert isinstance(place.apply("all-1g.10gb"), Busy)
+    assert place.uuids == []
+
+
+def test_an_unknown_config_suggests_names_and_changes_nothing(place: Place) -> None:
+    outcome = place.apply("all-1g.10g")
+    assert isinstance(outcome, Failed)
+    assert outcome.reason is Reason.INVALID
+    assert "all-1g.10gb" in outcome.message
+
+
+def test_during_a_release_nothing_is_changed(place: Place) -> None:
+    place.is_released = True
+    assert place.apply("mixed") == Released()
+    assert place.calls == []
+
+
+def test_a_failure_of_the_second_gpu_keeps_the_new_layout_of_the_first(place: Place) -> None:
+    place.breaks_at, place.error = 1_000_000, NvmlError("nvmlGpuInstanceCreateComputeInstance", "UNKNOWN")
+    creations = 0
+    count = place.count
+
+    def break_late(name: str) -> None:
+        nonlocal creations
+        count(name)
+        creations += name == "device_create_gpu_instance"
+        if creations == 3:
+            raise place.error
+
+    place.count = break_late  # type: ignore[method-assign]
+    outcome = place.apply("all-3g.40gb")
+    assert isinstance(outcome, Failed)
+    assert outcome.message.startswith("GPU 1 ")
+    assert [len(each.instances) for each in place.layouts] == [2, 0]
+
+
+def test_a_gpu_of_the_ampere_generation_is_reset_alone(tmp_path: Path) -> None:
+    place = Place(tmp_path / "mig.json", compute="8.0", mode="disabled")
+    outcome = place.apply("all-1g.10gb")
+    assert isinstance(outcome, Applied), outcome
+    assert [name for name in place.calls if name.startswith("reset")] == ["reset 0, 1"]
+
+
+def test_a_reset_that_fails_restores_the_previous_mode(tmp_path: Path) -> None:
+    place = Place(tmp_path / "mig.json", compute="8.0", mode="disabled")
+    place.reset_error = MigError("GPU 0 is in use by another client")
+    outcome = place.apply("all-1g.10gb")
+    assert isinstance(outcome, Failed)
+    assert "in use by another client" in outcome.message
+    assert [(gpu.is_enabled, gpu.is_pending) for gpu in place.read()] == [(False, False)] * 2
+
+
+def layouts_of(folder: Path, *configs: str) -> tuple[Layout, ...]:
+    """The layouts after these configs."""
+    place = Place(folder / "whole.json", gpus=1)
+    for config in configs:
+        place.apply(config)
+    return place.layouts
+
+
+def count_changes(folder: Path, before: str, after: str) -> int:
+    place = Place(folder / "whole.json", gpus=1)
+    place.apply(before)
+    place.calls.clear()
+    place.apply(after)
+    return len(place.calls)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("all-1g.10gb", "mixed"), ("mixed", "all-disabled"), ("all-enabled", "mixed")]
+)
+@pytest.mark.parametrize("is_label_removed", [False, True])
+def test_a_process_that_is_killed_at_any_change_leaves_one_of_the_two_layouts(
+    tmp_path: Path, before: str, after: str, is_label_removed: bool
+) -> None:
+    wanted, previous = (layouts_of(tmp_path, before, name) for name in (after, before))
+    for number in range(1, count_changes(tmp_path, before, after) + 1):
+        place = Place(tmp_path / f"{number}.json", gpus=1)
+        place.apply(before)
+        place.breaks_at = len(place.calls) + number
+        with pytest.raises(Killed):
+            place.apply(after)
+        assert isinstance(place.apply(None if is_label_removed else after), Applied)
+        assert place.layouts in ([wanted, previous] if is_label_removed else [wanted]), number
+        assert not place.journal.exists()
+
+
+def test_a_change_that_cannot_be_completed_after_a_restart_is_reverted(tmp_path: Path) -> None:
+    place = Place(tmp_path / "mig.json", gpus=1)
+    place.apply("all-1g.10gb")
+    before = place.layouts
+    calls = len(place.calls)
+    place.apply("all-3g.40gb")
+    length = len(place.calls) - calls
+    place.apply("all-1g.10gb")
+    place.breaks_at = len(place.calls) + length // 2
+    with pytest.raises(Killed):
+        place.apply("all-3g.40gb")
+    count = place.count
+
+    def refuse_large(name: str) -> None:
+        count(name)
+        if name == "device_create_gpu_instance" and not refused:
+            refused.append(name)
+            raise NvmlError("nvmlDeviceCreateGpuInstanceWithPlacement", "INSUFFICIENT_RESOURCES")
+
+    refused: list[str] = []
+    place.count = refuse_large  # type: ignore[method-assign]
+    assert isinstance(place.apply(None), Applied)
+    assert place.layouts == before
+
+
+def test_after_a_reboot_an_interrupted_change_is_completed(tmp_path: Path) -> None:
+    place = Place(tmp_path / "mig.json", gpus=1)
+    place.apply("all-1g.10gb")
+    place.breaks_at = len(place.calls) + 16
+    with pytest.raises(Killed):
+        place.apply("all-3g.40gb")
+    booted = Place(tmp_path / "mig.json", gpus=1)
+    assert isinstance(booted.apply(None), Applied)
+    assert booted.apply("all-3g.40gb") == Applied()
+
+
+def test_a_journal_that_names_a_gpu_that_was_removed_is_dropped(tmp_path: Path) -> None:
+    place = Place(tmp_path / "mig.json")
+    place.breaks_at = 2
+    with pytest.raises(Killed):
+        place.apply("all-3g.40gb")
+    place.journal.write_text(place.journal.read_text().replace("GPU-", "GPU-gone-"))
+    place.breaks_at = 0
+    assert isinstance(place.apply("all-1g.10gb"), Applied)
+    assert not place.journal.exists()
