@@ -43,12 +43,12 @@ def select_parts(nodes: Iterable[Labels], incomplete: str) -> set[str]:
     return {f"{start}{comma}{name}=" for name, _ in labels}
 
 
-def read_nodes(ctx: Context, seconds: float = SECONDS) -> list[tuple[str, Labels]]:
+def read_nodes(ctx: Context) -> list[tuple[str, Labels]]:
     """Returns the name and the labels of each Node that the cluster lists within the time limit."""
     found: list[tuple[str, Labels]] = []
     thread = threading.Thread(target=_list_nodes, args=(ctx.params, found), daemon=True)
     thread.start()
-    thread.join(seconds)
+    thread.join(SECONDS)
     return list(found)
 
 

@@ -13,6 +13,7 @@ from gpunode.completion.shells import Zsh
 from node_core.scheduling.objects import Metadata, Node
 from simulation.apiserver import ApiServer
 from tests.gpunode.cluster.conftest import server  # noqa: F401 - a fixture
+from tests.waiting import TIMEOUT_SECONDS
 
 COMMAND = click.Command(
     "c",
@@ -32,6 +33,12 @@ def kubeconfig(server: ApiServer, tmp_path: Path) -> str:  # noqa: F811
         server.add_node(name, labels={} if product is None else {"nvidia.com/gpu.product": product})
     server.write_kubeconfig(tmp_path / "kubeconfig")
     return str(tmp_path / "kubeconfig")
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under load, a cluster on this machine needs more than the usual time limit."""
+    monkeypatch.setattr(cluster, "SECONDS", TIMEOUT_SECONDS)
 
 
 def complete(*words: str) -> list[str]:

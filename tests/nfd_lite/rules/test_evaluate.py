@@ -282,6 +282,29 @@ def test_a_failed_rule_retains_its_outputs_for_later_rules(broken: Rule) -> None
     assert run(broken, AFTER, previous=now).labels == previous.labels
 
 
+def test_a_rule_without_known_outputs_remains_unknown_and_a_new_rule_has_none() -> None:
+    first = run(BROKEN)
+    assert first.unknown.keys() == {RuleId("s", "a")}
+    again = run(BROKEN, rule("new", **FAILS), previous=first)
+    assert again.failed == {RuleId("s", "a"), RuleId("s", "new")}
+    assert again.unknown.keys() == {RuleId("s", "a")}
+
+
+def test_a_deferred_rule_without_known_outputs_remains_unknown() -> None:
+    sets = [RuleSet(name="s", rules=(rule("a", **NEVER),))]
+    outcome: Outcome | None = None
+    for _ in range(2):
+        outcome = evaluate(sets, context(FEATURES, previous=outcome, unavailable_features=frozenset({"no.such"})))
+        assert outcome.unknown.keys() == outcome.deferred == {RuleId("s", "a")}
+
+
+@pytest.mark.parametrize("condition", [{}, NEVER], ids=["matched", "not matched"])
+def test_the_warnings_of_a_rule_are_reported_whether_it_matches_or_not(condition: dict[str, Any]) -> None:
+    (problem,) = run(rule(annotations={"f": "@cpu.model.family"}, **condition)).problems
+    assert (problem.set_name, problem.rule, problem.is_warning) == ("s", "r", True)
+    assert "'@cpu.model.family' is written as it is" in problem.why
+
+
 def test_a_removed_or_no_longer_matching_rule_retains_nothing() -> None:
     previous = run(GOOD, AFTER)
     assert run(AFTER, previous=previous).labels == {}

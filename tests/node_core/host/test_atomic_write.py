@@ -1,5 +1,6 @@
 """A file is replaced in one step or not at all."""
 
+import errno
 import os
 import resource
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from node_core.host.atomic_write import write_atomically
+from tests.descriptors import open_files
 
 
 def test_the_file_has_the_new_text_and_the_mode_with_any_umask(tmp_path: Path) -> None:
@@ -19,6 +21,32 @@ def test_the_file_has_the_new_text_and_the_mode_with_any_umask(tmp_path: Path) -
     assert (tmp_path / "a").read_text() == "2\n"
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_the_text_is_on_the_disk_before_the_file_has_its_name_and_the_folder_is_synced_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, bool]] = []
+
+    def record(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((path.read_text() if path.is_file() else str(path), (tmp_path / "a").exists()))
+
+    monkeypatch.setattr(os, "fsync", record)
+    before = open_files()
+    write_atomically(tmp_path / "a", "1\n")
+    assert synced == [("1\n", False), (str(tmp_path), True)]
+    assert open_files() <= before
+
+
+def test_a_folder_that_cannot_be_synced_is_not_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().is_dir():
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    write_atomically(tmp_path / "a", "1\n")
+    assert (tmp_path / "a").read_text() == "1\n"
 
 
 def test_a_full_disk_leaves_only_the_old_text(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from node_core.host.flock import is_locked, open_locked, try_lock
 
 
 def test_a_lock_excludes_others_until_its_descriptor_is_closed(tmp_path: Path) -> None:
-    path = tmp_path / "folder" / "lock"
+    path = tmp_path / "missing" / "folder" / "lock"
     first = open_locked(path, fcntl.LOCK_EX)
     assert first is not None
     assert open_locked(path, fcntl.LOCK_EX) is None

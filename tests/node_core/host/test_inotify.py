@@ -74,6 +74,14 @@ def test_a_replaced_entry_is_reported(tmp_path: Path, calls: Calls, watching: Ca
         (tmp_path / "new").rename(tmp_path / "kubelet.sock")
 
 
+def test_a_link_to_a_missing_file_is_reported(
+    tmp_path: Path, calls: Calls, watching: Callable[..., DirectoryWatch]
+) -> None:
+    watching(tmp_path)
+    with calls.one_more():
+        (tmp_path / "link").symlink_to("missing")
+
+
 def test_a_directory_that_is_created_later_is_watched(
     tmp_path: Path, calls: Calls, watching: Callable[..., DirectoryWatch]
 ) -> None:

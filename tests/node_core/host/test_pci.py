@@ -33,6 +33,19 @@ def test_a_function_is_read_with_its_numa_node_and_driver(tmp_path: Path) -> Non
     assert (function.numa_node, function.driver, function.is_vf) == (1, "vfio-pci", False)
 
 
+@pytest.mark.parametrize(
+    ("vendor", "class_code", "is_gpu"),
+    [("10de", "030000", True), ("10de", "030200", True), ("10de", "040300", False), ("1002", "030000", False)],
+    ids=["display", "3D", "audio", "other vendor"],
+)
+def test_a_gpu_is_a_display_or_3d_controller_of_nvidia(
+    tmp_path: Path, vendor: str, class_code: str, is_gpu: bool
+) -> None:
+    add(tmp_path, "0000:3b:00.0", GPU | {"vendor": f"0x{vendor}\n", "class": f"0x{class_code}\n"})
+    (function,) = read_pci(HostRoot(tmp_path)).functions
+    assert function.is_nvidia_gpu is is_gpu
+
+
 def test_missing_properties_of_a_function_are_none(tmp_path: Path) -> None:
     folder = add(tmp_path, "0000:3b:00.1", GPU | {"numa_node": "-1\n"})
     (folder / "physfn").symlink_to("../0000:3b:00.0")

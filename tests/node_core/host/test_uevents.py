@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from node_core.domain.rate_limiter import RateLimiter
-from node_core.host.uevents import HardwareEvents, is_hardware, parse_uevent, receive_hardware_event
+from node_core.host.uevents import HardwareEvents, is_hardware, open_uevents, parse_uevent, receive_hardware_event
 from tests.descriptors import open_files
 
 GPU = b"add@/devices/pci0000:00/0000:00:05.0\0ACTION=add\0DEVPATH=/devices/pci0000:00/0000:00:05.0\0SUBSYSTEM=pci\0"
@@ -132,6 +132,25 @@ def test_a_refused_socket_is_logged_once_and_is_not_an_error() -> None:
         events.start()
         events.stop()
     assert [entry["event"] for entry in logs] == ["uevents_unavailable"]
+
+
+def test_a_socket_that_the_kernel_refuses_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    before = open_files()
+    with pytest.raises(PermissionError) as caught:
+        open_uevents()
+    assert open_files() <= before, caught
+
+
+def test_the_kernel_is_asked_for_a_large_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    options: list[tuple[int, int, int]] = []
+    monkeypatch.setattr(socket.socket, "setsockopt", lambda _, *option: options.append(option))
+    monkeypatch.setattr(socket.socket, "bind", lambda *_: None)
+    open_uevents().close()
+    assert options == [(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024 * 1024)]
 
 
 def test_the_kernels_socket_opens_and_closes_cleanly() -> None:
