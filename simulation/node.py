@@ -43,7 +43,8 @@ class SimulatedNode:
             raise MigError("cannot reset the simulated GPUs, because they are in use")
         with states.lock():
             for gpu in found:
-                if (mig := states.apply(gpu).mig) is not None:
+                mig = states.apply(gpu).mig
+                if mig is not None and reset(mig) != mig:
                     states.write(gpu, reset(mig))
 
     def replace_faults(self, scenario: Scenario) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from gpu_core.domain.mig import COMPUTE_INSTANCE_SLICES
+from gpu_core.domain.mig import COMPUTE_INSTANCE_SLICES, GPU_INSTANCE_SLICES
 from gpu_core.mig.model import Engines, Placement
 from gpu_core.nvml.api import NOT_FOUND, NOT_SUPPORTED, Handle
 from gpu_core.nvml.mig_api import ComputeInstanceHandle, GpuInstanceHandle, InstanceInfo, InstanceProfileInfo
@@ -57,6 +57,9 @@ class SimulatedMigCalls(SimulatedSession):
 
     def device_get_gpu_instance_profile_info(self, device: Handle, number: int) -> InstanceProfileInfo:
         method = "device_get_gpu_instance_profile_info"
+        self._gpu(method, device)
+        if number not in GPU_INSTANCE_SLICES:
+            raise error_of(method, INVALID_ARGUMENT)
         board = self._board(method, device)
         profile = next((each for each in board.profiles.values() if each.number == number), None)
         return _profile_info(board, require(method, profile))

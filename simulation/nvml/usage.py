@@ -75,7 +75,7 @@ class UsageView:
 
     def mig_memory(self, mig: SimulatedMig) -> MemoryUsage | None:
         used = sum(each.memory for each in self._use.processes if each.slot == mig.slot)
-        return _memory(mig.instance.attributes.memory_mib << 20, used)
+        return _memory(mig.instance.attributes.memory_mib << 20 or None, used)
 
     def pcie(self, counter: PcieCounter) -> int | None:
         """KB/s."""

@@ -3,7 +3,7 @@
  * Each nvmlInit without an open session reads the file, so that one process can discover many nodes. scenario_lines.py writes and
  * describes its lines. Structures and argument order are those of the NVML API reference. They are declared here again, because the
  * tests compare them with the structures of the product. Each nvmlInit and nvmlShutdown appends the number of open sessions as a line
- * to the file $GPUNODE_NVML_SESSIONS, if this variable is set.
+ * to the file $GPUNODE_NVML_SESSIONS, if this variable is set. MIG is in mig.c.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,8 +18,9 @@
 
 typedef int nvmlReturn_t;
 enum {
-    SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7,
-    DRIVER_NOT_LOADED = 9, TIMEOUT = 10, LIB_RM_VERSION_MISMATCH = 18, ARGUMENT_VERSION_MISMATCH = 25, UNKNOWN = 999
+    SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NO_PERMISSION = 4, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7,
+    DRIVER_NOT_LOADED = 9, TIMEOUT = 10, RESET_REQUIRED = 16, LIB_RM_VERSION_MISMATCH = 18, IN_USE = 19, INSUFFICIENT_RESOURCES = 23,
+    ARGUMENT_VERSION_MISMATCH = 25, UNKNOWN = 999
 };
 
 typedef struct { unsigned long long total, free, used; } nvmlMemory_t;
@@ -83,25 +84,24 @@ typedef struct {
     nvmlValue_t value;
 } nvmlFieldValue_t;
 #define EVENT_TYPES 0x10bull
+#define POLL_SECONDS 0.02
 
 enum {
-    MAX_GPUS = 64, MAX_SLOTS = 16, MAX_LINKS = 36, MAX_RULES = 64, MAX_EVENTS = 1 << 20, GI_PROFILES = 18, CI_PROFILES = 9,
+    MAX_GPUS = 64, MAX_INSTANCES = 16, MAX_COMPUTE = 8, MAX_STARTS = 8, MAX_LINKS = 36, MAX_RULES = 64, MAX_EVENTS = 1 << 20, GI_PROFILES = 18, CI_PROFILES = 9,
     MAX_FIELDS = 64, MAX_PROCESSES = 64, MAX_METRICS = 256
 };
 enum { RECOVERY_ACTION = 230, UNSIGNED_INT = 1, UNSIGNED_LONG_LONG = 3, UNCORRECTED = 1, VOLATILE = 0, SM_CLOCK = 1, MEMORY_CLOCK = 2 };
 enum kind { GPU = 0x6d01, MIG, GPU_INSTANCE, COMPUTE_INSTANCE };
 
 struct gpu;
-struct mig;
-struct handle { enum kind kind; struct gpu *gpu; struct mig *mig; };
-struct mig {
-    struct handle as_device, as_gpu_instance, as_compute_instance;
-    int present;
-    unsigned gpu_instance, compute_instance, gpu_profile, compute_profile, start;
-    nvmlDeviceAttributes_t attributes;
-    unsigned long long used, available, reserved;
-    char uuid[96], name[96];
-};
+/* gpu_instance: of the other kinds than GPU. uuid: of the MIG device, for MIG and COMPUTE_INSTANCE. */
+struct handle { enum kind kind; struct gpu *gpu; unsigned gpu_instance; char uuid[48]; };
+/* number: NVML_GPU_INSTANCE_PROFILE_*. start: of the possible placements. */
+struct profile { unsigned number, memory_slices, starts, start[MAX_STARTS]; nvmlGpuInstanceProfileInfo_t info; char name[32]; };
+/* Instances are at the index of their id. profile: the number of NVML. start: a memory slice, and a compute slice. */
+struct compute { unsigned present, profile, start, slot; char uuid[48]; };
+struct instance { unsigned present, profile, start; struct compute compute[MAX_COMPUTE]; };
+struct layout { unsigned enabled, pending, changes; struct instance instance[MAX_INSTANCES]; };
 struct field { unsigned id, scope; unsigned long long value; };
 struct process { nvmlProcessInfo_t info; unsigned sm; unsigned long long at; };
 struct metric { int gpu_instance; unsigned id; double value; };
@@ -109,12 +109,13 @@ struct use { int sm_clock, memory_clock, temperature, power, gpu, memory, encode
 struct gpu {
     struct handle as_device;
     struct use use;
-    unsigned fields, processes, metrics;
+    unsigned fields, processes, metrics, profiles;
     struct field field[MAX_FIELDS];
     struct process process[MAX_PROCESSES];
     struct metric metric[MAX_METRICS];
     unsigned long long used, available, reserved;
-    unsigned index, minor, mig_capable, mig_enabled, max_mig, links, attached, clique, fabric_state, fabric_health;
+    unsigned index, minor, mig_capable, max_mig, links, attached, clique, fabric_state, fabric_health;
+    unsigned pci_id, pci_subsystem;
     long long memory;
     int major_version, minor_version;
     unsigned recovery_action, remap_pending, remap_failed, retirement_pending;
@@ -122,11 +123,12 @@ struct gpu {
     unsigned char cluster[16], near[MAX_GPUS]; /* near: the level and 1, or 0 */
     char uuid[96], bus_id[32], name[96], remotes[MAX_LINKS][32];
     int remote_types[MAX_LINKS];
-    struct mig migs[MAX_SLOTS];
+    struct profile profile[GI_PROFILES];
+    struct layout initial;
 };
 struct rule { char function[64]; int gpu, code, hangs; };
 struct event { double at; unsigned gpu, order, gpu_instance, compute_instance; unsigned long long type, data; };
-struct event_set { unsigned long long types[MAX_GPUS]; unsigned next; };
+struct event_set { unsigned long long types[MAX_GPUS]; unsigned next, changes[MAX_GPUS]; };
 struct sample { struct gpu *gpu; int gpu_instance; };
 
 static struct {
@@ -157,30 +159,51 @@ static void read_gpu(const char *line) {
     struct gpu *gpu = &node.gpus[node.gpu_count];
     gpu->index = node.gpu_count;
     if (sscanf(line, "gpu %u %95s %31s %lld %d %d %u %u %u %95[^\n]", &gpu->minor, gpu->uuid, gpu->bus_id, &gpu->memory,
-               &gpu->major_version, &gpu->minor_version, &gpu->mig_capable, &gpu->mig_enabled, &gpu->max_mig, gpu->name) != 10)
+               &gpu->major_version, &gpu->minor_version, &gpu->mig_capable, &gpu->initial.enabled, &gpu->max_mig, gpu->name) != 10)
         malformed(line);
-    gpu->as_device = (struct handle){GPU, gpu, NULL};
+    gpu->as_device = (struct handle){GPU, gpu, 0, ""};
+    gpu->initial.pending = gpu->initial.enabled;
     gpu->use = (struct use){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0};
     gpu->available = (unsigned long long)gpu->memory;
     node.gpu_count++;
 }
 
-static void read_mig(const char *line) {
-    unsigned index, slot;
-    struct mig mig = {0};
-    nvmlDeviceAttributes_t *has = &mig.attributes;
-    if (sscanf(line, "mig %u %u %95s %u %u %u %u %u %llu %u %u %u %u %u %u %u %u %95[^\n]", &index, &slot, mig.uuid, &mig.gpu_instance,
-               &mig.compute_instance, &mig.gpu_profile, &mig.compute_profile, &mig.start, &has->memorySizeMB, &has->multiprocessorCount,
-               &has->gpuInstanceSliceCount, &has->computeInstanceSliceCount, &has->sharedCopyEngineCount, &has->sharedDecoderCount,
-               &has->sharedEncoderCount, &has->sharedJpegCount, &has->sharedOfaCount, mig.name) != 18 || slot >= MAX_SLOTS)
+static void read_pci(const char *line) {
+    unsigned index, device, subsystem;
+    if (sscanf(line, "pci %u %x %x", &index, &device, &subsystem) != 3) malformed(line);
+    gpu_at(index, line)->pci_id = device;
+    gpu_at(index, line)->pci_subsystem = subsystem;
+}
+
+static void read_profile(const char *line) {
+    unsigned index;
+    int at;
+    struct profile profile = {0};
+    nvmlGpuInstanceProfileInfo_t *has = &profile.info;
+    if (sscanf(line, "profile %u %u %u %31s %u %u %u %llu %u %u %u %u %u %u %n", &index, &profile.number, &has->id, profile.name,
+               &has->sliceCount, &profile.memory_slices, &has->instanceCount, &has->memorySizeMB, &has->multiprocessorCount,
+               &has->copyEngineCount, &has->decoderCount, &has->encoderCount, &has->jpegCount, &has->ofaCount, &at) != 14)
         malformed(line);
+    for (int more = 0; profile.starts < MAX_STARTS && sscanf(line + at, "%u %n", &profile.start[profile.starts], &more) == 1; at += more)
+        profile.starts++;
     struct gpu *gpu = gpu_at(index, line);
-    struct mig *place = &gpu->migs[slot];
-    mig.present = 1;
-    *place = mig;
-    place->as_device = (struct handle){MIG, gpu, place};
-    place->as_gpu_instance = (struct handle){GPU_INSTANCE, gpu, place};
-    place->as_compute_instance = (struct handle){COMPUTE_INSTANCE, gpu, place};
+    if (gpu->profiles >= GI_PROFILES) malformed(line);
+    gpu->profile[gpu->profiles++] = profile;
+}
+
+static void read_instance(const char *line) {
+    unsigned index, id;
+    struct instance instance = {.present = 1};
+    if (sscanf(line, "instance %u %u %u %u", &index, &id, &instance.profile, &instance.start) != 4 || id >= MAX_INSTANCES) malformed(line);
+    gpu_at(index, line)->initial.instance[id] = instance;
+}
+
+static void read_compute(const char *line) {
+    unsigned index, gpu_instance, id;
+    struct compute compute = {.present = 1};
+    if (sscanf(line, "compute %u %u %u %u %u %u %47s", &index, &gpu_instance, &id, &compute.profile, &compute.start, &compute.slot,
+               compute.uuid) != 7 || gpu_instance >= MAX_INSTANCES || id >= MAX_COMPUTE || compute.profile >= CI_PROFILES) malformed(line);
+    gpu_at(index, line)->initial.instance[gpu_instance].compute[id] = compute;
 }
 
 static void read_fabric(const char *line) {
@@ -248,14 +271,12 @@ static void read_use(const char *line) {
 
 static void read_memory(const char *line) {
     unsigned index;
-    int slot;
     unsigned long long used, available, reserved;
-    if (sscanf(line, "memory %u %d %llu %llu %llu", &index, &slot, &used, &available, &reserved) != 5 || slot >= MAX_SLOTS) malformed(line);
+    if (sscanf(line, "memory %u %llu %llu %llu", &index, &used, &available, &reserved) != 4) malformed(line);
     struct gpu *gpu = gpu_at(index, line);
-    struct mig *mig = slot < 0 ? NULL : &gpu->migs[slot];
-    *(mig ? &mig->used : &gpu->used) = used;
-    *(mig ? &mig->available : &gpu->available) = available;
-    *(mig ? &mig->reserved : &gpu->reserved) = reserved;
+    gpu->used = used;
+    gpu->available = available;
+    gpu->reserved = reserved;
 }
 
 static void read_field(const char *line) {
@@ -324,7 +345,10 @@ static void read_line(const char *line) {
     else if (starts(line, "driver")) sscanf(line, "driver %79[^\n]", node.driver);
     else if (starts(line, "cuda")) node.cuda = atoi(line + 5);
     else if (starts(line, "gpu")) read_gpu(line);
-    else if (starts(line, "mig")) read_mig(line);
+    else if (starts(line, "pci")) read_pci(line);
+    else if (starts(line, "profile")) read_profile(line);
+    else if (starts(line, "instance")) read_instance(line);
+    else if (starts(line, "compute")) read_compute(line);
     else if (starts(line, "fabric")) read_fabric(line);
     else if (starts(line, "link")) read_link(line);
     else if (starts(line, "near")) read_near(line);
@@ -339,6 +363,8 @@ static void read_line(const char *line) {
     else if (starts(line, "gpm")) read_metric(line);
     else malformed(line);
 }
+
+static nvmlReturn_t open_state(void);
 
 static nvmlReturn_t load(void) {
     int sessions = node.sessions;
@@ -356,7 +382,7 @@ static nvmlReturn_t load(void) {
 #ifdef FITS
     if (strcmp(node.driver, FITS) != 0) return LIB_RM_VERSION_MISMATCH;
 #endif
-    return node.init_code;
+    return node.init_code ? node.init_code : open_state();
 }
 
 /* ---- what every call does first ---- */
@@ -393,8 +419,10 @@ static nvmlReturn_t check(const char *name, const struct handle *handle, enum ki
     return find_result(name, handle->gpu);
 }
 
+static nvmlReturn_t check_device(const char *name, const struct handle *device);
+
 static nvmlReturn_t check_any(const char *name, const struct handle *handle) {
-    if (handle != NULL && handle->kind == MIG) return check(name, handle, MIG);
+    if (handle != NULL && handle->kind == MIG) return check_device(name, handle);
     return check(name, handle, GPU);
 }
 
@@ -415,6 +443,8 @@ static nvmlReturn_t fill_pci(nvmlPciInfo_t *info, const char *bus_id) {
     sscanf(bus_id, "%x:%x:%x", &info->domain, &info->bus, &info->device);
     return SUCCESS;
 }
+
+#include "mig.c"
 
 /* ---- the library itself ---- */
 
@@ -458,6 +488,9 @@ const char *nvmlErrorString(nvmlReturn_t code) {
     case DRIVER_NOT_LOADED: return "Driver Not Loaded";
     case TIMEOUT: return "Timeout";
     case 15: return "GPU is lost";
+    case NO_PERMISSION: return "Insufficient Permissions";
+    case IN_USE: return "In use by another client";
+    case INSUFFICIENT_RESOURCES: return "Insufficient Resources";
     case 18: return "Driver/library version mismatch";
     default: return "Unknown Error";
     }
@@ -497,8 +530,7 @@ nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, struct handle **device)
     for (unsigned index = 0; index < node.gpu_count; index++) {
         struct gpu *gpu = &node.gpus[index];
         struct handle *found = strcmp(gpu->uuid, uuid) == 0 ? &gpu->as_device : NULL;
-        for (unsigned slot = 0; slot < MAX_SLOTS; slot++)
-            if (gpu->migs[slot].present && strcmp(gpu->migs[slot].uuid, uuid) == 0) found = &gpu->migs[slot].as_device;
+        if (found == NULL) found = find_device(gpu, 0, uuid);
         if (found == NULL) continue;
         TRY(find_result(__func__, gpu));
         *device = found;
@@ -509,12 +541,15 @@ nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, struct handle **device)
 
 nvmlReturn_t nvmlDeviceGetUUID(struct handle *device, char *uuid, unsigned length) {
     TRY(check_any(__func__, device));
-    return copy_text(uuid, length, device->mig ? device->mig->uuid : device->gpu->uuid);
+    return copy_text(uuid, length, device->kind == MIG ? device->uuid : device->gpu->uuid);
 }
 
 nvmlReturn_t nvmlDeviceGetName(struct handle *device, char *name, unsigned length) {
     TRY(check_any(__func__, device));
-    return copy_text(name, length, device->mig ? device->mig->name : device->gpu->name);
+    if (device->kind == GPU) return copy_text(name, length, device->gpu->name);
+    char of_mig[160];
+    TRY(device_name(device, of_mig, sizeof of_mig));
+    return copy_text(name, length, of_mig);
 }
 
 nvmlReturn_t nvmlDeviceGetMinorNumber(struct handle *device, unsigned *minor) {
@@ -526,19 +561,22 @@ nvmlReturn_t nvmlDeviceGetMinorNumber(struct handle *device, unsigned *minor) {
 nvmlReturn_t nvmlDeviceGetPciInfo_v3(struct handle *device, nvmlPciInfo_t *info) {
     TRY(check(__func__, device, GPU));
     if (strcmp(device->gpu->bus_id, "-") == 0) return NOT_SUPPORTED;
-    return fill_pci(info, device->gpu->bus_id);
+    TRY(fill_pci(info, device->gpu->bus_id));
+    info->pciDeviceId = device->gpu->pci_id;
+    info->pciSubSystemId = device->gpu->pci_subsystem;
+    return SUCCESS;
 }
 
 nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(struct handle *device, nvmlMemory_v2_t *memory) {
     TRY(check_any(__func__, device));
     if (memory->version != MEMORY_V2) return ARGUMENT_VERSION_MISMATCH;
+    if (device->kind == MIG) return device_memory(device, memory);
     const struct gpu *gpu = device->gpu;
-    const struct mig *mig = device->mig;
     if (gpu->memory < 0) return NOT_SUPPORTED;
-    memory->total = mig ? mig->attributes.memorySizeMB << 20 : (unsigned long long)gpu->memory;
-    memory->reserved = mig ? mig->reserved : gpu->reserved;
-    memory->free = mig ? mig->available : gpu->available;
-    memory->used = mig ? mig->used : gpu->used;
+    memory->total = (unsigned long long)gpu->memory;
+    memory->reserved = gpu->reserved;
+    memory->free = gpu->available;
+    memory->used = gpu->used;
     return SUCCESS;
 }
 
@@ -792,17 +830,14 @@ nvmlReturn_t nvmlGpmSampleFree(struct sample *sample) {
 
 nvmlReturn_t nvmlGpmSampleGet(struct handle *device, struct sample *sample) {
     TRY(check(__func__, device, GPU));
-    if (!device->gpu->use.has_gpm || device->gpu->mig_enabled) return NOT_SUPPORTED;
+    if (!device->gpu->use.has_gpm || layout_of(device->gpu)->enabled) return NOT_SUPPORTED;
     *sample = (struct sample){device->gpu, -1};
     return SUCCESS;
 }
 
 nvmlReturn_t nvmlGpmMigSampleGet(struct handle *device, unsigned gpu_instance, struct sample *sample) {
     TRY(check(__func__, device, GPU));
-    int known = 0;
-    for (unsigned slot = 0; slot < MAX_SLOTS; slot++)
-        known |= device->gpu->migs[slot].present && device->gpu->migs[slot].gpu_instance == gpu_instance;
-    if (!known) return INVALID_ARGUMENT;
+    if (!has_devices(device->gpu, gpu_instance)) return INVALID_ARGUMENT;
     if (!device->gpu->use.has_gpm) return NOT_SUPPORTED;
     *sample = (struct sample){device->gpu, (int)gpu_instance};
     return SUCCESS;
@@ -823,108 +858,6 @@ nvmlReturn_t nvmlGpmMetricsGet(nvmlGpmMetricsGet_t *request) {
             metric->value = known->value;
         }
     }
-    return SUCCESS;
-}
-
-/* ---- MIG ---- */
-
-nvmlReturn_t nvmlDeviceGetMigMode(struct handle *device, unsigned *current, unsigned *pending) {
-    TRY(check(__func__, device, GPU));
-    if (!device->gpu->mig_capable) return NOT_SUPPORTED;
-    *current = *pending = device->gpu->mig_enabled;
-    return SUCCESS;
-}
-
-nvmlReturn_t nvmlDeviceGetMaxMigDeviceCount(struct handle *device, unsigned *count) {
-    TRY(check(__func__, device, GPU));
-    *count = device->gpu->max_mig;
-    return SUCCESS;
-}
-
-nvmlReturn_t nvmlDeviceGetMigDeviceHandleByIndex(struct handle *device, unsigned slot, struct handle **mig_device) {
-    TRY(check(__func__, device, GPU));
-    if (!device->gpu->mig_capable) return NOT_SUPPORTED;
-    if (slot >= device->gpu->max_mig || slot >= MAX_SLOTS) return INVALID_ARGUMENT;
-    if (!device->gpu->migs[slot].present) return NOT_FOUND;
-    *mig_device = &device->gpu->migs[slot].as_device;
-    return SUCCESS;
-}
-
-nvmlReturn_t nvmlDeviceGetGpuInstanceId(struct handle *device, unsigned *id) {
-    TRY(check(__func__, device, MIG));
-    *id = device->mig->gpu_instance;
-    return SUCCESS;
-}
-
-nvmlReturn_t nvmlDeviceGetComputeInstanceId(struct handle *device, unsigned *id) {
-    TRY(check(__func__, device, MIG));
-    *id = device->mig->compute_instance;
-    return SUCCESS;
-}
-
-nvmlReturn_t nvmlDeviceGetAttributes_v2(struct handle *device, nvmlDeviceAttributes_t *attributes) {
-    TRY(check(__func__, device, MIG));
-    *attributes = device->mig->attributes;
-    return SUCCESS;
-}
-
-/* The profile ids of a board differ from the numbers of NVML, so that a test fails if the product confuses the two. */
-static unsigned board_gpu_profile(unsigned number) { return 40 - number; }
-static unsigned board_compute_profile(unsigned number) { return 20 - number; }
-
-nvmlReturn_t nvmlDeviceGetGpuInstanceById(struct handle *device, unsigned id, struct handle **instance) {
-    TRY(check(__func__, device, GPU));
-    for (unsigned slot = 0; slot < MAX_SLOTS; slot++) {
-        struct mig *mig = &device->gpu->migs[slot];
-        if (mig->present && mig->gpu_instance == id) {
-            *instance = &mig->as_gpu_instance;
-            return SUCCESS;
-        }
-    }
-    return NOT_FOUND;
-}
-
-nvmlReturn_t nvmlGpuInstanceGetComputeInstanceById(struct handle *gpu_instance, unsigned id, struct handle **instance) {
-    TRY(check(__func__, gpu_instance, GPU_INSTANCE));
-    if (gpu_instance->mig->compute_instance != id) return NOT_FOUND;
-    *instance = &gpu_instance->mig->as_compute_instance;
-    return SUCCESS;
-}
-
-nvmlReturn_t nvmlGpuInstanceGetInfo(struct handle *instance, nvmlGpuInstanceInfo_t *info) {
-    TRY(check(__func__, instance, GPU_INSTANCE));
-    *info = (nvmlGpuInstanceInfo_t){&instance->gpu->as_device, instance->mig->gpu_instance,
-                                    board_gpu_profile(instance->mig->gpu_profile), {instance->mig->start, 1}};
-    return SUCCESS;
-}
-
-nvmlReturn_t nvmlComputeInstanceGetInfo_v2(struct handle *instance, nvmlComputeInstanceInfo_t *info) {
-    TRY(check(__func__, instance, COMPUTE_INSTANCE));
-    *info = (nvmlComputeInstanceInfo_t){&instance->gpu->as_device, &instance->mig->as_gpu_instance, instance->mig->compute_instance,
-                                        board_compute_profile(instance->mig->compute_profile), {0, 1}};
-    return SUCCESS;
-}
-
-/* Boards do not have every profile: these know the five of every board, and those of their own instances. */
-nvmlReturn_t nvmlDeviceGetGpuInstanceProfileInfo(struct handle *device, unsigned number, nvmlGpuInstanceProfileInfo_t *info) {
-    TRY(check(__func__, device, GPU));
-    if (number >= GI_PROFILES) return INVALID_ARGUMENT;
-    int known = device->gpu->mig_capable && number <= 4;
-    for (unsigned slot = 0; slot < MAX_SLOTS; slot++)
-        known |= device->gpu->migs[slot].present && device->gpu->migs[slot].gpu_profile == number;
-    if (!known) return NOT_SUPPORTED;
-    memset(info, 0, sizeof *info);
-    info->id = board_gpu_profile(number);
-    return SUCCESS;
-}
-
-nvmlReturn_t nvmlGpuInstanceGetComputeInstanceProfileInfo(struct handle *instance, unsigned number, unsigned engines,
-                                                          nvmlComputeInstanceProfileInfo_t *info) {
-    TRY(check(__func__, instance, GPU_INSTANCE));
-    if (number >= CI_PROFILES || engines != 0) return INVALID_ARGUMENT;
-    if (number > 4 && number != instance->mig->compute_profile) return NOT_SUPPORTED;
-    memset(info, 0, sizeof *info);
-    info->id = board_compute_profile(number);
     return SUCCESS;
 }
 
@@ -952,6 +885,7 @@ nvmlReturn_t nvmlDeviceRegisterEvents(struct handle *device, unsigned long long 
     TRY(check_any(__func__, device));
     if (types & ~EVENT_TYPES) return NOT_SUPPORTED;
     set->types[device->gpu->index] |= types;
+    set->changes[device->gpu->index] = layout_of(device->gpu)->changes;
     return SUCCESS;
 }
 
@@ -972,17 +906,35 @@ static int is_wanted(const struct event_set *set, const struct event *event) {
     return (set->types[event->gpu] & event->type) != 0;
 }
 
+/* A changed MIG layout of a registered GPU is one event, however many changes there were. */
+static struct gpu *next_change(struct event_set *set) {
+    for (unsigned index = 0; index < node.gpu_count; index++) {
+        unsigned changes = state->layouts[index].changes;
+        if (!(set->types[index] & MIG_CONFIG) || changes == set->changes[index]) continue;
+        set->changes[index] = changes;
+        return &node.gpus[index];
+    }
+    return NULL;
+}
+
 /* Events are in the order of their time. Blocks until the next event of a registered GPU, or until the timeout. */
 nvmlReturn_t nvmlEventSetWait_v2(struct event_set *set, nvmlEventData_t *data, unsigned timeout_ms) {
     TRY(check_system(__func__));
     double end = seconds() + timeout_ms / 1e3;
     while (set->next < node.event_count && !is_wanted(set, &node.events[set->next])) set->next++;
-    if (set->next == node.event_count || node.events[set->next].at > end) {
-        sleep_until(end);
-        return TIMEOUT;
+    const struct event *event = set->next == node.event_count || node.events[set->next].at > end ? NULL : &node.events[set->next];
+    double due = event ? event->at : end;
+    struct gpu *changed = next_change(set);
+    for (; changed == NULL && seconds() < due; changed = next_change(set)) {
+        double poll = seconds() + POLL_SECONDS;
+        sleep_until(poll < due ? poll : due);
     }
-    const struct event *event = &node.events[set->next++];
-    sleep_until(event->at);
+    if (changed != NULL) {
+        *data = (nvmlEventData_t){&changed->as_device, MIG_CONFIG, 0, ~0u, ~0u};
+        return SUCCESS;
+    }
+    if (event == NULL) return TIMEOUT;
+    set->next++;
     *data = (nvmlEventData_t){&node.gpus[event->gpu].as_device, event->type, event->data, event->gpu_instance,
                               event->compute_instance};
     return SUCCESS;

@@ -4,7 +4,10 @@
 init CODE                                 the result of nvmlInit; default: success
 driver VERSION / cuda NUMBER              0: not supported
 gpu MINOR UUID BUS_ID BYTES MAJOR MINOR MIG_CAPABLE MIG_ENABLED MAX_MIG NAME     -1, or - for BUS_ID: not supported
-mig GPU SLOT UUID GI CI GI_PROFILE CI_PROFILE MIB SM GI_SLICES CI_SLICES COPY DEC ENC JPEG OFA NAME
+pci GPU DEVICE SUBSYSTEM                  pciDeviceId and pciSubSystemId, in hex digits; default: 0
+profile GPU NUMBER ID NAME SLICES MEMORY_SLICES MAX MIB SM COPY DEC ENC JPEG OFA START...     a GPU instance profile and its placements
+instance GPU ID PROFILE START             a GPU instance; PROFILE is the number of NVML
+compute GPU GI ID PROFILE START SLOT UUID     a compute instance, which is a MIG device
 link GPU TYPE BUS_ID                      an active NVLink and its remote device: TYPE is 0 for a GPU, 2 for a switch
 fabric GPU CLUSTER_HEX CLIQUE STATE HEALTH_MASK      default: the GPU has no fabric
 near GPU GPU LEVEL                        the common ancestor in PCI, nvmlGpuTopologyLevel_t; default: not supported
@@ -12,7 +15,7 @@ fault FUNCTION GPU|* CODE                 the result of the function; FUNCTION m
 hang FUNCTION GPU|*                       the function does not return
 state GPU RECOVERY_ACTION REMAP_PENDING REMAP_FAILED RETIREMENT_PENDING UNCORRECTED CLOCKS_REASONS     default: all 0
 use GPU SM_MHZ MEMORY_MHZ CELSIUS MILLIWATTS GPU% MEMORY% ENCODER% DECODER% PCIE_TX PCIE_RX PROCESSES GPM     -1: not supported
-memory GPU SLOT USED FREE RESERVED        bytes; SLOT -1: the whole GPU; default: nothing is used
+memory GPU USED FREE RESERVED             bytes; default: nothing is used
 field GPU FIELD SCOPE VALUE               a supported field of nvmlDeviceGetFieldValues
 process GPU PID BYTES GI CI SM% AT        AT: microseconds, of the sample; GI, CI may be -1
 gpm GPU GI METRIC VALUE                   GI -1: the whole GPU
@@ -33,8 +36,9 @@ from simulation.nvml.state import SimulatedHealth, failed_result, fault_events, 
 from simulation.nvml.usage import RECOVERY_ACTION, UsageView
 from simulation.scenarios.checks import INIT
 from simulation.scenarios.file_format import FaultEvent
-from simulation.scenarios.mig_layout import SimulatedMig
-from simulation.scenarios.mig_profiles import max_mig_devices
+from simulation.scenarios.mig_layout import MigState
+from simulation.scenarios.mig_placements import max_instances, possible_placements
+from simulation.scenarios.mig_profiles import BOARDS, Board, max_mig_devices
 from simulation.scenarios.scenario import NVIDIA, Scenario, SimulatedGpu
 
 VARIABLE = "GPUNODE_NVML_SCENARIO"
@@ -131,8 +135,10 @@ def _gpu_line(gpu: SimulatedGpu) -> str:
 
 
 def _gpu_parts(gpu: SimulatedGpu) -> Iterator[str]:
-    for mig in gpu.mig_devices:
-        yield _mig_line(gpu, mig)
+    if gpu.address is not None:
+        yield _words("pci", gpu.index, f"{gpu.device_id}{NVIDIA}", f"{gpu.subsystem_id}{NVIDIA}")
+    if gpu.mig is not None:
+        yield from _mig_lines(gpu, gpu.mig)
     for remote in gpu.links.remotes:
         yield f"link {gpu.index} 0 {remote}"
     for _ in range(gpu.links.switched):
@@ -145,10 +151,8 @@ def _use_lines(gpu: SimulatedGpu, view: UsageView) -> Iterator[str]:
     engines = (view.encoder(), view.decoder(), view.pcie(PcieCounter.TX), view.pcie(PcieCounter.RX))
     flags = (int(processes is not None), int(view.has_gpm))
     yield _words("use", gpu.index, *(-1 if each is None else each for each in (*own, *engines)), *flags)
-    memories = {-1: view.memory(), **{mig.slot: view.mig_memory(mig) for mig in gpu.mig_devices}}
-    for slot, memory in memories.items():
-        if memory is not None:
-            yield _words("memory", gpu.index, slot, memory.used, memory.free, memory.reserved)
+    if (memory := view.memory()) is not None:
+        yield _words("memory", gpu.index, memory.used, memory.free, memory.reserved)
     for field_id, value in view.fields().items():
         if field_id.number != RECOVERY_ACTION:
             yield _words("field", gpu.index, *field_id, value)
@@ -182,14 +186,23 @@ def _event_lines(scenario: Scenario, fault: FaultEvent, now: float) -> Iterator[
         yield _words("event", *what, fault.times or 1, fault.per_second or 1)
 
 
-def _mig_line(gpu: SimulatedGpu, mig: SimulatedMig) -> str:
-    has = mig.instance.attributes
-    slices = (has.gpu_instance_slices, has.compute_instance_slices)
-    engines = (has.copy_engines, has.decoders, has.encoders, has.jpeg_engines, has.ofa_engines)
-    profile = (mig.instance.profile.number, mig.instance.compute_profile)
-    ids = (gpu.index, mig.slot, mig.uuid, mig.gpu_instance, mig.compute_instance, *profile, mig.start)
-    name = f"{gpu.model} MIG {mig.instance.name}"
-    return _words("mig", *ids, has.memory_mib, has.multiprocessors, *slices, *engines, name)
+def _mig_lines(gpu: SimulatedGpu, mig: MigState) -> Iterator[str]:
+    if gpu.model in BOARDS:
+        yield from _profile_lines(gpu.index, BOARDS[gpu.model])
+    for each in mig.instances:
+        yield _words("instance", gpu.index, each.id, each.profile.number, each.start)
+    for part in mig.devices:
+        profile, place = part.instance.compute_profile, (part.compute_start, part.slot)
+        yield _words("compute", gpu.index, part.gpu_instance, part.compute_instance, profile, *place, part.uuid)
+
+
+def _profile_lines(gpu: int, board: Board) -> Iterator[str]:
+    for name, has in board.profiles.items():
+        slices = (has.slices, has.memory_slices, max_instances(board, has))
+        engines = (has.copy_engines, has.decoders, has.encoders, has.jpeg_engines, has.ofa_engines)
+        starts = (placement.start for placement in possible_placements(board, has))
+        own = (has.number, board.profile_id(has), name, *slices, has.memory_mib, has.multiprocessors)
+        yield _words("profile", gpu, *own, *engines, *starts)
 
 
 def _rule(event: FaultEvent) -> Iterator[str]:
