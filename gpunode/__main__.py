@@ -35,6 +35,11 @@ SECTIONS = {
             module="gpunode.topo.command",
             help="Show the links between GPUs, and the GPUs that a container would get.",
         ),
+        "mig": Entry(
+            module="gpunode.mig.command",
+            attribute="mig",
+            help="Show, plan and export the MIG layouts of the GPUs of this node.",
+        ),
         "cdi": Entry(
             module="gpunode.cdi",
             attribute="cdi",

@@ -1,10 +1,11 @@
-"""The present layout of GPUs as a config. PURE."""
+"""The present layout of GPUs: its devices, what could still be created, and the layout as a config. PURE."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from gpu_core.mig.config import ConfigEntry, MigConfigs
-from gpu_core.mig.model import MigGpu
+from gpu_core.mig.model import InstanceProfile, MigGpu
+from gpu_core.mig.resources import resource_limits, resources_of
 
 EXPORTED = "current"
 """The name of the exported config."""
@@ -32,3 +33,39 @@ def _entry(layout: ConfigEntry, indexes: list[int], rows: list[tuple[int, Config
         is_enabled=layout.is_enabled,
         mig_devices=layout.mig_devices if layout.is_enabled else {},
     )
+
+
+def list_free_slices(gpu: MigGpu) -> tuple[int, ...]:
+    """Returns the memory slices that no GPU instance occupies, sorted."""
+    placements = [place for profile in gpu.profiles for place in profile.placements]
+    taken = {number for instance in gpu.instances for number in instance.placement.slices}
+    return tuple(
+        number
+        for number in range(max((place.start + place.size for place in placements), default=0))
+        if number not in taken
+    )
+
+
+def count_addable(gpu: MigGpu) -> Mapping[str, int]:
+    """Returns the name of each profile -> the GPU instances that could be created besides all present ones. Profiles with 0 are absent.
+
+    Each number is for this profile alone.
+    """
+    present = [profile for instance in gpu.instances if (profile := gpu.profile(instance.profile))]
+    used = [sum(column) for column in zip(*(resources_of(gpu, profile) for profile in present), strict=True)]
+    limits = resource_limits(gpu)
+    left = [limit - use for limit, use in zip(limits, used or [0] * len(limits), strict=True)]
+    counts = {profile.name: _count_addable(gpu, profile, left) for profile in gpu.profiles}
+    return {name: count for name, count in counts.items() if count > 0}
+
+
+def _count_addable(gpu: MigGpu, profile: InstanceProfile, left: Sequence[int]) -> int:
+    """The lowest free placement is always a best one, because all placements of a profile have the same size."""
+    free = set(list_free_slices(gpu))
+    count = 0
+    for placement in profile.placements:
+        if placement.slices <= free:
+            free -= placement.slices
+            count += 1
+    uses = resources_of(gpu, profile)
+    return min([count, *(amount // use for amount, use in zip(left, uses, strict=True) if use)])

@@ -42,7 +42,12 @@ def _select_gpus(place: str, entry: ConfigEntry, gpus: Sequence[MigGpu]) -> Iter
             f"the MIG config {place} selects GPU {', '.join(map(str, missing))}, which does not exist or does not support MIG",
             hint=f"The GPUs with MIG are: {', '.join(map(str, indexes)) or 'none'}",
         )
-    return (gpu for gpu in matching if entry.devices is None or gpu.index in entry.devices)
+    return (gpu for gpu in matching if is_selected(entry, gpu))
+
+
+def is_selected(entry: ConfigEntry, gpu: MigGpu) -> bool:
+    """Whether an entry gives this GPU its layout."""
+    return _matches(entry, gpu) and (entry.devices is None or gpu.index in entry.devices)
 
 
 def _matches(entry: ConfigEntry, gpu: MigGpu) -> bool:
