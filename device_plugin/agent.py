@@ -14,7 +14,7 @@ import structlog
 from device_plugin.cdi.write import SpecWriter
 from device_plugin.cdi_sync import MPS_CONTROL, SMI, CdiSpecSync, HostContext
 from device_plugin.desired import Desired, Inputs, plan_desired
-from device_plugin.health.build import build_health, build_status_writer, discover_gpus
+from device_plugin.health.build import build_health, build_mig_gate, build_status_writer, discover_gpus
 from device_plugin.health.kubelet_assessment import SETTLE_SECONDS, KubeletAssessor, assess_registration
 from device_plugin.health.monitor import HealthMonitor
 from device_plugin.health.node_status import plan_node_status
@@ -22,6 +22,7 @@ from device_plugin.health.status_writer import NodeStatusWriter
 from device_plugin.inventory_poller import DiscoveryResult, InventoryPoller, discover
 from device_plugin.label_retainer import LabelRetainer
 from device_plugin.manager import Manager
+from device_plugin.mig_gate import WAITING, MigGate
 from device_plugin.mps.apply import MpsTools
 from device_plugin.mps.compute_mode import SmiComputeModes
 from device_plugin.mps.control import MpsControl
@@ -54,9 +55,9 @@ log = structlog.get_logger(__name__)
 NAME = "gpu-device-plugin"
 RETRIES = Backoff(first=2.0, maximum=60.0)
 """Delays between attempts after a failed discovery."""
-DISCOVER, CHECK, LABELS, SETTLE = "discover", "check", "labels", "settle"
+DISCOVER, CHECK, LABELS, SETTLE, MIG = "discover", "check", "labels", "settle", "mig"
 """Timers: the next discovery, the next check of the plugin sockets and registrations, the end of the time for which removed labels are
-retained, and the end of the time that the kubelet may take."""
+retained, the end of the time that the kubelet may take, and of the time that mig-manager may take."""
 
 
 class PluginController:
@@ -64,7 +65,7 @@ class PluginController:
 
     name = NAME
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each part is an own class
         self,
         selector: ConfigSelector[PluginSettings],
         *,
@@ -75,10 +76,11 @@ class PluginController:
         status: NodeStatusWriter,
         mps: MpsManager,
         poller: InventoryPoller,
+        mig: MigGate,
     ) -> None:
         self._services, self._timers = services, timers
         self._manager, self._health, self._status, self._mps = manager, health, status, mps
-        self._poller, self._selector = poller, selector
+        self._poller, self._selector, self._mig = poller, selector, mig
         self._mig_strategy: MigStrategy = "none"
         self._reporter = Reporter(NAME, services)
         services.readiness.add_liveness_check(manager.sockets_problem)
@@ -89,6 +91,7 @@ class PluginController:
         self._labels = LabelRetainer()
         self._assessor = KubeletAssessor()
         self._is_open: bool | None = None
+        self._is_waiting = False
         self._gate_problem: str | None = None
         self._unconfigured_at: float | None = None
         self._tools: MpsTools | None = None
@@ -131,6 +134,9 @@ class PluginController:
             self._follow_labels()
 
     def reconcile(self) -> None:
+        self._mig.refresh()
+        if self._is_waiting:
+            self._discover()
         self._process_discovery()
         desired = self._planned[1]
         if self._health.process_xids(self._selector.settings.health, desired.advertised):
@@ -200,11 +206,20 @@ class PluginController:
         self._reporter.clear("gpus", "mig-capabilities", "cdi")
 
     def _discover(self) -> None:
-        if self._is_open:
+        if self._is_open and self._may_discover():
             self._timers.cancel(DISCOVER)
             self._services.metrics.add(metrics.PASSES, agent=NAME)
             self._health.discovery_requested()
             self._poller.request()
+
+    def _may_discover(self) -> bool:
+        """Returns False while mig-manager makes the MIG layout of this boot."""
+        was_waiting = self._is_waiting
+        self._is_waiting = self._node is not None and not self._mig.is_open(self._node.labels)
+        if self._is_waiting or was_waiting:
+            self._services.readiness.report(f"{NAME}/mig-layout", WAITING if self._is_waiting else None)
+        self._set_timer(MIG, self._mig.due)
+        return not self._is_waiting
 
     def _process_discovery(self) -> None:
         """Processes the newest result of the poller. A result that arrives after the gate is closed is dropped."""
@@ -265,6 +280,7 @@ class PluginController:
             gpu_assessments=self._health.gpu_assessments,
             mps=self._mps.desired,
             mps_problems=self._mps.problems(),
+            leaving=self._mig.leaving,
         )
 
     def _config_problem(self) -> str | None:
@@ -353,6 +369,7 @@ def build_agent(
         status=build_status_writer(NAME, settings, dependencies, services),
         mps=MpsManager(wake, lambda: not dependencies.nvml_release.is_released),
         poller=InventoryPoller(_discovery(selector, settings.cdi_folder, dependencies, services), wake),
+        mig=build_mig_gate(settings, dependencies, services, wake),
     )
     return ControlLoop(controller, services, mailbox=mailbox, timers=timers, lock=dependencies.lock(NAME))
 

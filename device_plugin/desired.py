@@ -15,7 +15,15 @@ from device_plugin.inventory_poller import DiscoveryResult
 from device_plugin.mps.plan import STARTING, MpsDaemonSpec, plan_mps
 from device_plugin.plan.node import plan_devices
 from device_plugin.plan.options import PlanOptions
-from device_plugin.plan.withhold import NO_SPECIFICATION, Cause, cdi_cause, global_cause, mps_cause, withhold
+from device_plugin.plan.withhold import (
+    NO_SPECIFICATION,
+    Cause,
+    cdi_cause,
+    global_cause,
+    leaving_cause,
+    mps_cause,
+    withhold,
+)
 from device_plugin.response_options import NodeSoftware, ServedResource, plan_response_options, select_device_lists
 from gpu_core.domain.node_assessment import (
     NodeAssessment,
@@ -40,6 +48,7 @@ class Inputs:
     are unknown. config_problem: why no config is valid. has_condition: the Node has the condition GPUReady.
     discovery: the result of the last successful discovery. failures: a sentence for each failed discovery since then. facts: the PCI
     bus, kernel module and device nodes. mps: the MPS daemons that exist. mps_problems: why clients of a resource cannot connect.
+    leaving: the UUIDs of devices that mig-manager is about to destroy.
     """
 
     is_open: bool = False
@@ -55,6 +64,7 @@ class Inputs:
     gpu_assessments: tuple[GpuAssessment, ...] = ()
     mps: Mapping[ResourceName, MpsDaemonSpec] = field(default_factory=dict)
     mps_problems: Mapping[ResourceName, str] = field(default_factory=dict)
+    leaving: frozenset[str] = frozenset()
 
     @property
     def is_failing(self) -> bool:
@@ -125,6 +135,7 @@ def _causes(
     starting = {resource for resource, spec in mps.items() if inputs.mps.get(resource) != spec}
     yield mps_cause(dict.fromkeys((*starting, *inputs.mps_problems), STARTING), Reason.MPS_STARTING)
     yield health_cause(inputs.gpu_assessments)
+    yield leaving_cause(inputs.leaving)
     if not CDI_LISTS.isdisjoint(lists):
         why = result.context.no_specs_reason
         missing = NO_SPECIFICATION if why is None else f"there is no CDI specification: {why}"

@@ -103,6 +103,13 @@ class PluginSettings(PluginFlags):
         parse=lambda text: parse_startup_taint(text) if text else None,
         metavar="TAINT",
     )
+    waits_for_mig_manager: bool = setting(
+        "--wait-for-mig-manager WAIT_FOR_MIG_MANAGER",
+        False,
+        "On a Node with the label nvidia.com/mig.config, register the GPUs only after mig-manager has made the layout of this boot, or"
+        " after five minutes.",
+        fixed=True,
+    )
     sharing: Sharing | None = None
     rules: DeviceRules = field(default_factory=DeviceRules)
     named: NamedConfigOptions | None = None

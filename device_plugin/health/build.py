@@ -11,14 +11,17 @@ from device_plugin.health.monitor import HealthMonitor
 from device_plugin.health.state_file import StateFile
 from device_plugin.health.status_writer import NodeStatusWriter
 from device_plugin.health.watch import GpuWatch
+from device_plugin.mig_gate import MigGate
 from device_plugin.settings import PluginSettings
 from gpu_core.assembly import Dependencies
 from gpu_core.domain.inventory import Inventory
 from gpu_core.domain.node_assessment import NodeFacts
+from gpu_core.host.mig_status import MigStatus, mig_status_path, read_mig_status
 from gpu_core.host.missing_nodes import add_missing_nodes
 from gpu_core.settings.nvidia_settings import ResponseSettings
 from node_core.errors import NodeError
 from node_core.host.boot_id import read_boot_id
+from node_core.host.inotify import DirectoryWatch
 from node_core.host.root import HostRoot
 from node_core.kube.events import EventApi
 from node_core.kubelet.podresources import SOCKET, list_pod_devices, select_pods
@@ -61,6 +64,18 @@ def build_status_writer(
     writer = NodeStatusWriter(dependencies.node.api, services, agent=agent, taint=settings.startup_taint)
     dependencies.background_services.append(writer)
     return writer
+
+
+def build_mig_gate(
+    settings: PluginSettings, dependencies: Dependencies, services: Services, wake: Callable[[], None]
+) -> MigGate:
+    """wake: called in any thread when mig-manager may have published something."""
+    folder, boot_id = dependencies.common.lock_dir, read_boot_id()
+    if folder is None:
+        return MigGate(MigStatus, services.clock, is_required=False)
+    path = mig_status_path(folder, dependencies.common.node_name)
+    dependencies.background_services.append(DirectoryWatch(path.parent, wake))
+    return MigGate(lambda: read_mig_status(path, boot_id), services.clock, is_required=settings.waits_for_mig_manager)
 
 
 def discover_gpus(dependencies: Dependencies, responses: ResponseSettings) -> Inventory:

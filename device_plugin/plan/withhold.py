@@ -12,6 +12,8 @@ from gpu_core.domain.resources import ResourceName
 
 NO_SPECIFICATION = "no CDI specification contains the device: see the log of the plugin"
 
+LEAVING = "mig-manager destroys the device as soon as no pod uses it"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
@@ -42,6 +44,11 @@ def global_cause(why: str, reason: Reason | None = None) -> Cause:
 def mps_cause(problems: Mapping[ResourceName, str], reason: Reason) -> Cause:
     """Applies to the replicas of a resource whose MPS daemon is not ready. problems: resource -> sentence."""
     return Cause(why=lambda resource, device: None if device.replica is None else problems.get(resource), reason=reason)
+
+
+def leaving_cause(uuids: Collection[str]) -> Cause:
+    """Applies to devices that mig-manager is about to destroy. uuids: of GPUs and MIG devices."""
+    return Cause(why=lambda resource, device: LEAVING if device.uuid in uuids else None, reason=Reason.MIG_CHANGING)  # noqa: ARG005
 
 
 def cdi_cause(names: Collection[str], why: str = NO_SPECIFICATION) -> Cause:

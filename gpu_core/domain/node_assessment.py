@@ -31,6 +31,7 @@ class Reason(StrEnum):
     NOT_ADVERTISED = "NothingAdvertised"
     MIG_NOT_ADVERTISED = "MIGStrategyNone"
     MIG_INVALID = "MIGLayoutInvalid"
+    MIG_CHANGING = "MIGLayoutChanging"
     MPS_STARTING = "MPSStarting"
     MPS_NOT_READY = "MPSNotReady"
     NO_CDI = "CDISpecMissing"

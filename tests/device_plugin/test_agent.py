@@ -17,6 +17,7 @@ from device_plugin.health.monitor import HealthMonitor
 from device_plugin.health.status_writer import NodeStatusWriter
 from device_plugin.inventory_poller import InventoryPoller, discover
 from device_plugin.manager import Manager
+from device_plugin.mig_gate import WAIT_SECONDS, MigGate
 from device_plugin.mps.changes import MpsState
 from device_plugin.mps.control import MpsFolder
 from device_plugin.mps.manager import MpsManager
@@ -28,12 +29,14 @@ from gpu_core.domain.inventory import Inventory
 from gpu_core.domain.node_assessment import NodeFacts
 from gpu_core.domain.resources import GPU, ResourceName
 from gpu_core.domain.sharing import SharedResource, Sharing, SharingStrategy
+from gpu_core.host.mig_status import MigStatus
 from gpu_core.host.release_requests import FOLDER, write_request
 from gpu_core.nvml.inventory import read_inventory
 from gpu_core.nvml.source import CACHE_SECONDS, InventorySource
 from gpu_core.settings.nvidia_settings import ResponseSettings
 from node_core.decode import Document
 from node_core.domain.conditions import GPU_READY, ObservedCondition
+from node_core.domain.labels import MIG_CONFIG
 from node_core.domain.node import NodeView
 from node_core.errors import KubeError, NvmlError, SettingsError
 from node_core.host.root import HostRoot
@@ -130,8 +133,11 @@ class Bench:
         settings: PluginSettings | None = None,
         configs: Mapping[str, bytes] | None = None,
         start: Callable[[Callable[[], None]], None] = lambda run: run(),
+        *,
+        waits_for_mig: bool = False,
     ) -> None:
         self.now = 1000.0
+        self.mig = MigStatus()
         self.context = HostContext()
         self.facts = NodeFacts()
         self.manager = Recorder()
@@ -158,6 +164,7 @@ class Bench:
                 wake,
                 start=start,
             ),
+            mig=MigGate(lambda: self.mig, lambda: self.now, is_required=waits_for_mig),
         )
         self.agent = ControlLoop(self.controller, self.services, mailbox=mailbox, timers=timers)
 
@@ -666,3 +673,59 @@ def test_a_plugin_socket_that_does_not_respond_fails_the_liveness_check() -> Non
     assert bench.services.readiness.liveness_problems() == ()
     bench.manager.dead_socket = "nvidia.com/gpu: nvidia-gpu.sock does not respond"
     assert bench.services.readiness.liveness_problems() == ("nvidia.com/gpu: nvidia-gpu.sock does not respond",)
+
+
+CONFIGURED = NodeChanged(replace(OPEN, labels={**OPEN.labels, MIG_CONFIG: "all-1g.10gb"}))
+
+
+def test_devices_that_mig_manager_destroys_get_no_pods_until_they_are_gone_or_offered_again() -> None:
+    bench = Bench(eight)
+    bench.play(NodeChanged(OPEN))
+    leaving = eight().gpus[0].uuid
+    bench.mig = MigStatus(leaving=frozenset({leaving}))
+    bench.play(Wake())
+    assert bench.advertised[-1] == 6
+    bench.mig = MigStatus()
+    bench.play(Wake())
+    assert bench.advertised[-1] == 8
+
+
+def test_if_all_devices_go_the_reason_is_the_change_of_the_layout() -> None:
+    bench = Bench(eight)
+    bench.mig = MigStatus(leaving=frozenset(gpu.uuid for gpu in eight().gpus))
+    bench.play(NodeChanged(OPEN))
+    assert bench.condition[0] == "MIGLayoutChanging"
+
+
+def test_no_gpu_is_discovered_before_the_layout_of_the_boot_is_made() -> None:
+    reads: list[bool] = []
+
+    def read() -> Inventory:
+        reads.append(True)
+        return eight()
+
+    bench = Bench(read, waits_for_mig=True)
+    bench.play(CONFIGURED, Resync(), Wake())
+    assert (reads, bench.condition) == ([], ("", ""))
+    assert "mig-manager" in str(bench.problem("mig-layout"))
+    bench.mig = MigStatus(is_settled=True)
+    bench.play(Wake())
+    assert bench.advertised[-1] == 8
+    assert bench.problem("mig-layout") is None
+    bench.mig = MigStatus()
+    bench.play(Resync())
+    assert bench.advertised[-1] == 8
+
+
+def test_without_a_config_the_plugin_does_not_wait() -> None:
+    bench = Bench(eight, waits_for_mig=True)
+    bench.play(NodeChanged(OPEN))
+    assert bench.advertised[-1] == 8
+
+
+def test_the_plugin_does_not_wait_for_ever() -> None:
+    bench = Bench(eight, waits_for_mig=True)
+    bench.play(CONFIGURED)
+    bench.now += WAIT_SECONDS
+    bench.play(None)
+    assert bench.advertised[-1] == 8

@@ -147,6 +147,37 @@ def test_a_new_label_reaches_the_kubelet_and_devices_that_stay_keep_their_uuids(
     assert set(kubelet.device_health("nvidia.com/mig-1g.10gb")) <= before
 
 
+def test_while_a_device_is_busy_no_device_that_must_go_gets_a_pod(place: Place) -> None:
+    place.serve_pods()
+    kubelet = place.start_kubelet()
+    place.label("all-1g.10gb")
+    place.start()
+    place.start_plugin(kubelet)
+
+    def health() -> list[bool]:
+        return [*kubelet.device_health("nvidia.com/mig-1g.10gb").values()]
+
+    until(lambda: health() == [True] * 14)
+    place.users = {"train-0": [*kubelet.device_health("nvidia.com/mig-1g.10gb")][:5]}
+    place.label("all-balanced")
+    place.wait_for("pending", "WaitingForPods")
+    until(lambda: 0 < health().count(False) < 14)
+    place.label("all-1g.10gb")
+    until(lambda: health() == [True] * 14)
+
+
+def test_after_a_boot_the_kubelet_first_hears_of_the_new_layout(place: Place) -> None:
+    place.label("all-1g.10gb")
+    kubelet = place.start_kubelet()
+    seen: list[frozenset[str]] = []
+    kubelet.subscribe(lambda resources: seen.append(frozenset(resources)))
+    place.start_plugin(kubelet, "--wait-for-mig-manager")
+    until(lambda: place.server.requests["watch", "/api/v1/nodes"])
+    place.start()
+    until(lambda: len(kubelet.device_health("nvidia.com/mig-1g.10gb")) == 14)
+    assert set().union(*seen) == {"nvidia.com/mig-1g.10gb"}
+
+
 def test_a_busy_device_is_named_until_it_is_free(place: Place) -> None:
     place.serve_pods()
     kubelet = place.start_kubelet()

@@ -18,6 +18,7 @@ from device_plugin.health.state_file import StateFile
 from device_plugin.health.status_writer import NodeStatusWriter
 from device_plugin.inventory_poller import DiscoveryResult, InventoryPoller
 from device_plugin.manager import Manager
+from device_plugin.mig_gate import MigGate
 from device_plugin.mps.manager import MpsManager
 from device_plugin.response_options import ServedResource
 from device_plugin.settings import PluginSettings
@@ -25,6 +26,7 @@ from gpu_core.domain.evidence import GpuState, RecoveryAction, XidEvent
 from gpu_core.domain.inventory import Driver, Fault, Gpu, GpuUuid, Inventory
 from gpu_core.domain.node_assessment import NodeFacts
 from gpu_core.domain.resources import ResourceName
+from gpu_core.host.mig_status import MigStatus
 from node_core.domain.conditions import parse_conditions
 from node_core.domain.node import NodeView
 from node_core.domain.taints import TaintPlan
@@ -92,6 +94,7 @@ class World:
             status=self.status,
             mps=MpsManager(wake),
             poller=InventoryPoller(self._discover, wake, start=lambda begin: begin()),
+            mig=MigGate(MigStatus, self.services.clock, is_required=False),
         )
         self.loop = ControlLoop(self.controller, self.services, mailbox=mailbox, timers=timers)
         self.controller.start()
