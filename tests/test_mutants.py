@@ -80,9 +80,8 @@ def test_a_mutant_names_its_line_and_both_texts() -> None:
 
 
 def test_every_mutant_of_a_module_is_a_module_of_its_own() -> None:
-    for path in MODULES[::40]:
+    for path in MODULES[::100]:
         source = path.read_text()
-        mutants = changes(source)
+        mutants, unchanged = changes(source), ast.dump(ast.parse(source))
         assert len(set(mutants)) == len(mutants), path
-        for mutant in mutants:
-            assert ast.dump(ast.parse(mutant)) != ast.dump(ast.parse(source)), path
+        assert all(ast.dump(ast.parse(mutant)) != unchanged for mutant in mutants), path

@@ -12,6 +12,7 @@ from gpu_core.discovery.cuda import LIBRARY
 from gpu_core.host.platform import TEGRA_RELEASE
 from tests.cuda.conftest import Build
 from tests.cuda.discovery import ROOT, VARIABLE, discover
+from tests.exhaustive import params
 from tests.nvml.build import build_library
 
 without_driver = pytest.mark.skipif(
@@ -87,17 +88,18 @@ def test_an_unreadable_gpu_is_a_fault_and_does_not_affect_others(
 
 
 @pytest.mark.parametrize(
-    ("lines", "call", "code"),
-    [
-        (("fault cuInit * 100",), "cuInit", "NO_DEVICE"),
-        (("fault cuDeviceGetCount * 999",), "cuDeviceGetCount", "UNKNOWN"),
-        (("fault cuDriverGetVersion * 712",), "cuDriverGetVersion", "ERROR_712"),
-    ],
+    ("line", "call", "code"),
+    params(
+        [
+            ("fault cuInit * 100", "cuInit", "NO_DEVICE"),
+            ("fault cuDeviceGetCount * 999", "cuDeviceGetCount", "UNKNOWN"),
+            ("fault cuDriverGetVersion * 712", "cuDriverGetVersion", "ERROR_712"),
+        ],
+        ids=["no device", "another", "without a name"],
+    ),
 )
-def test_a_failing_cuda_is_an_error(
-    lines: tuple[str, ...], call: str, code: str, build: Build, host: Path, tmp_path: Path
-) -> None:
-    found = discover(build(), host, write(tmp_path, *XAVIER, *lines))
+def test_a_failing_cuda_is_an_error(line: str, call: str, code: str, build: Build, host: Path, tmp_path: Path) -> None:
+    found = discover(build(), host, write(tmp_path, *XAVIER, line))
     assert (found["call"], found["raised"]) == (call, code)
     assert bool(found["hint"]) == (code == "NO_DEVICE")
 
@@ -160,7 +162,7 @@ def test_auto_uses_nvml_on_a_tegra_with_nvml_even_if_it_fails(build: Build, host
 
 @without_driver
 @pytest.mark.golden
-@pytest.mark.parametrize("strategy", ["none", "single", "mixed"])
+@pytest.mark.parametrize("strategy", params(["none", "single", "mixed"]))
 def test_gfd_labels_a_tegra_with_the_values_of_cuda(
     strategy: str, build: Build, host: Path, tmp_path: Path, golden: Any
 ) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,16 +22,17 @@ SETUP = Setup(
 )
 
 
-@pytest.fixture
-def built(tmp_path: Path) -> dict[tuple[str, str], Any]:
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Any]:
     """The built objects by kind and name. Names of ConfigMaps are without digests."""
-    shutil.copytree(MANIFESTS / "base", tmp_path / "base")
-    (tmp_path / EXPORTER).mkdir()
+    folder = tmp_path_factory.mktemp("overlay")
+    shutil.copytree(MANIFESTS / "base", folder / "base")
+    (folder / EXPORTER).mkdir()
     for name in EXPORTER_FILES:
-        shutil.copy(MANIFESTS / "overlays" / EXPORTER / name, tmp_path / EXPORTER)
+        shutil.copy(MANIFESTS / "overlays" / EXPORTER / name, folder / EXPORTER)
     for name, text in render_overlay(SETUP, "node-7").items():
-        (tmp_path / name).write_text(text)
-    documents = yaml.safe_load_all(run(str(KUBECTL), "kustomize", str(tmp_path)))
+        (folder / name).write_text(text)
+    documents = yaml.safe_load_all(run(str(KUBECTL), "kustomize", str(folder)))
     return {(each["kind"], base_name(each)): each for each in documents}
 
 

@@ -4,7 +4,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-DEFAULT_EXAMPLES = 20
+DEFAULT_EXAMPLES = 10
 
 fuzzed = settings(
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", DEFAULT_EXAMPLES)),

@@ -109,10 +109,10 @@ def test_an_xid_that_needs_a_replacement_stays() -> None:
 
 def test_a_storm_of_different_xids_does_not_fill_the_memory() -> None:
     log = Log()
-    for xid in range(1, 10 * MAX_RECENT):
+    for xid in range(1, 2 * MAX_RECENT):
         log.add(xid)
     assert len(log.found.total) == MAX_KEYS + 1
-    assert sum(log.found.total.values()) == 10 * MAX_RECENT - 1
+    assert sum(log.found.total.values()) == 2 * MAX_RECENT - 1
     assert sum(log.found.recent.values()) == MAX_RECENT
 
 

@@ -5,8 +5,6 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from tests.gpunode.conftest import Cluster
 
 LABEL = "nvidia.com/gpunode.simulated"
@@ -20,16 +18,13 @@ def run(cluster: Cluster, module: str, *flags: str) -> list[dict[str, str]]:
     return [json.loads(line) for line in done.stderr.splitlines()]
 
 
-@pytest.mark.parametrize("module", ["gfd", "nfd_lite"])
-def test_the_log_names_the_scenario(module: str, cluster: Cluster) -> None:
-    log = run(cluster, module, "--simulate=t4x1")
-    assert [line["scenario"] for line in log if line["event"] == "gpus_simulated"] == ["t4x1"]
-    assert not [line for line in run(cluster, module) if line["event"] == "gpus_simulated"]
-
-
-def test_a_label_marks_the_node_until_gfd_runs_without_a_simulation(cluster: Cluster) -> None:
+def test_the_log_names_the_scenario_and_a_label_marks_the_node_until_gfd_runs_without_a_simulation(
+    cluster: Cluster,
+) -> None:
     for module in ("gfd", "nfd_lite"):
-        assert "label_not_set" not in {line["event"] for line in run(cluster, module, "--simulate=t4x1")}
+        log = run(cluster, module, "--simulate=t4x1")
+        assert [line["scenario"] for line in log if line["event"] == "gpus_simulated"] == ["t4x1"]
+        assert "label_not_set" not in {line["event"] for line in log}
     assert cluster.labels[LABEL] == "true"
-    run(cluster, "gfd")
+    assert "gpus_simulated" not in {line["event"] for line in run(cluster, "gfd")}
     assert LABEL not in cluster.labels

@@ -49,7 +49,7 @@ def template(*arguments: str, chart: Path = CHART) -> str:
 
 
 def load(text: str) -> list[Obj]:
-    return [each for each in yaml.safe_load_all(text) if each]
+    return [each for each in yaml.load_all(text, yaml.CSafeLoader) if each]
 
 
 def named(objects: Iterable[Obj]) -> dict[tuple[str, str], Obj]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.exhaustive import params
 from tests.signals import DEFAULT_SIGNALS
 
 STOPPED = """
@@ -56,7 +57,7 @@ def child_of(process: subprocess.Popen[str]) -> int:
 
 @pytest.mark.skipif(not can_unshare(), reason="needs a PID namespace")
 @pytest.mark.parametrize("arguments", PROGRAMS, ids=" ".join)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", params([signal.SIGTERM, signal.SIGQUIT], ids=["SIGTERM", "SIGQUIT"]))
 def test_the_first_process_of_a_container_ends_at_once(arguments: list[str], number: signal.Signals) -> None:
     """The kernel ignores a signal to such a process that has no handler."""
     process = start(arguments, "click", NEW_NAMESPACE)
@@ -67,7 +68,7 @@ def test_the_first_process_of_a_container_ends_at_once(arguments: list[str], num
     assert (process.returncode, errors) == (128 + number, "")
 
 
-@pytest.mark.parametrize("arguments", PROGRAMS, ids=" ".join)
+@pytest.mark.parametrize("arguments", params([(each,) for each in PROGRAMS], ids=map(" ".join, PROGRAMS)))
 def test_another_process_ends_by_the_signal(arguments: list[str]) -> None:
     process = start(arguments, "click")
     process.send_signal(signal.SIGTERM)
@@ -77,15 +78,18 @@ def test_another_process_ends_by_the_signal(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "module", "status"),
-    [
-        (["gpunode", "demo"], "structlog", -signal.SIGINT),
-        (["gpunode", "demo"], "click", -signal.SIGINT),
-        (["gpunode", "demo"], "gpunode.demo.command", 130),
-        (["gpunode", "demo"], "gpunode.demo.stage", 130),
-        (["gpunode", "cleanup", "--help"], "gpunode.cleanup.command", 130),
-        (["gfd", "--help"], "click", -signal.SIGINT),
-    ],
-    ids=lambda value: value if isinstance(value, str) else None,
+    params(
+        [
+            (["gfd", "--help"], "click", -signal.SIGINT),
+            (["gpunode", "cleanup", "--help"], "gpunode.cleanup.command", 130),
+            (["gpunode", "demo"], "gpunode.demo.stage", 130),
+            (["gpunode", "demo"], "gpunode.demo.command", 130),
+            (["gpunode", "demo"], "structlog", -signal.SIGINT),
+            (["gpunode", "demo"], "click", -signal.SIGINT),
+        ],
+        fast=3,
+        ids=["agent", "command", "demo at work", "demo", "demo at its first import", "demo at its second import"],
+    ),
 )
 def test_ctrl_c_shows_no_traceback(arguments: list[str], module: str, status: int) -> None:
     process = start(arguments, module)

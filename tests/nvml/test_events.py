@@ -142,12 +142,14 @@ def test_repeated_xids_are_coalesced_and_counted(library: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("kind", "description"),
-    [
-        (0x1, "ECC errors were corrected"),
-        (0x2, "an uncorrectable ECC error occurred"),
-        (0x100, "the MIG configuration changed"),
-    ],
-    ids=["corrected", "uncorrectable", "mig"],
+    params(
+        [
+            (0x1, "ECC errors were corrected"),
+            (0x2, "an uncorrectable ECC error occurred"),
+            (0x100, "the MIG configuration changed"),
+        ],
+        ids=["corrected", "uncorrectable", "mig"],
+    ),
 )
 def test_other_events_are_reported_as_changes(kind: int, description: str, library: Path, tmp_path: Path) -> None:
     found = listen(library, tmp_path, scenario(), -1, more=(f"event 2 0.05 {kind} 0 -1 -1 1 1",))
@@ -178,7 +180,7 @@ def test_a_hanging_end_of_a_session_does_not_prevent_the_end_of_the_process(libr
     assert found == [f"xid {UUIDS[0]} 79 None None 1", "released False"]
 
 
-@pytest.mark.parametrize("call", ["nvmlDeviceGetSupportedEventTypes", "nvmlDeviceRegisterEvents"])
+@pytest.mark.parametrize("call", params(["nvmlDeviceRegisterEvents", "nvmlDeviceGetSupportedEventTypes"]))
 @pytest.mark.parametrize("code", params([3, 15, 999]))
 def test_a_gpu_that_cannot_be_registered_does_not_affect_others(
     call: str, code: int, library: Path, tmp_path: Path
@@ -188,6 +190,6 @@ def test_a_gpu_that_cannot_be_registered_does_not_affect_others(
     assert found == [f"xid {UUIDS[0]} 31 None None 1", "released True"]
 
 
-@pytest.mark.parametrize("call", ["nvmlEventSetCreate", "nvmlEventSetWait_v2"])
+@pytest.mark.parametrize("call", params(["nvmlEventSetWait_v2", "nvmlEventSetCreate"]))
 def test_a_library_without_events_is_reported_as_a_failure(call: str, build: Build, tmp_path: Path) -> None:
     assert listen(build(call), tmp_path, scenario(), 0) == ["failed FUNCTION_NOT_FOUND", "released True"]

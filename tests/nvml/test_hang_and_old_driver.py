@@ -53,6 +53,7 @@ def discover(scenario_name: str, library: Path, folder: Path) -> tuple[Any, Any]
     return found, as_json(read_inventory(simulated_nvml(scenario, lambda: 0.0), numa_of(scenario)))
 
 
+@pytest.mark.exhaustive
 def test_the_newer_fabric_function_gives_the_same_result(build: Build, tmp_path: Path) -> None:
     found, simulated = discover("gb200x4", build("nvmlDeviceGetGpuFabricInfo"), tmp_path)
     assert found == simulated
@@ -85,6 +86,7 @@ def test_an_old_library_gives_all_values_that_it_supports(build: Build, tmp_path
     assert found["states"] == [{**state, **dict.fromkeys(unknown), "nvlinks": 0} for state in simulated["states"]]
 
 
+@pytest.mark.exhaustive
 def test_the_older_name_of_the_clocks_reasons_is_used_with_older_libraries(build: Build, tmp_path: Path) -> None:
     found, simulated = discover("gb200x4", build("nvmlDeviceGetCurrentClocksEventReasons"), tmp_path)
     assert found == simulated

@@ -153,6 +153,7 @@ print(len({line.split()[4] for line in open("/proc/self/maps") if "libnvidia-ml"
 """
 
 
+@pytest.mark.exhaustive
 def test_a_replaced_driver_is_used_without_a_restart(tmp_path: Path) -> None:
     old, new = load_scenario("t4x1"), load_scenario("gb200x4")
     assert old.driver is not None

@@ -1,9 +1,7 @@
-"""`gpunode cleanup` as a process, once and with --stay."""
-
-import subprocess
-import sys
+"""`gpunode cleanup`, once and with --stay."""
 
 import pytest
+from click.testing import Result
 
 from gpunode.cleanup.agent import cleanup_loop
 from gpunode.cleanup.clean import Outcome
@@ -14,11 +12,11 @@ from node_core.runtime.messages import AgentMessage, Stop
 from node_core.runtime.readiness import Readiness
 from node_core.runtime.services import Services
 from tests.gpunode.conftest import NODE, Cluster
+from tests.gpunode.verbs import run_verb
 
 
-def gpunode(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "gpunode", "cleanup", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def gpunode(*arguments: str) -> Result:
+    return run_verb("cleanup", *arguments)
 
 
 def flags(cluster: Cluster) -> list[str]:
@@ -33,14 +31,14 @@ def label(cluster: Cluster) -> None:
 def test_cleanup_prints_what_it_removed_and_then_that_there_is_nothing_to_remove(cluster: Cluster) -> None:
     label(cluster)
     done = gpunode(*flags(cluster))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "removed: labels and annotations of gfd\n", "")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "removed: labels and annotations of gfd\n", "")
     assert gpunode(*flags(cluster)).stdout == "nothing to remove\n"
 
 
 def test_a_failed_cleanup_prints_the_reason_and_exits_with_1(cluster: Cluster) -> None:
     cluster.server.fail_next(1000, status=403)
     done = gpunode(*flags(cluster))
-    assert done.returncode == 1
+    assert done.exit_code == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("cannot read the Node n1: GET /api/v1/nodes/n1: HTTP 403")
 
@@ -49,7 +47,7 @@ def test_a_missing_node_is_one_error(cluster: Cluster) -> None:
     (cluster.directory / "lock").mkdir()
     (cluster.directory / "lock" / "gfd.n3.lock").touch()
     done = gpunode(*flags(cluster), "--node-name=n3")
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr == (
         "cannot read the Node n3: the cluster has no such Node, so nothing was removed (compare --node-name with `kubectl get nodes`."
         " To remove only files of this machine, use --only host)\n"
@@ -66,7 +64,7 @@ def test_a_dry_run_prints_what_would_be_removed_and_removes_nothing(cluster: Clu
     cluster.server.forget_requests()
     done = gpunode(*flags(cluster), "--dry-run")
     lines = ["labels and annotations of gfd", f"state in {cluster.directory}/lock"]
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [f"would remove: {line}" for line in lines]
     assert cluster.server.writes == 0
     assert cluster.labels["nvidia.com/gpu.count"] == "8"
@@ -77,7 +75,7 @@ def test_a_dry_run_prints_what_would_be_removed_and_removes_nothing(cluster: Clu
 
 def test_a_dry_run_cannot_stay(cluster: Cluster) -> None:
     done = gpunode(*flags(cluster), "--dry-run", "--stay")
-    assert (done.returncode, done.stderr) == (
+    assert (done.exit_code, done.stderr) == (
         2,
         "gpunode cleanup: --dry-run: cannot be used with --stay. Remove one of them\n",
     )
@@ -91,20 +89,20 @@ def test_only_host_needs_no_cluster(cluster: Cluster) -> None:
     files = ["--lock-dir", str(cluster.directory / "lock"), "--cdi-dir", str(cluster.directory / "cdi")]
     files += ["--kubelet-socket", str(cluster.kubelet.socket)]
     done = gpunode(*files, f"--node-name={NODE}", "--only=host", "--kubeconfig=/missing")
-    assert (done.returncode, done.stdout) == (0, f"removed: state in {cluster.directory}/lock\n")
+    assert (done.exit_code, done.stdout) == (0, f"removed: state in {cluster.directory}/lock\n")
     assert cluster.labels["nvidia.com/gpu.count"] == "8"
 
 
 def test_a_missing_flag_is_reported_before_anything_is_removed(cluster: Cluster) -> None:
     done = gpunode("--node-name=", "--kubeconfig", str(cluster.directory / "kubeconfig"))
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "--node-name: is missing" in done.stderr
 
 
 def test_outside_a_pod_the_namespace_has_no_default(cluster: Cluster) -> None:
     label(cluster)
     done = gpunode(*cluster.flags("gpunode"))
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.exit_code, done.stdout) == (2, "")
     assert "--namespace: is missing. Set the namespace of the agents, usually gpunode" in done.stderr
     assert cluster.labels["nvidia.com/gpu.count"] == "8"
 

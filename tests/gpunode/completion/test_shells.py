@@ -12,9 +12,26 @@ from click.shell_completion import CompletionItem
 
 from gpunode.__main__ import SECTIONS
 from gpunode.completion.shells import SHELLS, VARIABLE, Bash, Fish, Zsh, joined_part, split_line
+from tests.exhaustive import params
 from tests.gpunode.verbs import run_verb
 
 NAMES = [name for section in SECTIONS.values() for name in section]
+LINES = {
+    "gpunode ": NAMES,
+    "gpunode re": ["release"],
+    "gpunode cdi ": ["generate", "list", "validate"],
+    "gpunode topo --sim": ["--simulate"],
+    "gpunode topo --simulate h": ["h100x8", "h100x8-mig-mixed"],
+    "gpunode topo --simulate=h": ["h100x8", "h100x8-mig-mixed"],
+    "gpunode run --mig-strategy s": ["single"],
+    "gpunode run --simulate t4": ["t4x1"],
+    "gpunode doctor --output=": ["text", "json"],
+    "gpunode cdi generate --mig-s": ["--mig-strategy"],
+    "gpunode demo scenario l4": ["l40sx4"],
+    "gpunode rules ": ["test", "validate"],
+    "gpunode 'unfinished": [],
+}
+"""The completions of a line."""
 
 
 @pytest.fixture
@@ -46,22 +63,11 @@ class Shell:
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 @pytest.mark.parametrize(
     ("line", "found"),
-    [
-        ("gpunode ", NAMES),
-        ("gpunode re", ["release"]),
-        ("gpunode cdi ", ["generate", "list", "validate"]),
-        ("gpunode topo --sim", ["--simulate"]),
-        ("gpunode topo --simulate h", ["h100x8", "h100x8-mig-mixed"]),
-        ("gpunode topo --simulate=h", ["h100x8", "h100x8-mig-mixed"]),
-        ("gpunode run --mig-strategy s", ["single"]),
-        ("gpunode run --simulate t4", ["t4x1"]),
-        ("gpunode doctor --output=", ["text", "json"]),
-        ("gpunode cdi generate --mig-s", ["--mig-strategy"]),
-        ("gpunode demo scenario l4", ["l40sx4"]),
-        ("gpunode rules ", ["test", "validate"]),
-        ("gpunode 'unfinished", []),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
+    params(
+        LINES.items(),
+        fast=("gpunode ", "gpunode topo --simulate=h", "gpunode run --mig-strategy s", "gpunode 'unfinished"),
+        ids=LINES,
+    ),
 )
 def test_a_real_bash_completes(bash: Shell, line: str, found: list[str]) -> None:
     assert bash.complete(line) == found

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from gpunode.demo.control import KINDS
+from tests.gpunode.verbs import run_verb
 from tests.signals import DEFAULT_SIGNALS
 from tests.waiting import until
 
@@ -68,25 +69,27 @@ def test_without_rich_the_demo_names_the_package_to_install() -> None:
 
 
 def test_an_unknown_scenario_is_refused_with_the_list_of_names() -> None:
-    done = demo("--gpus", "h100")
-    assert done.returncode == 2
+    done = run_verb("demo", "--gpus", "h100")
+    assert done.exit_code == 2
     assert "no scenario 'h100'" in done.stderr
     assert "h100x8" in done.stderr
 
 
 def test_the_help_of_fault_lists_all_kinds() -> None:
-    done = demo("fault", "--help")
-    assert done.returncode == 0
+    done = run_verb("demo", "fault", "--help")
+    assert done.exit_code == 0
     assert all(f"kind: {kind}" in done.stdout for kind in KINDS)
 
 
-def test_a_temporary_folder_that_is_too_long_for_sockets_is_refused() -> None:
-    with tempfile.TemporaryDirectory(prefix="t-") as folder:
-        long = Path(folder, "x" * 60)
-        long.mkdir()
-        done = demo("--once", "--gpus", "t4x1", TMPDIR=str(long))
-        assert list(long.iterdir()) == []
-    assert done.returncode == 2
+def test_a_temporary_folder_that_is_too_long_for_sockets_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * 60)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    done = run_verb("demo", "--once", "--gpus", "t4x1")
+    assert list(long.iterdir()) == []
+    assert done.exit_code == 2
     assert "is too long for Unix sockets. Set TMPDIR to a shorter path" in done.stderr
 
 

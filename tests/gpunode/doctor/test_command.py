@@ -1,8 +1,6 @@
 """The command line of `gpunode doctor`, and what it reports about the GPUs."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from node_core.host.boot_id import read_boot_id
 from node_core.host.root import HostRoot
 from node_core.runtime.instance_lock import InstanceLock
 from tests.conftest import Golden
+from tests.gpunode.verbs import run_verb
 
 LOST = """
 driver: {version: "550.54.15", cuda: "12.4"}
@@ -230,10 +229,8 @@ def test_help_exits_with_0(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_doctor_is_a_command_of_gpunode(flags: list[str]) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "gpunode", "doctor", *flags, "--simulate", "none"], capture_output=True, text=True, check=False
-    )  # fmt: skip
-    assert (run.returncode, run.stdout.splitlines()[0], run.stderr) == (
+    result = run_verb("doctor", *flags, "--simulate", "none")
+    assert (result.exit_code, result.stdout.splitlines()[0], result.stderr) == (
         0,
         "This node has no GPU, and none is expected.",
         "",

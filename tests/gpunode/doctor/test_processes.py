@@ -113,6 +113,7 @@ def test_a_missing_node_is_a_problem(cluster: Cluster, report: Any) -> None:
     assert problems(found)["node"] == "the cluster has no Node n1"
 
 
+@pytest.mark.exhaustive
 def test_an_api_server_that_does_not_answer_is_a_problem(cluster: Cluster, report: Any) -> None:
     set_present(cluster)
     start(cluster, "device_plugin")
@@ -137,6 +138,7 @@ def test_a_request_that_the_api_server_refuses_is_a_problem(cluster: Cluster, re
     assert problems(found)["api"].startswith("the API server refuses the request: GET /api/v1/nodes/n1: HTTP 403")
 
 
+@pytest.mark.exhaustive
 def test_a_kubelet_that_does_not_run_is_a_problem(cluster: Cluster, report: Any) -> None:
     set_present(cluster)
     start(cluster, "device_plugin")

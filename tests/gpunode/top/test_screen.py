@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpunode.output.screen import END_OF_LINE, ENTER, HOME, LEAVE, render_frame
+from tests.exhaustive import params
 from tests.gpunode.terminals import TerminalProcess
 
 
@@ -26,7 +27,7 @@ def test_the_key_q_ends_the_program_and_restores_the_terminal(top: TerminalProce
     assert top.written.endswith(LEAVE)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), params([(signal.SIGINT, 130), (signal.SIGTERM, 143)]))
 def test_a_signal_restores_the_terminal(top: TerminalProcess, number: int, status: int) -> None:
     top.until_written("GPU 7")
     top.process.send_signal(number)

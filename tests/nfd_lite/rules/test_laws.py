@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nfd_lite.rules.custom import evaluate_custom_rules
@@ -16,6 +16,7 @@ from node_core.decode import Cursor
 from node_core.domain.features import Features
 from node_core.domain.labels import key_problem, split_valid
 from node_core.domain.quantity import canonical_quantity
+from tests.exhaustive import many
 from tests.nfd_lite.rules.test_evaluate import context
 
 FEATURE = st.sampled_from(
@@ -69,7 +70,7 @@ FEATURES = st.builds(
     attributes=st.dictionaries(st.sampled_from(("a.attributes", "a.both", "nodot")), PAIRS),
     instances=st.dictionaries(st.sampled_from(("a.instances", "a.both")), st.lists(PAIRS, max_size=3).map(tuple)),
 )
-MANY = settings(max_examples=150)
+MANY = many(150)
 Documents = list[tuple[str, list[dict[str, Any]]]]
 
 
