@@ -15,7 +15,7 @@ from gpu_core.nvml.bounded_call import DRIVER_HANGS
 from gpu_core.nvml.events import EventWatch
 from gpu_core.nvml.real import SESSIONS
 from gpu_core.nvml.source import is_released
-from gpu_exporter.build import build_pods, build_port, read_bound
+from gpu_exporter.build import build_exporter, build_pods, build_port, read_bound
 from gpu_exporter.each_gpu import EachGpu
 from gpu_exporter.gpu_thread import GpuThread
 from gpu_exporter.metrics_port import MetricsPort
@@ -176,6 +176,9 @@ def build_agent(
         dependencies.inventory.invalidate()
         mailbox.post(Resync())
 
+    def render_ahead() -> None:
+        exporter.render_ahead()
+
     reads_pods = settings.kubernetes if settings.kubernetes is not None else bool(dependencies.common.node_name)
     plan = ReadingPlan(fields=settings.selection.fields, with_processes=reads_pods)
     create_thread = partial(
@@ -186,7 +189,7 @@ def build_agent(
         on_outdated=discover_again,
     )
     xids = XidLog(settings.window / 1000, services.clock)
-    sampler = Sampler(create_thread)
+    sampler = Sampler(create_thread, on_sample=render_ahead)
     watch = EventWatch(dependencies.nvml, xids.add, discover_again, lambda _: None, wait_alone=SESSIONS.wait_until_none)
     each_gpu = EachGpu(dependencies.inventory.discover, dependencies.nvml, simulated=dependencies.simulated is not None)
     for holder in (sampler, watch):
@@ -203,7 +206,8 @@ def build_agent(
         xids=xids,
         pods=build_pods(NAME, settings, dependencies, services) if reads_pods else PodsSnapshot,
     )
-    controller.port = build_port(NAME, settings, dependencies, services, controller.known)
+    exporter = build_exporter(settings, dependencies.common.node_name, controller.known)
+    controller.port = build_port(NAME, settings, dependencies, services, exporter)
     dependencies.background_services += (sampler, watch, controller.port)
     for problem in settings.selection.problems:
         log.warning("counters_file_problem", agent=NAME, why=problem)

@@ -55,19 +55,18 @@ def _select_labels(settings: ExporterSettings, labels: Mapping[str, str]) -> Map
     return select_labels(labels, settings.patterns, RESERVED) if settings.has_pod_labels else {}
 
 
+def build_exporter(settings: ExporterSettings, node_name: str, collect: Callable[[], Known]) -> Exporter:
+    return Exporter(collect, settings.selection, settings.label_options(node_name), window_ms=settings.window)
+
+
 def build_port(
-    agent: str,
-    settings: ExporterSettings,
-    dependencies: Dependencies,
-    services: Services,
-    collect: Callable[[], Known],
+    agent: str, settings: ExporterSettings, dependencies: Dependencies, services: Services, exporter: Exporter
 ) -> MetricsPort:
     """Builds the port, with TLS and authorization as for the health port."""
     common = dependencies.common
-    options = settings.label_options(common.node_name)
     return MetricsPort(
         settings.listen,
-        Exporter(collect, settings.selection, options, window_ms=settings.window),
+        exporter,
         services.readiness,
         context=tls_context(common, services, f"{agent}/certificate"),
         guard=metrics_guard(common),

@@ -1,4 +1,7 @@
-"""Serves the exposition from memory. It is rendered again only after a change, once for all scrapers and formats."""
+"""Serves the exposition from memory.
+
+A change is rendered once for all scrapers. The formats of the last scrapes are rendered ahead, after each sample of the GPUs.
+"""
 
 import gzip
 import threading
@@ -27,13 +30,28 @@ class Exporter:
         self._known: Known | None = None
         self._view = View()
         self._bodies: dict[tuple[bool, bool], bytes] = {}
+        self._requested: set[tuple[bool, bool]] = set()
 
     def body(self, *, is_openmetrics: bool = False, is_gzipped: bool = False) -> bytes:
+        """Returns the exposition of what is known at present."""
         with self._lock:
-            known = self._collect()
-            if known != self._known:
-                self._known, self._view, self._bodies = known, make_view(known), {}
+            self._requested.add((is_openmetrics, is_gzipped))
+            self._update()
             return self._body(is_openmetrics, is_gzipped)
+
+    def render_ahead(self) -> None:
+        """Renders the formats that were requested since the last call, so that the next scrape only sends them."""
+        with self._lock:
+            requested, self._requested = self._requested, set()
+            if requested:
+                self._update()
+            for each in requested:
+                self._body(*each)
+
+    def _update(self) -> None:
+        known = self._collect()
+        if known != self._known:
+            self._known, self._view, self._bodies = known, make_view(known), {}
 
     def _body(self, is_openmetrics: bool, is_gzipped: bool) -> bytes:
         key = (is_openmetrics, is_gzipped)

@@ -25,8 +25,9 @@ SECOND_READING = 1.0
 
 
 class GpuThread:
-    """interval: seconds between two readings. on_outdated: called when the MIG devices have changed since the discovery.
+    """interval: seconds between two readings, which begin at its multiples, so that the readings of all GPUs begin together.
 
+    on_reading: called after each reading, in this thread. on_outdated: called when the MIG devices have changed since the discovery.
     All methods are callable from any thread, and do not block.
     """
 
@@ -37,11 +38,12 @@ class GpuThread:
         open_nvml: OpenNvml,
         *,
         interval: float,
+        on_reading: Callable[[], None] = lambda: None,
         on_outdated: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._plan, self._open, self._interval = plan, open_nvml, interval
-        self._on_outdated, self._clock = on_outdated, clock
+        self._on_reading, self._on_outdated, self._clock = on_reading, on_outdated, clock
         self._condition = threading.Condition()
         self._state = GpuState(gpu=gpu)
         self._errors: Counter[tuple[str, str]] = Counter()
@@ -90,18 +92,27 @@ class GpuThread:
         if self._thread.ident is not None:
             self._thread.join(seconds)
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether a call of NVML runs that does not hang."""
+        called_at = self._called_at
+        return called_at is not None and not self._is_hanging(called_at)
+
     def state(self) -> GpuState:
         """The present state. Without a reading while the GPU hangs, fails or is released."""
         state, called_at = self._state, self._called_at
         if self._is_ending or self._is_released:
             return replace(state, reading=None, fault=None)
-        if called_at is not None and self._clock() - called_at > HANG_SECONDS:
+        if called_at is not None and self._is_hanging(called_at):
             return replace(state, reading=None, fault=f"a call of NVML has not returned for {HANG_SECONDS:.0f} s")
         if state.reading is not None and self._clock() - self._read_at > 2 * self._interval + HANG_SECONDS:
             return replace(
                 state, reading=None, fault="the MIG devices have changed, and no discovery has found them yet"
             )
         return state
+
+    def _is_hanging(self, called_at: float) -> bool:
+        return self._clock() - called_at > HANG_SECONDS
 
     def liveness_problem(self) -> str | None:
         """A sentence if the thread has ended before `stop`; else None."""
@@ -148,14 +159,15 @@ class GpuThread:
         reader = GpuReader(nvml, self._state.gpu, self._plan, is_layout_sure=is_layout_sure)
         try:
             while self._generation == generation:
-                began = self._called_at = self._clock()
+                self._called_at = self._clock()
                 reading = reader.read()
                 self._called_at = None
                 self._publish(reading)
+                self._on_reading()
                 if reading.is_lost:
                     return
-                interval = min(SECOND_READING, self._interval) if reader.needs_second_reading else self._interval
-                self._wait(generation, max(began + interval - self._clock(), interval / 10))
+                left = self._interval - self._clock() % self._interval
+                self._wait(generation, min(SECOND_READING, left) if reader.needs_second_reading else left)
         finally:
             self._called_at = self._clock()
             reader.close()

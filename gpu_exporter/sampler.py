@@ -17,13 +17,17 @@ POLL_SECONDS = 0.01
 class Sampler:
     """A BackgroundService, a user of NVML that releases it on request, and a holder of sessions.
 
-    create_thread: creates the thread of a GPU.
+    create_thread: creates the thread of a GPU, with `on_reading`. on_sample: called when all GPUs were read, in one of these threads.
     """
 
     def __init__(
-        self, create_thread: Callable[[Gpu], GpuThread], *, sleep: Callable[[float], None] = time.sleep
+        self,
+        create_thread: Callable[..., GpuThread],
+        *,
+        on_sample: Callable[[], None] = lambda: None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._create_thread, self._sleep = create_thread, sleep
+        self._create_thread, self._on_sample, self._sleep = create_thread, on_sample, sleep
         self._lock = threading.Lock()
         self._threads: dict[GpuUuid, GpuThread] = {}
         self._removed: tuple[GpuThread, ...] = ()
@@ -95,11 +99,16 @@ class Sampler:
         return next(filter(None, problems), None)
 
     def _start(self, gpu: Gpu) -> GpuThread:
-        thread = self._create_thread(gpu)
+        thread = self._create_thread(gpu, on_reading=self._complete)
         if self._is_released:
             thread.release()
         thread.start()
         return thread
+
+    def _complete(self) -> None:
+        """The last GPU completes the sample. A GPU that hangs does not delay the others."""
+        if not any(thread.is_reading for thread in self._threads.values()):
+            self._on_sample()
 
     def _is_any_open(self) -> bool:
         """The thread of a removed GPU may hang with an open session."""

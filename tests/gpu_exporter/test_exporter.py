@@ -63,6 +63,25 @@ def test_a_scrape_without_a_change_renders_nothing(bench: Bench) -> None:
     assert bench.renders == [False]
 
 
+def test_the_formats_of_the_last_scrapes_are_rendered_ahead(bench: Bench) -> None:
+    bench.exporter.render_ahead()
+    assert bench.renders == []
+    bench.exporter.body(is_gzipped=True)
+    bench.known = replace(bench.known, driver="580.1")
+    bench.exporter.render_ahead()
+    assert bench.renders == [False, False]
+    assert gzip.decompress(bench.exporter.body(is_gzipped=True)).decode() == expose(bench.known)
+    assert bench.renders == [False, False]
+
+
+def test_without_a_scrape_nothing_is_rendered_ahead_again(bench: Bench) -> None:
+    bench.exporter.body()
+    for driver in ("580.1", "580.2", "580.3"):
+        bench.known = replace(bench.known, driver=driver)
+        bench.exporter.render_ahead()
+    assert len(bench.renders) == 2
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -100,6 +100,23 @@ def test_means_are_read_soon_after_the_first_reading() -> None:
         until(lambda: "DCGM_FI_PROF_DRAM_ACTIVE" in (run.reading().values))
 
 
+def test_readings_begin_at_multiples_of_the_interval() -> None:
+    run = Run(scenario(gpus=[H100]), interval=30.0)
+    times, waits = [30.5, 61.0, 95.0], list[float | None]()
+
+    def wait(_: int, seconds: float | None) -> None:
+        waits.append(seconds)
+        if times:
+            run.clock = times.pop(0)
+        else:
+            run.thread.stop()
+
+    run.clock = 7.0
+    vars(run.thread)["_wait"] = wait
+    run.thread._run()
+    assert waits[:4] == [1.0, 29.5, 29.0, 25.0]
+
+
 def test_a_hanging_call_costs_the_reading_until_the_call_returns() -> None:
     run = Run(scenario({"at": 1, "for": 9, "gpu": 0, "kind": "hang", "call": "nvmlDeviceGetTemperature"}))
     with run.running():
@@ -316,7 +333,7 @@ def test_no_reading_mixes_two_mig_layouts(changes: list[tuple[int, list[str]]]) 
     def open_nvml() -> Iterator[Any]:
         yield nvml
 
-    thread = GpuThread(gpu, PLAN, open_nvml, interval=0.0, on_outdated=discover)
+    thread = GpuThread(gpu, PLAN, open_nvml, interval=1e-6, on_outdated=discover)
     publish = thread._publish
 
     def collect(reading: GpuReading) -> None:

@@ -1,9 +1,11 @@
 """The sampler: one thread for each GPU, which follow discoveries, and whose sessions are released together."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -27,11 +29,15 @@ class Node:
         self.node, self.now, self.clock = node, 0.0, 0.0
         self.hanging = threading.Event()
         self.sessions = SessionCounter()
-        self.sampler = Sampler(self.create, sleep=nap)
+        self.samples = 0
+        self.sampler = Sampler(self.create, on_sample=self.count, sleep=nap)
         self.sessions.add_holder(self.sampler)
 
-    def create(self, gpu: Gpu) -> GpuThread:
-        return GpuThread(gpu, PLAN, self.open, interval=0.001, clock=lambda: self.clock)
+    def count(self) -> None:
+        self.samples += 1
+
+    def create(self, gpu: Gpu, on_reading: Callable[[], None]) -> GpuThread:
+        return GpuThread(gpu, PLAN, self.open, interval=0.001, on_reading=on_reading, clock=lambda: self.clock)
 
     def hang(self, seconds: float) -> None:
         self.hanging.set()
@@ -86,12 +92,27 @@ def test_each_gpu_is_sampled_in_the_order_of_nvml() -> None:
         assert node.sampler.liveness_problem() is None
 
 
+def test_the_last_gpu_that_is_read_completes_the_sample() -> None:
+    samples = list[int]()
+    sampler = Sampler(lambda *_: pytest.fail("no GPU is new"), on_sample=lambda: samples.append(1))
+    busy, done = (SimpleNamespace(is_reading=is_reading) for is_reading in (True, False))
+    threads: Any = {"GPU-0": busy, "GPU-1": done}
+    sampler._threads = threads
+    sampler._complete()
+    assert samples == []
+    busy.is_reading = False
+    sampler._complete()
+    assert samples == [1]
+
+
 def test_a_hanging_gpu_costs_its_own_reading_alone() -> None:
     with running({"at": 1, "gpu": 1, "for": 100, "kind": "hang", "call": "nvmlDeviceGetFieldValues"}) as node:
         node.now = 1
         assert node.hanging.wait(60)
         node.clock = HANG_SECONDS + 1
         node.until_readings(True, False, True)
+        samples = node.samples
+        until(lambda: node.samples > samples)
 
 
 def test_a_removed_gpu_has_no_state_and_a_new_one_is_sampled() -> None:
