@@ -3,6 +3,7 @@
 Threads read the GPUs, the events of NVML and the pods, and store the results. A scrape renders the stored results.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -40,6 +41,12 @@ NAME = "gpu-exporter"
 DISCOVER = "discover"
 RETRIES = Backoff(first=2.0, maximum=60.0)
 """Delays between attempts after a failed discovery."""
+
+
+class XidWatch(EventWatch):
+    """A call that hangs is no problem of liveness: a restart does not help a GPU that hangs, and costs the metrics of the others."""
+
+    stuck = math.inf
 
 
 class ExporterController:
@@ -190,7 +197,7 @@ def build_agent(
     )
     xids = XidLog(settings.window / 1000, services.clock)
     sampler = Sampler(create_thread, on_sample=render_ahead)
-    watch = EventWatch(dependencies.nvml, xids.add, discover_again, lambda _: None, wait_alone=SESSIONS.wait_until_none)
+    watch = XidWatch(dependencies.nvml, xids.add, discover_again, lambda _: None, wait_alone=SESSIONS.wait_until_none)
     each_gpu = EachGpu(dependencies.inventory.discover, dependencies.nvml, simulated=dependencies.simulated is not None)
     for holder in (sampler, watch):
         SESSIONS.add_holder(holder)

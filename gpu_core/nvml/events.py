@@ -30,7 +30,7 @@ STOP_SECONDS = 0.2
 XID_PERIOD = 1.0
 """Seconds within which equal Xids of a GPU are reported as one."""
 STUCK = 300.0
-"""Seconds after which a call counts as hanging. A wait ends after WAIT, and the driver needs less to start."""
+"""Seconds after which a call that hangs is a problem of liveness. A wait ends after WAIT, and the driver needs less to start."""
 RETRY = 60.0
 """Seconds after which the registration of GPUs is retried, if it failed for some and may succeed later."""
 ALONE = 5.0
@@ -51,6 +51,8 @@ class EventWatch:
 
     The owner calls `refresh` when the set of GPUs may have changed, and while a discovery finds a lost GPU.
     """
+
+    stuck = STUCK
 
     def __init__(
         self,
@@ -96,8 +98,8 @@ class EventWatch:
             return None
         if not self._thread.is_alive():
             return "the thread nvml-events has ended"
-        is_stuck = called_at is not None and self._clock() - called_at > STUCK
-        return f"a call of NVML in the thread nvml-events did not return for {STUCK:.0f} s" if is_stuck else None
+        is_stuck = called_at is not None and self._clock() - called_at > self.stuck
+        return f"a call of NVML in the thread nvml-events did not return for {self.stuck:.0f} s" if is_stuck else None
 
     @property
     def watched(self) -> frozenset[GpuUuid]:

@@ -1,5 +1,6 @@
 """The watch of NVML's events: reports, retries, release and stop."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -549,7 +550,12 @@ def test_a_watch_whose_thread_did_not_start_can_be_stopped(monkeypatch: pytest.M
     watch.stop()
 
 
-def test_a_call_that_does_not_return_fails_the_liveness_check() -> None:
+class Patient(EventWatch):
+    stuck = math.inf
+
+
+@pytest.mark.parametrize("kind", [EventWatch, Patient])
+def test_a_call_that_does_not_return_fails_the_liveness_check(kind: type[EventWatch]) -> None:
     now, called, released = [0.0], threading.Event(), threading.Event()
 
     class Hanging(Scripted):
@@ -565,14 +571,15 @@ def test_a_call_that_does_not_return_fails_the_liveness_check() -> None:
         with simulated() as nvml:
             yield Hanging(nvml)
 
-    watch = EventWatch(open_nvml, lambda _: None, lambda _: None, lambda _: None, clock=lambda: now[0])
+    watch = kind(open_nvml, lambda _: None, lambda _: None, lambda _: None, clock=lambda: now[0])
     assert watch.liveness_problem() is None
     watch.start()
     assert called.wait(60)
     now[0] = STUCK
     assert watch.liveness_problem() is None
     now[0] = STUCK + 1
-    assert watch.liveness_problem() == "a call of NVML in the thread nvml-events did not return for 300 s"
+    sentence = "a call of NVML in the thread nvml-events did not return for 300 s"
+    assert watch.liveness_problem() == (sentence if kind is EventWatch else None)
     watch.stop()
     assert watch.liveness_problem() is None, "a stopped watch has no problem"
     released.set()
