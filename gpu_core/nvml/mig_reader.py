@@ -14,6 +14,8 @@ from gpu_core.nvml.mig_api import GpuInstanceHandle, InstanceProfileInfo
 from node_core.errors import NvmlError
 
 Result = TypeVar("Result")
+ProfileInfos = Mapping[int, InstanceProfileInfo]
+"""NVML_GPU_INSTANCE_PROFILE_* -> profile, without profiles that the GPU does not support."""
 
 _NOT_PRESENT = ABSENT | {NOT_FOUND, "INVALID_ARGUMENT"}
 
@@ -44,6 +46,7 @@ def read_mig_gpu(nvml: Nvml, device: Handle, index: int) -> MigGpu | None:
     bus_id = query_optional(lambda: nvml.device_get_bus_id(device))
     pci_ids = query_optional(lambda: nvml.device_get_pci_ids(device))
     total_memory = query_optional(lambda: nvml.device_get_memory_total(device)) or 0
+    infos = _profile_infos(nvml, device)
     return MigGpu(
         index=index,
         uuid=GpuUuid(nvml.device_get_uuid(device)),
@@ -54,14 +57,13 @@ def read_mig_gpu(nvml: Nvml, device: Handle, index: int) -> MigGpu | None:
         is_enabled=is_enabled,
         is_pending=nvml.device_get_pending_mig_mode(device),
         total_memory=total_memory,
-        profiles=_read_profiles(nvml, device, total_memory),
-        instances=_read_instances(nvml, device) if is_enabled else (),
+        profiles=_read_profiles(nvml, device, infos, total_memory),
+        instances=_read_instances(nvml, device, infos) if is_enabled else (),
     )
 
 
-def _read_profiles(nvml: Nvml, device: Handle, total_memory: int) -> tuple[InstanceProfile, ...]:
-    infos = _profile_infos(nvml, device).items()
-    profiles = (_read_profile(nvml, device, number, info, total_memory) for number, info in infos)
+def _read_profiles(nvml: Nvml, device: Handle, infos: ProfileInfos, total_memory: int) -> tuple[InstanceProfile, ...]:
+    profiles = (_read_profile(nvml, device, number, info, total_memory) for number, info in infos.items())
     named = (profile for profile in profiles if profile is not None)
     return tuple(sorted(named, key=lambda profile: (profile.slices, profile.memory_mib, profile.name)))
 
@@ -86,12 +88,12 @@ def _read_profile(
     )
 
 
-def _read_instances(nvml: Nvml, device: Handle) -> tuple[GpuInstance, ...]:
+def _read_instances(nvml: Nvml, device: Handle, infos: ProfileInfos) -> tuple[GpuInstance, ...]:
     """Raises NOT_FOUND if a MIG device belongs to a GPU instance with a profile that this project does not know."""
     uuids = _read_uuids(nvml, device)
     instances = [
         _read_instance(nvml, number, handle, uuids)
-        for number, info in _profile_infos(nvml, device).items()
+        for number, info in infos.items()
         for handle in nvml.device_get_gpu_instances(device, info.id)
     ]
     if unknown := {gpu_instance for gpu_instance, _ in uuids} - {each.id for each in instances}:
@@ -140,8 +142,7 @@ def _read_compute_ids(nvml: Nvml, handle: GpuInstanceHandle, number: int) -> lis
     return [nvml.compute_instance_get_info(each).id for each in instances]
 
 
-def _profile_infos(nvml: Nvml, device: Handle) -> Mapping[int, InstanceProfileInfo]:
-    """The profiles that the GPU supports, by number."""
+def _profile_infos(nvml: Nvml, device: Handle) -> ProfileInfos:
     infos = {
         number: _read_present(partial(nvml.device_get_gpu_instance_profile_info, device, number))
         for number in GPU_INSTANCE_SLICES

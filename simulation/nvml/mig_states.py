@@ -83,7 +83,7 @@ class MigStates:
 
 
 class SharedMigStates(MigStates):
-    """path: of the file. Without the file, all GPUs are as in the scenario. Each call reads the file, and each change replaces it.
+    """path: of the file. Without the file, all GPUs are as in the scenario. Each change replaces the file.
 
     The locks are files beside it. The kernel releases a lock when the process ends. Source: flock(2).
     """
@@ -91,6 +91,7 @@ class SharedMigStates(MigStates):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
+        self._version: tuple[int, ...] = ()
         self._lock_path, self._session_path = (path.with_name(f"{path.name}.{end}") for end in ("lock", "sessions"))
 
     @contextmanager
@@ -114,7 +115,13 @@ class SharedMigStates(MigStates):
 
     def _read(self) -> Mapping[int, ChangedMig]:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[int, ChangedMig])
+            found = self._path.stat()
+            version = found.st_ino, found.st_mtime_ns, found.st_size
+            with self._lock:
+                if version != self._version:
+                    self._changed = msgspec.json.decode(self._path.read_bytes(), type=dict[int, ChangedMig])
+                    self._version = version
+                return self._changed
         except FileNotFoundError:
             return {}
         except OSError as error:

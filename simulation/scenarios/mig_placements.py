@@ -23,8 +23,9 @@ def possible_placements(board: Board, profile: InstanceProfile) -> tuple[Placeme
 
 def max_instances(board: Board, profile: InstanceProfile) -> int:
     """The number of GPU instances of one profile on an empty GPU."""
-    placements = possible_placements(board, profile)
-    return next((count for count in range(len(placements), 0, -1) if not exceeded(board, [profile] * count)), 0)
+    needs: dict[str, int] = {name: getattr(profile, name) for name, _ in CAPACITIES}
+    limits: list[int] = [getattr(board.whole, name) // need for name, need in needs.items() if need]
+    return min(len(possible_placements(board, profile)), *limits)
 
 
 def exceeded(board: Board, profiles: Collection[InstanceProfile]) -> tuple[str, ...]:
