@@ -38,7 +38,7 @@ SECTIONS = {
         "mig": Entry(
             module="gpunode.mig.command",
             attribute="mig",
-            help="Show, plan and export the MIG layouts of the GPUs of this node.",
+            help="Show, plan, change and export the MIG layouts of the GPUs of this node.",
         ),
         "cdi": Entry(
             module="gpunode.cdi",

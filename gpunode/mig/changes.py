@@ -22,7 +22,7 @@ class Change:
     """One row of a plan.
 
     device: the name of the MIG device; empty for the mode, and for a GPU instance without MIG devices. placement: None for the mode.
-    uuid: of a present MIG device. users: the pods that have the device.
+    uuid: of a present MIG device. users: see Users.
     """
 
     gpu: MigGpu

@@ -46,13 +46,14 @@ _config_argument = click.argument("config", envvar="MIG_PARTED_SELECTED_CONFIG")
         ("list", "the layout of each GPU, and what could still be created"),
         ("names", "the configs for the GPUs of this node"),
         ("plan all-balanced", "what would change, and which pods would be affected"),
+        ("apply all-balanced", "change the GPUs to this layout"),
         ("assert all-balanced", "check that the GPUs have this layout"),
         ("export > layout.yaml", "the present layout as a config file"),
     ),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 def mig() -> None:
-    """Show, plan and export the MIG layouts of the GPUs of this node.
+    """Show, plan, change and export the MIG layouts of the GPUs of this node.
 
     Run it as root on a host, or in the pod of gpu-device-plugin.
     """
@@ -111,6 +112,35 @@ def plan(config: str, output: str | None, **values: Any) -> None:
     from gpunode.mig.report import print_plan  # noqa: PLC0415
 
     print_plan(values, config, output)
+
+
+@mig.command(
+    cls=Verb,
+    examples=(
+        ("all-balanced", "give all GPUs devices of several sizes"),
+        ("-f layouts.yaml team-a", "a layout of a file"),
+    ),
+    statuses={
+        "1": "A device that must go is in use, mig-manager runs on the node, or the change failed. After a failure, the message states"
+        " whether the previous layout is restored.",
+    },
+    help="Change the GPUs to the layouts of CONFIG. `plan` shows what would change. Nothing is changed while a pod or a process uses a MIG"
+    " device that must go, or a GPU whose MIG mode must change. If NVML requires a reset for a new MIG mode, the agents of the node"
+    " close NVML, and nvidia-smi of the driver resets the GPU. Needs root.",
+)
+@_config_argument
+@click.option(
+    "--state-dir",
+    metavar="FOLDER",
+    default="/var/lib/gpunode",
+    show_default=True,
+    help="The folder on a disk in which an unfinished change is recorded. The next `apply` completes or reverts it.",
+)
+@_add(_CONFIG_OPTIONS)
+def apply(config: str, **values: Any) -> None:
+    from gpunode.mig.apply import apply_config  # noqa: PLC0415
+
+    apply_config(values, config)
 
 
 @mig.command(

@@ -47,7 +47,7 @@ def _instance(gpu: MigGpu, instance: GpuInstance, users: Users) -> dict[str, Any
             "device": names.get((instance.profile, each.profile)),
             "computeInstance": each.id,
             "uuid": each.uuid,
-            "pods": list(users.get(each.uuid or "", ())),
+            "users": list(users.get(each.uuid or "", ())),
         }
         for each in instance.compute
     ]
@@ -67,7 +67,7 @@ def _change(change: Change) -> dict[str, Any]:
         "device": change.device or None,
         "placement": change.placement and _placement(change.placement),
         "uuid": change.uuid,
-        "pods": list(change.users),
+        "users": list(change.users),
     }
 
 

@@ -1,6 +1,6 @@
-"""Reads the MIG layouts of this node or of a scenario, the pods that use MIG devices, and the MIG configs."""
+"""Reads the MIG layouts of this node or of a scenario, the users of MIG devices, and the MIG configs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ from gpu_core.mig.config import MigConfigs, decode_mig_configs
 from gpu_core.mig.generated import generate_configs
 from gpu_core.mig.model import MigGpu
 from gpu_core.nvml.mig_reader import read_mig_gpus
-from gpu_core.pods.holders import Holder, select_holders
+from gpu_core.pods.processes import PROC
 from gpunode.output.flags import render_flags
+from mig_manager.usage import UsageReader
 from node_core.decode import parse_yaml, read_input
-from node_core.errors import KubeletError, NodeError
+from node_core.errors import MigError, NodeError
 from node_core.kubelet.podresources import SOCKET, list_pod_devices
+from node_core.kubelet.sockets import DEVICE_PLUGIN_DIR
 from node_core.runtime.command import parse_command
 
 PROGRAM = "gpunode mig"
@@ -24,7 +26,9 @@ PLUGIN_FLAGS = ("simulate", "host_root", "lock_dir")
 """The flags that are passed on to the settings of gpu-device-plugin, for NVML and the host."""
 
 Users = Mapping[str, tuple[str, ...]]
-"""UUID of a GPU or MIG device -> the pods that have the device, `namespace/name`."""
+"""UUID of a GPU or MIG device -> the pods, `namespace/name`, and the processes outside of pods that use the device."""
+_NO_PROC = Path("/dev/null")
+"""The processes of a scenario do not exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +45,11 @@ class MigNode:
 def read_node(values: Mapping[str, Any]) -> MigNode:
     """values: of the command line. Raises SettingsError, and NodeError if the GPUs cannot be read or none supports MIG."""
     dependencies = open_dependencies(values)
-    released = [each.sentence for each in dependencies.nvml_release.requests if each.problem is None]
-    if released:
-        raise NodeError(f"NVML is released: {'; '.join(released)}", hint="run the command again afterwards")
     with dependencies.nvml() as nvml:
         gpus, faults = read_mig_gpus(nvml)
     if not gpus and not faults:
         raise NodeError("this node has no GPU that supports MIG")
-    users, notes = _read_users(dependencies, values["pod_resources_socket"])
+    users, notes = _read_users(dependencies, open_usage(dependencies, values["pod_resources_socket"]))
     return MigNode(
         gpus=gpus,
         faults=faults,
@@ -59,36 +60,48 @@ def read_node(values: Mapping[str, Any]) -> MigNode:
 
 
 def open_dependencies(values: Mapping[str, Any]) -> Dependencies:
-    """Raises SettingsError."""
+    """Raises SettingsError, and NodeError while NVML is released."""
     flags = render_flags(values, PLUGIN_FLAGS)
-    return gpu_dependencies(parse_command(plugin_command, flags, PROGRAM) or {}, PROGRAM)
+    dependencies = gpu_dependencies(parse_command(plugin_command, flags, PROGRAM) or {}, PROGRAM)
+    released = [each.sentence for each in dependencies.nvml_release.requests if each.problem is None]
+    if released:
+        raise NodeError(f"NVML is released: {'; '.join(released)}", hint="run the command again afterwards")
+    return dependencies
 
 
-def read_configs(file: str | None, gpus: Sequence[MigGpu]) -> MigConfigs:
-    """Returns the configs of the file, and the generated ones with other names. file: `-` is standard input. Raises SettingsError."""
-    return {**generate_configs(gpus), **({} if file is None else _read_file(file))}
+def open_usage(dependencies: Dependencies, socket: str | None) -> UsageReader:
+    """socket: of the kubelet. None: the default, or only processes if the GPUs are simulated or the machine has no kubelet."""
+    path = Path(socket) if socket else SOCKET
+    has_pods = socket is not None or (dependencies.simulated is None and path.exists())
+    return UsageReader(
+        socket=path,
+        folder=path.parent.parent / DEVICE_PLUGIN_DIR.name,
+        proc=PROC if dependencies.simulated is None else _NO_PROC,
+        list_pods=list_pod_devices if has_pods else lambda _: (),
+    )
 
 
-def _read_file(file: str) -> MigConfigs:
-    return decode_mig_configs(parse_yaml(read_input(file)), source=file)
+def read_file(file: str | None) -> MigConfigs:
+    """Returns the configs of a file; none for None. `-` is standard input. Raises SettingsError."""
+    return {} if file is None else decode_mig_configs(parse_yaml(read_input(file)), source=file)
 
 
-def _read_users(dependencies: Dependencies, socket: str | None) -> tuple[Users, tuple[str, ...]]:
-    """Returns the users, and sentences about what is not known. Pods have no GPUs of a scenario, except with a socket of their own."""
+def add_generated(configs: MigConfigs, gpus: Sequence[MigGpu]) -> MigConfigs:
+    """Adds the configs of these GPUs that have other names."""
+    return {**generate_configs(gpus), **configs}
+
+
+def _read_users(dependencies: Dependencies, reader: UsageReader) -> tuple[Users, tuple[str, ...]]:
+    """Returns the users, and sentences about what is not known."""
     notes = ("The GPUs are simulated.",) if dependencies.simulated else ()
-    if notes and socket is None:
-        return {}, notes
+    inventory = dependencies.inventory.discover()
     try:
-        pods = list_pod_devices(Path(socket) if socket else SOCKET)
-    except KubeletError as error:
-        return {}, (f"The pods are not known: {error}.", *notes)
-    found: dict[str, tuple[str, ...]] = {}
-    for gpu in dependencies.inventory.discover().gpus:
-        holders = select_holders(pods, (gpu,))
-        found[gpu.uuid] = _names(holders.of_device(gpu.uuid))
-        found |= {each.uuid: _names(holders.of_device(gpu.uuid, each.gpu_instance)) for each in gpu.mig_devices}
-    return found, notes
-
-
-def _names(holders: Iterable[Holder]) -> tuple[str, ...]:
-    return tuple(sorted({f"{each.namespace}/{each.pod}" for each in holders}))
+        with dependencies.nvml() as nvml:
+            usage = reader.read(nvml, inventory.gpus)
+    except MigError as error:
+        return {}, (f"{error.message[:1].upper()}{error.message[1:]}.", *notes)
+    users = {
+        uuid: tuple(f"{each.namespace}/{each.pod}" if each.pod else each.process for each in holders)
+        for uuid, holders in usage.items()
+    }
+    return users, notes

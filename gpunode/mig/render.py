@@ -25,7 +25,7 @@ DEVICES = (
     Column(header="GPU"),
     Column(header="DEVICE"),
     Column(header="SLICES", priority=2),
-    Column(header="POD"),
+    Column(header="USED BY"),
     Column(header="UUID", priority=1),
 )
 CHANGES = (
@@ -33,7 +33,7 @@ CHANGES = (
     Column(header="ACTION"),
     Column(header="DEVICE"),
     Column(header="SLICES", priority=1),
-    Column(header="POD"),
+    Column(header="USED BY"),
     Column(header="UUID", is_wide=True),
 )
 CONFIGS = (Column(header="CONFIG"), Column(header="GPUS"), Column(header="DEVICES OF EACH GPU"))

@@ -13,7 +13,7 @@ from gpu_core.mig.planner import DesiredGpu, plan_gpu
 from gpu_core.mig.select import select_layouts
 from gpunode.mig.changes import Action, Change, list_changes
 from gpunode.mig.documents import layout_document, plan_document
-from gpunode.mig.read import MigNode, read_configs, read_node
+from gpunode.mig.read import MigNode, add_generated, read_file, read_node
 from gpunode.mig.render import (
     CHANGES,
     CONFIGS,
@@ -70,7 +70,7 @@ def _print_changes(changes: Sequence[Change], *, is_wide: bool) -> None:
 def plan_config(node: MigNode, config: str, file: str | None) -> tuple[GpuPlan, ...]:
     """Returns a plan for each GPU that the config selects. All plans that are not possible are one error."""
     layouts = _select_layouts(node, config, file)
-    busy = frozenset(MigUuid(uuid) for uuid, pods in node.users.items() if pods)
+    busy = frozenset(map(MigUuid, node.users))
     plans: list[GpuPlan] = []
     problems: list[str] = []
     for gpu in node.gpus:
@@ -86,7 +86,7 @@ def plan_config(node: MigNode, config: str, file: str | None) -> tuple[GpuPlan, 
 
 def _select_layouts(node: MigNode, config: str, file: str | None) -> Mapping[GpuUuid, DesiredGpu]:
     try:
-        return select_layouts(read_configs(file, node.gpus), config, node.gpus)
+        return select_layouts(add_generated(read_file(file), node.gpus), config, node.gpus)
     except MigError as error:
         raise SettingsError([str(error)]) from error
 
@@ -99,7 +99,7 @@ def print_export(values: Mapping[str, Any], output: str | None) -> None:
 
 def print_configs(values: Mapping[str, Any], output: str | None) -> None:
     node = read_node(values)
-    configs = read_configs(values["config_file"], node.gpus)
+    configs = add_generated(read_file(values["config_file"]), node.gpus)
     if output in ("json", "yaml"):
         print_document(render_mig_configs(configs), output)
     elif output == "name":

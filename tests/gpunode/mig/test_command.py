@@ -7,10 +7,8 @@ import pytest
 import yaml
 from click.testing import Result
 
-from node_core.grpc_h2.methods import Unary
-from node_core.kubelet import podresources_pb2 as pb
-from node_core.kubelet.server import UnixServer
 from tests.conftest import Golden
+from tests.gpunode.mig.places import serve_pods
 from tests.gpunode.verbs import run_verb, without_styles
 
 MIXED = "h100x8-mig-mixed"
@@ -38,24 +36,6 @@ def _own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def run(*arguments: str, simulate: str = MIXED, stdin: str | None = None, **environment: str) -> Result:
     return run_verb("mig", *arguments, "--simulate", simulate, stdin=stdin, environment=environment)
-
-
-def serve_pods(socket: Path, **devices: str) -> UnixServer:
-    """devices: name of a pod -> UUID of its device."""
-    pods = [
-        pb.PodResources(
-            name=name,
-            namespace="ml",
-            containers=[
-                pb.ContainerResources(
-                    name="c", devices=[pb.ContainerDevices(resource_name="nvidia.com/gpu", device_ids=[uuid])]
-                )
-            ],
-        )
-        for name, uuid in devices.items()
-    ]
-    content = pb.ListPodResourcesResponse(pod_resources=pods).SerializeToString()
-    return UnixServer(socket, {"/v1.PodResourcesLister/List": Unary(lambda _: content)}, name="pod-resources")
 
 
 @pytest.mark.golden
@@ -105,7 +85,7 @@ ONE_SMALL = "{version: v1, mig-configs: {one-small: [{devices: [6], mig-enabled:
 def test_unknown_pods_are_a_note(tmp_path: Path) -> None:
     result = run("list", "--pod-resources-socket", str(tmp_path / "absent.sock"))
     assert result.exit_code == 0
-    assert "The pods are not known: " in result.stdout
+    assert "The users of the MIG devices are not known: " in result.stdout
 
 
 def test_an_exported_layout_is_asserted(tmp_path: Path) -> None:
