@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from gpu_exporter.counters_file import CountersFile, parse_counters
+from gpu_exporter.counters_file import parse_counters
 from gpu_exporter.selection import KNOWN
 from node_core.decode import read_document, text_of
 from node_core.errors import SettingsError
@@ -43,11 +43,7 @@ def _read(ctx: click.Context, _: click.Parameter, path: Path | None) -> Any:
     try:
         document = read_document(path)
         fingerprints[path] = document.fingerprint
-        return _parse(text_of(document))
+        return parse_counters(text_of(document), KNOWN)
     except SettingsError as error:
         ctx.meta.setdefault(PROBLEMS, []).extend(error.problems)
         return None
-
-
-def _parse(text: str) -> CountersFile:
-    return parse_counters(text, KNOWN)

@@ -20,7 +20,7 @@ from gpu_exporter.reading import GpuReading, InstanceReading, Values, instance_p
 from node_core.errors import NvmlError
 
 SLOW_SECONDS = 60.0
-"""The minimum period of slow fields."""
+"""Slow fields are read once in each period. Periods begin at multiples, as readings do, so that delays do not add up."""
 RETRY_SECONDS = 3600.0
 """After this time, queries that the board did not support are tried again."""
 MAX_SAMPLE_AGE = 3600.0
@@ -143,7 +143,7 @@ class GpuReader:
     def _due_fields(self) -> tuple[Sequence[Field], bool]:
         """The fields to read now, and whether the slow ones are among them."""
         now, fields = self._plan.clocks.monotonic(), self._plan.fields
-        if self._slow_at is None or now - self._slow_at >= SLOW_SECONDS:
+        if self._slow_at is None or now // SLOW_SECONDS > self._slow_at // SLOW_SECONDS:
             self._slow_at = now
             return fields, True
         return tuple(field for field in fields if not field.is_slow), False
