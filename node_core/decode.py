@@ -36,6 +36,8 @@ MAX_FILE = 1 << 20
 MAX_DEPTH = 100
 MAX_VALUES = 1 << 20
 """Maximum number of values of a file, if each alias is replaced by its value."""
+MAX_HINTS = 100
+"""Problems with a hint for an unknown key: the search for similar keys is slow."""
 _LONG = 253
 
 
@@ -306,7 +308,8 @@ class Cursor:
         entries = self.mapping()
         for key, cursor in entries.items():
             if key not in known:
-                cursor.report(f"unknown key{place_hint(key, known, places or {})}")
+                hint = place_hint(key, known, places or {}) if len(self.problems) < MAX_HINTS else ""
+                cursor.report(f"unknown key{hint}")
         for key in required if isinstance(self.value, Mapping) else ():
             if key not in entries:
                 self.child(key, None).report("is missing")

@@ -8,7 +8,7 @@ from gpu_core.domain.node_assessment import NodeAssessment, Reason, assess_kubel
 from gpu_core.domain.resources import ResourceName
 from node_core.domain.conditions import GPU_READY
 from node_core.domain.node import NodeView
-from node_core.domain.quantity import parse_quantity
+from node_core.domain.quantity import parse_api_quantity
 
 SETTLE_SECONDS = 30.0
 """How long the kubelet may take before the condition changes: the kubelet restarts, or updates the Node every ten seconds."""
@@ -76,7 +76,7 @@ class KubeletAssessor:
 def parse_amount(quantity: object) -> int:
     """Returns the number of devices in a quantity of the Node; 0 if it is none. Kubernetes writes 1000 as `1k`, and 1500 as `1500`."""
     try:
-        number = parse_quantity(str(quantity))
+        number = parse_api_quantity(str(quantity))
     except ValueError:
         return 0
     return number.numerator if number.denominator == 1 else 0

@@ -12,7 +12,7 @@ import msgspec
 from gpu_core.domain.node_assessment import Reason
 from node_core.domain.conditions import GPU_READY
 from node_core.domain.labels import SIMULATED
-from node_core.domain.quantity import parse_quantity
+from node_core.domain.quantity import parse_api_quantity
 from node_core.scheduling.objects import ApiStruct, Condition, Node, Pod
 from node_core.scheduling.requests import pod_requests
 
@@ -268,7 +268,7 @@ def _version(labels: Mapping[str, str], name: str, *older: str) -> str:
 def _number(text: object) -> int | None:
     """Returns a whole number of devices or MiB; None for another value."""
     try:
-        number = parse_quantity(text)  # type: ignore[arg-type]
+        number = parse_api_quantity(text)  # type: ignore[arg-type]
     except (ValueError, TypeError):
         return None
     return int(number)

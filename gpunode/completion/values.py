@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import click
 
-from gpunode.completion.cluster import Completer, complete_label, complete_nodes, complete_selector
+from gpunode.completion.cluster import Completer, complete_label, complete_nodes, complete_pods, complete_selector
 from gpunode.completion.label_keys import complete_label_keys
 from gpunode.completion.scenarios import complete_scenarios
 
@@ -14,6 +14,7 @@ PATH_WORDS = ("FILE", "FOLDER")
 COMPLETERS: Mapping[str, Completer] = {
     "scenario": complete_scenarios,
     "node": complete_nodes,
+    "pod": complete_pods,
     "selector": complete_selector,
     "label key": complete_label_keys,
     "product": complete_label("nvidia.com/gpu.product"),
@@ -24,6 +25,7 @@ NAMES: Mapping[tuple[str, str], str] = {
     ("scenario", "scenario"): "scenario",
     ("", "node"): "node",
     ("node", "name"): "node",
+    ("why", "target"): "pod",
     ("", "node_name"): "node",
     ("labels", "key"): "label key",
     ("", "selector"): "selector",

@@ -13,7 +13,7 @@ from gpunode.config_check.agents import select_agents
 from gpunode.config_check.find import ConfigFile, Kind, find_configs
 from gpunode.config_check.settings import EffectiveSetting, Result, read_settings
 from gpunode.output.formats import output_option, print_document
-from gpunode.output.paragraph import NARROWEST, render_paragraph
+from gpunode.output.paragraph import render_paragraph
 from gpunode.output.table import Column, TableWriter
 from gpunode.output.terminal import Cell, Styled, Terminal, open_terminal
 from gpunode.output.verb import FAILED, Verb
@@ -24,12 +24,10 @@ from node_core.runtime.examples import ExamplesGroup
 NAMES = {Kind.NVIDIA: "NVIDIA's config file", Kind.NFD: "config file of Node Feature Discovery"}
 COLUMNS = (
     Column(header="SETTING"),
-    Column(header="VALUE"),
+    Column(header="VALUE", max_width=60),
     Column(header="FROM"),
     Column(header="AGENTS", priority=1),
 )
-MAX_SHOWN = 60
-"""The number of characters of a value in the table. `-o json` has the whole value."""
 FLAGS = "gpunode.flags"
 """Key in a click context: the arguments after `--`."""
 
@@ -149,17 +147,15 @@ def _print(terminal: Terminal, reports: Sequence[Report], *, has_all: bool) -> N
         click.echo()
         TableWriter(terminal, COLUMNS).write(
             [
-                (each.name, _value(each, terminal.width), each.origin, ", ".join(agents))
+                (each.name, _value(each), each.origin, ", ".join(agents))
                 for each, agents in report.settings.items()
                 if has_all or each.is_in_files or not each.is_default
             ]
         )
 
 
-def _value(setting: EffectiveSetting, width: int) -> Cell:
-    text, limit = setting.value, max(NARROWEST, min(MAX_SHOWN, width - len("  value ")))
-    shown = text if len(text) <= limit else f"{text[: limit - 3]}..."
-    return shown if setting.is_default else Styled(shown, "bold")
+def _value(setting: EffectiveSetting) -> Cell:
+    return setting.value if setting.is_default else Styled(setting.value, "bold")
 
 
 def _head(terminal: Terminal, report: Report) -> Iterator[str]:

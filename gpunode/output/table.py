@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import click
 
+from gpunode.output.paragraph import render_paragraph
 from gpunode.output.terminal import UNLIMITED, Cell, Styled, Terminal, text_of
 
 GAP = "   "
@@ -19,13 +20,15 @@ CUT = "..."
 class Column:
     """priority: columns with 0 are always shown; those with the highest number are omitted first. is_wide: only with `-o wide`.
 
-    min_width: of a last column with sentences, which are cut to the rest of the line, but not to fewer characters. None: cells are not cut.
+    min_width: of a last column with sentences, which are cut to the rest of the line, but not to fewer characters. max_width: of the cells
+    in lines, which are cut to this number of characters. None: cells are not cut.
     """
 
     header: str
     priority: int = 0
     is_wide: bool = False
     min_width: int | None = None
+    max_width: int | None = None
 
 
 Row = Sequence[Cell]
@@ -58,7 +61,8 @@ class TableWriter:
             return []
         is_first = self._shown is None
         self._widths = [
-            max(width, *(len(text_of(row[index])) for row in rows)) for index, width in enumerate(self._widths)
+            max(width, *(min(len(text_of(row[index])), self._columns[index].max_width or UNLIMITED) for row in rows))
+            for index, width in enumerate(self._widths)
         ]
         if self._shown is None:
             self._shown = self._select_columns()
@@ -85,33 +89,39 @@ class TableWriter:
 
     def _line(self, row: Row) -> str:
         *before, last = self._shown or ()
-        cells = [self._cell(row[index]) + " " * (self._widths[index] - len(_text(row[index]))) for index in before]
-        return GAP.join([*cells, self._cell(self._cut(row[last], last))])
+        cut = {index: _cut(row[index], self._columns[index].max_width or UNLIMITED) for index in before}
+        cells = [self._cell(cell) + " " * (self._widths[index] - len(_text(cell))) for index, cell in cut.items()]
+        return GAP.join([*cells, self._cell(_cut(row[last], self._room(last)))])
 
-    def _cut(self, cell: Cell, last: int) -> Cell:
-        """Returns the part of a sentence that fits into the line."""
+    def _room(self, last: int) -> int:
+        """Returns the number of characters for the last column."""
         minimum = self._columns[last].min_width
         if minimum is None or self._is_wide:
-            return cell
+            return UNLIMITED
         used = sum(self._widths[index] + len(GAP) for index in self._shown or () if index != last)
-        room = max(self._terminal.width - used, minimum)
-        text = text_of(cell)
-        if len(text) <= room:
-            return cell
-        cut = f"{text[: room - len(CUT)]}{CUT}"
-        return Styled(cut, cell.style) if isinstance(cell, Styled) else cut
+        return max(self._terminal.width - used, minimum)
 
     def _blocks(self, rows: Sequence[Row]) -> Iterator[str]:
         """Yields each row as lines: the first cell, and below it the names and values of the others."""
         first, *others = self._shown or ()
+        names = {index: Styled(f"  {self._columns[index].header.lower()}", "bright_black") for index in others}
         for row in rows:
             yield self._terminal.render(Styled(_text(row[first]), "bold"))
-            for index in others:
-                header = self._terminal.render(Styled(self._columns[index].header.lower(), "bright_black"))
-                yield f"  {header} {self._cell(row[index])}"
+            for index, name in names.items():
+                value = row[index] if text_of(row[index]) else EMPTY
+                yield from render_paragraph(self._terminal, value, first=name, indent=len(name.text) + 1)
 
     def _cell(self, cell: Cell) -> str:
         return self._terminal.render(cell) if text_of(cell) else EMPTY
+
+
+def _cut(cell: Cell, room: int) -> Cell:
+    """Returns the part of a text that fits into the room, in characters."""
+    text = text_of(cell)
+    if len(text) <= room:
+        return cell
+    cut = f"{text[: room - len(CUT)]}{CUT}"
+    return Styled(cut, cell.style) if isinstance(cell, Styled) else cut
 
 
 def _text(cell: Cell) -> str:

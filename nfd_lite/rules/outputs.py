@@ -19,12 +19,11 @@ from node_core.domain.labels import (
     namespace_problem,
     value_problem,
 )
-from node_core.domain.quantity import canonical_quantity, parse_quantity
+from node_core.domain.quantity import MAX_AMOUNT, canonical_quantity, parse_quantity
 from node_core.domain.taints import EFFECTS, RULE_TAINTS_ANNOTATION, Taint
 
 TAINTS_NAMESPACE = RULE_TAINTS_ANNOTATION.partition("/")[0]
 MAX_ANNOTATION = 1024
-MAX_AMOUNT = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

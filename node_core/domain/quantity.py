@@ -16,6 +16,7 @@ _DECIMAL = dict(zip(range(-9, 19, 3), ("n", "u", "m", "", "k", "M", "G", "T", "P
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _NANO = 10**9
 _MAX_TEXT = 64
+MAX_AMOUNT = Fraction(2**63 - 1)
 
 
 def parse_quantity(text: str | float) -> Fraction:
@@ -24,6 +25,11 @@ def parse_quantity(text: str | float) -> Fraction:
     sign, digits, exponent, suffix = match.groups()
     value = Fraction(digits) * (Fraction(10) ** int(exponent[1:]) if exponent else _SUFFIXES.get(suffix, Fraction(1)))
     return -value if sign == "-" else value
+
+
+def parse_api_quantity(text: str | float) -> Fraction:
+    """Returns the amount that the API server stores: at most 2^63-1. Raises ValueError with the reason."""
+    return max(-MAX_AMOUNT, min(parse_quantity(text), MAX_AMOUNT))
 
 
 def canonical_quantity(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import lru_cache
 
-from node_core.domain.quantity import parse_quantity
+from node_core.domain.quantity import parse_api_quantity
 from node_core.scheduling.objects import Container, Pod, Quantity, ResourceRequirements
 
 Amounts = dict[str, Fraction]
@@ -62,7 +62,7 @@ def add(total: Amounts, amounts: Mapping[str, Fraction]) -> None:
 @lru_cache(maxsize=4096, typed=True)
 def _parse(text: Quantity) -> Fraction:
     """Thousands of Pods have few different quantities."""
-    return parse_quantity(text)
+    return parse_api_quantity(text)
 
 
 def _running(containers: Iterable[Container], init_containers: Iterable[Container]) -> Amounts:

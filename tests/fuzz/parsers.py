@@ -585,6 +585,7 @@ EXCLUDED: Mapping[str, str] = {
     "nfd_lite.sources.cpu_security:parse_cpu": "accepts a CpuInfo; by decode_x86",
     "node_core.decode:decode_struct": "by decode_nvidia_config, decode_worker_config and parse_scenario",
     "node_core.runtime.certificate_expiry:parse_expiry": "by test_certificate_expiry.py: any bytes",
+    "node_core.domain.quantity:parse_api_quantity": "by parse_amounts",
     "node_core.domain.conditions:parse_conditions": "by parse_node",
     "node_core.domain.taints:parse_taint": "reads only taints that the API server has validated",
     "node_core.kube.http:parse_response": "calls a given parser",

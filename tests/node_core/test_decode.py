@@ -11,6 +11,7 @@ import yaml
 
 from node_core.decode import (
     MAX_FILE,
+    MAX_HINTS,
     Document,
     _Loader,
     decode_struct,
@@ -56,6 +57,12 @@ def test_every_problem_is_reported_at_once_with_its_path() -> None:
     assert "f.yaml: inner.name: must be text, found the number 5. Put the value in quotes" in found
     assert "f.yaml: items[1].someCount: must be a whole number, found the text 'x'" in found
     assert "f.yaml: maybe.nope: unknown key" in found
+
+
+def test_similar_keys_are_searched_only_for_the_first_problems() -> None:
+    found = problems({"title": "t", **{f"titel{number}": 1 for number in range(MAX_HINTS + 50)}})
+    assert len(found) == MAX_HINTS + 50
+    assert sum("did you mean title?" in each for each in found) == MAX_HINTS
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,11 @@ def test_values_that_are_not_numbers_are_unknown() -> None:
     assert (described.count, described.resources) == (None, ())
 
 
+def test_a_number_of_devices_is_at_most_the_largest_number_of_the_api() -> None:
+    (resource,) = describe_node(node(capacity={GPU: "1e400"}, allocatable={GPU: "1e400"})).resources
+    assert (resource.capacity, resource.free) == (2**63 - 1, 2**63 - 1)
+
+
 def test_a_taint_has_the_form_of_kubectl() -> None:
     taints = [{"key": "a", "effect": "NoSchedule"}, {"key": "b", "value": "c", "effect": "NoExecute"}]
     assert describe_node(node(spec={"taints": taints})).taints == ("a:NoSchedule", "b=c:NoExecute")

@@ -8,7 +8,14 @@ import pytest
 
 from gpunode.cluster import lists
 from gpunode.completion import cluster
-from gpunode.completion.cluster import complete_label, complete_nodes, complete_selector, read_nodes, select_parts
+from gpunode.completion.cluster import (
+    complete_label,
+    complete_nodes,
+    complete_pods,
+    complete_selector,
+    read_nodes,
+    select_parts,
+)
 from gpunode.completion.shells import Zsh
 from node_core.scheduling.objects import Metadata, Node
 from simulation.apiserver import ApiServer
@@ -23,6 +30,14 @@ COMMAND = click.Command(
         click.Option(["--product"], shell_complete=complete_label("nvidia.com/gpu.product")),
         click.Option(["--kubeconfig"]),
         click.Option(["--context"]),
+    ],
+)
+WHY = click.Command(
+    "why",
+    params=[
+        click.Argument(["target"], shell_complete=complete_pods),
+        click.Option(["-n", "--namespace"]),
+        click.Option(["--kubeconfig"]),
     ],
 )
 
@@ -41,13 +56,36 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "SECONDS", TIMEOUT_SECONDS)
 
 
-def complete(*words: str) -> list[str]:
+def complete(*words: str, command: click.Command = COMMAND) -> list[str]:
     *args, incomplete = words
-    return [item.value for item in Zsh(COMMAND, {}, "c", "").get_completions(args, incomplete)]
+    return [item.value for item in Zsh(command, {}, "c", "").get_completions(args, incomplete)]
 
 
 def test_the_names_of_the_nodes_are_completed(kubeconfig: str) -> None:
     assert complete("--kubeconfig", kubeconfig, "g") == ["gpu-a", "gpu-b"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("t",), ["train-0", "train-1"]),
+        (("-n", "web", ""), ["api"]),
+        (("-n", "web", "deploy/"), ["deploy/api"]),
+        (("pods/train-1",), ["pods/train-1"]),
+        (("unknown/",), []),
+        (("-n", "none", ""), []),
+    ],
+)
+def test_the_pods_and_workloads_of_the_namespace_are_completed(
+    server: ApiServer,  # noqa: F811
+    kubeconfig: str,
+    words: tuple[str, ...],
+    expected: list[str],
+) -> None:
+    for namespace, name in (("default", "train-0"), ("default", "train-1"), ("web", "api")):
+        server.store.create("pods", {"metadata": {"name": name, "namespace": namespace}, "spec": {"containers": []}})
+    server.store.create("deployments.apps", {"metadata": {"name": "api", "namespace": "web"}, "spec": {}})
+    assert complete("--kubeconfig", kubeconfig, *words, command=WHY) == expected
 
 
 def test_the_values_of_a_label_are_completed(kubeconfig: str) -> None:

@@ -54,6 +54,20 @@ def test_a_terminal_that_is_too_narrow_for_the_first_columns_shows_one_value_a_l
     assert render([ROW], width=12) == "node-1\n  free 8/8\n"
 
 
+def test_a_long_value_is_cut_in_a_line_and_complete_in_a_narrow_terminal() -> None:
+    columns = (Column(header="NAME"), Column(header="VALUE", max_width=12), Column(header="FROM"))
+    row = ("a", Styled("one two three four five", "bold"), "default")
+    assert TableWriter(Terminal(width=80), columns).render([row]) == [
+        "NAME   VALUE          FROM",
+        "a      one two t...   default",
+    ]
+    assert TableWriter(Terminal(width=28), columns).render([row])[1:] == [
+        "  value one two three four",
+        "        five",
+        "  from default",
+    ]
+
+
 def test_control_characters_are_replaced() -> None:
     assert "\x1b" not in render([("a\x1b[2J", "b\n", "c", "d", "e")])
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from node_core.domain.quantity import canonical_quantity, parse_quantity
+from node_core.domain.quantity import canonical_quantity, parse_api_quantity, parse_quantity
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,13 @@ def test_an_invalid_quantity_is_an_error_with_an_example(text: str) -> None:
 @given(st.integers(min_value=-(10**30), max_value=10**30))
 def test_every_integer_is_parsed_unchanged(number: int) -> None:
     assert parse_quantity(str(number)) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"), [("9E", 9 * 10**18), ("10E", 2**63 - 1), ("1e400", 2**63 - 1), ("-8Ei", 1 - 2**63), (0.5, 0.5)]
+)
+def test_an_amount_of_the_api_server_is_a_number_of_64_bits(text: str | float, amount: float) -> None:
+    assert parse_api_quantity(text) == amount
 
 
 @pytest.mark.parametrize(
