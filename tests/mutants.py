@@ -1,7 +1,8 @@
 """The mutants of a module. A mutant is the text of the module with one changed place. A test has to fail with it.
 
 Comparisons, boolean and arithmetic operators, numbers and booleans, return values and statements are changed. Text, annotations,
-decorators and log lines are not: no test should need to repeat them.
+decorators and log lines are not: no test should need to repeat them. A number of a constant of the module, such as a limit or a pause,
+becomes 0: a test has to fail without the limit, and should not repeat its value.
 """
 
 import ast
@@ -68,7 +69,9 @@ def find_mutants(source: str) -> list[Mutant]:
         end = starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
         return Mutant(line=node.lineno, start=start, end=end, before=text[start:end].decode(), after=after)
 
-    found = [mutant(node, after) for node in _walk(ast.parse(source)) for after in _replacements(node)]
+    tree = ast.parse(source)
+    numbers = {id(node) for statement in tree.body if _is_constant(statement) for node in ast.walk(statement)}
+    found = [mutant(node, after) for node in _walk(tree) for after in _replacements(node, to_zero=id(node) in numbers)]
     return sorted(found, key=lambda each: (each.start, each.end, each.after))
 
 
@@ -86,10 +89,21 @@ def _walk(node: ast.AST) -> Iterator[ast.expr | ast.stmt]:
                 yield from _walk(child)
 
 
-def _replacements(node: ast.expr | ast.stmt) -> Iterator[str]:
+def _is_constant(statement: ast.stmt) -> bool:
+    """Whether the statement assigns a constant of the module, whose name has capitals only."""
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+            return name.isupper()
+        case _:
+            return False
+
+
+def _replacements(node: ast.expr | ast.stmt, *, to_zero: bool) -> Iterator[str]:
     match node:
         case ast.Constant(value=bool(value)):
             yield str(not value)
+        case ast.Constant(value=int(value) | float(value)) if to_zero and value:
+            yield str(type(value)(0))
         case ast.Constant(value=int(value) | float(value)):
             yield str(value + 1)
         case ast.Return(value=ast.expr() as value) if not _is_none(value) and not _is_false(value):

@@ -61,7 +61,7 @@ class EventStream:
 
     def _lines(self) -> Iterator[bytes]:
         rest = b""
-        for chunk in self._response.stream(decode_content=False):
+        for chunk in self._response.stream():
             *lines, rest = (rest + chunk).split(b"\n")
             yield from filter(None, lines)
 
@@ -163,8 +163,14 @@ class ApiClient:
             raise connection_error(verb, path, error) from error
         except ValueError:  # its text and its cause contain the token
             raise KubeError(f"{verb} {path}: cannot be sent: the credentials are not valid in an HTTP header") from None
-        seconds = round(time.monotonic() - began, 4)
-        log.debug("api_request", verb=verb, path=path, query=dict(query or {}), status=response.status, seconds=seconds)
+        log.debug(
+            "api_request",
+            verb=verb,
+            path=path,
+            query=dict(query or {}),
+            status=response.status,
+            seconds=round(time.monotonic() - began, 4),
+        )
         if response.status == 401:
             self._connected = None
         if response.status >= 300:

@@ -24,6 +24,8 @@ PAGE = 200
 """Maximum objects in one page of a list."""
 WATCH_SECONDS = 540
 """Minimum duration of a watch. The next watch continues from its last version without a list."""
+WATCH_SPREAD_SECONDS = 60
+"""A random part of this time is added to the duration, so that the watches of many nodes do not end together."""
 HEALTHY_SECONDS = 5.0
 """A watch that was open for this time resets the back-off."""
 BRIEF_SECONDS = 1.0
@@ -173,7 +175,9 @@ class Informer(Generic[View]):
     def _watch(self, version: str) -> tuple[str, float]:
         """Runs one watch. Returns the version for the next watch, and the seconds that this watch was open."""
         query = {**self.resource.selector, "resourceVersion": version}
-        stream = self._api.watch(self.resource.path, query, seconds=WATCH_SECONDS + self._rng.randrange(60))
+        stream = self._api.watch(
+            self.resource.path, query, seconds=WATCH_SECONDS + self._rng.randrange(WATCH_SPREAD_SECONDS)
+        )
         opened = self._clock()
         try:
             self._set_stream(stream)

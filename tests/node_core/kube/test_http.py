@@ -44,6 +44,17 @@ def test_a_renewed_token_is_read_from_the_kubeconfig(server: ApiServer, api: Nod
     assert api.get().name == "n1"
 
 
+def test_a_client_has_the_address_and_the_default_namespace_of_its_credentials(
+    server: ApiServer, api: NodeApi, kubeconfig: Path
+) -> None:
+    assert api.server == server.url
+    assert api.namespace is None
+    content = server.kubeconfig()
+    content["contexts"][0]["context"]["namespace"] = "team"
+    kubeconfig.write_text(json.dumps(content))
+    assert NodeApi("n1", kubeconfig=str(kubeconfig), user_agent="t").namespace == "team"
+
+
 def test_without_a_cluster_the_error_explains_how_to_set_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(KubeError, match="--kubeconfig or KUBECONFIG"):
