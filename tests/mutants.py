@@ -81,6 +81,8 @@ def _walk(node: ast.AST) -> Iterator[ast.expr | ast.stmt]:
         yield node
     if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Expr) and _is_log_call(node.value)):
         return
+    if isinstance(node, ast.ClassDef) and any(map(_is_protocol, node.bases)):
+        return  # its methods never run
     for name, value in ast.iter_fields(node):
         if name in UNCHANGED or (name == "keywords" and isinstance(node, ast.ClassDef)):
             continue
@@ -96,6 +98,11 @@ def _is_constant(statement: ast.stmt) -> bool:
             return name.isupper()
         case _:
             return False
+
+
+def _is_protocol(base: ast.expr) -> bool:
+    name = base.value if isinstance(base, ast.Subscript) else base
+    return isinstance(name, ast.Name) and name.id == "Protocol"
 
 
 def _replacements(node: ast.expr | ast.stmt, *, to_zero: bool) -> Iterator[str]:

@@ -65,6 +65,8 @@ def test_one_place_changes_at_a_time(source: str, mutants: list[str]) -> None:
         "Alias = dict[str, int] | None",
         "@dataclass(frozen=True)\nclass A: ...",
         "class A(Struct, frozen=True): ...",
+        "class A(Protocol):\n    def f(self, a: int = 7) -> int: ...",
+        "class A(Protocol[T]):\n    def f(self, a: int = 7) -> int: ...",
         'log.info("event", number=1)',
         "def f():\n    return",
         "def f():\n    return None",

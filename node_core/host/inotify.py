@@ -20,6 +20,7 @@ _EVENT = struct.Struct("iIII")
 """wd, mask, cookie and the length of the name. The name follows and is padded with NULs."""
 _OVERFLOW = -1
 """The watch number of the event IN_Q_OVERFLOW: the kernel's queue was full, and events were lost."""
+_CHUNK = 1 << 16
 POLL_SECONDS = 2.0
 POLLS_BEFORE_RETRY = 30
 
@@ -83,7 +84,7 @@ class Inotify:
     def drain(self) -> frozenset[Event]:
         events: set[Event] = set()
         try:
-            while data := os.read(self._fd, 1 << 16):
+            while data := os.read(self._fd, _CHUNK):
                 events.update(parse_events(data))
         except BlockingIOError:
             pass
@@ -174,7 +175,7 @@ class DirectoryWatch(ThreadedService):
         if not snapshot.has_changed() and not written:
             return False
         self._on_change()
-        return self._min_interval > 0 and self._wait(None, self._min_interval)
+        return self._wait(None, self._min_interval)
 
     def _wait(self, events: int | None, timeout: float | None) -> bool:
         """Waits for events or the timeout. True if the thread has to end."""

@@ -145,7 +145,7 @@ def _reopen(entry: int, limit: int) -> bytes:
 def _read_all(file: int, limit: int) -> bytes:
     """Reads until the end or the limit. A read from procfs may return fewer bytes than requested before the end of the file."""
     pieces: list[bytes] = []
-    while limit > 0 and (piece := os.read(file, min(limit, _CHUNK))):
+    while piece := os.read(file, min(limit, _CHUNK)):
         pieces.append(piece)
         limit -= len(piece)
     return b"".join(pieces)

@@ -295,10 +295,40 @@ def test_the_nearest_directory_is_never_a_file(tmp_path: Path) -> None:
     assert nearest_directory(tmp_path) == tmp_path
 
 
+def count_watches(inotify: Inotify) -> int:
+    """The number of watches in the kernel."""
+    return Path(f"/proc/self/fdinfo/{inotify.fileno()}").read_text().count("inotify wd")
+
+
+def test_only_the_directory_and_its_parent_stay_watched(
+    tmp_path: Path, calls: Calls, watching: Callable[..., DirectoryWatch]
+) -> None:
+    opened: list[Inotify] = []
+
+    def open_watches() -> Inotify:
+        opened.append(Inotify())
+        return opened[-1]
+
+    path = tmp_path / "a" / "b"
+    watching(path, open_watches=open_watches)
+    assert count_watches(opened[0]) == 2
+    with calls.one_more():
+        path.mkdir(parents=True)
+    (inotify,) = opened
+    assert count_watches(inotify) == 2
+
+
+def test_a_directory_that_cannot_be_watched_and_an_unknown_watch_are_errors(tmp_path: Path) -> None:
+    with Inotify() as inotify:
+        with pytest.raises(FileNotFoundError):
+            inotify.add(tmp_path / "missing")
+        with pytest.raises(OSError, match="Invalid argument"):
+            inotify.remove(7)
+
+
 def test_a_removed_watch_is_also_removed_in_the_kernel(tmp_path: Path) -> None:
     with Inotify() as inotify:
-        state = Path(f"/proc/self/fdinfo/{inotify.fileno()}")
         watch = inotify.add(tmp_path)
-        assert state.read_text().count("inotify wd") == 1
+        assert count_watches(inotify) == 1
         inotify.remove(watch)
-        assert state.read_text().count("inotify wd") == 0
+        assert count_watches(inotify) == 0

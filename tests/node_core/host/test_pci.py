@@ -4,7 +4,7 @@ import pytest
 
 from node_core.domain.pci import PciAddress
 from node_core.errors import HostReadError
-from node_core.host.pci import read_numa_node, read_pci
+from node_core.host.pci import PciFunction, read_numa_node, read_pci
 from node_core.host.root import HostRoot
 
 GPU = {
@@ -84,6 +84,11 @@ def test_ids_of_the_subsystem_may_be_missing_and_other_ids_may_have_capitals(tmp
     scan = read_pci(HostRoot(tmp_path))
     assert [(each.vendor, each.device) for each in scan.functions] == [("10de", "2bb5")]
     assert scan.skipped == ()
+
+
+def test_a_function_is_neither_virtual_nor_bound_to_a_driver_by_default() -> None:
+    function = PciFunction(address=PciAddress("0000:3b:00.0"), class_code="030200", vendor="10de", device="2330")
+    assert (function.numa_node, function.driver, function.is_vf) == (None, None, False)
 
 
 def test_a_function_that_disappears_during_the_scan_is_ignored(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Hardware events: their selection and coalescing, and sockets that fail."""
 
+import errno
 import queue
 import socket
 import threading
@@ -78,6 +79,13 @@ def test_at_most_64_kib_of_a_message_are_read(kernel: tuple[socket.socket, socke
 def test_only_messages_of_the_kernel_are_relevant(sender: int, matters: bool) -> None:
     netlink = cast("socket.socket", SimpleNamespace(recvfrom=lambda _: (GPU, (sender, 1))))
     assert receive_hardware_event(netlink) is matters
+
+
+def test_events_that_the_kernel_dropped_may_have_been_relevant() -> None:
+    def fail(_: int) -> tuple[bytes, tuple[int, int]]:
+        raise OSError(errno.ENOBUFS, "No buffer space available")
+
+    assert receive_hardware_event(cast("socket.socket", SimpleNamespace(recvfrom=fail))) is True
 
 
 def test_simultaneous_events_cause_one_call(kernel: tuple[socket.socket, socket.socket]) -> None:
