@@ -1,6 +1,7 @@
 """Runs a call of NVML in a daemon thread with a deadline, because a call into a hanging driver does not return."""
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -15,12 +16,13 @@ DRIVER_HANGS = "the NVIDIA driver hangs: check the kernel log for NVRM lines"
 
 
 class BoundedCall(Generic[Result]):
-    """function: may raise NvmlError. deadline: seconds. While a call hangs, no other one starts. Used by one thread at a time."""
+    """function: may raise NvmlError. deadline: seconds after the start. While a call hangs, no other one starts. Used by one thread at a time."""
 
     def __init__(self, function: Callable[[], Result], deadline: float) -> None:
         self._function, self._deadline = function, deadline
         self._running: Future[Result] | None = None
         self._has_timed_out = False
+        self._ends_at = 0.0
 
     @property
     def is_hanging(self) -> bool:
@@ -32,6 +34,7 @@ class BoundedCall(Generic[Result]):
         if self.is_hanging:
             return
         self._running, self._has_timed_out = Future(), False
+        self._ends_at = time.monotonic() + self._deadline
         threading.Thread(target=_run, args=(self._function, self._running), name="nvml", daemon=True).start()
 
     def result(self) -> Result:
@@ -39,7 +42,7 @@ class BoundedCall(Generic[Result]):
         if self._running is None or self.is_hanging:
             raise _timeout()
         try:
-            return self._running.result(self._deadline)
+            return self._running.result(max(0.0, self._ends_at - time.monotonic()))
         except FutureTimeout:
             self._has_timed_out = True
             raise _timeout() from None

@@ -95,6 +95,13 @@ def test_a_gpu_that_hangs_has_one_thread_and_returns() -> None:
     ]
 
 
+def test_if_all_gpus_hang_each_one_is_a_fault() -> None:
+    bench = Bench(scenario(hang()))
+    found = bench.each.discover()
+    assert ([gpu.index for gpu in found.gpus], [fault.index for fault in found.faults]) == ([], [0, 1, 2])
+    bench.now = 9
+
+
 def test_a_lost_gpu_is_a_fault_with_its_reason() -> None:
     bench = Bench(scenario(hang(gpu=0), {"at": 0, "gpu": 2, "kind": "lost"}))
     found = bench.each.discover()
