@@ -28,7 +28,12 @@ RULES = {
     ("", "nodes/status"): {"patch"},
     ("", "events"): {"create"},
 }
-
+TOPOLOGY = {
+    ("", "nodes"): READ,
+    ("topology.node.k8s.io", "noderesourcetopologies"): READ | {"create", "patch"},
+    ("", "nodes/configz"): {"get"},
+}
+"""nodes/configz: checked by the kubelet."""
 VIEWER = {
     ("", "nodes"): READ,
     ("", "pods"): READ,
@@ -78,6 +83,23 @@ def test_an_account_has_exactly_the_permissions_of_its_agent(
 ) -> None:
     assert granted(account, "Cluster") == in_cluster
     assert granted(account, "") == in_namespace
+
+
+def test_the_topology_agent_has_exactly_its_permissions() -> None:
+    """Its overlay contains its account, its role and its policy."""
+    overlay = ROOT.parent / "overlays" / "topology" / "nfd-lite-topology.yaml"
+    objects = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(overlay.read_text())}
+    rules = objects["ClusterRole", "gpunode-topology"]["rules"]
+    assert {(rule["apiGroups"][0], rule["resources"][0]): set(rule["verbs"]) for rule in rules} == TOPOLOGY
+    (subject,) = objects["ClusterRoleBinding", "gpunode-topology"]["subjects"]
+    account = ("ServiceAccount", subject["name"])
+    assert objects[account]["metadata"]["namespace"] == subject["namespace"]
+    policy = objects["ValidatingAdmissionPolicy", "gpunode-topology"]["spec"]
+    (condition,) = policy["matchConditions"]
+    assert f"'system:serviceaccount:{subject['namespace']}:{subject['name']}'" in condition["expression"]
+    (rule,) = policy["matchConstraints"]["resourceRules"]
+    assert (rule["apiGroups"], rule["resources"]) == (["topology.node.k8s.io"], ["noderesourcetopologies"])
+    assert objects["ValidatingAdmissionPolicyBinding", "gpunode-topology"]["spec"]["validationActions"] == ["Deny"]
 
 
 def test_the_role_for_people_only_reads_and_no_agent_has_it() -> None:

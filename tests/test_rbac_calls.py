@@ -14,6 +14,7 @@ from gpu_exporter.__main__ import parse as exporter
 from gpunode.cluster.feed import ClusterFeed
 from gpunode.labels.rule_objects import list_cluster_rules
 from nfd_lite.__main__ import parse as nfd
+from nfd_lite.topology.__main__ import parse as topology
 from node_core.kube.client import NodeApi
 from node_core.kube.events import EventApi
 from node_core.kube.node_feature import NodeFeatureApi
@@ -22,7 +23,9 @@ from simulation.apiserver import ApiServer
 from simulation.kubelet.kubelet import Kubelet
 from tests.gpunode.recorded import load_cluster
 from tests.gpunode.verbs import run_verb
-from tests.test_rbac import Grant, granted, grants_of
+from tests.nfd_lite.topology.conftest import FakeKubelet
+from tests.nfd_lite.topology.test_publisher import NAME as TOPOLOGY_RESOURCE
+from tests.test_rbac import TOPOLOGY, Grant, granted, grants_of
 from tests.waiting import until
 
 NODE = "n1"
@@ -127,6 +130,7 @@ NODES, STATUS = "/api/v1/nodes", "/api/v1/nodes/{name}/status"
 EVENTS = "/api/v1/namespaces/{namespace}/events"
 FEATURES = "/apis/nfd.k8s-sigs.io/v1alpha1/namespaces/{namespace}/nodefeatures"
 WATCHED = (("list", NODES), ("watch", NODES), ("patch", f"{NODES}/{{name}}"))
+TOPOLOGIES = "/apis/topology.node.k8s.io/v1alpha2/noderesourcetopologies"
 CONFIGS = "/api/v1/namespaces/{namespace}/configmaps"
 CONFIG_MAP = "--config-map=default/configs"
 FOLLOWED = (("list", CONFIGS), ("watch", CONFIGS))
@@ -181,6 +185,25 @@ def test_the_device_plugin(cluster: Cluster) -> None:
     kubelet.stop()
     assert cluster.requested(namespaced=False) == granted("gpu-device-plugin", "Cluster")
     assert cluster.requested(namespaced=True) == granted("gpu-device-plugin", "")
+
+
+def test_nfd_lite_topology(cluster: Cluster) -> None:
+    """The agent reads the object after a deletion, and the Node with --oneshot. It reads nodes/configz from the kubelet itself."""
+    kubelet = FakeKubelet(cluster.directory)
+    kubelet.start()
+    (cluster.directory / "config.yaml").write_text("{}")
+    flags = (f"--podresources-socket={kubelet.socket}", f"--kubelet-state-dir={cluster.directory}")
+    cluster.run(topology, *flags)
+    cluster.wait_for(("patch", f"{TOPOLOGIES}/{{name}}"), ("watch", TOPOLOGIES), ("watch", NODES))
+    cluster.server.store.delete(TOPOLOGY_RESOURCE, NODE)
+    cluster.wait_for(("get", f"{TOPOLOGIES}/{{name}}"))
+    assert cluster.api.get().name == NODE
+    kubelet.stop()
+    topologies = ("topology.node.k8s.io", "noderesourcetopologies")
+    found = cluster.requested(namespaced=False)
+    found[topologies] |= {"create"}  # by the server-side apply of a new object
+    assert found | {("", "nodes/configz"): {"get"}} == TOPOLOGY
+    assert cluster.requested(namespaced=True) == {}
 
 
 def test_gpu_exporter_only_lists_and_watches_pods_and_only_for_their_labels_or_uids(cluster: Cluster) -> None:

@@ -11,11 +11,18 @@ from node_core.schema import suggest
 
 _MODULES = {
     "nfd-lite": "nfd_lite.__main__",
+    "nfd-lite-topology": "nfd_lite.topology.__main__",
     "gfd": "gfd.__main__",
     "gpu-device-plugin": "device_plugin.__main__",
     "gpu-exporter": "gpu_exporter.__main__",
 }
-SET_BY_CHART = ("NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_MIG_MONITOR_DEVICES", "NODE_NAME")
+SET_BY_CHART = (
+    "NVIDIA_VISIBLE_DEVICES",
+    "NVIDIA_DRIVER_CAPABILITIES",
+    "NVIDIA_MIG_MONITOR_DEVICES",
+    "NODE_NAME",
+    "NODE_ADDRESS",
+)
 """Environment variables that the chart sets, or sets with `migMonitor`."""
 OF_OPERATOR = "nvidia.com/gpu.deploy."
 """Labels by which the GPU Operator selects the nodes of its own pods."""
@@ -34,6 +41,11 @@ def to_amount(value: Any, _: Advise) -> Any:
 def false_only(value: Any, _: Advise) -> Any:
     """Omits `true`, which is the default."""
     return None if value is True else value
+
+
+def omit(default: str) -> Convert:
+    """Returns a conversion that omits the default of the other chart, which has no effect here."""
+    return lambda value, _: None if value == default else value
 
 
 def own_env(value: Any, _: Advise) -> Any:

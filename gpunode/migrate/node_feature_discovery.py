@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from gpunode.migrate.convert import false_only, own_args, own_env
+from gpunode.migrate.convert import false_only, omit, own_args, own_env
 from gpunode.migrate.correspondence import (
     ALL_AGENTS,
     BUILD,
+    CONTEXT,
     IMAGE,
     NAMES,
     NAMESPACE,
@@ -30,7 +31,9 @@ MASTER = "Each nfd-lite evaluates the rules and labels its own Node."
 OWN = "The section nfd has defaults for the values of the worker that have no counterpart."
 NODE = "Labels and NodeFeature objects belong to their Node."
 TOLERATED = "The default of `tolerations`, which applies to all agents, tolerates every taint."
-TOPOLOGY = "This chart has no topology-updater. Retain the chart of NFD, with `worker.enable` and `master.enable` set to false."
+CRDS = "Helm installs the CRDs, except with `--skip-crds`."
+STATE_DIR = "The chart mounts this folder, which contains the Secrets of pods, only on request. Control groups are followed without it."
+FIXED = "The agents have fixed ports."
 TLS = "Set `metrics.tlsSecret`. There is no connection between a worker and a master."
 
 _WORKER: tuple[Correspondence, ...] = (
@@ -79,18 +82,50 @@ _MASTER: tuple[Correspondence, ...] = (
     missing("master.instance", "This chart installs one instance for each cluster."),
     unnecessary("master", MASTER),
 )
+_UPDATER = "topologyUpdater"
+_TOPOLOGY: tuple[Correspondence, ...] = (
+    same(f"{_UPDATER}.enable", bool),
+    same(f"{_UPDATER}.config", Mapping),
+    *(same(f"{_UPDATER}.{name}", str) for name in ("updateInterval", "watchNamespace")),
+    same(f"{_UPDATER}.podSetFingerprint", bool),
+    *(same(f"{_UPDATER}.{name}", str) for name in ("kubeletConfigPath", "kubeletPodResourcesSockPath")),
+    same(f"{_UPDATER}.kubeletStateDir", str, STATE_DIR, convert=omit("/var/lib/kubelet")),
+    same(f"{_UPDATER}.nodeSelector", TextMap),
+    same(f"{_UPDATER}.affinity", Mapping),
+    same(f"{_UPDATER}.securityContext", Mapping),
+    same(f"{_UPDATER}.extraArgs", Texts, convert=own_args("nfd-lite-topology")),
+    moved(f"{_UPDATER}.extraEnvs", f"{_UPDATER}.extraEnv", Env, convert=own_env),
+    moved(f"{_UPDATER}.annotations", "podAnnotations", TextMap, ALL_AGENTS),
+    missing(f"{_UPDATER}.tolerations", f"Set `tolerations`. {TOLERATED}"),
+    missing(f"{_UPDATER}.podSecurityContext", CONTEXT),
+    unnecessary(f"{_UPDATER}.resources", RESOURCES, message=None),
+    unnecessary(f"{_UPDATER}.createCRDs", CRDS),
+    unnecessary(f"{_UPDATER}.hostNetwork", NETWORK),
+    *(
+        unnecessary(f"{_UPDATER}.{name}", "The chart always creates the account and its rights.")
+        for name in ("serviceAccount", "rbac")
+    ),
+    *(unnecessary(f"{_UPDATER}.{name}", FIXED) for name in ("metricsPort", "healthPort", "port")),
+    *(
+        unnecessary(f"{_UPDATER}.{name}", "The chart has probes and a DNS policy of its own.")
+        for name in ("livenessProbe", "readinessProbe", "dnsPolicy")
+    ),
+    *(
+        unnecessary(f"{_UPDATER}.{name}", "The DaemonSets have the defaults of Kubernetes.")
+        for name in ("revisionHistoryLimit", "daemonsetAnnotations")
+    ),
+)
 _REST: tuple[Correspondence, ...] = (
     same("prometheus.enable", bool),
     same("prometheus.labels", TextMap),
     same("prometheus.scrapeInterval", str),
-    missing("topologyUpdater", TOPOLOGY),
     missing("tls", TLS),
     unnecessary("gc", NODE),
     unnecessary("topologyGC", NODE),
     unnecessary(
         "enableNodeFeatureApi", "Labels are written to the Node. `publish: node-feature` writes NodeFeature objects."
     ),
-    unnecessary("nodeFeatureRule", "Helm installs the CRDs, except with `--skip-crds`."),
+    unnecessary("nodeFeatureRule", CRDS),
     unnecessary("checksumValuesOnly", "The agents read changed ConfigMaps without a restart."),
     missing("featureGates.NodeFeatureGroupAPI", "nfd-lite does not evaluate NodeFeatureGroups.", message=None),
     missing(
@@ -111,6 +146,7 @@ ROWS: tuple[Correspondence, ...] = (
     same("priorityClassName", str, ALL_AGENTS),
     *_WORKER,
     *_MASTER,
+    *_TOPOLOGY,
     *_REST,
     *(unnecessary(path, NAMES, message=Message.REFUSED) for path in ("nameOverride", "fullnameOverride")),
     unnecessary("namespaceOverride", NAMESPACE, message=Message.REFUSED),
@@ -127,8 +163,10 @@ def rows_below(section: str, *, has_messages: bool = True) -> tuple[Corresponden
         moved("deploy", "nfd.enabled", bool, has_rule=True),
         *_WORKER,
         *_MASTER,
+        *(replace(each, message=None) for each in _TOPOLOGY),
         *_REST,
         missing("prometheus", "Set `prometheus`."),
+        missing("topologyUpdater", "Set `topologyUpdater`."),
     )
     return tuple(
         replace(each, path=f"{section}.{each.path}", message=each.message if has_messages else None) for each in rows

@@ -1,9 +1,10 @@
 """The agent of NodeResourceTopology: scans the node, compares with the observed object, and writes the difference.
 
-The agent scans when the kubelet writes its state files or creates and removes folders of pods, and periodically.
+The agent scans when the kubelet writes its state files, or creates and removes folders or control groups of pods, and periodically.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import structlog
 
@@ -16,6 +17,7 @@ from nfd_lite.topology.settings import TopologySettings
 from node_core.domain.backoff import Backoff
 from node_core.errors import HostReadError, KubeError, KubeletError, NodeError
 from node_core.host.inotify import DirectoryWatch
+from node_core.host.root import HostRoot
 from node_core.kube.informer import Informer
 from node_core.runtime import metrics
 from node_core.runtime.control_loop import ControlLoop, Timers
@@ -28,6 +30,16 @@ log = structlog.get_logger(__name__)
 
 NAME = MANAGER
 SCAN, RETRY = "scan", "retry"
+CGROUPS = "/sys/fs/cgroup"
+POD_GROUPS = tuple(
+    tuple(f"{controller}{group}" for group in groups)
+    for controller in ("", "pids/")
+    for groups in (
+        ("kubepods.slice", "kubepods.slice/kubepods-burstable.slice", "kubepods.slice/kubepods-besteffort.slice"),
+        ("kubepods", "kubepods/burstable", "kubepods/besteffort"),
+    )
+)
+"""The control groups that contain those of pods: of version 2 and version 1, each with the drivers systemd and cgroupfs."""
 MIN_INTERVAL = 0.2
 """Minimum seconds between two scans because of changes in a folder of the kubelet."""
 MISSING_BACKOFF = Backoff(first=5.0, maximum=60.0)
@@ -207,17 +219,22 @@ def build_agent(settings: TopologySettings, dependencies: Dependencies, services
         publisher=publisher,
         observed=lambda: None if informer is None else informer.view,
     )
-    dependencies.background_services += watch_kubelet(settings, lambda: mailbox.post(Wake()))
+    folders = find_folders(settings, dependencies.root)
+    dependencies.background_services += (
+        DirectoryWatch(folder, lambda: mailbox.post(Wake()), contents=True, min_interval=MIN_INTERVAL)
+        for folder in folders
+    )
     return ControlLoop(controller, services, mailbox=mailbox, timers=timers, lock=dependencies.lock(NAME))
 
 
-def watch_kubelet(settings: TopologySettings, changed: Callable[[], None]) -> Iterator[DirectoryWatch]:
-    """Yields services that call `changed` when the kubelet may have given resources to pods, or taken them back.
+def find_folders(settings: TopologySettings, root: HostRoot) -> tuple[Path, ...]:
+    """Returns the folders that change when the kubelet gives resources to pods, or takes them back.
 
-    The kubelet writes cpu_manager_state and memory_manager_state to its folder, and kubelet_internal_checkpoint to `device-plugins`.
-    `pods` has a folder for each pod.
+    The kubelet writes cpu_manager_state and memory_manager_state to its folder, and kubelet_internal_checkpoint to `device-plugins`. It
+    creates a folder in `pods`, and a control group, when a pod starts, and removes both when the pod has ended. Folders below the
+    kubelet's folder that are missing may appear later.
     """
-    if settings.state_dir is not None:
-        for folder in (settings.state_dir, settings.state_dir / "device-plugins"):
-            yield DirectoryWatch(folder, changed, contents=True, min_interval=MIN_INTERVAL)
-        yield DirectoryWatch(settings.state_dir / "pods", changed, min_interval=MIN_INTERVAL)
+    groups = next((each for each in POD_GROUPS if root.exists(f"{CGROUPS}/{each[0]}")), ())
+    state = settings.state_dir
+    of_kubelet = () if state is None else (state, state / "device-plugins", state / "pods")
+    return (*of_kubelet, *(root.path(f"{CGROUPS}/{each}") for each in groups))

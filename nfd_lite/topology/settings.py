@@ -86,7 +86,8 @@ class TopologyFlags:
     state_dir: Path | None = setting(
         "--kubelet-state-dir NFD_TOPOLOGY_KUBELET_STATE_DIR",
         STATE_DIR,
-        "Folder of the kubelet, whose state files and pod folders are followed. Empty: follow nothing, and scan only at each interval.",
+        "Folder of the kubelet, whose state files and pod folders are followed in addition to the control groups of pods. Empty: follow no"
+        " folder of the kubelet.",
         parse=optional_path,
         heading="Kubelet",
     )

@@ -14,6 +14,9 @@ import yaml
 from device_plugin.health.gpu_events import GpuEvent, event_about
 from device_plugin.health.startup_taint import STARTUP_TAINT_ANNOTATION, parse_startup_taint, plan_startup_taint
 from gpu_core.domain.inventory import GpuUuid
+from nfd_lite.topology.kubelet_policy import KubeletPolicy
+from nfd_lite.topology.node_topology import NodeTopology, render_topology
+from nfd_lite.topology.publisher import ApiPublisher
 from node_core.domain.conditions import GPU_READY, Condition, render_condition
 from node_core.domain.desired import Outputs
 from node_core.domain.events import Reference, RuleFinding, render_event, rule_event
@@ -82,12 +85,12 @@ def cluster() -> Iterator[Cluster]:
         for agent in AGENTS:
             add_pod(cluster, agent, node)
     yield cluster
-    cluster.kubectl("delete", "pods", "-n", NAMESPACE, "--force", "--grace-period=0", *_pods())
+    cluster.kubectl("delete", "pods", "-n", NAMESPACE, "--force", "--grace-period=0", "--ignore-not-found", *_pods())
     cluster.kubectl("delete", "nodes", OWN_NODE, OTHER_NODE)
 
 
 def _pods() -> list[str]:
-    return [f"{agent}-{node}" for agent in AGENTS for node in (OWN_NODE, OTHER_NODE)]
+    return [f"{agent}-{node}" for agent in (*AGENTS, TOPOLOGY_AGENT) for node in (OWN_NODE, OTHER_NODE)]
 
 
 class Agent:
@@ -539,3 +542,76 @@ def test_cleanup_may_delete_only_node_features_of_its_own_node(cluster: Cluster,
     who.refused("may write only", lambda: who.api.request("DELETE", other, body={}, content="application/json"))
     who.api.request("DELETE", mine, body={}, content="application/json")
     cluster.kubectl("delete", "nodefeatures", "-n", NAMESPACE, f"{GFD_PREFIX}{OTHER_NODE}")
+
+
+TOPOLOGY_AGENT = "nfd-lite-topology"
+TOPOLOGIES = "/apis/topology.node.k8s.io/v1alpha2/noderesourcetopologies"
+OWNER = {"apiVersion": "v1", "kind": "Node", "name": OWN_NODE, "uid": "u"}
+
+
+def topology_body(node: str, *owners: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+    body = render_topology(NodeTopology(policy=KubeletPolicy(), zones=()), node_name=node, node_uid="")
+    return {**body, "metadata": {**body["metadata"], "ownerReferences": list(owners), **metadata}}
+
+
+@pytest.fixture
+def topology(cluster: Cluster, tmp_path: Path) -> Callable[..., Agent]:
+    """Creates the account, the role and the policy of the agent, without its DaemonSet. Waits until the policy is enforced."""
+    overlay = MANIFESTS / "overlays" / "topology" / "nfd-lite-topology.yaml"
+    objects = [each for each in yaml.safe_load_all(overlay.read_text()) if each["kind"] != "DaemonSet"]
+    cluster.kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin="\n---\n".join(map(json.dumps, objects)))
+    add_pod(cluster, TOPOLOGY_AGENT, OWN_NODE)
+
+    def make(*, bound: bool = True) -> Agent:
+        agent = Agent(cluster, tmp_path, TOPOLOGY_AGENT, bound=bound)
+        deadline = time.monotonic() + POLICY_TIMEOUT_S
+        while not is_topology_refused(agent):
+            assert time.monotonic() < deadline, "the API server does not enforce the policy"
+            time.sleep(0.1)
+        return agent
+
+    return make
+
+
+def apply_topology(agent: Agent, body: dict[str, Any], **query: str) -> Any:
+    path = f"{TOPOLOGIES}/{body['metadata']['name']}"
+    parameters = {"fieldManager": TOPOLOGY_AGENT, "force": "true", **query}
+    return agent.api.request("PATCH", path, body=body, content=APPLY, query=parameters)
+
+
+def is_topology_refused(agent: Agent) -> bool:
+    """Whether a dry run for another Node is refused by the policy, and not by a missing right."""
+    try:
+        apply_topology(agent, topology_body(OTHER_NODE), dryRun="All")
+    except KubeError as error:
+        return error.status == 403 and "gpunode-topology" in error.message
+    return False
+
+
+def test_the_topology_agent_may_write_only_the_object_of_its_own_node(
+    cluster: Cluster, topology: Callable[..., Agent]
+) -> None:
+    agent = topology()
+    publisher = ApiPublisher(agent.api)
+    publisher.refresh()
+    assert publisher.publish(NodeTopology(policy=KubeletPolicy(), zones=())) is True
+    assert publisher.publish(NodeTopology(policy=KubeletPolicy(scope="pod"), zones=())) is True
+    (owner,) = json.loads(cluster.kubectl("get", "noderesourcetopologies", OWN_NODE, "-o", "json"))["metadata"][
+        "ownerReferences"
+    ]
+    assert (owner["kind"], owner["name"]) == ("Node", OWN_NODE)
+    refused = (
+        ("may write only the NodeResourceTopology", topology_body(OTHER_NODE)),
+        ("may add no owner but the Node", topology_body(OWN_NODE, {**OWNER, "name": OTHER_NODE})),
+        ("may add no owner but the Node", topology_body(OWN_NODE, {**OWNER, "kind": "Pod"})),
+        ("may add no owner but the Node", topology_body(OWN_NODE, {**OWNER, "blockOwnerDeletion": True})),
+        ("and no finalizers", topology_body(OWN_NODE, finalizers=["example.com/stay"])),
+    )
+    for why, body in refused:
+        agent.refused(why, partial(apply_topology, agent, body))
+    agent.refused("cannot delete", lambda: agent.api.request("DELETE", f"{TOPOLOGIES}/{OWN_NODE}"))
+
+
+def test_a_token_without_a_node_may_write_no_topology(topology: Callable[..., Agent]) -> None:
+    agent = topology(bound=False)
+    agent.refused("the token does not name a Node", lambda: apply_topology(agent, topology_body(OWN_NODE)))

@@ -23,6 +23,7 @@ HELM_LABELS = re.compile(r"^ +(?:helm\.sh/chart|app\.kubernetes\.io/managed-by):
 """Labels of objects that Helm installed."""
 
 SINGLE = ("--set=singleProcess.enabled=true", "--show-only=templates/gpunode.yaml")
+TOPOLOGY = ("--set=topologyUpdater.enable=true", "--show-only=templates/nfd-lite-topology.yaml")
 EXPORTER = ("--set=dcgmExporter.enabled=true", "--show-only=templates/gpu-exporter.yaml")
 CLEANUP = ("--set=cleanup.enabled=true", "--set=networkPolicy.enabled=false")
 MONITORING = ("pod-monitor.yaml", "rules.yaml", "service-monitor.yaml")
@@ -70,6 +71,7 @@ def _rendered() -> dict[str, str]:
         **_below("crds", {path.name: path.read_text() for path in sorted((CHART / "crds").iterdir())}),
         **_below("overlays/single-process", split_sources(template(*SINGLE))),
         **_below("overlays/gpu-exporter", split_sources(template(*EXPORTER))),
+        **_below("overlays/topology", split_sources(template(*TOPOLOGY))),
         **_below("cleanup", split_sources(template(*CLEANUP))),
         **_below("overlays/gke-cos", split_sources(template(*QUOTA))),
     }

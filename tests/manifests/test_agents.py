@@ -9,12 +9,15 @@ from gfd.__main__ import command as gfd
 from gpu_exporter.__main__ import command as exporter
 from gpunode.run import command as run_command
 from nfd_lite.__main__ import command as nfd
+from nfd_lite.topology.__main__ import command as topology
+from nfd_lite.topology.settings import KUBELET_PORT
 from node_core.runtime.command import parse_command
 from tests.manifests.helm import MANIFESTS, Obj
 from tests.manifests.kustomize import OVERLAYS, built, of_kind, overlay
 
 COMMANDS: dict[tuple[str, ...], click.Command] = {
     ("nfd-lite",): nfd,
+    ("nfd-lite-topology",): topology,
     ("gfd",): gfd,
     ("gpu-device-plugin",): plugin,
     ("gpu-exporter",): exporter,
@@ -24,7 +27,11 @@ AGENTS = {"nfd-lite", "gfd", "gpu-device-plugin"}
 WRITABLE = {"lock", "device-plugins", "cdi"}
 PRIVILEGED = {("gke-cos", "gfd"), ("gke-cos", "gpu-device-plugin")}
 SYS_ADMIN = {(f"mig-{strategy}", agent) for strategy in ("single", "mixed") for agent in ("gfd", "gpu-device-plugin")}
-ROOT = {"gpu-device-plugin", "gpu-exporter", "gpunode"}
+EXTRA = {"gpu-exporter": "gpu-exporter", "topology": "nfd-lite-topology"}
+"""Overlay -> the agent that it adds."""
+READS_PLUGINS = {"gpu-exporter", "nfd-lite-topology"}
+"""The agents that only read the folder of device plugins."""
+ROOT = {"gpu-device-plugin", "gpu-exporter", "gpunode", "nfd-lite-topology"}
 """The agents that run as root, which owns the folders of the kubelet."""
 USES_GPUS = {"gfd", "gpu-device-plugin", "gpu-exporter"}
 
@@ -32,7 +39,7 @@ USES_GPUS = {"gfd", "gpu-device-plugin", "gpu-exporter"}
 def agents(name: str) -> set[str]:
     if name == "single-process":
         return {"gpunode"}
-    return AGENTS | {"gpu-exporter"} if name == "gpu-exporter" else AGENTS
+    return AGENTS | {EXTRA[name]} if name in EXTRA else AGENTS
 
 
 each_agent = pytest.mark.parametrize(
@@ -89,7 +96,8 @@ def test_the_program_accepts_the_command_and_the_arguments(name: str, agent: str
 def test_the_pod_sets_the_node_name_and_probes_the_health_server(name: str, agent: str) -> None:
     variables = {variable["name"]: variable for variable in container(name, agent)["env"]}
     assert variables["NODE_NAME"]["valueFrom"]["fieldRef"]["fieldPath"] == "spec.nodeName"
-    assert ("NVIDIA_VISIBLE_DEVICES" in variables) == (agent != "nfd-lite")
+    assert ("NVIDIA_VISIBLE_DEVICES" in variables) == (not agent.startswith("nfd-lite"))
+    assert ("NODE_ADDRESS" in variables) == (agent == "nfd-lite-topology")
     assert container(name, agent)["livenessProbe"]["httpGet"]["path"] == "/healthz"
     assert container(name, agent)["readinessProbe"]["httpGet"]["path"] == "/readyz"
 
@@ -100,7 +108,7 @@ def test_every_mount_has_a_volume_and_only_required_mounts_are_writable(name: st
     mounts = container(name, agent)["volumeMounts"]
     assert volumes == {mount["name"] for mount in mounts}
     may_write = WRITABLE | ({"dev"} if (name, agent) in PRIVILEGED else set())
-    may_write -= {"device-plugins"} if agent == "gpu-exporter" else set()
+    may_write -= {"device-plugins"} if agent in READS_PLUGINS else set()
     assert {mount["name"] for mount in mounts if not mount.get("readOnly")} <= may_write
 
 
@@ -182,3 +190,17 @@ def test_the_scc_of_openshift_allows_only_host_paths() -> None:
 def test_the_namespace_has_the_privileged_pod_security_level() -> None:
     labels = of_kind(overlay("default"), "Namespace")["gpunode"]["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "privileged"
+
+
+def test_the_topology_agent_may_connect_to_the_kubelet_of_its_node() -> None:
+    policy = of_kind(overlay("topology"), "NetworkPolicy")["nfd-lite-topology"]
+    assert policy["spec"]["policyTypes"] == ["Egress"]
+    assert policy["spec"]["egress"] == [{"ports": [{"protocol": "TCP", "port": KUBELET_PORT}]}]
+    template = of_kind(overlay("topology"), "DaemonSet")["nfd-lite-topology"]["spec"]["template"]
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+
+
+def test_the_topology_agent_does_not_see_the_secrets_of_pods() -> None:
+    """They are below the folder of the kubelet."""
+    paths = {volume["hostPath"]["path"] for volume in pod("topology", "nfd-lite-topology")["volumes"]}
+    assert paths == {"/sys", "/run/gpunode", "/var/lib/kubelet/device-plugins", "/var/lib/kubelet/pod-resources"}

@@ -68,7 +68,8 @@ def nested(paths: set[str], value: object) -> Obj:
 
 def switched_on(values: Obj) -> Obj:
     """Values of a section that is switched off, as this one by default, are not reported."""
-    return values | {"dcgmExporter": {**values.get("dcgmExporter", {}), "enabled": True}}
+    off = {"dcgmExporter": "enabled", "topologyUpdater": "enable"}
+    return values | {section: {**values.get(section, {}), switch: True} for section, switch in off.items()}
 
 
 @pytest.fixture(scope="module")

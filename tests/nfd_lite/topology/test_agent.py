@@ -8,11 +8,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from nfd_lite.topology.__main__ import parse
-from nfd_lite.topology.agent import NAME, RETRY, SCAN, TopologyController, watch_kubelet
+from nfd_lite.topology.agent import NAME, RETRY, SCAN, TopologyController, find_folders
 from nfd_lite.topology.node_topology import NodeTopology, TopologyView
 from nfd_lite.topology.settings import TopologySettings
 from node_core.domain.node import NodeView
 from node_core.errors import HostReadError, KubeError, KubeletError, NodeError
+from node_core.host.root import HostRoot
 from node_core.kubelet import podresources_pb2 as pb
 from node_core.runtime.control_loop import Timers
 from node_core.runtime.messages import InputsChanged, NodeChanged, NodeUnavailable, Resync, Wake
@@ -212,27 +213,29 @@ def test_timers_have_their_names(stage: Stage) -> None:
     assert stage.scans == [True, True]
 
 
-def test_three_folders_of_the_kubelet_are_watched(tmp_path: Path) -> None:
-    calls: list[int] = []
-    for name in ("device-plugins", "pods"):
-        (tmp_path / name).mkdir()
-    watches = list(watch_kubelet(TopologySettings(state_dir=tmp_path), lambda: calls.append(1)))
-    for watch in watches:
-        watch.start()
-    try:
-        until(lambda: len(calls) == 3)
-        for number, path in enumerate(("cpu_manager_state", "memory_manager_state", "device-plugins/checkpoint"), 4):
-            (tmp_path / path).write_text("x")
-            until(lambda least=number: len(calls) >= least)  # type: ignore[misc] # the default of a lambda
-        (tmp_path / "pods" / "uid").mkdir()
-        until(lambda: len(calls) >= 7)
-    finally:
-        for watch in watches:
-            watch.stop()
+@pytest.mark.parametrize(
+    ("group", "followed"),
+    [
+        ("kubepods.slice", "kubepods.slice/kubepods-burstable.slice"),
+        ("kubepods", "kubepods/burstable"),
+        ("pids/kubepods.slice", "pids/kubepods.slice/kubepods-besteffort.slice"),
+        ("pids/kubepods", "pids/kubepods/besteffort"),
+    ],
+)
+def test_the_folders_of_the_kubelet_and_the_control_groups_of_pods_are_followed(
+    group: str, followed: str, tmp_path: Path
+) -> None:
+    groups = tmp_path / "sys/fs/cgroup"
+    (groups / group).mkdir(parents=True)
+    found = find_folders(TopologySettings(state_dir=Path("/k")), HostRoot(tmp_path))
+    assert found[:3] == (Path("/k"), Path("/k/device-plugins"), Path("/k/pods"))
+    assert found[3] == groups / group
+    assert groups / followed in found
+    assert len(found) == 6
 
 
-def test_an_empty_folder_switches_the_watch_off() -> None:
-    assert list(watch_kubelet(TopologySettings(state_dir=None), lambda: None)) == []
+def test_without_a_folder_of_the_kubelet_and_control_groups_nothing_is_followed(tmp_path: Path) -> None:
+    assert find_folders(TopologySettings(state_dir=None), HostRoot(tmp_path)) == ()
 
 
 @pytest.fixture
@@ -246,7 +249,8 @@ def flags(kubeconfig: Path, kubelet: FakeKubelet, tmp_path: Path) -> list[str]:
         (folder / "distance").write_text("10 20\n" if number == 0 else "20 10\n")
     (root / "sys/devices/system/node/online").write_text("0-1\n")
     state = tmp_path / "kubelet"
-    (state / "pods").mkdir(parents=True)
+    state.mkdir()
+    (root / "sys/fs/cgroup/kubepods/burstable").mkdir(parents=True)
     (state / "config.yaml").write_text("topologyManagerPolicy: single-numa-node\n")
     kubelet.allocatable.cpu_ids.extend([1, 2, 3])
     return [
@@ -294,7 +298,7 @@ def test_a_pod_changes_the_object_without_the_period_and_equal_scans_write_nothi
     (tmp_path / "kubelet" / "cpu_manager_state").write_text("{}")
     until(lambda: cpus(server) == ["1", "0"])
     kubelet.pods = []
-    (tmp_path / "kubelet" / "pods" / "uid").mkdir()
+    (tmp_path / "root/sys/fs/cgroup/kubepods/burstable/pod-uid").mkdir()
     until(lambda: cpus(server) == ["1", "2"])
     assert server.requests[WRITE] == 3
 

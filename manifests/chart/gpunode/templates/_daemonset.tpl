@@ -2,7 +2,8 @@
 The DaemonSet of one agent. root: the root context; name: of DaemonSet, account and container; section: the values of the agent; command,
 args: of the container; port: of /healthz, /readyz and /metrics; gpuMetrics: whether it exports metrics of GPUs, on another port; sees: names of gpunode.volumes; nvml: whether the agent uses NVML; rootless:
 whether the agent runs without root, and therefore without the lock, because root owns its folder (a DaemonSet has one pod on each node);
-once: whether the pods are temporary; readsPlugins: whether the agent only reads the kubelet's folder of device plugins.
+once: whether the pods are temporary; readsPlugins: whether the agent only reads the kubelet's folder of device plugins; hasAddress: whether
+the pod knows the address of its node.
 */}}
 {{- define "gpunode.daemonset" -}}
 {{- $values := .root.Values }}
@@ -71,6 +72,12 @@ spec:
               valueFrom:
                 fieldRef:
                   fieldPath: spec.nodeName
+            {{- if .hasAddress }}
+            - name: NODE_ADDRESS
+              valueFrom:
+                fieldRef:
+                  fieldPath: status.hostIP
+            {{- end }}
             {{- if .nvml }}
             # NVIDIA's container toolkit adds device nodes because of these variables. The pod starts also without the toolkit.
             - name: NVIDIA_VISIBLE_DEVICES

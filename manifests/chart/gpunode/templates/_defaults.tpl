@@ -41,6 +41,12 @@ devicePlugin:
   extraArgs: []
   extraEnv: []
   securityContext: {}
+topologyUpdater:
+  enable: false
+  config: {}
+  extraArgs: []
+  extraEnv: []
+  securityContext: {}
 dcgmExporter:
   enabled: false
   hostPID: false

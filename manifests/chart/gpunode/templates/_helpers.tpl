@@ -124,6 +124,19 @@ labels:
 {{- end }}
 {{- end }}
 
+{{/* The flags of nfd-lite-topology. */}}
+{{- define "gpunode.args.topology" -}}
+{{- with .Values.topologyUpdater }}
+{{- include "gpunode.flags" (list
+  (list "config" (empty .config | ternary "" "/etc/gpunode/nfd-topology/nfd-topology-updater.conf"))
+  (list "sleep-interval" .updateInterval)
+  (list "watch-namespace" .watchNamespace)
+  (list "pods-fingerprint" .podSetFingerprint)
+  (list "kubelet-config-uri" (empty .kubeletConfigPath | ternary "" "file:///etc/gpunode/kubelet-config.yaml"))
+  (list "podresources-socket" (empty .kubeletPodResourcesSockPath | ternary "" (printf "/var/lib/kubelet/pod-resources/%s" (base (.kubeletPodResourcesSockPath | default "")))))) }}
+{{- end }}
+{{- end }}
+
 {{/* The flags of gpu-exporter. */}}
 {{- define "gpunode.args.exporter" -}}
 {{- with .Values.dcgmExporter }}

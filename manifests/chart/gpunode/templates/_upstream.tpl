@@ -48,9 +48,9 @@ refused:
   nfd.master.extraArgs: Set `nfd.extraArgs`.
   nfd.master.extraEnvs: Set `nfd.extraEnv`.
   nfd.master.instance: This chart installs one instance for each cluster.
-  nfd.topologyUpdater: This chart has no topology-updater. Retain the chart of NFD, with `worker.enable` and `master.enable` set to false.
   nfd.tls: Set `metrics.tlsSecret`. There is no connection between a worker and a master.
   nfd.prometheus: Set `prometheus`.
+  nfd.topologyUpdater: Set `topologyUpdater`.
   mig: Set `migStrategy`.
   hostPaths: Set `nvidiaDriverRoot` to the folder of the driver, for example /run/nvidia/driver.
   daemonsets: Set `tolerations`, `priorityClassName`, `updateStrategy`, `podLabels` and `podAnnotations`.
@@ -107,7 +107,10 @@ refused:
   master.extraArgs: Set `nfd.extraArgs`.
   master.extraEnvs: Set `nfd.extraEnv`.
   master.instance: This chart installs one instance for each cluster.
-  topologyUpdater: This chart has no topology-updater. Retain the chart of NFD, with `worker.enable` and `master.enable` set to false.
+  topologyUpdater.extraEnvs: Set `topologyUpdater.extraEnv`.
+  topologyUpdater.annotations: Set `podAnnotations`. It applies to all agents.
+  topologyUpdater.tolerations: Set `tolerations`. The default of `tolerations`, which applies to all agents, tolerates every taint.
+  topologyUpdater.podSecurityContext: Set `securityContext` in the section of each agent.
   tls: Set `metrics.tlsSecret`. There is no connection between a worker and a master.
 ignored:
   failOnInitError: An agent without a driver continues and tries again.
@@ -158,6 +161,18 @@ ignored:
   cdi.nriPluginEnabled: The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.
   worker: The section nfd has defaults for the values of the worker that have no counterpart.
   master: Each nfd-lite evaluates the rules and labels its own Node.
+  topologyUpdater.createCRDs: Helm installs the CRDs, except with `--skip-crds`.
+  topologyUpdater.hostNetwork: The pods use the network of pods.
+  topologyUpdater.serviceAccount: The chart always creates the account and its rights.
+  topologyUpdater.rbac: The chart always creates the account and its rights.
+  topologyUpdater.metricsPort: The agents have fixed ports.
+  topologyUpdater.healthPort: The agents have fixed ports.
+  topologyUpdater.port: The agents have fixed ports.
+  topologyUpdater.livenessProbe: The chart has probes and a DNS policy of its own.
+  topologyUpdater.readinessProbe: The chart has probes and a DNS policy of its own.
+  topologyUpdater.dnsPolicy: The chart has probes and a DNS policy of its own.
+  topologyUpdater.revisionHistoryLimit: The DaemonSets have the defaults of Kubernetes.
+  topologyUpdater.daemonsetAnnotations: The DaemonSets have the defaults of Kubernetes.
   gc: Labels and NodeFeature objects belong to their Node.
   topologyGC: Labels and NodeFeature objects belong to their Node.
   enableNodeFeatureApi: 'Labels are written to the Node. `publish: node-feature` writes NodeFeature objects.'

@@ -28,6 +28,12 @@ mps-shm: {path: {{ .Values.mps.root }}/shm, at: [/dev/shm], type: DirectoryOrCre
 configs: {configMap: {{ .Values.config.name | default "gpunode-configs" }}, at: [/etc/gpunode/configs]}
 tls: {secret: {{ .Values.metrics.tlsSecret | default "" | quote }}, at: [/etc/gpunode/tls]}
 counters: {configMap: {{ .Values.dcgmExporter.config.name | default "" | quote }}, at: [/etc/dcgm-exporter]}
+nfd-topology: {configMap: nfd-lite-topology-config, at: [/etc/gpunode/nfd-topology]}
+{{- with .Values.topologyUpdater }}
+topology-pods: {path: {{ .kubeletPodResourcesSockPath | default (printf "%s/pod-resources/kubelet.sock" $.Values.kubeletRootDir) | dir }}, at: [/var/lib/kubelet/pod-resources], type: DirectoryOrCreate, why: "the CPUs, memory and devices of pods"}
+kubelet-config: {path: {{ .kubeletConfigPath | default "" | quote }}, at: [/etc/gpunode/kubelet-config.yaml], type: File, why: "the policy of the topology manager"}
+kubelet-state: {path: {{ .kubeletStateDir | default "" | quote }}, at: [/var/lib/kubelet], type: Directory, why: "the state files of the kubelet"}
+{{- end }}
 nfd-worker: {configMap: nfd-lite-config, at: [/etc/gpunode/nfd-worker]}
 {{- end }}
 
@@ -52,6 +58,17 @@ nfd-worker: {configMap: nfd-lite-config, at: [/etc/gpunode/nfd-worker]}
 {{- $hook := .Values.cdi.nvidiaHookPath | default "" | dir }}
 {{- if not (or (has $hook (list "." "/")) (not (hasPrefix "/" $hook)) (eq .Values.nvidiaDriverRoot "/")) }}{{ $seen = append $seen "hook" }}{{ end }}
 {{- if .Values.mps.root }}{{ $seen = append $seen "mps" | concat (list "mps-shm") }}{{ end }}
+{{- toJson $seen }}
+{{- end }}
+
+{{/* The folder of the kubelet contains the Secrets of pods, so it is mounted only on request. The control groups of pods are in /sys. */}}
+{{- define "gpunode.sees.topology" -}}
+{{- $seen := list "sys" "device-plugins" "topology-pods" }}
+{{- with .Values.topologyUpdater }}
+{{- if .kubeletStateDir }}{{ $seen = prepend $seen "kubelet-state" }}{{ end }}
+{{- if .kubeletConfigPath }}{{ $seen = append $seen "kubelet-config" }}{{ end }}
+{{- if .config }}{{ $seen = append $seen "nfd-topology" }}{{ end }}
+{{- end }}
 {{- toJson $seen }}
 {{- end }}
 
