@@ -16,7 +16,10 @@ DRIVER_HANGS = "the NVIDIA driver hangs: check the kernel log for NVRM lines"
 
 
 class BoundedCall(Generic[Result]):
-    """function: may raise NvmlError. deadline: seconds after the start. While a call hangs, no other one starts. Used by one thread at a time."""
+    """function: may raise NvmlError. deadline: seconds after the start. While a call hangs, no other one starts.
+
+    Used by one thread at a time.
+    """
 
     def __init__(self, function: Callable[[], Result], deadline: float) -> None:
         self._function, self._deadline = function, deadline
