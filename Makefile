@@ -18,7 +18,9 @@ help: ## Print this list.
 demo: $(VENV)/.terminal ## Run the three agents on this machine (ONCE=1: exit after the tour; GPUS=scenario: a name or a file).
 	@trap : INT; $(BIN)/gpunode demo $(if $(ONCE),--once) $(if $(GPUS),--gpus "$(GPUS)") || [ $$? -eq 130 ] # 130: Ctrl-C
 
-test: check unit ## Run the linters, mypy, the import contracts and the fast tests.
+# mypy uses one core. The tests use the others, and wait for other processes at times.
+test: ## Run the linters, mypy, the import contracts and the fast tests.
+	@$(MAKE) --no-print-directory --jobs 2 check unit
 
 check: $(VENV)/.dev ## Run ruff, mypy and the import contracts.
 	@$(BIN)/ruff check .

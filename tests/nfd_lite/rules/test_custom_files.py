@@ -8,6 +8,7 @@ import pytest
 
 from nfd_lite.rules.custom_files import CUSTOM_DIR, CustomFiles, read_custom_dir
 from node_core.decode import MAX_FILE
+from node_core.errors import HostReadError
 from node_core.host.root import HostRoot
 
 
@@ -144,6 +145,21 @@ def test_a_dangling_link_is_reported(folder: Path, read: Read) -> None:
 def test_a_link_to_itself_is_reported(folder: Path, read: Read) -> None:
     (folder / "x").symlink_to("x")
     assert whys(read()) == [f"{CUSTOM_DIR}/x: is a broken symbolic link"]
+
+
+def test_the_last_rules_of_a_file_that_cannot_be_read_are_kept(
+    folder: Path, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "x").write_text(rule("x"))
+    valid = read()
+
+    def fail(*_: object, **__: object) -> bytes:
+        raise HostReadError("Input/output error")
+
+    monkeypatch.setattr(HostRoot, "read_regular", fail)
+    assert names(read(valid)) == ["x"]
+    assert whys(read(valid)) == whys(read()) == [f"{CUSTOM_DIR}/x: Input/output error"]
+    assert read().has_unknown_rules
 
 
 def test_the_last_rules_are_kept_while_the_folder_cannot_be_read(folder: Path, read: Read) -> None:

@@ -61,6 +61,14 @@ def test_the_steps_of_a_rule_depend_on_the_size_of_its_features(fields: dict[str
     assert matching_steps(rule(**fields), FEATURES, WorkBudget(WorkLimits())) == steps
 
 
+def test_a_name_is_compared_with_flags_attributes_and_the_attributes_of_each_instance() -> None:
+    features = Features(
+        flags={"a.b": frozenset({"1", "2"})}, attributes={"a.b": {"3": ""}}, instances={"a.b": ({"4": "", "5": ""}, {"6": ""})}
+    )  # fmt: skip
+    fields = {"matchFeatures": [{"feature": "a.b", "matchName": {"op": "Exists"}}]}
+    assert matching_steps(rule(**fields), features, WorkBudget(WorkLimits())) == 2 + 6
+
+
 class Counted(dict[str, str]):
     """Attributes that count iterations over all values."""
 

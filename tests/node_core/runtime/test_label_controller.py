@@ -156,6 +156,18 @@ def test_the_loop_collects_when_it_starts() -> None:
     assert bench.node.writes == [{"x/count": "8"}]
 
 
+def test_the_number_and_the_duration_of_collections_are_metrics() -> None:
+    def collect(_: NodeView | None) -> Desired:
+        bench.clock.now += 2.5
+        return found({"x/count": "8"})
+
+    bench = Bench(collect)
+    bench.play(bench.seen({}), Resync())
+    metrics = bench.services.metrics.render()
+    assert b'gpunode_pass_seconds{agent="gfd"} 2.5' in metrics
+    assert b'gpunode_passes_total{agent="gfd"} 1.0' in metrics
+
+
 def test_steady_state_writes_nothing() -> None:
     times = iter(range(1000))
     bench = Bench(lambda _: found({"x/count": "8", "x/time": str(next(times))}))

@@ -1,5 +1,6 @@
 """The formats of the log."""
 
+import io
 import json
 import os
 import subprocess
@@ -7,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog
 
 from gfd.__main__ import command
 from node_core.runtime.command import parse_command
+from node_core.runtime.log import LogFormat, configure_log
 from node_core.version import VERSION
 
 CODE = """
@@ -63,6 +66,32 @@ def test_every_line_is_json_with_agent_and_node_also_those_of_libraries_and_unca
     assert [line["agent"] for line in lines] == ["gfd"] * 5 + ["nfd-lite"] + ["gfd"] * 2
     assert {line["node"] for line in lines} == {"n1"}
     assert done.returncode == 1
+
+
+class Output(io.StringIO):
+    """A stream that is a terminal, or is not."""
+
+    def __init__(self, *, is_terminal: bool) -> None:
+        super().__init__()
+        self.is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self.is_terminal
+
+
+@pytest.mark.parametrize(
+    ("form", "is_terminal", "is_json"),
+    [("auto", True, False), ("auto", False, True), ("json", True, True), ("console", False, False)],
+)
+def test_the_format_depends_on_the_terminal_only_if_it_is_auto(
+    form: LogFormat, is_terminal: bool, is_json: bool
+) -> None:
+    output = Output(is_terminal=is_terminal)
+    configure_log(form, "info", output)
+    structlog.get_logger().info("started")
+    assert "started" in output.getvalue()
+    assert output.getvalue().startswith("{") is is_json
+    assert ("\x1b[" in output.getvalue()) is (is_terminal and not is_json)
 
 
 def test_the_level_may_be_written_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
