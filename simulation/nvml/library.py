@@ -108,12 +108,14 @@ class SimulatedNvml(SimulatedMigCalls, SimulatedUsageCalls):
         return Device(session=self, gpu=gpu)
 
     def device_get_uuid(self, device: Handle) -> str:
-        handle = self._handle("device_get_uuid", device)
-        return handle.mig.uuid if handle.mig else handle.gpu.uuid
+        method = "device_get_uuid"
+        handle = self._handle(method, device)
+        return self._mig(method, device).uuid if handle.mig else handle.gpu.uuid
 
     def device_get_name(self, device: Handle) -> str:
-        handle = self._handle("device_get_name", device)
-        return f"{handle.gpu.model} MIG {handle.mig.instance.name}" if handle.mig else handle.gpu.model
+        method = "device_get_name"
+        model = self._handle(method, device).gpu.model
+        return f"{model} MIG {self._mig(method, device).instance.name}" if device.mig else model
 
     def device_get_minor_number(self, device: Handle) -> int:
         return self._gpu("device_get_minor_number", device).index

@@ -67,17 +67,14 @@ def create_compute(gpu: SimulatedGpu, mig: MigState, number: int, profile: int) 
     """number: of the GPU instance. profile: NVML_COMPUTE_INSTANCE_PROFILE_*."""
     method = "gpu_instance_create_compute_instance"
     instance = find_instance(method, mig, number)
-    start = _free_start(instance, COMPUTE_INSTANCE_SLICES[profile])
-    used = {each.slot for each in mig.devices}
-    slot = next((slot for slot in range(BOARDS[gpu.model].max_devices) if slot not in used), None)
+    start, slot = _free_start(instance, COMPUTE_INSTANCE_SLICES[profile]), _free_slot(gpu, mig)
     if start is None or slot is None:
         raise error_of(method, INSUFFICIENT_RESOURCES)
-    ids = {each.compute_instance for each in instance.compute}
     created = SimulatedMig(
         uuid=MigUuid(f"MIG-{gpu.uuid[4:28]}{mig.changes + 1:012x}"),
         slot=slot,
         gpu_instance=number,
-        compute_instance=next(each for each in range(len(ids) + 1) if each not in ids),
+        compute_instance=_next_compute_id(instance),
         start=instance.start,
         instance=Instance(name=_device_name(instance, profile), profile=instance.profile, compute_profile=profile),
         compute_start=start,
@@ -118,6 +115,17 @@ def _free_start(instance: SimulatedInstance, slices: int) -> int | None:
     }
     starts = range(instance.profile.slices - slices + 1)
     return next((start for start in starts if taken.isdisjoint(range(start, start + slices))), None)
+
+
+def _free_slot(gpu: SimulatedGpu, mig: MigState) -> int | None:
+    """The first slot without a MIG device."""
+    used = {each.slot for each in mig.devices}
+    return next((slot for slot in range(BOARDS[gpu.model].max_devices) if slot not in used), None)
+
+
+def _next_compute_id(instance: SimulatedInstance) -> int:
+    used = {each.compute_instance for each in instance.compute}
+    return next(number for number in range(len(used) + 1) if number not in used)
 
 
 def _device_name(instance: SimulatedInstance, profile: int) -> str:

@@ -47,7 +47,8 @@ A fault without `for` does not end. A GPU without faults is healthy.
 
 NVML calls can change the MIG mode and the instances of simulated GPUs, by the rules of the driver. Each change is an event. A fault of the
 kind `mig` replaces the changes while it is active. `mig_state` is the absolute path of a file with the changes, which all processes of the
-node share. If the file is removed, the GPUs are as the scenario states, as after a reboot of the node.
+node share; each of them needs write access to the folder. If the file is removed, the GPUs are as the scenario states, as after a reboot
+of the node.
 """
 
 from typing import Annotated, Literal

@@ -88,18 +88,23 @@ def build_instances(seed: str, model: str, names: Sequence[str]) -> tuple[Simula
     for slot, (instance, placement) in enumerate(zip(instances, placements, strict=True)):
         number = next_instance_id(instance.profile, used)
         used.add(number)
-        device = SimulatedMig(
-            uuid=MigUuid(f"MIG-{make_uuid(f'{seed}/{slot}/{instance.name}')}"),
-            slot=slot,
-            gpu_instance=number,
-            compute_instance=0,
-            start=placement.start,
-            instance=instance,
-        )
-        name = instance.name.rpartition("c.")[2]
-        built.append(
-            SimulatedInstance(
-                id=number, profile_name=name, profile=instance.profile, start=placement.start, compute=(device,)
-            )
-        )
+        built.append(_build_instance(f"{seed}/{slot}/{instance.name}", instance, placement, number, slot))
     return tuple(sorted(built, key=lambda each: each.id))
+
+
+def _build_instance(seed: str, instance: Instance, placement: Placement, number: int, slot: int) -> SimulatedInstance:
+    device = SimulatedMig(
+        uuid=MigUuid(f"MIG-{make_uuid(seed)}"),
+        slot=slot,
+        gpu_instance=number,
+        compute_instance=0,
+        start=placement.start,
+        instance=instance,
+    )
+    return SimulatedInstance(
+        id=number,
+        profile_name=instance.name.rpartition("c.")[2],
+        profile=instance.profile,
+        start=placement.start,
+        compute=(device,),
+    )

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -54,10 +55,7 @@ def _destroy(nvml: Nvml, gpu: Handle, at: int) -> Any:
     if instance is None:
         return None
     nvml.gpu_instance_destroy(instance)
-    try:
-        return nvml.gpu_instance_get_info(instance)
-    except NvmlError as error:
-        return error.code
+    return _try(nvml.gpu_instance_get_info, instance)
 
 
 def _divide(nvml: Nvml, gpu: Handle, at: int, number: int) -> Any:
@@ -69,10 +67,14 @@ def _divide(nvml: Nvml, gpu: Handle, at: int, number: int) -> Any:
     return profile, nvml.compute_instance_get_info(compute)
 
 
-def _undivide(nvml: Nvml, gpu: Handle, at: int) -> None:
+def _undivide(nvml: Nvml, gpu: Handle, at: int) -> Any:
+    """at: selects a compute instance. Returns the results for the handles of all MIG devices after the change."""
+    devices = list(_devices(nvml, gpu))
     compute = _select(_compute_instances(nvml, gpu), at)
     if compute is not None:
         nvml.compute_instance_destroy(compute)
+    calls = (nvml.device_get_uuid, nvml.device_get_name, nvml.device_get_memory_info, nvml.device_get_attributes)
+    return [[_try(call, each) for call in calls] for each in devices]
 
 
 def _watch(nvml: Nvml, gpu: Handle, kind: str, *arguments: Any) -> Any:
@@ -121,6 +123,12 @@ def _compute_instances(nvml: Nvml, gpu: Handle) -> Iterator[Any]:
             yield from nvml.gpu_instance_get_compute_instances(instance, profile.id)
 
 
+def _devices(nvml: Nvml, gpu: Handle) -> Iterator[Handle]:
+    for slot in range(nvml.device_get_max_mig_device_count(gpu)):
+        with suppress(NvmlError):
+            yield nvml.device_get_mig_device_handle_by_index(gpu, slot)
+
+
 def _read(nvml: Nvml) -> Any:
     """The layouts, and the MIG devices with their names and memory."""
     devices: list[Any] = []
@@ -131,13 +139,14 @@ def _read(nvml: Nvml) -> Any:
             continue
         for mig in reading.gpu.mig_devices:
             handle = nvml.device_get_handle_by_uuid(mig.uuid)
-            devices.append((mig, nvml.device_get_name(handle), _memory(nvml, handle)))
+            devices.append((mig, nvml.device_get_name(handle), _try(nvml.device_get_memory_info, handle)))
     return read_mig_gpus(nvml), devices
 
 
-def _memory(nvml: Nvml, device: Handle) -> Any:
+def _try(call: Callable[[Any], Any], handle: Any) -> Any:
+    """The result of the call, or its error code."""
     try:
-        return nvml.device_get_memory_info(device)
+        return call(handle)
     except NvmlError as error:
         return error.code
 
