@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from gpunode.cluster.lists import Kind, list_pages
+from gpunode.cluster.objects import render_selector
 from gpunode.doctor.check import Check, note
 from gpunode.doctor.objects import DaemonSet, ProgramPod
 from gpunode.doctor.pod_check import check_pod
-from gpunode.doctor.programs import Program, recognize_program, render_selector
+from gpunode.doctor.programs import Program, recognize_program
 from gpunode.doctor.remote_checks import NO_PODS, Deployment, NodePods
 from node_core.errors import KubeError
 from node_core.kube.http import ApiClient

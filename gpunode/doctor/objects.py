@@ -3,19 +3,13 @@
 Other verbs list all Pods of a cluster, and do not need these fields. So they are not in node_core.scheduling.objects.
 """
 
-import msgspec
-
-from node_core.scheduling.objects import Affinity, ApiStruct, Condition, Container, Metadata, PodSpec, Requirement
+from gpunode.cluster.objects import ContainerPort, DetailedStatus, LabelSelector
+from node_core.scheduling.objects import Affinity, ApiStruct, Container, Metadata, PodSpec
 
 
 class EnvironmentVariable(ApiStruct, frozen=True):
     name: str = ""
     value: str = ""
-
-
-class ContainerPort(ApiStruct, frozen=True):
-    name: str = ""
-    container_port: int = 0
 
 
 class ProgramContainer(Container, frozen=True):
@@ -34,11 +28,6 @@ class PodTemplate(ApiStruct, frozen=True):
     spec: ProgramSpec = ProgramSpec()
 
 
-class LabelSelector(ApiStruct, frozen=True):
-    match_labels: dict[str, str] = msgspec.field(default_factory=dict)
-    match_expressions: tuple[Requirement, ...] = ()
-
-
 class DaemonSetSpec(ApiStruct, frozen=True):
     selector: LabelSelector = LabelSelector()
     template: PodTemplate = PodTemplate()
@@ -54,51 +43,9 @@ class DaemonSet(ApiStruct, frozen=True):
         return f"{self.metadata.namespace}/{self.metadata.name}"
 
 
-class Waiting(ApiStruct, frozen=True):
-    reason: str = ""
-    message: str = ""
-
-
-class Terminated(ApiStruct, frozen=True):
-    """message: the end of the log, or the termination message."""
-
-    reason: str = ""
-    message: str = ""
-    exit_code: int = 0
-    signal: int = 0
-    finished_at: str | None = None
-
-
-class Running(ApiStruct, frozen=True):
-    started_at: str | None = None
-
-
-class ContainerState(ApiStruct, frozen=True):
-    waiting: Waiting | None = None
-    running: Running | None = None
-    terminated: Terminated | None = None
-
-
-class ContainerStatus(ApiStruct, frozen=True):
-    name: str = ""
-    ready: bool = False
-    restart_count: int = 0
-    state: ContainerState = ContainerState()
-    last_state: ContainerState = ContainerState()
-
-
 class ProgramPodSpec(ApiStruct, frozen=True):
     node_name: str = ""
     affinity: Affinity = Affinity()
-
-
-class ProgramPodStatus(ApiStruct, frozen=True):
-    phase: str = ""
-    reason: str = ""
-    message: str = ""
-    conditions: tuple[Condition, ...] = ()
-    init_container_statuses: tuple[ContainerStatus, ...] = ()
-    container_statuses: tuple[ContainerStatus, ...] = ()
 
 
 class ProgramPod(ApiStruct, frozen=True):
@@ -106,7 +53,7 @@ class ProgramPod(ApiStruct, frozen=True):
 
     metadata: Metadata
     spec: ProgramPodSpec = ProgramPodSpec()
-    status: ProgramPodStatus = ProgramPodStatus()
+    status: DetailedStatus = DetailedStatus()
 
     @property
     def key(self) -> str:

@@ -1,7 +1,8 @@
 """Checks a pod of an agent by its status, as the API server has it. PURE. Source: Kubernetes API v1, ContainerStatus."""
 
+from gpunode.cluster.objects import ContainerStatus, Stop
 from gpunode.doctor.check import Check, note, ok, problem
-from gpunode.doctor.objects import ContainerStatus, ProgramPod, Terminated
+from gpunode.doctor.objects import ProgramPod
 from gpunode.output.age import parse_time, render_age
 
 NAME = "agent"
@@ -78,18 +79,18 @@ def _check_readiness(pod: ProgramPod, where: str, wall: float) -> Check:
     return problem(NAME, f"{where} runs, but its /readyz fails", todo, reason=NOT_READY)
 
 
-def _last_end(statuses: tuple[ContainerStatus, ...]) -> Terminated | None:
+def _last_end(statuses: tuple[ContainerStatus, ...]) -> Stop | None:
     """Returns the end of a container that was restarted, or that has ended."""
     ends = [end for each in statuses for end in (each.state.terminated, each.last_state.terminated) if end is not None]
     return max(ends, key=lambda end: _seconds(end.finished_at), default=None)
 
 
-def _describe(ended: Terminated) -> str:
+def _describe(ended: Stop) -> str:
     how = f"signal {ended.signal}" if ended.signal else f"exit status {ended.exit_code}"
     return ": ".join(filter(None, (f"{ended.reason or 'it ended'} ({how})", _shorten(ended.message))))
 
 
-def _advise_wait(pod: ProgramPod, reason: str, ended: Terminated | None) -> str:
+def _advise_wait(pod: ProgramPod, reason: str, ended: Stop | None) -> str:
     if reason in IMAGE:
         return (
             "check image.repository, image.tag and imagePullSecrets of the chart, and that the nodes reach the registry"
@@ -99,7 +100,7 @@ def _advise_wait(pod: ProgramPod, reason: str, ended: Terminated | None) -> str:
     return f"{_kubectl(pod, 'describe')}: the Events state why the container cannot be created"
 
 
-def _advise_end(pod: ProgramPod, ended: Terminated) -> str:
+def _advise_end(pod: ProgramPod, ended: Stop) -> str:
     if ended.reason == OOM:
         return "increase or remove the memory limit of the agent (resources in the values of the chart)"
     if ended.exit_code == 2:

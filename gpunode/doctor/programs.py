@@ -14,7 +14,7 @@ from device_plugin.gate import Gate, parse_gate
 from device_plugin.health.startup_taint import parse_startup_taint
 from gfd.agent import NAME as GFD
 from gpunode.doctor.agents import find_program
-from gpunode.doctor.objects import DaemonSet, LabelSelector, ProgramContainer
+from gpunode.doctor.objects import DaemonSet, ProgramContainer
 from nfd_lite.agent import NAME as NFD
 from node_core.domain.taints import Taint
 from node_core.scheduling.filters import find_refusals
@@ -35,11 +35,6 @@ OTHERS: Mapping[str, str | None] = {
     "hami-device-plugin": PLUGIN,
 }
 """A part of the name of a DaemonSet, container or image -> the agent that does the same; None for none. The first match applies."""
-_OPERATORS = {
-    "In": "{key} in ({values})", "NotIn": "{key} notin ({values})", "Exists": "{key}", "DoesNotExist": "!{key}"
-}  # fmt: skip
-
-
 _TOLERATIONS = tuple(
     Toleration(key=f"node.kubernetes.io/{name}", operator="Exists")
     for name in ("not-ready", "unreachable", "disk-pressure", "memory-pressure", "pid-pressure", "unschedulable")
@@ -92,17 +87,6 @@ def recognize_program(daemon_set: DaemonSet) -> Program | None:
 def find_role(name: str) -> str | None:
     """Returns the agent that does the same as a program with this name."""
     return next((role for part, role in OTHERS.items() if part in name), None)
-
-
-def render_selector(selector: LabelSelector) -> str:
-    """Renders the selector of a DaemonSet as the labelSelector of a list. Source: Kubernetes documentation, Labels and Selectors."""
-    equal = [f"{key}={value}" for key, value in sorted(selector.match_labels.items())]
-    others = [
-        _OPERATORS[each.operator].format(key=each.key, values=",".join(each.values))
-        for each in selector.match_expressions
-        if each.operator in _OPERATORS
-    ]
-    return ",".join((*equal, *others))
 
 
 def _agent_program(

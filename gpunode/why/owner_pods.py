@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from gpunode.cluster.objects import render_selector
 from gpunode.why.amounts import count
 from gpunode.why.explanation import RUNS
 from gpunode.why.pod import PodDetails
@@ -17,7 +18,6 @@ from gpunode.why.workloads import (
     WorkloadKind,
     find_pause,
     make_pod,
-    render_selector,
     wanted_pods,
 )
 from node_core.scheduling.objects import Event, Metadata

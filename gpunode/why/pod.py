@@ -5,13 +5,8 @@ Lists of all Pods use the smaller `node_core.scheduling.objects.Pod`.
 
 from typing import Any
 
-from node_core.scheduling.objects import ApiStruct, Container, Metadata, Pod, PodSpec, PodStatus
-
-
-class ContainerPort(ApiStruct, frozen=True):
-    """host_port: 0 for none."""
-
-    host_port: int = 0
+from gpunode.cluster.objects import ContainerPort, DetailedStatus
+from node_core.scheduling.objects import ApiStruct, Container, Metadata, Pod, PodSpec
 
 
 class DetailedContainer(Container, frozen=True):
@@ -28,36 +23,6 @@ class Volume(ApiStruct, frozen=True):
 class DetailedSpec(PodSpec, frozen=True):
     containers: tuple[DetailedContainer, ...] = ()
     volumes: tuple[Volume, ...] = ()
-
-
-class Stop(ApiStruct, frozen=True):
-    """Why a container waits or has ended. exit_code: only of a container that has ended."""
-
-    reason: str = ""
-    message: str = ""
-    exit_code: int | None = None
-
-
-class ContainerState(ApiStruct, frozen=True):
-    waiting: Stop | None = None
-    terminated: Stop | None = None
-
-
-class ContainerStatus(ApiStruct, frozen=True):
-    """last_state: of the run before the last restart."""
-
-    name: str = ""
-    restart_count: int = 0
-    state: ContainerState = ContainerState()
-    last_state: ContainerState = ContainerState()
-
-
-class DetailedStatus(PodStatus, frozen=True):
-    """nominated_node_name: the Node on which the scheduler evicts other Pods for this Pod."""
-
-    container_statuses: tuple[ContainerStatus, ...] = ()
-    init_container_statuses: tuple[ContainerStatus, ...] = ()
-    nominated_node_name: str = ""
 
 
 class PodDetails(Pod, frozen=True):

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from gpunode.cluster.objects import ContainerStatus, Stop
 from gpunode.why.explanation import Occurrence, State
-from gpunode.why.pod import ContainerStatus, PodDetails, Stop
+from gpunode.why.pod import PodDetails
 from gpunode.why.scheduler_words import FAILED_SCHEDULING
 from node_core.scheduling.objects import Event, Node
 

@@ -6,8 +6,9 @@ from urllib.parse import quote
 
 import msgspec
 
+from gpunode.cluster.objects import LabelSelector
 from gpunode.why.pod import DetailedSpec, PodDetails
-from node_core.scheduling.objects import ApiStruct, Metadata, Requirement, Toleration
+from node_core.scheduling.objects import ApiStruct, Metadata, Toleration
 
 POD = "Pod"
 
@@ -47,11 +48,6 @@ JOB = WorkloadKind(kind="Job", plural="jobs", group="batch")
 CRON_JOB = WorkloadKind(kind="CronJob", plural="cronjobs", group="batch", short="cj")
 WORKLOADS = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, JOB, CRON_JOB, REPLICA_SET)
 """In the order in which a name without a kind is searched, after Pods."""
-
-
-class LabelSelector(ApiStruct, frozen=True):
-    match_labels: dict[str, str] = msgspec.field(default_factory=dict)
-    match_expressions: tuple[Requirement, ...] = ()
 
 
 class PodTemplate(ApiStruct, frozen=True):
@@ -132,19 +128,6 @@ def find_pause(kind: WorkloadKind, workload: Workload) -> Pause | None:
     if wanted_pods(workload):
         return None
     return Pause(sentence="has 0 replicas", advice=f"Increase its replicas: kubectl scale {object_name} --replicas=1")
-
-
-def render_selector(selector: LabelSelector) -> str:
-    """Returns a selector as the API server accepts it in `labelSelector`."""
-    equal = [f"{key}={value}" for key, value in sorted(selector.match_labels.items())]
-    return ",".join([*equal, *map(_render_expression, selector.match_expressions)])
-
-
-def _render_expression(requirement: Requirement) -> str:
-    key, values = requirement.key, ",".join(requirement.values)
-    if requirement.operator in ("Exists", "DoesNotExist"):
-        return key if requirement.operator == "Exists" else f"!{key}"
-    return f"{key} {requirement.operator.lower()} ({values})"
 
 
 def known_words() -> Sequence[str]:

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from device_plugin.gate import Gate
-from gpunode.doctor.objects import DaemonSet, LabelSelector
-from gpunode.doctor.programs import Program, recognize_program, render_selector
+from gpunode.doctor.objects import DaemonSet
+from gpunode.doctor.programs import Program, recognize_program
 from node_core.domain.taints import Taint
-from node_core.scheduling.objects import Condition, Metadata, Node, NodeSpec, NodeStatus, Requirement
+from node_core.scheduling.objects import Condition, Metadata, Node, NodeSpec, NodeStatus
 from node_core.scheduling.objects import Taint as NodeTaint
 
 BASE = Path(__file__).parents[3] / "manifests/base"
@@ -122,17 +122,3 @@ def test_a_node_that_is_cordoned_or_not_ready_gets_a_pod_of_a_daemon_set() -> No
     assert placed(
         Node(metadata=Metadata(name="n1"), status=NodeStatus(conditions=(Condition(type="Ready", status="False"),)))
     )
-
-
-def test_a_selector_is_rendered_as_a_query() -> None:
-    selector = LabelSelector(
-        match_labels={"b": "2", "a": "1"},
-        match_expressions=(
-            Requirement(key="c", operator="In", values=("x", "y")),
-            Requirement(key="d", operator="NotIn", values=("z",)),
-            Requirement(key="e", operator="Exists"),
-            Requirement(key="f", operator="DoesNotExist"),
-            Requirement(key="g", operator="New"),
-        ),
-    )
-    assert render_selector(selector) == "a=1,b=2,c in (x,y),d notin (z),e,!f"

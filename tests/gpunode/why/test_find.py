@@ -3,11 +3,9 @@
 import pytest
 
 from gpunode.why.find import parse_target
-from gpunode.why.workloads import CRON_JOB, DEPLOYMENT, JOB, PODS, LabelSelector, WorkloadKind, render_selector
+from gpunode.why.workloads import CRON_JOB, DEPLOYMENT, JOB, PODS, WorkloadKind
 from node_core.errors import SettingsError
-from node_core.scheduling.objects import Requirement
 from simulation.apiserver import ApiServer
-from simulation.apiserver.selectors import parse_label_selector
 from tests.gpunode.doctor.test_remote import forbid
 from tests.gpunode.why.conftest import Why
 
@@ -121,19 +119,3 @@ def test_without_the_right_to_read_a_node_its_loss_is_unknown(why: Why, monkeypa
     assert result.exit_code == 0
     assert result.stdout.startswith("Pod team/node-lost runs on lost-1.")
     assert "Not read: you are not permitted to get nodes" in result.stdout
-
-
-def test_a_selector_is_written_as_the_api_server_reads_it() -> None:
-    expressions = (
-        Requirement(key="b", operator="In", values=("1", "2")),
-        Requirement(key="c", operator="NotIn", values=("3",)),
-        Requirement(key="d", operator="Exists"),
-        Requirement(key="e", operator="DoesNotExist"),
-    )
-    text = render_selector(LabelSelector(match_labels={"a": "x"}, match_expressions=expressions))
-    assert text == "a=x,b in (1,2),c notin (3),d,!e"
-    read = [(each.key, each.operator, each.values) for each in parse_label_selector(text)]
-    assert read == [
-        ("a", "In", frozenset({"x"})),
-        *((each.key, each.operator, set(each.values)) for each in expressions),
-    ]
