@@ -6,7 +6,7 @@ Each process runs as in its pod, see memory.py: with pynvml, a C library that ha
 Prints medians with minimum and maximum:
 
 - memory (Pss) of `gpu-exporter`, and of `gpunode run` with and without metrics of GPUs
-- the time of a scrape as Prometheus sends it (OpenMetrics, gzip): the first one after a reading, which renders the metrics, and others
+- the time of a scrape as Prometheus sends it (OpenMetrics, gzip): the first one after a reading, and others
 - CPU time at rest: a reading and a scrape each 15 s
 
 --soak: instead, pods and MIG devices change all the time (`make soak`). The GPUs are those of --simulate, because the C library does not
@@ -203,9 +203,9 @@ def wait_for_pods(port: int) -> None:
 
 def measure_scrapes(port: int) -> tuple[dict[str, list[float]], int]:
     """Returns milliseconds of scrapes after a reading and of others, and the bytes. The interval of the readings is a second."""
-    rendered, size = [], 0
+    chance, rendered, size = random.Random(1), list[float](), 0
     for _ in range(RENDERED):
-        time.sleep(1.0)
+        time.sleep(1.0 + chance.random())  # at any time between two readings
         taken, size = scrape(port)
         rendered.append(taken)
     others = [scrape(port)[0] for _ in range(CACHED)]

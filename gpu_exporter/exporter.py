@@ -16,6 +16,10 @@ FASTEST = 1
 """The level of gzip. The exposition has many equal parts, so a higher level saves little."""
 
 
+SAMPLES_AHEAD = 4
+"""A format is rendered ahead for this number of samples after a scrape: Prometheus may scrape less often than the GPUs are read."""
+
+
 class Exporter:
     """collect: returns what is known at present, without NVML, input and output. window_ms: of DCGM_EXP_XID_ERRORS_COUNT.
 
@@ -30,23 +34,23 @@ class Exporter:
         self._known: Known | None = None
         self._view = View()
         self._bodies: dict[tuple[bool, bool], bytes] = {}
-        self._requested: set[tuple[bool, bool]] = set()
+        self._ahead: dict[tuple[bool, bool], int] = {}
 
     def body(self, *, is_openmetrics: bool = False, is_gzipped: bool = False) -> bytes:
         """Returns the exposition of what is known at present."""
         with self._lock:
-            self._requested.add((is_openmetrics, is_gzipped))
+            self._ahead[is_openmetrics, is_gzipped] = SAMPLES_AHEAD
             self._update()
             return self._body(is_openmetrics, is_gzipped)
 
     def render_ahead(self) -> None:
-        """Renders the formats that were requested since the last call, so that the next scrape only sends them."""
+        """Renders the formats of the last scrapes, so that the next scrape only sends them."""
         with self._lock:
-            requested, self._requested = self._requested, set()
-            if requested:
+            if self._ahead:
                 self._update()
-            for each in requested:
+            for each in self._ahead:
                 self._body(*each)
+            self._ahead = {each: left - 1 for each, left in self._ahead.items() if left > 1}
 
     def _update(self) -> None:
         known = self._collect()

@@ -10,7 +10,7 @@ import pytest
 from gpu_core.domain.inventory import MigUuid
 from gpu_core.pods.cgroups import PodCgroup, ProcessFacts
 from gpu_exporter import exporter
-from gpu_exporter.exporter import Exporter
+from gpu_exporter.exporter import SAMPLES_AHEAD, Exporter
 from gpu_exporter.pods.monitor import PodsSnapshot
 from gpu_exporter.render import render
 from gpu_exporter.selection import select_series
@@ -74,12 +74,12 @@ def test_the_formats_of_the_last_scrapes_are_rendered_ahead(bench: Bench) -> Non
     assert bench.renders == [False, False]
 
 
-def test_without_a_scrape_nothing_is_rendered_ahead_again(bench: Bench) -> None:
+def test_without_further_scrapes_a_limited_number_is_rendered_ahead(bench: Bench) -> None:
     bench.exporter.body()
-    for driver in ("580.1", "580.2", "580.3"):
-        bench.known = replace(bench.known, driver=driver)
+    for number in range(2 * SAMPLES_AHEAD):
+        bench.known = replace(bench.known, driver=f"580.{number}")
         bench.exporter.render_ahead()
-    assert len(bench.renders) == 2
+    assert len(bench.renders) == 1 + SAMPLES_AHEAD
 
 
 @pytest.mark.parametrize(
