@@ -608,5 +608,6 @@ EXCLUDED: Mapping[str, str] = {
     "simulation.apiserver.decoding:decode_problem": "test_handler.py: every body gets a response or an ApiError",
     "simulation.apiserver.fields:parse_fields": "only managedFields of the simulated API server",
     "simulation.apiserver.requests:parse_query": "by parse_request",
+    "mig_manager.configs:decode_configs": "parses YAML, then decode_mig_configs",
 }
 """The reason for each parser that is not in PARSERS: the parser that calls it, or the source of its input."""
