@@ -1,6 +1,6 @@
 """Settings: one declaration defines the flag, the environment name, the key of the file, the default and the value."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +10,15 @@ import pytest
 from node_core.decode import decode_struct
 from node_core.errors import SettingsError
 from node_core.runtime.command import agent_command, parse_command
-from node_core.runtime.setting import build, file_struct, setting, settings_of, values_in
+from node_core.runtime.setting import (
+    build,
+    file_struct,
+    optional_path,
+    optional_text,
+    setting,
+    settings_of,
+    values_in,
+)
 
 
 def _even(text: str) -> int:
@@ -99,3 +107,72 @@ def test_a_setting_of_files_alone_has_the_name_of_its_field_and_no_option() -> N
     assert values_in(section, "top", [declared]) == {"some_words": ("a",)}
     command = agent_command("keys", Keys, agent="TEST", help="None.")
     assert [option.opts for option in command.params] == [["--version"]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lists:
+    """Lists of known words, of numbers and of any words, and an optional text."""
+
+    kinds: frozenset[Literal["pci", "usb"]] = setting("--kinds KINDS", frozenset({"pci"}), "Kinds of devices.")
+    sizes: tuple[Literal[1, 2], ...] = setting("--sizes", (), "Sizes.")
+    words: tuple[str, ...] = setting("--words", (), "Words.")
+    level: Literal["low", "high"] | None = setting("--level", None, "Level.", any_case=True)
+    folder: Path = setting("--folder", Path("/etc"), "Folder.")
+
+
+LISTS = agent_command("lists", Lists, agent="TEST", help="Lists.")
+
+
+def lists(*arguments: str) -> Lists:
+    found = parse_command(LISTS, arguments, "lists")
+    assert found is not None
+    return build(Lists, found)
+
+
+def test_a_list_may_be_given_with_commas_or_with_several_flags_and_an_empty_one_is_the_default() -> None:
+    found = lists("--kinds=usb, pci,usb", "--sizes=2", "--sizes", "1", "--words=b,,a,b")
+    assert found == Lists(kinds=frozenset({"pci", "usb"}), sizes=(2, 1), words=("b", "a"))
+    assert lists("--kinds=", "--sizes=,", "--words= ") == Lists()
+
+
+def test_an_unknown_word_of_a_list_is_refused_with_all_known_words() -> None:
+    with pytest.raises(SettingsError) as caught:
+        lists("--kinds=usb,pcie", "--sizes=3")
+    assert caught.value.problems == (
+        "--kinds: 'pcie' is unknown (did you mean pci?); known values: pci, usb",
+        "--sizes: '3' is unknown; known values: 1, 2",
+    )
+
+
+def test_the_help_states_the_known_words_and_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse_command(LISTS, ["--help"], "lists") is None
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--kinds LIST Kinds of devices. Any of pci, usb. Default: pci." in text
+    assert "--sizes LIST Sizes. --words" in text, "numbers are not listed"
+    assert "--words LIST Words. --level" in text
+    assert "--folder PATH Folder. [default: /etc]" in text
+
+
+def test_a_choice_in_any_case_and_an_empty_path() -> None:
+    assert (lists("--level=HIGH").level, lists().level) == ("high", None)
+    with pytest.raises(SettingsError, match="--folder: is empty: enter a path"):
+        lists("--folder=")
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "value"),
+    [
+        (optional_path, "/a", Path("/a")),
+        (optional_path, "", None),
+        (optional_text, "a", "a"),
+        (optional_text, "", None),
+    ],
+)
+def test_an_empty_optional_value_is_none(parse: Callable[[str], object], text: str, value: object) -> None:
+    assert parse(text) == value
+
+
+def test_a_section_of_a_file_cannot_be_changed() -> None:
+    section: Any = decode_struct({"color": "green"}, file_struct("top", tuple(settings_of(Whole))), source="f")
+    with pytest.raises(AttributeError):
+        section.color = "red"
