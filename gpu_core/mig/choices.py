@@ -90,12 +90,12 @@ class Choices:
         yield Choice(item=None, end=start + 1, need=(0,) * len(self.budget), cost=self._cost_at(start))
 
     def _retain(self, profile: InstanceProfile, present: GpuInstance) -> Iterator[Choice]:
-        start, end = _range(present.placement)
-        others = self.cost_of_destruction(start + 1, end)
+        """No other present instance starts in the same slices."""
+        _, end = _range(present.placement)
         for devices, need in self._divisions[profile.number]:
             _, destroyed = divide_compute(profile, present, devices, self._busy)
             item = LayoutItem(placement=present.placement, profile=profile, devices=devices, present=present)
-            yield Choice(item=item, end=end, need=need, cost=_cost_of(destroyed, self._busy) + others)
+            yield Choice(item=item, end=end, need=need, cost=_cost_of(destroyed, self._busy))
 
     def _create(self, profile: InstanceProfile, placement: Placement) -> Iterator[Choice]:
         start, end = _range(placement)
