@@ -17,8 +17,8 @@ from device_plugin.health.startup_taint import STARTUP_TAINT_ANNOTATION
 from gfd.labelers import DECLARED
 from nfd_lite.agent import NAME as NFD
 from nfd_lite.rules.outputs import OutputPolicy, normalize_resource, taint_problem, validate_annotation, validate_label
-from node_core.domain.conditions import GPU_READY
-from node_core.domain.labels import DEVICE_PLUGIN_CONFIG, GPU_PRESENT
+from node_core.domain.conditions import GPU_READY, MIG_CONFIGURED
+from node_core.domain.labels import DEVICE_PLUGIN_CONFIG, GPU_PRESENT, MIG_CONFIG, MIG_CONFIG_STATE
 from node_core.domain.node_feature import GFD_PREFIX, NODE_NAME_LABEL
 from node_core.domain.reconcile import YIELDS_TO
 from node_core.domain.taints import GFD_TAINTS_ANNOTATION, RULE_TAINTS_ANNOTATION, Taint
@@ -27,7 +27,7 @@ from tests.cel import exemptions
 ROOT = Path(__file__).parent.parent
 BASE = ROOT / "manifests" / "base"
 GOLDEN = ROOT / "tests" / "golden"
-AGENTS = {"nfd-lite": "nfd", "gfd": "gfd", "gpu-device-plugin": "plugin"}
+AGENTS = {"nfd-lite": "nfd", "gfd": "gfd", "gpu-device-plugin": "plugin", "mig-manager": "mig"}
 """The variable of the policy for each account."""
 STARTUP = "nvidia.com/gpu-not-ready"
 
@@ -110,14 +110,22 @@ def test_gfd_may_remove_premium_outputs_of_earlier_versions_and_may_not_write_la
     assert not any(may("gfd", "wrongLabels", key) for key in (GPU_PRESENT, DEVICE_PLUGIN_CONFIG))
 
 
+def test_mig_manager_may_write_the_state_and_nothing_else() -> None:
+    assert may("mig-manager", "wrongLabels", MIG_CONFIG_STATE)
+    assert f"type == '{MIG_CONFIGURED}'" in variable("wrongConditions")
+    for key in (MIG_CONFIG, GPU_PRESENT, "nvidia.com/mig.strategy", "example.com/a"):
+        assert not may("mig-manager", "wrongLabels", key)
+    assert not any(may("gfd", "wrongLabels", key) for key in (MIG_CONFIG, MIG_CONFIG_STATE))
+
+
 def test_each_agent_may_write_only_its_own_taints_annotation() -> None:
     annotations = {
         NFD: RULE_TAINTS_ANNOTATION,
         "gfd": GFD_TAINTS_ANNOTATION,
         "gpu-device-plugin": STARTUP_TAINT_ANNOTATION,
     }
-    for agent in AGENTS:
-        assert {key for key in annotations.values() if may(agent, "wrongAnnotations", key)} == {annotations[agent]}
+    for agent, own_annotation in annotations.items():
+        assert {key for key in annotations.values() if may(agent, "wrongAnnotations", key)} == {own_annotation}
     assert {RULE_TAINTS_ANNOTATION, GFD_TAINTS_ANNOTATION} == set(
         re.findall(r"'([^']*taints)'", variable("taintAnnotations"))
     )

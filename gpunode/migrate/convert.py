@@ -15,6 +15,7 @@ _MODULES = {
     "gfd": "gfd.__main__",
     "gpu-device-plugin": "device_plugin.__main__",
     "gpu-exporter": "gpu_exporter.__main__",
+    "mig-manager": "mig_manager.__main__",
 }
 SET_BY_CHART = (
     "NVIDIA_VISIBLE_DEVICES",

@@ -31,13 +31,15 @@ STAYS = "This part stays in the GPU Operator. Set it there."
 CDI = "The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that."
 COPY = "Copy the ConfigMap to the namespace of the agents."
 ONE_EXPORTER = "In the GPU Operator, set it to `false`, so that only one exporter runs."
+ONE_MANAGER = "In the GPU Operator, set it to `false`, so that only one manager changes layouts."
+OWN_CONFIGS = "Create the ConfigMap yourself, with config files of mig-parted, and set `migManager.config.name`."
 OWN_COUNTERS = "Create the ConfigMap yourself, with the file dcgm-metrics.csv, and set `dcgmExporter.config.name`."
 RULES = "Create the NodeFeatureRules yourself: they are objects of the cluster."
 DRIVER_FOLDER = "/run/nvidia/driver"
 """The default of `hostPaths.driverInstallDir`."""
 PARTS = (
     "ccManager clusterPolicy dcgm draDriver extraObjects fabricManager gdrcopy gds gpuCluster kataManager"
-    " kataSandboxDevicePlugin migManager nodeStatusExporter operator platform psa psp sandboxDevicePlugin sandboxWorkloads toolkit"
+    " kataSandboxDevicePlugin nodeStatusExporter operator platform psa psp sandboxDevicePlugin sandboxWorkloads toolkit"
     " validator vfioManager vgpuDeviceManager vgpuManager"
 )
 NOTES = {
@@ -81,6 +83,18 @@ def _exporter_rows() -> tuple[Correspondence, ...]:
         same(f"{monitor}.additionalLabels", TextMap),
         same(f"{monitor}.relabelings", Objects),
         unnecessary(f"{section}.service", "The Service gpu-exporter has the port 9400."),
+    )
+
+
+def _mig_rows() -> tuple[Correspondence, ...]:
+    section = "migManager"
+    return (
+        *(each for each in _agent_rows(section, "mig-manager") if each.to != f"{section}.enabled"),
+        same(f"{section}.enabled", bool, ONE_MANAGER),
+        same(f"{section}.config.name", str, COPY),
+        *(missing(f"{section}.config.{name}", OWN_CONFIGS) for name in ("create", "data")),
+        unnecessary(f"{section}.config.default", "A Node without the label nvidia.com/mig.config keeps its layouts."),
+        unnecessary(f"{section}.gpuClientsConfig", "The other agents need not stop during a change."),
     )
 
 
@@ -147,6 +161,7 @@ ROWS: tuple[Correspondence, ...] = (
     missing("devicePlugin.config", "Set `config.name` or `config.map`, and `config.default`."),
     *_agent_rows("gfd", "gfd"),
     *_exporter_rows(),
+    *_mig_rows(),
     *(unnecessary(f"cdi.{name}", CDI) for name in ("default", "enabled", "nriPluginEnabled")),
     missing("driver", STAYS),
     *(missing(part, NOTES.get(part, STAYS)) for part in PARTS.split()),

@@ -25,6 +25,7 @@ HELM_LABELS = re.compile(r"^ +(?:helm\.sh/chart|app\.kubernetes\.io/managed-by):
 SINGLE = ("--set=singleProcess.enabled=true", "--show-only=templates/gpunode.yaml")
 TOPOLOGY = ("--set=topologyUpdater.enable=true", "--show-only=templates/nfd-lite-topology.yaml")
 EXPORTER = ("--set=dcgmExporter.enabled=true", "--show-only=templates/gpu-exporter.yaml")
+MIG = ("--set=migManager.enabled=true", "--show-only=templates/mig-manager.yaml")
 CLEANUP = ("--set=cleanup.enabled=true", "--set=networkPolicy.enabled=false")
 MONITORING = ("pod-monitor.yaml", "rules.yaml", "service-monitor.yaml")
 """Files of manifests/monitoring that the chart also contains, because a chart cannot read files outside of its folder."""
@@ -72,6 +73,7 @@ def _rendered() -> dict[str, str]:
         **_below("overlays/single-process", split_sources(template(*SINGLE))),
         **_below("overlays/gpu-exporter", split_sources(template(*EXPORTER))),
         **_below("overlays/topology", split_sources(template(*TOPOLOGY))),
+        **_below("overlays/mig-manager", split_sources(template(*MIG))),
         **_below("cleanup", split_sources(template(*CLEANUP))),
         **_below("overlays/gke-cos", split_sources(template(*QUOTA))),
     }

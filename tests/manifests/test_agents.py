@@ -8,6 +8,7 @@ from device_plugin.__main__ import command as plugin
 from gfd.__main__ import command as gfd
 from gpu_exporter.__main__ import command as exporter
 from gpunode.run import command as run_command
+from mig_manager.__main__ import command as mig_manager
 from nfd_lite.__main__ import command as nfd
 from nfd_lite.topology.__main__ import command as topology
 from nfd_lite.topology.settings import KUBELET_PORT
@@ -21,19 +22,20 @@ COMMANDS: dict[tuple[str, ...], click.Command] = {
     ("gfd",): gfd,
     ("gpu-device-plugin",): plugin,
     ("gpu-exporter",): exporter,
+    ("mig-manager",): mig_manager,
     ("gpunode", "run"): run_command,
 }
 AGENTS = {"nfd-lite", "gfd", "gpu-device-plugin"}
 WRITABLE = {"lock", "device-plugins", "cdi"}
-PRIVILEGED = {("gke-cos", "gfd"), ("gke-cos", "gpu-device-plugin")}
+PRIVILEGED = {("gke-cos", "gfd"), ("gke-cos", "gpu-device-plugin"), ("mig-manager", "mig-manager")}
 SYS_ADMIN = {(f"mig-{strategy}", agent) for strategy in ("single", "mixed") for agent in ("gfd", "gpu-device-plugin")}
-EXTRA = {"gpu-exporter": "gpu-exporter", "topology": "nfd-lite-topology"}
+EXTRA = {"gpu-exporter": "gpu-exporter", "topology": "nfd-lite-topology", "mig-manager": "mig-manager"}
 """Overlay -> the agent that it adds."""
-READS_PLUGINS = {"gpu-exporter", "nfd-lite-topology"}
+READS_PLUGINS = {"gpu-exporter", "nfd-lite-topology", "mig-manager"}
 """The agents that only read the folder of device plugins."""
-ROOT = {"gpu-device-plugin", "gpu-exporter", "gpunode", "nfd-lite-topology"}
+ROOT = {"gpu-device-plugin", "gpu-exporter", "gpunode", "mig-manager", "nfd-lite-topology"}
 """The agents that run as root, which owns the folders of the kubelet."""
-USES_GPUS = {"gfd", "gpu-device-plugin", "gpu-exporter"}
+USES_GPUS = {"gfd", "gpu-device-plugin", "gpu-exporter", "mig-manager"}
 
 
 def agents(name: str) -> set[str]:
@@ -109,6 +111,7 @@ def test_every_mount_has_a_volume_and_only_required_mounts_are_writable(name: st
     assert volumes == {mount["name"] for mount in mounts}
     may_write = WRITABLE | ({"dev"} if (name, agent) in PRIVILEGED else set())
     may_write -= {"device-plugins"} if agent in READS_PLUGINS else set()
+    may_write |= {"mig-state"} if agent == "mig-manager" else set()
     assert {mount["name"] for mount in mounts if not mount.get("readOnly")} <= may_write
 
 
@@ -125,7 +128,8 @@ def test_an_agent_has_only_the_privileges_of_its_overlay(name: str, agent: str) 
     is_root = agent in ROOT or key in PRIVILEGED | SYS_ADMIN
     assert context.get("runAsNonRoot", False) is not is_root
     assert (context["runAsUser"] == 0) is is_root
-    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod(name, agent).keys()
+    of_host = {"hostNetwork", "hostPID", "hostIPC"} & pod(name, agent).keys()
+    assert of_host == ({"hostPID"} if agent == "mig-manager" else set()), "NVML reports processes only there"
 
 
 @each_agent
@@ -133,7 +137,7 @@ def test_agents_have_a_high_priority_select_gpu_nodes_and_tolerate_every_taint(n
     found = pod(name, agent)
     assert found["priorityClassName"] == "system-node-critical"
     assert found["tolerations"] == [{"operator": "Exists"}]
-    assert "nodeSelector" not in found
+    assert found.get("nodeSelector") == ({"nvidia.com/mig.capable": "true"} if agent == "mig-manager" else None)
     with_gpus = agent in USES_GPUS and name != "everywhere"
     assert ("affinity" in found) == with_gpus
     if with_gpus:

@@ -167,6 +167,13 @@ def test_an_invalid_value_is_refused_with_its_name(values: Obj, named: str) -> N
         ),
         ({"singleProcess": {"enabled": True}}, "gpunode", {"address": ""}),
         (
+            {"migManager": {"enabled": True, "busyPolicy": "evict", "config": {"name": "layouts"}}},
+            "mig-manager",
+            {"mig_busy_policy": "evict", "mig_config_file": Path("/etc/gpunode/mig-configs")},
+        ),
+        ({"migManager": {"enabled": True}}, "gpu-device-plugin", {"wait_for_mig_manager": True}),
+        ({"migManager": {"enabled": True}, "singleProcess": {"enabled": True}}, "gpunode", {"wait_for_mig_manager": True}),
+        (
             {"singleProcess": {"enabled": True}, "migStrategy": "single", "nfd": {"denyLabelNs": ["x.io"]}},
             "gpunode",
             {"mig_strategy": "single", "deny_label_ns": ("x.io",)},
@@ -538,3 +545,26 @@ def test_the_notes_warn_of_simulated_gpus() -> None:
 
     assert "WARNING: the agents simulate GPUs (simulate=h100x8)" in notes("--set=simulate=h100x8")
     assert "simulate" not in notes()
+
+
+@pytest.mark.parametrize(
+    ("policy", "more"),
+    [("wait", []), ("evict", [("pods/eviction", ["create"])]), ("force", [("pods", ["delete"])])],
+)
+def test_mig_manager_may_remove_pods_only_with_a_policy_that_removes_pods(
+    policy: str, more: list[tuple[str, list[str]]]
+) -> None:
+    objects = rendered({"migManager": {"enabled": True, "busyPolicy": policy}})
+    rules = [(each["resources"][0], each["verbs"]) for each in objects["ClusterRole", "gpunode-mig"]["rules"]]
+    assert [each for each in rules if each[0].startswith("pods")] == more
+    assert ("ClusterRole", "gpunode-mig") not in rendered({})
+
+
+def test_mig_manager_has_its_own_pods_also_beside_the_single_process() -> None:
+    objects = rendered({"migManager": {"enabled": True}, "singleProcess": {"enabled": True}})
+    assert {name for kind, name in objects if kind == "DaemonSet"} == {"gpunode", "mig-manager"}
+    pod = objects["DaemonSet", "mig-manager"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["securityContext"]["privileged"] is True
+    assert pod["nodeSelector"] == {"nvidia.com/mig.capable": "true"}
+    cleaned = rendered({"migManager": {"enabled": True}, "cleanup": {"enabled": True}})
+    assert ("DaemonSet", "mig-manager") not in cleaned

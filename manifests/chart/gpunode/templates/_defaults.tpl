@@ -63,6 +63,13 @@ dcgmExporter:
   extraArgs: []
   extraEnv: []
   securityContext: {}
+migManager:
+  enabled: false
+  config: {}
+  busyPolicy: wait
+  extraArgs: []
+  extraEnv: []
+  securityContext: {}
 singleProcess:
   enabled: false
   extraArgs: []

@@ -26,11 +26,13 @@ labels:
 {{- if .Values.cleanup.enabled }}
 {{- else if .Values.singleProcess.enabled }}
 {{- $on = list "gpunode" }}
+{{- if .Values.migManager.enabled }}{{ $on = append $on "mig-manager" }}{{ end }}
 {{- else }}
 {{- if .Values.nfd.enabled }}{{ $on = append $on "nfd-lite" }}{{ end }}
 {{- if .Values.gfd.enabled }}{{ $on = append $on "gfd" }}{{ end }}
 {{- if .Values.devicePlugin.enabled }}{{ $on = append $on "gpu-device-plugin" }}{{ end }}
 {{- if .Values.dcgmExporter.enabled }}{{ $on = append $on "gpu-exporter" }}{{ end }}
+{{- if .Values.migManager.enabled }}{{ $on = append $on "mig-manager" }}{{ end }}
 {{- end }}
 {{- toJson $on }}
 {{- end }}
@@ -118,7 +120,8 @@ labels:
   (list "mps-root" .Values.mps.root)
   (list "nvidia-cdi-hook-path" .Values.cdi.nvidiaHookPath)
   (list "cdi-feature-flags" .Values.cdi.featureFlags)
-  (list "startup-taint" .Values.devicePlugin.startupTaint)) }}
+  (list "startup-taint" .Values.devicePlugin.startupTaint)
+  (list "wait-for-mig-manager" (ternary true "" .Values.migManager.enabled))) }}
 {{- if not (kindIs "invalid" .Values.gateLabel) }}
 - --gate-label={{ .Values.gateLabel }}
 {{- end }}
@@ -150,6 +153,16 @@ labels:
 {{- end }}
 {{- end }}
 
+{{/* The flags of mig-manager. */}}
+{{- define "gpunode.args.mig" -}}
+{{- with .Values.migManager }}
+{{- if .config.name }}
+- --mig-config-file=/etc/gpunode/mig-configs
+{{- end }}
+- --mig-busy-policy={{ .busyPolicy }}
+{{- end }}
+{{- end }}
+
 {{/*
 The default affinity of the agents that use GPUs: nodes with any label of nfd-lite or Node Feature Discovery for an NVIDIA GPU. A DaemonSet
 deletes its pod when the node does not match any more, so one label that is removed by mistake must not be enough.
@@ -164,7 +177,7 @@ nodeAffinity:
       {{- end }}
 {{- end }}
 
-{{/* The node selector of gfd, gpu-device-plugin and gpu-exporter for gateLabel. */}}
+{{/* The node selector of the agents that use GPUs, for gateLabel. */}}
 {{- define "gpunode.gateSelector" -}}
 {{- with .Values.gateLabel }}
 {{ first (splitList "=" .) | quote }}: {{ contains "=" . | ternary (last (splitList "=" .)) "true" | quote }}
@@ -179,7 +192,7 @@ selected. Every agent tolerates the taints of the chart itself.
 {{- $values := .root.Values }}
 {{- $selector := .section.nodeSelector | default dict }}
 {{- $affinity := .section.affinity }}
-{{- if has .name (list "gfd" "gpu-device-plugin" "gpu-exporter") }}
+{{- if has .name (list "gfd" "gpu-device-plugin" "gpu-exporter" "mig-manager") }}
 {{- $selector = merge (include "gpunode.gateSelector" .root | fromYaml) $selector ($values.nodeSelector | default dict) }}
 {{- $affinity = $values.affinity }}
 {{- if and (kindIs "map" $affinity) (empty $affinity) (kindIs "invalid" $values.gateLabel) }}

@@ -14,20 +14,20 @@ refused:
   gfd.podLabels: Set `podLabels`. It applies to all agents.
   gfd.tolerations: Set `tolerations`. It applies to all agents.
   gfd.updateStrategy: Set `updateStrategy.type`. It applies to all agents.
-  gfd.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin and gpu-exporter.
+  gfd.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin, gpu-exporter and mig-manager.
   devicePlugin.podAnnotations: Set `podAnnotations`. It applies to all agents.
   devicePlugin.podLabels: Set `podLabels`. It applies to all agents.
   devicePlugin.tolerations: Set `tolerations`. It applies to all agents.
   devicePlugin.updateStrategy: Set `updateStrategy.type`. It applies to all agents.
-  devicePlugin.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin and gpu-exporter.
+  devicePlugin.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin, gpu-exporter and mig-manager.
   noTimestamp: Set `gfd.noTimestamp`.
   sleepInterval: Set `gfd.sleepInterval`.
   securityContext: Set `devicePlugin.securityContext`. Each agent has a security context of its own.
   podSecurityContext: Set `securityContext` in the section of each agent.
   resources: The chart sets the measured requests of each agent. For others, set `resources` in the section of the agent.
   devicePlugin.containers: Set `devicePlugin.extraEnv`. The chart sets NVIDIA_VISIBLE_DEVICES and NVIDIA_DRIVER_CAPABILITIES itself.
-  devicePlugin.runtimeClassName: Set `runtimeClassName`. It applies to gfd, gpu-device-plugin and gpu-exporter.
-  gfd.runtimeClassName: Set `runtimeClassName`. It applies to gfd, gpu-device-plugin and gpu-exporter.
+  devicePlugin.runtimeClassName: Set `runtimeClassName`. It applies to gfd, gpu-device-plugin, gpu-exporter and mig-manager.
+  gfd.runtimeClassName: Set `runtimeClassName`. It applies to gfd, gpu-device-plugin, gpu-exporter and mig-manager.
   legacyDaemonsetAPI: Kubernetes 1.16 removed this API. Remove the value.
   nameOverride: Names are fixed, because two installations would label the same nodes. Remove the value.
   fullnameOverride: Names are fixed, because two installations would label the same nodes. Remove the value.
@@ -65,9 +65,16 @@ refused:
   dcgmExporter.env: Set `dcgmExporter.extraEnv`.
   dcgmExporter.tolerations: Set `tolerations`. It applies to all agents.
   dcgmExporter.updateStrategy: Set `updateStrategy.type`. It applies to all agents.
-  dcgmExporter.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin and gpu-exporter.
+  dcgmExporter.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin, gpu-exporter and mig-manager.
   dcgmExporter.config.create: Create the ConfigMap yourself, with the file dcgm-metrics.csv, and set `dcgmExporter.config.name`.
   dcgmExporter.config.data: Create the ConfigMap yourself, with the file dcgm-metrics.csv, and set `dcgmExporter.config.name`.
+  migManager.args: Set `migManager.extraArgs`.
+  migManager.env: Set `migManager.extraEnv`.
+  migManager.tolerations: Set `tolerations`. It applies to all agents.
+  migManager.updateStrategy: Set `updateStrategy.type`. It applies to all agents.
+  migManager.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin, gpu-exporter and mig-manager.
+  migManager.config.create: Create the ConfigMap yourself, with config files of mig-parted, and set `migManager.config.name`.
+  migManager.config.data: Create the ConfigMap yourself, with config files of mig-parted, and set `migManager.config.name`.
   driver: This part stays in the GPU Operator. Set it there.
   ccManager: This part stays in the GPU Operator. Set it there.
   clusterPolicy: This part stays in the GPU Operator. Set it there.
@@ -80,7 +87,6 @@ refused:
   gpuCluster: This part stays in the GPU Operator. Set it there.
   kataManager: This part stays in the GPU Operator. Set it there.
   kataSandboxDevicePlugin: This part stays in the GPU Operator. Set it there.
-  migManager: This part stays in the GPU Operator. Set it there.
   nodeStatusExporter: This part stays in the GPU Operator. Set it there.
   operator: This part stays in the GPU Operator. Set it there.
   platform: This part stays in the GPU Operator. Set it there.
@@ -156,6 +162,14 @@ ignored:
   dcgmExporter.version: All agents use the image of `image` and `imagePullSecrets`.
   dcgmExporter.hostNetwork: The pods use the network of pods.
   dcgmExporter.service: The Service gpu-exporter has the port 9400.
+  migManager.image: All agents use the image of `image` and `imagePullSecrets`.
+  migManager.imagePullPolicy: All agents use the image of `image` and `imagePullSecrets`.
+  migManager.imagePullSecrets: All agents use the image of `image` and `imagePullSecrets`.
+  migManager.repository: All agents use the image of `image` and `imagePullSecrets`.
+  migManager.version: All agents use the image of `image` and `imagePullSecrets`.
+  migManager.hostNetwork: The pods use the network of pods.
+  migManager.config.default: A Node without the label nvidia.com/mig.config keeps its layouts.
+  migManager.gpuClientsConfig: The other agents need not stop during a change.
   cdi.default: The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.
   cdi.enabled: The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.
   cdi.nriPluginEnabled: The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.

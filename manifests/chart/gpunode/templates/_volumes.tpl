@@ -34,6 +34,8 @@ topology-pods: {path: {{ .kubeletPodResourcesSockPath | default (printf "%s/pod-
 kubelet-config: {path: {{ .kubeletConfigPath | default "" | quote }}, at: [/etc/gpunode/kubelet-config.yaml], type: File, why: "the policy of the topology manager"}
 kubelet-state: {path: {{ .kubeletStateDir | default "" | quote }}, at: [/var/lib/kubelet], type: Directory, why: "the state files of the kubelet"}
 {{- end }}
+mig-configs: {configMap: {{ .Values.migManager.config.name | default "" | quote }}, at: [/etc/gpunode/mig-configs]}
+mig-state: {path: /var/lib/gpunode, at: [/var/lib/gpunode], type: DirectoryOrCreate, write: true, why: "the record of an unfinished change"}
 nfd-worker: {configMap: nfd-lite-config, at: [/etc/gpunode/nfd-worker]}
 {{- end }}
 
@@ -69,6 +71,12 @@ nfd-worker: {configMap: nfd-lite-config, at: [/etc/gpunode/nfd-worker]}
 {{- if .kubeletConfigPath }}{{ $seen = append $seen "kubelet-config" }}{{ end }}
 {{- if .config }}{{ $seen = append $seen "nfd-topology" }}{{ end }}
 {{- end }}
+{{- toJson $seen }}
+{{- end }}
+
+{{- define "gpunode.sees.mig" -}}
+{{- $seen := list "sys" "driver-root" "dev" "device-plugins" "pod-resources" "mig-state" }}
+{{- if .Values.migManager.config.name }}{{ $seen = append $seen "mig-configs" }}{{ end }}
 {{- toJson $seen }}
 {{- end }}
 
