@@ -5,11 +5,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.e2e.cluster.image import GPUNODE
+from tests.e2e.cluster.layout import KUBELET_PORT
 from tests.e2e.world import Obj, Setup
 
 AGENTS = ("nfd-lite", "gfd", "gpu-device-plugin")
 EXPORTER = "gpu-exporter"
-EXPORTER_FILES = ("account.yaml", "gpu-exporter.yaml")
+TOPOLOGY = "nfd-lite-topology"
+OPTIONAL = {
+    EXPORTER: ("gpu-exporter", ("account.yaml", "gpu-exporter.yaml")),
+    TOPOLOGY: ("topology", ("nfd-lite-topology.yaml",)),
+}
+"""Agent that runs only on request -> the overlay in manifests/overlays, and its files."""
 INTERVAL_MS = 1000
 """Between two readings of a GPU."""
 NAMESPACE = "gpunode"
@@ -20,15 +26,16 @@ FILES, CONFIGS = "/etc/gpunode", "/etc/gpunode-configs"
 def render_overlay(setup: Setup, node: str) -> dict[str, str]:
     """Returns the files of the overlay by name. node: where the agents run.
 
-    The overlay expects manifests/base in the folder `base`, and EXPORTER_FILES of the overlay of gpu-exporter in a folder of that name.
+    The overlay expects manifests/base in the folder `base`, and the files of OPTIONAL in a folder with the name of the agent.
     """
     image, _, tag = GPUNODE.partition(":")
     files = {"scenario.yaml": setup.scenario, "config.yaml": setup.config}
+    extra = agents_of(setup)[len(AGENTS) :]
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "namespace": NAMESPACE,
-        "resources": ["base", *(f"{EXPORTER}/{each}" for each in EXPORTER_FILES if setup.exports_metrics)],
+        "resources": ["base", *(f"{agent}/{file}" for agent in extra for file in OPTIONAL[agent][1])],
         "images": [{"name": "gpunode", "newName": image, "newTag": tag}],
         "configMapGenerator": [
             {"name": "files", "files": sorted(files)},
@@ -47,7 +54,8 @@ def render_overlay(setup: Setup, node: str) -> dict[str, str]:
 
 
 def agents_of(setup: Setup) -> tuple[str, ...]:
-    return (*AGENTS, EXPORTER) if setup.exports_metrics else AGENTS
+    chosen = {EXPORTER: setup.exports_metrics, TOPOLOGY: setup.publishes_topology}
+    return (*AGENTS, *(agent for agent, is_on in chosen.items() if is_on))
 
 
 def plan_node_selector(node: str) -> Obj:
@@ -65,6 +73,7 @@ def plan_patch(agent: str, setup: Setup) -> list[Obj]:
         _add(f"{container}/readinessProbe/periodSeconds", 1),
         *_mounted(pod, container, {"name": "files", "configMap": {"name": "files"}}, FILES, read_only=True),
         *_mounted(pod, container, {"name": "configs", "configMap": {"name": "configs"}}, CONFIGS, read_only=True),
+        *([_add(f"{container}/resources", {})] if setup.publishes_topology else []),
         *(_mps(pod, container, setup.mps) if setup.mps and agent == "gpu-device-plugin" else ()),
         *(_add(f"{container}/args/-", flag) for flag in plan_flags(agent, setup)),
     ]
@@ -81,6 +90,7 @@ def plan_flags(agent: str, setup: Setup) -> tuple[str, ...]:
             *setup.plugin_flags,
         ),
         EXPORTER: (f"--collect-interval={INTERVAL_MS}",),
+        TOPOLOGY: (f"--kubelet-config-uri=https://$(NODE_ADDRESS):{KUBELET_PORT}/configz",),
     }
     return (f"--simulate={FILES}/scenario.yaml", *flags[agent])
 

@@ -10,13 +10,14 @@ from tests.e2e.cluster import Cluster
 from tests.e2e.cluster.processes import kill, read_processes, read_shims, select_descendants
 from tests.e2e.driver import make_driver
 from tests.e2e.numa import fake_numa_nodes
-from tests.e2e.overlay import AGENTS, EXPORTER, EXPORTER_FILES, NAMESPACE, agents_of, render_overlay
+from tests.e2e.overlay import AGENTS, EXPORTER, NAMESPACE, OPTIONAL, agents_of, render_overlay
 from tests.e2e.timings import Timings
 from tests.e2e.world import ContainerView, Setup, World
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
 ROLLOUT_S = 120
+CPU_STATE = Path("/var/lib/kubelet/cpu_manager_state")
 
 
 class RealWorld(World):
@@ -43,8 +44,8 @@ class RealWorld(World):
 
     def agents(self, setup: Setup) -> None:
         self.apply_manifests(setup)
-        if not setup.exports_metrics:
-            self.kubectl("delete", "daemonset", EXPORTER, "-n", NAMESPACE, "--ignore-not-found")
+        for agent in set(OPTIONAL) - set(agents_of(setup)):
+            self.kubectl("delete", "daemonset", agent, "-n", NAMESPACE, "--ignore-not-found")
         for agent in agents_of(setup):
             self.kubectl("rollout", "status", f"daemonset/{agent}", "-n", NAMESPACE, f"--timeout={ROLLOUT_S}s")
 
@@ -52,9 +53,10 @@ class RealWorld(World):
         with tempfile.TemporaryDirectory(prefix="gpunode-e2e-") as name:
             folder = Path(name)
             shutil.copytree(MANIFESTS / "base", folder / "base")
-            (folder / EXPORTER).mkdir()
-            for file in EXPORTER_FILES:
-                shutil.copy(MANIFESTS / "overlays" / EXPORTER / file, folder / EXPORTER)
+            for agent, (overlay, files) in OPTIONAL.items():
+                (folder / agent).mkdir()
+                for file in files:
+                    shutil.copy(MANIFESTS / "overlays" / overlay / file, folder / agent)
             for file, text in render_overlay(setup, self.node).items():
                 (folder / file).write_text(text)
             self.kubectl("apply", "-k", name)
@@ -88,12 +90,16 @@ class RealWorld(World):
     def add_node(self, name: str, capacity: Mapping[str, str]) -> None:
         self.cluster.add_node(name, capacity=capacity)
 
-    def set_topology_policy(self, policy: str) -> None:
-        """The policy `none` restores the NUMA nodes of the machine."""
+    def set_topology_policy(self, policy: str, *, exclusive_cpus: bool = False) -> None:
+        """The policy `none` restores the NUMA nodes of the machine. A kubelet does not start with the state of another CPU policy."""
         self.cluster.stop("kubelet")
         fake_numa_nodes(self.cluster, enabled=policy != "none")
+        CPU_STATE.unlink(missing_ok=True)
         file = self.cluster.layout.config("kubelet.json")
-        file.write_text(json.dumps({**json.loads(file.read_text()), "topologyManagerPolicy": policy}, indent=2))
+        config = {**json.loads(file.read_text()), "topologyManagerPolicy": policy}
+        config |= {"cpuManagerPolicy": "static" if exclusive_cpus else "none"}
+        config |= {"reservedSystemCPUs": "0" if exclusive_cpus else ""}
+        file.write_text(json.dumps(config, indent=2))
         self.cluster.start("kubelet")
 
     def metrics_address(self) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from simulation.apiserver import ApiServer
 from simulation.apiserver.status import ApiError
+from simulation.kubelet.cpus import CpuTable
 from simulation.kubelet.kubelet import Kubelet
 from simulation.kubelet.node_agent import NodeAgent
 from simulation.kubelet.node_api import StoreNodeApi
@@ -20,11 +21,14 @@ from simulation.scheduler.scheduler import Scheduler
 from tests.e2e.cluster.cluster import KUBECTL
 from tests.e2e.cluster.commands import run
 from tests.e2e.cluster.errors import ClusterError
+from tests.e2e.numa import write_nodes
 from tests.e2e.overlay import AGENTS, INTERVAL_MS
 from tests.e2e.prometheus import free_port
 from tests.e2e.timings import Timings
 from tests.e2e.world import ContainerView, Obj, Setup, World
 
+NUMA_OF_CPUS = {1: 1, 2: 0, 3: 1}
+"""CPU -> NUMA node, of the CPUs that are not reserved."""
 READY = ('"check": "nfd-lite/published", "event": "ready"', '"check": "gfd/published", "event": "ready"')
 
 
@@ -42,9 +46,11 @@ class SimulatedWorld(World):
         self._folder = folder
         self._setup = Setup()
         self._process: subprocess.Popen[bytes] | None = None
+        self._topology: subprocess.Popen[bytes] | None = None
         self._started = 0
         self._server = ApiServer()
-        self._kubelet = Kubelet(folder / "dp")
+        self._kubelet = Kubelet(folder / "dp", root=folder / "kubelet")
+        self._host = folder / "host"
         self._node_agent = NodeAgent(StoreNodeApi(self._server.api, self.node), self._kubelet, self.node)
         self._pod_resources = pod_resources_server(folder / "pr" / "kubelet.sock", self._node_agent)
         self._metrics_address = ""
@@ -54,6 +60,13 @@ class SimulatedWorld(World):
         self._stack.enter_context(self._server)
         self._server.add_node(self.node)
         self._server.write_kubeconfig(self.kubeconfig)
+        (self._folder / "kubelet").mkdir()
+        (self._folder / "meminfo").write_text("Node 0 MemTotal: 16777216 kB\n")
+        write_nodes(
+            self._host / "sys/devices/system/node",
+            cpus=[f"cpu{number}" for number in range(4)],
+            memory=self._folder / "meminfo",
+        )
         scheduler = Scheduler(self._server.store)
         for component in (scheduler, self._kubelet, self._node_agent, self._pod_resources):
             self._stack.callback(component.stop)
@@ -74,7 +87,8 @@ class SimulatedWorld(World):
     def get(self, kind: str, name: str, *args: str) -> Obj:
         """Reads the store, because a kubectl process for each poll of `until` would be slow."""
         try:
-            return self._server.store.get(f"{kind}s", name, "default" if kind == "pod" else "")
+            plural = kind if "." in kind else f"{kind}s"
+            return self._server.store.get(plural, name, "default" if kind == "pod" else "")
         except ApiError as error:
             raise ClusterError(str(error)) from error
 
@@ -130,9 +144,11 @@ class SimulatedWorld(World):
         status = {"status": {field: dict(capacity) for field in ("capacity", "allocatable")}}
         self.kubectl("patch", "node", name, "--subresource=status", "--type=merge", "--patch", json.dumps(status))
 
-    def set_topology_policy(self, policy: str) -> None:
+    def set_topology_policy(self, policy: str, *, exclusive_cpus: bool = False) -> None:
         self.kill("kubelet")
         self._kubelet.topology_policy = policy
+        self._kubelet.cpus = CpuTable(dict(NUMA_OF_CPUS) if exclusive_cpus else {})
+        (self._folder / "kubelet" / "config.yaml").write_text(f"topologyManagerPolicy: {policy}\n")
         self.start("kubelet")
 
     def metrics_address(self) -> str:
@@ -169,6 +185,25 @@ class SimulatedWorld(World):
             command = [sys.executable, "-m", "gpunode", "run", *words]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=keep)
         self.until("ready agents", lambda: all(line in self._log.read_text() for line in READY))
+        if self._setup.publishes_topology:
+            self._start_topology(keep)
+
+    def _start_topology(self, environment: Mapping[str, str]) -> None:
+        flags = {
+            "--node-name": self.node,
+            "--kubeconfig": str(self.kubeconfig),
+            "--host-root": str(self._host),
+            "--podresources-socket": str(self._folder / "pr" / "kubelet.sock"),
+            "--kubelet-state-dir": str(self._folder / "kubelet"),
+            "--lock-dir": str(self._folder / "lock"),
+            "--http-address": "",
+        }
+        words = (word for pair in flags.items() for word in pair)
+        log = self._folder / f"topology-{self._started}.log"
+        with log.open("wb") as out:
+            command = [sys.executable, "-m", "nfd_lite.topology", *words]
+            self._topology = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
+        self.until("a published topology", lambda: '"event": "topology_published"' in log.read_text())
 
     def _write_config(self) -> Path:
         """Writes the config file or the folder of configs, and returns its path."""
@@ -187,7 +222,8 @@ class SimulatedWorld(World):
         return path
 
     def _end_agents(self, number: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(timeout=20)
-            self._process = None
+        for process in (self._process, self._topology):
+            if process is not None:
+                process.send_signal(number)
+                process.wait(timeout=20)
+        self._process = self._topology = None

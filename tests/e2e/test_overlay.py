@@ -9,7 +9,7 @@ import yaml
 
 from tests.e2e.cluster.cluster import KUBECTL
 from tests.e2e.cluster.commands import run
-from tests.e2e.overlay import AGENTS, EXPORTER, EXPORTER_FILES, render_overlay
+from tests.e2e.overlay import AGENTS, OPTIONAL, render_overlay
 from tests.e2e.real import MANIFESTS
 from tests.e2e.world import Setup
 
@@ -19,6 +19,7 @@ SETUP = Setup(
     plugin_flags=("--device-id-strategy=index",),
     configs={"default": "version: v1\n"},
     exports_metrics=True,
+    publishes_topology=True,
 )
 
 
@@ -27,9 +28,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Any
     """The built objects by kind and name. Names of ConfigMaps are without digests."""
     folder = tmp_path_factory.mktemp("overlay")
     shutil.copytree(MANIFESTS / "base", folder / "base")
-    (folder / EXPORTER).mkdir()
-    for name in EXPORTER_FILES:
-        shutil.copy(MANIFESTS / "overlays" / EXPORTER / name, folder / EXPORTER)
+    for agent, (overlay, names) in OPTIONAL.items():
+        (folder / agent).mkdir()
+        for name in names:
+            shutil.copy(MANIFESTS / "overlays" / overlay / name, folder / agent)
     for name, text in render_overlay(SETUP, "node-7").items():
         (folder / name).write_text(text)
     documents = yaml.safe_load_all(run(str(KUBECTL), "kustomize", str(folder)))
@@ -47,14 +49,14 @@ def container(built: dict[tuple[str, str], Any], agent: str) -> dict[str, Any]:
     return {**only, "pod": pod}
 
 
-@pytest.mark.parametrize("agent", [*AGENTS, EXPORTER])
+@pytest.mark.parametrize("agent", [*AGENTS, *OPTIONAL])
 def test_every_agent_runs_the_image_on_the_node_with_the_scenario(
     built: dict[tuple[str, str], Any], agent: str
 ) -> None:
     agent_container = container(built, agent)
     assert (agent_container["image"], agent_container["imagePullPolicy"]) == ("gpunode.local/gpunode:e2e", "Never")
     assert agent_container["pod"]["nodeSelector"] == {"kubernetes.io/hostname": "node-7"}
-    assert ("affinity" in agent_container["pod"]) == (agent != "nfd-lite")
+    assert ("affinity" in agent_container["pod"]) == (not agent.startswith("nfd-lite"))
     assert "--simulate=/etc/gpunode/scenario.yaml" in agent_container["args"]
     volumes = {volume["name"]: volume for volume in agent_container["pod"]["volumes"]}
     assert volumes["files"]["configMap"]["name"].startswith("files-"), "a changed file restarts the pods"

@@ -30,7 +30,8 @@ class Setup:
 
     gpus: the name of a scenario of `--simulate`. faults: lines of its section `faults`. config: the config file of gfd and the plugin.
     configs: selectable configs of the plugin by name, instead of `config`. mps: the folder of MPS on the host. flags: of gfd and the
-    plugin. nfd_flags, plugin_flags: of one agent. exports_metrics: run gpu-exporter also.
+    plugin. nfd_flags, plugin_flags: of one agent. exports_metrics: run gpu-exporter also. publishes_topology: run nfd-lite-topology also,
+    without requests of CPUs by the agents, so that pods can have all CPUs that are not reserved.
     """
 
     gpus: str = "h100x8"
@@ -42,6 +43,7 @@ class Setup:
     nfd_flags: tuple[str, ...] = ()
     plugin_flags: tuple[str, ...] = ()
     exports_metrics: bool = False
+    publishes_topology: bool = False
 
     @property
     def scenario(self) -> str:
@@ -127,8 +129,11 @@ class World(ABC):
         """Adds a Node without a kubelet. Pods on this Node remain Pending."""
 
     @abstractmethod
-    def set_topology_policy(self, policy: str) -> None:
-        """Restarts the kubelet with this topology manager policy. The machine has two NUMA nodes, unless the policy is `none`."""
+    def set_topology_policy(self, policy: str, *, exclusive_cpus: bool = False) -> None:
+        """Restarts the kubelet with this topology manager policy. The machine has two NUMA nodes, unless the policy is `none`.
+
+        exclusive_cpus: with the CPU manager policy `static`, and CPU 0 reserved.
+        """
 
     @abstractmethod
     def metrics_address(self) -> str:
