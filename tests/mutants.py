@@ -1,8 +1,8 @@
 """The mutants of a module. A mutant is the text of the module with one changed place. A test has to fail with it.
 
 Comparisons, boolean and arithmetic operators, numbers and booleans, return values and statements are changed. Text, annotations,
-decorators and log lines are not: no test should need to repeat them. A number of a constant of the module, such as a limit or a pause,
-becomes 0: a test has to fail without the limit, and should not repeat its value.
+decorators and log lines are not: no test should need to repeat them. A number of a constant or of an attribute of a class, such as a limit
+or a pause, becomes 0: a test has to fail without the limit, and should not repeat its value.
 """
 
 import ast
@@ -70,7 +70,7 @@ def find_mutants(source: str) -> list[Mutant]:
         return Mutant(line=node.lineno, start=start, end=end, before=text[start:end].decode(), after=after)
 
     tree = ast.parse(source)
-    numbers = {id(node) for statement in tree.body if _is_constant(statement) for node in ast.walk(statement)}
+    numbers = {id(node) for statement in _constants(tree) for node in ast.walk(statement)}
     found = [mutant(node, after) for node in _walk(tree) for after in _replacements(node, to_zero=id(node) in numbers)]
     return sorted(found, key=lambda each: (each.start, each.end, each.after))
 
@@ -91,13 +91,14 @@ def _walk(node: ast.AST) -> Iterator[ast.expr | ast.stmt]:
                 yield from _walk(child)
 
 
-def _is_constant(statement: ast.stmt) -> bool:
-    """Whether the statement assigns a constant of the module, whose name has capitals only."""
-    match statement:
-        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
-            return name.isupper()
-        case _:
-            return False
+def _constants(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Yields the statements that assign constants of the module, whose names have capitals only, and attributes of classes."""
+    for statement in tree.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)) if name.isupper():
+                yield statement
+            case ast.ClassDef():
+                yield from (each for each in statement.body if isinstance(each, ast.Assign | ast.AnnAssign))
 
 
 def _is_protocol(base: ast.expr) -> bool:

@@ -34,6 +34,8 @@ def changes(source: str) -> list[str]:
         ("limit = 7", ["limit = 8"]),
         ("LIMIT = 7 + f(2.5)", ["LIMIT = (7 - f(2.5))", "LIMIT = 0 + f(2.5)", "LIMIT = 7 + f(0.0)"]),
         ("_FIRST: int = 0", ["_FIRST: int = 1"]),
+        ("class A:\n    limit: int = 7", ["class A:\n    limit: int = 0"]),
+        ("class A:\n    def f(self, limit=7): ...", ["class A:\n    def f(self, limit=8): ..."]),
         ("f(a)", ["pass"]),
         ("a.b = c", ["pass"]),
         ("a[b] = c", ["pass"]),

@@ -356,6 +356,12 @@ def test_a_rule_depends_on_a_broken_rule_if_it_reads_an_entry_that_the_broken_ru
     assert list(found) == [RuleId("s", "reader")] * depends
 
 
+@pytest.mark.parametrize("template", ["labelsTemplate", "varsTemplate"])
+def test_a_broken_rule_with_a_template_may_set_any_entry(template: str) -> None:
+    outcome = run(rule("reader", **matched(b="1")), rule("other"))
+    assert list(dependent_rules(outcome, [rule("broken", **{template: "a=1"})])) == [RuleId("s", "reader")]
+
+
 def test_an_unavailable_feature_defers_only_the_rules_that_read_it() -> None:
     sets = [RuleSet(name="s", rules=(rule("needs", **NEVER), rule("free", labels={"x": "1"})))]
     unavailable = frozenset(term.feature.lower() for term in sets[0].rules[0].match_features)

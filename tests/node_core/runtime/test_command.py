@@ -15,9 +15,10 @@ from gpunode.run import command as run_command
 from nfd_lite.__main__ import command as nfd_command
 from nfd_lite.topology.__main__ import command as topology_command
 from node_core.errors import SettingsError
-from node_core.runtime.command import find_misspelt, parse_command, report_usage
+from node_core.runtime.command import agent_command, find_misspelt, ignored_option, parse_command, report_usage
 from node_core.runtime.examples import ExamplesCommand
 from node_core.runtime.settings import CommonSettings, common_settings
+from node_core.version import VERSION
 
 
 def parse(*arguments: str) -> dict[str, Any]:
@@ -183,6 +184,44 @@ def test_an_unknown_environment_variable_of_the_program_is_reported_and_those_of
     assert found == (
         () if near is None else (f"{name} is not an environment variable of this program. Did you mean {near}?",)
     )
+
+
+IGNORED = ("--old", "OLD", "it is automatic")
+
+
+def test_a_flag_of_another_program_is_accepted_without_an_effect(capsys: pytest.CaptureFixture[str]) -> None:
+    option = ignored_option(*IGNORED)
+    of_test = agent_command("c", CommonSettings, option, agent="TEST", help="h")
+    values = parse_command(of_test, ["--old", "x", "--log-level=debug"], "c")
+    assert values is not None
+    assert ("old" in values, values["log_level"]) == (False, "debug")
+    assert values["changed"] == {"old": "x", "log-level": "debug"}
+    assert parse_command(of_test, ["--help"], "c") is None
+    help_text = " ".join(capsys.readouterr().out.split())
+    assert "Accepted for compatibility, but has no effect: it is automatic. [env var: OLD]" in help_text
+
+
+def test_a_flag_without_an_effect_may_have_no_value_and_be_hidden(capsys: pytest.CaptureFixture[str]) -> None:
+    alone = ignored_option(*IGNORED, may_stand_alone=True, hidden=True)
+    of_test = agent_command("c", alone, agent="T", help="h")
+    for arguments in (["--old"], ["--old=false"]):
+        assert parse_command(of_test, arguments, "c") is not None
+    assert parse_command(of_test, ["--help"], "c") is None
+    assert "--old" not in capsys.readouterr().out
+
+
+def test_changed_settings_are_those_that_differ_from_their_defaults_in_short() -> None:
+    long = "x" * 1000
+    changed = parse("--sleep-interval=60s", "--log-format=json", f"--kubeconfig={long}")["changed"]
+    assert changed.keys() == {"log-format", "kubeconfig"}
+    assert changed["log-format"] == "json"
+    assert long.startswith(changed["kubeconfig"])
+    assert 10 < len(changed["kubeconfig"]) < 1000
+
+
+def test_the_version_is_shown_with_the_name_of_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse_command(command, ["--version"], "gfd") is None
+    assert capsys.readouterr().out == f"gfd, version {VERSION}\n"
 
 
 AGENTS = (command, plugin_command, exporter_command, run_command, nfd_command, topology_command)

@@ -1,6 +1,7 @@
 """A port that serves responses from memory."""
 
 import http.client
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from email.message import Message
@@ -8,7 +9,7 @@ from email.message import Message
 import pytest
 
 from node_core.runtime.bounded_http import BoundedServer
-from node_core.runtime.http_port import HttpPort, Respond, Response, listen
+from node_core.runtime.http_port import HttpPort, Respond, Response, listen, parse_address
 
 Serve = Callable[[Respond], HttpPort]
 
@@ -61,6 +62,50 @@ def test_the_path_is_without_the_query(serve: Serve) -> None:
         return Response(body=f"{path} {headers['X']}".encode())
 
     assert get(serve(respond), "/metrics?a=/b", X="y")[2] == b"/metrics y"
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("127.0.0.1:8080", "127.0.0.1", 8080),
+        (":0", "", 0),
+        ("[::1]:65535", "::1", 65535),
+        ("localhost:9400", "localhost", 9400),
+    ],
+)
+def test_an_address_is_a_host_and_a_port(text: str, host: str, port: int) -> None:
+    assert parse_address(text) == (host, port)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "8080", "h:", "h:65536", "h:123456", "h:-1", "h:8o", "h:8080 ", "::1:80", "[::1:80", "::1]:80"]
+)
+def test_another_text_is_not_an_address(text: str) -> None:
+    with pytest.raises(ValueError, match="is not an address"):
+        parse_address(text)
+
+
+def accepts(listener: socket.socket, host: str) -> bool:
+    try:
+        with socket.create_connection((host, listener.getsockname()[1]), 30):
+            return True
+    except ConnectionRefusedError:
+        return False
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this host has no IPv6")
+def test_without_a_host_all_addresses_are_served() -> None:
+    with listen("", 0) as every, listen("127.0.0.1", 0) as one, listen("::1", 0) as other:
+        assert (accepts(every, "127.0.0.1"), accepts(every, "::1")) == (True, True)
+        assert (accepts(one, "127.0.0.1"), accepts(one, "::1")) == (True, False)
+        assert (accepts(other, "127.0.0.1"), accepts(other, "::1")) == (False, True)
+
+
+def test_on_a_host_without_ipv6_all_ipv4_addresses_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    with listen("", 0) as listener:
+        assert listener.family is socket.AF_INET
+        assert accepts(listener, "127.0.0.1")
 
 
 def test_an_address_in_use_is_tried_again() -> None:
