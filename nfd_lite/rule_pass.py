@@ -204,7 +204,7 @@ def _results(
     """Returns one result for each rule whose outputs are not completely known, and then one result with all known outputs.
 
     excess: annotations that do not fit on the Node. salvaged: see salvage_rule. is_known: False if some rules cannot be read; any
-    published output may be theirs.
+    published output may belong to them.
     """
     unknown, salvaged = outcome.unknown, tuple(salvaged)
     incomplete = {**unknown, **dependent_rules(outcome, salvaged, is_known=is_known)}

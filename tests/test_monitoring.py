@@ -91,7 +91,7 @@ def test_an_alert_covers_every_reason_but_those_that_need_no_action() -> None:
         reason
         for alert in alerts()
         for selector in selectors(alert["expr"])
-        if selector.metric == "gpunode_verdict"
+        if selector.metric == "gpunode_gpu_ready_reason"
         for reason in selector.values["reason"]
     }
     assert set(Reason) - covered == {Reason.READY, Reason.NOT_DISCOVERED, Reason.RELEASED}

@@ -75,7 +75,9 @@ class HealthReporter:
         is_new = before is None or before.reason is not assessment.reason
         if before is not None and assessment.reason is Reason.NOT_ALLOCATABLE:
             is_new = is_new or before.todo != assessment.todo  # the kubelet had its time
-        self._services.metrics.replace(metrics.VERDICT, self._agent, {(self._agent, str(assessment.reason)): 1})
+        self._services.metrics.replace(
+            metrics.GPU_READY_REASON, self._agent, {(self._agent, str(assessment.reason)): 1}
+        )
         if is_new:
             write = log.info if assessment.todo is None else log.warning
             write("node_status_evaluated", reason=str(assessment.reason), why=assessment.sentence, todo=assessment.todo)

@@ -40,7 +40,7 @@ class Reason(StrEnum):
     NOT_ALLOCATABLE = "NotAdvertisedByKubelet"
     CONFIG_INVALID = "ConfigInvalid"
     RELEASED = "GPUsReleased"
-    NOT_DISCOVERED = "NotLookedYet"
+    NOT_DISCOVERED = "NotDiscoveredYet"
     NOT_LABELLED = "NodeNotLabelled"
 
 

@@ -87,9 +87,9 @@ def _has_key(entry: Mapping[str, Any], kind: str, key: str) -> bool:
 class TaintRemover(NodeWriter):
     """Also removes an annotation that lists no existing taint."""
 
-    def reconcile(self, wanted: Outputs) -> tuple[Write, ...]:
+    def reconcile(self, desired: Outputs) -> tuple[Write, ...]:
         node = self._observed()
-        writes = reconcile_taints(wanted, node, self._owner)
+        writes = reconcile_taints(desired, node, self._owner)
         if writes or self._owner.taints_annotation not in node.annotations:
             return writes
         return (SetTaints(plan=TaintPlan(taints=node.taints, owned=frozenset()), observed=node),)

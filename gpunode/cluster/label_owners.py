@@ -16,7 +16,7 @@ LabelsByOwner = dict[str, dict[str, str]]
 def group_labels(node: Mapping[str, Any]) -> LabelsByOwner:
     """Returns field manager -> its labels: our agents, then others by name, then OTHERS. node: the JSON of a Node.
 
-    A label has several owners if several managers applied it. Labels that nobody applied belong to the managers that updated them.
+    A label has several owners if several managers applied it. Labels that no manager applied belong to the managers that updated them.
     """
     metadata = node["metadata"]
     labels: Mapping[str, str] = metadata.get("labels") or {}

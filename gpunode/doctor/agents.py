@@ -141,10 +141,10 @@ def find_program(words: tuple[str, ...]) -> tuple[Program, tuple[str, ...]] | No
 
 
 def _has_open(process: Path, file: Path) -> bool:
-    wanted = file.stat()
+    expected = file.stat()
     for descriptor in (process / "fd").iterdir():
         with suppress(OSError):  # closed since, or a socket
-            if os.path.samestat(descriptor.stat(), wanted):
+            if os.path.samestat(descriptor.stat(), expected):
                 return True
     return False
 

@@ -67,7 +67,7 @@ def _read_pods(api: ApiClient, program: Program, node: str) -> Iterator[ProgramP
 
 
 def _add(before: NodePods, program: Program, pod: ProgramPod, wall: float) -> NodePods:
-    checks = (check_pod(pod, program.agents, wall),) if program.is_ours else ()
+    checks = (check_pod(pod, program.agents, wall),) if program.has_agents else ()
     return NodePods(
         checks=(*before.checks, *checks),
         names={**before.names, program.key: pod.metadata.name},

@@ -20,7 +20,7 @@ LOG = 'read the log of the agent (event not_ready), and "Checks of /readyz" in d
 def check_metrics(api: ApiClient, pods: Mapping[str, str], programs: tuple[Program, ...]) -> Iterator[Check]:
     """pods: key of a program -> name of its running pod. Yields a note for metrics that cannot be read, and one for a missing right."""
     for program in programs:
-        if not program.is_ours or program.key not in pods or not program.port:
+        if not program.has_agents or program.key not in pods or not program.port:
             continue
         try:
             samples = _read_samples(api, program, pods[program.key])

@@ -44,14 +44,14 @@ _TOLERATIONS = tuple(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What a DaemonSet runs. key: `namespace/name`. roles: the agents, or the agents that do the same. is_ours: it runs agents.
+    """What a DaemonSet runs. key: `namespace/name`. roles: the agents, or the agents that do the same. has_agents: it runs agents.
 
     gate, startup_taint: of gpu-device-plugin. port: of /metrics, by name or number; empty without one. scheme: http or https.
     """
 
     key: str
     roles: tuple[str, ...]
-    is_ours: bool
+    has_agents: bool
     daemon_set: DaemonSet
     gate: Gate = field(default_factory=Gate)
     startup_taint: Taint | None = None
@@ -81,7 +81,7 @@ def recognize_program(daemon_set: DaemonSet) -> Program | None:
         if found is not None:
             return _agent_program(daemon_set, container, found[0].agents, found[1])
     role = next(filter(None, map(find_role, _names(daemon_set))), None)
-    return None if role is None else Program(key=daemon_set.key, roles=(role,), is_ours=False, daemon_set=daemon_set)
+    return None if role is None else Program(key=daemon_set.key, roles=(role,), has_agents=False, daemon_set=daemon_set)
 
 
 def find_role(name: str) -> str | None:
@@ -98,7 +98,7 @@ def _agent_program(
     return Program(
         key=daemon_set.key,
         roles=agents,
-        is_ours=True,
+        has_agents=True,
         daemon_set=daemon_set,
         gate=settings.gate(),
         startup_taint=settings.startup_taint(),

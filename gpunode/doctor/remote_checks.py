@@ -35,8 +35,8 @@ class Deployment:
     programs: tuple[Program, ...] = ()
     is_known: bool = True
 
-    def ours(self, role: str) -> tuple[Program, ...]:
-        return tuple(each for each in self.programs if each.is_ours and role in each.roles)
+    def agent_programs(self, role: str) -> tuple[Program, ...]:
+        return tuple(each for each in self.programs if each.has_agents and role in each.roles)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ def diagnose_node(node: Node, deployment: Deployment, pods: NodePods, wall: floa
 
 def select_plugin(deployment: Deployment, pods: NodePods) -> Program | None:
     """Returns the program that runs gpu-device-plugin on the Node, or would run it; None if the cluster has none."""
-    plugins = deployment.ours(PLUGIN)
+    plugins = deployment.agent_programs(PLUGIN)
     return next((each for each in plugins if each.key in pods.names), next(iter(plugins), None))
 
 
@@ -98,13 +98,13 @@ def check_programs(node: Node, deployment: Deployment, pods: NodePods) -> Iterat
     """Checks the pods of the agents, and whether another program on the Node does the same."""
     yield from pods.checks
     for program in deployment.programs:
-        if program.is_ours and program.key not in pods.names and program.places_pod_on(node):
+        if program.has_agents and program.key not in pods.names and program.places_pod_on(node):
             namespace, _, name = program.key.partition("/")
             todo = f"kubectl -n {namespace} describe daemonset {name}: the Events state why it creates no pod"
             sentence = f"{program.agents} does not run: the DaemonSet {program.key} has no pod on this Node"
             yield problem("agent", sentence, todo, reason=NO_POD)
     for other in deployment.programs:
-        if not other.is_ours and other.key in pods.names:
+        if not other.has_agents and other.key in pods.names:
             yield _check_other(other, deployment, pods)
 
 
@@ -116,14 +116,14 @@ def _check_other(other: Program, deployment: Deployment, pods: NodePods) -> Chec
             "other programs",
             f"{other.key} can allocate the GPUs of this Node by DRA, which gpu-device-plugin does not know",
         )
-    ours = next((each for each in deployment.ours(role) if each.key in pods.names), None)
-    if ours is None:
+    agent = next((each for each in deployment.agent_programs(role) if each.key in pods.names), None)
+    if agent is None:
         return note("other programs", f"{other.key} runs on this Node in place of {role}")
     what = "advertise the same devices, and the kubelet uses the one that registers last"
     if role != PLUGIN:
         what = "write the same labels, and overwrite each other"
     todo = f"remove {other.key} from this Node, or do not run {role} here (docs/how-to/migrate.md)"
-    return problem("other programs", f"{other.key} and {ours.key} {what}", todo, reason=TWO_PROGRAMS)
+    return problem("other programs", f"{other.key} and {agent.key} {what}", todo, reason=TWO_PROGRAMS)
 
 
 def _check_gpus(
@@ -147,7 +147,7 @@ def _check_gpus(
     is_ready = condition is None or condition.status == "True"
     has_all = is_ready and (condition is None or condition.reason != Reason.SOME_UNHEALTHY)
     yield from check_devices(facts.resources, is_explained=not (has_all and is_running))
-    has_gfd = any(each.key in pods.running for each in deployment.ours(GFD))
+    has_gfd = any(each.key in pods.running for each in deployment.agent_programs(GFD))
     yield from check_gfd_labels(node, facts.resources, wall, is_expected=has_gfd and is_ready)
 
 

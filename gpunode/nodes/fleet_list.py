@@ -17,12 +17,12 @@ def read_fleet(api: ApiClient, criteria: Criteria, seen: Seen, selector: str = "
     """Yields the nodes that match, by name, a few at a time. seen: also gets the others. selector: a label selector. Raises KubeError."""
     holders = HolderReader(api)
     for page in list_nodes(api, selector=selector):
-        wanted = []
+        selected = []
         for node in page:
             described = describe_node(node)
             seen.add(described)
             if criteria.matches(criteria.narrow(described)):
-                wanted.append(node)
-        nodes = (describe_node(node, pods) for node, pods in zip(wanted, holders.read(wanted), strict=True))
+                selected.append(node)
+        nodes = (describe_node(node, pods) for node, pods in zip(selected, holders.read(selected), strict=True))
         while chunk := list(islice(nodes, CHUNK)):
             yield [each for each in map(criteria.narrow, chunk) if criteria.matches(each)]

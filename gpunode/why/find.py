@@ -44,7 +44,7 @@ def _read(reader: Reader, kind: WorkloadKind, name: str, *, is_guess: bool) -> t
     except KubeError as error:
         if not is_guess:
             raise
-        reader.forgive(error)
+        reader.note_missing_right(error)
         return ()
     return read_workload_subjects(reader, kind, workload) if workload is not None else ()
 
@@ -70,6 +70,6 @@ def _namespaces_of(reader: Reader, name: str) -> list[str]:
     try:
         pages = list(list_pods(reader.api, fields=f"metadata.name={name}"))
     except KubeError as error:
-        reader.forgive(error)
+        reader.note_missing_right(error)
         return []
     return [pod.metadata.namespace for page in pages for pod in page]

@@ -16,9 +16,9 @@ from gpunode.why.workloads import (
     REPLICA_SET,
     Workload,
     WorkloadKind,
+    count_desired_pods,
     find_pause,
     make_pod,
-    wanted_pods,
 )
 from node_core.scheduling.objects import Event, Metadata
 
@@ -38,7 +38,7 @@ def read_workload_subjects(reader: Reader, kind: WorkloadKind, workload: Workloa
     waiting = [each for each in pods if not _runs(each)]
     if waiting:
         return tuple(_waiting_subjects(reader, title, pods, waiting))
-    is_short = len(pods) < wanted_pods(workload) and not _has_completed(pods)
+    is_short = len(pods) < count_desired_pods(workload) and not _has_completed(pods)
     errors = _read_creation_errors(reader, kind, workload) if is_short else ()
     if pods and not errors:
         note = f"Pods of {title} that do not run: 0 of {len(pods)}."
@@ -57,20 +57,20 @@ def read_pod_subject(reader: Reader, pod: PodDetails, owner: str = "", notes: tu
 def _waiting_subjects(
     reader: Reader, title: str, pods: Sequence[PodDetails], waiting: Sequence[PodDetails]
 ) -> Iterator[Subject]:
-    alike: list[list[PodDetails]] = []
+    groups: list[list[PodDetails]] = []
     for pod in waiting:
-        group = next((each for each in alike if _is_alike(each[0], pod)), None)
+        group = next((each for each in groups if _has_same_state(each[0], pod)), None)
         if group is None:
-            alike.append([pod])
+            groups.append([pod])
         else:
             group.append(pod)
     note = f"Pods of {title} that do not run: {len(waiting)} of {len(pods)}."
-    for group in alike[:MOST_PODS]:
+    for group in groups[:MOST_PODS]:
         others = f" This applies to {len(group)} of them." if group[1:] else ""
         yield read_pod_subject(reader, group[0], owner=title, notes=(f"{note}{others}",))
 
 
-def _is_alike(left: PodDetails, right: PodDetails) -> bool:
+def _has_same_state(left: PodDetails, right: PodDetails) -> bool:
     """Whether both Pods have the same specification and the same state."""
     return (left.spec, left.status.phase) == (right.spec, right.status.phase)
 
@@ -78,7 +78,7 @@ def _is_alike(left: PodDetails, right: PodDetails) -> bool:
 def _template_subject(
     reader: Reader, kind: WorkloadKind, workload: Workload, errors: tuple[Event, ...], existing: int
 ) -> Subject:
-    some = f"It has {existing} of {count(wanted_pods(workload), 'pod')}" if existing else "It has no pods"
+    some = f"It has {existing} of {count(count_desired_pods(workload), 'pod')}" if existing else "It has no pods"
     notes = (f"{some}, so this is about a pod of its template.", *reader.notes)
     return Subject(
         pod=make_pod(kind, workload),

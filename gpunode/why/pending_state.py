@@ -14,9 +14,7 @@ def select_state(subject: Subject, found: Evaluation, *, has_other_reasons: bool
     if subject.creation_errors:
         return State.NOT_CREATED, "has too few pods: the API server refuses to create them"
     if obstacle := _obstacle(subject):
-        then = (
-            f"Otherwise {found.share} could run it" if found.fitting else "Moreover, none of the nodes can run it now"
-        )
+        then = f"Otherwise {found.share} could run it" if found.fitting else "Also, none of the nodes can run it now"
         return State.WAITING, f"{obstacle}. {then}"
     if not found.fitting:
         return State.BLOCKED, f"cannot be placed: {_describe_none(found.total)}"

@@ -39,7 +39,7 @@ class Reader:
         try:
             return self.workload(kind, name)
         except KubeError as error:
-            self.forgive(error)
+            self.note_missing_right(error)
             return None
 
     def names(self, kind: WorkloadKind) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ class Reader:
         try:
             return tuple(self._list(kind, Workload, selector))
         except KubeError as error:
-            self.forgive(error)
+            self.note_missing_right(error)
             return ()
 
     def events(self, kind: str, name: str) -> tuple[Event, ...]:
@@ -59,7 +59,7 @@ class Reader:
         try:
             return list_events(self.api, kind, name, self.namespace)
         except KubeError as error:
-            self.forgive(error)
+            self.note_missing_right(error)
             return ()
 
     def node(self, name: str) -> Node | None:
@@ -67,11 +67,11 @@ class Reader:
         try:
             return get_object(self.api, f"/api/v1/nodes/{name}", Node, "nodes")
         except KubeError as error:
-            self.forgive(error)
+            self.note_missing_right(error)
             return None
 
-    def forgive(self, error: KubeError) -> None:
-        """Notes a missing right. Raises all other errors again."""
+    def note_missing_right(self, error: KubeError) -> None:
+        """Adds a note for a missing right. Raises all other errors again."""
         if error.status != 403:
             raise error
         note = f"Not read: {error}."

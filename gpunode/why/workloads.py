@@ -104,7 +104,7 @@ def make_pod(kind: WorkloadKind, workload: Workload) -> PodDetails:
     return PodDetails(metadata=metadata, spec=pod)
 
 
-def wanted_pods(workload: Workload) -> int:
+def count_desired_pods(workload: Workload) -> int:
     """Returns how many Pods run at the same time. A DaemonSet and a CronJob count as 1."""
     counts = (workload.spec.replicas, workload.spec.parallelism)
     return next((each for each in counts if each is not None), 1)
@@ -125,7 +125,7 @@ def find_pause(kind: WorkloadKind, workload: Workload) -> Pause | None:
         patch = '{"spec":{"suspend":false}}'
         advice = f"The controller that suspended it resumes it, for example a queue of jobs. Or: kubectl patch {object_name} -p '{patch}'"
         return Pause(sentence="is suspended", advice=advice)
-    if wanted_pods(workload):
+    if count_desired_pods(workload):
         return None
     return Pause(sentence="has 0 replicas", advice=f"Increase its replicas: kubectl scale {object_name} --replicas=1")
 

@@ -38,14 +38,14 @@ class _TextWriter(ABC):
     def refresh(self) -> None:  # noqa: B027
         """Does nothing: the destination is not in the API server."""
 
-    def blocked_outputs(self, wanted: Outputs) -> tuple[BlockedOutput, ...]:  # noqa: ARG002
+    def blocked_outputs(self, desired: Outputs) -> tuple[BlockedOutput, ...]:  # noqa: ARG002
         return ()
 
     def published(self) -> Outputs:
         return Outputs(labels=parse_lines(self._read() or ""))
 
-    def reconcile(self, wanted: Outputs) -> tuple[Write, ...]:
-        text = render_lines(wanted.labels)
+    def reconcile(self, desired: Outputs) -> tuple[Write, ...]:
+        text = render_lines(desired.labels)
         return () if text == self._read() else (WriteText(text=text),)
 
     def apply(self, write: Write) -> None:
@@ -64,7 +64,7 @@ class _TextWriter(ABC):
 class NoWriter(_TextWriter):
     """Writes nothing."""
 
-    def reconcile(self, wanted: Outputs) -> tuple[Write, ...]:  # noqa: ARG002
+    def reconcile(self, desired: Outputs) -> tuple[Write, ...]:  # noqa: ARG002
         return ()
 
     def _read(self) -> None: ...

@@ -28,7 +28,7 @@ class NodeFeatureWriteApi(Protocol):
 
     def get(self) -> NodeFeatureView | None: ...
 
-    def apply(self, manager: str, wanted: NodeFeature, *, force: bool) -> NodeFeatureView: ...
+    def apply(self, manager: str, node_feature: NodeFeature, *, force: bool) -> NodeFeatureView: ...
 
 
 class NodeFeatureWriter(NodeWriter):
@@ -68,17 +68,17 @@ class NodeFeatureWriter(NodeWriter):
         labels = live.labels_by(self._owner.manager) if live else {}
         return Outputs(labels=labels, taints=select_published(node, self._owner).taints)
 
-    def reconcile(self, wanted: Outputs) -> tuple[Write, ...]:
+    def reconcile(self, desired: Outputs) -> tuple[Write, ...]:
         node = self._observed()
         if problem := node_label_problem(node.name):
             raise PublishError(problem, hint="publish with --publish node")
-        desired = self._render(wanted, node)
-        taints = reconcile_taints(wanted, node, self._owner)
-        if desired.is_applied_in(self._object.view, self._owner.manager):
+        node_feature = self._render(desired, node)
+        taints = reconcile_taints(desired, node, self._owner)
+        if node_feature.is_applied_in(self._object.view, self._owner.manager):
             return taints
-        return (*taints, ApplyNodeFeature(node_feature=desired))
+        return (*taints, ApplyNodeFeature(node_feature=node_feature))
 
-    def blocked_outputs(self, wanted: Outputs) -> tuple[BlockedOutput, ...]:  # noqa: ARG002
+    def blocked_outputs(self, desired: Outputs) -> tuple[BlockedOutput, ...]:  # noqa: ARG002
         return ()
 
     def apply(self, write: Write) -> None:
@@ -87,12 +87,12 @@ class NodeFeatureWriter(NodeWriter):
         else:
             super().apply(write)
 
-    def _render(self, wanted: Outputs, node: NodeView) -> NodeFeature:
+    def _render(self, desired: Outputs, node: NodeView) -> NodeFeature:
         return NodeFeature(
             node_name=node.name,
             node_uid=node.uid,
-            labels=wanted.labels,
-            features=wanted.features,
+            labels=desired.labels,
+            features=desired.features,
             annotations=self._annotations,
         )
 
@@ -104,6 +104,6 @@ class NodeFeatureWriter(NodeWriter):
         else:
             self._object.set_from_response(live)
 
-    def _apply(self, wanted: NodeFeature) -> NodeFeatureView:
+    def _apply(self, node_feature: NodeFeature) -> NodeFeatureView:
         manager = self._owner.manager
-        return self._apply_with_force(lambda force: self._objects.apply(manager, wanted, force=force))
+        return self._apply_with_force(lambda force: self._objects.apply(manager, node_feature, force=force))

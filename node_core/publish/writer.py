@@ -34,11 +34,11 @@ class Writer(Protocol):
         """
         ...
 
-    def reconcile(self, wanted: Outputs) -> tuple[Write, ...]:
+    def reconcile(self, desired: Outputs) -> tuple[Write, ...]:
         """Returns the ordered writes that change the observed state to the desired state. Sends no request. Raises PublishError."""
         ...
 
-    def blocked_outputs(self, wanted: Outputs) -> tuple[BlockedOutput, ...]:
+    def blocked_outputs(self, desired: Outputs) -> tuple[BlockedOutput, ...]:
         """Returns the desired outputs that cannot be written because other field managers own the fields."""
         ...
 
@@ -47,17 +47,17 @@ class Writer(Protocol):
         ...
 
 
-def write_outputs(writer: Writer, wanted: Outputs, *, kinds: tuple[type[Write], ...] = ()) -> bool:
+def write_outputs(writer: Writer, desired: Outputs, *, kinds: tuple[type[Write], ...] = ()) -> bool:
     """Applies the planned writes. An error does not stop the other writes; the first error is raised at the end.
 
     Returns whether a write was applied. kinds: the types of the writes to apply; empty for all types.
     """
     wrote, errors = False, []
-    for write in writer.reconcile(wanted):
+    for write in writer.reconcile(desired):
         if kinds and not isinstance(write, kinds):
             continue
         try:
-            wrote = _apply(writer, write, wanted) or wrote
+            wrote = _apply(writer, write, desired) or wrote
         except NodeError as error:
             errors.append(error)
     if errors:
@@ -65,7 +65,7 @@ def write_outputs(writer: Writer, wanted: Outputs, *, kinds: tuple[type[Write], 
     return wrote
 
 
-def _apply(writer: Writer, write: Write, wanted: Outputs) -> bool:
+def _apply(writer: Writer, write: Write, desired: Outputs) -> bool:
     """Applies one write. After a conflict, reads the destination and plans the write again. Returns whether a write was applied."""
     planned: Write | None = write
     for attempt in range(1, ATTEMPTS + 1):
@@ -77,7 +77,7 @@ def _apply(writer: Writer, write: Write, wanted: Outputs) -> bool:
             if error.status != 409 or attempt == ATTEMPTS:
                 raise
             writer.refresh()
-            planned = next((each for each in writer.reconcile(wanted) if type(each) is type(write)), None)
+            planned = next((each for each in writer.reconcile(desired) if type(each) is type(write)), None)
         else:
             break
     return True

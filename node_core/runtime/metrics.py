@@ -54,7 +54,7 @@ NOT_READY = Metric(
 DEVICES = Metric(
     name="devices",
     kind="gauge",
-    help="Devices that the agent offers to the kubelet. gpunode_verdict states whether the kubelet has them.",
+    help="Devices that the agent offers to the kubelet. gpunode_gpu_ready_reason states whether the kubelet has them.",
     labels=("agent", "resource", "health"),
 )
 ALLOCATIONS = Metric(
@@ -85,8 +85,8 @@ GPU_HEALTH = Metric(
     help="1 for the current phase of a GPU or of a GPU instance. See health.md.",
     labels=("agent", "gpu", "gpu_instance", "phase"),
 )
-VERDICT = Metric(
-    name="verdict",
+GPU_READY_REASON = Metric(
+    name="gpu_ready_reason",
     kind="gauge",
     help="1 for the current reason of the Node condition GPUReady.",
     labels=("agent", "reason"),
@@ -123,7 +123,7 @@ ALL = (
     REGISTRATION_FAILURES,
     XIDS,
     GPU_HEALTH,
-    VERDICT,
+    GPU_READY_REASON,
     MIG_CONFIG_REASON,
     NVML_RELEASED,
     POD_DEVICES_KNOWN,

@@ -120,11 +120,11 @@ class ConfigFolder(DirectoryWatch):
 
 def select_config(names: Collection[str], label: str, default: str, fallbacks: Sequence[Fallback]) -> str | None:
     """Returns the name of the selected config, None for an empty config. label: the value of the label, or empty. Raises ValueError."""
-    if wanted := label or default:
-        if wanted not in names:
-            whose = "the Node's label" if label else "the default"
-            raise ValueError(f"{whose} selects the config {wanted!r}, which does not exist{suggest(wanted, names)}")
-        return wanted
+    if name := label or default:
+        if name not in names:
+            source = "the Node's label" if label else "the default"
+            raise ValueError(f"{source} selects the config {name!r}, which does not exist{suggest(name, names)}")
+        return name
     for fallback in fallbacks:
         if fallback == "named" and NAMED in names:
             return NAMED

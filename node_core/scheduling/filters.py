@@ -130,8 +130,10 @@ def _refusals(
 
 
 def _unmatched(pod: Pod, node: Node) -> Unmatched | None:
-    wanted = (Requirement(key=key, operator="In", values=(value,)) for key, value in pod.spec.node_selector.items())
-    selector = tuple(each for each in wanted if not matches_requirement(each, node.labels))
+    requirements = (
+        Requirement(key=key, operator="In", values=(value,)) for key, value in pod.spec.node_selector.items()
+    )
+    selector = tuple(each for each in requirements if not matches_requirement(each, node.labels))
     required = pod.spec.affinity.node_affinity.required_during_scheduling_ignored_during_execution
     terms = required.node_selector_terms if required is not None else ()
     failed = tuple(_failed_requirements(term, node) for term in terms)

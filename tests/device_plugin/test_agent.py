@@ -275,7 +275,10 @@ def test_a_node_that_never_had_the_label_gets_a_reason_a_log_line_and_a_metric(v
     assert bench.condition[0] == "NodeNotLabelled"
     assert "nvidia.com/gpu.present" in bench.condition[1]
     assert [line["event"] for line in lines] == ["gate_closed", "node_status_evaluated"]
-    assert b'gpunode_verdict{agent="gpu-device-plugin",reason="NodeNotLabelled"} 1.0' in bench.services.metrics.render()
+    assert (
+        b'gpunode_gpu_ready_reason{agent="gpu-device-plugin",reason="NodeNotLabelled"} 1.0'
+        in bench.services.metrics.render()
+    )
 
 
 def test_a_node_without_gpus_and_without_the_label_gets_no_condition_until_a_gpu_appears() -> None:

@@ -29,7 +29,7 @@ PLANS = st.lists(PARTS, unique=True).map(
         }
     )
 )
-VERDICTS = st.lists(st.tuples(GPUS, INSTANCES, st.sampled_from(Phase)), unique_by=lambda each: each[:2]).map(
+ASSESSMENTS = st.lists(st.tuples(GPUS, INSTANCES, st.sampled_from(Phase)), unique_by=lambda each: each[:2]).map(
     lambda all_: tuple(
         GpuAssessment(gpu=gpu, gpu_instance=instance, phase=phase, why=None if phase is Phase.HEALTHY else f"why {gpu}")
         for gpu, instance, phase in all_
@@ -37,7 +37,7 @@ VERDICTS = st.lists(st.tuples(GPUS, INSTANCES, st.sampled_from(Phase)), unique_b
 )
 
 
-@given(plan=PLANS, gpu_assessments=VERDICTS)
+@given(plan=PLANS, gpu_assessments=ASSESSMENTS)
 def test_a_device_is_unhealthy_exactly_when_its_gpu_or_its_instance_is(
     plan: Plan, gpu_assessments: tuple[GpuAssessment, ...]
 ) -> None:

@@ -23,7 +23,7 @@ from node_core.scheduling.objects import Metadata
 API = ApiClient(kubeconfig=None, user_agent="t")
 PROGRAMS = tuple(
     Program(
-        key=f"ns/{name}", roles=(name,), is_ours=True, port=port, daemon_set=DaemonSet(metadata=Metadata(name=name))
+        key=f"ns/{name}", roles=(name,), has_agents=True, port=port, daemon_set=DaemonSet(metadata=Metadata(name=name))
     )
     for name, port in (("gfd", "8081"), ("nfd-lite", "8080"), ("portless", ""))
 )

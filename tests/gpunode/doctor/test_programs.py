@@ -36,7 +36,7 @@ def test_the_agents_of_the_manifests_are_recognized_by_their_command(name: str) 
     (document,) = yaml.safe_load_all((BASE / f"{name}.yaml").read_text())
     found = recognize_program(msgspec.convert(document, DaemonSet))
     assert found is not None
-    assert (found.key, found.roles, found.is_ours, found.scheme) == (f"gpunode/{name}", (name,), True, "http")
+    assert (found.key, found.roles, found.has_agents, found.scheme) == (f"gpunode/{name}", (name,), True, "http")
     assert found.port
     assert found.agents == name
 
@@ -93,7 +93,7 @@ def test_programs_of_others_are_recognized_by_their_names(
     name: str, container: dict[str, Any], role: str | None
 ) -> None:
     found = recognize_program(daemon_set(name, container))
-    assert (found and (found.roles, found.is_ours)) == (None if role is None else ((role,), False))
+    assert (found and (found.roles, found.has_agents)) == (None if role is None else ((role,), False))
 
 
 def placed(node: Node, **spec: Any) -> bool:
