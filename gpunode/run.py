@@ -1,7 +1,8 @@
-"""`gpunode run`: the four agents in one process, with one NVML session, one inventory and one watch of the Node. Needs less memory."""
+"""`gpunode run`: the agents in one process, with one NVML session, one inventory and one watch of the Node. Needs less memory."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from device_plugin.agent import build_agent as build_plugin
 from device_plugin.health.build import pod_resources_socket
@@ -13,14 +14,31 @@ from gpu_core.settings.nvidia_config import nvidia_config_option
 from gpu_core.settings.nvidia_settings import GFD_NAMES, GpuSettings
 from gpu_exporter.agent import build_agent as build_exporter
 from gpu_exporter.settings import EXPORTER, ExporterSettings, exporter_settings
+from mig_manager.agent import build_agent as build_mig_manager
+from mig_manager.settings import MIG, MigSettings, mig_settings
 from nfd_lite.agent import build_agent as build_nfd
 from nfd_lite.settings import NFD, NfdSettings, nfd_settings
 from node_core.runtime.command import agent_command, parse_command
 from node_core.runtime.config_selector import ReadSettings, settings_reader
 from node_core.runtime.process import Agent, Program, run_program
 from node_core.runtime.services import Services
+from node_core.runtime.setting import setting
 
 PROGRAM = "gpunode run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """The agents that run only on request."""
+
+    HEADING: ClassVar = "MIG layouts"
+
+    has_mig_manager: bool = setting(
+        "--with-mig-manager GPUNODE_WITH_MIG_MANAGER",
+        False,
+        "Also run mig-manager, which changes the MIG layouts of the GPUs. Needs root. gpu-device-plugin then waits for it.",
+    )
+
 
 command = agent_command(
     "run",
@@ -28,11 +46,13 @@ command = agent_command(
     *GFD,
     *PLUGIN,
     *EXPORTER,
+    RunSettings,
+    *MIG,
     nvidia_config_option("gfd", "plugin"),
     GpuSettings,
     agent="GPUNODE",
     changes={**GFD_NAMES, "http_address": {"default": ":8080"}},
-    help="Run nfd-lite, gfd, gpu-device-plugin and gpu-exporter in one process.",
+    help="Run nfd-lite, gfd, gpu-device-plugin and gpu-exporter in one process, and mig-manager on request.",
     examples=(
         ("--node-name n1 --kubeconfig FILE", "label the Node n1, and advertise and export its GPUs"),
         ("--node-name n1 --kubeconfig FILE --simulate h100x8", "the same with simulated GPUs"),
@@ -46,14 +66,17 @@ def all_agents(
     gfd: GfdSettings,
     plugin: PluginSettings,
     exporter: ExporterSettings | None = None,
+    mig: MigSettings | None = None,
     *,
     reread_gfd: ReadSettings[GfdSettings] | None = None,
     reread_plugin: ReadSettings[PluginSettings] | None = None,
 ) -> Program:
     """The agents with the same dependencies. reread_*: reads the settings of an agent with another config file.
 
-    exporter: None, or an empty address, for no gpu-exporter.
+    exporter: None, or an empty address, for no gpu-exporter. mig: None for no mig-manager.
     """
+    if mig is not None:
+        plugin = replace(plugin, waits_for_mig_manager=True)
 
     def build(services: Services) -> list[Agent]:
         agents: list[Agent] = [
@@ -64,6 +87,9 @@ def all_agents(
         if exporter is not None and exporter.listen:
             socket = exporter.pod_resources_socket or pod_resources_socket(plugin)
             agents.append(build_exporter(replace(exporter, pod_resources_socket=socket), dependencies, services))
+        if mig is not None:
+            socket = mig.mig_pod_resources_socket or pod_resources_socket(plugin)
+            agents.append(build_mig_manager(replace(mig, mig_pod_resources_socket=socket), dependencies, services))
         return agents
 
     return node_program(dependencies, build)
@@ -80,6 +106,7 @@ def parse(arguments: Sequence[str]) -> Program | None:
         gfd_settings(values),
         plugin_settings(values),
         exporter_settings(values),
+        mig_settings(values) if values["with_mig_manager"] else None,
         reread_gfd=settings_reader(command, arguments, PROGRAM, gfd_settings),
         reread_plugin=settings_reader(command, arguments, PROGRAM, plugin_settings),
     )

@@ -12,8 +12,9 @@ from device_plugin.agent import NAME as PLUGIN
 from device_plugin.health.startup_taint import STARTUP_TAINT_ANNOTATION as STARTUP_TAINT
 from gfd.agent import NAME as GFD
 from gpu_exporter.agent import NAME as EXPORTER
+from mig_manager.agent import NAME as MIG_MANAGER
 from nfd_lite.agent import NAME as NFD
-from node_core.domain.conditions import GPU_READY
+from node_core.domain.conditions import GPU_READY, MIG_CONFIGURED
 from node_core.domain.desired import Outputs
 from node_core.domain.managed_fields import find_owned_keys
 from node_core.domain.node_feature import GFD_PREFIX, WORKER_PREFIX
@@ -29,7 +30,9 @@ Step = tuple[str, Callable[[], bool]]
 """A name, and the function that removes what the name describes. The function returns True if it removed anything. Raises NodeError."""
 
 TAINTS_ANNOTATIONS = ((GFD, GFD_TAINTS_ANNOTATION), (NFD, RULE_TAINTS_ANNOTATION), (PLUGIN, STARTUP_TAINT))
-AGENTS = (NFD, GFD, PLUGIN, EXPORTER)
+AGENTS = (NFD, GFD, PLUGIN, EXPORTER, MIG_MANAGER)
+CONDITIONS = ((PLUGIN, GPU_READY), (MIG_MANAGER, MIG_CONFIGURED))
+"""The field manager and the type of each condition."""
 OBJECTS = ((NFD, WORKER_PREFIX), (GFD, GFD_PREFIX))
 
 
@@ -38,11 +41,15 @@ def node_steps(api: NodeApi, namespace: str) -> Iterator[Step]:
     for manager, taints_annotation in TAINTS_ANNOTATIONS:
         remover = TaintRemover(api, FieldOwner(manager=manager, taints_annotation=taints_annotation))
         yield f"taints of {manager}", partial(remove_outputs, remover, SetTaints)
-    writers = {manager: NodeWriter(api, FieldOwner(manager=manager, taints_annotation="")) for manager in (NFD, GFD)}
+    writers = {
+        manager: NodeWriter(api, FieldOwner(manager=manager, taints_annotation=""))
+        for manager in (NFD, GFD, MIG_MANAGER)
+    }
     yield f"extended resources of {NFD}", partial(remove_outputs, writers[NFD], SetCapacity)
     for manager, writer in writers.items():
         yield f"labels and annotations of {manager}", partial(remove_outputs, writer, ApplyMetadata)
-    yield f"condition of {PLUGIN}", partial(remove_condition, api)
+    for manager, kind in CONDITIONS:
+        yield f"condition of {manager}", partial(remove_condition, api, manager, kind)
     for manager, prefix in OBJECTS:
         feature = NodeFeatureApi(api, namespace=namespace, prefix=prefix)
         yield feature.resource.description, partial(remove_object, feature, manager)
@@ -101,12 +108,13 @@ def remove_outputs(writer: NodeWriter, kind: type[Write]) -> bool:
     return write_outputs(writer, Outputs(), kinds=(kind,))
 
 
-def remove_condition(api: NodeApi) -> bool:
+def remove_condition(api: NodeApi, manager: str, kind: str) -> bool:
+    """kind: the type of the condition."""
     path = _path(api)
-    if not owns_condition(api.request("GET", path), PLUGIN):
+    if not owns_condition(api.request("GET", path), manager, kind):
         return False
-    body = {"status": {"conditions": [{"type": GPU_READY, "$patch": "delete"}]}}
-    api.request("PATCH", f"{path}/status", query={"fieldManager": PLUGIN}, body=body, content=STRATEGIC)
+    body = {"status": {"conditions": [{"type": kind, "$patch": "delete"}]}}
+    api.request("PATCH", f"{path}/status", query={"fieldManager": manager}, body=body, content=STRATEGIC)
     return True
 
 
@@ -114,11 +122,11 @@ def _path(api: NodeApi) -> str:
     return f"/api/v1/nodes/{quote(api.node_name, safe='')}"
 
 
-def owns_condition(node: Mapping[str, Any], manager: str) -> bool:
-    """Whether the Node has the condition GPUReady, and this field manager wrote the condition. Source: Kubernetes API, FieldsV1."""
+def owns_condition(node: Mapping[str, Any], manager: str, kind: str) -> bool:
+    """Whether the Node has a condition of this type, and this field manager wrote the condition. Source: Kubernetes API, FieldsV1."""
     conditions = (node.get("status") or {}).get("conditions") or ()
-    key = f"k:{json.dumps({'type': GPU_READY}, separators=(',', ':'))}"
-    return any(each.get("type") == GPU_READY for each in conditions) and any(
+    key = f"k:{json.dumps({'type': kind}, separators=(',', ':'))}"
+    return any(each.get("type") == kind for each in conditions) and any(
         key in (entry.get("fieldsV1") or {}).get("f:status", {}).get("f:conditions", {})
         for entry in node["metadata"].get("managedFields") or ()
         if entry.get("manager") == manager

@@ -36,6 +36,17 @@ def test_an_empty_address_means_no_exporter(tmp_path: Path, more: tuple[str, ...
     assert agents(parse(flags(tmp_path, *more))) == expected
 
 
+def test_the_mig_manager_runs_on_request_and_the_plugin_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert agents(parse(flags(tmp_path, "--with-mig-manager"))) == [*ALL, "mig-manager"]
+    built: list[PluginSettings] = []
+    monkeypatch.setattr(run, "build_plugin", lambda settings, *_, **__: built.append(settings))
+    with pytest.raises(AttributeError):  # the replacement returns no agent
+        agents(parse(flags(tmp_path, "--with-mig-manager")))
+    assert built[0].waits_for_mig_manager
+
+
 @pytest.mark.parametrize(
     ("own", "expected"),
     [(None, "/k/pod-resources/kubelet.sock"), (Path("/own.sock"), "/own.sock")],

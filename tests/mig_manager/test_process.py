@@ -194,6 +194,21 @@ def test_a_busy_device_is_named_until_it_is_free(place: Place) -> None:
     place.wait_for("success", "Applied")
 
 
+def test_a_gpu_of_the_ampere_generation_is_reset_while_all_agents_have_closed_nvml(place: Place) -> None:
+    text = (place.folder / "scenario.yaml").read_text()
+    text = text.replace("H100 80GB HBM3", "A100-SXM4-80GB").replace("9.0", "8.0").replace("enabled", "disabled")
+    (place.folder / "scenario.yaml").write_text(text)
+    place.serve_pods()
+    kubelet = place.start_kubelet()
+    place.start()
+    place.start_plugin(kubelet)
+    until(lambda: len(kubelet.device_health("nvidia.com/gpu")) == 2)
+    place.label("all-1g.10gb")
+    place.wait_for("success", "Applied")
+    until(lambda: len(kubelet.device_health("nvidia.com/mig-1g.10gb")) == 14)
+    assert list((place.folder / "release.d").iterdir()) == []
+
+
 def test_an_unknown_config_fails_with_a_suggestion_and_its_label_can_be_corrected(place: Place) -> None:
     place.label("all-1g.10g")
     place.start()
