@@ -1,10 +1,11 @@
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from node_core.domain.pci import PciAddress
 from node_core.errors import HostReadError
-from node_core.host.pci import PciFunction, read_numa_node, read_pci
+from node_core.host.pci import PciFunction, has_nvidia_gpu, read_numa_node, read_pci, try_read_numa_node
 from node_core.host.root import HostRoot
 
 GPU = {
@@ -123,6 +124,24 @@ def test_a_numa_node_that_is_not_a_number_is_an_error(tmp_path: Path) -> None:
     add(tmp_path, ADDRESS, GPU | {"numa_node": "zero\n"})
     with pytest.raises(HostReadError, match="numa_node"):
         read_numa_node(HostRoot(tmp_path), ADDRESS)
+
+
+def test_a_function_with_an_unreadable_numa_node_is_read_without_the_node(tmp_path: Path) -> None:
+    add(tmp_path, ADDRESS, GPU | {"numa_node": "zero\n"})
+    root = HostRoot(tmp_path)
+    (function,) = read_pci(root).functions
+    assert (function.device, function.numa_node) == ("2330", None)
+    node, why = try_read_numa_node(partial(read_numa_node, root), ADDRESS)
+    assert node is None
+    assert why == f"/sys/bus/pci/devices/{ADDRESS}/numa_node contains 'zero', which is not a number"
+    assert try_read_numa_node(lambda _: 1, ADDRESS) == (1, None)
+
+
+def test_a_host_has_a_gpu_if_one_of_its_functions_is_a_gpu(tmp_path: Path) -> None:
+    add(tmp_path, "0000:00:00.0", GPU | {"vendor": "0x8086\n"})
+    assert not has_nvidia_gpu(HostRoot(tmp_path))
+    add(tmp_path, "0000:3b:00.0", GPU)
+    assert has_nvidia_gpu(HostRoot(tmp_path))
 
 
 def test_a_missing_numa_node_is_unknown_only_with_a_sysfs(tmp_path: Path) -> None:

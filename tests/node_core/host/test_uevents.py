@@ -153,11 +153,13 @@ def test_a_socket_that_the_kernel_refuses_is_closed(monkeypatch: pytest.MonkeyPa
     assert open_files() <= before, caught
 
 
-def test_the_kernel_is_asked_for_a_large_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kernel_is_asked_for_its_own_messages_and_a_large_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
     options: list[tuple[int, int, int]] = []
     monkeypatch.setattr(socket.socket, "setsockopt", lambda _, *option: options.append(option))
-    monkeypatch.setattr(socket.socket, "bind", lambda *_: None)
+    groups: list[tuple[int, int]] = []
+    monkeypatch.setattr(socket.socket, "bind", lambda _, address: groups.append(address))
     open_uevents().close()
+    assert groups == [(0, 1)], "group 2 has the messages of udev"
     assert options == [(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024 * 1024)]
 
 

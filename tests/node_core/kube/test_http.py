@@ -147,9 +147,11 @@ def test_the_kernel_probes_the_peer_of_a_silent_watch(api: NodeApi) -> None:
     stream.close()
 
 
-def test_requests_share_a_connection(api: NodeApi) -> None:
+def test_requests_share_a_connection_also_after_errors(api: NodeApi) -> None:
     for _ in range(3):
         api.get()
+        with pytest.raises(KubeError, match="HTTP 404"):
+            api.request("GET", "/api/v1/nodes/none")
     (pool,) = api._connect()[1].pools._container.values()
     assert pool.num_connections == 1
 

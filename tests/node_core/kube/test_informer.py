@@ -14,12 +14,13 @@ from node_core.domain.node_feature import GFD_PREFIX, NodeFeature
 from node_core.errors import KubeError
 from node_core.kube.client import NodeApi
 from node_core.kube.http import ApiClient, EventStream
-from node_core.kube.informer import PAGE, Informer
+from node_core.kube.informer import PAGE, WATCH_SECONDS, WATCH_SPREAD_SECONDS, Informer
 from node_core.kube.node_feature import NodeFeatureApi
 from node_core.kube.resources import Obj, Resource, node, node_feature_rules, node_features_of
 from simulation.apiserver import ApiServer
 from simulation.apiserver.resources import resource_named
 from simulation.apiserver.writes import Target, Writer
+from tests.waiting import until
 
 RULES = resource_named("nodefeaturerules.nfd.k8s-sigs.io")
 FEATURES = resource_named("nodefeatures.nfd.k8s-sigs.io")
@@ -223,21 +224,34 @@ def test_changes_during_an_outage_are_reported_afterwards(server: ApiServer, api
 
 
 class Intervening(NodeApi):
-    """before_watch: called before each watch, with the number of watches before it. seconds: how long a watch lasts."""
+    """before_watch: called before each watch, with the number of watches before it. seconds: how long a watch lasts.
+
+    asked: how long the last watch should last.
+    """
 
     before_watch: Callable[[int], None] = staticmethod(lambda _: None)
     seconds: int | None = None
     watches = 0
+    asked = 0
 
     def watch(self, path: str, query: Mapping[str, str], *, seconds: int) -> EventStream:
         self.before_watch(self.watches)
         self.watches += 1
+        self.asked = seconds
         return super().watch(path, query, seconds=self.seconds or seconds)
 
 
 @pytest.fixture
 def intervening(kubeconfig: Path) -> Intervening:
     return Intervening("n1", kubeconfig=str(kubeconfig), user_agent="t")
+
+
+def test_a_watch_lasts_at_least_some_minutes_and_a_random_part_of_a_minute(
+    intervening: Intervening, follow: Follow
+) -> None:
+    follow(intervening, node_feature_rules()).states.get(timeout=60)
+    until(lambda: intervening.asked)
+    assert WATCH_SECONDS <= intervening.asked < WATCH_SECONDS + WATCH_SPREAD_SECONDS
 
 
 def test_an_ended_watch_continues_without_a_list(server: ApiServer, intervening: Intervening, follow: Follow) -> None:
