@@ -180,7 +180,7 @@ def test_the_scc_of_openshift_allows_only_host_paths() -> None:
     scc = yaml.safe_load((MANIFESTS / "overlays" / "openshift" / "scc.yaml").read_text())
     assert set(scc["users"]) == {
         f"system:serviceaccount:gpunode:{account}"
-        for account in (*AGENTS, "gpu-exporter", "gpunode", "gpunode-cleanup")
+        for account in (*AGENTS, "gpu-exporter", "nfd-lite-topology", "gpunode", "gpunode-cleanup")
     }
     assert scc["requiredDropCapabilities"] == ["ALL"]
     allowed = {name for name, value in scc.items() if name.startswith("allow") and value}
