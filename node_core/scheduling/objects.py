@@ -149,7 +149,6 @@ class PodSpec(ApiStruct, frozen=True):
 
     node_name: str = ""
     scheduler_name: str = ""
-    runtime_class_name: str = ""
     node_selector: dict[str, str] = {}
     affinity: Affinity = Affinity()
     tolerations: tuple[Toleration, ...] = ()
@@ -161,7 +160,6 @@ class PodSpec(ApiStruct, frozen=True):
     resource_claims: tuple[dict[str, Any], ...] = ()
     topology_spread_constraints: tuple[dict[str, Any], ...] = ()
     priority: int = 0
-    priority_class_name: str = ""
 
 
 class PodStatus(ApiStruct, frozen=True):

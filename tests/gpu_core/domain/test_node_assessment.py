@@ -93,7 +93,12 @@ def test_nothing_advertised_because_of_mig_has_its_own_reason(
 
 
 def test_every_other_reason_has_advice() -> None:
-    assert set(Reason) - set(ADVICE) == {Reason.READY, Reason.NOT_DISCOVERED, Reason.MPS_STARTING}
+    assert set(Reason) - set(ADVICE) == {
+        Reason.READY,
+        Reason.NOT_DISCOVERED,
+        Reason.MPS_STARTING,
+        Reason.MIG_CHANGING,
+    }
 
 
 def test_a_failure_contains_the_error_of_the_driver() -> None:
