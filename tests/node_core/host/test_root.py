@@ -41,6 +41,11 @@ def test_an_unreadable_file_is_an_error_with_its_path(root: HostRoot, path: str)
         root.read(path)
 
 
+def test_at_most_a_mebibyte_of_a_file_is_read_by_default(root: HostRoot) -> None:
+    (root.base / "sys" / "large").write_bytes(bytes(2 << 20))
+    assert len(root.read("/sys/large") or b"") == 1024 * 1024
+
+
 def test_a_long_file_is_read_completely_and_an_endless_file_up_to_the_limit(root: HostRoot) -> None:
     content = bytes(range(256)) * 1024
     root.path("/sys/a").write_bytes(content)

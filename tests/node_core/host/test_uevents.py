@@ -158,7 +158,8 @@ def test_the_kernel_is_asked_for_its_own_messages_and_a_large_buffer(monkeypatch
     monkeypatch.setattr(socket.socket, "setsockopt", lambda _, *option: options.append(option))
     groups: list[tuple[int, int]] = []
     monkeypatch.setattr(socket.socket, "bind", lambda _, address: groups.append(address))
-    open_uevents().close()
+    with open_uevents() as events:
+        assert (events.family, events.proto) == (socket.AF_NETLINK, 15)
     assert groups == [(0, 1)], "group 2 has the messages of udev"
     assert options == [(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024 * 1024)]
 
