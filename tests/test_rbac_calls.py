@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from device_plugin.__main__ import parse as plugin
 from gfd.__main__ import parse as gfd
 from gpu_exporter.__main__ import parse as exporter
 from gpunode.cluster.feed import ClusterFeed
 from gpunode.labels.rule_objects import list_cluster_rules
+from mig_manager.__main__ import parse as mig_manager
 from nfd_lite.__main__ import parse as nfd
 from nfd_lite.topology.__main__ import parse as topology
+from node_core.domain.labels import MIG_CONFIG
 from node_core.kube.client import NodeApi
 from node_core.kube.events import EventApi
 from node_core.kube.node_feature import NodeFeatureApi
@@ -28,6 +31,7 @@ from tests.nfd_lite.topology.test_publisher import NAME as TOPOLOGY_RESOURCE
 from tests.test_rbac import TOPOLOGY, Grant, granted, grants_of
 from tests.waiting import until
 
+ROOT = Path(__file__).parent.parent
 NODE = "n1"
 PRESENT = {"nvidia.com/gpu.present": "true"}
 SCENARIO = """
@@ -214,6 +218,19 @@ def test_gpu_exporter_only_lists_and_watches_pods_and_only_for_their_labels_or_u
     cluster.wait_for(("watch", "/api/v1/pods"))
     assert cluster.requested(namespaced=False) == {("", "pods"): {"list", "watch"}}
     assert cluster.requested(namespaced=True) == {}
+
+
+def test_mig_manager_needs_the_rights_of_its_role(cluster: Cluster) -> None:
+    """Evictions and deletions need a policy; see tests/manifests/test_chart.py."""
+    cluster.server.store.mutate(
+        "nodes", NODE, lambda node: {**node, "metadata": {**node["metadata"], "labels": {MIG_CONFIG: "all-1g.10gb"}}}
+    )
+    cluster.run(mig_manager, "--state-dir", str(cluster.directory / "state"))
+    cluster.wait_for(*WATCHED, ("patch", STATUS), ("create", EVENTS))
+    role = yaml.safe_load_all((ROOT / "manifests/overlays/mig-manager/mig-manager.yaml").read_text())
+    rules = next(each["rules"] for each in role if each["kind"] == "ClusterRole")
+    allowed = {("", rule["resources"][0]): set(rule["verbs"]) for rule in rules}
+    assert cluster.requested(namespaced=False) == allowed
 
 
 COMMANDS = (

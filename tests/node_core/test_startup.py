@@ -25,6 +25,7 @@ LARGE = {"kubernetes", "cryptography", "pynvml", "grpc"}
         ("nfd_lite.topology.__main__", {"re2"}),
         ("device_plugin.__main__", set()),
         ("gpu_exporter.__main__", {"re2"}),
+        ("mig_manager.__main__", set()),
         ("gpunode.__main__, gpunode.run", set()),
     ],
 )
