@@ -9,6 +9,7 @@ from gpu_core.domain.inventory import Inventory
 from gpu_core.host.mig_status import MigStatusFile, mig_status_path
 from mig_manager.changer import LayoutChanger, Surroundings
 from mig_manager.configs import build_configs
+from mig_manager.hooks import HookRunner
 from mig_manager.journal import Journal
 from mig_manager.plugin_status import PluginStatus
 from mig_manager.reset import GpuReset, RunReset, SmiReset, find_smi, refuse_reset
@@ -51,6 +52,7 @@ def build_changer(
         reset=_build_reset(settings, dependencies).reset,
         pods=lambda: PodApi(dependencies.node.api),
         journal=Journal(_journal_path(settings.state_dir, dependencies.common.node_name)),
+        hooks=HookRunner(path=settings.hooks_file),
     )
     return LayoutChanger(surroundings, on_change)
 

@@ -5,7 +5,7 @@ pods may use its new devices already. Nothing is destroyed before everything tha
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from gpu_core.nvml.mig_apply import apply_plan, restore_layout
 from gpu_core.nvml.mig_reader import read_mig_gpus
 from gpu_core.nvml.source import is_released
 from mig_manager.describe import describe_plan
+from mig_manager.hooks import HookRunner
 from mig_manager.journal import Change, Journal, record_change
 from mig_manager.outcome import Applied, Busy, Failed, Outcome, Reason, Released, Request
 from mig_manager.policy import BusyPolicy, Usage, select_busy, select_pods
@@ -56,6 +57,7 @@ class Surroundings:
     reset: Callable[[Sequence[MigGpu]], None]
     pods: Callable[[], PodApi]
     journal: Journal
+    hooks: HookRunner = field(default_factory=HookRunner)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,14 +183,16 @@ class LayoutChanger:
 
         After a failure the journal remains for the next attempt, which recovers if a rollback was not possible.
         """
-        self._around.journal.write(map(record_change, plans))
-        self.progress = Progress("changing layouts", is_changing=True)
-        self._on_change()
-        with self._around.open_nvml() as nvml:
-            waiting = [plan for plan in plans if not self._apply(nvml, plan)]
-        if waiting:
-            self._reset(waiting)
-        self._around.journal.clear()
+        self.progress = Progress("running the hooks")
+        with self._around.hooks.around(plans):
+            self._around.journal.write(map(record_change, plans))
+            self.progress = Progress("changing layouts", is_changing=True)
+            self._on_change()
+            with self._around.open_nvml() as nvml:
+                waiting = [plan for plan in plans if not self._apply(nvml, plan)]
+            if waiting:
+                self._reset(waiting)
+            self._around.journal.clear()
 
     def _apply(self, nvml: Nvml, plan: GpuPlan) -> bool:
         self.progress = Progress(f"changing {plan.gpu.name}", is_changing=True)

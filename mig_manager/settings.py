@@ -56,6 +56,13 @@ class MigSettings:
         False,
         "Do not reset GPUs, and do not change the MIG mode of GPUs that need a reset for this change.",
     )
+    hooks_file: Path | None = setting(
+        "--mig-hooks-file MIG_PARTED_HOOKS_FILE",
+        None,
+        "Hooks file of mig-parted: commands that run before and after a change of layouts, in the agent's container. A command that fails"
+        " before the change prevents the change.",
+        parse=optional_path,
+    )
     state_dir: Path | None = setting(
         "--state-dir MIG_MANAGER_STATE_DIR",
         STATE_DIR,

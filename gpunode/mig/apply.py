@@ -18,6 +18,7 @@ from gpunode.mig.read import add_generated, open_dependencies, open_usage, read_
 from gpunode.output.terminal import show_progress
 from mig_manager.agent import NAME as MANAGER
 from mig_manager.changer import LayoutChanger, Surroundings
+from mig_manager.hooks import HookRunner
 from mig_manager.journal import Journal
 from mig_manager.outcome import Applied, Busy, Failed, Reason, Released, Request
 from mig_manager.reset import REQUEST, GpuReset, RunReset, SmiReset, find_smi
@@ -85,6 +86,7 @@ def _surroundings(dependencies: Dependencies, values: Mapping[str, Any], lock_di
         reset=_build_reset(dependencies, lock_dir).reset,
         pods=_refuse_pods,
         journal=Journal(values["state_dir"] and Path(values["state_dir"], "mig.command.json")),
+        hooks=HookRunner(path=values["hooks_file"] and Path(values["hooks_file"])),
     )
 
 

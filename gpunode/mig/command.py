@@ -130,6 +130,12 @@ def plan(config: str, output: str | None, **values: Any) -> None:
 )
 @_config_argument
 @click.option(
+    "--hooks-file",
+    metavar="FILE",
+    envvar="MIG_PARTED_HOOKS_FILE",
+    help="A hooks file of mig-parted: commands that run before and after the change. A command that fails before the change prevents it.",
+)
+@click.option(
     "--state-dir",
     metavar="FOLDER",
     default="/var/lib/gpunode",

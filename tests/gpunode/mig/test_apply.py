@@ -131,3 +131,14 @@ def test_signals_do_not_end_a_change_and_have_their_effect_afterwards(place: Mig
     place.write_scenario(SMALL)
     place.apply("all-balanced")
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_a_hook_that_fails_prevents_the_change(place: MigPlace, tmp_path: Path) -> None:
+    place.write_scenario(SMALL)
+    before = devices(place)
+    hooks = tmp_path / "hooks.yaml"
+    hooks.write_text("{version: v1, hooks: {pre-apply-config: [{command: /bin/false}]}}")
+    result = place.apply("all-balanced", "--hooks-file", str(hooks))
+    assert result.exit_code == 1
+    assert "the hook pre-apply-config, /bin/false, failed" in result.stderr
+    assert devices(place) == before

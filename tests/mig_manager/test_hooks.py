@@ -1,0 +1,105 @@
+"""Commands around a change of layouts."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gpu_core.mig.hooks import HookPoint
+from gpu_core.mig.plan import GpuPlan
+from gpu_core.mig.planner import DesiredGpu, plan_gpu
+from mig_manager.hooks import HookRunner, select_points
+from node_core.errors import MigError, SettingsError
+from tests.gpu_core.mig.boards import mig_gpu
+
+ON = plan_gpu(mig_gpu(enabled=False), DesiredGpu(is_enabled=True))
+CREATE = plan_gpu(mig_gpu(), DesiredGpu(is_enabled=True, devices={"1g.10gb": 1}))
+BOTH = plan_gpu(mig_gpu(enabled=False), DesiredGpu(is_enabled=True, devices={"1g.10gb": 1}))
+
+
+def runner(folder: Path, seconds: float = 60.0, **commands: str) -> HookRunner:
+    """commands: the shell command of each point, with `_` for `-`. `$OUT` is the file that `output` returns."""
+    hooks = {
+        name.replace("_", "-"): [
+            {"workdir": str(folder), "command": "/bin/sh", "args": ["-c", text], "envs": {"OUT": "out"}}
+        ]
+        for name, text in commands.items()
+    }
+    path = folder / "hooks.yaml"
+    path.write_text(yaml.safe_dump({"version": "v1", "hooks": hooks}))
+    return HookRunner(path=path, seconds=seconds)
+
+
+def output(folder: Path) -> list[str]:
+    file = folder / "out"
+    return file.read_text().split() if file.exists() else []
+
+
+@pytest.mark.parametrize(
+    ("plans", "points"),
+    [
+        ([ON], [HookPoint.APPLY_START, HookPoint.PRE_APPLY_MODE]),
+        ([CREATE], [HookPoint.APPLY_START, HookPoint.PRE_APPLY_CONFIG]),
+        ([CREATE, ON], [HookPoint.APPLY_START, HookPoint.PRE_APPLY_MODE, HookPoint.PRE_APPLY_CONFIG]),
+        ([BOTH], [HookPoint.APPLY_START, HookPoint.PRE_APPLY_MODE, HookPoint.PRE_APPLY_CONFIG]),
+    ],
+    ids=["mode", "instances", "two GPUs", "both"],
+)
+def test_the_points_depend_on_what_changes(plans: list[GpuPlan], points: list[HookPoint]) -> None:
+    assert list(select_points(plans)) == points
+
+
+def test_the_commands_run_in_order_around_the_change(tmp_path: Path) -> None:
+    hooks = runner(
+        tmp_path,
+        apply_start="echo start >> $OUT",
+        pre_apply_mode="echo mode >> $OUT",
+        pre_apply_config="echo config >> $OUT",
+        apply_exit="echo exit >> $OUT",
+    )
+    with hooks.around([BOTH]):
+        assert output(tmp_path) == ["start", "mode", "config"]
+    assert output(tmp_path) == ["start", "mode", "config", "exit"]
+
+
+def test_a_command_that_fails_prevents_the_change_and_the_last_ones_run(tmp_path: Path) -> None:
+    hooks = runner(tmp_path, apply_start="echo no driver; exit 3", apply_exit="echo exit >> $OUT")
+    with (
+        pytest.raises(MigError, match="the hook apply-start, /bin/sh, failed: status 3: no driver"),
+        hooks.around([CREATE]),
+    ):
+        pytest.fail("the change has begun")
+    assert output(tmp_path) == ["exit"]
+
+
+def test_the_last_commands_run_after_a_failed_change_and_do_not_hide_its_error(tmp_path: Path) -> None:
+    hooks = runner(tmp_path, apply_exit="echo exit >> $OUT; exit 1")
+    with pytest.raises(MigError, match="the change failed"), hooks.around([CREATE]):
+        raise MigError("the change failed")
+    assert output(tmp_path) == ["exit"]
+
+
+def test_a_command_that_does_not_end_is_a_failure(tmp_path: Path) -> None:
+    hooks = runner(tmp_path, seconds=0.05, apply_start="exec sleep 60")
+    with pytest.raises(MigError, match="did not end within"), hooks.around([CREATE]):
+        pytest.fail("the change has begun")
+
+
+def test_a_program_that_does_not_exist_is_a_failure(tmp_path: Path) -> None:
+    path = tmp_path / "hooks.yaml"
+    path.write_text("{version: v1, hooks: {apply-start: [{command: /absent/program}]}}")
+    with pytest.raises(MigError, match="No such file or directory"), HookRunner(path=path).around([CREATE]):
+        pytest.fail("the change has begun")
+
+
+@pytest.mark.parametrize("text", ["version: v2", "{version: v1, hooks: {apply-begin: []}}"])
+def test_a_file_that_is_not_valid_prevents_the_change(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "hooks.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError), HookRunner(path=path).around([CREATE]):
+        pytest.fail("the change has begun")
+
+
+def test_without_a_file_nothing_runs() -> None:
+    with HookRunner().around([CREATE]):
+        pass
