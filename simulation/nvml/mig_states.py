@@ -3,11 +3,12 @@
 `MigStates` are those of one process. `SharedMigStates` are in a file, for all processes of a simulated node, and survive a process.
 """
 
+import errno
 import fcntl
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -101,7 +102,10 @@ class SharedMigStates(MigStates):
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        with _locked(self._session_path, fcntl.LOCK_SH):
+        """A process that may not write the folder is not counted if no other process has created the file."""
+        with ExitStack() as stack:
+            with suppress(_NotPermittedError):
+                stack.enter_context(_locked(self._session_path, fcntl.LOCK_SH))
             yield
 
     def has_sessions(self) -> bool:
@@ -136,12 +140,16 @@ class SharedMigStates(MigStates):
             raise _failed(error) from error
 
 
+class _NotPermittedError(NvmlError):
+    """The process may not create or open a file."""
+
+
 @contextmanager
 def _locked(path: Path, kind: int) -> Iterator[None]:
-    """Waits for the lock. Creates the file and its folder if they are missing."""
+    """Waits for the lock. Creates the file and its folder if they are missing. Raises _NotPermittedError or another NvmlError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise _failed(error) from error
     try:
@@ -152,4 +160,5 @@ def _locked(path: Path, kind: int) -> Iterator[None]:
 
 
 def _failed(error: OSError) -> NvmlError:
-    return NvmlError(STATE, NO_PERMISSION, hint=f"{error.filename}: {error.strerror}")
+    kind = _NotPermittedError if error.errno in (errno.EACCES, errno.EROFS) else NvmlError
+    return kind(STATE, NO_PERMISSION, hint=f"{error.filename}: {error.strerror}")

@@ -3,7 +3,9 @@
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Barrier, Thread
 from typing import Any
@@ -15,6 +17,7 @@ from gpu_core.nvml.mig_reader import read_mig_gpus
 from node_core.errors import MigError, NvmlError, SettingsError
 from simulation.node import SimulatedNode
 from simulation.scenarios.scenario import parse_scenario
+from tests.unprivileged import unprivileged
 
 A100 = {"model": "NVIDIA A100-SXM4-40GB", "count": 2, "memory": "40960Mi", "compute": "8.0", "device_id": "20b0"}
 ON, OFF = {"mode": "enabled"}, {"mode": "disabled"}
@@ -189,6 +192,30 @@ def test_a_file_that_cannot_be_read_or_written_is_an_error_with_its_path(tmp_pat
     inside = node(file / "mig.json")
     code, hint = code_and_hint(lambda: inside.open_nvml().__enter__())
     assert (code, str(file) in hint) == ("NO_PERMISSION", True)
+
+
+def test_a_process_that_may_only_read_the_folder_reads_the_gpus() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "mig.json"
+        with unprivileged(), node(path).open_nvml() as nvml:
+            device = nvml.device_get_handle_by_index(0)
+            assert nvml.device_get_mig_mode(device)
+            refused = code_and_hint(lambda: nvml.device_set_mig_mode(device, enabled=False))
+    assert refused == ("NO_PERMISSION", f"{path}.lock: Permission denied")
+
+
+def test_a_process_that_may_not_write_the_file_is_counted_if_another_process_has_created_it() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        shared, other = node(Path(folder) / "mig.json"), node(Path(folder) / "mig.json")
+        found = gpus(shared)
+        with ExitStack() as stack:
+            with unprivileged():
+                stack.enter_context(other.open_nvml())
+            with pytest.raises(MigError, match="in use"):
+                shared.reset_gpus(found)
+        shared.reset_gpus(found)
 
 
 @pytest.mark.parametrize("path", ["", "mig.json", "/", "/run/", "/run/\0"])
