@@ -10,9 +10,11 @@ from tests.e2e.world import Obj, Setup
 
 AGENTS = ("nfd-lite", "gfd", "gpu-device-plugin")
 EXPORTER = "gpu-exporter"
+MIG_MANAGER = "mig-manager"
 TOPOLOGY = "nfd-lite-topology"
 OPTIONAL = {
     EXPORTER: ("gpu-exporter", ("account.yaml", "gpu-exporter.yaml")),
+    MIG_MANAGER: ("mig-manager", ("account.yaml", "mig-manager.yaml")),
     TOPOLOGY: ("topology", ("nfd-lite-topology.yaml",)),
 }
 """Agent that runs only on request -> the overlay in manifests/overlays, and its files."""
@@ -54,7 +56,11 @@ def render_overlay(setup: Setup, node: str) -> dict[str, str]:
 
 
 def agents_of(setup: Setup) -> tuple[str, ...]:
-    chosen = {EXPORTER: setup.exports_metrics, TOPOLOGY: setup.publishes_topology}
+    chosen = {
+        EXPORTER: setup.exports_metrics,
+        MIG_MANAGER: setup.mig_state is not None,
+        TOPOLOGY: setup.publishes_topology,
+    }
     return (*AGENTS, *(agent for agent, is_on in chosen.items() if is_on))
 
 
@@ -88,7 +94,9 @@ def plan_flags(agent: str, setup: Setup) -> tuple[str, ...]:
             f"--config-dir={CONFIGS}" if setup.configs else config,
             *setup.flags,
             *setup.plugin_flags,
+            *(("--wait-for-mig-manager=true",) if setup.mig_state else ()),
         ),
+        MIG_MANAGER: setup.mig_flags,
         EXPORTER: (f"--collect-interval={INTERVAL_MS}",),
         TOPOLOGY: (f"--kubelet-config-uri=https://$(NODE_ADDRESS):{KUBELET_PORT}/configz",),
     }

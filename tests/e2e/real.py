@@ -50,6 +50,8 @@ class RealWorld(World):
             self.kubectl("rollout", "status", f"daemonset/{agent}", "-n", NAMESPACE, f"--timeout={ROLLOUT_S}s")
 
     def apply_manifests(self, setup: Setup) -> None:
+        if setup.mig_state is not None:
+            setup.mig_file.unlink(missing_ok=True)
         with tempfile.TemporaryDirectory(prefix="gpunode-e2e-") as name:
             folder = Path(name)
             shutil.copytree(MANIFESTS / "base", folder / "base")

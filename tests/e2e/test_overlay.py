@@ -19,6 +19,7 @@ SETUP = Setup(
     plugin_flags=("--device-id-strategy=index",),
     configs={"default": "version: v1\n"},
     exports_metrics=True,
+    mig_state="test",
     publishes_topology=True,
 )
 
@@ -55,7 +56,7 @@ def test_every_agent_runs_the_image_on_the_node_with_the_scenario(
 ) -> None:
     agent_container = container(built, agent)
     assert (agent_container["image"], agent_container["imagePullPolicy"]) == ("gpunode.local/gpunode:e2e", "Never")
-    assert agent_container["pod"]["nodeSelector"] == {"kubernetes.io/hostname": "node-7"}
+    assert agent_container["pod"]["nodeSelector"]["kubernetes.io/hostname"] == "node-7"
     assert ("affinity" in agent_container["pod"]) == (not agent.startswith("nfd-lite"))
     assert "--simulate=/etc/gpunode/scenario.yaml" in agent_container["args"]
     volumes = {volume["name"]: volume for volume in agent_container["pod"]["volumes"]}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from node_core.runtime.instance_lock import DEFAULT_DIRECTORY
 from tests.e2e.cluster.errors import ClusterError
 from tests.e2e.timings import Timings
 
@@ -30,8 +31,9 @@ class Setup:
 
     gpus: the name of a scenario of `--simulate`. faults: lines of its section `faults`. config: the config file of gfd and the plugin.
     configs: selectable configs of the plugin by name, instead of `config`. mps: the folder of MPS on the host. flags: of gfd and the
-    plugin. nfd_flags, plugin_flags: of one agent. exports_metrics: run gpu-exporter also. publishes_topology: run nfd-lite-topology also,
-    without requests of CPUs by the agents, so that pods can have all CPUs that are not reserved.
+    plugin. nfd_flags, plugin_flags, mig_flags: of one agent. exports_metrics: run gpu-exporter also. publishes_topology: run
+    nfd-lite-topology also, without requests of CPUs by the agents, so that pods can have all CPUs that are not reserved. mig_state: run
+    mig-manager also; the name of the file in which the simulated GPUs have their changed layouts.
     """
 
     gpus: str = "h100x8"
@@ -44,12 +46,20 @@ class Setup:
     plugin_flags: tuple[str, ...] = ()
     exports_metrics: bool = False
     publishes_topology: bool = False
+    mig_state: str | None = None
+    mig_flags: tuple[str, ...] = ()
 
     @property
     def scenario(self) -> str:
         """The content of the file for `--simulate`."""
         faults = "".join(f"  - {{{fault}}}\n" for fault in self.faults)
-        return (SCENARIO_FOLDER / f"{self.gpus}.yaml").read_text() + (f"faults:\n{faults}" if faults else "")
+        state = f"mig_state: {self.mig_file}\n" if self.mig_state else ""
+        return (SCENARIO_FOLDER / f"{self.gpus}.yaml").read_text() + state + (f"faults:\n{faults}" if faults else "")
+
+    @property
+    def mig_file(self) -> Path:
+        """All agents of the node mount this folder."""
+        return DEFAULT_DIRECTORY / f"simulated-mig-{self.mig_state}.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
