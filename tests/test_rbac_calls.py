@@ -199,6 +199,7 @@ def test_nfd_lite_topology(cluster: Cluster) -> None:
     flags = (f"--podresources-socket={kubelet.socket}", f"--kubelet-state-dir={cluster.directory}")
     cluster.run(topology, *flags)
     cluster.wait_for(("patch", f"{TOPOLOGIES}/{{name}}"), ("watch", TOPOLOGIES), ("watch", NODES))
+    until(lambda: cluster.server.store.list(TOPOLOGY_RESOURCE)[0])
     cluster.server.store.delete(TOPOLOGY_RESOURCE, NODE)
     cluster.wait_for(("get", f"{TOPOLOGIES}/{{name}}"))
     assert cluster.api.get().name == NODE

@@ -29,7 +29,9 @@ from node_core.runtime.services import Services
 log = structlog.get_logger(__name__)
 
 NAME = MANAGER
-SCAN, RETRY = "scan", "retry"
+SCAN, RETRY, FOLLOW_UP = "scan", "retry", "follow-up"
+FOLLOW_UP_SECONDS = 1.0
+"""After a change in a folder, the node is scanned again after this time: the kubelet may list the pod later than it writes its state."""
 CGROUPS = "/sys/fs/cgroup"
 POD_GROUPS = tuple(
     tuple(f"{controller}{group}" for group in groups)
@@ -83,6 +85,8 @@ class TopologyController:
                 self._scan(reads_config=True)
             case Wake():
                 self._scan(reads_config=False)
+                if not self._timers.is_set(SCAN):
+                    self._timers.set_after(FOLLOW_UP, FOLLOW_UP_SECONDS)
             case InputsChanged():
                 self._publisher.observe(self._observed())
             case NodeChanged(view):
@@ -95,8 +99,8 @@ class TopologyController:
 
     def timer(self, name: str) -> None:
         """After RETRY, `reconcile` publishes again."""
-        if name == SCAN:
-            self._scan(reads_config=True)
+        if name in (SCAN, FOLLOW_UP):
+            self._scan(reads_config=name == SCAN)
 
     def reconcile(self) -> None:
         """Writes the object if it differs from the observed object. Sends no request if there is no difference."""

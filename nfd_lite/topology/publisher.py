@@ -1,11 +1,13 @@
 """The destinations of the object: the API server, or standard output."""
 
 import sys
+from dataclasses import replace
 from typing import Protocol, TextIO
 
 from nfd_lite.topology.api import TopologyApi
 from nfd_lite.topology.node_topology import NodeTopology, TopologyView, render_topology
 from node_core.domain.node import NodeView
+from node_core.domain.versions import is_older
 from node_core.kube.client import NodeApi
 from node_core.kubectl_yaml import dump_yaml
 from node_core.publish.object_cache import ObjectCache
@@ -52,7 +54,8 @@ class ApiPublisher:
         """None can be older than the last write. In this case, `publish` reads the object."""
         self._is_known = True
         if view is not None:
-            self._object.observe(view)
+            if not self._is_before_write(view):
+                self._object.observe(view)
         elif self._object.view is not None:
             self._needs_read = True
 
@@ -70,6 +73,11 @@ class ApiPublisher:
         body = render_topology(desired, node_name=self._api.node_name, node_uid=self._node_uid)
         self._object.set_from_response(self._api.apply(body))
         return True
+
+    def _is_before_write(self, view: TopologyView) -> bool:
+        """True if the view is older than a write that followed a list without the object: that write has no number of a list."""
+        live = self._object.view
+        return live is not None and live.list_number == 0 and is_older(replace(view, list_number=0), live)
 
     def _read(self) -> None:
         live = self._api.get()

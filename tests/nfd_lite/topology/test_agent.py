@@ -112,6 +112,20 @@ def test_a_change_of_the_kubelet_is_published_and_no_change_is_not(stage: Stage)
     assert stage.scans == [True, False, False, False, False]
 
 
+def test_a_pod_that_the_kubelet_lists_a_little_later_is_published(stage: Stage) -> None:
+    stage.step(Wake())
+    stage.found = desired(TRAINING)
+    stage.now += 0.9
+    stage.step()
+    assert stage.publisher.writes == 1
+    stage.now += 0.1
+    stage.step()
+    assert stage.publisher.live == desired(TRAINING)
+    stage.now += 60
+    stage.step()
+    assert stage.scans == [True, False, False]
+
+
 def test_the_period_reads_the_configuration_again(stage: Stage) -> None:
     stage.step(Resync())
     assert stage.scans == [True, True]

@@ -80,6 +80,19 @@ def test_a_state_that_is_older_than_the_last_write_is_ignored(publisher: ApiPubl
     assert publisher.publish(desired(TRAINING)) is False
 
 
+def test_a_state_between_the_first_writes_is_ignored(publisher: ApiPublisher, server: ApiServer) -> None:
+    """The list of the informer did not contain the object yet."""
+    publisher.publish(desired())
+    between = observed(server)
+    publisher.publish(desired(TRAINING))
+    publisher.observe(between)
+    assert publisher.publish(desired(TRAINING)) is False
+    publisher.observe(observed(server))
+    publisher.observe(between)
+    assert publisher.publish(desired(TRAINING)) is False
+    assert writes(server) == 2
+
+
 def test_a_deleted_object_is_created_again(publisher: ApiPublisher, server: ApiServer) -> None:
     publisher.publish(desired())
     publisher.observe(None)  # the state before the object was created
