@@ -35,7 +35,7 @@ def test_places_are_sorted_by_the_first_two_folders(tree: Path) -> None:
     found = find_places(tree, ["a", "a/b"])
     assert {package: [str(place) for place in found[package]] for package in found} == {
         "a": [
-            "a/sizes.py:1: 3  ->  4",
+            "a/sizes.py:1: 3  ->  0",
             "a/sizes.py:5: return size > LEAST  ->  return None",
             "a/sizes.py:5: size > LEAST  ->  (size >= LEAST)",
         ],
@@ -80,7 +80,7 @@ def test_a_tree_has_its_score_and_is_not_changed(
         f"{'a':<28}    2 of    3   67 %",
         f"{'all':<28}    2 of    3   67 %",
     ]
-    assert "[1/3] killed   a/sizes.py:1: 3  ->  4" in capsys.readouterr().out
+    assert "[1/3] killed   a/sizes.py:1: 3  ->  0" in capsys.readouterr().out
     for folder in (tree, laboratory.tree):
         assert {name: (folder / name).read_text() for name in TREE} == TREE
 
@@ -105,7 +105,7 @@ def test_mutants_whose_tests_fail_anyway_are_neither_killed_nor_alive(
     scores = measure(Laboratory(tree, tmp_path / "copy"), find_places(tree, ["a"])["a"][:1], [])
     assert "unknown: tests/a/test_sizes.py fails without a change" in capsys.readouterr().out
     assert (scores["a"].killed, scores["a"].survivors) == (0, [])
-    assert render(scores).splitlines()[0] == "unknown: a/sizes.py:1: 3  ->  4"
+    assert render(scores).splitlines()[0] == "unknown: a/sizes.py:1: 3  ->  0"
 
 
 @pytest.mark.exhaustive
