@@ -11,7 +11,7 @@ TREE = {
     "pyproject.toml": "[tool.pytest.ini_options]\n",
     "a/sizes.py": "LEAST = 3\n\n\ndef is_large(size):\n    return size > LEAST\n",
     "a/b/generated_pb2.py": "A = 1\n",
-    "tests/a/test_sizes.py": "from a.sizes import is_large\n\n\ndef test_four_is_large():\n    assert is_large(4)\n",
+    "tests/a/test_sizes.py": "from a.sizes import is_large\n\n\ndef test_sizes():\n    assert is_large(4)\n    assert not is_large(2)\n",
 }
 
 
