@@ -64,6 +64,8 @@ class MigController:
         self._settle, self._settings = settle, settings
         self._node: NodeView | None = None
         self._request: Request | None = None
+        self._settles_at = 0.0
+        self._is_outdated = False
         self._busy_since: float | None = None
         self._failures = 0
         self._status: Status | None = None
@@ -100,10 +102,11 @@ class MigController:
             return
         self._timers.cancel(HANG)
         request, outcome = result
-        if self._request is None or request.config != self._request.config:
-            self._attempt_after(0.0)  # the label has changed in the meantime
-        else:
+        is_current = self._request is not None and request.config == self._request.config
+        if is_current:
             self._process(outcome)
+        if self._is_outdated or not is_current:
+            self._attempt_after(0.0)
 
     def close(self, *, is_final: bool) -> None:  # noqa: ARG002 - the same at a new start
         self._attempts.close()
@@ -116,19 +119,25 @@ class MigController:
         request = Request(config=node.labels.get(MIG_CONFIG) or None, policy=policy)
         if request == self._request:
             return
+        is_new_config = self._request is not None and request.config not in (None, self._request.config)
         self._request, self._busy_since, self._failures = request, None, 0
+        self._settles_at = self._services.clock() + (0.0 if is_first else SETTLE_SECONDS)
         log.info("mig_config_requested", config=request.config, policy=str(policy))
-        if not is_first and request.config is not None:
+        if is_new_config:
             self._show_applying()  # the label of the state must not show the result of the previous config
-        self._attempt_after(0.0 if is_first else SETTLE_SECONDS)
+        self._attempt_after(0.0)
 
     def _attempt_after(self, seconds: float) -> None:
+        """Schedules an attempt, at the earliest when the label has not changed for SETTLE_SECONDS."""
         if self._request is not None:
-            self._timers.set_after(ATTEMPT, seconds)
+            self._timers.set_after(ATTEMPT, max(seconds, self._settles_at - self._services.clock()))
 
     def _attempt(self) -> None:
-        """Starts an attempt, unless one is running: its result causes the next attempt."""
-        if self._request is None or self._attempts.current is not None:
+        """Starts an attempt. If one is running, which may have read the inputs before their change, its result causes the next one."""
+        if self._request is None:
+            return
+        self._is_outdated = self._attempts.current is not None
+        if self._is_outdated:
             return
         self._services.metrics.add(metrics.PASSES, agent=NAME)
         self._timers.set_after(HANG, HANG_SECONDS)

@@ -162,6 +162,50 @@ def test_a_label_that_changes_during_an_attempt_is_applied_after_it() -> None:
     assert Reason.FAILED not in [each.reason for each in bench.recorder.shown]
 
 
+def test_a_label_that_flaps_when_an_attempt_ends_starts_no_attempt_before_it_stays() -> None:
+    bench = Bench()
+    bench.post(NodeChanged(labelled("a")))
+    bench.post(NodeChanged(labelled("b")), after=5.0)
+    bench.finish(Applied())
+    bench.post(Resync(), after=0.1)
+    assert bench.runs == []
+    bench.wait(SETTLE_SECONDS)
+    bench.finish()
+    assert bench.configs == ["a", "b"]
+
+
+def test_a_config_file_that_changes_during_an_attempt_is_applied_after_it() -> None:
+    bench = Bench()
+    bench.post(NodeChanged(labelled("a")))
+    bench.post(InputsChanged())
+    bench.finish(Applied())
+    bench.wait(0.0)
+    bench.finish(Applied())
+    bench.wait(0.0)
+    assert bench.configs == ["a", "a"]
+    assert bench.runs == []
+
+
+def test_a_policy_that_changes_during_an_attempt_ends_the_delay_after_a_failure() -> None:
+    bench = Bench()
+    bench.post(NodeChanged(labelled("a")))
+    bench.post(NodeChanged(labelled("a", **{ANNOTATION: "evict"})))
+    bench.wait(SETTLE_SECONDS)
+    bench.finish(FAILED)
+    bench.wait(0.0)
+    bench.finish(Applied())
+    assert [request.policy for request in bench.requests] == [BusyPolicy.WAIT, BusyPolicy.EVICT]
+
+
+def test_a_new_policy_alone_changes_no_state() -> None:
+    bench = Bench()
+    bench.follow("a", Applied())
+    bench.post(NodeChanged(labelled("a", **{ANNOTATION: "evict"})))
+    bench.wait(SETTLE_SECONDS)
+    bench.finish(Applied())
+    assert [each.reason for each in bench.recorder.shown] == [Reason.APPLIED]
+
+
 def test_a_removed_label_changes_no_layout() -> None:
     bench = Bench()
     bench.follow("a", Applied())
