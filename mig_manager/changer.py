@@ -13,7 +13,7 @@ import structlog
 
 from gpu_core.domain.inventory import Fault, Gpu, GpuUuid, Inventory, MigUuid
 from gpu_core.mig.model import MigGpu
-from gpu_core.mig.plan import GpuPlan, Layout, plan_result, read_layout
+from gpu_core.mig.plan import GpuPlan, Layout, plan_restore, plan_result, read_layout
 from gpu_core.mig.planner import DesiredGpu, plan_gpu
 from gpu_core.nvml.api import Nvml, OpenNvml
 from gpu_core.nvml.mig_apply import apply_plan, restore_layout
@@ -23,7 +23,7 @@ from mig_manager.describe import describe_plan
 from mig_manager.hooks import HookRunner
 from mig_manager.journal import Change, Journal, record_change
 from mig_manager.outcome import Applied, Busy, Failed, Outcome, Reason, Released, Request
-from mig_manager.policy import BusyPolicy, Usage, select_busy, select_pods
+from mig_manager.policy import BusyPolicy, Usage, describe_busy, select_busy, select_pods
 from node_core.errors import KubeError, MigError, NodeError, SettingsError
 
 log = structlog.get_logger(__name__)
@@ -103,14 +103,21 @@ class LayoutChanger:
 
     def _try(self, request: Request) -> Outcome:
         try:
-            self._recover()
-            return self._reach(request)
+            return self._recover_and_reach(request)
         except SettingsError as error:
             return Failed(reason=Reason.INVALID, message="; ".join(error.problems))
         except NodeError as error:
             return Released() if is_released(error) else Failed(reason=Reason.FAILED, message=str(error))
         finally:
             self.progress = Progress()
+
+    def _recover_and_reach(self, request: Request) -> Outcome:
+        """Raises NodeError. An interrupted change that cannot be recovered is dropped when the requested layouts are reached."""
+        is_recovered = self._recover(is_required=request.config is None)
+        outcome = self._reach(request)
+        if isinstance(outcome, Applied) and not is_recovered:
+            self._around.journal.clear()
+        return outcome
 
     def _reach(self, request: Request) -> Outcome:
         """Plans and applies until the layouts are the requested ones. Raises NodeError."""
@@ -189,10 +196,23 @@ class LayoutChanger:
             self.progress = Progress("changing layouts", is_changing=True)
             self._on_change()
             with self._around.open_nvml() as nvml:
-                waiting = [plan for plan in plans if not self._apply(nvml, plan)]
+                waiting = self._apply_all(nvml, plans)
             if waiting:
                 self._reset(waiting)
             self._around.journal.clear()
+
+    def _apply_all(self, nvml: Nvml, plans: Sequence[GpuPlan]) -> list[GpuPlan]:
+        """Returns the plans whose GPU must be reset. Raises MigError after the first failure; GPUs that need a reset are restored then."""
+        waiting: list[GpuPlan] = []
+        try:
+            for plan in plans:
+                if not self._apply(nvml, plan):
+                    waiting.append(plan)  # noqa: PERF401 - the list is used after an error
+        except NodeError as error:
+            if waiting:
+                raise MigError(f"{error}; {self._roll_back(waiting)}") from error
+            raise
+        return waiting
 
     def _apply(self, nvml: Nvml, plan: GpuPlan) -> bool:
         self.progress = Progress(f"changing {plan.gpu.name}", is_changing=True)
@@ -207,8 +227,17 @@ class LayoutChanger:
             self._around.reset([plan.gpu for plan in plans])
             self._restore({plan.gpu.uuid: plan_result(plan) for plan in plans})
         except NodeError as error:
+            raise MigError(f"{error}; {self._roll_back(plans)}") from error
+
+    def _roll_back(self, plans: Sequence[GpuPlan]) -> str:
+        """Restores the layouts before the plans. Returns a clause about the result."""
+        names = ", ".join(plan.gpu.name for plan in plans)
+        try:
             self._restore({plan.gpu.uuid: read_layout(plan.gpu) for plan in plans})
-            raise MigError(f"{error}; the previous layouts are restored") from error
+        except NodeError as error:
+            log.warning("mig_rollback_failed", gpus=names, why=str(error))
+            return f"the previous layouts of {names} are not restored: {error}"
+        return f"the previous layouts of {names} are restored"
 
     def _restore(self, layouts: Mapping[GpuUuid, Layout]) -> None:
         """Raises MigError if a GPU needs a reset, or cannot have the layout."""
@@ -217,14 +246,25 @@ class LayoutChanger:
                 if not restore_layout(nvml, uuid, layout):
                     raise MigError(f"the MIG mode of {uuid} needs a reset of the GPU")
 
-    def _recover(self) -> None:
-        """Completes the changes of a process that was ended, or reverts a change that cannot be completed. Raises NodeError."""
+    def _recover(self, *, is_required: bool) -> bool:
+        """Completes the changes of a process that was ended, or reverts a change that cannot be completed.
+
+        Raises NodeError if a change can be neither completed nor reverted. If the recovery is not required, logs the error and returns
+        False: the plan of a requested config starts from any layout, so an old change must not prevent the plan.
+        """
         changes = self._around.journal.read()
-        for change in changes:
-            self.progress = Progress(f"completing an interrupted change of {change.gpu}", is_changing=True)
-            self._recover_gpu(change)
+        try:
+            for change in changes:
+                self.progress = Progress(f"completing an interrupted change of {change.gpu}", is_changing=True)
+                self._recover_gpu(change)
+        except NodeError as error:
+            if is_required or is_released(error):
+                raise
+            log.warning("mig_change_not_recovered", why=str(error))
+            return False
         if changes:
             self._around.journal.clear()
+        return True
 
     def _recover_gpu(self, change: Change) -> None:
         with self._around.open_nvml() as nvml:
@@ -235,11 +275,22 @@ class LayoutChanger:
         if gpu is not None and read_layout(gpu) in (change.before, change.after):
             return
         try:
-            self._restore({change.gpu: change.after})
+            self._restore_free(change.gpu, change.after)
         except NodeError as error:
             log.warning("mig_change_not_completed", gpu=change.gpu, why=str(error))
-            self._restore({change.gpu: change.before})
+            self._restore_free(change.gpu, change.before)
         log.info("mig_change_recovered", gpu=change.gpu)
+
+    def _restore_free(self, uuid: GpuUuid, layout: Layout) -> None:
+        """As `_restore`. Raises MigError if a device that must go is in use: pods may have arrived since the change was interrupted."""
+        with self._around.open_nvml() as nvml:
+            gpus, _ = read_mig_gpus(nvml)
+            plans = [plan_restore(gpu, layout) for gpu in gpus if gpu.uuid == uuid]
+            leaving = Changes(plans=tuple(plans), usage={}).leaving
+            busy = select_busy(self._read_usage(nvml), leaving) if leaving else {}
+        if busy:
+            raise MigError(describe_busy(busy))
+        self._restore({uuid: layout})
 
 
 def _finish(faults: Sequence[Fault], done: Sequence[str]) -> Outcome:

@@ -1,5 +1,6 @@
 """Attempts on a simulated driver: what is changed, who is waited for, and what a failure or the end of the process leaves."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -252,3 +253,56 @@ def test_a_journal_that_names_a_gpu_that_was_removed_is_dropped(tmp_path: Path) 
     place.breaks_at = 0
     assert isinstance(place.apply("all-1g.10gb"), Applied)
     assert not place.journal.exists()
+
+
+def interrupt(place: Place, before: str, after: str, number: int) -> None:
+    """Applies a config, and kills the process at a change of the next one."""
+    place.apply(before)
+    place.breaks_at = len(place.calls) + number
+    with pytest.raises(Killed):
+        place.apply(after)
+
+
+def test_a_change_that_can_be_neither_completed_nor_reverted_does_not_prevent_another_config(tmp_path: Path) -> None:
+    place = Place(tmp_path / "mig.json", gpus=1)
+    interrupt(place, "all-1g.10gb", "all-3g.40gb", 16)
+    content = place.journal.read_text()
+    assert '"profile":' in content
+    place.journal.write_text(re.sub('"profile":[0-9]+', '"profile":99', content))
+    assert isinstance(place.apply(None), Failed)
+    assert isinstance(place.apply("mixed"), Applied)
+    assert not place.journal.exists()
+
+
+def test_the_recovery_destroys_no_device_that_a_pod_uses(tmp_path: Path) -> None:
+    place = Place(tmp_path / "mig.json", gpus=1)
+    interrupt(place, "all-1g.10gb", "all-3g.40gb", 16)
+    other = Place(tmp_path / "other.json", gpus=1)
+    other.apply("all-balanced")
+    other.users = dict.fromkeys(other.uuids, (POD,))
+    before = other.layouts
+    place.journal.rename(other.journal)
+    outcome = other.apply(None)
+    assert isinstance(outcome, Failed)
+    assert "pod ml/train-0 uses" in outcome.message
+    assert other.layouts == before
+
+
+def test_a_failure_of_a_later_gpu_restores_a_gpu_that_needs_a_reset(tmp_path: Path) -> None:
+    place = Place(tmp_path / "mig.json", compute="8.0", mode="disabled")
+    place.breaks_at, place.error = 2, NvmlError("nvmlDeviceSetMigMode", "UNKNOWN")
+    outcome = place.apply("all-1g.10gb")
+    assert isinstance(outcome, Failed)
+    assert outcome.message.startswith("GPU 1 ")
+    assert "the previous layouts of GPU 0 " in outcome.message
+    assert [(gpu.is_enabled, gpu.is_pending) for gpu in place.read()] == [(False, False)] * 2
+
+
+def test_a_rollback_that_fails_does_not_hide_why_the_reset_failed(tmp_path: Path) -> None:
+    place = Place(tmp_path / "mig.json", compute="8.0", mode="disabled")
+    place.reset_error = MigError("GPU 0 is in use by another client")
+    place.breaks_at, place.error = 3, NvmlError("nvmlDeviceSetMigMode", "UNKNOWN")
+    outcome = place.apply("all-1g.10gb")
+    assert isinstance(outcome, Failed)
+    assert "in use by another client" in outcome.message
+    assert "are not restored" in outcome.message
