@@ -38,7 +38,7 @@ SETTLE_SECONDS = 0.3
 POLL_SECONDS = 2.0
 """Seconds between two checks whether devices are free."""
 HANG_SECONDS = 120.0
-"""Seconds of one attempt after which the driver is reported to hang. A reset of eight GPUs needs less than a minute."""
+"""Seconds after which an attempt is reported to hang. A reset of eight GPUs needs less than a minute; a hook may need more."""
 RETRIES = Backoff(first=5.0, maximum=300.0)
 
 
@@ -91,8 +91,8 @@ class MigController:
         if name == ATTEMPT:
             self._attempt()
         elif name == HANG and self._attempts.current is not None:
-            why = f"the driver or the API server did not respond for {HANG_SECONDS:.0f} s while {self._progress().step}"
-            self._show(Reason.HANGS, f"The attempt has not ended: {why}.")
+            step = self._progress().step or "waiting for the previous attempt"
+            self._show(Reason.HANGS, f"The attempt has not ended after {HANG_SECONDS:.0f} s. The agent is {step}.")
 
     def reconcile(self) -> None:
         result = self._attempts.pop_result()

@@ -310,6 +310,13 @@ def test_an_attempt_that_does_not_end_is_reported_with_its_step() -> None:
     assert bench.reason == Reason.APPLIED
 
 
+def test_an_attempt_that_waits_for_a_previous_one_is_reported_as_such() -> None:
+    bench = Bench()
+    bench.post(NodeChanged(labelled("a")))
+    bench.wait(200.0)
+    assert bench.recorder.shown[-1].message.endswith("The agent is waiting for the previous attempt.")
+
+
 def test_without_the_node_nothing_starts() -> None:
     bench = Bench()
     for message in (Resync(), InputsChanged(), NodeUnavailable(KubeError("down"))):
