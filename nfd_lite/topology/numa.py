@@ -46,11 +46,10 @@ def _read_node(root: HostRoot, number: int, online: list[int]) -> NumaNode:
 
 
 def _read_single_node(root: HostRoot) -> NumaNode:
-    memory = parse_memory(_MEMINFO, _read(root, _MEMINFO))
     return NumaNode(
         number=0,
         cpus=parse_numbers(_CPUS, _read(root, _CPUS)),
-        memory={MEMORY: memory, **_read_hugepages(root, _HUGEPAGES)},
+        memory={MEMORY: parse_memory(_MEMINFO, _read_meminfo(root)), **_read_hugepages(root, _HUGEPAGES)},
         distances={0: _LOCAL_DISTANCE},
     )
 
@@ -63,6 +62,12 @@ def _read_hugepages(root: HostRoot, folder: str) -> dict[str, int]:
             path = f"{folder}/{name}/nr_hugepages"
             found[resource] = _number(path, _read(root, path)) * int(name[len("hugepages-") : -len("kB")]) * 1024
     return found
+
+
+def _read_meminfo(root: HostRoot) -> str:
+    """Without /proc of the host, as in the chart, /proc of this process has the same amount: the file belongs to no namespace."""
+    text = root.text(_MEMINFO)
+    return _read(HostRoot(), _MEMINFO) if text is None else text
 
 
 def _read(root: HostRoot, path: str) -> str:

@@ -1,6 +1,7 @@
 """NUMA nodes of hosts, and files that the kernel does not write."""
 
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -73,10 +74,14 @@ def test_a_kernel_without_numa_has_one_node(lay_out: LayOut) -> None:
     assert read_numa_nodes(root) == (NumaNode(number=0, cpus=frozenset(range(4)), memory=memory, distances={0: 10}),)
 
 
+def test_without_proc_of_the_host_a_kernel_without_numa_has_the_memory_of_this_process(lay_out: LayOut) -> None:
+    """The chart mounts only /sys of the host."""
+    (found,) = read_numa_nodes(lay_out({"/sys/devices/system/cpu/online": "0-3\n"}))
+    assert found.memory["memory"] == parse_memory("/proc/meminfo", Path("/proc/meminfo").read_text())
+
+
 def test_a_host_that_is_not_mounted_is_an_error(lay_out: LayOut) -> None:
-    with pytest.raises(
-        HostReadError, match=r"/proc/meminfo is missing \(mount the host there, or correct --host-root\)"
-    ):
+    with pytest.raises(HostReadError, match=r"/cpu/online is missing \(mount the host there, or correct --host-root\)"):
         read_numa_nodes(lay_out({}))
 
 
