@@ -1,7 +1,7 @@
 """Reads the configuration of the kubelet, from a file or from the kubelet's endpoint configz.
 
-The kubelet usually has a certificate that no authority of the cluster has signed, so its certificate is not verified. The default address
-is the one of this agent's own node, so the token does not leave the machine.
+The kubelet usually has a certificate that no authority of the cluster has signed, so the certificate is not verified. The default address
+is the address of the agent's own node. Documented with its risk in docs/reference/permissions.md.
 """
 
 import json
@@ -65,7 +65,7 @@ def _read_token(file: Path) -> str:
         token = file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise KubeletError(f"cannot read the token {file}: {type(error).__name__}", hint=_HINT) from error
-    if not token.isascii() or not token.isprintable():
+    if not token or not token.isascii() or not token.isprintable():
         raise KubeletError(f"{file} does not contain a token", hint=_HINT)
     return token
 

@@ -29,10 +29,10 @@ class TopologyFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def parse_uri(text: str) -> str:
-    """Parses the URI of the kubelet's configuration, or an empty text. Raises ValueError."""
+    """Parses the URI of the kubelet's configuration, or an empty text. Raises ValueError, also for http: the request contains a token."""
     parts = urlsplit(text)
     is_file = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
-    is_endpoint = parts.scheme in ("http", "https") and bool(parts.hostname)
+    is_endpoint = parts.scheme == "https" and bool(parts.hostname)
     if text and not (is_file or is_endpoint):
         raise ValueError(f"{text!r} is not a URI. Write file:///path, or https://address:10250/configz")
     return text

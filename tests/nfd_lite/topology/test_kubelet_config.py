@@ -92,7 +92,7 @@ def test_a_kubelet_that_does_not_answer_is_an_error(token: Path) -> None:
         read_kubelet_config("https://127.0.0.1:1/configz", token)
 
 
-@pytest.mark.parametrize("content", [None, b"\xff", b"a\nb", "tök".encode()])
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff", b"a\nb", "tök".encode()])
 def test_a_file_without_a_token_is_an_error(content: bytes | None, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "token").write_bytes(content)

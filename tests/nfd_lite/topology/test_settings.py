@@ -64,7 +64,16 @@ def test_the_configuration_of_the_kubelet_has_a_default(arguments: list[str], ur
 
 
 @pytest.mark.parametrize(
-    "text", ["config.yaml", "/config.yaml", "ftp://a/b", "file://host/path", "https://", "file:config"]
+    "text",
+    [
+        "config.yaml",
+        "/config.yaml",
+        "ftp://a/b",
+        "http://a:10255/configz",
+        "file://host/path",
+        "https://",
+        "file:config",
+    ],
 )
 def test_a_text_that_is_not_a_uri_is_refused(text: str) -> None:
     assert "--kubelet-config-uri" in problems(f"--kubelet-config-uri={text}")
