@@ -162,6 +162,21 @@ def test_every_policy_is_bound_fails_closed_and_matches_only_agents() -> None:
     assert accounts_of("gpunode-nodes") == AGENTS.keys() | {"gpunode", "gpunode-cleanup"}
 
 
+def test_the_policy_of_the_topology_agent_is_bound_fails_closed_and_matches_only_this_agent() -> None:
+    file = ROOT / "manifests" / "overlays" / "topology" / "nfd-lite-topology.yaml"
+    objects = {each["kind"]: each for each in yaml.safe_load_all(file.read_text())}
+    spec = objects["ValidatingAdmissionPolicy"]["spec"]
+    (condition,) = spec["matchConditions"]
+    assert condition["expression"] == "request.userInfo.username == 'system:serviceaccount:gpunode:nfd-lite-topology'"
+    assert spec["failurePolicy"] == "Fail"
+    binding = objects["ValidatingAdmissionPolicyBinding"]["spec"]
+    assert binding == {"policyName": "gpunode-topology", "validationActions": ["Deny"]}
+    (rule,) = spec["matchConstraints"]["resourceRules"]
+    granted = [each for each in objects["ClusterRole"]["rules"] if each["resources"] == rule["resources"]]
+    assert [set(each["verbs"]) - {"get", "list", "watch"} for each in granted] == [{"create", "patch"}]
+    assert rule["operations"] == ["CREATE", "UPDATE"]
+
+
 def accounts_of(policy: str) -> set[str]:
     (condition,) = policies()[policy]["matchConditions"]
     return set(re.findall(r"'system:serviceaccount:gpunode:([^']+)'", condition["expression"]))

@@ -51,7 +51,7 @@ class ApiPublisher:
         self._node_uid = node.uid
 
     def observe(self, view: TopologyView | None) -> None:
-        """None can be older than the last write. In this case, `publish` reads the object."""
+        """After a write, None can be a state from before the write: the next `publish` reads the object."""
         self._is_known = True
         if view is not None:
             if not self._is_before_write(view):
