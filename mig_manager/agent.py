@@ -14,7 +14,7 @@ from mig_manager.build import build_changer, build_plugin_status
 from mig_manager.changer import Progress
 from mig_manager.events import MigEventRecorder
 from mig_manager.node_writer import NodeStatusWriter
-from mig_manager.outcome import Applied, Busy, Failed, Outcome, Reason, Released, Request
+from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Released, Request
 from mig_manager.policy import BusyPolicy, select_policy
 from mig_manager.settings import MigSettings
 from mig_manager.status import NOT_REQUESTED, Status
@@ -150,8 +150,8 @@ class MigController:
     def _process(self, outcome: Outcome) -> None:
         """Shows the result of an attempt, and schedules the next one."""
         match outcome:
-            case Released():
-                return  # the process requests a new attempt when the release ends
+            case Released() | NotReady():
+                return  # the end of the release, or the first state of the configs, causes a new attempt
             case Busy():
                 self._wait(outcome)
             case Failed(reason=reason, message=message):

@@ -22,9 +22,9 @@ from gpu_core.nvml.source import is_released
 from mig_manager.describe import describe_plan
 from mig_manager.hooks import HookRunner
 from mig_manager.journal import Change, Journal, record_change
-from mig_manager.outcome import Applied, Busy, Failed, Outcome, Reason, Released, Request
+from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Released, Request
 from mig_manager.policy import BusyPolicy, Usage, describe_busy, select_busy, select_pods
-from node_core.errors import KubeError, MigError, NodeError, SettingsError
+from node_core.errors import KubeError, MigError, NodeError, NotReadError, SettingsError
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,8 @@ class Surroundings:
     """What an attempt reads and changes.
 
     open_nvml: raises NvmlError RELEASED during a release. discover: returns the present inventory; raises NvmlError.
-    select: returns the requested layout of each GPU that a config selects; raises MigError or SettingsError. read_usage: raises MigError.
+    select: returns the requested layout of each GPU that a config selects; raises MigError, SettingsError or NotReadError.
+    read_usage: raises MigError.
     set_leaving: publishes the devices that must not get new pods. reset: resets GPUs without users; raises MigError.
     """
 
@@ -106,6 +107,8 @@ class LayoutChanger:
             return self._recover_and_reach(request)
         except SettingsError as error:
             return Failed(reason=Reason.INVALID, message="; ".join(error.problems))
+        except NotReadError:
+            return NotReady()
         except NodeError as error:
             return Released() if is_released(error) else Failed(reason=Reason.FAILED, message=str(error))
         finally:

@@ -12,7 +12,7 @@ from gpu_core.mig.planner import DesiredGpu
 from gpu_core.mig.select import select_layouts
 from mig_manager.settings import MigSettings
 from node_core.decode import Document, parse_yaml, read_document
-from node_core.errors import MigError, SettingsError
+from node_core.errors import NotReadError, SettingsError
 from node_core.host.inotify import DirectoryWatch
 from node_core.runtime.config_map import ConfigMapSource
 from node_core.runtime.named_config import ConfigFolder, ConfigSource
@@ -39,11 +39,12 @@ class ConfigReader:
     def select(self, name: str, gpus: Sequence[MigGpu]) -> Mapping[GpuUuid, DesiredGpu]:
         """Returns the layout of each GPU that the config selects. A config of a file replaces a derived one of the same name.
 
-        Raises SettingsError for a file that is not valid, and MigError for a config that is unknown or not possible on these GPUs.
+        Raises SettingsError for a file that is not valid, MigError for a config that is unknown or not possible on these GPUs, and
+        NotReadError while the ConfigMap is not read.
         """
         documents = {} if self._source is None else self._source.read_configs()
         if documents is None:
-            raise MigError("the ConfigMap of the MIG configs is not read yet")
+            raise NotReadError("the ConfigMap of the MIG configs is not read yet")
         return select_layouts({**generate_configs(gpus), **decode_configs(documents)}, name, gpus)
 
 

@@ -64,4 +64,9 @@ class Released:
     """A release request has closed NVML. The process attempts again when the release ends."""
 
 
-Outcome = Applied | Busy | Failed | Released
+@dataclass(frozen=True, slots=True)
+class NotReady:
+    """The configs are not read yet. Their first state causes a new attempt."""
+
+
+Outcome = Applied | Busy | Failed | NotReady | Released

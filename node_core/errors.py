@@ -32,6 +32,10 @@ class MigError(NodeError):
     """A MIG layout is not possible, or could not be changed."""
 
 
+class NotReadError(NodeError):
+    """An input that another thread reads has not been read yet. Its first state causes a new attempt."""
+
+
 class KubeError(NodeError):
     """A request to the Kubernetes API failed. status: the HTTP status, 0 without a response."""
 

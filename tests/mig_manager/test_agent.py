@@ -9,7 +9,7 @@ import pytest
 from mig_manager.agent import POLL_SECONDS, SETTLE_SECONDS, MigController
 from mig_manager.attempts import Attempts
 from mig_manager.changer import Progress
-from mig_manager.outcome import Applied, Busy, Failed, Outcome, Reason, Released, Request
+from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Released, Request
 from mig_manager.policy import ANNOTATION, BusyPolicy, Holder
 from mig_manager.settings import MigSettings
 from mig_manager.status import Status
@@ -296,6 +296,15 @@ def test_during_a_release_the_state_stays_and_the_next_resync_attempts_again() -
     assert (bench.reason, bench.timers.is_set("attempt")) == (Reason.APPLIED, False)
     bench.post(Resync())
     assert len(bench.runs) == 1
+
+
+def test_configs_that_are_not_read_yet_change_no_state_and_do_not_end_the_wait_of_the_device_plugin() -> None:
+    bench = Bench()
+    bench.follow("a", NotReady())
+    assert (bench.recorder.shown, bench.settled) == ([], 0)
+    bench.post(InputsChanged())
+    bench.finish(Applied())
+    assert (bench.reason, bench.settled) == (Reason.APPLIED, 1)
 
 
 def test_an_attempt_that_does_not_end_is_reported_with_its_step() -> None:

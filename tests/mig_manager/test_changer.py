@@ -1,16 +1,18 @@
 """Attempts on a simulated driver: what is changed, who is waited for, and what a failure or the end of the process leaves."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpu_core.mig.plan import Layout
-from mig_manager.outcome import Applied, Busy, Failed, Reason, Released
+from mig_manager.outcome import Applied, Busy, Failed, NotReady, Reason, Released, Request
 from mig_manager.policy import BusyPolicy
-from node_core.errors import KubeError, MigError, NvmlError
+from node_core.errors import KubeError, MigError, NotReadError, NvmlError
 from tests.mig_manager.places import POD, Killed, Place
 
 NAMES = ("all-disabled", "all-enabled", "all-1g.10gb", "all-3g.40gb", "all-balanced", "mixed")
@@ -130,6 +132,16 @@ def test_an_unknown_config_suggests_names_and_changes_nothing(place: Place) -> N
     assert isinstance(outcome, Failed)
     assert outcome.reason is Reason.INVALID
     assert "all-1g.10gb" in outcome.message
+
+
+def test_configs_that_are_not_read_yet_are_not_a_failure(place: Place) -> None:
+    def select(*_: object) -> NoReturn:
+        raise NotReadError("the ConfigMap is not read yet")
+
+    changer = place.changer()
+    changer._around = replace(changer._around, select=select)
+    assert changer.run(Request(config="mixed")) == NotReady()
+    assert place.calls == []
 
 
 def test_during_a_release_nothing_is_changed(place: Place) -> None:

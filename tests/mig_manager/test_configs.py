@@ -8,7 +8,7 @@ import pytest
 
 from mig_manager.configs import ConfigFile, ConfigReader, decode_configs
 from node_core.decode import Document
-from node_core.errors import MigError, SettingsError
+from node_core.errors import NotReadError, SettingsError
 from tests.mig_manager.places import Place
 from tests.waiting import until
 
@@ -60,7 +60,7 @@ def test_the_problems_of_all_files_are_reported_at_once() -> None:
 
 
 def test_a_config_map_that_is_not_read_yet_changes_nothing() -> None:
-    with pytest.raises(MigError, match="not read yet"):
+    with pytest.raises(NotReadError, match="not read yet"):
         ConfigReader(Source(None)).select("a", ())
 
 
