@@ -133,11 +133,10 @@ class TopologyController:
         return self._scan_failures == 0 and self._failures == 0
 
     def _scan(self, *, reads_config: bool) -> None:
-        """Also reads the configuration after a failed scan: the kubelet may have started again with another configuration."""
         self._timers.cancel(SCAN)
         began = self._services.clock()
         try:
-            desired = self._scan_node(reads_config=reads_config or self._scan_failures > 0)
+            desired = self._scan_node(reads_config=reads_config)
         except (HostReadError, KubeletError) as error:
             self._scan_failures += 1
             self._timers.set_after(SCAN, self._backoff.delay(self._scan_failures, self._services.chance()))

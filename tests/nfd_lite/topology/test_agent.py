@@ -131,16 +131,6 @@ def test_the_period_reads_the_configuration_again(stage: Stage) -> None:
     assert stage.scans == [True, True]
 
 
-def test_after_a_failed_scan_the_configuration_is_read_again(stage: Stage) -> None:
-    """The kubelet has started again. A change in a folder precedes the timer of the repeated scan."""
-    stage.found = KubeletError("no kubelet")
-    stage.step(Wake())
-    stage.found = desired()
-    stage.step(Wake())
-    stage.step(Wake())
-    assert stage.scans == [True, False, True, False]
-
-
 @pytest.mark.parametrize("error", [KubeletError("no kubelet"), HostReadError("no host")])
 def test_a_failed_scan_retains_the_object_and_is_repeated(stage: Stage, error: NodeError) -> None:
     stage.found = error

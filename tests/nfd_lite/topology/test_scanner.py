@@ -67,6 +67,24 @@ def test_the_configuration_is_read_at_the_first_scan_and_on_request(settings: To
     assert scanner.scan(reads_config=True).policy.policy == "best-effort"
 
 
+def test_the_configuration_of_a_kubelet_that_started_again_is_read(
+    settings: TopologySettings, root: HostRoot, kubelet: FakeKubelet
+) -> None:
+    """The endpoint configz can be available later than the socket."""
+    scanner = Scanner(settings, root)
+    scanner.scan(reads_config=True)
+    kubelet.stop()
+    another = FakeKubelet(kubelet.socket.parent)
+    another.start()
+    Path(root.base, "kubelet.yaml").unlink()
+    assert scanner.scan(reads_config=False).policy.policy == "restricted"
+    write_config(root, "topologyManagerPolicy: best-effort\n")
+    assert scanner.scan(reads_config=False).policy.policy == "best-effort"
+    write_config(root, "topologyManagerPolicy: none\n")
+    assert scanner.scan(reads_config=False).policy.policy == "best-effort", "the socket is the same"
+    another.stop()
+
+
 def test_without_any_configuration_there_is_no_object(settings: TopologySettings, root: HostRoot) -> None:
     write_config(root, "topologyManagerPolicy: [a]\n")
     with pytest.raises(KubeletError, match="topologyManagerPolicy is not text"):
