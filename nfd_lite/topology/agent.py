@@ -43,7 +43,7 @@ POD_GROUPS = tuple(
 )
 """The control groups that contain those of pods: of version 2 and version 1, each with the drivers systemd and cgroupfs."""
 MIN_INTERVAL = 0.2
-"""Minimum seconds between two scans because of changes in a folder of the kubelet."""
+"""Minimum seconds between two scans because of changes in one folder."""
 MISSING_BACKOFF = Backoff(first=5.0, maximum=60.0)
 """Delays between lists while the cluster does not have the kind."""
 
@@ -232,11 +232,11 @@ def build_agent(settings: TopologySettings, dependencies: Dependencies, services
 
 
 def find_folders(settings: TopologySettings, root: HostRoot) -> tuple[Path, ...]:
-    """Returns the folders that change when the kubelet gives resources to pods, or takes them back.
+    """Returns the folders that change when the kubelet assigns resources to pods, or releases resources of pods.
 
-    The kubelet writes cpu_manager_state and memory_manager_state to its folder, and kubelet_internal_checkpoint to `device-plugins`. It
-    creates a folder in `pods`, and a control group, when a pod starts, and removes both when the pod has ended. Folders below the
-    kubelet's folder that are missing may appear later.
+    The kubelet writes cpu_manager_state and memory_manager_state to its folder, and kubelet_internal_checkpoint to `device-plugins`. When a
+    pod starts, the kubelet creates a folder in `pods`, and a control group. The kubelet removes both when the pod has ended. The folders
+    `device-plugins` and `pods` may be created later.
     """
     groups = next((each for each in POD_GROUPS if root.exists(f"{CGROUPS}/{each[0]}")), ())
     state = settings.state_dir
