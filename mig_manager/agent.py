@@ -158,6 +158,8 @@ class MigController:
                 self._busy_since = None
                 self._show(reason, f"The MIG config {self._config} is not applied: {message}.")
                 self._retry()
+                if not outcome.has_driver:
+                    return  # the layouts of this boot can still be made, before gpu-device-plugin finds the GPUs
             case Applied():
                 self._succeed(outcome)
         self._settle()

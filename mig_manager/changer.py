@@ -15,7 +15,7 @@ from gpu_core.domain.inventory import Fault, Gpu, GpuUuid, Inventory, MigUuid
 from gpu_core.mig.model import MigGpu
 from gpu_core.mig.plan import GpuPlan, Layout, plan_restore, plan_result, read_layout
 from gpu_core.mig.planner import DesiredGpu, plan_gpu
-from gpu_core.nvml.api import Nvml, OpenNvml
+from gpu_core.nvml.api import DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND, Nvml, OpenNvml
 from gpu_core.nvml.mig_apply import apply_plan, restore_layout
 from gpu_core.nvml.mig_reader import read_mig_gpus
 from gpu_core.nvml.source import is_released
@@ -24,7 +24,7 @@ from mig_manager.hooks import HookRunner
 from mig_manager.journal import Change, Journal, record_change
 from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Released, Request
 from mig_manager.policy import BusyPolicy, Usage, describe_busy, select_busy, select_pods
-from node_core.errors import KubeError, MigError, NodeError, NotReadError, SettingsError
+from node_core.errors import KubeError, MigError, NodeError, NotReadError, NvmlError, SettingsError
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +110,7 @@ class LayoutChanger:
         except NotReadError:
             return NotReady()
         except NodeError as error:
-            return Released() if is_released(error) else Failed(reason=Reason.FAILED, message=str(error))
+            return Released() if is_released(error) else _fail(error)
         finally:
             self.progress = Progress()
 
@@ -294,6 +294,11 @@ class LayoutChanger:
         if busy:
             raise MigError(describe_busy(busy))
         self._restore({uuid: layout})
+
+
+def _fail(error: NodeError) -> Failed:
+    has_driver = not (isinstance(error, NvmlError) and error.code in (DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND))
+    return Failed(reason=Reason.FAILED, message=str(error), has_driver=has_driver)
 
 
 def _finish(faults: Sequence[Fault], done: Sequence[str]) -> Outcome:

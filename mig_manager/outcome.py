@@ -53,10 +53,11 @@ class Busy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The GPUs do not have the requested layout. reason: INVALID or FAILED."""
+    """The GPUs do not have the requested layout. reason: INVALID or FAILED. has_driver: False if the driver is not loaded yet."""
 
     reason: Reason
     message: str
+    has_driver: bool = True
 
 
 @dataclass(frozen=True, slots=True)

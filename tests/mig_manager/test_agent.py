@@ -326,6 +326,15 @@ def test_an_attempt_that_waits_for_a_previous_one_is_reported_as_such() -> None:
     assert bench.recorder.shown[-1].message.endswith("The agent is waiting for the previous attempt.")
 
 
+def test_a_driver_that_is_not_loaded_yet_does_not_end_the_wait_of_the_device_plugin() -> None:
+    bench = Bench()
+    bench.follow("a", replace(FAILED, has_driver=False))
+    assert (bench.reason, bench.settled) == (Reason.FAILED, 0)
+    bench.post(Resync())
+    bench.finish(Applied())
+    assert bench.settled == 1
+
+
 def test_without_the_node_nothing_starts() -> None:
     bench = Bench()
     for message in (Resync(), InputsChanged(), NodeUnavailable(KubeError("down"))):

@@ -144,6 +144,17 @@ def test_configs_that_are_not_read_yet_are_not_a_failure(place: Place) -> None:
     assert place.calls == []
 
 
+@pytest.mark.parametrize(("code", "has_driver"), [("DRIVER_NOT_LOADED", False), ("UNKNOWN", True)])
+def test_a_failure_states_whether_the_driver_is_loaded(place: Place, code: str, has_driver: bool) -> None:
+    def open_nvml() -> NoReturn:
+        raise NvmlError("nvmlInit", code)
+
+    place.open_nvml = open_nvml  # type: ignore[method-assign]
+    outcome = place.apply("mixed")
+    assert isinstance(outcome, Failed)
+    assert outcome.has_driver is has_driver
+
+
 def test_during_a_release_nothing_is_changed(place: Place) -> None:
     place.is_released = True
     assert place.apply("mixed") == Released()
