@@ -43,15 +43,17 @@ def build_changer(
         dependencies.inventory.invalidate()
         return dependencies.inventory.discover()
 
+    reset = _build_reset(settings, dependencies)
     surroundings = Surroundings(
         open_nvml=nvml.open,
         discover=discover,
         select=build_configs(settings, dependencies, services, on_configs).select,
         read_usage=usage.read,
         set_leaving=status.set_leaving,
-        reset=_build_reset(settings, dependencies).reset,
+        reset=reset.reset,
         pods=lambda: PodApi(dependencies.node.api),
         journal=Journal(_journal_path(settings.state_dir, dependencies.common.node_name)),
+        end_reset=reset.end,
         hooks=HookRunner(path=settings.hooks_file),
     )
     return LayoutChanger(surroundings, on_change)

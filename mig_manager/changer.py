@@ -47,7 +47,8 @@ class Surroundings:
     open_nvml: raises NvmlError RELEASED during a release. discover: returns the present inventory; raises NvmlError.
     select: returns the requested layout of each GPU that a config selects; raises MigError, SettingsError or NotReadError.
     read_usage: raises MigError.
-    set_leaving: publishes the devices that must not get new pods. reset: resets GPUs without users; raises MigError.
+    set_leaving: publishes the devices that must not get new pods. reset: resets GPUs without users; raises MigError. end_reset: ends the
+    release of NVML of a reset that was interrupted.
     """
 
     open_nvml: OpenNvml
@@ -58,6 +59,7 @@ class Surroundings:
     reset: Callable[[Sequence[MigGpu]], None]
     pods: Callable[[], PodApi]
     journal: Journal
+    end_reset: Callable[[], None] = lambda: None
     hooks: HookRunner = field(default_factory=HookRunner)
 
 
@@ -256,6 +258,8 @@ class LayoutChanger:
         False: the plan of a requested config starts from any layout, so an old change must not prevent the plan.
         """
         changes = self._around.journal.read()
+        if changes:
+            self._around.end_reset()
         try:
             for change in changes:
                 self.progress = Progress(f"completing an interrupted change of {change.gpu}", is_changing=True)

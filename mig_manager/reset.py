@@ -59,9 +59,13 @@ class GpuReset:
             self.run(gpus)
             log.info("gpus_reset", gpus=[gpu.name for gpu in gpus])
         finally:
-            with suppress(OSError):
-                (folder / REQUEST).unlink(missing_ok=True)
+            self.end()
             self._wait(lambda: not self.is_released())
+
+    def end(self) -> None:
+        """Ends the release, also that of a process that was killed during a reset."""
+        with suppress(OSError):
+            (self.lock_dir / FOLDER / REQUEST).unlink(missing_ok=True)
 
     def _wait(self, is_reached: Callable[[], bool]) -> bool:
         """Returns False if the condition is not reached within RELEASE_SECONDS."""

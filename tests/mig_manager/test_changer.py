@@ -329,3 +329,21 @@ def test_a_rollback_that_fails_does_not_hide_why_the_reset_failed(tmp_path: Path
     assert isinstance(outcome, Failed)
     assert "in use by another client" in outcome.message
     assert "are not restored" in outcome.message
+
+
+def test_the_release_of_an_interrupted_reset_is_ended_before_nvml_is_opened(tmp_path: Path) -> None:
+    place = Place(tmp_path / "mig.json", gpus=1)
+    interrupt(place, "all-1g.10gb", "all-3g.40gb", 16)
+    place.is_released = True
+    changer = place.changer()
+    ended: list[bool] = []
+
+    def end_reset() -> None:
+        ended.append(place.is_released)
+        place.is_released = False
+
+    changer._around = replace(changer._around, end_reset=end_reset)
+    request = Request(config="all-3g.40gb")
+    assert isinstance(changer.run(request), Applied)
+    assert isinstance(changer.run(request), Applied)
+    assert ended == [True]

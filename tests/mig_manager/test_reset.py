@@ -105,3 +105,11 @@ def test_a_program_that_cannot_start_is_an_error(tmp_path: Path, gpus: tuple[Mig
         SmiReset(find=lambda: (tmp_path / "missing", ""))(gpus)
     with pytest.raises(MigError, match="does not contain nvidia-smi"):
         SmiReset(find=lambda: find_smi(tmp_path, HostRoot(tmp_path)))(gpus)
+
+
+def test_the_request_of_a_process_that_was_killed_during_a_reset_can_be_ended(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.request.parent.mkdir()
+    bench.request.write_text("300s\n")
+    GpuReset(lock_dir=tmp_path, run=bench.run, is_released=bench.request.exists).end()
+    assert not bench.request.exists()
