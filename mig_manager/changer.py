@@ -144,20 +144,24 @@ class LayoutChanger:
         self.progress = Progress("reading the layouts")
         with self._around.open_nvml() as nvml:
             gpus, faults = read_mig_gpus(nvml)
-            plan = partial(self._plan_all, request.config, gpus)
+            plan = partial(self._plan_all, request.config, gpus, faults)
             changes = Changes(plans=plan({}), usage={}, faults=faults)
             if not changes.leaving:
                 return changes
             usage = self._read_usage(nvml)
             return Changes(plans=plan(usage), usage=usage, faults=faults)
 
-    def _plan_all(self, config: str, gpus: Sequence[MigGpu], usage: Usage) -> tuple[GpuPlan, ...]:
-        """Raises SettingsError if the config is not possible on these GPUs."""
+    def _plan_all(
+        self, config: str, gpus: Sequence[MigGpu], faults: Sequence[Fault], usage: Usage
+    ) -> tuple[GpuPlan, ...]:
+        """Raises SettingsError if the config is not possible on these GPUs, and MigError if that may be due to GPUs that cannot be read."""
         busy = frozenset(map(MigUuid, usage))
         try:
             desired = self._around.select(config, gpus)
             plans = [plan_gpu(gpu, desired[gpu.uuid], busy) for gpu in gpus if gpu.uuid in desired]
         except MigError as error:
+            if faults:
+                raise MigError(f"{error}; {_describe_faults(faults)}") from error
             raise SettingsError([str(error)]) from error
         return tuple(plan for plan in plans if not plan.is_empty)
 
@@ -308,6 +312,9 @@ def _fail(error: NodeError) -> Failed:
 def _finish(faults: Sequence[Fault], done: Sequence[str]) -> Outcome:
     """Returns the result of an attempt after which no change is necessary."""
     if faults:
-        reasons = "; ".join(f"{fault.name} cannot be read: {fault.reason}" for fault in faults)
-        return Failed(reason=Reason.FAILED, message=reasons)
+        return Failed(reason=Reason.FAILED, message=_describe_faults(faults))
     return Applied(changes=tuple(done))
+
+
+def _describe_faults(faults: Sequence[Fault]) -> str:
+    return "; ".join(f"{fault.name} cannot be read: {fault.reason}" for fault in faults)

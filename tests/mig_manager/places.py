@@ -26,7 +26,7 @@ from simulation.scenarios.scenario import parse_scenario
 
 POD = Holder(namespace="ml", pod="train-0")
 MIXED = ConfigEntry(is_enabled=True, mig_devices={"1g.10gb": 2, "2g.20gb": 1, "3g.40gb": 1})
-CONFIGS: MigConfigs = {"mixed": (MIXED,)}
+CONFIGS: MigConfigs = {"mixed": (MIXED,), "both": (ConfigEntry(devices=(0, 1), is_enabled=True),)}
 
 
 CHANGING = (

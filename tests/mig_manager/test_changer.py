@@ -155,6 +155,24 @@ def test_a_failure_states_whether_the_driver_is_loaded(place: Place, code: str, 
     assert outcome.has_driver is has_driver
 
 
+def test_a_config_that_selects_a_gpu_that_cannot_be_read_is_not_invalid(place: Place) -> None:
+    count = place.count
+
+    def lose_a_gpu(name: str) -> None:
+        count(name)
+        names.append(name)
+        if names.count("device_get_name") == 2:
+            raise NvmlError("nvmlDeviceGetName", "GPU_IS_LOST")
+
+    names: list[str] = []
+    place.count = lose_a_gpu  # type: ignore[method-assign]
+    outcome = place.apply("both")
+    assert isinstance(outcome, Failed)
+    assert outcome.reason is Reason.FAILED
+    assert "nvmlDeviceGetName returned GPU_IS_LOST" in outcome.message
+    assert place.calls == []
+
+
 def test_during_a_release_nothing_is_changed(place: Place) -> None:
     place.is_released = True
     assert place.apply("mixed") == Released()
