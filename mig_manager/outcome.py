@@ -28,7 +28,6 @@ class Reason(StrEnum):
     INVALID = "InvalidConfig"
     FAILED = "ApplyFailed"
     HANGS = "DriverHangs"
-    REBOOTING = "Rebooting"
     NOT_REQUESTED = "NotRequested"
 
 
