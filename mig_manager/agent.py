@@ -97,7 +97,7 @@ class MigController:
     def reconcile(self) -> None:
         result = self._attempts.pop_result()
         if result is None:
-            if self._progress().is_changing and not self._is_hanging:
+            if self._config and self._progress().is_changing and not self._is_hanging:
                 self._show_applying()
             return
         self._timers.cancel(HANG)

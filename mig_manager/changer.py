@@ -266,7 +266,7 @@ class LayoutChanger:
             self._around.end_reset()
         try:
             for change in changes:
-                self.progress = Progress(f"completing an interrupted change of {change.gpu}", is_changing=True)
+                self.progress = Progress(f"completing an interrupted change of {change.gpu}")
                 self._recover_gpu(change)
         except NodeError as error:
             if is_required or is_released(error):
@@ -301,6 +301,7 @@ class LayoutChanger:
             busy = select_busy(self._read_usage(nvml), leaving) if leaving else {}
         if busy:
             raise MigError(describe_busy(busy))
+        self.progress = replace(self.progress, is_changing=True)
         self._restore({uuid: layout})
 
 

@@ -335,6 +335,14 @@ def test_a_driver_that_is_not_loaded_yet_does_not_end_the_wait_of_the_device_plu
     assert bench.settled == 1
 
 
+def test_the_recovery_of_a_change_on_a_node_without_a_config_shows_no_state() -> None:
+    bench = Bench()
+    bench.post(NodeChanged(labelled(None)))
+    bench.progress = Progress("completing an interrupted change of GPU-1", is_changing=True)
+    bench.post(Wake())
+    assert bench.recorder.shown == []
+
+
 def test_without_the_node_nothing_starts() -> None:
     bench = Bench()
     for message in (Resync(), InputsChanged(), NodeUnavailable(KubeError("down"))):

@@ -1,6 +1,7 @@
 """Attempts on a simulated driver: what is changed, who is waited for, and what a failure or the end of the process leaves."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -9,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpu_core.domain.inventory import Gpu
 from gpu_core.mig.plan import Layout
+from gpu_core.nvml.api import Nvml
 from mig_manager.outcome import Applied, Busy, Failed, NotReady, Reason, Released, Request
-from mig_manager.policy import BusyPolicy
+from mig_manager.policy import BusyPolicy, Usage
 from node_core.errors import KubeError, MigError, NotReadError, NvmlError
 from tests.mig_manager.places import POD, Killed, Place
 
@@ -323,10 +326,19 @@ def test_the_recovery_destroys_no_device_that_a_pod_uses(tmp_path: Path) -> None
     other.users = dict.fromkeys(other.uuids, (POD,))
     before = other.layouts
     place.journal.rename(other.journal)
-    outcome = other.apply(None)
+    changer = other.changer()
+    read_usage, is_changing = changer._around.read_usage, []
+
+    def observe_usage(nvml: Nvml, gpus: Iterable[Gpu]) -> Usage:
+        is_changing.append(changer.progress.is_changing)
+        return read_usage(nvml, gpus)
+
+    changer._around = replace(changer._around, read_usage=observe_usage)
+    outcome = changer.run(Request(config=None))
     assert isinstance(outcome, Failed)
     assert "pod ml/train-0 uses" in outcome.message
     assert other.layouts == before
+    assert is_changing == [False, False]
 
 
 def test_a_failure_of_a_later_gpu_restores_a_gpu_that_needs_a_reset(tmp_path: Path) -> None:
