@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from gpu_core.assembly import Dependencies
 from gpu_core.domain.inventory import Inventory
@@ -10,7 +9,7 @@ from gpu_core.host.mig_status import MigStatusFile, mig_status_path
 from mig_manager.changer import LayoutChanger, Surroundings
 from mig_manager.configs import build_configs
 from mig_manager.hooks import HookRunner
-from mig_manager.journal import Journal
+from mig_manager.journal import Journal, journal_path
 from mig_manager.plugin_status import PluginStatus
 from mig_manager.reset import GpuReset, RunReset, SmiReset, find_smi, refuse_reset
 from mig_manager.session import ReleasableNvml
@@ -52,7 +51,7 @@ def build_changer(
         set_leaving=status.set_leaving,
         reset=reset.reset,
         pods=lambda: PodApi(dependencies.node.api),
-        journal=Journal(_journal_path(settings.state_dir, dependencies.common.node_name)),
+        journal=Journal(journal_path(settings.state_dir, is_simulated=dependencies.simulated is not None)),
         end_reset=reset.end,
         hooks=HookRunner(path=settings.hooks_file),
     )
@@ -63,10 +62,6 @@ def build_plugin_status(dependencies: Dependencies) -> PluginStatus:
     lock_dir = dependencies.common.lock_dir
     path = None if lock_dir is None else mig_status_path(lock_dir, dependencies.common.node_name)
     return PluginStatus(MigStatusFile(path, read_boot_id()))
-
-
-def _journal_path(folder: Path | None, node_name: str) -> Path | None:
-    return None if folder is None else folder / f"mig.{node_name}.json"
 
 
 def _build_reset(settings: MigSettings, dependencies: Dependencies) -> GpuReset:

@@ -106,7 +106,8 @@ class LayoutChanger:
 
     def _try(self, request: Request) -> Outcome:
         try:
-            return self._recover_and_reach(request)
+            with self._around.journal.lock():
+                return self._recover_and_reach(request)
         except SettingsError as error:
             return Failed(reason=Reason.INVALID, message="; ".join(error.problems))
         except NotReadError:

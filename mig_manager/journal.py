@@ -3,7 +3,10 @@
 The file also survives a reboot, after which all instances are gone.
 """
 
-from collections.abc import Iterable
+import fcntl
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from gpu_core.mig.plan import GpuPlan, Layout, NewInstance, plan_result, read_la
 from node_core.decode import describe_os_error
 from node_core.errors import MigError
 from node_core.host.atomic_write import write_atomically
+from node_core.host.flock import open_locked
 
 log = structlog.get_logger(__name__)
 
@@ -59,11 +63,38 @@ def record_change(plan: GpuPlan) -> Change:
     return Change(gpu=plan.gpu.uuid, before=read_layout(plan.gpu), after=plan_result(plan))
 
 
+def journal_path(folder: Path | None, *, is_simulated: bool) -> Path | None:
+    """Returns the path that all programs use which change layouts of this machine. folder: --state-dir; None for no file."""
+    return None if folder is None else folder / f"mig{'.simulated' * is_simulated}.json"
+
+
 class Journal:
-    """path: None to record nothing."""
+    """path: None to record nothing, and to exclude no other process."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Excludes the attempts of other processes on this machine. Raises MigError if another process runs one.
+
+        Without the right to create the file, no other process is excluded: `write` reports the reason before a change begins.
+        """
+        descriptor = None if self._path is None else self._acquire(self._path.with_suffix(".lock"))
+        try:
+            yield
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def _acquire(self, path: Path) -> int | None:
+        try:
+            descriptor = open_locked(path, fcntl.LOCK_EX)
+        except OSError:
+            return None
+        if descriptor is None:
+            raise MigError(f"another process changes MIG layouts of this machine, and has {path} locked")
+        return descriptor
 
     def read(self) -> tuple[Change, ...]:
         """Returns the changes that were not completed. A damaged file is logged, and contains no changes."""

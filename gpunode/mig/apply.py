@@ -19,13 +19,12 @@ from gpunode.output.terminal import show_progress
 from mig_manager.agent import NAME as MANAGER
 from mig_manager.changer import LayoutChanger, Surroundings
 from mig_manager.hooks import HookRunner
-from mig_manager.journal import Journal
+from mig_manager.journal import Journal, journal_path
 from mig_manager.outcome import Applied, Busy, Failed, Reason, Released, Request
 from mig_manager.reset import REQUEST, GpuReset, RunReset, SmiReset, find_smi
 from node_core.errors import MigError, SettingsError
-from node_core.runtime.instance_lock import DEFAULT_DIRECTORY, InstanceLock
+from node_core.runtime.instance_lock import DEFAULT_DIRECTORY
 
-LOCK = "gpunode-mig"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -34,7 +33,8 @@ def apply_config(values: Mapping[str, Any], config: str) -> None:
     dependencies = open_dependencies(values)
     lock_dir = dependencies.common.lock_dir or DEFAULT_DIRECTORY
     surroundings = _surroundings(dependencies, values, lock_dir)
-    with _locked(lock_dir, dependencies.common.node_name), ExitStack() as stack:
+    _refuse_manager(lock_dir, dependencies.common.node_name)
+    with ExitStack() as stack:
         changer = LayoutChanger(surroundings, on_change=lambda: stack.enter_context(ignore_signals()))
         with show_progress("Changing the MIG layouts"):
             outcome = changer.run(Request(config=config, is_overdue=True))
@@ -53,25 +53,18 @@ def apply_config(values: Mapping[str, Any], config: str) -> None:
             raise MigError("nothing was changed, because NVML is released", hint="run the command again afterwards")
 
 
-@contextmanager
-def _locked(lock_dir: Path, node_name: str) -> Iterator[None]:
-    """Raises MigError if another process changes layouts of this node."""
+def _refuse_manager(lock_dir: Path, node_name: str) -> None:
+    """Raises MigError if mig-manager runs: it would replace the layouts by those of the Node's label."""
     if find_agent(lock_dir, MANAGER, node_name).is_running:
         raise MigError(
             f"{MANAGER} runs on this node, and gives the GPUs the layouts of the Node's label",
             hint="set the label: kubectl label node NODE nvidia.com/mig.config=CONFIG --overwrite",
         )
-    lock = InstanceLock(lock_dir, LOCK, node_name or "node")
-    if problem := lock.acquire():
-        raise MigError(problem)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _surroundings(dependencies: Dependencies, values: Mapping[str, Any], lock_dir: Path) -> Surroundings:
     configs = read_file(values["config_file"])
+    state_dir = Path(values["state_dir"]) if values["state_dir"] else None
 
     def discover() -> Inventory:
         dependencies.inventory.invalidate()
@@ -85,7 +78,7 @@ def _surroundings(dependencies: Dependencies, values: Mapping[str, Any], lock_di
         set_leaving=lambda _: None,
         reset=_build_reset(dependencies, lock_dir).reset,
         pods=_refuse_pods,
-        journal=Journal(values["state_dir"] and Path(values["state_dir"], "mig.command.json")),
+        journal=Journal(journal_path(state_dir, is_simulated=dependencies.simulated is not None)),
         hooks=HookRunner(path=values["hooks_file"] and Path(values["hooks_file"])),
     )
 

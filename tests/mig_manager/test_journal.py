@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.mig.model import Placement
 from gpu_core.mig.plan import Layout, NewInstance
-from mig_manager.journal import Change, Journal
+from mig_manager.journal import Change, Journal, journal_path
 from node_core.errors import MigError
 
 LAYOUTS = st.builds(
@@ -74,3 +74,25 @@ def test_without_a_path_nothing_is_recorded() -> None:
     journal.write([CHANGE])
     journal.clear()
     assert journal.read() == ()
+
+
+def test_a_simulated_node_does_not_use_the_journal_of_the_real_gpus(tmp_path: Path) -> None:
+    assert journal_path(tmp_path, is_simulated=False) != journal_path(tmp_path, is_simulated=True)
+    assert journal_path(None, is_simulated=False) is None
+
+
+def test_one_attempt_at_a_time_has_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "mig.json"
+    with Journal(path).lock():
+        with pytest.raises(MigError, match="another process"), Journal(path).lock():
+            pass
+        with Journal(tmp_path / "other.json").lock(), Journal(None).lock():
+            pass
+    with Journal(path).lock():
+        pass
+
+
+def test_a_folder_that_cannot_be_created_prevents_no_attempt(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with Journal(tmp_path / "file" / "mig.json").lock():
+        pass

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gpunode.mig.apply import SIGNALS, ignore_signals
+from mig_manager.journal import Journal, journal_path
 from node_core.runtime.instance_lock import InstanceLock
 from tests.gpunode.mig.places import A100, H100, MigPlace, serve_pods
 
@@ -106,16 +107,12 @@ def test_the_command_refuses_a_node_with_mig_manager(place: MigPlace, tmp_path: 
     assert "kubectl label node NODE nvidia.com/mig.config=CONFIG" in result.stderr
 
 
-def test_only_one_command_changes_layouts_at_a_time(place: MigPlace, tmp_path: Path) -> None:
+def test_only_one_process_of_the_machine_changes_layouts_at_a_time(place: MigPlace, tmp_path: Path) -> None:
     place.write_scenario(SMALL)
-    lock = InstanceLock(tmp_path / "run", "gpunode-mig", "node")
-    lock.acquire()
-    try:
+    with Journal(journal_path(tmp_path / "state", is_simulated=True)).lock():
         result = place.apply("all-balanced")
-    finally:
-        lock.release()
-    assert result.exit_code == 1
-    assert "another process" in result.stderr
+    assert (result.exit_code, "another process changes MIG layouts" in result.stderr) == (1, True)
+    assert place.apply("all-balanced").exit_code == 0
 
 
 def test_a_config_that_is_not_possible_is_a_usage_error(place: MigPlace) -> None:
