@@ -1,6 +1,7 @@
 """Runs the hooks of mig-parted's hooks file around a change of layouts. Source: README of mig-parted, hooks."""
 
 import os
+import signal
 import subprocess  # nosec B404 # the commands of the administrator's file
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -48,19 +49,8 @@ class HookRunner:
     def _run(self, point: HookPoint, hook: Hook) -> None:
         """Raises MigError."""
         try:
-            done = subprocess.run(  # nosec B603 # no shell
-                [hook.command, *hook.args],
-                cwd=hook.workdir,
-                env={**os.environ, **hook.envs},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                timeout=self.seconds,
-                check=False,
-            )
-            why = f"status {done.returncode}: {done.stdout.strip()[-MAX_OUTPUT:]}" if done.returncode else None
+            status, output = run_hook(hook, self.seconds)
+            why = f"status {status}: {output}" if status else None
         except subprocess.TimeoutExpired:
             why = f"it did not end within {self.seconds:g} s"
         except (OSError, ValueError) as error:  # ValueError: a null character
@@ -69,6 +59,32 @@ class HookRunner:
             log.warning("mig_hook_failed", point=str(point), command=hook.command, why=why)
             raise MigError(f"the hook {point}, {hook.command}, failed: {why}")
         log.info("mig_hook_ended", point=str(point), command=hook.command)
+
+
+def run_hook(hook: Hook, seconds: float) -> tuple[int, str]:
+    """Returns the exit status of the command, and the end of its output. Raises TimeoutExpired, OSError and ValueError.
+
+    The output goes to a file in memory: the reader of a pipe would wait for processes that the command leaves in the background. After an
+    error, the processes that the command has started are killed too.
+    """
+    with os.fdopen(os.memfd_create("hook-output"), "w+b") as output:
+        process = subprocess.Popen(  # nosec B603 # no shell
+            [hook.command, *hook.args],
+            cwd=hook.workdir,
+            env={**os.environ, **hook.envs},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            status = process.wait(seconds)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+        start = max(0, os.fstat(output.fileno()).st_size - MAX_OUTPUT)
+        return status, os.pread(output.fileno(), MAX_OUTPUT, start).decode(errors="replace").strip()
 
 
 def select_points(plans: Sequence[GpuPlan]) -> Iterator[HookPoint]:

@@ -1,5 +1,9 @@
 """Commands around a change of layouts."""
 
+import os
+import select
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,7 +12,7 @@ import yaml
 from gpu_core.mig.hooks import HookPoint
 from gpu_core.mig.plan import GpuPlan
 from gpu_core.mig.planner import DesiredGpu, plan_gpu
-from mig_manager.hooks import HookRunner, select_points
+from mig_manager.hooks import MAX_OUTPUT, HookRunner, select_points
 from node_core.errors import MigError, SettingsError
 from tests.gpu_core.mig.boards import mig_gpu
 
@@ -33,6 +37,16 @@ def runner(folder: Path, seconds: float = 60.0, **commands: str) -> HookRunner:
 def output(folder: Path) -> list[str]:
     file = folder / "out"
     return file.read_text().split() if file.exists() else []
+
+
+def wait_for_end(pid: int) -> None:
+    """Returns when the process has ended, also if nobody has waited for it yet."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    assert select.select([descriptor], [], [], 30.0)[0], "the process runs"
+    os.close(descriptor)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +97,39 @@ def test_a_command_that_does_not_end_is_a_failure(tmp_path: Path) -> None:
     hooks = runner(tmp_path, seconds=0.05, apply_start="exec sleep 60")
     with pytest.raises(MigError, match="did not end within"), hooks.around([CREATE]):
         pytest.fail("the change has begun")
+
+
+def test_the_processes_of_a_command_that_does_not_end_are_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "out")
+    wait, pids = subprocess.Popen.wait, []
+
+    def expire(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+        if timeout is None:
+            return wait(process)
+        pids.append(int((tmp_path / "out").read_text()))
+        raise subprocess.TimeoutExpired("sh", timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", expire)
+    hooks = runner(tmp_path, apply_start="sleep 1000 & echo $! > $OUT; wait")
+    with pytest.raises(MigError, match="did not end within"), hooks.around([CREATE]):
+        pytest.fail("the change has begun")
+    wait_for_end(pids[0])
+
+
+def test_a_process_in_the_background_does_not_delay_the_change(tmp_path: Path) -> None:
+    hooks = runner(tmp_path, apply_start="sleep 1000 & echo $! > $OUT; exit 3")
+    with pytest.raises(MigError, match="status 3"), hooks.around([CREATE]):
+        pytest.fail("the change has begun")
+    os.kill(int(output(tmp_path)[0]), signal.SIGKILL)
+
+
+def test_only_the_end_of_a_long_output_is_reported(tmp_path: Path) -> None:
+    hooks = runner(tmp_path, apply_start="head -c 1000000 /dev/zero; printf 'the reason\\n'; exit 1")
+    with pytest.raises(MigError, match="the reason") as caught, hooks.around([CREATE]):
+        pytest.fail("the change has begun")
+    assert len(str(caught.value)) < 2 * MAX_OUTPUT
 
 
 def test_a_program_that_does_not_exist_is_a_failure(tmp_path: Path) -> None:
