@@ -98,9 +98,10 @@ class LayoutChanger:
         self.progress = Progress()
 
     def run(self, request: Request) -> Outcome:
-        """Raises no NodeError. Devices that must go stay withheld from new pods only while the agent waits for their pods."""
+        """Raises no NodeError. Devices that must go stay withheld from new pods while the agent waits for their pods or removes them."""
         outcome = self._try(request)
-        if not isinstance(outcome, Busy) or request.is_overdue:
+        has_given_up = request.is_overdue and request.policy is BusyPolicy.WAIT
+        if not isinstance(outcome, Busy) or has_given_up:
             self._around.set_leaving(frozenset())
         return outcome
 

@@ -82,6 +82,19 @@ def test_devices_that_must_go_are_offered_again_after_the_timeout(place: Place) 
     assert place.leaving[-1] == frozenset()
 
 
+@pytest.mark.parametrize("policy", [BusyPolicy.EVICT, BusyPolicy.FORCE])
+def test_while_pods_are_removed_their_devices_are_not_offered_again_after_the_timeout(
+    place: Place, policy: BusyPolicy
+) -> None:
+    place.apply("all-1g.10gb")
+    uuids = frozenset(place.uuids)
+    place.users = {place.uuids[0]: (POD,)}
+    place.leaving.clear()
+    for _ in range(2):
+        assert isinstance(place.apply("all-3g.40gb", policy, is_overdue=True), Busy)
+    assert place.leaving == [uuids]
+
+
 def test_devices_that_must_go_are_withheld_before_they_are_destroyed(place: Place) -> None:
     place.apply("all-1g.10gb")
     uuids = frozenset(place.uuids)
