@@ -24,6 +24,7 @@ from node_core.host.flock import open_locked
 log = structlog.get_logger(__name__)
 
 LIMIT = 1 << 20
+VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class _Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True):
-    version: int = 1
+    version: int = VERSION
     changes: list[_Change]
 
 
@@ -97,18 +98,27 @@ class Journal:
         return descriptor
 
     def read(self) -> tuple[Change, ...]:
-        """Returns the changes that were not completed. A damaged file is logged, and contains no changes."""
+        """Returns the changes that were not completed. A damaged file is logged, and contains no changes.
+
+        Raises MigError if the file cannot be read, or has another version: it may record a change that must be completed first.
+        """
         if self._path is None:
             return ()
         try:
             with self._path.open("rb") as file:
                 stored = msgspec.json.decode(file.read(LIMIT), type=_File)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return ()
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except OSError as error:
+            why = f"the journal {self._path} {describe_os_error(error)}"
+            raise MigError(why, hint="let the agent read the file, or remove it") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             log.warning("mig_journal_unreadable", path=str(self._path), why=str(error), effect="the file is ignored")
             return ()
-        return tuple(map(_decode, stored.changes)) if stored.version == 1 else ()
+        if stored.version != VERSION:
+            why = f"the journal {self._path} has version {stored.version}, and this program reads version {VERSION}"
+            raise MigError(why, hint="run the program that wrote the file, or remove the file")
+        return tuple(map(_decode, stored.changes))
 
     def write(self, changes: Iterable[Change]) -> None:
         """Records the changes on the disk. Raises MigError if that is not possible: the change must not begin then."""

@@ -57,10 +57,23 @@ def test_a_damaged_file_is_logged_and_ignored(tmp_path: Path, content: bytes) ->
     assert [each["event"] for each in logs] == ["mig_journal_unreadable"]
 
 
-def test_a_file_of_another_version_is_ignored(tmp_path: Path) -> None:
+def test_a_file_of_another_version_prevents_a_change(tmp_path: Path) -> None:
     path = tmp_path / "mig.json"
     path.write_text('{"version": 2, "changes": []}')
-    assert Journal(path).read() == ()
+    with pytest.raises(MigError, match=r"mig.json has version 2"):
+        Journal(path).read()
+
+
+def test_a_file_that_cannot_be_read_prevents_a_change(tmp_path: Path) -> None:
+    path = tmp_path / "mig.json"
+    path.mkdir()
+    with pytest.raises(MigError, match=r"the journal .*mig.json"):
+        Journal(path).read()
+
+
+def test_a_folder_that_does_not_exist_contains_no_change(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert Journal(tmp_path / "file" / "mig.json").read() == Journal(tmp_path / "absent" / "mig.json").read() == ()
 
 
 def test_a_change_does_not_begin_if_it_cannot_be_recorded(tmp_path: Path) -> None:
