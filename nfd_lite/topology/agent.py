@@ -148,7 +148,8 @@ class TopologyController:
         self._services.metrics.set(metrics.PASS_SECONDS, self._services.clock() - began, agent=NAME)
         if desired != self._desired:
             self._desired = desired
-            self._timers.cancel(RETRY)
+            if not self._failures:  # the delay after an error also applies to a new state
+                self._timers.cancel(RETRY)
 
     def _record_write(self, desired: NodeTopology) -> None:
         """Logs the write. If another client changes the object again and again, the next restoration is delayed."""

@@ -155,7 +155,7 @@ def test_failed_scans_are_repeated_after_increasing_delays(stage: Stage) -> None
     assert stage.publisher.writes == 1
 
 
-def test_a_failed_write_is_repeated_and_a_new_state_is_written_at_once(stage: Stage) -> None:
+def test_a_failed_write_is_repeated_after_a_delay(stage: Stage) -> None:
     stage.publisher.error = KubeError("no server", status=500)
     stage.found = desired(TRAINING)
     stage.step(Wake())
@@ -168,13 +168,16 @@ def test_a_failed_write_is_repeated_and_a_new_state_is_written_at_once(stage: St
     assert (stage.publisher.writes, stage.problems) == (2, {})
 
 
-def test_after_a_failed_write_a_new_state_does_not_wait(stage: Stage) -> None:
+def test_after_a_failed_write_a_new_state_waits_for_the_end_of_the_delay(stage: Stage) -> None:
     stage.publisher.error = KubeError("no server", status=500)
     stage.found = desired(TRAINING)
     stage.step(Wake())
     stage.publisher.error, stage.found = None, desired(TRAINING, TRAINING)
     stage.step(Wake())
-    assert stage.publisher.writes == 2
+    assert stage.publisher.writes == 1
+    stage.now += 1
+    stage.step()
+    assert (stage.publisher.writes, stage.publisher.live) == (2, stage.found)
 
 
 def test_an_unknown_object_is_not_ready_and_not_written() -> None:
