@@ -32,13 +32,13 @@ log = structlog.get_logger(__name__)
 
 NAME = "mig-manager"
 ATTEMPT, HANG = "attempt", "hang"
-"""Timers: the next attempt, and the time after which a running attempt is reported."""
+"""Timers: the next attempt, and the time after which the present step of an attempt is reported."""
 SETTLE_SECONDS = 0.3
 """A new value of the label counts after this time without another value. So a label that flaps changes no GPU."""
 POLL_SECONDS = 2.0
 """Seconds between two checks whether devices are free."""
 HANG_SECONDS = 120.0
-"""Seconds after which an attempt is reported to hang. A reset of eight GPUs needs less than a minute; a hook may need more."""
+"""Seconds after which a step of an attempt is reported to hang, in addition to those that the step may wait."""
 RETRIES = Backoff(first=5.0, maximum=300.0)
 
 
@@ -68,6 +68,7 @@ class MigController:
         self._is_outdated = False
         self._busy_since: float | None = None
         self._failures = 0
+        self._step = progress()
         self._status: Status | None = None
 
     def start(self) -> None:
@@ -91,8 +92,7 @@ class MigController:
         if name == ATTEMPT:
             self._attempt()
         elif name == HANG and self._attempts.current is not None:
-            step = self._progress().step or "waiting for the previous attempt"
-            self._show(Reason.HANGS, f"The attempt has not ended after {HANG_SECONDS:.0f} s. The agent is {step}.")
+            self._check_step()
 
     def reconcile(self) -> None:
         result = self._attempts.pop_result()
@@ -140,8 +140,20 @@ class MigController:
         if self._is_outdated:
             return
         self._services.metrics.add(metrics.PASSES, agent=NAME)
-        self._timers.set_after(HANG, HANG_SECONDS)
+        self._watch_step()
         self._attempts.begin(replace(self._request, is_overdue=self._is_overdue()))
+
+    def _watch_step(self) -> None:
+        self._step = self._progress()
+        self._timers.set_after(HANG, HANG_SECONDS + self._step.waits)
+
+    def _check_step(self) -> None:
+        """Reports the step of the attempt if it is the one that the timer was set for. Otherwise watches the new step."""
+        if self._progress() is not self._step:
+            self._watch_step()
+            return
+        step, seconds = self._step.step or "waiting for the previous attempt", HANG_SECONDS + self._step.waits
+        self._show(Reason.HANGS, f"A step of the attempt has not ended after {seconds:.0f} s. The agent is {step}.")
 
     def _is_overdue(self) -> bool:
         since, limit = self._busy_since, self._settings.busy_timeout

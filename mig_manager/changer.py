@@ -12,6 +12,7 @@ from typing import Protocol
 import structlog
 
 from gpu_core.domain.inventory import Fault, Gpu, GpuUuid, Inventory, MigUuid
+from gpu_core.mig.hooks import Hook, HookPoint
 from gpu_core.mig.model import MigGpu
 from gpu_core.mig.plan import GpuPlan, Layout, plan_restore, plan_result, read_layout
 from gpu_core.mig.planner import DesiredGpu, plan_gpu
@@ -24,6 +25,7 @@ from mig_manager.hooks import HookRunner
 from mig_manager.journal import Change, Journal, record_change
 from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Released, Request
 from mig_manager.policy import BusyPolicy, Usage, describe_busy, select_busy, select_pods
+from mig_manager.reset import RESET_SECONDS
 from node_core.errors import KubeError, MigError, NodeError, NotReadError, NvmlError, SettingsError
 
 log = structlog.get_logger(__name__)
@@ -84,10 +86,11 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What an attempt does at present. is_changing: whether the attempt changes layouts."""
+    """One step of an attempt. is_changing: whether the attempt changes layouts. waits: seconds that the step may wait for others."""
 
     step: str = ""
     is_changing: bool = False
+    waits: float = 0.0
 
 
 class LayoutChanger:
@@ -201,8 +204,7 @@ class LayoutChanger:
 
         After a failure the journal remains for the next attempt, which recovers if a rollback was not possible.
         """
-        self.progress = Progress("running the hooks")
-        with self._around.hooks.around(plans):
+        with self._around.hooks.around(plans, self._report_hook):
             self._around.journal.write(map(record_change, plans))
             self.progress = Progress("changing layouts", is_changing=True)
             self._on_change()
@@ -211,6 +213,9 @@ class LayoutChanger:
             if waiting:
                 self._reset(waiting)
             self._around.journal.clear()
+
+    def _report_hook(self, point: HookPoint, hook: Hook) -> None:
+        self.progress = Progress(f"running the hook {point}, {hook.command}", waits=self._around.hooks.seconds)
 
     def _apply_all(self, nvml: Nvml, plans: Sequence[GpuPlan]) -> list[GpuPlan]:
         """Returns the plans whose GPU must be reset. Raises MigError after the first failure; GPUs that need a reset are restored then."""
@@ -233,7 +238,8 @@ class LayoutChanger:
 
     def _reset(self, plans: Sequence[GpuPlan]) -> None:
         """Resets the GPUs whose MIG mode is pending, and completes their plans. After a failure, restores their layouts."""
-        self.progress = Progress(f"resetting {', '.join(plan.gpu.name for plan in plans)}", is_changing=True)
+        names = ", ".join(plan.gpu.name for plan in plans)
+        self.progress = Progress(f"resetting {names}", is_changing=True, waits=RESET_SECONDS)
         try:
             self._around.reset([plan.gpu for plan in plans])
             self._restore({plan.gpu.uuid: plan_result(plan) for plan in plans})

@@ -3,7 +3,7 @@
 import os
 import signal
 import subprocess  # nosec B404 # the commands of the administrator's file
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +30,8 @@ class HookRunner:
     seconds: float = HOOK_SECONDS
 
     @contextmanager
-    def around(self, plans: Sequence[GpuPlan]) -> Iterator[None]:
-        """Runs the hooks before the block, and `apply-exit` after the block, also after a failure.
+    def around(self, plans: Sequence[GpuPlan], report: Callable[[HookPoint, Hook], None]) -> Iterator[None]:
+        """Runs the hooks before the block, and `apply-exit` after the block, also after a failure. Calls `report` before each.
 
         Raises SettingsError if the file is not valid, and MigError if a hook before the block fails: then nothing may be changed.
         """
@@ -39,10 +39,12 @@ class HookRunner:
         try:
             for point in select_points(plans):
                 for hook in hooks.get(point, ()):
+                    report(point, hook)
                     self._run(point, hook)
             yield
         finally:
             for hook in hooks.get(HookPoint.APPLY_EXIT, ()):
+                report(HookPoint.APPLY_EXIT, hook)
                 with suppress(MigError):  # the log states the reason
                     self._run(HookPoint.APPLY_EXIT, hook)
 

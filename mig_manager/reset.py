@@ -27,6 +27,8 @@ REQUEST_SECONDS = 300.0
 RELEASE_SECONDS = 60.0
 """How long to wait until all agents have closed NVML, and until they may open it again."""
 SMI_SECONDS = 120.0
+RESET_SECONDS = SMI_SECONDS + 2 * RELEASE_SECONDS
+"""How long `GpuReset.reset` takes at most."""
 POLL_SECONDS = 0.05
 SMI = "nvidia-smi"
 MAX_OUTPUT = 400

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mig_manager.agent import POLL_SECONDS, SETTLE_SECONDS, MigController
+from mig_manager.agent import HANG_SECONDS, POLL_SECONDS, SETTLE_SECONDS, MigController
 from mig_manager.attempts import Attempts
 from mig_manager.changer import Progress
 from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Released, Request
@@ -311,12 +311,26 @@ def test_an_attempt_that_does_not_end_is_reported_with_its_step() -> None:
     bench = Bench()
     bench.post(NodeChanged(labelled("a")))
     bench.progress = Progress("changing GPU 3", is_changing=True)
-    bench.wait(200.0)
+    bench.wait(HANG_SECONDS)
+    assert bench.reason != Reason.HANGS
+    bench.wait(HANG_SECONDS)
     assert bench.reason == Reason.HANGS
     assert "changing GPU 3" in bench.recorder.shown[-1].message
     assert bench.recorder.shown[-1].is_failed
     bench.finish(Applied())
     assert bench.reason == Reason.APPLIED
+
+
+def test_a_step_may_wait_for_others_and_each_step_has_its_own_time() -> None:
+    bench = Bench()
+    bench.post(NodeChanged(labelled("a")))
+    for waits in (0.0, 300.0, 240.0, 0.0):
+        bench.progress = Progress("changing GPU 3", is_changing=True, waits=waits)
+        bench.wait(HANG_SECONDS)
+        bench.wait(waits)
+    assert bench.reason == Reason.APPLYING
+    bench.wait(HANG_SECONDS)
+    assert bench.reason == Reason.HANGS
 
 
 def test_an_attempt_that_waits_for_a_previous_one_is_reported_as_such() -> None:

@@ -21,6 +21,10 @@ CREATE = plan_gpu(mig_gpu(), DesiredGpu(is_enabled=True, devices={"1g.10gb": 1})
 BOTH = plan_gpu(mig_gpu(enabled=False), DesiredGpu(is_enabled=True, devices={"1g.10gb": 1}))
 
 
+def ignore(*_: object) -> None:
+    """Accepts the reports of hooks."""
+
+
 def runner(folder: Path, seconds: float = 60.0, **commands: str) -> HookRunner:
     """commands: the shell command of each point, with `_` for `-`. `$OUT` is the file that `output` returns."""
     hooks = {
@@ -71,16 +75,24 @@ def test_the_commands_run_in_order_around_the_change(tmp_path: Path) -> None:
         pre_apply_config="echo config >> $OUT",
         apply_exit="echo exit >> $OUT",
     )
-    with hooks.around([BOTH]):
+    with hooks.around([BOTH], ignore):
         assert output(tmp_path) == ["start", "mode", "config"]
     assert output(tmp_path) == ["start", "mode", "config", "exit"]
+
+
+def test_each_command_is_reported_before_it_runs(tmp_path: Path) -> None:
+    hooks = runner(tmp_path, apply_start="echo start >> $OUT", apply_exit="echo exit >> $OUT")
+    reports: list[tuple[str, list[str]]] = []
+    with hooks.around([CREATE], lambda point, _: reports.append((point, output(tmp_path)))):
+        pass
+    assert reports == [("apply-start", []), ("apply-exit", ["start"])]
 
 
 def test_a_command_that_fails_prevents_the_change_and_the_last_ones_run(tmp_path: Path) -> None:
     hooks = runner(tmp_path, apply_start="echo no driver; exit 3", apply_exit="echo exit >> $OUT")
     with (
         pytest.raises(MigError, match="the hook apply-start, /bin/sh, failed: status 3: no driver"),
-        hooks.around([CREATE]),
+        hooks.around([CREATE], ignore),
     ):
         pytest.fail("the change has begun")
     assert output(tmp_path) == ["exit"]
@@ -88,14 +100,14 @@ def test_a_command_that_fails_prevents_the_change_and_the_last_ones_run(tmp_path
 
 def test_the_last_commands_run_after_a_failed_change_and_do_not_hide_its_error(tmp_path: Path) -> None:
     hooks = runner(tmp_path, apply_exit="echo exit >> $OUT; exit 1")
-    with pytest.raises(MigError, match="the change failed"), hooks.around([CREATE]):
+    with pytest.raises(MigError, match="the change failed"), hooks.around([CREATE], ignore):
         raise MigError("the change failed")
     assert output(tmp_path) == ["exit"]
 
 
 def test_a_command_that_does_not_end_is_a_failure(tmp_path: Path) -> None:
     hooks = runner(tmp_path, seconds=0.05, apply_start="exec sleep 60")
-    with pytest.raises(MigError, match="did not end within"), hooks.around([CREATE]):
+    with pytest.raises(MigError, match="did not end within"), hooks.around([CREATE], ignore):
         pytest.fail("the change has begun")
 
 
@@ -113,21 +125,21 @@ def test_the_processes_of_a_command_that_does_not_end_are_killed(
 
     monkeypatch.setattr(subprocess.Popen, "wait", expire)
     hooks = runner(tmp_path, apply_start="sleep 1000 & echo $! > $OUT; wait")
-    with pytest.raises(MigError, match="did not end within"), hooks.around([CREATE]):
+    with pytest.raises(MigError, match="did not end within"), hooks.around([CREATE], ignore):
         pytest.fail("the change has begun")
     wait_for_end(pids[0])
 
 
 def test_a_process_in_the_background_does_not_delay_the_change(tmp_path: Path) -> None:
     hooks = runner(tmp_path, apply_start="sleep 1000 & echo $! > $OUT; exit 3")
-    with pytest.raises(MigError, match="status 3"), hooks.around([CREATE]):
+    with pytest.raises(MigError, match="status 3"), hooks.around([CREATE], ignore):
         pytest.fail("the change has begun")
     os.kill(int(output(tmp_path)[0]), signal.SIGKILL)
 
 
 def test_only_the_end_of_a_long_output_is_reported(tmp_path: Path) -> None:
     hooks = runner(tmp_path, apply_start="head -c 1000000 /dev/zero; printf 'the reason\\n'; exit 1")
-    with pytest.raises(MigError, match="the reason") as caught, hooks.around([CREATE]):
+    with pytest.raises(MigError, match="the reason") as caught, hooks.around([CREATE], ignore):
         pytest.fail("the change has begun")
     assert len(str(caught.value)) < 2 * MAX_OUTPUT
 
@@ -135,7 +147,7 @@ def test_only_the_end_of_a_long_output_is_reported(tmp_path: Path) -> None:
 def test_a_program_that_does_not_exist_is_a_failure(tmp_path: Path) -> None:
     path = tmp_path / "hooks.yaml"
     path.write_text("{version: v1, hooks: {apply-start: [{command: /absent/program}]}}")
-    with pytest.raises(MigError, match="No such file or directory"), HookRunner(path=path).around([CREATE]):
+    with pytest.raises(MigError, match="No such file or directory"), HookRunner(path=path).around([CREATE], ignore):
         pytest.fail("the change has begun")
 
 
@@ -143,10 +155,10 @@ def test_a_program_that_does_not_exist_is_a_failure(tmp_path: Path) -> None:
 def test_a_file_that_is_not_valid_prevents_the_change(tmp_path: Path, text: str) -> None:
     path = tmp_path / "hooks.yaml"
     path.write_text(text)
-    with pytest.raises(SettingsError), HookRunner(path=path).around([CREATE]):
+    with pytest.raises(SettingsError), HookRunner(path=path).around([CREATE], ignore):
         pytest.fail("the change has begun")
 
 
 def test_without_a_file_nothing_runs() -> None:
-    with HookRunner().around([CREATE]):
+    with HookRunner().around([CREATE], ignore):
         pass
