@@ -45,8 +45,8 @@ class MigSettings:
     busy_timeout: float | None = setting(
         "--mig-busy-timeout MIG_BUSY_TIMEOUT",
         300.0,
-        "How long to wait until MIG devices are free. After that the state is failed; the agent applies the layout as soon as they are"
-        " free.",
+        "How long to wait until MIG devices are free. After that the state is failed, and the layout is applied at most 5 minutes after"
+        " they are free.",
         parse=parse_interval,
         metavar="DURATION",
         shown="5m",
