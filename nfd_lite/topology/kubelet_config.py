@@ -5,11 +5,14 @@ is the address of the agent's own node. Documented with its risk in docs/referen
 """
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
+from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from node_core.decode import parse_yaml, read_document
@@ -48,7 +51,7 @@ def _request(uri: str, token_file: Path) -> bytes:
             response = pool.request(
                 "GET", uri, headers=headers, timeout=TIMEOUT, retries=False, redirect=False, preload_content=False
             )
-            content: bytes = response.read(MAX_BYTES + 1)
+            content = read_body(response)
             response.release_conn()
     except (HTTPError, OSError) as error:
         raise KubeletError(f"GET {uri}: the kubelet does not answer: {type(error).__name__}", hint=_HINT) from error
@@ -57,6 +60,16 @@ def _request(uri: str, token_file: Path) -> bytes:
         raise KubeletError(f"GET {uri}: HTTP {response.status}: {detail}", hint=_hint(response.status))
     if len(content) > MAX_BYTES:
         raise KubeletError(f"GET {uri}: the response is larger than {MAX_BYTES} bytes", hint=_HINT)
+    return content
+
+
+def read_body(response: BaseHTTPResponse, clock: Callable[[], float] = time.monotonic) -> bytes:
+    """Returns at most MAX_BYTES + 1 bytes. Raises TimeoutError after TIMEOUT: the timeout of the request applies to each read alone."""
+    content, end = b"", clock() + TIMEOUT
+    while len(content) <= MAX_BYTES and (part := response.read1(MAX_BYTES + 1 - len(content))):
+        if clock() > end:
+            raise TimeoutError
+        content += part
     return content
 
 

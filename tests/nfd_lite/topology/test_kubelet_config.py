@@ -5,10 +5,12 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from nfd_lite.topology.kubelet_config import MAX_BYTES, read_kubelet_config
+from nfd_lite.topology.kubelet_config import MAX_BYTES, TIMEOUT, read_body, read_kubelet_config
 from node_core.errors import KubeletError
 
 CONFIG = {"kubeletconfig": {"topologyManagerPolicy": "restricted"}}
@@ -53,6 +55,19 @@ def serve() -> Iterator[Serve]:
 
 def test_the_endpoint_is_read_with_the_token(serve: Serve, token: Path) -> None:
     assert read_kubelet_config(serve(json.dumps(CONFIG).encode()), token) == CONFIG
+
+
+def test_a_response_that_arrives_in_small_parts_has_one_time_limit() -> None:
+    times = iter(range(1000))
+    drip: Any = SimpleNamespace(read1=lambda _: b" ")
+    with pytest.raises(TimeoutError):
+        read_body(drip, lambda: next(times))
+    assert next(times) == TIMEOUT + 2
+
+
+def test_no_more_than_the_limit_is_read() -> None:
+    flood: Any = SimpleNamespace(read1=lambda size: b" " * min(size, 1000))
+    assert len(read_body(flood)) == MAX_BYTES + 1
 
 
 @pytest.mark.parametrize("text", ["topologyManagerPolicy: pod\n", '{"topologyManagerPolicy": "pod"}'])
