@@ -150,6 +150,15 @@ def test_an_unknown_config_suggests_names_and_changes_nothing(place: Place) -> N
     assert "all-1g.10gb" in outcome.message
 
 
+def test_a_journal_of_another_version_prevents_changes_and_stays(place: Place) -> None:
+    place.journal.write_text('{"version": 2, "changes": []}')
+    for config in ("all-1g.10gb", None):
+        outcome = place.apply(config)
+        assert isinstance(outcome, Failed)
+        assert "has version 2" in outcome.message
+    assert (place.calls, "2" in place.journal.read_text()) == ([], True)
+
+
 def test_configs_that_are_not_read_yet_are_not_a_failure(place: Place) -> None:
     def select(*_: object) -> NoReturn:
         raise NotReadError("the ConfigMap is not read yet")
