@@ -24,12 +24,8 @@ Obj = dict[str, Any]
 
 def missing() -> str | None:
     """Returns why the tests of the chart cannot run, or None. In CI always None, so that tests fail on a machine without Go."""
-    can_run = is_built() or shutil.which("go") is not None
+    can_run = built(cache_folder(), [HELM]) or shutil.which("go") is not None
     return None if can_run or os.environ.get("CI", "").lower() == "true" else NO_HELM
-
-
-def is_built() -> bool:
-    return built(cache_folder(), [HELM])
 
 
 @functools.cache
