@@ -14,7 +14,7 @@ from mig_manager.build import build_changer, build_plugin_status
 from mig_manager.changer import Progress
 from mig_manager.events import MigEventRecorder
 from mig_manager.node_writer import NodeStatusWriter
-from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Released, Request
+from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Rebooting, Released, Request
 from mig_manager.policy import BusyPolicy, select_policy
 from mig_manager.settings import MigSettings
 from mig_manager.status import NOT_REQUESTED, Status
@@ -37,6 +37,8 @@ SETTLE_SECONDS = 0.3
 """A new value of the label counts after this time without another value. So a label that flaps changes no GPU."""
 POLL_SECONDS = 2.0
 """Seconds between two checks whether devices are free."""
+REBOOT_SECONDS = 5.0
+"""Seconds between the state Rebooting and the reboot, in which the Node gets the state; then between two checks."""
 HANG_SECONDS = 120.0
 """Seconds after which a step of an attempt is reported to hang, in addition to those that the step may wait."""
 RETRIES = Backoff(first=5.0, maximum=300.0)
@@ -164,6 +166,10 @@ class MigController:
         match outcome:
             case Released() | NotReady():
                 return  # the end of the release, or the first state of the configs, causes a new attempt
+            case Rebooting(message=message):
+                self._show(Reason.REBOOTING, message)
+                self._attempt_after(REBOOT_SECONDS)
+                return  # the layouts are made after the reboot
             case Busy():
                 self._wait(outcome)
             case Failed(reason=reason, message=message):

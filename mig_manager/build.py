@@ -11,6 +11,7 @@ from mig_manager.configs import build_configs
 from mig_manager.hooks import HookRunner
 from mig_manager.journal import Journal, journal_path
 from mig_manager.plugin_status import PluginStatus
+from mig_manager.reboot import FILE, RebootPolicy, reboot_host, refuse_simulated
 from mig_manager.reset import GpuReset, RunReset, SmiReset, find_smi, refuse_reset
 from mig_manager.session import ReleasableNvml
 from mig_manager.settings import MigSettings
@@ -53,6 +54,7 @@ def build_changer(
         pods=lambda: PodApi(dependencies.node.api),
         journal=Journal(journal_path(settings.state_dir, is_simulated=dependencies.simulated is not None)),
         end_reset=reset.end,
+        reboot=_build_reboot(settings, is_simulated=dependencies.simulated is not None),
         hooks=HookRunner(path=settings.hooks_file),
     )
     return LayoutChanger(surroundings, on_change)
@@ -70,6 +72,16 @@ def _build_reset(settings: MigSettings, dependencies: Dependencies) -> GpuReset:
         lock_dir=lock_dir,
         run=_run_reset(settings, dependencies),
         is_released=lambda: dependencies.nvml_release.is_released,
+    )
+
+
+def _build_reboot(settings: MigSettings, *, is_simulated: bool) -> RebootPolicy | None:
+    if not settings.with_reboot or settings.state_dir is None:
+        return None
+    return RebootPolicy(
+        path=settings.state_dir / FILE,
+        boot_id=read_boot_id(),
+        run=refuse_simulated if is_simulated else reboot_host,
     )
 
 

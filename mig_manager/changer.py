@@ -23,8 +23,9 @@ from gpu_core.nvml.source import is_released
 from mig_manager.describe import describe_plan
 from mig_manager.hooks import HookRunner
 from mig_manager.journal import Change, Journal, record_change
-from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Released, Request
+from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Rebooting, Released, Request
 from mig_manager.policy import BusyPolicy, Usage, describe_busy, select_busy, select_pods
+from mig_manager.reboot import RebootPolicy
 from mig_manager.reset import RESET_SECONDS
 from node_core.errors import KubeError, MigError, NodeError, NotReadError, NvmlError, SettingsError
 
@@ -50,7 +51,7 @@ class Surroundings:
     select: returns the requested layout of each GPU that a config selects; raises MigError, SettingsError or NotReadError.
     read_usage: raises MigError.
     set_leaving: publishes the devices that must not get new pods. reset: resets GPUs without users; raises MigError. end_reset: ends the
-    release of NVML of a reset that was interrupted.
+    release of NVML of a reset that was interrupted. reboot: what to do if a reset is not possible; None for no reboot.
     """
 
     open_nvml: OpenNvml
@@ -63,6 +64,7 @@ class Surroundings:
     journal: Journal
     end_reset: Callable[[], None] = lambda: None
     hooks: HookRunner = field(default_factory=HookRunner)
+    reboot: RebootPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +103,14 @@ class LayoutChanger:
         self.progress = Progress()
 
     def run(self, request: Request) -> Outcome:
-        """Raises no NodeError. Devices that must go stay withheld from new pods while the agent waits for their pods or removes them."""
+        """Raises no NodeError.
+
+        Devices that must go stay withheld from new pods while the agent waits for their pods, removes the pods, or waits for a reboot.
+        """
         outcome = self._try(request)
         has_given_up = request.is_overdue and request.policy is BusyPolicy.WAIT
-        if not isinstance(outcome, Busy) or has_given_up:
+        is_waiting = isinstance(outcome, Busy) and not has_given_up
+        if not is_waiting and not isinstance(outcome, Rebooting):
             self._around.set_leaving(frozenset())
         return outcome
 
@@ -123,11 +129,19 @@ class LayoutChanger:
 
     def _recover_and_reach(self, request: Request) -> Outcome:
         """Raises NodeError. An interrupted change that cannot be recovered is dropped when the requested layouts are reached."""
+        if self._around.reboot is not None and (rebooting := self._around.reboot.resume(request.config)) is not None:
+            return rebooting  # nothing is changed while the node shuts down
         is_recovered = self._recover(is_required=request.config is None)
         outcome = self._reach(request)
-        if isinstance(outcome, Applied) and not is_recovered:
-            self._around.journal.clear()
+        if isinstance(outcome, Applied):
+            self._complete(request, is_recovered=is_recovered)
         return outcome
+
+    def _complete(self, request: Request, *, is_recovered: bool) -> None:
+        if not is_recovered:
+            self._around.journal.clear()
+        if self._around.reboot is not None and request.config is not None:
+            self._around.reboot.complete(request.config)
 
     def _reach(self, request: Request) -> Outcome:
         """Plans and applies until the layouts are the requested ones. Raises NodeError."""
@@ -138,7 +152,8 @@ class LayoutChanger:
                 return _finish(changes.faults, done)
             if (busy := self._free(changes, request)) is not None:
                 return busy
-            self._execute(changes.plans)
+            if (rebooting := self._execute(changes.plans, request)) is not None:
+                return rebooting
             done += map(describe_plan, changes.plans)
         raise MigError(f"the layouts are not the requested ones after these changes: {'; '.join(done)}")
 
@@ -199,10 +214,11 @@ class LayoutChanger:
             else:
                 log.info("mig_pod_removed", pod=f"{pod.namespace}/{pod.pod}", policy=str(policy))
 
-    def _execute(self, plans: Sequence[GpuPlan]) -> None:
+    def _execute(self, plans: Sequence[GpuPlan], request: Request) -> Rebooting | None:
         """Applies the plans. Raises NodeError after the first failure; the GPUs of later plans are unchanged then.
 
-        After a failure the journal remains for the next attempt, which recovers if a rollback was not possible.
+        After a failure the journal remains for the next attempt, which recovers if a rollback was not possible. If the node needs a reboot,
+        the journal remains for the first attempt after the reboot, which completes the change.
         """
         with self._around.hooks.around(plans, self._report_hook):
             self._around.journal.write(map(record_change, plans))
@@ -210,9 +226,10 @@ class LayoutChanger:
             self._on_change()
             with self._around.open_nvml() as nvml:
                 waiting = self._apply_all(nvml, plans)
-            if waiting:
-                self._reset(waiting)
+            if waiting and (rebooting := self._reset(waiting, request)) is not None:
+                return rebooting
             self._around.journal.clear()
+            return None
 
     def _report_hook(self, point: HookPoint, hook: Hook) -> None:
         self.progress = Progress(f"running the hook {point}, {hook.command}", waits=self._around.hooks.seconds)
@@ -236,15 +253,30 @@ class LayoutChanger:
         log.info("mig_layout_changed", gpu=plan.gpu.name, change=describe_plan(plan), needs_reset=not is_complete)
         return is_complete
 
-    def _reset(self, plans: Sequence[GpuPlan]) -> None:
-        """Resets the GPUs whose MIG mode is pending, and completes their plans. After a failure, restores their layouts."""
+    def _reset(self, plans: Sequence[GpuPlan], request: Request) -> Rebooting | None:
+        """Resets the GPUs whose MIG mode is pending, and completes their plans. After a failure, restores their layouts.
+
+        Returns Rebooting if the reset is not possible, and a reboot makes the modes active.
+        """
         names = ", ".join(plan.gpu.name for plan in plans)
         self.progress = Progress(f"resetting {names}", is_changing=True, waits=RESET_SECONDS)
         try:
-            self._around.reset([plan.gpu for plan in plans])
+            if (rebooting := self._reset_or_plan_reboot(plans, request)) is not None:
+                return rebooting
             self._restore({plan.gpu.uuid: plan_result(plan) for plan in plans})
         except NodeError as error:
             raise MigError(f"{error}; {self._roll_back(plans)}") from error
+        return None
+
+    def _reset_or_plan_reboot(self, plans: Sequence[GpuPlan], request: Request) -> Rebooting | None:
+        """Raises MigError if neither the reset nor a reboot is possible."""
+        try:
+            self._around.reset([plan.gpu for plan in plans])
+        except MigError as error:
+            if self._around.reboot is None or request.config is None:
+                raise
+            return self._around.reboot.plan(request.config, str(error))
+        return None
 
     def _roll_back(self, plans: Sequence[GpuPlan]) -> str:
         """Restores the layouts before the plans. Returns a clause about the result."""
@@ -291,7 +323,7 @@ class LayoutChanger:
         gpu = next((each for each in gpus if each.uuid == change.gpu), None)
         if gpu is None and not faults:  # the GPU was removed from the node
             return
-        if gpu is not None and read_layout(gpu) in (change.before, change.after):
+        if gpu is not None and gpu.is_enabled == gpu.is_pending and read_layout(gpu) in (change.before, change.after):
             return
         try:
             self._restore_free(change.gpu, change.after)

@@ -13,6 +13,7 @@ EVENT_REASONS = {
     Reason.INVALID: "MIGConfigFailed",
     Reason.FAILED: "MIGConfigFailed",
     Reason.HANGS: "MIGConfigFailed",
+    Reason.REBOOTING: "MIGConfigRebooting",
 }
 """Reason of the condition -> reason of the Event. Other reasons cause no Event."""
 

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     INVALID = "InvalidConfig"
     FAILED = "ApplyFailed"
     HANGS = "DriverHangs"
+    REBOOTING = "Rebooting"
     NOT_REQUESTED = "NotRequested"
 
 
@@ -59,6 +60,13 @@ class Failed:
     has_driver: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebooting:
+    """A reboot of the node is planned, or systemd executes it. message: a sentence."""
+
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class Released:
     """A release request has closed NVML. The process attempts again when the release ends."""
@@ -69,4 +77,4 @@ class NotReady:
     """The configs are not read yet. Their first state causes a new attempt."""
 
 
-Outcome = Applied | Busy | Failed | NotReady | Released
+Outcome = Applied | Busy | Failed | NotReady | Rebooting | Released

@@ -56,6 +56,12 @@ class MigSettings:
         False,
         "Do not reset GPUs, and do not change the MIG mode of GPUs that need a reset for this change.",
     )
+    with_reboot: bool = setting(
+        "--mig-with-reboot WITH_REBOOT",
+        False,
+        "Reboot the node, which ends all its pods, if a GPU needs a reset for its new MIG mode and the reset is not possible. At most once"
+        " for each boot and config. Needs --state-dir.",
+    )
     hooks_file: Path | None = setting(
         "--mig-hooks-file MIG_PARTED_HOOKS_FILE",
         None,
@@ -101,4 +107,6 @@ def mig_settings(values: Mapping[str, Any]) -> MigSettings:
     made = build(MigSettings, values)
     if made.config_file is not None and made.config_map is not None:
         raise SettingsError(["--mig-config-file: is used together with --mig-config-map: use only one of them"])
+    if made.with_reboot and made.state_dir is None:
+        raise SettingsError(["--mig-with-reboot: needs --state-dir, where the agent records the reboot"])
     return made

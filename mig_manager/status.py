@@ -17,6 +17,7 @@ class State(StrEnum):
     """The values of the label."""
 
     PENDING = "pending"
+    REBOOTING = "rebooting"
     SUCCESS = "success"
     FAILED = "failed"
 
@@ -29,6 +30,7 @@ STATES = {
     Reason.INVALID: State.FAILED,
     Reason.FAILED: State.FAILED,
     Reason.HANGS: State.FAILED,
+    Reason.REBOOTING: State.REBOOTING,
     Reason.NOT_REQUESTED: None,
 }
 """Reason -> the value of the label; None for no label."""

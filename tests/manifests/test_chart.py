@@ -171,6 +171,7 @@ def test_an_invalid_value_is_refused_with_its_name(values: Obj, named: str) -> N
             "mig-manager",
             {"mig_busy_policy": "evict", "mig_config_file": Path("/etc/gpunode/mig-configs")},
         ),
+        ({"migManager": {"enabled": True, "withReboot": True}}, "mig-manager", {"mig_with_reboot": True}),
         ({"migManager": {"enabled": True}}, "gpu-device-plugin", {"wait_for_mig_manager": True}),
         ({"migManager": {"enabled": True}, "singleProcess": {"enabled": True}}, "gpunode", {"wait_for_mig_manager": True}),
         (

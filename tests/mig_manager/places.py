@@ -20,6 +20,7 @@ from mig_manager.changer import LayoutChanger, Surroundings
 from mig_manager.journal import Journal
 from mig_manager.outcome import Outcome, Request
 from mig_manager.policy import BusyPolicy, Holder, Usage
+from mig_manager.reboot import RebootPolicy
 from node_core.errors import KubeError, MigError, NvmlError
 from simulation.node import SimulatedNode
 from simulation.scenarios.scenario import parse_scenario
@@ -54,6 +55,7 @@ class Place:
     users: dict[str, tuple[Holder, ...]] = field(default_factory=dict)
     refuse: KubeError | None = None
     reset_error: MigError | None = None
+    reboot: RebootPolicy | None = None
     breaks_at: int = 0
     error: BaseException = field(default_factory=Killed)
     is_released: bool = False
@@ -83,6 +85,7 @@ class Place:
             reset=self._reset,
             pods=lambda: self,
             journal=Journal(self.journal),
+            reboot=self.reboot,
         )
         return LayoutChanger(surroundings, lambda: None)
 
@@ -134,6 +137,10 @@ class Place:
     def _set_leaving(self, uuids: frozenset[str]) -> None:
         if not self.leaving or self.leaving[-1] != uuids:
             self.leaving.append(uuids)
+
+    def reset_all(self) -> None:
+        """What a reboot does to the GPUs."""
+        self._node.reset_gpus(self.read())
 
     def _reset(self, gpus: Sequence[MigGpu]) -> None:
         if self.reset_error is not None:

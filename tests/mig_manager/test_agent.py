@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from mig_manager.agent import HANG_SECONDS, POLL_SECONDS, SETTLE_SECONDS, MigController
+from mig_manager.agent import HANG_SECONDS, POLL_SECONDS, REBOOT_SECONDS, SETTLE_SECONDS, MigController
 from mig_manager.attempts import Attempts
 from mig_manager.changer import Progress
-from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Released, Request
+from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Rebooting, Released, Request
 from mig_manager.policy import ANNOTATION, BusyPolicy, Holder
 from mig_manager.settings import MigSettings
 from mig_manager.status import Status
@@ -305,6 +305,21 @@ def test_configs_that_are_not_read_yet_change_no_state_and_do_not_end_the_wait_o
     bench.post(InputsChanged())
     bench.finish(Applied())
     assert (bench.reason, bench.settled) == (Reason.APPLIED, 1)
+
+
+def test_the_node_shows_a_planned_reboot_before_the_attempt_that_reboots() -> None:
+    bench = Bench()
+    bench.follow("a", Rebooting(message="The node is rebooted."))
+    status = bench.recorder.shown[-1]
+    assert (status.reason, str(status.state), status.message) == (
+        Reason.REBOOTING,
+        "rebooting",
+        "The node is rebooted.",
+    )
+    assert bench.recorder.recorded[-1] == status
+    assert (bench.runs, bench.settled) == ([], 0)
+    bench.wait(REBOOT_SECONDS)
+    assert len(bench.runs) == 1
 
 
 def test_an_attempt_that_does_not_end_is_reported_with_its_step() -> None:

@@ -67,6 +67,7 @@ migManager:
   enabled: false
   config: {}
   busyPolicy: wait
+  withReboot: false
   extraArgs: []
   extraEnv: []
   securityContext: {}

@@ -160,6 +160,9 @@ labels:
 - --mig-config-file=/etc/gpunode/mig-configs
 {{- end }}
 - --mig-busy-policy={{ .busyPolicy }}
+{{- if .withReboot }}
+- --mig-with-reboot
+{{- end }}
 {{- end }}
 {{- end }}
 
