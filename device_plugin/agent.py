@@ -18,7 +18,7 @@ from device_plugin.health.build import build_health, build_mig_gate, build_statu
 from device_plugin.health.kubelet_assessment import SETTLE_SECONDS, KubeletAssessor, assess_registration
 from device_plugin.health.monitor import HealthMonitor
 from device_plugin.health.node_status import plan_node_status
-from device_plugin.health.status_writer import NodeStatusWriter
+from device_plugin.health.status_writer import HealthStatusWriter
 from device_plugin.inventory_poller import DiscoveryResult, InventoryPoller, discover
 from device_plugin.label_retainer import LabelRetainer
 from device_plugin.manager import Manager
@@ -73,7 +73,7 @@ class PluginController:
         timers: Timers,
         manager: Manager,
         health: HealthMonitor,
-        status: NodeStatusWriter,
+        status: HealthStatusWriter,
         mps: MpsManager,
         poller: InventoryPoller,
         mig: MigGate,

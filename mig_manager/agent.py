@@ -13,7 +13,7 @@ from mig_manager.attempts import Attempts
 from mig_manager.build import build_changer, build_plugin_status
 from mig_manager.changer import Progress
 from mig_manager.events import MigEventRecorder
-from mig_manager.node_writer import NodeStatusWriter
+from mig_manager.node_writer import MigStatusWriter
 from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Rebooting, Released, Request
 from mig_manager.policy import BusyPolicy, select_policy
 from mig_manager.settings import MigSettings
@@ -56,7 +56,7 @@ class MigController:
         *,
         attempts: Attempts,
         progress: Callable[[], Progress],
-        writer: NodeStatusWriter,
+        writer: MigStatusWriter,
         events: MigEventRecorder,
         settle: Callable[[], None],
         settings: MigSettings,
@@ -246,7 +246,7 @@ def build_agent(settings: MigSettings, dependencies: Dependencies, services: Ser
         on_change=lambda: mailbox.post(Wake()),
         on_configs=lambda: mailbox.post(InputsChanged()),
     )
-    writer = NodeStatusWriter(dependencies.node.api, services, agent=NAME)
+    writer = MigStatusWriter(dependencies.node.api, services, agent=NAME)
     dependencies.background_services.append(writer)
     controller = MigController(
         services,

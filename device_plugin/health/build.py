@@ -9,7 +9,7 @@ from device_plugin.health.facts import error_facts, read_facts
 from device_plugin.health.gpu_events import GpuEventRecorder
 from device_plugin.health.monitor import HealthMonitor
 from device_plugin.health.state_file import StateFile
-from device_plugin.health.status_writer import NodeStatusWriter
+from device_plugin.health.status_writer import HealthStatusWriter
 from device_plugin.health.watch import GpuWatch
 from device_plugin.mig_gate import MigGate
 from device_plugin.settings import PluginSettings
@@ -59,9 +59,9 @@ def build_health(
 
 def build_status_writer(
     agent: str, settings: PluginSettings, dependencies: Dependencies, services: Services
-) -> NodeStatusWriter:
+) -> HealthStatusWriter:
     """Builds the writer, which runs as a background service."""
-    writer = NodeStatusWriter(dependencies.node.api, services, agent=agent, taint=settings.startup_taint)
+    writer = HealthStatusWriter(dependencies.node.api, services, agent=agent, taint=settings.startup_taint)
     dependencies.background_services.append(writer)
     return writer
 

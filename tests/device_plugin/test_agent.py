@@ -14,7 +14,7 @@ from device_plugin.devices import Plan
 from device_plugin.gate import Gate
 from device_plugin.health.kubelet_assessment import SETTLE_SECONDS
 from device_plugin.health.monitor import HealthMonitor
-from device_plugin.health.status_writer import NodeStatusWriter
+from device_plugin.health.status_writer import HealthStatusWriter
 from device_plugin.inventory_poller import InventoryPoller, discover
 from device_plugin.manager import Manager
 from device_plugin.mig_gate import WAIT_SECONDS, MigGate
@@ -157,7 +157,9 @@ class Bench:
             timers=timers,
             manager=cast("Manager", self.manager),
             health=HealthMonitor(NAME, self.services, wake, facts=lambda _: self.facts),
-            status=NodeStatusWriter(NodeApi("n", kubeconfig="/nowhere", user_agent="test"), self.services, agent=NAME),
+            status=HealthStatusWriter(
+                NodeApi("n", kubeconfig="/nowhere", user_agent="test"), self.services, agent=NAME
+            ),
             mps=self.mps,
             poller=InventoryPoller(
                 lambda: discover(source.discover, HostRoot(Path("/nowhere")), lambda _: self.context),
@@ -187,7 +189,8 @@ class Bench:
     @property
     def condition(self) -> tuple[str, str]:
         """The reason and the message of the condition that the Node should have; empty without a condition."""
-        condition = self.controller._status._desired.condition
+        desired = self.controller._status._desired
+        condition = None if desired is None else desired.condition
         return ("", "") if condition is None else (condition.reason, condition.message)
 
     def problem(self, check: str) -> str | None:

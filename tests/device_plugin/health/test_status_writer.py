@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from device_plugin.health.node_status import NodeStatus
 from device_plugin.health.startup_taint import STARTUP_TAINT_ANNOTATION
-from device_plugin.health.status_writer import NodeStatusWriter
+from device_plugin.health.status_writer import HealthStatusWriter
 from node_core.domain.backoff import Backoff
 from node_core.domain.conditions import GPU_READY, Condition, parse_conditions
 from node_core.domain.node import NodeView
@@ -79,9 +79,9 @@ class Cluster:
         return after
 
 
-def writer(cluster: Cluster, *, taint: Taint | None = None) -> NodeStatusWriter:
+def writer(cluster: Cluster, *, taint: Taint | None = None) -> HealthStatusWriter:
     services = Services(wall=lambda: 1_700_000_000.0)
-    return NodeStatusWriter(cluster, services, agent=AGENT, taint=taint, retries=Backoff(first=0.01, maximum=0.02))
+    return HealthStatusWriter(cluster, services, agent=AGENT, taint=taint, retries=Backoff(first=0.01, maximum=0.02))
 
 
 def test_nothing_is_written_before_the_node_is_observed() -> None:
@@ -110,7 +110,7 @@ def test_an_unchanged_status_retains_its_transition_time() -> None:
     status.desire(NodeStatus(condition=BROKEN))
     status.step()
     first = cluster.node.conditions[GPU_READY].since
-    later = NodeStatusWriter(cluster, Services(wall=lambda: 1_800_000_000.0), agent=AGENT)
+    later = HealthStatusWriter(cluster, Services(wall=lambda: 1_800_000_000.0), agent=AGENT)
     later.observe(cluster.node)
     for condition in (replace(BROKEN, message="still none"), READY):
         later.desire(NodeStatus(condition=condition))
@@ -266,7 +266,7 @@ def test_real_requests_retain_the_kubelets_conditions_and_remove_the_taint(serve
     server.write_kubeconfig(tmp_path / "kubeconfig")
     api = NodeApi("n1", kubeconfig=str(tmp_path / "kubeconfig"), user_agent="test")
     before = {each["type"] for each in server.store.get("nodes", "n1")["status"]["conditions"]}
-    status = NodeStatusWriter(api, Services(), agent=AGENT, taint=TAINT)
+    status = HealthStatusWriter(api, Services(), agent=AGENT, taint=TAINT)
     status.observe(api.get())
     status.desire(NodeStatus(condition=BROKEN, is_tainted=True))
     assert status.step()

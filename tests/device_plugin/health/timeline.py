@@ -15,7 +15,7 @@ from device_plugin.devices import ResourceOffer
 from device_plugin.health.gpu_events import GpuEventRecorder
 from device_plugin.health.monitor import NO_FILE, HealthMonitor
 from device_plugin.health.state_file import StateFile
-from device_plugin.health.status_writer import NodeStatusWriter
+from device_plugin.health.status_writer import HealthStatusWriter
 from device_plugin.inventory_poller import DiscoveryResult, InventoryPoller
 from device_plugin.manager import Manager
 from device_plugin.mig_gate import MigGate
@@ -77,7 +77,7 @@ class World:
         )
         self.recorder = EventRecorder(lambda: self, self.services)
         events = GpuEventRecorder(self.recorder, lambda: self, self._pods_of_devices, agent=NAME, node_name="n1")
-        self.status = NodeStatusWriter(self, self.services, agent=NAME)
+        self.status = HealthStatusWriter(self, self.services, agent=NAME)
         mailbox: Mailbox[AgentMessage] = Mailbox()
         timers = Timers(self.services.clock)
 
