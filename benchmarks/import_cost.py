@@ -24,6 +24,8 @@ MODULES = (
     "pynvml",
     "re2",
     "cryptography.x509",
+    "kopf",
+    "tomli_w",
     "rich.console",
     "nfd_lite.__main__",
     "gfd.__main__",
