@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gpunode.cdi_schema import advice_of, problems_of
+from gpu_core.domain.cdi_schema import advice_of, problems_of
 from gpunode.lazy_group import Entry, ForwardingCommand
 from node_core.decode import parse_first_document, read_document
 from node_core.errors import SettingsError

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from device_plugin.health.state_file import StateFile
+from gpu_core.domain.cdi_schema import problems_of
 from gpu_core.host.release_requests import read_requests
-from gpunode.cdi_schema import problems_of
 
 CDI_FILE = "k8s.device-plugin.nvidia.com-gpu.json"
 WRITERS = {

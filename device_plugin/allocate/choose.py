@@ -1,9 +1,7 @@
 """Device list strategy `auto`: selects the strategy that the Node's kubelet and container runtime support. PURE.
 
-The kubelet passes CDI devices to the runtime since 1.29 (feature gate DevicePluginCDIDevices, beta and on by default; off by default
-in 1.28). containerd injects CDI devices by default since 2.0; earlier versions need `enable_cdi`, which the Node does not report. CRI-O
-injects CDI devices since 1.28. All other nodes use the environment variable, which requires NVIDIA's container runtime.
-Source: Kubernetes documentation, feature gates; documentation of containerd and CRI-O.
+node_core/domain/cdi_support.py has the versions that support CDI. All other nodes use the environment variable, which requires NVIDIA's
+container runtime.
 
 A runtime that injects CDI devices may still refuse a specification: each one reads specifications up to the version that its CDI library
 knows. Source: go.mod of containerd 1.7.0 to 2.2.0, CRI-O 1.26.0 to 1.34.0 and Moby; SPEC.md of the library, "Released versions".
@@ -13,11 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from device_plugin.allocate.strategies import DeviceList
-from node_core.domain.dotted_version import leading_numbers
+from node_core.domain.cdi_support import Version, find_cdi_obstacle, is_at_least
 
-Version = tuple[int, ...]
-KUBELET: Version = (1, 29)
-RUNTIMES: Mapping[str, Version] = {"containerd": (2, 0), "cri-o": (1, 28)}
 GROUPS: Mapping[str, Version] = {"containerd": (1, 7, 16), "cri-o": (1, 30), "docker": (27,)}
 """Runtimes that read version 0.7.0 of CDI specifications, which added the groups of device nodes. Earlier ones refuse the specification."""
 
@@ -36,22 +31,10 @@ def select_device_list(*, kubelet: str, runtime: str, no_specs_reason: str | Non
     kubelet: nodeInfo.kubeletVersion, `v1.31.2-gke.1`. runtime: nodeInfo.containerRuntimeVersion, `containerd://2.0.1`.
     no_specs_reason: why no CDI specification exists, or None.
     """
-    reason = _unsupported_reason(kubelet, runtime) or no_specs_reason
+    reason = find_cdi_obstacle(kubelet, runtime) or no_specs_reason
     if reason is None:
         return Choice(device_list="cdi-cri", why=f"kubelet {kubelet} and {runtime} inject CDI devices")
     return Choice(device_list="envvar", why=f"{reason}; NVIDIA's container runtime must read NVIDIA_VISIBLE_DEVICES")
-
-
-def _unsupported_reason(kubelet: str, runtime: str) -> str | None:
-    name, _, version = runtime.partition("://")
-    minimum = RUNTIMES.get(name)
-    if not _is_at_least(kubelet, KUBELET):
-        return f"kubelet {kubelet or 'of unknown version'}: passing CDI devices requires {KUBELET[0]}.{KUBELET[1]}"
-    if minimum is None:
-        return f"container runtime {runtime or 'of unknown name'} is not known to inject CDI devices"
-    if not _is_at_least(version, minimum):
-        return f"{runtime}: injecting CDI devices by default requires {minimum[0]}.{minimum[1]}"
-    return None
 
 
 def groups_reason(runtime: str) -> str | None:
@@ -59,11 +42,6 @@ def groups_reason(runtime: str) -> str | None:
     name, _, version = runtime.partition("://")
     if name not in GROUPS:
         return f"container runtime {runtime or 'of unknown name'} is not known to read CDI 0.7.0"
-    if not _is_at_least(version, GROUPS[name]):
+    if not is_at_least(version, GROUPS[name]):
         return f"{runtime}: reading CDI 0.7.0 requires {'.'.join(map(str, GROUPS[name]))}"
     return None
-
-
-def _is_at_least(text: str, minimum: Version) -> bool:
-    numbers = tuple(map(int, leading_numbers(text)))
-    return bool(numbers) and (*numbers, 0, 0) >= minimum

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gpu_core.domain.cdi import Spec, spec_file_name
+from gpu_core.domain.cdi import VENDOR, Spec, spec_file_name
 
-VENDOR = "k8s.device-plugin.nvidia.com"
 VOID = "NVIDIA_VISIBLE_DEVICES=void"
 """Prevents NVIDIA's container runtime from adding all GPUs that an image requests."""
 CONTROL_NODES = ("/dev/nvidia-modeset", "/dev/nvidia-uvm-tools", "/dev/nvidia-uvm", "/dev/nvidiactl")

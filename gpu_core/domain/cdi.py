@@ -8,6 +8,8 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
+VENDOR = "k8s.device-plugin.nvidia.com"
+"""Of the specs that gpu-device-plugin and NVIDIA's device plugin write."""
 READ_ONLY = ("ro", "nosuid", "nodev", "rbind", "rprivate")
 """Mount options for files."""
 SOCKET = ("nosuid", "nodev", "rbind", "rprivate", "noexec")

@@ -7,10 +7,10 @@ import pytest
 
 from gotemplate.errors import TemplateError
 from gotemplate.template import parse_template
-from gpunode.cdi_schema import problems_of
+from gpu_core.domain.cdi_schema import problems_of
 from tests.e2e.oracle import OracleResult, run_oracle
 from tests.e2e.templates import make_templates, make_words
-from tests.gpunode.test_cdi_schema import REFUSED, VALID
+from tests.gpu_core.domain.test_cdi_schema import REFUSED, VALID
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

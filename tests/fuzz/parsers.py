@@ -25,6 +25,7 @@ from gotemplate.parse_time import parse_time as parse_go_time
 from gotemplate.template import parse_template
 from gotemplate.times import parse_duration as parse_go_duration
 from gpu_core.discovery.pci_ids import parse_device_names
+from gpu_core.domain.cdi_schema import advice_of, problems_of
 from gpu_core.domain.release import parse_seconds
 from gpu_core.domain.selection import parse_devices
 from gpu_core.host.ld_cache import parse_ld_cache
@@ -46,7 +47,6 @@ from gpu_exporter.pods.api_pods import parse_pod
 from gpu_exporter.pods.labels import parse_label_pattern, select_labels
 from gpu_exporter.settings import parse_listen, parse_milliseconds
 from gpunode.cdi import device_names
-from gpunode.cdi_schema import advice_of, problems_of
 from gpunode.cluster.feed import parse_node as parse_watched_node
 from gpunode.cluster.feed import parse_pod as parse_watched_pod
 from gpunode.cluster.metrics import parse_samples
@@ -464,7 +464,7 @@ PARSERS: Mapping[str, Parser] = {
         yaml.safe_dump(NVIDIA).encode(), b"a: &x [1]\nb: *x\n<<: {c: !!binary YQ==}\n? [k]\n: v\n",
         refuses=REFUSED,
     ),
-    "gpunode.cdi_schema:problems_of": document(problems_of, SPEC),
+    "gpu_core.domain.cdi_schema:problems_of": document(problems_of, SPEC),
     "node_core.domain.duration:parse_sleep_interval": text(parse_sleep_interval, "1m30s", "-60", "5ms", "infinite", refuses=VALUE_ERROR),
     "node_core.domain.duration:parse_duration": text(parse_duration, "1m30s", "60", "500ms", refuses=VALUE_ERROR),
     "node_core.domain.duration:parse_interval": text(parse_interval, "1m30s", "60", "500ms", "infinite", refuses=VALUE_ERROR),

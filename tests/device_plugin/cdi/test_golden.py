@@ -8,7 +8,7 @@ import pytest
 
 from device_plugin.cdi.plan import CdiPlan
 from gpu_core.domain.cdi import render_spec
-from gpunode.cdi_schema import problems_of
+from gpu_core.domain.cdi_schema import problems_of
 from tests.device_plugin.cdi.conftest import CTK, LoadNode
 
 HOSTS: dict[str, dict[str, str]] = {

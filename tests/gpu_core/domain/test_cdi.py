@@ -22,7 +22,7 @@ from gpu_core.domain.cdi import (
     render_spec,
     with_all,
 )
-from gpunode.cdi_schema import problems_of
+from gpu_core.domain.cdi_schema import problems_of
 from tests.exhaustive import many
 
 KIND = "vendor.com/gpu"

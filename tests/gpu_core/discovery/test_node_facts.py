@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from device_plugin.health.facts import read_facts
+from gpu_core.discovery.node_facts import read_facts
 from gpu_core.domain.inventory import Inventory
 from gpu_core.domain.node_assessment import DeviceCounts, NodeFacts, Reason, assess_closed_gate, assess_node
 from node_core.errors import NvmlError

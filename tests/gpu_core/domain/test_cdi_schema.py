@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gpunode.cdi_schema import advice_of, problems_of
+from gpu_core.domain.cdi_schema import advice_of, problems_of
 
 
 def spec(version: str = "1.1.0", /, **fields: Any) -> dict[str, Any]:
