@@ -15,10 +15,11 @@ from mig_manager.changer import Progress
 from mig_manager.events import MigEventRecorder
 from mig_manager.node_writer import MigStatusWriter
 from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Rebooting, Released, Request
-from mig_manager.policy import BusyPolicy, select_policy
+from mig_manager.policy import select_policy
 from mig_manager.settings import MigSettings
 from mig_manager.status import NOT_REQUESTED, Status
 from node_core.domain.backoff import Backoff
+from node_core.domain.busy_policy import BusyPolicy
 from node_core.domain.conditions import MIG_CONFIGURED
 from node_core.domain.labels import MIG_CONFIG
 from node_core.domain.node import NodeView

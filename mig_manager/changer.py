@@ -7,7 +7,6 @@ pods may use its new devices already. Nothing is destroyed before everything tha
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol
 
 import structlog
 
@@ -24,23 +23,17 @@ from mig_manager.describe import describe_plan
 from mig_manager.hooks import HookRunner
 from mig_manager.journal import Change, Journal, record_change
 from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Rebooting, Released, Request
-from mig_manager.policy import BusyPolicy, Usage, describe_busy, select_busy, select_pods
+from mig_manager.policy import Usage, describe_busy, select_busy, select_pods
 from mig_manager.reboot import RebootPolicy
 from mig_manager.reset import RESET_SECONDS
-from node_core.errors import KubeError, MigError, NodeError, NotReadError, NvmlError, SettingsError
+from node_core.domain.busy_policy import BusyPolicy
+from node_core.errors import MigError, NodeError, NotReadError, NvmlError, SettingsError
+from node_core.kube.pods import PodRemover, remove_pod
 
 log = structlog.get_logger(__name__)
 
 ROUNDS = 3
 """Plans until the layout is the requested one. A GPU whose driver lists no profiles without MIG mode needs a plan for the mode first."""
-
-
-class PodApi(Protocol):
-    """See kube.pods.PodApi. Both methods raise KubeError."""
-
-    def evict(self, namespace: str, name: str) -> None: ...
-
-    def delete(self, namespace: str, name: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +53,7 @@ class Surroundings:
     read_usage: Callable[[Nvml, Iterable[Gpu]], Usage]
     set_leaving: Callable[[frozenset[str]], None]
     reset: Callable[[Sequence[MigGpu]], None]
-    pods: Callable[[], PodApi]
+    pods: Callable[[], PodRemover]
     journal: Journal
     end_reset: Callable[[], None] = lambda: None
     hooks: HookRunner = field(default_factory=HookRunner)
@@ -206,11 +199,8 @@ class LayoutChanger:
         """Evicts or deletes the pods. Yields why a pod is not removed."""
         for pod in select_pods(busy) if policy is not BusyPolicy.WAIT else ():
             self.progress = Progress(f"removing {pod.name}")
-            api = self._around.pods()
-            try:
-                (api.evict if policy is BusyPolicy.EVICT else api.delete)(pod.namespace, pod.pod)
-            except KubeError as error:
-                yield f"{pod.name} is not removed: {error}"
+            if (refusal := remove_pod(self._around.pods(), pod.namespace, pod.pod, policy)) is not None:
+                yield refusal
             else:
                 log.info("mig_pod_removed", pod=f"{pod.namespace}/{pod.pod}", policy=str(policy))
 

@@ -2,20 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
+from node_core.domain.busy_policy import BusyPolicy
 from node_core.schema import suggest
 
 ANNOTATION = "nvidia.com/gpunode.mig-busy-policy"
 """An annotation of the Node. Its value takes precedence over the setting."""
-
-
-class BusyPolicy(StrEnum):
-    """WAIT: until the pods end. EVICT: through the Eviction API, which respects disruption budgets. FORCE: delete the pods."""
-
-    WAIT = "wait"
-    EVICT = "evict"
-    FORCE = "force"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

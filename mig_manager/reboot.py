@@ -12,11 +12,11 @@ from typing import NoReturn
 import msgspec
 import structlog
 
-from mig_manager.host_command import run_on_host
 from mig_manager.outcome import Rebooting
 from node_core.decode import describe_os_error
-from node_core.errors import MigError
+from node_core.errors import MigError, NodeError
 from node_core.host.atomic_write import write_atomically
+from node_core.host.host_command import run_on_host
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +38,7 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RebootPolicy:
-    """path: the record. boot_id: of the present boot; empty if it is not known. run: reboots the node; raises MigError."""
+    """path: the record. boot_id: of the present boot; empty if it is not known. run: reboots the node; raises NodeError."""
 
     path: Path
     boot_id: str
@@ -86,7 +86,7 @@ class RebootPolicy:
         log.warning("mig_node_reboots", config=record.config, why=record.why)
         try:
             self.run()
-        except MigError as error:
+        except NodeError as error:
             self._write(msgspec.structs.replace(record, expected_until=0.0))
             raise MigError(f"{record.why}; the node cannot be rebooted: {error}", hint="reboot the node") from error
 
@@ -132,7 +132,7 @@ class RebootPolicy:
 
 
 def reboot_host() -> None:
-    """Asks systemd of the host to reboot. Raises MigError."""
+    """Asks systemd of the host to reboot. Raises HostCommandError."""
     run_on_host(("systemctl", "reboot"))
 
 

@@ -32,6 +32,10 @@ class MigError(NodeError):
     """A MIG layout is not possible, or could not be changed."""
 
 
+class HostCommandError(NodeError):
+    """A command of the host failed, or did not end."""
+
+
 class NotReadError(NodeError):
     """An input that another thread reads has not been read yet. Its first state causes a new attempt."""
 

@@ -1,15 +1,33 @@
-"""Evicts and deletes pods. Needs `create` on pods/eviction, and `delete` on pods.
+"""Lists the pods of a Node, and evicts and deletes pods.
 
-Source: Kubernetes documentation, API-initiated Eviction.
+Needs `list` on pods, `create` on pods/eviction, and `delete` on pods, each only for its call. Source: Kubernetes documentation,
+API-initiated Eviction; the field selector spec.nodeName of pods.
 """
 
 from collections.abc import Mapping
+from typing import Any, Protocol
 from urllib.parse import quote
 
+import msgspec
+
+from node_core.domain.busy_policy import BusyPolicy
 from node_core.errors import KubeError
-from node_core.kube.http import ApiClient
+from node_core.kube.http import ApiClient, parse_response
+from node_core.scheduling.objects import Pod
 
 _JSON = "application/json"
+
+
+class _PodList(msgspec.Struct, frozen=True, kw_only=True):
+    items: tuple[Pod, ...]
+
+
+class PodRemover(Protocol):
+    """See PodApi. Both methods raise KubeError."""
+
+    def evict(self, namespace: str, name: str) -> None: ...
+
+    def delete(self, namespace: str, name: str) -> None: ...
 
 
 class PodApi:
@@ -17,6 +35,11 @@ class PodApi:
 
     def __init__(self, api: ApiClient) -> None:
         self._api = api
+
+    def list_on_node(self, node_name: str) -> tuple[Pod, ...]:
+        """Returns the pods of a Node in all namespaces, also those that have ended."""
+        query = {"fieldSelector": f"spec.nodeName={node_name}"}
+        return parse_response(parse_pods, self._api.request("GET", "/api/v1/pods", query=query))
 
     def evict(self, namespace: str, name: str) -> None:
         """Requests the eviction of a pod. Raises KubeError with the status 429 while a disruption budget forbids the eviction."""
@@ -37,6 +60,26 @@ class PodApi:
         except KubeError as error:
             if error.status != 404:
                 raise
+
+
+def parse_pods(response: Mapping[str, Any]) -> tuple[Pod, ...]:
+    """Parses a list of pods. Raises ValueError for an object that is not a pod. PURE."""
+    return msgspec.convert(response, type=_PodList).items
+
+
+def remove_pod(api: PodRemover, namespace: str, name: str, policy: BusyPolicy) -> str | None:
+    """Evicts or deletes a pod; with the policy WAIT, does nothing. Returns why the pod is not removed, or None."""
+    try:
+        match policy:
+            case BusyPolicy.EVICT:
+                api.evict(namespace, name)
+            case BusyPolicy.FORCE:
+                api.delete(namespace, name)
+            case BusyPolicy.WAIT:
+                return None
+    except KubeError as error:
+        return f"pod {namespace}/{name} is not removed: {error}"
+    return None
 
 
 def _path(namespace: str, name: str) -> str:

@@ -124,12 +124,13 @@ def _refusals(
         is_cordon = node.spec.unschedulable and taint.key == CORDONED.key
         if not is_cordon and not is_tolerated(taint, tolerations):
             yield Untolerated(taint=taint)
-    if (unmatched := _unmatched(pod, node)) is not None:
+    if (unmatched := find_unmatched(pod, node)) is not None:
         yield unmatched
     yield from _insufficient(requests, node, used)
 
 
-def _unmatched(pod: Pod, node: Node) -> Unmatched | None:
+def find_unmatched(pod: Pod, node: Node) -> Unmatched | None:
+    """Returns the required labels that the Node does not have; None if it has them. Reads only its name and labels."""
     requirements = (
         Requirement(key=key, operator="In", values=(value,)) for key, value in pod.spec.node_selector.items()
     )

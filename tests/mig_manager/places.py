@@ -19,8 +19,9 @@ from gpu_core.nvml.source import RELEASED
 from mig_manager.changer import LayoutChanger, Surroundings
 from mig_manager.journal import Journal
 from mig_manager.outcome import Outcome, Request
-from mig_manager.policy import BusyPolicy, Holder, Usage
+from mig_manager.policy import Holder, Usage
 from mig_manager.reboot import RebootPolicy
+from node_core.domain.busy_policy import BusyPolicy
 from node_core.errors import KubeError, MigError, NvmlError
 from simulation.node import SimulatedNode
 from simulation.scenarios.scenario import parse_scenario

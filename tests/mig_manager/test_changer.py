@@ -14,7 +14,8 @@ from gpu_core.domain.inventory import Gpu
 from gpu_core.mig.plan import Layout
 from gpu_core.nvml.api import Nvml
 from mig_manager.outcome import Applied, Busy, Failed, NotReady, Reason, Released, Request
-from mig_manager.policy import BusyPolicy, Usage
+from mig_manager.policy import Usage
+from node_core.domain.busy_policy import BusyPolicy
 from node_core.errors import KubeError, MigError, NotReadError, NvmlError
 from tests.mig_manager.places import POD, Killed, Place
 

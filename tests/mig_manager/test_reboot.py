@@ -11,7 +11,7 @@ from mig_manager.__main__ import command
 from mig_manager.outcome import Applied, Failed, Outcome, Rebooting
 from mig_manager.reboot import REBOOT_SECONDS, RebootPolicy, refuse_simulated
 from mig_manager.settings import MigSettings, mig_settings
-from node_core.errors import MigError, SettingsError
+from node_core.errors import HostCommandError, MigError, SettingsError
 from node_core.runtime.command import parse_command
 from tests.mig_manager.places import Place
 
@@ -154,7 +154,7 @@ def test_a_label_that_changes_before_the_command_cancels_the_reboot(node: Node, 
 
 
 def test_a_command_that_fails_is_reported_and_not_repeated(node: Node) -> None:
-    node.error = MigError("systemctl reboot on the host, status 1")
+    node.error = HostCommandError("systemctl reboot on the host, status 1")
     node.attempt()
     assert "the node cannot be rebooted: systemctl reboot on the host, status 1" in failure(node.attempt())
     assert "already tried to reboot it in this boot" in failure(node.attempt())

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from node_core.domain.busy_policy import BusyPolicy
 from node_core.errors import KubeError
-from node_core.kube.pods import PodApi
+from node_core.kube.client import NodeApi
+from node_core.kube.pods import PodApi, parse_pods, remove_pod
 
 
 class Client:
@@ -20,28 +22,56 @@ class Client:
         return {}
 
 
-def api(client: Any) -> PodApi:
+def pods_of(client: Any) -> PodApi:
     return PodApi(client)
 
 
 def test_an_eviction_is_a_subresource_of_the_pod() -> None:
     client = Client()
-    api(client).evict("ml", "train/0")
+    pods_of(client).evict("ml", "train/0")
     assert client.requests == [("POST", "/api/v1/namespaces/ml/pods/train%2F0/eviction", "Eviction")]
 
 
 def test_a_deletion_has_the_grace_period_of_the_pod() -> None:
     client = Client()
-    api(client).delete("ml", "train-0")
+    pods_of(client).delete("ml", "train-0")
     assert client.requests == [("DELETE", "/api/v1/namespaces/ml/pods/train-0", "DeleteOptions")]
 
 
 def test_a_pod_that_is_gone_is_not_an_error() -> None:
-    api(Client(404)).evict("ml", "train-0")
-    api(Client(404)).delete("ml", "train-0")
+    pods_of(Client(404)).evict("ml", "train-0")
+    pods_of(Client(404)).delete("ml", "train-0")
 
 
 @pytest.mark.parametrize("status", [403, 429, 500])
 def test_a_refusal_is_an_error(status: int) -> None:
     with pytest.raises(KubeError):
-        api(Client(status)).evict("ml", "train-0")
+        pods_of(Client(status)).evict("ml", "train-0")
+
+
+def test_the_policy_decides_how_a_pod_is_removed() -> None:
+    client = Client()
+    assert [remove_pod(pods_of(client), "ml", "train-0", policy) for policy in BusyPolicy] == [None] * 3
+    assert [kind for *_, kind in client.requests] == ["Eviction", "DeleteOptions"]
+
+
+def test_a_disruption_budget_is_a_reason_and_no_error() -> None:
+    assert remove_pod(pods_of(Client(429)), "ml", "a", BusyPolicy.EVICT) == "pod ml/a is not removed: refused"
+
+
+def test_the_pods_of_a_node_are_listed(api: NodeApi) -> None:
+    for name, node in (("a", "n1"), ("b", "n2"), ("c", None)):
+        spec = {
+            "containers": [{"name": "c", "image": "i"}],
+            "nodeSelector": {"x": "y"},
+            **({"nodeName": node} if node else {}),
+        }
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"}, "spec": spec}
+        api.request("POST", "/api/v1/namespaces/default/pods", body=pod, content="application/json")
+    assert [(pod.key, pod.spec.node_selector) for pod in PodApi(api).list_on_node("n1")] == [("default/a", {"x": "y"})]
+
+
+@pytest.mark.parametrize("response", [{}, {"items": 3}, {"items": [{"metadata": {"name": 3}}]}])
+def test_a_response_that_is_no_list_of_pods_is_an_error(response: Any) -> None:
+    with pytest.raises(ValueError, match=r"Expected|missing"):
+        parse_pods(response)
