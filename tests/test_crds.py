@@ -4,14 +4,18 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
+from gpu_operator.spec import API_VERSION as DRIVER_API
+from gpu_operator.spec import UNSUPPORTED, DriverSpec
 from nfd_lite.rules.model import Op
 from nfd_lite.topology.node_topology import API_VERSION as TOPOLOGY_API
 from node_core.domain.features import Features
 from node_core.domain.node_feature import API_VERSION, NodeFeature, render_node_feature
 from node_core.domain.taints import EFFECTS
+from node_core.schema import item_type, struct_of
 from simulation.apiserver.resources import resource_named
 
 ROOT = Path(__file__).parent.parent / "manifests" / "crds"
@@ -68,7 +72,12 @@ def test_only_the_kustomization_of_the_crds_lists_the_crds() -> None:
 
 @pytest.mark.parametrize(
     ("file", "api"),
-    [("nodefeature", API_VERSION), ("nodefeaturerule", API_VERSION), ("noderesourcetopology", TOPOLOGY_API)],
+    [
+        ("nodefeature", API_VERSION),
+        ("nodefeaturerule", API_VERSION),
+        ("noderesourcetopology", TOPOLOGY_API),
+        ("nvidiadriver", DRIVER_API),
+    ],
 )
 def test_the_crd_has_the_names_scope_and_version_that_the_agents_use(file: str, api: str) -> None:
     crd = read(file)
@@ -173,3 +182,29 @@ def test_the_schema_accepts_exactly_the_operators_of_the_engine(rule_crd: dict[s
 def test_the_schema_refuses_invalid_rules(rule_crd: dict[str, Any], rule: dict[str, Any], problem: str) -> None:
     (found,) = problems({"spec": {"rules": [rule]}}, schema_of(rule_crd))
     assert problem in found
+
+
+def schema_fields(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """Returns the fields of a struct by name, with the fields of the structs below them."""
+    return {
+        each.encode_name: schema_fields(below)
+        if (below := struct_of(each.type) or struct_of(item_type(each.type)))
+        else None
+        for each in msgspec.structs.fields(struct)
+    }
+
+
+def missing_fields(fields: dict[str, Any], schema: dict[str, Any], path: str) -> list[str]:
+    inside = schema.get("items", schema).get("properties", {})
+    missing = [f"{path}.{name}" for name in fields if name not in inside]
+    below = [(name, each) for name, each in fields.items() if each and name in inside]
+    return missing + [
+        problem for name, each in below for problem in missing_fields(each, inside[name], f"{path}.{name}")
+    ]
+
+
+def test_the_schema_of_drivers_has_the_fields_that_gpu_operator_reads_and_no_other_field() -> None:
+    spec = schema_of(read("nvidiadriver"))["properties"]["spec"]
+    assert missing_fields(schema_fields(DriverSpec), spec, "spec") == []
+    assert set(spec["properties"]) == set(schema_fields(DriverSpec)) | set(UNSUPPORTED)
+    assert spec["x-kubernetes-preserve-unknown-fields"], "an unknown field is named in the status, not dropped"

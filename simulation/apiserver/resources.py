@@ -61,6 +61,19 @@ RESOURCES = (
         group="topology.node.k8s.io",
         version="v1alpha2",
     ),
+    Resource(
+        plural="nvidiadrivers",
+        kind="NVIDIADriver",
+        namespaced=False,
+        short=("nvd", "nvdriver", "nvdrivers"),
+        status=True,
+        generation=True,
+        custom=True,
+        group="nvidia.com",
+        version="v1alpha1",
+    ),
+    Resource(plural="daemonsets", kind="DaemonSet", group="apps", short=("ds",), status=True, generation=True),
+    Resource(plural="controllerrevisions", kind="ControllerRevision", group="apps"),
 )
 
 UNLISTED = (
@@ -72,7 +85,6 @@ UNLISTED = (
         group="nfd.openshift.io",
         version="v1alpha1",
     ),
-    Resource(plural="daemonsets", kind="DaemonSet", group="apps", short=("ds",), status=True, generation=True),
     Resource(plural="deployments", kind="Deployment", group="apps", short=("deploy",), status=True, generation=True),
     Resource(plural="replicasets", kind="ReplicaSet", group="apps", short=("rs",), status=True, generation=True),
     Resource(plural="statefulsets", kind="StatefulSet", group="apps", short=("sts",), status=True, generation=True),

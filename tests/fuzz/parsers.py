@@ -46,6 +46,7 @@ from gpu_exporter.counters_file import parse_counters
 from gpu_exporter.pods.api_pods import parse_pod
 from gpu_exporter.pods.labels import parse_label_pattern, select_labels
 from gpu_exporter.settings import parse_listen, parse_milliseconds
+from gpu_operator.spec import decode_spec
 from gpunode.cdi import device_names
 from gpunode.cluster.feed import parse_node as parse_watched_node
 from gpunode.cluster.feed import parse_pod as parse_watched_pod
@@ -193,6 +194,10 @@ RULES = {
     "apiVersion": "nfd.k8s-sigs.io/v1alpha1", "kind": "NodeFeatureRule", "metadata": {"name": "set"}, "spec": {"rules": [RULE]},
 }  # fmt: skip
 CUSTOM = [RULE, {"name": "old", "matchOn": [{"pciId": {"vendor": ["15b3"]}, "loadedKMod": ["ib"]}]}]
+DRIVER = {
+    "version": "580.95.05", "kernelModuleType": "open", "env": [{"name": "A", "value": "1"}], "rdma": {"enabled": True}, "unknown": 1,
+    "nodeSelector": {"a": "b"}, "upgradePolicy": {"maxUnavailable": "25%", "drain": {"enable": True, "timeoutSeconds": 5}},
+}  # fmt: skip
 NVIDIA = {
     "version": "v1",
     "flags": {
@@ -540,6 +545,7 @@ PARSERS: Mapping[str, Parser] = {
     "node_core.publish.lines:parse_lines": text(_lines, "a/b=c\nd=\n# x\n"),
     "node_core.runtime.http_port:parse_address": text(parse_address, "[::1]:8080", "host.name:65535", ":0", refuses=VALUE_ERROR),
     "node_core.runtime.metrics_guard:bearer_token": text(bearer_token, "Bearer abc.def"),
+    "gpu_operator.spec:decode_spec": document(decode_spec, DRIVER, refuses=()),
     "gpu_core.settings.nvidia_config:decode_nvidia_config": document(
         lambda data: decode_nvidia_config(data, ("gfd", "plugin"), source="f"), NVIDIA
     ),

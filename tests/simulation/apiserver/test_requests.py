@@ -40,7 +40,7 @@ def test_a_request_line_is_parsed_to_a_verb_and_a_path_template(
         "/",
         "/api/v2/nodes",
         "/api/v1/services",
-        "/apis/apps/v1/controllerrevisions",
+        "/apis/apps/v1/unknown",
         "/api/v1/nodes/n/log",
         "/api/v1/namespaces/x/pods/p/binding",
         "/api/v1/pods/p",

@@ -165,7 +165,7 @@ def test_only_the_status_path_writes_the_status(wire: Wire) -> None:
     ("method", "path", "body", "content", "status"),
     [
         ("GET", "/api/v1/nodes/none", None, "", 404),
-        ("GET", "/apis/apps/v1/controllerrevisions", None, "", 404),
+        ("GET", "/apis/apps/v1/unknown", None, "", 404),
         ("POST", "/api/v1/nodes", {"metadata": {"name": "n1"}}, "application/json", 409),
         ("POST", "/api/v1/nodes", {"metadata": {"name": "Bad"}}, "application/json", 422),
         ("POST", "/api/v1/nodes", {"kind": "Pod", "metadata": {"name": "x"}}, "application/json", 400),
