@@ -16,6 +16,7 @@ from node_core.kube.http import TIMEOUT, ApiClient, parse_response
 
 APPLY = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 
 
@@ -82,6 +83,23 @@ class NodeApi(ApiClient):
             if error.status == 422 and self.get().resource_version != observed.resource_version:
                 raise KubeError(f"cannot write the taints: {error.message}", status=409) from error
             raise
+        return parse_response(parse_node, node)
+
+    def patch_metadata(
+        self,
+        manager: str,
+        *,
+        labels: Mapping[str, str | None],
+        annotations: Mapping[str, str | None],
+        version: str,
+    ) -> NodeView:
+        """Sets labels and annotations of others in one step. None removes a key; other keys stay.
+
+        version: the resource version of the Node for which the patch was planned. Raises KubeError 409 if the Node has another one.
+        """
+        metadata = {"resourceVersion": version, "labels": dict(labels), "annotations": dict(annotations)}
+        query = {"fieldManager": manager}
+        node = self.request("PATCH", self._path, query=query, body={"metadata": metadata}, content=MERGE_PATCH)
         return parse_response(parse_node, node)
 
     def patch_status(self, manager: str, patch: Mapping[str, Any]) -> NodeView:

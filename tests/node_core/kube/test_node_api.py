@@ -76,3 +76,21 @@ def test_writes_of_labels_and_taints_do_not_affect_each_other(api: NodeApi) -> N
     assert (len(view.taints), GFD_TAINTS_ANNOTATION in view.annotations) == (1, True)
     view = api.set_taints("gfd", TaintPlan(taints=(), owned=frozenset()), view, taints_annotation=GFD_TAINTS_ANNOTATION)
     assert view.labels_by("gfd") == {"nvidia.com/b": "1"}
+
+
+def test_labels_and_annotations_of_others_are_patched_in_one_step(api: NodeApi) -> None:
+    api.apply_labels("gfd", {"a/a": "1", "a/b": "2"}, force=False)
+    before = api.get()
+    after = api.patch_metadata(
+        "mig", labels={"a/a": "3", "a/b": None}, annotations={"c": "d"}, version=before.resource_version
+    )
+    assert (after.labels.get("a/a"), after.labels.get("a/b"), after.annotations.get("c")) == ("3", None, "d")
+    assert after.labels["kubernetes.io/hostname"] == before.labels["kubernetes.io/hostname"]
+
+
+def test_a_patch_of_metadata_that_was_planned_for_another_version_is_a_conflict(api: NodeApi) -> None:
+    version = api.get().resource_version
+    api.apply_labels("gfd", {"a/a": "1"}, force=False)
+    with pytest.raises(KubeError) as caught:
+        api.patch_metadata("mig", labels={"a/a": "3"}, annotations={}, version=version)
+    assert caught.value.status == 409
