@@ -176,7 +176,7 @@ def test_the_exporter_serves_the_values_of_all_gpus(place: Place) -> None:
 
 
 def test_a_scrape_calls_nothing_of_nvml(place: Place) -> None:
-    place.start()
+    place.start("--collect-interval", "3600000")  # ms; readings begin at its multiples, and none during the scrapes
     until(lambda: len(find(place.scrape(), "DCGM_FI_PROF_GR_ENGINE_ACTIVE")) == 2)
     until(lambda: values(place.scrape(), "DCGM_FI_DEV_XID_ERRORS") == [0, 0])
     waits = sum(each.calls["nvmlEventSetWait_v2"] for each in place.sessions.called)
