@@ -83,6 +83,7 @@ from nfd_lite.topology.settings import decode_topology_config, parse_uri
 from nfd_lite.user_files import decode_text
 from node_core.decode import Document, parse_documents, parse_first_document, parse_yaml
 from node_core.domain.duration import parse_duration, parse_interval, parse_sleep_interval
+from node_core.domain.label_selector import parse_label_selector
 from node_core.domain.node import parse_node
 from node_core.domain.node_feature import parse_node_feature
 from node_core.domain.pci import PciAddress
@@ -103,7 +104,7 @@ from node_core.scheduling.objects import Quantity
 from node_core.scheduling.requests import parse_amounts
 from simulation.apiserver.request_body import decode_body
 from simulation.apiserver.requests import parse_request
-from simulation.apiserver.selectors import parse_label_selector, parse_selection
+from simulation.apiserver.selectors import parse_selection
 from simulation.apiserver.status import ApiError
 from simulation.scenarios.checks import parse_memory
 from simulation.scenarios.mig_profiles import parse_instance
@@ -482,6 +483,9 @@ PARSERS: Mapping[str, Parser] = {
     "node_core.kube.http:parse_event": content(
         lambda line: parse_event(line, "a watch"), b'{"type": "ADDED", "object": {}}', refuses=(KubeError,)
     ),
+    "node_core.domain.label_selector:parse_label_selector": text(
+        parse_label_selector, "a=b,c!=d,e in (f,g),!h", refuses=VALUE_ERROR
+    ),
     "node_core.domain.node:parse_node": document(lambda data: parse_response(parse_node, data), NODE, refuses=(KubeError,)),
     "node_core.domain.node_feature:parse_node_feature": document(
         lambda data: parse_response(parse_node_feature, data), NODE_FEATURE, refuses=(KubeError,)
@@ -556,9 +560,6 @@ PARSERS: Mapping[str, Parser] = {
     ),
     "simulation.apiserver.requests:parse_request": text(
         lambda value: parse_request("GET", value), "/api/v1/namespaces/a/pods/b/status?watch=1", refuses=(ApiError, ValueError)
-    ),
-    "simulation.apiserver.selectors:parse_label_selector": text(
-        parse_label_selector, "a=b,c!=d,e in (f,g),!h", refuses=(ApiError,)
     ),
     "simulation.apiserver.selectors:parse_selection": text(
         lambda value: parse_selection("Pod", fields=value), "metadata.name=a,spec.nodeName!=b", refuses=(ApiError,)

@@ -1,8 +1,8 @@
 """A selector as a query of the API server."""
 
 from gpunode.cluster.objects import LabelSelector, render_selector
+from node_core.domain.label_selector import parse_label_selector
 from node_core.scheduling.objects import Requirement
-from simulation.apiserver.selectors import parse_label_selector
 
 
 def test_a_selector_is_written_as_the_api_server_reads_it() -> None:
