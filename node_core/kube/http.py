@@ -263,10 +263,19 @@ _CAUSES: Mapping[type[BaseException], str] = {
 }
 
 
+def describe_status(status: Mapping[str, Any]) -> str:
+    """Returns the message of a Status object. Only the causes of a refused eviction name the disruption budget."""
+    causes = (status.get("details") or {}).get("causes") or ()
+    budgets = (
+        str(each["message"]) for each in causes if each.get("reason") == "DisruptionBudget" and each.get("message")
+    )
+    return " ".join((str(status.get("message", "")), *budgets))
+
+
 def _error_of(verb: str, path: str, response: urllib3.BaseHTTPResponse) -> KubeError:
     try:
-        detail = json.loads(response.data).get("message", "")
-    except (ValueError, AttributeError, RecursionError, HTTPError, OSError):
+        detail = describe_status(json.loads(response.data))
+    except (ValueError, AttributeError, TypeError, RecursionError, HTTPError, OSError):
         detail = response.reason or ""
     response.release_conn()
     message = f"{verb} {path}: HTTP {response.status}: {detail}".rstrip(": ")

@@ -41,18 +41,24 @@ class PodApi:
         query = {"fieldSelector": f"spec.nodeName={node_name}"}
         return parse_response(parse_pods, self._api.request("GET", "/api/v1/pods", query=query))
 
-    def evict(self, namespace: str, name: str) -> None:
-        """Requests the eviction of a pod. Raises KubeError with the status 429 while a disruption budget forbids the eviction."""
-        body = {
+    def evict(self, namespace: str, name: str, *, uid: str | None = None) -> None:
+        """Requests the eviction of a pod. Raises KubeError with the status 429 while a disruption budget forbids the eviction.
+
+        uid: of the pod; then a pod with the same name and another uid is not evicted, and the status is 409.
+        """
+        body: dict[str, object] = {
             "apiVersion": "policy/v1",
             "kind": "Eviction",
             "metadata": {"name": name, "namespace": namespace},
         }
+        if uid is not None:
+            body["deleteOptions"] = {"preconditions": {"uid": uid}}
         self._send("POST", f"{_path(namespace, name)}/eviction", body)
 
-    def delete(self, namespace: str, name: str) -> None:
-        """Deletes a pod with its own grace period, whatever its disruption budget is."""
-        self._send("DELETE", _path(namespace, name), {"apiVersion": "v1", "kind": "DeleteOptions"})
+    def delete(self, namespace: str, name: str, *, uid: str | None = None) -> None:
+        """Deletes a pod with its own grace period, whatever its disruption budget is. uid: see `evict`."""
+        precondition = {} if uid is None else {"preconditions": {"uid": uid}}
+        self._send("DELETE", _path(namespace, name), {"apiVersion": "v1", "kind": "DeleteOptions", **precondition})
 
     def _send(self, method: str, path: str, body: Mapping[str, object]) -> None:
         try:

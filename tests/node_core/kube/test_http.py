@@ -16,7 +16,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError
 from node_core.errors import KubeError
 from node_core.kube.client import NodeApi
 from node_core.kube.cluster import Cluster
-from node_core.kube.http import TIMEOUT, ApiClient
+from node_core.kube.http import TIMEOUT, ApiClient, describe_status
 from simulation.apiserver import ApiServer
 from tests.node_core.kube.test_invalid_servers import write_kubeconfig
 
@@ -236,3 +236,23 @@ def test_a_failed_connection_is_described_in_words(monkeypatch: pytest.MonkeyPat
     with pytest.raises(KubeError) as caught:
         ApiClient(kubeconfig=None, user_agent="t").request("GET", "/api")
     assert caught.value.message == f"GET /api: the API server does not respond: {why}"
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        ({"message": "no"}, "no"),
+        ({"message": "no", "details": None}, "no"),
+        ({"message": "no", "details": {"causes": [{"reason": "FieldValueInvalid", "message": "no"}]}}, "no"),
+        (
+            {
+                "message": "Cannot evict pod.",
+                "details": {"causes": [{"reason": "DisruptionBudget", "message": "The disruption budget a needs 1."}]},
+            },
+            "Cannot evict pod. The disruption budget a needs 1.",
+        ),
+    ],
+    ids=["message", "null", "other-cause", "budget"],
+)
+def test_the_error_of_a_refused_eviction_names_the_disruption_budget(status: dict[str, Any], text: str) -> None:
+    assert describe_status(status) == text

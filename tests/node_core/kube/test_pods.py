@@ -14,9 +14,11 @@ class Client:
     def __init__(self, status: int | None = None) -> None:
         self.status = status
         self.requests: list[tuple[str, str, str]] = []
+        self.body: dict[str, Any] = {}
 
     def request(self, verb: str, path: str, **more: Any) -> dict[str, Any]:
         self.requests.append((verb, path, more["body"]["kind"]))
+        self.body = more["body"]
         if self.status is not None:
             raise KubeError("refused", status=self.status)
         return {}
@@ -36,6 +38,14 @@ def test_a_deletion_has_the_grace_period_of_the_pod() -> None:
     client = Client()
     pods_of(client).delete("ml", "train-0")
     assert client.requests == [("DELETE", "/api/v1/namespaces/ml/pods/train-0", "DeleteOptions")]
+
+
+def test_a_pod_with_another_uid_is_not_removed() -> None:
+    client = Client()
+    pods_of(client).evict("ml", "train-0", uid="u1")
+    assert client.body["deleteOptions"] == {"preconditions": {"uid": "u1"}}
+    pods_of(client).delete("ml", "train-0", uid="u1")
+    assert client.body["preconditions"] == {"uid": "u1"}
 
 
 def test_a_pod_that_is_gone_is_not_an_error() -> None:
