@@ -12,7 +12,7 @@ from nfd_lite.label_keys import WhiteList
 from nfd_lite.node_labels import MANAGER, NODE_LABEL, select_foreign_labels, with_node_labels
 from nfd_lite.rule_pass import Rules
 from nfd_lite.settings import NfdSettings
-from nfd_lite.sources import GPU_PRESENT_COLLECTOR, Collection, Host, collect, insert_custom_results
+from nfd_lite.sources import INDEPENDENT, Collection, Host, collect, insert_custom_results
 from node_core.domain.desired import CollectorResult, Desired, NameHistory, failed_result
 from node_core.domain.features import exclude_features
 from node_core.domain.labels import Labels
@@ -73,10 +73,10 @@ class Collector:
         )
 
     def _restrict(self, result: CollectorResult) -> CollectorResult:
-        """Removes the kinds of outputs that the settings do not allow. `nvidia.com/gpu.present` remains: the device plugin waits for it."""
+        """Removes the kinds of outputs that the settings do not allow. The labels of INDEPENDENT remain: other programs depend on them."""
         restrictions = self._settings.restrictions
         are_disabled = {
-            "labels": restrictions.disable_labels and result.name != GPU_PRESENT_COLLECTOR,
+            "labels": restrictions.disable_labels and result.name not in INDEPENDENT,
             "annotations": restrictions.disable_annotations,
             "extended_resources": restrictions.disable_extended_resources,
             "taints": not (self._settings.rules.taints and self._settings.publish == "node"),
@@ -113,11 +113,11 @@ def select_labels(
 ) -> Sequence[CollectorResult]:
     """Applies `core.labelSources` and `core.labelWhiteList`. PURE.
 
-    `nvidia.com/gpu.present` is always published, because the device plugin waits for it. The settings do not apply to outputs of custom
+    The labels of INDEPENDENT are always published, because other programs depend on them. The settings do not apply to outputs of custom
     rules that are not labels.
     """
-    always = [part for part in results if part.name == GPU_PRESENT_COLLECTOR]
-    others = [part for part in results if part.name != GPU_PRESENT_COLLECTOR]
+    always = [part for part in results if part.name in INDEPENDENT]
+    others = [part for part in results if part.name not in INDEPENDENT]
     selected = [
         replace(part, labels=_select_matching(part.labels, white_list)) for part in others if _source(part) in sources
     ]

@@ -62,6 +62,20 @@ class HostFlags:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DriverFlags:
+    """Whether driver pods run in the cluster."""
+
+    HEADING: ClassVar = "Sources and labels"
+
+    driver_label: bool = setting(
+        "--driver-label NFD_DRIVER_LABEL",
+        False,
+        "Set the label nvidia.com/gpu.deploy.driver=pre-installed on a node whose host has an NVIDIA driver of its own, so that no"
+        " driver pod starts there. Needs the folder /usr of the host below --host-root. A value that another client has set stays.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NfdSettings(CoreFlags):
     """See Collector and RuleSettings.
 
@@ -91,6 +105,7 @@ NFD: tuple[type | click.Option, ...] = (
     config_option("--config", name="nfd_config", env=["NFD_CONFIG"], load=decode_worker_config, default=CONFIG_FILE),
     inline_config_option("--options", name="nfd_inline", load=decode_worker_config),
     NfdSettings,
+    DriverFlags,
     HostFlags,
     NamespaceFlags,
     ignored_option("--owner-refs", None, "published labels belong to the Node and remain when the pod ends"),
@@ -113,6 +128,7 @@ def nfd_settings(values: Mapping[str, Any]) -> NfdSettings:
             feature_sources=values["feature_sources"],
             features_dir=str(values["features_dir"]),
             own_file=str(output_file),
+            labels_driver=values["driver_label"],
         ),
         publish="nothing" if values["no_publish"] else values.get("publish") or "node",
         output_file=output_file,

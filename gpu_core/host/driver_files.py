@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from gpu_core.host.driver_libraries import DriverLocation, Library, locate_driver, read_libraries
-from gpu_core.host.driver_root import DriverFile, DriverRoot, Layout
+from gpu_core.host.driver_root import PROGRAM_FOLDERS, DriverFile, DriverRoot, Layout
 from gpu_core.host.program_texts import find_texts
 from gpu_core.host.tegra import TegraFiles, read_tegra
 from gpu_core.host.wsl import read_wsl
@@ -43,18 +43,6 @@ MPS_PIPES = "/tmp/nvidia-mps"  # noqa: S108  # nosec B108 # the default folder o
 FIRMWARE_PATH = "/sys/module/firmware_class/parameters/path"
 OS_RELEASE = "/proc/sys/kernel/osrelease"
 
-_BIN = {
-    "/usr/local/sbin": "/usr/local/sbin",
-    "/usr/local/bin": "/usr/local/bin",
-    "/usr/sbin": "/usr/sbin",
-    "/usr/bin": "/usr/bin",
-    "/sbin": "/usr/sbin",
-    "/bin": "/usr/bin",
-    "/opt/bin": "/usr/bin",
-    "/usr/libexec/nvidia/tesla/bin": "/usr/bin",
-    "/run/current-system/sw/bin": "/usr/bin",
-}
-"""Folder of programs below the driver root -> folder in a container."""
 _CONFIG = {"/etc": "/etc", "/usr/local/share": "/usr/local/share", "/usr/share": "/usr/share", "/share": "/usr/share"}
 """Folder of configuration below the driver root -> folder in a container."""
 _XORG = ("/usr/lib/xorg", "/usr/lib64/xorg", "/usr/X11R6/lib", "/usr/X11R6/lib64")
@@ -163,7 +151,7 @@ def _binaries(location: DriverLocation) -> Iterator[DriverFile]:
             found.sort(key=lambda file: not _contains(root.base / file.path.lstrip("/"), str(location.version)))
         for file in found[:1]:
             folder = str(PurePosixPath(file.place).parent)
-            yield replace(file, place=f"{_BIN.get(folder, '/usr/bin')}/{name}")
+            yield replace(file, place=f"{PROGRAM_FOLDERS.get(folder, '/usr/bin')}/{name}")
 
 
 def _program_folders(location: DriverLocation) -> list[str]:
@@ -174,8 +162,10 @@ def _program_folders(location: DriverLocation) -> list[str]:
         for each in libraries
         for path in (each.parent / "bin", each.parent.parent / "bin", each / "bin", each)
     ]
-    smi = _find_all((DriverRoot(location.root.base),), [f"{folder}/nvidia-smi" for folder in _BIN], _is_program)
-    return list(dict.fromkeys((*near, *_BIN, *(str(PurePosixPath(file.path).parent) for file in smi))))
+    smi = _find_all(
+        (DriverRoot(location.root.base),), [f"{folder}/nvidia-smi" for folder in PROGRAM_FOLDERS], _is_program
+    )
+    return list(dict.fromkeys((*near, *PROGRAM_FOLDERS, *(str(PurePosixPath(file.path).parent) for file in smi))))
 
 
 def _contains(path: Path, text: str) -> bool:

@@ -33,8 +33,11 @@ LIBRARY_FOLDERS = (
 )
 """Below a driver root, in search order."""
 
+DRIVER_CONTAINER = "run/nvidia/driver"
+"""The root of a driver container, which the container mounts on the host."""
+
 NESTED_ROOTS = (
-    "run/nvidia/driver",  # a driver container's root, of the GPU operator; RKE2 and k3s with it too
+    DRIVER_CONTAINER,  # a driver container's root, of the GPU operator; RKE2 and k3s with it too
     "home/kubernetes/bin/nvidia",  # GKE on Container-Optimized OS
     "usr/local/nvidia",  # where GKE mounts it in containers
     "var/lib/nvidia",  # Container-Optimized OS on a plain virtual machine
@@ -46,6 +49,19 @@ NESTED_ROOTS = (
     "aarch64-bottlerocket-linux-gnu/sys-root",
 )
 """Driver roots below the root of a host, searched after the folders of the host."""
+
+PROGRAM_FOLDERS = {
+    "/usr/local/sbin": "/usr/local/sbin",
+    "/usr/local/bin": "/usr/local/bin",
+    "/usr/sbin": "/usr/sbin",
+    "/usr/bin": "/usr/bin",
+    "/sbin": "/usr/sbin",
+    "/bin": "/usr/bin",
+    "/opt/bin": "/usr/bin",
+    "/usr/libexec/nvidia/tesla/bin": "/usr/bin",
+    "/run/current-system/sw/bin": "/usr/bin",
+}
+"""Folder of programs below the driver root -> folder in a container."""
 
 LD_CACHE = "etc/ld.so.cache"
 """Searched after the folders, for a library in a custom folder."""
@@ -67,7 +83,7 @@ class Layout(StrEnum):
 
 
 _NESTED_LAYOUTS = {
-    "run/nvidia/driver": Layout.DRIVER_CONTAINER,
+    DRIVER_CONTAINER: Layout.DRIVER_CONTAINER,
     "run/opengl-driver": Layout.NIXOS,
     "usr/local/glibc": Layout.TALOS,
     "usr/lib/wsl": Layout.WSL,

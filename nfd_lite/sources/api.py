@@ -88,7 +88,7 @@ class SourceSettings:
     """`sources` of NFD's worker config, with NFD's defaults. A list replaces its default; a cpuid whitelist replaces the blacklist.
 
     feature_sources: the enabled sources; None for all except OFF_BY_DEFAULT. features_dir: the host folder of feature files.
-    own_file: the feature file that this agent writes; the local source does not read this file.
+    own_file: the feature file that this agent writes; the local source does not read this file. labels_driver: see pre_installed_driver.
     """
 
     feature_sources: frozenset[str] | None = None
@@ -103,6 +103,7 @@ class SourceSettings:
     fake: FakeSettings = FakeSettings()
     features_dir: str = FEATURES_DIR
     own_file: str = f"{FEATURES_DIR}/nfd-lite"
+    labels_driver: bool = False
 
 
 class ScanContext:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from gpu_core.host.host_driver import find_host_driver
 from gpu_core.host.platform import has_gpu_off_pci
 from nfd_lite.gpu_present import gpu_present
 from nfd_lite.label_keys import PREFIX, qualify_keys
+from nfd_lite.pre_installed_driver import pre_installed_driver
 from nfd_lite.sources.api import (
     OFF_BY_DEFAULT,
     FeatureCollector,
@@ -19,10 +21,13 @@ from nfd_lite.sources.pci import DEVICE as PCI_DEVICE
 from nfd_lite.sources.registry import ALL
 from node_core.domain.desired import CollectorResult
 from node_core.domain.features import Features, merge_features
-from node_core.domain.labels import GPU_PRESENT
+from node_core.domain.labels import GPU_DEPLOY_DRIVER, GPU_PRESENT
 from node_core.errors import HostReadError
 
 GPU_PRESENT_COLLECTOR = "gpu.present"
+DRIVER_COLLECTOR = "gpu.deploy.driver"
+INDEPENDENT = frozenset({GPU_PRESENT_COLLECTOR, DRIVER_COLLECTOR})
+"""Collectors of labels on which other programs depend. They do not depend on the selected sources."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +58,12 @@ def collect(
     enabled = {each: read[each.name] for each in collectors if _is_enabled(each, settings)}
     labelled = [result for each, partial in enabled.items() for result in _label(each, partial, settings)]
     present = _gpu_present(read[PCI_DEVICE], host) if PCI_DEVICE in read else ()
+    driver, failures = _host_driver(present, host) if settings.labels_driver else ((), {})
     known = previous or Features()
     return Collection(
         features=merge_features(tuple(_features(each.name, partial, known) for each, partial in enabled.items())),
-        results=(*labelled, *present),
-        errors={name: "; ".join(partial.reasons) for name, partial in read.items() if partial.reasons},
+        results=(*labelled, *present, *driver),
+        errors={name: "; ".join(partial.reasons) for name, partial in read.items() if partial.reasons} | failures,
         problems={each.name: partial.problems for each, partial in enabled.items() if partial.problems},
         expires_at=min(
             (partial.expires_at for partial in enabled.values() if partial.expires_at is not None), default=None
@@ -119,6 +125,19 @@ def _gpu_present(pci: PartialFeatures, host: Host) -> tuple[CollectorResult, ...
     if pci.features is not None:
         result = replace(result, labels=gpu_present(pci.features, off_pci=off_pci))
     return _results(result, pci)
+
+
+def _host_driver(present: Sequence[CollectorResult], host: Host) -> tuple[tuple[CollectorResult, ...], dict[str, str]]:
+    """Derives the label on which driver pods depend, and the error of a failed read. An unknown label is retained."""
+    result = CollectorResult(name=DRIVER_COLLECTOR, labels=None, owns=(GPU_DEPLOY_DRIVER,))
+    if not present or any(each.labels is None for each in present):
+        return (result,), {}
+    has_gpu = any(each.labels for each in present)
+    try:
+        labels = pre_installed_driver(find_host_driver(host.root) if has_gpu else None)
+    except HostReadError as error:
+        return (result,), {DRIVER_COLLECTOR: str(error)}
+    return (replace(result, labels=labels),), {}
 
 
 def _results(result: CollectorResult, partial: PartialFeatures) -> tuple[CollectorResult, ...]:

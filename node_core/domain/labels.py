@@ -12,6 +12,10 @@ SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9
 """A DNS subdomain of any length. Source: Kubernetes documentation, Object Names and IDs."""
 GPU_PRESENT = "nvidia.com/gpu.present"
 """nfd-lite sets this label on nodes with an NVIDIA GPU. The device plugin waits for the label, and charts select nodes by it."""
+GPU_DEPLOY_DRIVER = "nvidia.com/gpu.deploy.driver"
+"""nfd-lite sets this label to `pre-installed` on nodes whose host has a driver of its own. No driver pod starts there, nor
+where a person has set a value other than `true`."""
+PRE_INSTALLED = "pre-installed"
 DEVICE_PLUGIN_CONFIG = "nvidia.com/device-plugin.config"
 """Cluster administrators set this label, directly or with a rule. Its value selects one of the named configs for the node."""
 GFD_TIMESTAMP = "nvidia.com/gfd.timestamp"

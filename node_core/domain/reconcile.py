@@ -9,13 +9,16 @@ from dataclasses import dataclass
 
 from node_core.domain.desired import Outputs
 from node_core.domain.extended_resources import ResourcePlan, blocked_resources, plan_resources
-from node_core.domain.labels import Labels
+from node_core.domain.labels import GPU_DEPLOY_DRIVER, Labels
 from node_core.domain.node import NodeView
 from node_core.domain.node_feature import NodeFeature
 from node_core.domain.taints import Taint, TaintPlan, blocked_taints, owned_taints, parse_taint_annotation, plan_taints
 
 YIELDS_TO: Mapping[str, tuple[str, ...]] = {"nfd-lite": ("gfd",)}
 """Field manager -> the managers whose labels it never writes. So a rule cannot change a label that gfd publishes."""
+
+YIELDS_TO_ALL = frozenset({GPU_DEPLOY_DRIVER})
+"""Labels that also people set. An agent never overwrites the value of another client."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,11 +141,15 @@ def select_writable(labels: Labels, node: NodeView, owner: FieldOwner) -> dict[s
 
 
 def _overwritten_labels(labels: Labels, node: NodeView, owner: FieldOwner) -> frozenset[str]:
-    """Returns the label keys that another client has set to another value, if the owner may not overwrite them."""
-    if owner.may_overwrite:
-        return frozenset()
+    """Returns the label keys that another client has set to another value, and that the owner may not overwrite."""
     owned = node.owned.get(owner.manager, ())
-    return frozenset(key for key, value in labels.items() if key not in owned and node.labels.get(key, value) != value)
+    return frozenset(
+        key
+        for key, value in labels.items()
+        if not (owner.may_overwrite and key not in YIELDS_TO_ALL)
+        and key not in owned
+        and node.labels.get(key, value) != value
+    )
 
 
 def _labels_of_others(labels: Labels, node: NodeView, owner: FieldOwner) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -134,3 +135,19 @@ OUTPUTS = st.builds(Outputs, labels=TEXTS, annotations=TEXTS, taints=TAINTS, ext
 @given(OUTPUTS, OUTPUTS)
 def test_there_are_no_writes_exactly_if_all_outputs_are_published(desired: Outputs, published: Outputs) -> None:
     assert (reconcile_node(desired, node(published), NFD) == ()) == (desired == published)
+
+
+DRIVER = "nvidia.com/gpu.deploy.driver"
+PRE_INSTALLED = Outputs(labels={DRIVER: "pre-installed"})
+
+
+@pytest.mark.parametrize("value", ["false", "true", ""])
+def test_the_value_of_a_person_for_the_driver_label_is_neither_overwritten_nor_removed(value: str) -> None:
+    by_a_person = replace(EMPTY, labels={DRIVER: value})
+    assert reconcile_node(PRE_INSTALLED, by_a_person, NFD) == ()
+    assert reconcile_node(Outputs(), by_a_person, NFD) == ()
+    assert [each.name for each in find_blocked_outputs(PRE_INSTALLED, by_a_person, NFD)] == [DRIVER]
+
+
+def test_the_own_driver_label_is_removed_with_the_driver() -> None:
+    assert reconcile_node(Outputs(), node(PRE_INSTALLED), NFD) == (ApplyMetadata(labels={}, annotations={}),)
