@@ -6,7 +6,7 @@ from functools import partial
 from gpu_core.assembly import Dependencies
 from gpu_core.domain.inventory import Inventory
 from gpu_core.host.mig_status import MigStatusFile, mig_status_path
-from mig_manager.changer import LayoutChanger, Surroundings
+from mig_manager.changer import LayoutChanger
 from mig_manager.configs import build_configs
 from mig_manager.hooks import HookRunner
 from mig_manager.journal import Journal, journal_path
@@ -15,6 +15,7 @@ from mig_manager.reboot import FILE, RebootPolicy, reboot_host, refuse_simulated
 from mig_manager.reset import GpuReset, RunReset, SmiReset, find_smi, refuse_reset
 from mig_manager.session import ReleasableNvml
 from mig_manager.settings import MigSettings
+from mig_manager.surroundings import Surroundings
 from mig_manager.usage import UsageReader
 from node_core.host.boot_id import read_boot_id
 from node_core.kube.pods import PodApi
@@ -48,7 +49,7 @@ def build_changer(
         open_nvml=nvml.open,
         discover=discover,
         select=build_configs(settings, dependencies, services, on_configs).select,
-        read_usage=usage.read,
+        read_usage_of=usage.read,
         set_leaving=status.set_leaving,
         reset=reset.reset,
         pods=lambda: PodApi(dependencies.node.api),

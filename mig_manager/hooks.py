@@ -21,6 +21,8 @@ HOOK_SECONDS = 300.0
 """A hook that runs longer is killed, and counts as failed."""
 MAX_OUTPUT = 400
 
+ReportHook = Callable[[HookPoint, Hook], None]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookRunner:
@@ -30,31 +32,53 @@ class HookRunner:
     seconds: float = HOOK_SECONDS
 
     @contextmanager
-    def around(self, plans: Sequence[GpuPlan], report: Callable[[HookPoint, Hook], None]) -> Iterator[None]:
-        """Runs the hooks before the block, and `apply-exit` after the block, also after a failure. Calls `report` before each.
-
-        Raises SettingsError if the file is not valid, and MigError if a hook before the block fails: then nothing may be changed.
-        """
-        hooks: Hooks = {} if self.path is None else decode_hooks(read_yaml(self.path), source=str(self.path))
+    def open(self) -> Iterator["HookSession"]:
+        """Within the block, the session runs hooks before changes. After the block, it runs `apply-exit` if it has run any."""
+        session = HookSession(self)
         try:
-            for point in select_points(plans):
-                for hook in hooks.get(point, ()):
-                    report(point, hook)
-                    self._run(point, hook)
-            yield
+            yield session
         finally:
-            for hook in hooks.get(HookPoint.APPLY_EXIT, ()):
-                report(HookPoint.APPLY_EXIT, hook)
-                with suppress(MigError):  # the log states the reason
-                    self._run(HookPoint.APPLY_EXIT, hook)
+            session.close()
+
+
+class HookSession:
+    """The hooks of one attempt. Each point runs once, also if the attempt needs several plans."""
+
+    def __init__(self, runner: HookRunner) -> None:
+        self._runner = runner
+        self._hooks: Hooks | None = None
+        self._done: set[HookPoint] = set()
+        self._report: ReportHook = lambda *_: None
+
+    def run_before(self, plans: Sequence[GpuPlan], report: ReportHook) -> None:
+        """Runs the hooks before these changes. Calls `report` before each.
+
+        Raises SettingsError if the file is not valid, and MigError if a hook fails: then nothing may be changed.
+        """
+        path = self._runner.path
+        if self._hooks is None:
+            self._hooks = {} if path is None else decode_hooks(read_yaml(path), source=str(path))
+        self._report = report
+        for point in select_points(plans):
+            if point not in self._done:
+                self._done.add(point)
+                for hook in self._hooks.get(point, ()):
+                    self._run(point, hook)
+
+    def close(self) -> None:
+        """Runs `apply-exit`, also after a failure."""
+        for hook in (self._hooks or {}).get(HookPoint.APPLY_EXIT, ()):
+            with suppress(MigError):  # the log states the reason
+                self._run(HookPoint.APPLY_EXIT, hook)
 
     def _run(self, point: HookPoint, hook: Hook) -> None:
         """Raises MigError."""
+        self._report(point, hook)
         try:
-            status, output = run_hook(hook, self.seconds)
+            status, output = run_hook(hook, self._runner.seconds)
             why = f"status {status}: {output}" if status else None
         except subprocess.TimeoutExpired:
-            why = f"it did not end within {self.seconds:g} s"
+            why = f"it did not end within {self._runner.seconds:g} s"
         except (OSError, ValueError) as error:  # ValueError: a null character
             why = str(error)
         if why is not None:

@@ -7,7 +7,7 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -120,11 +120,24 @@ class Journal:
             raise MigError(why, hint="run the program that wrote the file, or remove the file")
         return tuple(map(_decode, stored.changes))
 
+    def add(self, changes: Iterable[Change]) -> tuple[Change, ...]:
+        """Records changes in addition to those that could not be recovered. Returns the recorded changes of other GPUs.
+
+        For a GPU that is recorded already, the layout before is the recorded one: the present one may be a part of a change.
+        """
+        recorded = {each.gpu: each for each in self.read()}
+        new = [replace(each, before=recorded[each.gpu].before) if each.gpu in recorded else each for each in changes]
+        others = tuple(each for each in recorded.values() if each.gpu not in {one.gpu for one in new})
+        self.write((*others, *new))
+        return others
+
     def write(self, changes: Iterable[Change]) -> None:
-        """Records the changes on the disk. Raises MigError if that is not possible: the change must not begin then."""
-        if self._path is None:
+        """Records these changes on the disk, and no others. Raises MigError if that is not possible: a change must not begin then."""
+        encoded = [_encode(each) for each in changes]
+        if self._path is None or not encoded:
+            self.clear()
             return
-        content = msgspec.json.encode(_File(changes=[_encode(each) for each in changes]))
+        content = msgspec.json.encode(_File(changes=encoded))
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self._path, content.decode())

@@ -4,9 +4,10 @@ A reset needs a GPU without users. So all agents of the node close NVML first, t
 """
 
 import subprocess  # nosec B404 # the driver's nvidia-smi alone
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -22,8 +23,10 @@ from node_core.host.root import HostRoot
 log = structlog.get_logger(__name__)
 
 REQUEST = "mig-manager"
-REQUEST_SECONDS = 300.0
-"""The request expires after this time, if the process is killed."""
+REQUEST_SECONDS = 30.0
+"""The request expires after this time if the process is killed."""
+RENEW_SECONDS = 10.0
+"""The process writes the request again after this time."""
 RELEASE_SECONDS = 60.0
 """How long to wait until all agents have closed NVML, and until they may open it again."""
 SMI_SECONDS = 120.0
@@ -39,35 +42,61 @@ RunReset = Callable[[Sequence[MigGpu]], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuReset:
-    """is_released: whether this process may not open NVML. sleep: seconds."""
+    """is_released: whether this process may not open NVML. sleep: seconds. renew_seconds: see RENEW_SECONDS."""
 
     lock_dir: Path
     run: RunReset
     is_released: Callable[[], bool]
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    renew_seconds: float = RENEW_SECONDS
 
     def reset(self, gpus: Sequence[MigGpu]) -> None:
         """Closes NVML on the node, resets the GPUs, and opens NVML again. Raises MigError."""
-        folder = self.lock_dir / FOLDER
-        try:
-            write_request(folder, REQUEST, REQUEST_SECONDS)
-        except OSError as error:
-            raise MigError(f"cannot write the release request {folder / REQUEST}: {error.strerror}") from error
-        try:
+        with self._request():
             if not self._wait(lambda: self.is_released() and not list_holders(self.lock_dir)):
                 names = ", ".join(list_holders(self.lock_dir)) or "mig-manager"
                 raise MigError(f"after {RELEASE_SECONDS:.0f} s these programs still have NVML open: {names}")
             self.run(gpus)
             log.info("gpus_reset", gpus=[gpu.name for gpu in gpus])
+
+    @contextmanager
+    def _request(self) -> Iterator[None]:
+        """The release request exists within the block, and shortly after the end of a process that is killed. Raises MigError.
+
+        After the block, waits until this process may open NVML again.
+        """
+        try:
+            self._write()
+        except OSError as error:
+            raise MigError(f"cannot write the release request {self._path}: {error.strerror}") from error
+        is_over = threading.Event()
+        renewal = threading.Thread(target=self._renew, args=(is_over,), name="mig-release", daemon=True)
+        renewal.start()
+        try:
+            yield
         finally:
+            is_over.set()
+            renewal.join()
             self.end()
             self._wait(lambda: not self.is_released())
+
+    def _renew(self, is_over: threading.Event) -> None:
+        while not is_over.wait(self.renew_seconds):
+            with suppress(OSError):
+                self._write()
+
+    def _write(self) -> None:
+        write_request(self._path.parent, self._path.name, REQUEST_SECONDS)
+
+    @property
+    def _path(self) -> Path:
+        return self.lock_dir / FOLDER / REQUEST
 
     def end(self) -> None:
         """Ends the release, also that of a process that was killed during a reset."""
         with suppress(OSError):
-            (self.lock_dir / FOLDER / REQUEST).unlink(missing_ok=True)
+            self._path.unlink(missing_ok=True)
 
     def _wait(self, is_reached: Callable[[], bool]) -> bool:
         """Returns False if the condition is not reached within RELEASE_SECONDS."""

@@ -17,11 +17,12 @@ from gpunode.doctor.agents import find_agent
 from gpunode.mig.read import add_generated, open_dependencies, open_usage, read_file
 from gpunode.output.terminal import show_progress
 from mig_manager.agent import NAME as MANAGER
-from mig_manager.changer import LayoutChanger, Surroundings
+from mig_manager.changer import LayoutChanger
 from mig_manager.hooks import HookRunner
 from mig_manager.journal import Journal, journal_path
 from mig_manager.outcome import Applied, Busy, Failed, Reason, Released, Request
 from mig_manager.reset import REQUEST, GpuReset, RunReset, SmiReset, find_smi
+from mig_manager.surroundings import Surroundings
 from node_core.errors import MigError, SettingsError
 from node_core.runtime.instance_lock import DEFAULT_DIRECTORY
 
@@ -66,6 +67,8 @@ def _surroundings(dependencies: Dependencies, values: Mapping[str, Any], lock_di
     configs = read_file(values["config_file"])
     state_dir = Path(values["state_dir"]) if values["state_dir"] else None
 
+    reset = _build_reset(dependencies, lock_dir)
+
     def discover() -> Inventory:
         dependencies.inventory.invalidate()
         return dependencies.inventory.discover()
@@ -74,9 +77,10 @@ def _surroundings(dependencies: Dependencies, values: Mapping[str, Any], lock_di
         open_nvml=dependencies.nvml,
         discover=discover,
         select=lambda name, gpus: select_layouts(add_generated(configs, gpus), name, gpus),
-        read_usage=open_usage(dependencies, values["pod_resources_socket"]).read,
+        read_usage_of=open_usage(dependencies, values["pod_resources_socket"]).read,
         set_leaving=lambda _: None,
-        reset=_build_reset(dependencies, lock_dir).reset,
+        reset=reset.reset,
+        end_reset=reset.end,
         pods=_refuse_pods,
         journal=Journal(journal_path(state_dir, is_simulated=dependencies.simulated is not None)),
         hooks=HookRunner(path=values["hooks_file"] and Path(values["hooks_file"])),

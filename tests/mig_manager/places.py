@@ -16,11 +16,12 @@ from gpu_core.nvml.api import Nvml
 from gpu_core.nvml.inventory import read_inventory
 from gpu_core.nvml.mig_reader import read_mig_gpus
 from gpu_core.nvml.source import RELEASED
-from mig_manager.changer import LayoutChanger, Surroundings
+from mig_manager.changer import LayoutChanger
 from mig_manager.journal import Journal
 from mig_manager.outcome import Outcome, Request
 from mig_manager.policy import Holder, Usage
 from mig_manager.reboot import RebootPolicy
+from mig_manager.surroundings import Surroundings
 from node_core.domain.busy_policy import BusyPolicy
 from node_core.errors import KubeError, MigError, NvmlError
 from simulation.node import SimulatedNode
@@ -28,7 +29,11 @@ from simulation.scenarios.scenario import parse_scenario
 
 POD = Holder(namespace="ml", pod="train-0")
 MIXED = ConfigEntry(is_enabled=True, mig_devices={"1g.10gb": 2, "2g.20gb": 1, "3g.40gb": 1})
-CONFIGS: MigConfigs = {"mixed": (MIXED,), "both": (ConfigEntry(devices=(0, 1), is_enabled=True),)}
+CONFIGS: MigConfigs = {
+    "mixed": (MIXED,),
+    "both": (ConfigEntry(devices=(0, 1), is_enabled=True),),
+    "first": (ConfigEntry(devices=(0,), is_enabled=True, mig_devices={"1g.10gb": 7}),),
+}
 
 
 CHANGING = (
@@ -81,7 +86,7 @@ class Place:
             open_nvml=self.open_nvml,
             discover=self.discover,
             select=lambda name, gpus: select_layouts({**generate_configs(gpus), **CONFIGS}, name, gpus),
-            read_usage=self._read_usage,
+            read_usage_of=self._read_usage,
             set_leaving=self._set_leaving,
             reset=self._reset,
             pods=lambda: self,

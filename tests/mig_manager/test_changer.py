@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gpu_core.domain.inventory import Gpu
 from gpu_core.mig.plan import Layout
 from gpu_core.nvml.api import Nvml
+from mig_manager.journal import Journal
 from mig_manager.outcome import Applied, Busy, Failed, NotReady, Reason, Released, Request
 from mig_manager.policy import Usage
 from node_core.domain.busy_policy import BusyPolicy
@@ -240,6 +241,24 @@ def test_a_reset_that_fails_restores_the_previous_mode(tmp_path: Path) -> None:
     assert [(gpu.is_enabled, gpu.is_pending) for gpu in place.read()] == [(False, False)] * 2
 
 
+def test_a_creation_that_fails_after_a_reset_restores_the_previous_mode_by_a_second_reset(tmp_path: Path) -> None:
+    place = Place(tmp_path / "mig.json", compute="8.0", mode="disabled")
+    count = place.count
+
+    def fail(name: str) -> None:
+        count(name)
+        if name == "device_create_gpu_instance":
+            raise NvmlError("nvmlDeviceCreateGpuInstanceWithPlacement", "UNKNOWN")
+
+    place.count = fail  # type: ignore[method-assign]
+    outcome = place.apply("all-1g.10gb")
+    assert isinstance(outcome, Failed)
+    assert "the previous layouts of GPU 0 " in outcome.message
+    assert outcome.message.endswith("are restored")
+    assert [(gpu.is_enabled, gpu.is_pending) for gpu in place.read()] == [(False, False)] * 2
+    assert [name for name in place.calls if name.startswith("reset")] == ["reset 0, 1"] * 2
+
+
 def layouts_of(folder: Path, *configs: str) -> tuple[Layout, ...]:
     """The layouts after these configs."""
     place = Place(folder / "whole.json", gpus=1)
@@ -350,13 +369,13 @@ def test_the_recovery_destroys_no_device_that_a_pod_uses(tmp_path: Path) -> None
     before = other.layouts
     place.journal.rename(other.journal)
     changer = other.changer()
-    read_usage, is_changing = changer._around.read_usage, []
+    read_usage, is_changing = changer._around.read_usage_of, []
 
     def observe_usage(nvml: Nvml, gpus: Iterable[Gpu]) -> Usage:
         is_changing.append(changer.progress.is_changing)
         return read_usage(nvml, gpus)
 
-    changer._around = replace(changer._around, read_usage=observe_usage)
+    changer._around = replace(changer._around, read_usage_of=observe_usage)
     outcome = changer.run(Request(config=None))
     assert isinstance(outcome, Failed)
     assert "pod ml/train-0 uses" in outcome.message
@@ -400,3 +419,20 @@ def test_the_release_of_an_interrupted_reset_is_ended_before_nvml_is_opened(tmp_
     assert isinstance(changer.run(request), Applied)
     assert isinstance(changer.run(request), Applied)
     assert ended == [True]
+
+
+def test_a_change_that_is_not_recovered_stays_recorded_while_the_next_change_runs(tmp_path: Path) -> None:
+    place = Place(tmp_path / "mig.json")
+    interrupt(place, "all-1g.10gb", "all-3g.40gb", 16)
+    place.journal.write_text(re.sub('"profile":[0-9]+', '"profile":99', place.journal.read_text()))
+    count = place.count
+
+    def kill(name: str) -> None:
+        count(name)
+        if name == "gpu_instance_create_compute_instance":  # the recovery fails before that
+            raise Killed
+
+    place.count = kill  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        place.apply("first")
+    assert [len(each.after.instances) for each in Journal(place.journal).read()] == [2, 7]

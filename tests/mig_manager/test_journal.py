@@ -1,5 +1,6 @@
 """The record of an unfinished change."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,16 @@ def test_a_recorded_change_is_read_again(
     change = Change(gpu=GpuUuid("GPU-0"), before=before, after=after)
     Journal(path).write([change, CHANGE])
     assert Journal(path).read() == (change, CHANGE)
+
+
+def test_an_addition_retains_the_changes_of_other_gpus_and_the_first_layout_of_the_same_gpu(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "mig.json")
+    other = replace(CHANGE, gpu=GpuUuid("GPU-1"))
+    journal.write([CHANGE, other])
+    assert journal.add([Change(gpu=CHANGE.gpu, before=CHANGE.after, after=CHANGE.before)]) == (other,)
+    assert journal.read() == (other, replace(CHANGE, after=CHANGE.before))
+    journal.write([])
+    assert not (tmp_path / "mig.json").exists()
 
 
 def test_a_cleared_journal_contains_nothing(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import pytest
 from gpu_core.host.release_requests import FOLDER
 from gpu_core.mig.model import MigGpu
 from gpu_core.nvml.lock import lock_path
-from mig_manager.reset import REQUEST, GpuReset, SmiReset, find_smi, refuse_reset
+from mig_manager.reset import REQUEST, REQUEST_SECONDS, GpuReset, SmiReset, find_smi, refuse_reset
 from node_core.errors import MigError
 from node_core.host.root import HostRoot
 from tests.mig_manager.places import Place
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -105,6 +106,18 @@ def test_a_program_that_cannot_start_is_an_error(tmp_path: Path, gpus: tuple[Mig
         SmiReset(find=lambda: (tmp_path / "missing", ""))(gpus)
     with pytest.raises(MigError, match="does not contain nvidia-smi"):
         SmiReset(find=lambda: find_smi(tmp_path, HostRoot(tmp_path)))(gpus)
+
+
+def test_the_request_is_renewed_during_a_long_reset_and_ends_with_it(tmp_path: Path, gpus: tuple[MigGpu, ...]) -> None:
+    request = tmp_path / FOLDER / REQUEST
+
+    def run(_: Sequence[MigGpu]) -> None:
+        request.unlink()
+        until(request.exists)
+        assert request.read_text() == f"{REQUEST_SECONDS:g}s\n"
+
+    GpuReset(lock_dir=tmp_path, run=run, is_released=request.exists, renew_seconds=0.001).reset(gpus)
+    assert not request.exists()
 
 
 def test_the_request_of_a_process_that_was_killed_during_a_reset_can_be_ended(tmp_path: Path) -> None:
