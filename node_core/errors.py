@@ -32,6 +32,10 @@ class MigError(NodeError):
     """A MIG layout is not possible, or could not be changed."""
 
 
+class DriverError(NodeError):
+    """The driver of a node cannot be removed, or its pods cannot be evicted."""
+
+
 class HostCommandError(NodeError):
     """A command of the host failed, or did not end."""
 

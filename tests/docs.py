@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from device_plugin.__main__ import command as plugin
+from driver_manager.__main__ import command as driver_manager
 from gfd.__main__ import command as gfd
 from gfd.labelers import DECLARED as GFD_LABELS
 from gpu_core.domain.xid import ACTIONS, TABLE_VERSION, UNCONFIRMED, XIDS, XidClass
@@ -74,6 +75,7 @@ def render_settings() -> str:
         ("gpu-device-plugin", plugin),
         ("gpu-exporter", exporter),
         ("mig-manager", mig_manager),
+        ("gpu-driver-manager", driver_manager),
         ("gpunode run", run),
     )
     head = (

@@ -17,6 +17,8 @@ from device_plugin.gate import parse_gate
 from device_plugin.health.checks import parse_checks
 from device_plugin.health.kubelet_assessment import parse_amount
 from device_plugin.health.startup_taint import parse_startup_taint
+from driver_manager.eviction import parse_drain_pods
+from driver_manager.mounts import parse_mountinfo
 from gotemplate.errors import TemplateError
 from gotemplate.functions.semver import parse_version as parse_semver
 from gotemplate.literals import parse_float, parse_number
@@ -380,6 +382,12 @@ PARSERS: Mapping[str, Parser] = {
     ),
     "gpu_exporter.settings:parse_milliseconds": text(parse_milliseconds, "30000", "100", "86400000", refuses=VALUE_ERROR),
     "gpu_exporter.settings:parse_listen": text(parse_listen, ":9400", "", refuses=VALUE_ERROR),
+    "driver_manager.mounts:parse_mountinfo": text(parse_mountinfo, r"36 35 98:0 /m /run/a\040b rw master:1 - ext4 /dev/x rw"),
+    "driver_manager.eviction:parse_drain_pods": document(
+        lambda given: parse_response(parse_drain_pods, given),
+        {"items": [{"metadata": {"name": "a"}, "spec": {"volumes": [{"emptyDir": {}}]}, "status": {"phase": "Running"}}]},
+        refuses=(KubeError,),
+    ),
     "gpu_exporter.pods.api_pods:parse_pod": document(
         lambda data: parse_response(lambda pod: parse_pod(pod, lambda labels: select_labels(labels, ())), data),
         {"metadata": METADATA, "status": {"containerStatuses": [{"name": "c", "containerID": "containerd://a"}]}},

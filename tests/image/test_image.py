@@ -43,7 +43,17 @@ def own_machine(config: dict[str, Any]) -> None:
 
 @pytest.mark.usefixtures("own_machine")
 @pytest.mark.parametrize(
-    "program", ["gpunode", "nfd-lite", "nfd-lite-topology", "gfd", "gpu-device-plugin", "gpu-exporter", "mig-manager"]
+    "program",
+    [
+        "gpunode",
+        "nfd-lite",
+        "nfd-lite-topology",
+        "gfd",
+        "gpu-device-plugin",
+        "gpu-exporter",
+        "mig-manager",
+        "gpu-driver-manager",
+    ],
 )
 def test_each_program_runs_without_root_on_a_read_only_root(program: str, container: Container) -> None:
     assert container.run(program, "--version").stdout == f"{program}, version {VERSION}\n"

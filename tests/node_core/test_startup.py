@@ -26,6 +26,7 @@ LARGE = {"kubernetes", "cryptography", "pynvml", "grpc"}
         ("device_plugin.__main__", set()),
         ("gpu_exporter.__main__", {"re2"}),
         ("mig_manager.__main__", set()),
+        ("driver_manager.__main__", {"h2", "re2", "asyncio"}),
         ("gpunode.__main__, gpunode.run", set()),
     ],
 )
