@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from node_core.decode import Cursor
+from node_core.scheduling.objects import NodeAffinity
 from node_core.schema import item_type, struct_of, suggest, without_nulls
 
 API_VERSION = "nvidia.com/v1alpha1"
@@ -103,7 +104,7 @@ class UpgradePolicy(_Section, frozen=True, kw_only=True):
 
 
 class DriverSpec(_Section, frozen=True, kw_only=True):
-    """The spec without the fields of UNSUPPORTED. tolerations, resources, node_affinity: as in the core API."""
+    """The spec without the fields of UNSUPPORTED. tolerations, resources: as in the core API."""
 
     driver_type: Literal["gpu", "vgpu", "vgpu-host-manager"] = "gpu"
     version: ImageTag
@@ -119,7 +120,7 @@ class DriverSpec(_Section, frozen=True, kw_only=True):
     readiness_probe: Probe = Probe()
     resources: dict[str, Any] = {}
     node_selector: dict[str, str] = {}
-    node_affinity: dict[str, Any] = {}
+    node_affinity: NodeAffinity = NodeAffinity()
     env: tuple[EnvVar, ...] = ()
     args: tuple[str, ...] = ()
     secret_env: str = ""

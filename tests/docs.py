@@ -19,6 +19,7 @@ from gfd.labelers import DECLARED as GFD_LABELS
 from gpu_core.domain.xid import ACTIONS, TABLE_VERSION, UNCONFIRMED, XIDS, XidClass
 from gpu_exporter import families
 from gpu_exporter.__main__ import command as exporter
+from gpu_operator.__main__ import command as gpu_operator
 from gpunode.__main__ import gpunode
 from gpunode.completion import descriptions
 from gpunode.run import command as run
@@ -76,6 +77,7 @@ def render_settings() -> str:
         ("gpu-exporter", exporter),
         ("mig-manager", mig_manager),
         ("gpu-driver-manager", driver_manager),
+        ("gpu-operator", gpu_operator),
         ("gpunode run", run),
     )
     head = (

@@ -117,7 +117,7 @@ def agent_command(
     """Builds the command of a program. parts: settings classes and other options, in the order of --help. The first of equal names wins.
 
     agent: the prefix of environment names. examples, statuses: see ExamplesCommand. changes: name of a setting -> the
-    fields of Setting that differ in this program.
+    fields of Setting that differ in this program; without flags, the program does not have the setting.
     """
     options: dict[str | None, click.Parameter] = {}
     for part in parts:
@@ -202,8 +202,8 @@ def report_usage(error: SettingsError, prog: str) -> int:
 
 
 def _options_of(cls: type, agent: str, changes: Mapping[str, Mapping[str, Any]]) -> list[click.Option]:
-    declared = (each for each in settings_of(cls) if each.flags)
-    return [make_option(replace(each, **changes.get(each.name, {})), agent) for each in declared]
+    declared = (replace(each, **changes.get(each.name, {})) for each in settings_of(cls))
+    return [make_option(each, agent) for each in declared if each.flags]
 
 
 def _version_option() -> click.Option:

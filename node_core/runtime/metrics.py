@@ -105,6 +105,13 @@ POD_DEVICES_KNOWN = Metric(
     kind="gauge",
     help="1 while the devices of the pods are known. 0: the kubelet has not responded for five minutes, and no series has a pod.",
 )
+LEADER = Metric(name="leader", kind="gauge", help="1 while this controller leads, and the others wait.")
+DRIVER_NODES = Metric(
+    name="driver_nodes",
+    kind="gauge",
+    help="Nodes of an NVIDIADriver, by state: ready, waiting, or excluded. See drivers.md.",
+    labels=("agent", "driver", "state"),
+)
 LOG_LINES_LOST = Metric(name="log_lines_lost", kind="counter", help="Log lines that could not be written.", labels=())
 
 ALL = (
@@ -127,6 +134,8 @@ ALL = (
     MIG_CONFIG_REASON,
     NVML_RELEASED,
     POD_DEVICES_KNOWN,
+    LEADER,
+    DRIVER_NODES,
     LOG_LINES_LOST,
 )
 

@@ -27,6 +27,7 @@ LARGE = {"kubernetes", "cryptography", "pynvml", "grpc"}
         ("gpu_exporter.__main__", {"re2"}),
         ("mig_manager.__main__", set()),
         ("driver_manager.__main__", {"h2", "re2", "asyncio"}),
+        ("gpu_operator.__main__", {"kopf", "aiohttp"}),
         ("gpunode.__main__, gpunode.run", set()),
     ],
 )

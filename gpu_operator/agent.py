@@ -1,0 +1,188 @@
+"""gpu-operator as a controller. One thread plans and writes; kopf observes the cluster in another thread, and only the leader writes.
+
+All changes that arrive during a pass or within SETTLE_SECONDS cause one pass.
+"""
+
+import socket
+import uuid
+from collections.abc import Callable
+
+import structlog
+
+from gpu_operator.cluster.client import LeaderClient, NotLeaderError
+from gpu_operator.cluster.elector import LeaderElector
+from gpu_operator.cluster.writer import NAME, ClusterWriter
+from gpu_operator.plan.cluster_plan import ClusterPlan, plan_cluster
+from gpu_operator.plan.driver_pods import EXCLUDED
+from gpu_operator.render.pod import OperatorImages
+from gpu_operator.settings import OperatorSettings
+from gpu_operator.view import ClusterView
+from gpu_operator.watch.service import ClusterWatch
+from node_core.domain.backoff import Backoff
+from node_core.errors import KubeError
+from node_core.kube.cluster import read_cluster
+from node_core.kube.events import EventApi
+from node_core.kube.http import ApiClient
+from node_core.runtime import metrics
+from node_core.runtime.control_loop import ControlLoop, Timers
+from node_core.runtime.event_recorder import EventRecorder, rfc3339
+from node_core.runtime.mailbox import Mailbox
+from node_core.runtime.messages import AgentMessage, InputsChanged, Resync
+from node_core.runtime.process import ProcessSpec
+from node_core.runtime.services import Services
+from node_core.runtime.settings import CommonSettings
+from node_core.version import VERSION
+
+log = structlog.get_logger(__name__)
+
+RECONCILE = "reconcile"
+SETTLE_SECONDS = 1.0
+"""Seconds between a change and the pass, in which further changes arrive."""
+LEASE_TIMEOUT = (2.0, 4.0)
+"""Seconds to connect, and to wait for a response, of requests for the Lease."""
+RETRIES = Backoff(first=1.0, maximum=60.0)
+CHECK = f"{NAME}/cluster"
+
+
+class OperatorController:
+    """read_view: returns the state of the cluster, or None while it is unknown.
+
+    run_pass: plans and writes; returns False to be called again. It raises KubeError if the API server does not respond, and
+    NotLeaderError if another controller leads. interval: seconds between passes without changes, None for never.
+    """
+
+    name = NAME
+
+    def __init__(
+        self,
+        services: Services,
+        timers: Timers,
+        *,
+        is_leader: Callable[[], bool],
+        read_view: Callable[[], ClusterView | None],
+        run_pass: Callable[[ClusterView], bool],
+        interval: float | None,
+    ) -> None:
+        self._services, self._timers = services, timers
+        self._is_leader, self._read_view, self._run_pass = is_leader, read_view, run_pass
+        self._interval = interval
+        self._is_settling = False
+        self._failures = 0
+
+    def start(self) -> None:
+        self._schedule()
+
+    def handle(self, message: AgentMessage) -> None:
+        if isinstance(message, InputsChanged | Resync):
+            self._schedule()
+
+    def timer(self, name: str) -> None:
+        if name == RECONCILE:
+            self._is_settling = False
+            self._pass()
+
+    def reconcile(self) -> None:
+        """Does nothing: each change schedules a pass."""
+
+    def close(self, *, is_final: bool) -> None:
+        """Does nothing: the services stop by themselves."""
+
+    def _schedule(self) -> None:
+        """Schedules a pass, unless one is scheduled for a change: frequent changes must not delay it for ever."""
+        if not self._is_settling:
+            self._is_settling = True
+            self._timers.set_after(RECONCILE, SETTLE_SECONDS)
+
+    def _pass(self) -> None:
+        if not self._is_leader() or (view := self._read_view()) is None:
+            return  # the lead, or a complete view, causes a pass
+        began = self._services.clock()
+        problem = self._try_pass(view)
+        self._services.metrics.add(metrics.PASSES, agent=NAME)
+        self._services.metrics.set(metrics.PASS_SECONDS, self._services.clock() - began, agent=NAME)
+        self._services.readiness.report(CHECK, problem)
+        self._failures = 0 if problem is None else self._failures + 1
+        if self._failures:
+            self._timers.set_after(RECONCILE, RETRIES.delay(self._failures, self._services.chance()))
+        elif self._interval is not None:
+            self._timers.set_after(RECONCILE, self._interval)
+
+    def _try_pass(self, view: ClusterView) -> str | None:
+        """Returns why the pass must be repeated, or None."""
+        try:
+            return None if self._run_pass(view) else "a write failed: see the log and the status of the NVIDIADrivers"
+        except NotLeaderError as error:
+            log.info("pass_ended", why=str(error))
+            return None
+        except KubeError as error:
+            self._services.metrics.add(metrics.ERRORS, agent=NAME, check="cluster")
+            return str(error)
+
+
+class Reconciler:
+    """One pass: reads the pods of the Nodes that are upgraded, plans, and writes. Used by one thread. namespace: of the driver pods."""
+
+    def __init__(
+        self, services: Services, *, api: ApiClient, writer: ClusterWriter, namespace: str, images: OperatorImages
+    ) -> None:
+        self._services, self._api, self._writer = services, api, writer
+        self._namespace, self._images = namespace, images
+
+    def run(self, view: ClusterView) -> bool:
+        """Returns False if a write failed and must be repeated. Raises KubeError; see ClusterWriter.apply."""
+        plan = plan_cluster(view, self._namespace, self._images)
+        self._services.metrics.replace(metrics.DRIVER_NODES, NAME, count_nodes(plan))
+        return self._writer.apply(plan, view, now=rfc3339(self._services.wall()))
+
+
+def count_nodes(plan: ClusterPlan) -> dict[tuple[str, ...], int]:
+    """Returns the samples of the metric DRIVER_NODES."""
+    samples: dict[tuple[str, ...], int] = {}
+    for name, state in plan.states.items():
+        excluded = sum(wait.reason in EXCLUDED for wait in state.waits.values())
+        waiting = len(state.waits) - excluded
+        nodes = {node for pool in state.pools for node in pool.nodes}
+        samples |= {
+            (NAME, name, "ready"): len(nodes - state.waits.keys()),
+            (NAME, name, "waiting"): waiting,
+            (NAME, name, "excluded"): excluded,
+        }
+    return samples
+
+
+def build_operator(settings: OperatorSettings, common: CommonSettings, services: Services) -> ProcessSpec:
+    """Builds the controller and its services without starting them."""
+    mailbox: Mailbox[AgentMessage] = Mailbox()
+    timers = Timers(services.clock)
+    namespace = settings.operator_namespace or ""
+    agent = f"{NAME}/{VERSION}"
+    elector = LeaderElector(
+        services,
+        api=ApiClient(kubeconfig=common.kubeconfig, user_agent=agent, timeout=LEASE_TIMEOUT),
+        namespace=namespace,
+        identity=f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}",
+        on_lead=lambda: mailbox.post(Resync()),
+    )
+    api = LeaderClient(kubeconfig=common.kubeconfig, user_agent=agent, is_leader=elector.is_leader)
+    watch = ClusterWatch(
+        services,
+        api=api,
+        connect=lambda: read_cluster(common.kubeconfig),
+        namespace=namespace,
+        on_change=lambda: mailbox.post(InputsChanged()),
+    )
+    recorder = EventRecorder(lambda: EventApi(api), services)
+    writer = ClusterWriter(
+        api, services, on_unknown=watch.restart, record=lambda event: recorder.record(lambda: (event,))
+    )
+    reconciler = Reconciler(services, api=api, writer=writer, namespace=namespace, images=settings.images)
+    controller = OperatorController(
+        services,
+        timers,
+        is_leader=elector.is_leader,
+        read_view=watch.read_view,
+        run_pass=reconciler.run,
+        interval=common.interval,
+    )
+    loop = ControlLoop(controller, services, mailbox=mailbox, timers=timers)
+    return ProcessSpec(agents=(loop,), background_services=(elector, watch, recorder))

@@ -1,0 +1,1 @@
+"""The DaemonSets of drivers. PURE. Source: NVIDIA GPU Operator documentation, GPU driver container documentation."""
