@@ -45,6 +45,11 @@ SECTIONS = {
             attribute="cdi",
             help="Generate, list and validate the CDI specifications of this node.",
         ),
+        "toolkit": Entry(
+            module="gpunode.toolkit.command",
+            attribute="toolkit",
+            help="Show whether the container runtime of this node injects CDI devices, and switch CDI on.",
+        ),
         "run": Entry(
             module="gpunode.run",
             help="Run nfd-lite, gfd, gpu-device-plugin and gpu-exporter in one process.",

@@ -40,6 +40,10 @@ class HostCommandError(NodeError):
     """A command of the host failed, or did not end."""
 
 
+class RuntimeConfigError(NodeError):
+    """The container runtime of the node cannot be read or configured."""
+
+
 class NotReadError(NodeError):
     """An input that another thread reads has not been read yet. Its first state causes a new attempt."""
 

@@ -20,6 +20,7 @@ from gpu_core.domain.xid import ACTIONS, TABLE_VERSION, UNCONFIRMED, XIDS, XidCl
 from gpu_exporter import families
 from gpu_exporter.__main__ import command as exporter
 from gpu_operator.__main__ import command as gpu_operator
+from gpu_toolkit.__main__ import command as gpu_toolkit
 from gpunode.__main__ import gpunode
 from gpunode.completion import descriptions
 from gpunode.run import command as run
@@ -78,6 +79,7 @@ def render_settings() -> str:
         ("mig-manager", mig_manager),
         ("gpu-driver-manager", driver_manager),
         ("gpu-operator", gpu_operator),
+        ("gpu-toolkit", gpu_toolkit),
         ("gpunode run", run),
     )
     head = (

@@ -15,6 +15,7 @@ from gpu_core.domain.xid import XidClass
 from gpu_exporter import families
 from gpu_exporter.device_labels import HOSTNAME_LABELS, POD_NAMES
 from gpu_exporter.fields import FIELDS
+from gpu_toolkit.model import Reason as ToolkitReason
 from mig_manager.outcome import Reason as MigReason
 from node_core.runtime import metrics
 from tests.promql import Selector, grouping_labels, selectors
@@ -42,7 +43,10 @@ NOT_DEFAULT = {field.name for field in FIELDS if not field.is_default}
 DECLARED = {name: OF_AGENTS.get(name, set()) | OF_GPUS.get(name, set()) for name in OF_AGENTS | OF_GPUS}
 CLOSED: dict[str, set[str]] = {
     "phase": set(Phase),
-    "reason": set(Reason) | set(MigReason) | {(field.labels or {}).get("reason", "") for field in FIELDS},
+    "reason": set(Reason)
+    | set(MigReason)
+    | set(ToolkitReason)
+    | {(field.labels or {}).get("reason", "") for field in FIELDS},
     "agent": AGENTS,
     "job": JOBS,
     "kind": set(XidClass),

@@ -97,6 +97,12 @@ MIG_CONFIG_REASON = Metric(
     help="1 for the current reason of the Node condition MIGConfigured. See mig-manager.md.",
     labels=("agent", "reason"),
 )
+RUNTIME_REASON = Metric(
+    name="runtime_reason",
+    kind="gauge",
+    help="1 for the current state of CDI in the container runtime. See runtimes.md.",
+    labels=("agent", "reason"),
+)
 NVML_RELEASED = Metric(
     name="nvml_released", kind="gauge", help="1 while the agent has released NVML on request. See release-gpus.md."
 )
@@ -132,6 +138,7 @@ ALL = (
     GPU_HEALTH,
     GPU_READY_REASON,
     MIG_CONFIG_REASON,
+    RUNTIME_REASON,
     NVML_RELEASED,
     POD_DEVICES_KNOWN,
     LEADER,

@@ -49,6 +49,9 @@ from gpu_exporter.pods.api_pods import parse_pod
 from gpu_exporter.pods.labels import parse_label_pattern, select_labels
 from gpu_exporter.settings import parse_listen, parse_milliseconds
 from gpu_operator.spec import decode_spec
+from gpu_toolkit.discover import parse_docker_switch, parse_running_config
+from gpu_toolkit.process import parse_command_line, parse_unit
+from gpu_toolkit.toml_edit import restore_values, set_values
 from gpunode.cdi import device_names
 from gpunode.cluster.feed import parse_node as parse_watched_node
 from gpunode.cluster.feed import parse_pod as parse_watched_pod
@@ -91,7 +94,7 @@ from node_core.domain.node_feature import parse_node_feature
 from node_core.domain.pci import PciAddress
 from node_core.domain.quantity import canonical_quantity, parse_quantity
 from node_core.domain.taints import parse_taint_annotation, render_taint_annotation
-from node_core.errors import HostReadError, KubeError, KubeletError, SettingsError
+from node_core.errors import HostReadError, KubeError, KubeletError, RuntimeConfigError, SettingsError
 from node_core.grpc_h2.headers import parse_request as parse_call
 from node_core.grpc_h2.headers import parse_timeout
 from node_core.grpc_h2.status import CallError, decode_message, parse_status
@@ -139,6 +142,13 @@ def content(parse: Callable[[bytes], object], *seeds: bytes, refuses: tuple[type
 
 def document(parse: Callable[[Any], object], *seeds: Any, refuses: tuple[type[Exception], ...] = REFUSED) -> Parser:
     return Parser(parse=parse, inputs=mutated_json(*seeds), refuses=refuses)
+
+
+def change_toml(before: bytes) -> None:
+    """A file that is changed can be restored."""
+    table, values = ("plugins", "io.containerd.grpc.v1.cri"), {"enable_cdi": True}
+    after = set_values(before, "f", table, values)
+    restore_values(after, before, "f", table, values)
 
 
 MANAGED = [
@@ -568,6 +578,20 @@ PARSERS: Mapping[str, Parser] = {
     ),
     "simulation.apiserver.requests:parse_request": text(
         lambda value: parse_request("GET", value), "/api/v1/namespaces/a/pods/b/status?watch=1", refuses=(ApiError, ValueError)
+    ),
+    "gpu_toolkit.discover:parse_running_config": text(parse_running_config, '{"enableCDI": true, "cdiSpecDirs": ["/etc/cdi"]}'),
+    "gpu_toolkit.discover:parse_docker_switch": content(
+        parse_docker_switch, b'{"features": {"cdi": true}, "exec-opts": ["a"]}', refuses=(RuntimeConfigError,)
+    ),
+    "gpu_toolkit.process:parse_command_line": content(parse_command_line, b"containerd\0--config\0/etc/c.toml\0"),
+    "gpu_toolkit.process:parse_unit": text(parse_unit, "0::/system.slice/containerd.service\n1:name=systemd:/a.service\n"),
+    "gpu_toolkit.toml_edit:parse_toml": content(
+        change_toml,
+        *((ROOT / "tests/gpu_toolkit/configs" / name).read_bytes() for name in ("k3s-1.7.toml", "microk8s-template.toml")),
+        refuses=(RuntimeConfigError,),
+    ),
+    "simulation.apiserver.selectors:parse_label_selector": text(
+        parse_label_selector, "a=b,c!=d,e in (f,g),!h", refuses=(ApiError,)
     ),
     "simulation.apiserver.selectors:parse_selection": text(
         lambda value: parse_selection("Pod", fields=value), "metadata.name=a,spec.nodeName!=b", refuses=(ApiError,)

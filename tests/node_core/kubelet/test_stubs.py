@@ -13,7 +13,7 @@ def test_the_stubs_are_up_to_date(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "tests.stubs", "write", str(tmp_path)], cwd=ROOT, check=True)
     written = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*_pb2*"))
     assert [path.name for path in written] == [
-        "deviceplugin_pb2.py", "deviceplugin_pb2.pyi", "podresources_pb2.py", "podresources_pb2.pyi",
+        "cri_pb2.py", "cri_pb2.pyi", "deviceplugin_pb2.py", "deviceplugin_pb2.pyi", "podresources_pb2.py", "podresources_pb2.pyi",
     ]  # fmt: skip
     for path in written:
         assert (ROOT / path).read_text() == (tmp_path / path).read_text(), f"{path} is stale: run `make stubs`"

@@ -1,0 +1,101 @@
+"""Connects the changer with the host, the runtime and systemd."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gpu_toolkit.changer import Changer, Tools
+from gpu_toolkit.discover import CONFIGS, Choices, find_sockets, read_runtime
+from gpu_toolkit.host import Host
+from gpu_toolkit.journal import Journal
+from gpu_toolkit.model import Kind, Runtime
+from gpu_toolkit.restart import Restart
+from gpu_toolkit.settings import ToolkitSettings
+from gpu_toolkit.toml_edit import parse_toml
+from node_core.errors import HostCommandError, RuntimeConfigError
+from node_core.host.host_command import run_on_host
+from node_core.kubelet.cri import CriClient
+
+RunOnHost = Callable[..., str]
+RESTART_SECONDS = 120.0
+
+
+class NoRuntimeError(RuntimeConfigError):
+    """The node has no runtime that can be used."""
+
+
+def build_changer(settings: ToolkitSettings, host_root: Path, run: RunOnHost = run_on_host) -> Changer:
+    """host_root: `/` of the host, as this process sees it."""
+    host, run_here = Host(host_root), partial(run, root=host_root)
+    choices = Choices(socket=settings.socket, config=settings.config)
+
+    def read() -> Runtime:
+        return read_runtime(host, used_socket(host, choices), choices)
+
+    restart = Restart(
+        command=_restart_command(settings, run_here),
+        read=read,
+        running=lambda: CriClient(host.path(used_socket(host, choices))).running(),
+    )
+    return Changer(
+        Tools(
+            host=host,
+            read=read,
+            dump=partial(dump_config, run_here),
+            restart=restart,
+            journal=Journal(settings.state_dir),
+            folder=settings.cdi_folder,
+            drop_in=settings.drop_in,
+        )
+    )
+
+
+def used_socket(host: Host, choices: Choices) -> str:
+    """Returns the socket of the runtime that the kubelet uses. Raises NoRuntimeError."""
+    sockets, used = find_sockets(host, choices)
+    if used is None and not sockets:
+        raise NoRuntimeError("no container runtime was found on this node", hint="set --runtime-socket")
+    if used is None:
+        why = f"this node has several runtimes ({', '.join(sockets)}), and the kubelet's is not known"
+        raise NoRuntimeError(why, hint="set --runtime-socket")
+    return used
+
+
+def dump_config(run: RunOnHost, runtime: Runtime) -> Mapping[str, Any]:
+    """Returns the config that containerd would start with, from its own program. Raises RuntimeConfigError."""
+    if runtime.process is None:
+        why = f"the process of {runtime.title} is not visible"
+        raise RuntimeConfigError(
+            why, hint="run the agent in the PID namespace of the host (hostPID), or the command as root"
+        )
+    try:
+        output = run((runtime.process.program, *_config_flag(runtime), "config", "dump"))
+    except HostCommandError as error:
+        raise RuntimeConfigError(error.message) from error
+    return parse_toml(output.encode(), f"the output of {runtime.process.program} config dump")
+
+
+def _config_flag(runtime: Runtime) -> tuple[str, ...]:
+    """containerd accepts a missing config file only at the default path, without the flag."""
+    return () if runtime.config == CONFIGS[Kind.CONTAINERD] else ("--config", runtime.config)
+
+
+def _restart_command(settings: ToolkitSettings, run: RunOnHost) -> Callable[[Runtime | None], None] | None:
+    if settings.restart_mode == "none":
+        return None
+    unit: str | None = None
+
+    def restart(runtime: Runtime | None) -> None:
+        nonlocal unit
+        if settings.restart_command is not None:
+            run(settings.restart_command, seconds=RESTART_SECONDS)
+            return
+        if runtime is not None and runtime.process is not None:
+            unit = runtime.process.unit or unit
+        if unit is None:
+            why = "the runtime is not a systemd unit, so it cannot be restarted"
+            raise HostCommandError(why, hint="set --runtime-restart-mode and --runtime-restart-command")
+        run(("systemctl", "restart", unit), seconds=RESTART_SECONDS)
+
+    return restart

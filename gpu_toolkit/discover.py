@@ -1,0 +1,161 @@
+"""Finds the runtimes of this node, the one that the kubelet uses, and their CDI settings."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from gpu_core.pods.processes import PROC
+from gpu_toolkit.edits import CRI_O_FOLDER, CRI_O_TABLE
+from gpu_toolkit.host import Host
+from gpu_toolkit.model import Cdi, Kind, Process, Runtime
+from gpu_toolkit.process import flag_value, parse_command_line, read_process
+from gpu_toolkit.toml_edit import parse_toml, read_table
+from node_core.decode import Document, parse_yaml
+from node_core.errors import NodeError, RuntimeConfigError
+from node_core.kubelet.cri import CriClient, RuntimeStatus
+
+SOCKETS = (
+    "/run/containerd/containerd.sock",
+    "/run/k3s/containerd/containerd.sock",
+    "/var/snap/microk8s/common/run/containerd.sock",
+    "/run/k0s/containerd.sock",
+    "/run/crio/crio.sock",
+    "/run/cri-dockerd.sock",
+)
+"""The default sockets of containerd, of k3s and RKE2, of MicroK8s, of k0s, of CRI-O, and of cri-dockerd."""
+CONFIGS = {
+    Kind.CONTAINERD: "/etc/containerd/config.toml",
+    Kind.CRI_O: "/etc/crio/crio.conf",
+    Kind.DOCKER: "/etc/docker/daemon.json",
+}
+CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi")
+"""The folders that runtimes read without a setting. Source: CDI specification."""
+KUBELETS = ("kubelet", "kubelite")
+ENDPOINT = "containerRuntimeEndpoint"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What the user chose instead of what is discovered. socket, config: paths on the host."""
+
+    socket: str | None = None
+    config: str | None = None
+
+
+def find_sockets(host: Host, choices: Choices, proc: Path = PROC) -> tuple[tuple[str, ...], str | None]:
+    """Returns the sockets of all runtimes, and the one that the kubelet uses; None if that is not known and there is not exactly one."""
+    existing = tuple(each for each in SOCKETS if host.path(each).exists())
+    used = choices.socket or read_endpoint(host, proc)
+    if used is None and len(existing) == 1:
+        (used,) = existing
+    return tuple(dict.fromkeys((*([used] if used else []), *existing))), used
+
+
+def read_endpoint(host: Host, proc: Path = PROC) -> str | None:
+    """Returns the socket in the flags or the config file of the kubelet; None if no kubelet is visible, or neither names a socket."""
+    for command in _kubelets(proc):
+        endpoint = flag_value(command, "--container-runtime-endpoint") or _configured(
+            host, flag_value(command, "--config")
+        )
+        if endpoint:
+            return endpoint.removeprefix("unix://")
+    return None
+
+
+def _kubelets(proc: Path) -> Iterator[tuple[str, ...]]:
+    for folder in proc.glob("[0-9]*"):
+        try:
+            command = parse_command_line((folder / "cmdline").read_bytes())
+        except OSError:
+            continue
+        if PurePosixPath(command[0]).name in KUBELETS:
+            yield command
+
+
+def _configured(host: Host, path: str | None) -> str | None:
+    try:
+        content = host.read(path) if path else None
+        parsed = {} if content is None else parse_yaml(Document(source=str(path), content=content))
+    except NodeError:
+        return None
+    endpoint = parsed.get(ENDPOINT) if isinstance(parsed, Mapping) else None
+    return endpoint if isinstance(endpoint, str) else None
+
+
+def read_runtime(
+    host: Host,
+    socket: str,
+    choices: Choices,
+    *,
+    open_client: Callable[[Path], CriClient] = CriClient,
+    proc: Path = PROC,
+) -> Runtime:
+    """Asks the runtime at a socket. Raises RuntimeConfigError if it does not answer, or a config file cannot be read."""
+    path = host.path(socket)
+    status = open_client(path).status()
+    process = read_process(path, proc)
+    config = choices.config or _config_path(status.name, process)
+    return Runtime(
+        name=status.name,
+        version=status.version.removeprefix("v"),
+        socket=socket,
+        config=config,
+        cdi=_read_cdi(host, status, config),
+        process=process,
+        problem=status.problem,
+    )
+
+
+def _config_path(name: str, process: Process | None) -> str:
+    command = () if process is None else process.command
+    default = CONFIGS[Kind(name)] if name in set(Kind) else ""
+    return default if name == Kind.DOCKER else flag_value(command, "--config", "-c") or default
+
+
+def _read_cdi(host: Host, status: RuntimeStatus, config: str) -> Cdi | None:
+    match status.name:
+        case Kind.CONTAINERD:
+            return parse_running_config(status.info.get("config"))
+        case Kind.CRI_O:
+            files = (config, *(f"{CRI_O_FOLDER}/{name}" for name in host.names(CRI_O_FOLDER)))
+            return Cdi(is_enabled=True, folders=merge_crio((each, host.read(each)) for each in files))
+        case Kind.DOCKER:
+            return Cdi(is_enabled=parse_docker_switch(host.read(config)), folders=CDI_FOLDERS)
+    return None
+
+
+def parse_running_config(text: str | None) -> Cdi | None:
+    """Parses the config in the verbose Status of containerd. None if it is missing or damaged. PURE."""
+    try:
+        config: Any = json.loads(text or "")
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(config, Mapping):
+        return None
+    folders, enabled = config.get("cdiSpecDirs"), config.get("enableCDI")
+    return Cdi(
+        is_enabled=enabled if isinstance(enabled, bool) else None,
+        folders=tuple(map(str, folders)) if isinstance(folders, list) else (),
+    )
+
+
+def merge_crio(files: Iterable[tuple[str, bytes | None]]) -> tuple[str, ...]:
+    """Returns the CDI folders of CRI-O: those of the last file that has the setting. Raises RuntimeConfigError. PURE."""
+    folders: tuple[str, ...] = CDI_FOLDERS
+    for path, content in files:
+        set_ = read_table(parse_toml(content or b"", path), CRI_O_TABLE).get("cdi_spec_dirs")
+        folders = tuple(map(str, set_)) if isinstance(set_, list) else folders
+    return folders
+
+
+def parse_docker_switch(content: bytes | None) -> bool | None:
+    """Parses `features.cdi` of daemon.json; None if it is not set. Raises RuntimeConfigError. PURE."""
+    try:
+        config: Any = json.loads(content or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise RuntimeConfigError(f"{CONFIGS[Kind.DOCKER]} is not JSON: {error}") from error
+    features = config.get("features") if isinstance(config, Mapping) else None
+    switch = features.get("cdi") if isinstance(features, Mapping) else None
+    return switch if isinstance(switch, bool) else None

@@ -1,0 +1,69 @@
+"""Restarts a runtime once, and waits until it is healthy and the containers that ran before run again."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gpu_toolkit.model import Runtime
+from node_core.errors import HostCommandError, RuntimeConfigError
+from node_core.kubelet.cri import RunningContainer
+
+HEALTHY_SECONDS = 60.0
+POLL_SECONDS = 0.5
+STEADY_SECONDS = 60.0
+"""A container that ran for a shorter time may end by itself, as one that crashes again and again."""
+Check = Callable[[Runtime], str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restart:
+    """command: restarts the runtime; may raise HostCommandError. None: nothing is restarted.
+
+    read: the runtime; running: its containers; both raise RuntimeConfigError if it does not answer. clock: monotonic; wall: Unix seconds.
+    """
+
+    command: Callable[[Runtime | None], None] | None
+    read: Callable[[], Runtime]
+    running: Callable[[], tuple[RunningContainer, ...]]
+    clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+
+    @property
+    def is_possible(self) -> bool:
+        return self.command is not None
+
+    def run(self, runtime: Runtime | None, check: Check) -> str | None:
+        """Returns what is wrong after HEALTHY_SECONDS, as a clause, or None. runtime: None if it does not answer now."""
+        expected = self._steady()
+        try:
+            if self.command is not None:
+                self.command(runtime)
+        except HostCommandError as error:
+            return error.message
+        before = None if runtime is None else runtime.identity
+        deadline = self.clock() + HEALTHY_SECONDS
+        while (problem := self._problem(before, expected, check)) is not None:
+            if self.clock() >= deadline:
+                return problem
+            self.sleep(POLL_SECONDS)
+        return None
+
+    def _steady(self) -> frozenset[str]:
+        try:
+            running = self.running()
+        except RuntimeConfigError:
+            return frozenset()
+        return frozenset(each.id for each in running if self.wall() - each.created_at >= STEADY_SECONDS)
+
+    def _problem(self, before: str | None, expected: frozenset[str], check: Check) -> str | None:
+        try:
+            runtime = self.read()
+            lost = expected - {each.id for each in self.running()}
+        except RuntimeConfigError as error:
+            return error.message
+        if before is not None and runtime.identity == before:
+            return "the runtime was not restarted"
+        if lost:
+            return f"{len(lost)} containers that ran before do not run any more"
+        return runtime.problem or check(runtime)

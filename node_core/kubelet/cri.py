@@ -1,0 +1,79 @@
+"""A client of a container runtime: its version, its state, the config that it runs with, and its containers.
+
+Source: Kubernetes documentation, Container Runtime Interface. The runtime decides what `info` of its Status contains: containerd returns
+its running config as JSON.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from node_core.errors import RuntimeConfigError
+from node_core.grpc_h2.client import Client
+from node_core.grpc_h2.status import CallError
+from node_core.kubelet import cri_pb2 as pb
+from node_core.kubelet.rpc import call
+
+TIMEOUT = 10.0
+MAX_BYTES = 16 << 20
+READY = "RuntimeReady"
+_SERVICE = "/runtime.v1.RuntimeService"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeStatus:
+    """name, version: for example `containerd`, `2.1.4`. problem: why the runtime is not ready, or None. info: its own documents by name."""
+
+    name: str
+    version: str
+    problem: str | None = None
+    info: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningContainer:
+    """created_at: Unix seconds."""
+
+    id: str
+    created_at: float
+
+
+class CriClient:
+    """Calls the runtime behind a socket. Every method raises RuntimeConfigError if the runtime does not respond."""
+
+    def __init__(self, socket: Path, *, timeout: float = TIMEOUT) -> None:
+        self._socket, self._timeout = socket, timeout
+
+    def status(self) -> RuntimeStatus:
+        version = self._call("Version", pb.VersionRequest(), pb.VersionResponse)
+        status = self._call("Status", pb.StatusRequest(verbose=True), pb.StatusResponse)
+        return RuntimeStatus(
+            name=version.runtime_name,
+            version=version.runtime_version,
+            problem=_problem(status.status.conditions),
+            info=dict(status.info),
+        )
+
+    def running(self) -> tuple[RunningContainer, ...]:
+        listed = self._call("ListContainers", pb.ListContainersRequest(), pb.ListContainersResponse)
+        return tuple(
+            RunningContainer(id=each.id, created_at=each.created_at / 1e9)
+            for each in listed.containers
+            if each.state == pb.CONTAINER_RUNNING
+        )
+
+    def _call(self, method: str, request: Any, response_type: Any) -> Any:
+        try:
+            with Client(self._socket, max_bytes=MAX_BYTES) as client:
+                return call(client, f"{_SERVICE}/{method}", request, response_type, timeout=self._timeout)
+        except CallError as error:
+            why = f"the container runtime at {self._socket} did not answer {method}: {error.code}: {error.message}"
+            raise RuntimeConfigError(why) from error
+
+
+def _problem(conditions: Any) -> str | None:
+    ready = next((each for each in conditions if each.type == READY), None)
+    if ready is None:
+        return f"the runtime does not report the condition {READY}"
+    return None if ready.status else f"{ready.reason}: {ready.message}"

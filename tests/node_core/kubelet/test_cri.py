@@ -1,0 +1,43 @@
+"""The client of container runtimes."""
+
+from pathlib import Path
+
+import pytest
+
+from node_core.errors import RuntimeConfigError
+from node_core.grpc_h2.methods import Unary
+from node_core.kubelet.cri import CriClient, RunningContainer
+from node_core.kubelet.server import UnixServer
+from tests.gpu_toolkit.cri_server import SERVICE, cri_server
+
+
+def test_the_status_has_name_version_and_the_documents_of_the_runtime() -> None:
+    with cri_server(config={"a": 1}) as socket:
+        status = CriClient(socket).status()
+    assert (status.name, status.version, status.problem, status.info) == (
+        "containerd",
+        "v2.1.9",
+        None,
+        {"config": '{"a": 1}'},
+    )
+
+
+def test_only_running_containers_are_listed() -> None:
+    with cri_server() as socket:
+        assert CriClient(socket).running() == (RunningContainer(id="a", created_at=5.0),)
+
+
+def test_a_runtime_that_does_not_answer_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeConfigError, match="did not answer Version: UNAVAILABLE"):
+        CriClient(tmp_path / "none").status()
+
+
+def test_an_answer_without_conditions_is_a_problem(tmp_path: Path) -> None:
+    server = UnixServer(
+        tmp_path / "s", {f"{SERVICE}/{each}": Unary(lambda _: b"") for each in ("Version", "Status")}, name="cri"
+    )
+    server.start()
+    try:
+        assert CriClient(tmp_path / "s").status().problem == "the runtime does not report the condition RuntimeReady"
+    finally:
+        server.stop()
