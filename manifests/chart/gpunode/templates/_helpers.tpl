@@ -27,12 +27,14 @@ labels:
 {{- else if .Values.singleProcess.enabled }}
 {{- $on = list "gpunode" }}
 {{- if .Values.migManager.enabled }}{{ $on = append $on "mig-manager" }}{{ end }}
+{{- if .Values.toolkit.enabled }}{{ $on = append $on "gpu-toolkit" }}{{ end }}
 {{- else }}
 {{- if .Values.nfd.enabled }}{{ $on = append $on "nfd-lite" }}{{ end }}
 {{- if .Values.gfd.enabled }}{{ $on = append $on "gfd" }}{{ end }}
 {{- if .Values.devicePlugin.enabled }}{{ $on = append $on "gpu-device-plugin" }}{{ end }}
 {{- if .Values.dcgmExporter.enabled }}{{ $on = append $on "gpu-exporter" }}{{ end }}
 {{- if .Values.migManager.enabled }}{{ $on = append $on "mig-manager" }}{{ end }}
+{{- if .Values.toolkit.enabled }}{{ $on = append $on "gpu-toolkit" }}{{ end }}
 {{- end }}
 {{- toJson $on }}
 {{- end }}
@@ -67,6 +69,10 @@ labels:
 
 {{- define "gpunode.args.common" -}}
 - --host-root=/host
+{{- include "gpunode.args.process" . }}
+{{- end }}
+
+{{- define "gpunode.args.process" -}}
 {{- include "gpunode.flags" (list (list "simulate" .Values.simulate) (list "log-level" .Values.logLevel)) }}
 {{- if .Values.metrics.tlsSecret }}
 - --tls-cert-file=/etc/gpunode/tls/tls.crt
@@ -166,6 +172,16 @@ labels:
 {{- end }}
 {{- end }}
 
+{{/* The flags of gpu-toolkit. It sees the files of the host in the root of process 1. */}}
+{{- define "gpunode.args.toolkit" -}}
+- --host-root=/proc/1/root
+- --toolkit-mode={{ .Values.toolkit.mode }}
+{{- include "gpunode.flags" (list
+  (list "cdi-dir" (eq .Values.cdi.dir "/var/run/cdi" | ternary "" .Values.cdi.dir))
+  (list "runtime-restart-mode" (empty .Values.toolkit.restartCommand | ternary "" "command"))
+  (list "runtime-restart-command" .Values.toolkit.restartCommand)) }}
+{{- end }}
+
 {{/*
 The default affinity of the agents that use GPUs: nodes with any label of nfd-lite or Node Feature Discovery for an NVIDIA GPU. A DaemonSet
 deletes its pod when the node does not match any more, so one label that is removed by mistake must not be enough.
@@ -195,7 +211,7 @@ selected. Every agent tolerates the taints of the chart itself.
 {{- $values := .root.Values }}
 {{- $selector := .section.nodeSelector | default dict }}
 {{- $affinity := .section.affinity }}
-{{- if has .name (list "gfd" "gpu-device-plugin" "gpu-exporter" "mig-manager") }}
+{{- if has .name (list "gfd" "gpu-device-plugin" "gpu-exporter" "mig-manager" "gpu-toolkit") }}
 {{- $selector = merge (include "gpunode.gateSelector" .root | fromYaml) $selector ($values.nodeSelector | default dict) }}
 {{- $affinity = $values.affinity }}
 {{- if and (kindIs "map" $affinity) (empty $affinity) (kindIs "invalid" $values.gateLabel) }}

@@ -75,6 +75,11 @@ refused:
   migManager.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin, gpu-exporter and mig-manager.
   migManager.config.create: Create the ConfigMap yourself, with config files of mig-parted, and set `migManager.config.name`.
   migManager.config.data: Create the ConfigMap yourself, with config files of mig-parted, and set `migManager.config.name`.
+  toolkit.args: Set `toolkit.extraArgs`.
+  toolkit.env: Set `toolkit.extraEnv`.
+  toolkit.tolerations: Set `tolerations`. It applies to all agents.
+  toolkit.updateStrategy: Set `updateStrategy.type`. It applies to all agents.
+  toolkit.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin, gpu-exporter and mig-manager.
   driver: This part stays in the GPU Operator. Set it there.
   ccManager: This part stays in the GPU Operator. Set it there.
   clusterPolicy: This part stays in the GPU Operator. Set it there.
@@ -94,7 +99,6 @@ refused:
   psp: This part stays in the GPU Operator. Set it there.
   sandboxDevicePlugin: This part stays in the GPU Operator. Set it there.
   sandboxWorkloads: This part stays in the GPU Operator. Set it there.
-  toolkit: This part stays in the GPU Operator. Set it there.
   validator: This part stays in the GPU Operator. Set it there.
   vfioManager: This part stays in the GPU Operator. Set it there.
   vgpuDeviceManager: This part stays in the GPU Operator. Set it there.
@@ -170,6 +174,13 @@ ignored:
   migManager.hostNetwork: The pods use the network of pods.
   migManager.config.default: A Node without the label nvidia.com/mig.config keeps its layouts.
   migManager.gpuClientsConfig: The other agents need not stop during a change.
+  toolkit.image: All agents use the image of `image` and `imagePullSecrets`.
+  toolkit.imagePullPolicy: All agents use the image of `image` and `imagePullSecrets`.
+  toolkit.imagePullSecrets: All agents use the image of `image` and `imagePullSecrets`.
+  toolkit.repository: All agents use the image of `image` and `imagePullSecrets`.
+  toolkit.version: All agents use the image of `image` and `imagePullSecrets`.
+  toolkit.hostNetwork: The pods use the network of pods.
+  toolkit.installDir: 'Nothing is installed: pods get GPUs by CDI.'
   cdi.default: The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.
   cdi.enabled: The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.
   cdi.nriPluginEnabled: The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.
