@@ -19,6 +19,10 @@ SECTIONS = {
             help="Check whether pods can get the GPUs of this node, of one Node or of all Nodes, and state what to do.",
             is_agent=True,
         ),
+        "validate": Entry(
+            module="gpunode.validate.command",
+            help="Check each stage of this GPU node: driver, device nodes, CDI, a CUDA kernel, kubelet and a container.",
+        ),
         "labels": Entry(
             module="gpunode.labels.command",
             help="Show the labels of this host, the source of each value, and why a label is missing.",

@@ -21,6 +21,7 @@ from gpu_exporter import families
 from gpu_exporter.__main__ import command as exporter
 from gpu_operator.__main__ import command as gpu_operator
 from gpu_toolkit.__main__ import command as gpu_toolkit
+from gpu_validator.__main__ import command as validator
 from gpunode.__main__ import gpunode
 from gpunode.completion import descriptions
 from gpunode.run import command as run
@@ -80,6 +81,7 @@ def render_settings() -> str:
         ("gpu-driver-manager", driver_manager),
         ("gpu-operator", gpu_operator),
         ("gpu-toolkit", gpu_toolkit),
+        ("gpu-validator", validator),
         ("gpunode run", run),
     )
     head = (

@@ -17,7 +17,7 @@ from device_plugin.health.startup_taint import STARTUP_TAINT_ANNOTATION
 from gfd.labelers import DECLARED
 from nfd_lite.agent import NAME as NFD
 from nfd_lite.rules.outputs import OutputPolicy, normalize_resource, taint_problem, validate_annotation, validate_label
-from node_core.domain.conditions import GPU_READY, MIG_CONFIGURED
+from node_core.domain.conditions import GPU_READY, GPU_VALIDATED, MIG_CONFIGURED
 from node_core.domain.labels import DEVICE_PLUGIN_CONFIG, GPU_PRESENT, MIG_CONFIG, MIG_CONFIG_STATE
 from node_core.domain.node_feature import GFD_PREFIX, NODE_NAME_LABEL
 from node_core.domain.reconcile import YIELDS_TO
@@ -27,10 +27,14 @@ from tests.cel import exemptions
 ROOT = Path(__file__).parent.parent
 BASE = ROOT / "manifests" / "base"
 GOLDEN = ROOT / "tests" / "golden"
-AGENTS = {"nfd-lite": "nfd", "gfd": "gfd", "gpu-device-plugin": "plugin", "mig-manager": "mig"}
+AGENTS = {
+    "nfd-lite": "nfd",
+    "gfd": "gfd",
+    "gpu-device-plugin": "plugin",
+    "mig-manager": "mig",
+    "gpu-validator": "validator",
+}
 """The variable of the policy for each account."""
-WITHOUT_NODES = {"gpu-toolkit"}
-"""The accounts that create Events, and do not change Nodes."""
 STARTUP = "nvidia.com/gpu-not-ready"
 
 
@@ -120,6 +124,12 @@ def test_mig_manager_may_write_the_state_and_nothing_else() -> None:
     assert not any(may("gfd", "wrongLabels", key) for key in (MIG_CONFIG, MIG_CONFIG_STATE))
 
 
+def test_gpu_validator_may_write_its_condition_and_nothing_else() -> None:
+    assert f"variables.validator && type == '{GPU_VALIDATED}'" in variable("wrongConditions")
+    assert not any(may("gpu-validator", "wrongLabels", key) for key in (MIG_CONFIG_STATE, GPU_PRESENT, "example.com/a"))
+    assert not may("gpu-validator", "wrongTaints", "nvidia.com/gpu:NoSchedule")
+
+
 def test_each_agent_may_write_only_its_own_taints_annotation() -> None:
     annotations = {
         NFD: RULE_TAINTS_ANNOTATION,
@@ -160,7 +170,7 @@ def test_every_policy_is_bound_fails_closed_and_matches_only_agents() -> None:
         assert spec["failurePolicy"] == "Fail"
         (condition,) = spec["matchConditions"]
         accounts = set(re.findall(r"'system:serviceaccount:gpunode:([^']+)'", condition["expression"]))
-        assert accounts <= AGENTS.keys() | WITHOUT_NODES | {"gpunode", "gpunode-cleanup"}
+        assert accounts <= AGENTS.keys() | {"gpunode", "gpunode-cleanup"}
     assert accounts_of("gpunode-nodes") == AGENTS.keys() | {"gpunode", "gpunode-cleanup"}
 
 

@@ -12,6 +12,7 @@ import yaml
 from device_plugin.__main__ import parse as plugin
 from gfd.__main__ import parse as gfd
 from gpu_exporter.__main__ import parse as exporter
+from gpu_validator.__main__ import parse as gpu_validator
 from gpunode.cluster.feed import ClusterFeed
 from gpunode.labels.rule_objects import list_cluster_rules
 from mig_manager.__main__ import parse as mig_manager
@@ -229,6 +230,17 @@ def test_mig_manager_needs_the_rights_of_its_role(cluster: Cluster) -> None:
     cluster.run(mig_manager, "--state-dir", str(cluster.directory / "state"))
     cluster.wait_for(*WATCHED, ("patch", STATUS), ("create", EVENTS))
     role = yaml.safe_load_all((ROOT / "manifests/overlays/mig-manager/mig-manager.yaml").read_text())
+    rules = next(each["rules"] for each in role if each["kind"] == "ClusterRole")
+    allowed = {("", rule["resources"][0]): set(rule["verbs"]) for rule in rules}
+    assert cluster.requested(namespaced=False) == allowed
+
+
+def test_gpu_validator_needs_the_rights_of_its_role(cluster: Cluster) -> None:
+    cluster.run(
+        gpu_validator, "--validations-dir", "", "--podresources-socket", str(cluster.directory / "missing.sock")
+    )
+    cluster.wait_for(("list", NODES), ("watch", NODES), ("patch", STATUS), ("create", EVENTS))
+    role = yaml.safe_load_all((ROOT / "manifests/overlays/gpu-validator/gpu-validator.yaml").read_text())
     rules = next(each["rules"] for each in role if each["kind"] == "ClusterRole")
     allowed = {("", rule["resources"][0]): set(rule["verbs"]) for rule in rules}
     assert cluster.requested(namespaced=False) == allowed

@@ -12,9 +12,10 @@ from device_plugin.agent import NAME as PLUGIN
 from device_plugin.health.startup_taint import STARTUP_TAINT_ANNOTATION as STARTUP_TAINT
 from gfd.agent import NAME as GFD
 from gpu_exporter.agent import NAME as EXPORTER
+from gpu_validator.agent import NAME as VALIDATOR
 from mig_manager.agent import NAME as MIG_MANAGER
 from nfd_lite.agent import NAME as NFD
-from node_core.domain.conditions import GPU_READY, MIG_CONFIGURED
+from node_core.domain.conditions import GPU_READY, GPU_VALIDATED, MIG_CONFIGURED, render_removal
 from node_core.domain.desired import Outputs
 from node_core.domain.managed_fields import find_owned_keys
 from node_core.domain.node_feature import GFD_PREFIX, WORKER_PREFIX
@@ -30,8 +31,8 @@ Step = tuple[str, Callable[[], bool]]
 """A name, and the function that removes what the name describes. The function returns True if it removed anything. Raises NodeError."""
 
 TAINTS_ANNOTATIONS = ((GFD, GFD_TAINTS_ANNOTATION), (NFD, RULE_TAINTS_ANNOTATION), (PLUGIN, STARTUP_TAINT))
-AGENTS = (NFD, GFD, PLUGIN, EXPORTER, MIG_MANAGER)
-CONDITIONS = ((PLUGIN, GPU_READY), (MIG_MANAGER, MIG_CONFIGURED))
+AGENTS = (NFD, GFD, PLUGIN, EXPORTER, MIG_MANAGER, VALIDATOR)
+CONDITIONS = ((PLUGIN, GPU_READY), (MIG_MANAGER, MIG_CONFIGURED), (VALIDATOR, GPU_VALIDATED))
 """The field manager and the type of each condition."""
 OBJECTS = ((NFD, WORKER_PREFIX), (GFD, GFD_PREFIX))
 
@@ -113,7 +114,7 @@ def remove_condition(api: NodeApi, manager: str, kind: str) -> bool:
     path = _path(api)
     if not owns_condition(api.request("GET", path), manager, kind):
         return False
-    body = {"status": {"conditions": [{"type": kind, "$patch": "delete"}]}}
+    body = render_removal(kind)
     api.request("PATCH", f"{path}/status", query={"fieldManager": manager}, body=body, content=STRATEGIC)
     return True
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from gpu_core.domain.node_assessment import Reason
-from node_core.domain.conditions import GPU_READY
+from node_core.domain.conditions import GPU_READY, GPU_VALIDATED
 from node_core.domain.labels import SIMULATED
 from node_core.domain.quantity import parse_api_quantity
 from node_core.scheduling.objects import ApiStruct, Condition, Node, Pod
@@ -202,10 +202,12 @@ def _problems(node: Node, resources: Iterable[Resource]) -> Iterator[str]:
         yield f"the Node is not ready: {ready.reason}"
     if node.spec.unschedulable:
         yield "the Node is cordoned"
-    gpu_ready = node.condition(GPU_READY)
+    gpu_ready, validated = node.condition(GPU_READY), node.condition(GPU_VALIDATED)
     if gpu_ready is not None and (gpu_ready.status != "True" or gpu_ready.reason == Reason.SOME_UNHEALTHY):
         yield _sentence(gpu_ready)
         return
+    if validated is not None and validated.status != "True":
+        yield _sentence(validated)
     for each in resources:
         if each.unhealthy:
             yield f"{each.unhealthy} of {each.capacity} {each.name} are not allocatable"

@@ -83,7 +83,7 @@ NAMES = "Names are fixed, because two installations would label the same nodes."
 NAMESPACE = "The namespace is the namespace of the release: `helm --namespace`."
 NETWORK = "The pods use the network of pods."
 ALL_AGENTS = "It applies to all agents."
-GPU_AGENTS = "It applies to gfd, gpu-device-plugin, gpu-exporter and mig-manager."
+GPU_AGENTS = "It applies to gfd, gpu-device-plugin, gpu-exporter, mig-manager and gpu-validator."
 RESOURCES = (
     "The chart sets the measured requests of each agent. For others, set `resources` in the section of the agent."
 )

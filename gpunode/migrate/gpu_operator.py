@@ -32,16 +32,18 @@ CDI = "The device plugin uses CDI where the kubelet and the runtime support it. 
 COPY = "Copy the ConfigMap to the namespace of the agents."
 ONE_EXPORTER = "In the GPU Operator, set it to `false`, so that only one exporter runs."
 ONE_MANAGER = "In the GPU Operator, set it to `false`, so that only one manager changes layouts."
-ONE_TOOLKIT = "In the GPU Operator, set it to `false`: pods get GPUs by CDI, without NVIDIA's runtime."
 OWN_CONFIGS = "Create the ConfigMap yourself, with config files of mig-parted, and set `migManager.config.name`."
+OTHER_VALIDATOR = (
+    "The validator of the GPU Operator stays there. gpu-validator, with `validator.enabled`, has its own flags."
+)
 OWN_COUNTERS = "Create the ConfigMap yourself, with the file dcgm-metrics.csv, and set `dcgmExporter.config.name`."
 RULES = "Create the NodeFeatureRules yourself: they are objects of the cluster."
 DRIVER_FOLDER = "/run/nvidia/driver"
 """The default of `hostPaths.driverInstallDir`."""
 PARTS = (
     "ccManager clusterPolicy dcgm draDriver extraObjects fabricManager gdrcopy gds gpuCluster kataManager"
-    " kataSandboxDevicePlugin nodeStatusExporter operator platform psa psp sandboxDevicePlugin sandboxWorkloads"
-    " validator vfioManager vgpuDeviceManager vgpuManager"
+    " kataSandboxDevicePlugin nodeStatusExporter operator platform psa psp sandboxDevicePlugin sandboxWorkloads toolkit"
+    " vfioManager vgpuDeviceManager vgpuManager"
 )
 NOTES = {
     "gdrcopy": f"{STAYS} For containers that use GDRCopy, set `gdrcopyEnabled`.",
@@ -99,12 +101,18 @@ def _mig_rows() -> tuple[Correspondence, ...]:
     )
 
 
-def _toolkit_rows() -> tuple[Correspondence, ...]:
-    section = "toolkit"
+def _validator_rows() -> tuple[Correspondence, ...]:
+    section = "validator"
     return (
-        *(each for each in _agent_rows(section, "gpu-toolkit") if each.to != f"{section}.enabled"),
-        same(f"{section}.enabled", bool, ONE_TOOLKIT),
-        unnecessary(f"{section}.installDir", "Nothing is installed: pods get GPUs by CDI."),
+        *(
+            missing(f"{section}.{name}", OTHER_VALIDATOR)
+            for name in ("args", "cuda", "driver", "env", "hostNetwork", "plugin", "toolkit")
+        ),
+        missing(f"{section}.resources", RESOURCES, message=None),
+        *(
+            unnecessary(f"{section}.{name}", IMAGE)
+            for name in ("image", "imagePullPolicy", "imagePullSecrets", "repository", "version")
+        ),
     )
 
 
@@ -172,7 +180,7 @@ ROWS: tuple[Correspondence, ...] = (
     *_agent_rows("gfd", "gfd"),
     *_exporter_rows(),
     *_mig_rows(),
-    *_toolkit_rows(),
+    *_validator_rows(),
     *(unnecessary(f"cdi.{name}", CDI) for name in ("default", "enabled", "nriPluginEnabled")),
     missing("driver", STAYS),
     *(missing(part, NOTES.get(part, STAYS)) for part in PARTS.split()),

@@ -12,10 +12,12 @@ from gpunode.output.age import render_age
 from gpunode.output.paragraph import render_paragraph
 from gpunode.output.table import Column, TableWriter
 from gpunode.output.terminal import Cell, Styled, Terminal
-from node_core.domain.conditions import GPU_READY
+from node_core.domain.conditions import GPU_READY, GPU_VALIDATED
 from node_core.scheduling.objects import Condition, Event, Node, Pod
 
 READY = "Ready"
+HEALTHY = (GPU_READY, GPU_VALIDATED, READY)
+"""The conditions that are True on a healthy Node."""
 KEY_WIDTH = 12
 RESOURCES = (
     Column(header="RESOURCE"),
@@ -122,7 +124,7 @@ def _health(facts: NodeFacts, terminal: Terminal, wall: float) -> Iterator[str]:
 
 def _conditions(facts: NodeFacts, terminal: Terminal, wall: float) -> Iterator[str]:
     for condition in select_conditions(facts.node):
-        is_healthy = (condition.status == "True") == (condition.type in (READY, GPU_READY))
+        is_healthy = (condition.status == "True") == (condition.type in HEALTHY)
         message = f": {condition.message}" if condition.message else ""
         since = render_age(condition.last_transition_time, wall)
         text = f"{condition.status} since {since}, {condition.reason}{message}"
@@ -131,13 +133,11 @@ def _conditions(facts: NodeFacts, terminal: Terminal, wall: float) -> Iterator[s
 
 
 def select_conditions(node: Node) -> Iterator[Condition]:
-    """Yields GPUReady, Ready, and other conditions that report a problem: they are False or absent on a healthy Node."""
-    for kind in (GPU_READY, READY):
+    """Yields the conditions of HEALTHY, and other conditions that report a problem: they are False or absent on a healthy Node."""
+    for kind in HEALTHY:
         if (condition := node.condition(kind)) is not None:
             yield condition
-    yield from (
-        each for each in node.status.conditions if each.type not in (GPU_READY, READY) and each.status == "True"
-    )
+    yield from (each for each in node.status.conditions if each.type not in HEALTHY and each.status == "True")
 
 
 def _events(facts: NodeFacts, terminal: Terminal, wall: float) -> Iterator[str]:

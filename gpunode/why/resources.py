@@ -7,7 +7,7 @@ from fractions import Fraction
 from gpunode.cluster.fleet import is_gpu_resource
 from gpunode.why.amounts import count, render_amount, render_names, render_range
 from gpunode.why.causes import Candidate, CauseKind, offered_resources
-from node_core.domain.conditions import GPU_READY
+from node_core.domain.conditions import GPU_READY, GPU_VALIDATED
 from node_core.scheduling.filters import Insufficient
 from node_core.scheduling.objects import Condition, Node
 from node_core.scheduling.requests import PODS, is_extended, parse_amounts
@@ -79,9 +79,14 @@ def list_problems(nodes: Sequence[Node]) -> tuple[str, ...]:
 
 
 def describe_missing_plugin(nodes: Sequence[Node]) -> tuple[str, ...]:
-    """Returns why each Node has GPUs but no GPU resource."""
-    conditions = [(node.name, node.condition(GPU_READY)) for node in nodes]
+    """Returns why each Node has GPUs but no GPU resource: the plugin's reason, or without the plugin the stage that fails."""
+    conditions = [(node.name, node.condition(GPU_READY) or _find_failed_stage(node)) for node in nodes]
     return tuple(f"{name}: {NO_PLUGIN if found is None else _render_condition(found)}" for name, found in conditions)
+
+
+def _find_failed_stage(node: Node) -> Condition | None:
+    found = node.condition(GPU_VALIDATED)
+    return found if found is not None and found.status != "True" else None
 
 
 def describe_absence(resource: str, nodes: Sequence[Node]) -> str:
@@ -171,7 +176,7 @@ def describe_too_large(requests: Mapping[str, Fraction], nodes: Sequence[Node]) 
 
 
 def _render_condition(condition: Condition) -> str:
-    return f"GPUReady is {condition.status}, {condition.reason}: {condition.message}".rstrip(": .")
+    return f"{condition.type} is {condition.status}, {condition.reason}: {condition.message}".rstrip(": .")
 
 
 def _s(number: int) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 from node_core.domain.events import shorten
 
 GPU_READY = "GPUReady"
+GPU_VALIDATED = "GPUValidated"
 MIG_CONFIGURED = "MIGConfigured"
-MANAGED_TYPES = (GPU_READY, MIG_CONFIGURED)
+MANAGED_TYPES = (GPU_READY, GPU_VALIDATED, MIG_CONFIGURED)
 """The condition types that agents write. Other conditions are ignored, so a heartbeat of the kubelet does not change a NodeView."""
 
 
@@ -69,3 +70,8 @@ def render_condition(desired: Condition, observed: ObservedCondition | None, now
         "lastTransitionTime": since or now,
     }
     return {"status": {"conditions": [rendered]}}
+
+
+def render_removal(kind: str) -> dict[str, Any]:
+    """Renders a strategic merge patch that removes the condition of this type."""
+    return {"status": {"conditions": [{"type": kind, "$patch": "delete"}]}}

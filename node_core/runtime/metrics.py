@@ -103,6 +103,12 @@ RUNTIME_REASON = Metric(
     help="1 for the current state of CDI in the container runtime. See runtimes.md.",
     labels=("agent", "reason"),
 )
+VALIDATION = Metric(
+    name="validation",
+    kind="gauge",
+    help="1 for the current verdict of a check of gpu-validator: passed, failed, not applicable or skipped. See validate.md.",
+    labels=("agent", "check", "verdict"),
+)
 NVML_RELEASED = Metric(
     name="nvml_released", kind="gauge", help="1 while the agent has released NVML on request. See release-gpus.md."
 )
@@ -139,6 +145,7 @@ ALL = (
     GPU_READY_REASON,
     MIG_CONFIG_REASON,
     RUNTIME_REASON,
+    VALIDATION,
     NVML_RELEASED,
     POD_DEVICES_KNOWN,
     LEADER,

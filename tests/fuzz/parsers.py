@@ -52,6 +52,8 @@ from gpu_operator.spec import decode_spec
 from gpu_toolkit.discover import parse_docker_switch, parse_running_config
 from gpu_toolkit.process import parse_command_line, parse_unit
 from gpu_toolkit.toml_edit import restore_values, set_values
+from gpu_validator.device_nodes import parse_majors
+from gpu_validator.settings import parse_skipped
 from gpunode.cdi import device_names
 from gpunode.cluster.feed import parse_node as parse_watched_node
 from gpunode.cluster.feed import parse_pod as parse_watched_pod
@@ -390,6 +392,8 @@ PARSERS: Mapping[str, Parser] = {
         lambda value: parse_counters(value, ("DCGM_FI_DEV_GPU_TEMP",)),
         '# x\nDCGM_FI_DEV_GPU_TEMP, gauge, "a, ""b"""\nDCGM_FI_DEV_GPU_TMP, counter, c\n',
     ),
+    "gpu_validator.device_nodes:parse_majors": text(parse_majors, "Character devices:\n  1 mem\n195 nvidia\n\nBlock devices:\n259 a\n"),
+    "gpu_validator.settings:parse_skipped": text(parse_skipped, "cuda", "cuda,container", " cdi ,", refuses=VALUE_ERROR),
     "gpu_exporter.settings:parse_milliseconds": text(parse_milliseconds, "30000", "100", "86400000", refuses=VALUE_ERROR),
     "gpu_exporter.settings:parse_listen": text(parse_listen, ":9400", "", refuses=VALUE_ERROR),
     "driver_manager.mounts:parse_mountinfo": text(parse_mountinfo, r"36 35 98:0 /m /run/a\040b rw master:1 - ext4 /dev/x rw"),

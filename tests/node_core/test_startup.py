@@ -28,6 +28,7 @@ LARGE = {"kubernetes", "cryptography", "pynvml", "grpc"}
         ("mig_manager.__main__", set()),
         ("driver_manager.__main__", {"h2", "re2", "asyncio"}),
         ("gpu_operator.__main__", {"kopf", "aiohttp"}),
+        ("gpu_validator.__main__", {"re2"}),
         ("gpunode.__main__, gpunode.run", set()),
     ],
 )

@@ -130,6 +130,14 @@ def test_the_problems_of_a_node(given: Node, problems: list[str]) -> None:
     assert list(describe_node(given).problems) == problems
 
 
+def test_a_node_that_is_not_validated_has_the_failed_stage_as_a_problem() -> None:
+    failed = condition("GPUValidated", "False", "CDIFailed", "There is no CDI specification.")
+    found = describe_node(node(conditions=[condition("GPUReady", "True", "GPUsReady"), failed], capacity={GPU: "1"}))
+    assert found.problems == ("CDIFailed: There is no CDI specification", f"1 of 1 {GPU} are not allocatable")
+    ready = condition("GPUValidated", "True", "Validated")
+    assert describe_node(node(conditions=[ready], capacity={GPU: "1"}, allocatable={GPU: "1"})).problems == ()
+
+
 def test_unhealthy_gpus_are_explained_by_the_condition() -> None:
     some = condition("GPUReady", "True", "SomeGPUsUnhealthy", "7 of 8 GPUs are available. GPU 3: Xid 79.")
     described = describe_node(node(H100, conditions=[some], capacity={GPU: "8"}, allocatable={GPU: "7"}))

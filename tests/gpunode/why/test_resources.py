@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from gpunode.why.amounts import render_amount, render_names, render_range, render_requests
-from gpunode.why.resources import describe_unknown_resource, nearest_resource
+from gpunode.why.resources import NO_PLUGIN, describe_missing_plugin, describe_unknown_resource, nearest_resource
 from node_core.scheduling.objects import Node
 
 GPU, SHARED = "nvidia.com/gpu", "nvidia.com/gpu.shared"
@@ -74,3 +74,18 @@ def test_ranges_requests_and_lists() -> None:
     assert list(render_requests(requests).items()) == [(GPU, "1"), ("cpu", "2")]
     assert render_names(["a", "b", "c"], 2) == "a, b and 1 more"
     assert render_names(["a", "b"], 2) == "a, b"
+
+
+def test_a_node_without_a_plugin_states_the_stage_that_fails() -> None:
+    def states(*conditions: tuple[str, str, str]) -> str:
+        given = [
+            {"type": kind, "status": status, "reason": reason, "message": "M."} for kind, status, reason in conditions
+        ]
+        node = msgspec.convert({"metadata": {"name": "n1"}, "status": {"conditions": given}}, Node)
+        return describe_missing_plugin([node])[0]
+
+    assert states() == f"n1: {NO_PLUGIN}"
+    assert states(("GPUValidated", "True", "Validated")) == f"n1: {NO_PLUGIN}"
+    assert states(("GPUValidated", "False", "DriverFailed")) == "n1: GPUValidated is False, DriverFailed: M"
+    both = (("GPUValidated", "False", "DriverFailed"), ("GPUReady", "False", "NoDriver"))
+    assert states(*both) == "n1: GPUReady is False, NoDriver: M"

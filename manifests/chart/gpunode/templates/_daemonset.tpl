@@ -2,7 +2,8 @@
 The DaemonSet of one agent. root: the root context; name: of DaemonSet, account and container; section: the values of the agent; command,
 args: of the container; port: of /healthz, /readyz and /metrics; gpuMetrics: whether it exports metrics of GPUs, on another port; sees: names of gpunode.volumes; nvml: whether the agent uses NVML; rootless:
 whether the agent runs without root, and therefore without the lock, because root owns its folder (a DaemonSet has one pod on each node);
-once: whether the pods are temporary; changesMig: whether the agent changes MIG layouts; changesHost: whether the agent changes files of the host and runs programs of the host; readsPlugins: whether the agent only reads the kubelet's folder of device plugins; hasAddress: whether
+once: whether the pods are temporary; changesMig: whether the agent changes MIG layouts; validates: whether the agent runs a kernel and
+starts a container; readsPlugins: whether the agent only reads the kubelet's folder of device plugins; hasAddress: whether
 the pod knows the address of its node.
 */}}
 {{- define "gpunode.daemonset" -}}
@@ -39,9 +40,7 @@ spec:
       {{- end }}
     spec:
       serviceAccountName: {{ .name }}
-      {{- if .changesHost }}
-      hostPID: true # the root of process 1 of the host, and the process of the container runtime
-      {{- else if or .changesMig (and .gpuMetrics $values.dcgmExporter.hostPID) }}
+      {{- if or .changesMig (and .gpuMetrics $values.dcgmExporter.hostPID) }}
       hostPID: true # NVML reports processes only in the PID namespace of the host
       {{- end }}
       enableServiceLinks: false # variables of Services could have the names of settings
@@ -85,7 +84,7 @@ spec:
             - name: NVIDIA_VISIBLE_DEVICES
               value: all
             - name: NVIDIA_DRIVER_CAPABILITIES
-              value: utility
+              value: {{ if .validates }}compute,utility{{ else }}utility{{ end }}
             {{- if $values.migMonitor }}
             - name: NVIDIA_MIG_MONITOR_DEVICES
               value: all
@@ -137,9 +136,9 @@ spec:
             {{- range $index, $at := $volume.at }}
             - name: {{ $name }}{{ if and $volume.why (not $index) }} # {{ $volume.why }}{{ end }}
               mountPath: {{ $at }}
-              {{- if or (not $volume.write) (and $.rootless (eq $name "lock")) (and $.readsPlugins (eq $name "device-plugins")) }}
+              {{- if or (not $volume.write) (and $.rootless (eq $name "lock")) (and $.readsPlugins (eq $name "device-plugins")) (and $.validates (eq $name "cdi")) }}
               readOnly: true
-              {{- if and $volume.path (or (not $volume.write) (eq $name "device-plugins")) (not $volume.propagation) $recursive }}
+              {{- if and $volume.path (or (not $volume.write) (has $name (list "device-plugins" "cdi"))) (not $volume.propagation) $recursive }}
               recursiveReadOnly: IfPossible
               {{- end }}
               {{- end }}
@@ -179,7 +178,7 @@ runAsUser: 65532
 runAsUser: 0
 {{- end }}
 readOnlyRootFilesystem: true
-{{- if or (and .nvml .root.Values.privileged) .changesMig .changesHost (get $own "privileged") }}
+{{- if or (and .nvml .root.Values.privileged) .changesMig .validates (get $own "privileged") }}
 privileged: true
 {{- else }}
 capabilities:

@@ -71,9 +71,10 @@ migManager:
   extraArgs: []
   extraEnv: []
   securityContext: {}
-toolkit:
+validator:
   enabled: false
-  mode: apply
+  skipChecks: []
+  runtimeSocket: /run/containerd/containerd.sock
   extraArgs: []
   extraEnv: []
   securityContext: {}

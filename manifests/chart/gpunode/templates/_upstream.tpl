@@ -14,20 +14,20 @@ refused:
   gfd.podLabels: Set `podLabels`. It applies to all agents.
   gfd.tolerations: Set `tolerations`. It applies to all agents.
   gfd.updateStrategy: Set `updateStrategy.type`. It applies to all agents.
-  gfd.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin, gpu-exporter and mig-manager.
+  gfd.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin, gpu-exporter, mig-manager and gpu-validator.
   devicePlugin.podAnnotations: Set `podAnnotations`. It applies to all agents.
   devicePlugin.podLabels: Set `podLabels`. It applies to all agents.
   devicePlugin.tolerations: Set `tolerations`. It applies to all agents.
   devicePlugin.updateStrategy: Set `updateStrategy.type`. It applies to all agents.
-  devicePlugin.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin, gpu-exporter and mig-manager.
+  devicePlugin.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin, gpu-exporter, mig-manager and gpu-validator.
   noTimestamp: Set `gfd.noTimestamp`.
   sleepInterval: Set `gfd.sleepInterval`.
   securityContext: Set `devicePlugin.securityContext`. Each agent has a security context of its own.
   podSecurityContext: Set `securityContext` in the section of each agent.
   resources: The chart sets the measured requests of each agent. For others, set `resources` in the section of the agent.
   devicePlugin.containers: Set `devicePlugin.extraEnv`. The chart sets NVIDIA_VISIBLE_DEVICES and NVIDIA_DRIVER_CAPABILITIES itself.
-  devicePlugin.runtimeClassName: Set `runtimeClassName`. It applies to gfd, gpu-device-plugin, gpu-exporter and mig-manager.
-  gfd.runtimeClassName: Set `runtimeClassName`. It applies to gfd, gpu-device-plugin, gpu-exporter and mig-manager.
+  devicePlugin.runtimeClassName: Set `runtimeClassName`. It applies to gfd, gpu-device-plugin, gpu-exporter, mig-manager and gpu-validator.
+  gfd.runtimeClassName: Set `runtimeClassName`. It applies to gfd, gpu-device-plugin, gpu-exporter, mig-manager and gpu-validator.
   legacyDaemonsetAPI: Kubernetes 1.16 removed this API. Remove the value.
   nameOverride: Names are fixed, because two installations would label the same nodes. Remove the value.
   fullnameOverride: Names are fixed, because two installations would label the same nodes. Remove the value.
@@ -65,21 +65,23 @@ refused:
   dcgmExporter.env: Set `dcgmExporter.extraEnv`.
   dcgmExporter.tolerations: Set `tolerations`. It applies to all agents.
   dcgmExporter.updateStrategy: Set `updateStrategy.type`. It applies to all agents.
-  dcgmExporter.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin, gpu-exporter and mig-manager.
+  dcgmExporter.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin, gpu-exporter, mig-manager and gpu-validator.
   dcgmExporter.config.create: Create the ConfigMap yourself, with the file dcgm-metrics.csv, and set `dcgmExporter.config.name`.
   dcgmExporter.config.data: Create the ConfigMap yourself, with the file dcgm-metrics.csv, and set `dcgmExporter.config.name`.
   migManager.args: Set `migManager.extraArgs`.
   migManager.env: Set `migManager.extraEnv`.
   migManager.tolerations: Set `tolerations`. It applies to all agents.
   migManager.updateStrategy: Set `updateStrategy.type`. It applies to all agents.
-  migManager.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin, gpu-exporter and mig-manager.
+  migManager.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin, gpu-exporter, mig-manager and gpu-validator.
   migManager.config.create: Create the ConfigMap yourself, with config files of mig-parted, and set `migManager.config.name`.
   migManager.config.data: Create the ConfigMap yourself, with config files of mig-parted, and set `migManager.config.name`.
-  toolkit.args: Set `toolkit.extraArgs`.
-  toolkit.env: Set `toolkit.extraEnv`.
-  toolkit.tolerations: Set `tolerations`. It applies to all agents.
-  toolkit.updateStrategy: Set `updateStrategy.type`. It applies to all agents.
-  toolkit.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin, gpu-exporter and mig-manager.
+  validator.args: The validator of the GPU Operator stays there. gpu-validator, with `validator.enabled`, has its own flags.
+  validator.cuda: The validator of the GPU Operator stays there. gpu-validator, with `validator.enabled`, has its own flags.
+  validator.driver: The validator of the GPU Operator stays there. gpu-validator, with `validator.enabled`, has its own flags.
+  validator.env: The validator of the GPU Operator stays there. gpu-validator, with `validator.enabled`, has its own flags.
+  validator.hostNetwork: The validator of the GPU Operator stays there. gpu-validator, with `validator.enabled`, has its own flags.
+  validator.plugin: The validator of the GPU Operator stays there. gpu-validator, with `validator.enabled`, has its own flags.
+  validator.toolkit: The validator of the GPU Operator stays there. gpu-validator, with `validator.enabled`, has its own flags.
   driver: This part stays in the GPU Operator. Set it there.
   ccManager: This part stays in the GPU Operator. Set it there.
   clusterPolicy: This part stays in the GPU Operator. Set it there.
@@ -99,7 +101,7 @@ refused:
   psp: This part stays in the GPU Operator. Set it there.
   sandboxDevicePlugin: This part stays in the GPU Operator. Set it there.
   sandboxWorkloads: This part stays in the GPU Operator. Set it there.
-  validator: This part stays in the GPU Operator. Set it there.
+  toolkit: This part stays in the GPU Operator. Set it there.
   vfioManager: This part stays in the GPU Operator. Set it there.
   vgpuDeviceManager: This part stays in the GPU Operator. Set it there.
   vgpuManager: This part stays in the GPU Operator. Set it there.
@@ -174,13 +176,11 @@ ignored:
   migManager.hostNetwork: The pods use the network of pods.
   migManager.config.default: A Node without the label nvidia.com/mig.config keeps its layouts.
   migManager.gpuClientsConfig: The other agents need not stop during a change.
-  toolkit.image: All agents use the image of `image` and `imagePullSecrets`.
-  toolkit.imagePullPolicy: All agents use the image of `image` and `imagePullSecrets`.
-  toolkit.imagePullSecrets: All agents use the image of `image` and `imagePullSecrets`.
-  toolkit.repository: All agents use the image of `image` and `imagePullSecrets`.
-  toolkit.version: All agents use the image of `image` and `imagePullSecrets`.
-  toolkit.hostNetwork: The pods use the network of pods.
-  toolkit.installDir: 'Nothing is installed: pods get GPUs by CDI.'
+  validator.image: All agents use the image of `image` and `imagePullSecrets`.
+  validator.imagePullPolicy: All agents use the image of `image` and `imagePullSecrets`.
+  validator.imagePullSecrets: All agents use the image of `image` and `imagePullSecrets`.
+  validator.repository: All agents use the image of `image` and `imagePullSecrets`.
+  validator.version: All agents use the image of `image` and `imagePullSecrets`.
   cdi.default: The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.
   cdi.enabled: The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.
   cdi.nriPluginEnabled: The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.

@@ -35,7 +35,9 @@ kubelet-config: {path: {{ .kubeletConfigPath | default "" | quote }}, at: [/etc/
 kubelet-state: {path: {{ .kubeletStateDir | default "" | quote }}, at: [/var/lib/kubelet], type: Directory, why: "the state files of the kubelet"}
 {{- end }}
 mig-configs: {configMap: {{ .Values.migManager.config.name | default "" | quote }}, at: [/etc/gpunode/mig-configs]}
-mig-state: {path: /var/lib/gpunode, at: [/var/lib/gpunode], type: DirectoryOrCreate, write: true, why: "the record of a change"}
+mig-state: {path: /var/lib/gpunode, at: [/var/lib/gpunode], type: DirectoryOrCreate, write: true, why: "the record of an unfinished change"}
+validations: {path: /run/nvidia/validations, at: [/run/nvidia/validations], type: DirectoryOrCreate, write: true, why: "the files for which pods of others wait"}
+runtime: {path: {{ dir .Values.validator.runtimeSocket }}, at: [/run/runtime], why: "the socket of the container runtime"}
 nfd-worker: {configMap: nfd-lite-config, at: [/etc/gpunode/nfd-worker]}
 {{- end }}
 
@@ -78,6 +80,10 @@ nfd-worker: {configMap: nfd-lite-config, at: [/etc/gpunode/nfd-worker]}
 {{- $seen := list "sys" "driver-root" "dev" "device-plugins" "pod-resources" "mig-state" }}
 {{- if .Values.migManager.config.name }}{{ $seen = append $seen "mig-configs" }}{{ end }}
 {{- toJson $seen }}
+{{- end }}
+
+{{- define "gpunode.sees.validator" -}}
+{{- toJson (list "proc" "sys" "driver-root" "dev" "device-plugins" "pod-resources" "cdi" "validations" "runtime") }}
 {{- end }}
 
 {{- define "gpunode.sees.exporter" -}}

@@ -1,0 +1,200 @@
+"""Connects the checks with NVML, the files of the host, the kubelet and the container runtime."""
+
+import socket
+import sys
+from functools import partial
+from pathlib import Path
+
+from gpu_core.assembly import Dependencies
+from gpu_core.discovery.cuda import LIBRARY as CUDA
+from gpu_core.discovery.node_facts import CONTROL, error_facts, read_facts
+from gpu_core.domain.inventory import Inventory
+from gpu_core.domain.node_assessment import NodeFacts
+from gpu_core.host.device_nodes import DeviceNodes, read_device_nodes
+from gpu_core.host.driver_root import find_loadable
+from gpu_core.nvml.driver_version import DriverVersions, read_driver_versions
+from gpu_validator.cdi import read_specs
+from gpu_validator.container import SECONDS, ContainerCheck
+from gpu_validator.cuda import KernelCheck, KernelRunner
+from gpu_validator.device_nodes import read_majors
+from gpu_validator.driver import DriverFacts
+from gpu_validator.files import DriverPlace
+from gpu_validator.host_paths import HostPaths, Mount
+from gpu_validator.inputs import InputReader
+from gpu_validator.kubelet import KubeletFacts, NodeState
+from gpu_validator.settings import CDI_FOLDER, STATIC_CDI_FOLDER, ValidatorSettings
+from gpu_validator.validation import Sources, Validator
+from node_core.domain.cdi_support import find_cdi_obstacle
+from node_core.domain.pci import PciAddress
+from node_core.errors import HostReadError, KubeletError, NodeError
+from node_core.host.pci import read_pci
+from node_core.host.root import HostRoot
+from node_core.kube.node_feature import find_pod_namespace
+from node_core.kubelet.allocations import read_node_resources
+from node_core.kubelet.podresources import list_pod_devices
+from node_core.kubelet.sandbox import ContainerEnd, ContainerRun, Runtime, find_socket
+from node_core.runtime.services import Services
+
+MODULE_DRIVER = "nvidia"
+"""The name of the kernel driver in sysfs."""
+NO_RUNTIME = "the container runtime has no socket at its default paths"
+
+
+class Host:
+    """Reads the facts of this node. settings, dependencies: of the agent."""
+
+    def __init__(self, settings: ValidatorSettings, dependencies: Dependencies) -> None:
+        self._settings, self._dependencies = settings, dependencies
+
+    @property
+    def dev(self) -> HostRoot:
+        """The root that contains the /dev with the nodes of the GPUs."""
+        return HostRoot(self._dependencies.dev.parent)
+
+    @property
+    def place(self) -> DriverPlace:
+        driver = self._settings.driver_root
+        has_nodes = self._dependencies.driver_root / "dev" == self._dependencies.dev
+        return DriverPlace(driver=driver, dev=self._settings.dev_root or (driver if has_nodes else "/"))
+
+    @property
+    def paths(self) -> HostPaths:
+        """The nodes of the host are at their own place, because /dev below the root of the host is the same folder."""
+        driver, root = self._settings.driver_root, self._dependencies.root
+        mounts = [Mount(host="/dev", here=root.path("/dev")), Mount(host=driver, here=self._dependencies.driver_root)]
+        if root.base == Path("/"):
+            mounts.append(Mount(host="/", here=root.base))
+        return HostPaths(mounts=tuple(mounts))
+
+    @property
+    def cdi_folders(self) -> tuple[Path, ...]:
+        """The folder of people precedes, because the devices of the other one take precedence."""
+        own = self._settings.cdi_folder
+        return (STATIC_CDI_FOLDER, own) if own == CDI_FOLDER else (own,)
+
+    @property
+    def input_reader(self) -> InputReader:
+        return InputReader(
+            host=self._dependencies.root,
+            dev=self.dev,
+            driver_root=self._dependencies.driver_root,
+            library_dirs=self._dependencies.library_dirs,
+            cdi_folders=self.cdi_folders,
+            kubelet=self._settings.device_plugin_folder / "kubelet.sock",
+        )
+
+    def read_driver(self) -> DriverFacts:
+        """Problems are in the result."""
+        self._dependencies.inventory.invalidate()
+        inventory, error = None, None
+        try:
+            inventory = self._dependencies.inventory.discover()
+        except NodeError as failure:
+            error = failure
+        return DriverFacts(
+            inventory=inventory, facts=self._read_facts(error), versions=self._read_versions(), bound=self._read_bound()
+        )
+
+    def read_nodes(self) -> tuple[DeviceNodes, dict[str, int]]:
+        """Raises HostReadError."""
+        return read_device_nodes(self.dev, self._dependencies.root), read_majors(self._dependencies.root)
+
+    def why_no_cdi(self, node: NodeState, inventory: Inventory) -> str | None:
+        lists = self._settings.device_lists
+        if lists != ("auto",):
+            return (
+                None if any(each.startswith("cdi-") for each in lists) else f"pods get their GPUs by {', '.join(lists)}"
+            )
+        if inventory.simulated:
+            return "simulated GPUs have no CDI specification"
+        return find_cdi_obstacle(node.kubelet, node.runtime) if node.kubelet else None
+
+    def read_kubelet(self, node: NodeState) -> KubeletFacts:
+        path = self._settings.podresources_socket
+        if not path.parent.exists():
+            return KubeletFacts(has_kubelet=False)
+        try:
+            devices = read_node_resources(path).allocatable.devices
+        except KubeletError as error:
+            return KubeletFacts(error=str(error))
+        return KubeletFacts(devices=devices, allocatable=node.allocatable)
+
+    def find_driver(self) -> tuple[str, str | None]:
+        """Returns libcuda.so.1, and the driver root if its device nodes are missing in this container; then the path is below the root.
+
+        Returns the bare name of a library that only the dynamic linker may find.
+        """
+        root = self._dependencies.driver_root
+        library = next(find_loadable(root, CUDA, self._dependencies.library_dirs), CUDA)
+        if Path(CONTROL).exists() or "/" not in library or not (root / CONTROL.lstrip("/")).exists():
+            return library, None
+        return f"/{Path(library).relative_to(root)}", str(root)
+
+    def find_image(self) -> str | None:
+        """Raises KubeletError."""
+        if self._settings.image is not None:
+            return self._settings.image
+        namespace = find_pod_namespace()
+        return None if namespace is None else self._runtime().find_image(namespace, socket.gethostname())
+
+    def run_container(self, container: ContainerRun) -> ContainerEnd:
+        """Raises KubeletError."""
+        return self._runtime().run(container, seconds=SECONDS)
+
+    def _runtime(self) -> Runtime:
+        path = self._settings.runtime_socket or find_socket()
+        if path is None:
+            raise KubeletError(NO_RUNTIME, hint="set --runtime-socket")
+        return Runtime(socket=path)
+
+    def _read_facts(self, error: NodeError | None) -> NodeFacts:
+        if (simulated := self._dependencies.simulated) is not None:
+            facts = error_facts(error, has_gpus=simulated.has_gpus)
+            return NodeFacts(has_gpus=facts.has_gpus, code=facts.code, error=facts.error, is_simulated=True)
+        return read_facts(self._dependencies.root, self.dev, error)
+
+    def _read_versions(self) -> DriverVersions:
+        if self._dependencies.simulated is None:
+            try:
+                return read_driver_versions(
+                    self._dependencies.root, self._dependencies.driver_root, self._dependencies.library_dirs
+                )
+            except HostReadError:
+                pass
+        return DriverVersions(module=None, library=None)
+
+    def _read_bound(self) -> frozenset[PciAddress]:
+        """Returns the GPUs that the driver has, without virtual functions; empty if the bus cannot be read."""
+        if self._dependencies.simulated is not None:
+            return frozenset()
+        try:
+            functions = read_pci(self._dependencies.root).functions
+        except HostReadError:
+            return frozenset()
+        return frozenset(
+            each.address for each in functions if each.is_nvidia_gpu and each.driver == MODULE_DRIVER and not each.is_vf
+        )
+
+
+def build_validator(
+    settings: ValidatorSettings, dependencies: Dependencies, services: Services, host: Host
+) -> Validator:
+    pods = settings.podresources_socket
+    sources = Sources(
+        read_driver=host.read_driver,
+        read_nodes=host.read_nodes,
+        read_specs=lambda: read_specs(host.cdi_folders),
+        find_node=host.paths.examine,
+        why_no_cdi=host.why_no_cdi,
+        read_kubelet=host.read_kubelet,
+    )
+    kernels = KernelCheck(
+        open_nvml=dependencies.nvml,
+        list_pods=partial(list_pod_devices, pods) if pods.parent.exists() else None,
+        find_driver=host.find_driver,
+        run=KernelRunner().run,
+        clock=services.clock,
+    )
+    python = sys.executable if settings.image is None else "python3"
+    container = ContainerCheck(find_image=host.find_image, run=host.run_container, python=python)
+    return Validator(sources=sources, kernels=kernels, container=container, omitted=settings.skipped)

@@ -1,0 +1,79 @@
+"""What the result of a validation depends on, read without NVML and without the kubelet. If it is equal, the checks need not run again."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gpu_core.host.bound import read_bound_addresses
+from gpu_core.nvml.driver_version import MODULE, find_library_version, read_module_version
+from gpu_validator.kubelet import NodeState
+from node_core.domain.pci import PciAddress
+from node_core.errors import HostReadError
+from node_core.host.root import FileStamp, HostRoot
+
+Listing = tuple[tuple[str, FileStamp], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """driver: versions of the module and the library. nodes: names of device nodes. specs: files with CDI specifications.
+
+    kubelet: the socket of the kubelet, which a new kubelet creates. release: the release requests. node: of the Node object.
+    """
+
+    driver: tuple[str | None, str | None] = (None, None)
+    module: FileStamp | None = None
+    gpus: frozenset[PciAddress] = frozenset()
+    nodes: tuple[str, ...] = ()
+    specs: Listing = ()
+    kubelet: FileStamp | None = None
+    is_released: bool = False
+    node: NodeState = field(default_factory=NodeState)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputReader:
+    """host: with /proc and /sys. dev: with /dev. driver_root: where the driver root is mounted. kubelet: the socket of the kubelet."""
+
+    host: HostRoot
+    dev: HostRoot
+    driver_root: Path
+    library_dirs: tuple[str, ...]
+    cdi_folders: tuple[Path, ...]
+    kubelet: Path
+
+    def read(self, node: NodeState, *, is_released: bool) -> Inputs:
+        """Takes less than a millisecond. A part that cannot be read is missing."""
+        module = None
+        with suppress(HostReadError):
+            module = read_module_version(self.host)
+        gpus: frozenset[PciAddress] = frozenset()
+        with suppress(HostReadError):
+            gpus = read_bound_addresses(self.host)
+        return Inputs(
+            driver=(module, find_library_version(self.driver_root, module, self.library_dirs)),
+            module=self.host.stamp(MODULE),
+            gpus=gpus,
+            nodes=self._list_nodes(),
+            specs=tuple(_list_files(self.cdi_folders)),
+            kubelet=HostRoot().stamp(str(self.kubelet)),
+            is_released=is_released,
+            node=node,
+        )
+
+    def _list_nodes(self) -> tuple[str, ...]:
+        names: list[str] = []
+        for folder in ("/dev", "/dev/nvidia-caps"):
+            with suppress(HostReadError):
+                names += (f"{folder}/{each}" for each in self.dev.entries(folder) if each.startswith("nvidia"))
+        return tuple(names)
+
+
+def _list_files(folders: Iterable[Path]) -> Iterable[tuple[str, FileStamp]]:
+    for folder in folders:
+        root = HostRoot(folder)
+        with suppress(HostReadError):
+            for name in root.entries("/"):
+                if not name.startswith(".") and (stamp := root.stamp(name)) is not None:
+                    yield f"{folder}/{name}", stamp

@@ -1,0 +1,1 @@
+"""`gpunode validate`: the checks of gpu-validator, once and for people."""
