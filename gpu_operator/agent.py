@@ -18,6 +18,7 @@ from gpu_operator.render.pod import OperatorImages
 from gpu_operator.settings import OperatorSettings
 from gpu_operator.view import ClusterView
 from gpu_operator.watch.service import ClusterWatch
+from gpu_operator.workloads import add_workloads
 from node_core.domain.backoff import Backoff
 from node_core.errors import KubeError
 from node_core.kube.cluster import read_cluster
@@ -130,6 +131,7 @@ class Reconciler:
 
     def run(self, view: ClusterView) -> bool:
         """Returns False if a write failed and must be repeated. Raises KubeError; see ClusterWriter.apply."""
+        view = add_workloads(view, self._api)
         plan = plan_cluster(view, self._namespace, self._images)
         self._services.metrics.replace(metrics.DRIVER_NODES, NAME, count_nodes(plan))
         return self._writer.apply(plan, view, now=rfc3339(self._services.wall()))

@@ -87,7 +87,7 @@ def _container_wait(pod: Obj) -> Wait:
             )
         if why == _CRASH or (state.get("terminated") or {}).get("exitCode", 0) != 0:
             return Wait(reason=Reason.DRIVER_FAILS, message=_describe_end(container))
-    is_prepared = any((each.get("state") or {}).get("running") for each in _statuses(status, "containerStatuses"))
+    is_prepared = any("running" in (each.get("state") or {}) for each in _statuses(status, "containerStatuses"))
     if not is_prepared:
         return Wait(
             reason=Reason.PREPARING, message="The init container prepares the Node, or its image is being pulled."

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 from gpu_operator.plan.pools import Pool
@@ -17,9 +18,22 @@ PART_OF = {"app.kubernetes.io/part-of": "gpunode", "app.kubernetes.io/managed-by
 def render_daemon_set(
     name: str, namespace: str, spec: DriverSpec, pool: Pool, *, driver_uid: str, images: OperatorImages
 ) -> dict[str, Any]:
-    """Renders the DaemonSet for a server-side apply. driver_uid: of the NVIDIADriver, whose deletion deletes the DaemonSet."""
+    """Renders the DaemonSet for a server-side apply. driver_uid: of the NVIDIADriver, whose deletion deletes the DaemonSet.
+
+    A new image of gpu-operator alone changes no hash, and so makes no driver pod outdated. The next change of the driver brings the image.
+    """
+    content = _render(name, namespace, spec, pool, driver_uid=driver_uid, images=images)
+    lasting = _render(name, namespace, spec, pool, driver_uid=driver_uid, images=replace(images, manager=""))
+    digest = hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()[:16]
+    content["metadata"]["annotations"] = {**spec.annotations, HASH: digest}
+    return content
+
+
+def _render(
+    name: str, namespace: str, spec: DriverSpec, pool: Pool, *, driver_uid: str, images: OperatorImages
+) -> dict[str, Any]:
     owner = {"apiVersion": API_VERSION, "kind": KIND, "name": pool.driver, "uid": driver_uid, "controller": True}
-    content: dict[str, Any] = {
+    return {
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
         "metadata": {
@@ -34,9 +48,6 @@ def render_daemon_set(
             "template": render_template(name, spec, pool, images),
         },
     }
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-    content["metadata"]["annotations"] = {**spec.annotations, HASH: digest}
-    return content
 
 
 def is_applied(desired: Obj, observed: Obj | None) -> bool:

@@ -33,6 +33,7 @@ def _host(name: str, path: str, kind: str = "") -> Volume:
 _NEW = "DirectoryOrCreate"
 HOST_VOLUMES: tuple[Volume, ...] = (
     _host("run-nvidia", RUN_NVIDIA, _NEW),
+    _host("run-gpunode", "/run/gpunode", _NEW),
     _host("run-nvidia-fabricmanager", "/run/nvidia-fabricmanager", _NEW),
     _host("run-nvidia-topologyd", "/run/nvidia-topologyd", _NEW),
     _host("var-log", "/var/log"),
@@ -68,8 +69,9 @@ MANAGER_MOUNTS: tuple[Volume, ...] = (
     _mount("run-nvidia", RUN_NVIDIA, _BIDIRECTIONAL),
     _mount("host-root", "/host", _HOST_TO_CONTAINER, is_read_only=True),
     _mount("host-sys", "/sys"),
+    _mount("run-gpunode", "/run/gpunode"),
 )
-"""/sys: the init container unloads kernel modules."""
+"""/run/gpunode: the init container asks the agents of the node to close NVML."""
 
 
 def config_volumes(spec: DriverSpec) -> tuple[Volume, ...]:

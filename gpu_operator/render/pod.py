@@ -35,6 +35,15 @@ _READY_ENTRIES = r"GDRCOPY_ENABLED: false\nGDS_ENABLED: false\nGPU_DIRECT_RDMA_E
 _STARTED = f"nvidia-smi && mkdir -p {READY_FILE.rpartition('/')[0]} && printf '{_READY_ENTRIES}' > {READY_FILE}"
 _STARTUP = Probe(initial_delay_seconds=60, timeout_seconds=60, period_seconds=10, failure_threshold=120)
 _READINESS = Probe(timeout_seconds=30, period_seconds=60, failure_threshold=3)
+_MANAGER_ENV = {
+    "ENABLE_GPU_POD_EVICTION": "true",
+    "ENABLE_AUTO_DRAIN": "false",
+    "DRAIN_USE_FORCE": "false",
+    "DRAIN_POD_SELECTOR_LABEL": "",
+    "DRAIN_TIMEOUT_SECONDS": "0s",
+    "DRAIN_DELETE_EMPTYDIR_DATA": "false",
+}
+"""The defaults of NVIDIA's chart. The upgrade policy has no part in them: otherwise its change would make every driver pod outdated."""
 
 Fields = dict[str, Any]
 
@@ -101,16 +110,8 @@ def _affinity() -> Fields:
 
 
 def _manager_container(spec: DriverSpec, images: OperatorImages, digest: str) -> Fields:
-    drain, deletion = spec.upgrade_policy.drain, spec.upgrade_policy.pod_deletion
-    settings = {
-        "ENABLE_GPU_POD_EVICTION": "true",
-        "ENABLE_AUTO_DRAIN": _text(drain.enable),
-        "DRAIN_USE_FORCE": _text(drain.force or deletion.force),
-        "DRAIN_POD_SELECTOR_LABEL": drain.pod_selector,
-        "DRAIN_TIMEOUT_SECONDS": f"{drain.timeout_seconds if drain.enable else deletion.timeout_seconds}s",
-        "DRAIN_DELETE_EMPTYDIR_DATA": _text(drain.delete_empty_dir or deletion.delete_empty_dir),
-        "DRIVER_CONFIG_DIGEST": digest,
-    }
+    version = "" if spec.version.startswith("sha256:") else spec.version
+    settings = {**_MANAGER_ENV, "DRIVER_CONFIG_DIGEST": digest, "DRIVER_VERSION": version}
     return {
         "name": MANAGER_CONTAINER,
         "image": manager_image(spec.manager, images.manager),
@@ -174,10 +175,6 @@ def _probe(command: str, usual: Probe, wanted: Probe) -> Fields:
         "exec": {"command": ["/bin/sh", "-c", command]},
         **{key: value for key, value in times.items() if value is not None},
     }
-
-
-def _text(flag: bool) -> str:
-    return str(flag).lower()
 
 
 def _digest(container: Fields) -> str:

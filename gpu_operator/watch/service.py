@@ -28,6 +28,8 @@ RETRIES = Backoff(first=1.0, maximum=60.0)
 PROVEN_SECONDS = 60.0
 """A run of this length resets the back-off."""
 COPY_SECONDS = 30.0
+CLOSE_SECONDS = 0.1
+"""The loop continues for this time after kopf has ended, in which the TLS connections of aiohttp close."""
 STOP_SECONDS = 1.0
 NAME = "gpu-operator"
 CHECK = f"{NAME}/watch"
@@ -134,13 +136,16 @@ class ClusterWatch:
             self._current = run
         if self._stopping.is_set():
             return
-        await kopf.operator(
-            registry=make_registry(observer, self._connect),
-            settings=make_settings(),
-            namespaces=[self._namespace],
-            standalone=True,
-            stop_flag=run.stop,
-        )
+        try:
+            await kopf.operator(
+                registry=make_registry(observer, self._connect),
+                settings=make_settings(),
+                namespaces=[self._namespace],
+                standalone=True,
+                stop_flag=run.stop,
+            )
+        finally:
+            await asyncio.sleep(CLOSE_SECONDS)
 
     def _report_change(self) -> None:
         self._services.readiness.report(CHECK, None)

@@ -16,6 +16,7 @@ _MODULES = {
     "gpu-device-plugin": "device_plugin.__main__",
     "gpu-exporter": "gpu_exporter.__main__",
     "mig-manager": "mig_manager.__main__",
+    "gpu-toolkit": "gpu_toolkit.__main__",
 }
 SET_BY_CHART = (
     "NVIDIA_VISIBLE_DEVICES",

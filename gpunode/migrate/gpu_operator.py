@@ -32,6 +32,7 @@ CDI = "The device plugin uses CDI where the kubelet and the runtime support it. 
 COPY = "Copy the ConfigMap to the namespace of the agents."
 ONE_EXPORTER = "In the GPU Operator, set it to `false`, so that only one exporter runs."
 ONE_MANAGER = "In the GPU Operator, set it to `false`, so that only one manager changes layouts."
+ONE_TOOLKIT = "In the GPU Operator, set it to `false`: pods get GPUs by CDI, without NVIDIA's runtime."
 OWN_CONFIGS = "Create the ConfigMap yourself, with config files of mig-parted, and set `migManager.config.name`."
 OTHER_VALIDATOR = (
     "The validator of the GPU Operator stays there. gpu-validator, with `validator.enabled`, has its own flags."
@@ -42,7 +43,7 @@ DRIVER_FOLDER = "/run/nvidia/driver"
 """The default of `hostPaths.driverInstallDir`."""
 PARTS = (
     "ccManager clusterPolicy dcgm draDriver extraObjects fabricManager gdrcopy gds gpuCluster kataManager"
-    " kataSandboxDevicePlugin nodeStatusExporter operator platform psa psp sandboxDevicePlugin sandboxWorkloads toolkit"
+    " kataSandboxDevicePlugin nodeStatusExporter operator platform psa psp sandboxDevicePlugin sandboxWorkloads"
     " vfioManager vgpuDeviceManager vgpuManager"
 )
 NOTES = {
@@ -98,6 +99,15 @@ def _mig_rows() -> tuple[Correspondence, ...]:
         *(missing(f"{section}.config.{name}", OWN_CONFIGS) for name in ("create", "data")),
         unnecessary(f"{section}.config.default", "A Node without the label nvidia.com/mig.config keeps its layouts."),
         unnecessary(f"{section}.gpuClientsConfig", "The other agents need not stop during a change."),
+    )
+
+
+def _toolkit_rows() -> tuple[Correspondence, ...]:
+    section = "toolkit"
+    return (
+        *(each for each in _agent_rows(section, "gpu-toolkit") if each.to != f"{section}.enabled"),
+        same(f"{section}.enabled", bool, ONE_TOOLKIT),
+        unnecessary(f"{section}.installDir", "Nothing is installed: pods get GPUs by CDI."),
     )
 
 
@@ -180,6 +190,7 @@ ROWS: tuple[Correspondence, ...] = (
     *_agent_rows("gfd", "gfd"),
     *_exporter_rows(),
     *_mig_rows(),
+    *_toolkit_rows(),
     *_validator_rows(),
     *(unnecessary(f"cdi.{name}", CDI) for name in ("default", "enabled", "nriPluginEnabled")),
     missing("driver", STAYS),

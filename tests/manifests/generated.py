@@ -26,6 +26,7 @@ SINGLE = ("--set=singleProcess.enabled=true", "--show-only=templates/gpunode.yam
 TOPOLOGY = ("--set=topologyUpdater.enable=true", "--show-only=templates/nfd-lite-topology.yaml")
 EXPORTER = ("--set=dcgmExporter.enabled=true", "--show-only=templates/gpu-exporter.yaml")
 MIG = ("--set=migManager.enabled=true", "--show-only=templates/mig-manager.yaml")
+TOOLKIT = ("--set=toolkit.enabled=true", "--show-only=templates/gpu-toolkit.yaml")
 VALIDATOR = ("--set=validator.enabled=true", "--show-only=templates/gpu-validator.yaml")
 CLEANUP = ("--set=cleanup.enabled=true", "--set=networkPolicy.enabled=false")
 MONITORING = ("pod-monitor.yaml", "rules.yaml", "service-monitor.yaml")
@@ -75,6 +76,7 @@ def _rendered() -> dict[str, str]:
         **_below("overlays/gpu-exporter", split_sources(template(*EXPORTER))),
         **_below("overlays/topology", split_sources(template(*TOPOLOGY))),
         **_below("overlays/mig-manager", split_sources(template(*MIG))),
+        **_below("overlays/gpu-toolkit", split_sources(template(*TOOLKIT))),
         **_below("overlays/gpu-validator", split_sources(template(*VALIDATOR))),
         **_below("cleanup", split_sources(template(*CLEANUP))),
         **_below("overlays/gke-cos", split_sources(template(*QUOTA))),

@@ -7,6 +7,7 @@ import yaml
 from device_plugin.__main__ import command as plugin
 from gfd.__main__ import command as gfd
 from gpu_exporter.__main__ import command as exporter
+from gpu_toolkit.__main__ import command as gpu_toolkit
 from gpu_validator.__main__ import command as validator
 from gpunode.run import command as run_command
 from mig_manager.__main__ import command as mig_manager
@@ -24,22 +25,44 @@ COMMANDS: dict[tuple[str, ...], click.Command] = {
     ("gpu-device-plugin",): plugin,
     ("gpu-exporter",): exporter,
     ("mig-manager",): mig_manager,
+    ("gpu-toolkit",): gpu_toolkit,
     ("gpu-validator",): validator,
     ("gpunode", "run"): run_command,
 }
 AGENTS = {"nfd-lite", "gfd", "gpu-device-plugin"}
 WRITABLE = {"lock", "device-plugins", "cdi"}
-PRIVILEGED = {("gke-cos", "gfd"), ("gke-cos", "gpu-device-plugin"), ("mig-manager", "mig-manager")}
-PRIVILEGED |= {("gpu-validator", "gpu-validator")}
+PRIVILEGED = {
+    ("gke-cos", "gfd"),
+    ("gke-cos", "gpu-device-plugin"),
+    ("mig-manager", "mig-manager"),
+    ("gpu-toolkit", "gpu-toolkit"),
+    ("gpu-validator", "gpu-validator"),
+}
 SYS_ADMIN = {(f"mig-{strategy}", agent) for strategy in ("single", "mixed") for agent in ("gfd", "gpu-device-plugin")}
-EXTRA = {"gpu-exporter": "gpu-exporter", "topology": "nfd-lite-topology", "mig-manager": "mig-manager"}
-EXTRA |= {"gpu-validator": "gpu-validator"}
+EXTRA = {
+    "gpu-exporter": "gpu-exporter",
+    "topology": "nfd-lite-topology",
+    "mig-manager": "mig-manager",
+    "gpu-toolkit": "gpu-toolkit",
+    "gpu-validator": "gpu-validator",
+}
 """Overlay -> the agent that it adds."""
+OF_HOST = {"mig-manager", "gpu-toolkit"}
+"""NVML reports processes only in the PID namespace of the host; the root of process 1 is the root of the host."""
 READS_PLUGINS = {"gpu-exporter", "gpu-validator", "nfd-lite-topology", "mig-manager"}
 """The agents that only read the folder of device plugins."""
-ROOT = {"gpu-device-plugin", "gpu-exporter", "gpu-validator", "gpunode", "mig-manager", "nfd-lite-topology"}
+ROOT = {
+    "gpu-device-plugin",
+    "gpu-exporter",
+    "gpunode",
+    "mig-manager",
+    "gpu-toolkit",
+    "gpu-validator",
+    "nfd-lite-topology",
+}
 """The agents that run as root, which owns the folders of the kubelet."""
-USES_GPUS = {"gfd", "gpu-device-plugin", "gpu-exporter", "gpu-validator", "mig-manager"}
+USES_GPUS = {"gfd", "gpu-device-plugin", "gpu-exporter", "mig-manager", "gpu-toolkit", "gpu-validator"}
+"""The agents that run only on nodes with GPUs."""
 
 
 def agents(name: str) -> set[str]:
@@ -102,7 +125,7 @@ def test_the_program_accepts_the_command_and_the_arguments(name: str, agent: str
 def test_the_pod_sets_the_node_name_and_probes_the_health_server(name: str, agent: str) -> None:
     variables = {variable["name"]: variable for variable in container(name, agent)["env"]}
     assert variables["NODE_NAME"]["valueFrom"]["fieldRef"]["fieldPath"] == "spec.nodeName"
-    assert ("NVIDIA_VISIBLE_DEVICES" in variables) == (not agent.startswith("nfd-lite"))
+    assert ("NVIDIA_VISIBLE_DEVICES" in variables) == (agent != "gpu-toolkit" and not agent.startswith("nfd-lite"))
     assert ("NODE_ADDRESS" in variables) == (agent == "nfd-lite-topology")
     assert container(name, agent)["livenessProbe"]["httpGet"]["path"] == "/healthz"
     assert container(name, agent)["readinessProbe"]["httpGet"]["path"] == "/readyz"
@@ -116,7 +139,9 @@ def test_every_mount_has_a_volume_and_only_required_mounts_are_writable(name: st
     may_write = WRITABLE | ({"dev"} if (name, agent) in PRIVILEGED else set())
     may_write -= {"device-plugins"} if agent in READS_PLUGINS else set()
     may_write -= {"cdi"} if agent == "gpu-validator" else set()
-    may_write |= {"mig-manager": {"mig-state"}, "gpu-validator": {"validations"}}.get(agent, set())
+    may_write |= {"mig-manager": {"mig-state"}, "gpu-toolkit": {"mig-state"}, "gpu-validator": {"validations"}}.get(
+        agent, set()
+    )
     assert {mount["name"] for mount in mounts if not mount.get("readOnly")} <= may_write
 
 
@@ -134,7 +159,7 @@ def test_an_agent_has_only_the_privileges_of_its_overlay(name: str, agent: str) 
     assert context.get("runAsNonRoot", False) is not is_root
     assert (context["runAsUser"] == 0) is is_root
     of_host = {"hostNetwork", "hostPID", "hostIPC"} & pod(name, agent).keys()
-    assert of_host == ({"hostPID"} if agent == "mig-manager" else set()), "NVML reports processes only there"
+    assert of_host == ({"hostPID"} if agent in OF_HOST else set())
 
 
 @each_agent

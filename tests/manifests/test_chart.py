@@ -173,6 +173,14 @@ def test_an_invalid_value_is_refused_with_its_name(values: Obj, named: str) -> N
         ),
         ({"migManager": {"enabled": True, "withReboot": True}}, "mig-manager", {"mig_with_reboot": True}),
         ({"migManager": {"enabled": True}}, "gpu-device-plugin", {"wait_for_mig_manager": True}),
+        (
+            {"toolkit": {"enabled": True, "mode": "revert", "restartCommand": "sv restart 'a b'"}, "cdi": {"dir": "/run/cdi"}},
+            "gpu-toolkit",
+            {
+                "toolkit_mode": "revert", "runtime_restart_mode": "command", "runtime_restart_command": ("sv", "restart", "a b"),
+                "cdi_dir": "/run/cdi",
+            },
+        ),
         ({"migManager": {"enabled": True}, "singleProcess": {"enabled": True}}, "gpunode", {"wait_for_mig_manager": True}),
         (
             {"singleProcess": {"enabled": True}, "migStrategy": "single", "nfd": {"denyLabelNs": ["x.io"]}},
@@ -559,6 +567,21 @@ def test_mig_manager_may_remove_pods_only_with_a_policy_that_removes_pods(
     rules = [(each["resources"][0], each["verbs"]) for each in objects["ClusterRole", "gpunode-mig"]["rules"]]
     assert [each for each in rules if each[0].startswith("pods")] == more
     assert ("ClusterRole", "gpunode-mig") not in rendered({})
+
+
+def test_gpu_toolkit_is_off_by_default_and_may_only_create_events() -> None:
+    assert ("DaemonSet", "gpu-toolkit") not in rendered({})
+    objects = rendered({"toolkit": {"enabled": True}})
+    assert objects["ClusterRole", "gpunode-toolkit"]["rules"] == [
+        {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]}
+    ]
+    cleaned = rendered({"toolkit": {"enabled": True}, "cleanup": {"enabled": True}})
+    assert ("DaemonSet", "gpu-toolkit") not in cleaned
+
+
+def test_gpu_toolkit_has_its_own_pods_also_beside_the_single_process() -> None:
+    objects = rendered({"toolkit": {"enabled": True}, "singleProcess": {"enabled": True}})
+    assert {name for kind, name in objects if kind == "DaemonSet"} == {"gpunode", "gpu-toolkit"}
 
 
 def test_mig_manager_has_its_own_pods_also_beside_the_single_process() -> None:

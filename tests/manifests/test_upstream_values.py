@@ -18,7 +18,7 @@ VALUES: Obj = yaml.safe_load((CHART / "values.yaml").read_text())
 CHARTS = sorted(path.stem for path in FOLDER.iterdir())
 OF_OPERATOR = {
     "ccManager", "clusterPolicy", "draDriver", "driver", "kataSandboxDevicePlugin", "operator",
-    "sandboxDevicePlugin", "toolkit", "validator", "vfioManager", "vgpuDeviceManager",
+    "sandboxDevicePlugin", "validator", "vfioManager", "vgpuDeviceManager",
 }  # fmt: skip
 LINE = re.compile(r"^- ([\w.-]+): (.+)$", re.MULTILINE)
 
@@ -68,7 +68,7 @@ def nested(paths: set[str], value: object) -> Obj:
 
 def switched_on(values: Obj) -> Obj:
     """Values of a section that is switched off, as this one by default, are not reported."""
-    off = {"dcgmExporter": "enabled", "migManager": "enabled", "topologyUpdater": "enable"}
+    off = {"dcgmExporter": "enabled", "migManager": "enabled", "toolkit": "enabled", "topologyUpdater": "enable"}
     return values | {section: {**values.get(section, {}), switch: True} for section, switch in off.items()}
 
 

@@ -1,4 +1,5 @@
-/* A libnvidia-ml.so.1 for tests, with the binary interface of NVML. The results are those of the file $GPUNODE_NVML_SCENARIO.
+/* A libnvidia-ml.so.1 for tests, with the binary interface of NVML. The results are those of the file $GPUNODE_NVML_SCENARIO, or without
+ * this variable those of the file `scenario` in the folder of the library.
  *
  * Each nvmlInit without an open session reads the file, so that one process can discover many nodes. scenario_lines.py writes and
  * describes its lines. Structures and argument order are those of the NVML API reference. They are declared here again, because the
@@ -6,6 +7,7 @@
  * to the file $GPUNODE_NVML_SESSIONS, if this variable is set. MIG is in mig.c.
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -366,13 +368,24 @@ static void read_line(const char *line) {
 
 static nvmlReturn_t open_state(void);
 
+static FILE *open_scenario(void) {
+    const char *path = getenv("GPUNODE_NVML_SCENARIO");
+    if (path) return fopen(path, "r");
+    Dl_info self;
+    char beside[4096];
+    if (!dladdr((void *)open_scenario, &self) || !self.dli_fname) return NULL;
+    const char *name = strrchr(self.dli_fname, '/');
+    int folder = name ? (int)(name - self.dli_fname) + 1 : 0;
+    int length = snprintf(beside, sizeof beside, "%.*sscenario", folder, self.dli_fname);
+    return length < (int)sizeof beside ? fopen(beside, "r") : NULL;
+}
+
 static nvmlReturn_t load(void) {
     int sessions = node.sessions;
     free(node.events);
     memset(&node, 0, sizeof node);
     node.sessions = sessions;
-    const char *path = getenv("GPUNODE_NVML_SCENARIO");
-    FILE *file = path ? fopen(path, "r") : NULL;
+    FILE *file = open_scenario();
     if (file == NULL) return DRIVER_NOT_LOADED;
     char line[1024];
     while (fgets(line, sizeof line, file)) read_line(line);

@@ -401,7 +401,7 @@ def test_the_fields_of_a_cluster_policy_have_their_paths() -> None:
     assert found.values["migStrategy"].origins == ("spec.mig.strategy",)
     assert {"spec.dcgm", "spec.x", "a ClusterPolicy"} <= actions(found).keys()
     assert (
-        "`spec.gfd.enabled`, `spec.devicePlugin.enabled`, `spec.dcgmExporter.enabled` and `spec.migManager.enabled`"
+        "`spec.gfd.enabled`, `spec.devicePlugin.enabled`, `spec.dcgmExporter.enabled`, `spec.migManager.enabled` and `spec.toolkit.enabled`"
         in actions(found)["a ClusterPolicy"]
     )
 

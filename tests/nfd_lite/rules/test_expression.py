@@ -144,6 +144,7 @@ def test_an_integer_must_be_whole_and_fit_into_64_bits(value: str) -> None:
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_every_64_bit_integer_is_parsed(number: int) -> None:
     assert parse_integer(str(number)) == number
+    assert parse_integer(f"{number:0=32}") == number, "32 characters are the maximum"
 
 
 @pytest.mark.parametrize("op", Op, ids=lambda op: op.value or "no op")

@@ -178,6 +178,7 @@ def test_annotations_are_validated(key: str, value: str, accepted: bool) -> None
         ("1024Ki", "1Mi"),
         ("1e3", "1e3"),
         ("1.5k", "1500"),
+        ("9223372036854775807", "9223372036854775807"),
     ],
 )
 def test_an_amount_has_the_canonical_form_of_kubernetes(value: str, amount: str) -> None:

@@ -182,6 +182,16 @@ def test_an_exhausted_budget_is_reset_for_the_next_object() -> None:
     assert [*done, work.is_exhausted] == [False, True, False]
 
 
+def test_all_steps_of_the_total_can_be_used() -> None:
+    work = WorkBudget(WorkLimits(total=10, per_object=100))
+    work.start_object()
+    work.spend(10)
+    assert not work.is_exhausted
+    with pytest.raises(WorkError, match="all rules together need more than 10 steps"):
+        work.spend(1)
+    assert work.is_exhausted
+
+
 def test_outputs_and_their_texts_count_as_work() -> None:
     def spent(features: Features = FEATURES, **fields: Any) -> int:
         work = Counting(WorkLimits())

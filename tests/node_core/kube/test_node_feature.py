@@ -50,6 +50,7 @@ def test_a_cluster_without_the_crd_is_an_error_and_not_a_missing_object(kubeconf
         with pytest.raises(KubeError, match=r"is the NodeFeature CRD installed\?.*manifests/crds") as caught:
             send()
         assert "no such Node" not in str(caught.value)
+        assert caught.value.status == 404
 
 
 def test_a_404_for_an_unknown_path_does_not_contain_the_name_of_the_object(api: NodeApi) -> None:

@@ -99,6 +99,13 @@ def test_a_file_that_is_read_while_it_is_written_is_reported_once_and_complete(c
     assert list(contents) == []
 
 
+def test_after_a_stop_no_check_waits_for_the_end_of_a_write(changes: Changes) -> None:
+    watch = ConfigWatch({Path("/config.yaml"): "first"}, changes, settle=3600, read=lambda _: "half")
+    watch.stop()
+    watch._check()
+    assert changes.count == 0
+
+
 def test_a_file_that_has_its_old_content_again_is_not_reported(changes: Changes) -> None:
     contents = iter(["truncated", "first"])
     watch = ConfigWatch({Path("/config.yaml"): "first"}, changes, settle=0, read=lambda _: next(contents))

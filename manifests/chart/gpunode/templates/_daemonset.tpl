@@ -2,7 +2,7 @@
 The DaemonSet of one agent. root: the root context; name: of DaemonSet, account and container; section: the values of the agent; command,
 args: of the container; port: of /healthz, /readyz and /metrics; gpuMetrics: whether it exports metrics of GPUs, on another port; sees: names of gpunode.volumes; nvml: whether the agent uses NVML; rootless:
 whether the agent runs without root, and therefore without the lock, because root owns its folder (a DaemonSet has one pod on each node);
-once: whether the pods are temporary; changesMig: whether the agent changes MIG layouts; validates: whether the agent runs a kernel and
+once: whether the pods are temporary; changesMig: whether the agent changes MIG layouts; changesHost: whether the agent changes files of the host and runs programs of the host; validates: whether the agent runs a kernel and
 starts a container; readsPlugins: whether the agent only reads the kubelet's folder of device plugins; hasAddress: whether
 the pod knows the address of its node.
 */}}
@@ -40,7 +40,9 @@ spec:
       {{- end }}
     spec:
       serviceAccountName: {{ .name }}
-      {{- if or .changesMig (and .gpuMetrics $values.dcgmExporter.hostPID) }}
+      {{- if .changesHost }}
+      hostPID: true # the root of process 1 of the host, and the process of the container runtime
+      {{- else if or .changesMig (and .gpuMetrics $values.dcgmExporter.hostPID) }}
       hostPID: true # NVML reports processes only in the PID namespace of the host
       {{- end }}
       enableServiceLinks: false # variables of Services could have the names of settings
@@ -178,7 +180,7 @@ runAsUser: 65532
 runAsUser: 0
 {{- end }}
 readOnlyRootFilesystem: true
-{{- if or (and .nvml .root.Values.privileged) .changesMig .validates (get $own "privileged") }}
+{{- if or (and .nvml .root.Values.privileged) .changesMig .changesHost .validates (get $own "privileged") }}
 privileged: true
 {{- else }}
 capabilities:

@@ -71,6 +71,12 @@ migManager:
   extraArgs: []
   extraEnv: []
   securityContext: {}
+toolkit:
+  enabled: false
+  mode: apply
+  extraArgs: []
+  extraEnv: []
+  securityContext: {}
 validator:
   enabled: false
   skipChecks: []

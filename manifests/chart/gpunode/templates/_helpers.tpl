@@ -27,6 +27,7 @@ labels:
 {{- else if .Values.singleProcess.enabled }}
 {{- $on = list "gpunode" }}
 {{- if .Values.migManager.enabled }}{{ $on = append $on "mig-manager" }}{{ end }}
+{{- if .Values.toolkit.enabled }}{{ $on = append $on "gpu-toolkit" }}{{ end }}
 {{- if .Values.validator.enabled }}{{ $on = append $on "gpu-validator" }}{{ end }}
 {{- else }}
 {{- if .Values.nfd.enabled }}{{ $on = append $on "nfd-lite" }}{{ end }}
@@ -34,6 +35,7 @@ labels:
 {{- if .Values.devicePlugin.enabled }}{{ $on = append $on "gpu-device-plugin" }}{{ end }}
 {{- if .Values.dcgmExporter.enabled }}{{ $on = append $on "gpu-exporter" }}{{ end }}
 {{- if .Values.migManager.enabled }}{{ $on = append $on "mig-manager" }}{{ end }}
+{{- if .Values.toolkit.enabled }}{{ $on = append $on "gpu-toolkit" }}{{ end }}
 {{- if .Values.validator.enabled }}{{ $on = append $on "gpu-validator" }}{{ end }}
 {{- end }}
 {{- toJson $on }}
@@ -69,6 +71,10 @@ labels:
 
 {{- define "gpunode.args.common" -}}
 - --host-root=/host
+{{- include "gpunode.args.process" . }}
+{{- end }}
+
+{{- define "gpunode.args.process" -}}
 {{- include "gpunode.flags" (list (list "simulate" .Values.simulate) (list "log-level" .Values.logLevel)) }}
 {{- if .Values.metrics.tlsSecret }}
 - --tls-cert-file=/etc/gpunode/tls/tls.crt
@@ -168,6 +174,16 @@ labels:
 {{- end }}
 {{- end }}
 
+{{/* The flags of gpu-toolkit. It sees the files of the host in the root of process 1. */}}
+{{- define "gpunode.args.toolkit" -}}
+- --host-root=/proc/1/root
+- --toolkit-mode={{ .Values.toolkit.mode }}
+{{- include "gpunode.flags" (list
+  (list "cdi-dir" (eq .Values.cdi.dir "/var/run/cdi" | ternary "" .Values.cdi.dir))
+  (list "runtime-restart-mode" (empty .Values.toolkit.restartCommand | ternary "" "command"))
+  (list "runtime-restart-command" .Values.toolkit.restartCommand)) }}
+{{- end }}
+
 {{/* The flags of gpu-validator. It checks what the settings of gpu-device-plugin promise. */}}
 {{- define "gpunode.args.validator" -}}
 {{- include "gpunode.flags" (list
@@ -208,7 +224,7 @@ selected. Every agent tolerates the taints of the chart itself.
 {{- $values := .root.Values }}
 {{- $selector := .section.nodeSelector | default dict }}
 {{- $affinity := .section.affinity }}
-{{- if has .name (list "gfd" "gpu-device-plugin" "gpu-exporter" "mig-manager" "gpu-validator") }}
+{{- if has .name (list "gfd" "gpu-device-plugin" "gpu-exporter" "mig-manager" "gpu-toolkit" "gpu-validator") }}
 {{- $selector = merge (include "gpunode.gateSelector" .root | fromYaml) $selector ($values.nodeSelector | default dict) }}
 {{- $affinity = $values.affinity }}
 {{- if and (kindIs "map" $affinity) (empty $affinity) (kindIs "invalid" $values.gateLabel) }}

@@ -75,6 +75,11 @@ refused:
   migManager.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin, gpu-exporter, mig-manager and gpu-validator.
   migManager.config.create: Create the ConfigMap yourself, with config files of mig-parted, and set `migManager.config.name`.
   migManager.config.data: Create the ConfigMap yourself, with config files of mig-parted, and set `migManager.config.name`.
+  toolkit.args: Set `toolkit.extraArgs`.
+  toolkit.env: Set `toolkit.extraEnv`.
+  toolkit.tolerations: Set `tolerations`. It applies to all agents.
+  toolkit.updateStrategy: Set `updateStrategy.type`. It applies to all agents.
+  toolkit.affinity: Set `affinity`. It applies to gfd, gpu-device-plugin, gpu-exporter, mig-manager and gpu-validator.
   validator.args: The validator of the GPU Operator stays there. gpu-validator, with `validator.enabled`, has its own flags.
   validator.cuda: The validator of the GPU Operator stays there. gpu-validator, with `validator.enabled`, has its own flags.
   validator.driver: The validator of the GPU Operator stays there. gpu-validator, with `validator.enabled`, has its own flags.
@@ -101,7 +106,6 @@ refused:
   psp: This part stays in the GPU Operator. Set it there.
   sandboxDevicePlugin: This part stays in the GPU Operator. Set it there.
   sandboxWorkloads: This part stays in the GPU Operator. Set it there.
-  toolkit: This part stays in the GPU Operator. Set it there.
   vfioManager: This part stays in the GPU Operator. Set it there.
   vgpuDeviceManager: This part stays in the GPU Operator. Set it there.
   vgpuManager: This part stays in the GPU Operator. Set it there.
@@ -176,6 +180,13 @@ ignored:
   migManager.hostNetwork: The pods use the network of pods.
   migManager.config.default: A Node without the label nvidia.com/mig.config keeps its layouts.
   migManager.gpuClientsConfig: The other agents need not stop during a change.
+  toolkit.image: All agents use the image of `image` and `imagePullSecrets`.
+  toolkit.imagePullPolicy: All agents use the image of `image` and `imagePullSecrets`.
+  toolkit.imagePullSecrets: All agents use the image of `image` and `imagePullSecrets`.
+  toolkit.repository: All agents use the image of `image` and `imagePullSecrets`.
+  toolkit.version: All agents use the image of `image` and `imagePullSecrets`.
+  toolkit.hostNetwork: The pods use the network of pods.
+  toolkit.installDir: 'Nothing is installed: pods get GPUs by CDI.'
   validator.image: All agents use the image of `image` and `imagePullSecrets`.
   validator.imagePullPolicy: All agents use the image of `image` and `imagePullSecrets`.
   validator.imagePullSecrets: All agents use the image of `image` and `imagePullSecrets`.

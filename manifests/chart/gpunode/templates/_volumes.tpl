@@ -35,7 +35,7 @@ kubelet-config: {path: {{ .kubeletConfigPath | default "" | quote }}, at: [/etc/
 kubelet-state: {path: {{ .kubeletStateDir | default "" | quote }}, at: [/var/lib/kubelet], type: Directory, why: "the state files of the kubelet"}
 {{- end }}
 mig-configs: {configMap: {{ .Values.migManager.config.name | default "" | quote }}, at: [/etc/gpunode/mig-configs]}
-mig-state: {path: /var/lib/gpunode, at: [/var/lib/gpunode], type: DirectoryOrCreate, write: true, why: "the record of an unfinished change"}
+mig-state: {path: /var/lib/gpunode, at: [/var/lib/gpunode], type: DirectoryOrCreate, write: true, why: "the record of a change"}
 validations: {path: /run/nvidia/validations, at: [/run/nvidia/validations], type: DirectoryOrCreate, write: true, why: "the files for which pods of others wait"}
 runtime: {path: {{ dir .Values.validator.runtimeSocket }}, at: [/run/runtime], why: "the socket of the container runtime"}
 nfd-worker: {configMap: nfd-lite-config, at: [/etc/gpunode/nfd-worker]}

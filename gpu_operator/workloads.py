@@ -1,0 +1,22 @@
+"""Reads all pods of the Nodes that the upgrade works on. gpu-operator watches only the pods of drivers."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gpu_operator.view import ClusterView, Obj, upgrading_nodes
+from node_core.kube.http import ApiClient, parse_response
+from node_core.kube.informer import object_key
+from node_core.kube.resources import without_managed_fields
+
+
+def add_workloads(view: ClusterView, api: ApiClient) -> ClusterView:
+    """Returns the view with the pods of these Nodes. Sends one request for each Node. Raises KubeError."""
+    pods: dict[str, Obj] = {}
+    for name in upgrading_nodes(view.nodes):
+        query = {"fieldSelector": f"spec.nodeName={name}"}
+        pods |= parse_response(_parse_pods, api.request("GET", "/api/v1/pods", query=query))
+    return replace(view, pods={**pods, **view.pods}) if pods else view
+
+
+def _parse_pods(response: Obj) -> Mapping[str, Obj]:
+    return {object_key(each): without_managed_fields(each, 0) for each in response.get("items") or ()}
