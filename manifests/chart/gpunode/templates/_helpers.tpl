@@ -95,7 +95,8 @@ labels:
   (list "enable-taints" (and (kindIs "invalid" .Values.nfd.enableTaints) (not (empty .Values.premium.rules)) | ternary true .Values.nfd.enableTaints))
   (list "extra-label-ns" .Values.nfd.extraLabelNs)
   (list "deny-label-ns" .Values.nfd.denyLabelNs)
-  (list "merge-node-features" .Values.nfd.mergeNodeFeatures)) }}
+  (list "merge-node-features" .Values.nfd.mergeNodeFeatures)
+  (list "driver-label" (include "gpunode.labelsDriver" . | empty | ternary nil true))) }}
 {{- end }}
 
 {{/* The flags of both gfd and gpu-device-plugin. */}}

@@ -7,7 +7,8 @@ proc: {path: /proc, at: [/host/proc], type: Directory, why: "kernel, modules, CP
 sys: {path: /sys, at: [/host/sys], type: Directory, why: "PCI, USB, network, memory, DMI"}
 os-release: {path: /etc/os-release, at: [/host/etc/os-release], type: File}
 boot: {path: /boot, at: [/host/boot], why: "the kernel config"}
-lib-modules: {path: /lib/modules, at: [/host/lib/modules, /host/usr/lib/modules], why: "built-in modules, and the kernel config on some hosts"}
+lib-modules: {path: /lib/modules, at: [/host/lib/modules{{ if not (include "gpunode.labelsDriver" .) }}, /host/usr/lib/modules{{ end }}], why: "built-in modules, and the kernel config on some hosts"}
+usr: {path: /usr, at: [/host/usr], type: Directory, why: "whether the host has an NVIDIA driver of its own"}
 feature-discovery:
   path: /etc/kubernetes/node-feature-discovery
   at: [/host/etc/kubernetes/node-feature-discovery]
@@ -41,10 +42,16 @@ runtime: {path: {{ dir .Values.validator.runtimeSocket }}, at: [/run/runtime], w
 nfd-worker: {configMap: nfd-lite-config, at: [/etc/gpunode/nfd-worker]}
 {{- end }}
 
+{{/* Returns a text if nfd-lite labels nodes whose host has a driver of its own. Only driver pods depend on this label. */}}
+{{- define "gpunode.labelsDriver" -}}
+{{- if (.Values.driver | default dict).enabled }}true{{ end }}
+{{- end }}
+
 {{/* The volume names of each agent, as JSON. */}}
 {{- define "gpunode.sees.nfd" -}}
 {{- $seen := list "proc" "sys" "os-release" }}
 {{- if .Values.nfd.mountBoot }}{{ $seen = append $seen "boot" }}{{ end }}
+{{- if include "gpunode.labelsDriver" . }}{{ $seen = append $seen "usr" }}{{ end }}
 {{- $seen = concat $seen (list "lib-modules" "feature-discovery") }}
 {{- if .Values.nfd.config }}{{ $seen = append $seen "nfd-worker" }}{{ end }}
 {{- toJson $seen }}
