@@ -64,7 +64,7 @@ def merge_node_features(
     ignored: they contain the same features as `own`, and may be out of date.
     """
     others = (obj for obj in objects if not _is_worker_object(obj, context.node_name))
-    readers = [_NodeFeatureReader(obj) for obj in sorted(others, key=lambda obj: _order(obj, context.namespace))]
+    readers = [NodeFeatureReader(obj) for obj in sorted(others, key=lambda obj: _order(obj, context.namespace))]
     features = _merge_features(own, tuple(_limit_features(readers)))
     labels = {key: value for each in readers for key, value in each.labels(resolve_label, features.attributes).items()}
     return MergeResult(
@@ -82,7 +82,7 @@ def _order(obj: Mapping[str, Any], own_namespace: str) -> tuple[bool, str, str]:
     return namespace != own_namespace, obj["metadata"]["name"], namespace
 
 
-class _NodeFeatureReader:
+class NodeFeatureReader:
     """Reads one object and collects its problems."""
 
     def __init__(self, obj: Mapping[str, Any]) -> None:
@@ -165,12 +165,12 @@ class _NodeFeatureReader:
         return True
 
 
-def _limit_features(readers: Iterable[_NodeFeatureReader]) -> Iterator[Features]:
+def _limit_features(readers: Iterable[NodeFeatureReader]) -> Iterator[Features]:
     """Yields the features of the objects that do not exceed the limits."""
     total = 0
     for reader in readers:
         features = reader.features()
-        size = _size(features)
+        size = count_elements(features)
         if size > MAX_ELEMENTS or total + size > MAX_TOTAL_ELEMENTS:
             reader.note(
                 "spec.features",
@@ -181,7 +181,7 @@ def _limit_features(readers: Iterable[_NodeFeatureReader]) -> Iterator[Features]
         yield features
 
 
-def _size(features: Features) -> int:
+def count_elements(features: Features) -> int:
     instances = sum(1 + len(instance) for each in features.instances.values() for instance in each)
     flat = sum(1 + len(each) for kind in (features.flags, features.attributes) for each in kind.values())
     return flat + instances + len(features.instances)

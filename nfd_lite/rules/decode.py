@@ -75,7 +75,7 @@ def decode_rule_set(data: Any, source: str | None = None) -> RuleSet:
     in_spec = ("rules", *(path.removeprefix("spec.") for path in misplaced))
     spec = fields["spec"].fields(in_spec, required=() if misplaced else ("rules",)) if "spec" in fields else {}
     rules = list(spec["rules"].items()) if "rules" in spec else []
-    if (patterns := _count_patterns(data)) > MAX_PATTERNS:
+    if (patterns := count_patterns(data)) > MAX_PATTERNS:
         cursor.report(f"has {patterns} patterns; the maximum is {MAX_PATTERNS}")
     if cursor.problems:
         raise SettingsError([f"{source or name or KIND}: {note}" for note in cursor.problems])
@@ -94,7 +94,7 @@ def _find_misplaced(data: Any) -> Iterator[tuple[str, str]]:
         yield from ((f"spec.{key}", "in an item of spec.rules") for key in spec if key in _RULE)
 
 
-def _count_patterns(data: Any) -> int:
+def count_patterns(data: Any) -> int:
     """Counts the regular expressions at any depth of an object."""
     stack, count = [data], 0
     while stack:

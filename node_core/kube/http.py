@@ -34,6 +34,12 @@ KEEP_ALIVE = (
 )
 """A watch can be silent for minutes. With these options, which client-go also uses, the kernel detects a dead peer."""
 
+JSON = "application/json"
+_METADATA = f"{JSON};as={{kind}};g=meta.k8s.io;v=v1,{JSON}"
+METADATA = _METADATA.format(kind="PartialObjectMetadata")
+METADATA_LIST = _METADATA.format(kind="PartialObjectMetadataList")
+"""Media types of the metadata of objects alone. Source: Kubernetes API concepts, PartialObjectMetadata."""
+
 NODE_NOT_FOUND_HINT = "no such Node: compare --node-name or NODE_NAME with `kubectl get nodes`"
 NO_API_SERVER = "check that the address is that of a Kubernetes API server, and that no proxy responds in its place"
 
@@ -109,7 +115,7 @@ class ApiClient:
         return self._connect()[0].server
 
     def request(self, verb: str, path: str, **request: Any) -> Mapping[str, Any]:
-        """Sends a request and returns the JSON of the response. query, body, content: see `open`. Raises KubeError."""
+        """Sends a request and returns the JSON of the response. query, body, content, accept: see `open`. Raises KubeError."""
         response = self.open(verb, path, **request)
         try:
             content: Mapping[str, Any] = json.loads(response.data)
@@ -121,10 +127,10 @@ class ApiClient:
             response.release_conn()
         return content
 
-    def watch(self, path: str, query: Mapping[str, str], *, seconds: int) -> EventStream:
+    def watch(self, path: str, query: Mapping[str, str], *, seconds: int, accept: str = JSON) -> EventStream:
         """Opens a watch of a collection, which the API server ends after this number of seconds. Raises KubeError."""
         parameters = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(seconds)}
-        response = self.open("GET", path, query=parameters)
+        response = self.open("GET", path, query=parameters, accept=accept)
         connection = response.connection
         if isinstance(connection, HTTPConnection) and connection.sock is not None:
             connection.sock.settimeout(seconds + self._timeout[1])
@@ -138,14 +144,15 @@ class ApiClient:
         query: Mapping[str, str] | None = None,
         body: Any = None,
         content: str | None = None,
+        accept: str = JSON,
     ) -> urllib3.BaseHTTPResponse:
         """Sends a request, and returns the response before its content is read. body: JSON to send. content: the media type of the body.
 
-        Raises KubeError.
+        accept: the media type of the response. Raises KubeError.
         """
         cluster, pool = self._connect()
         began = time.monotonic()
-        headers = {"Accept": "application/json", "User-Agent": self._user_agent}
+        headers = {"Accept": accept, "User-Agent": self._user_agent}
         headers |= {"Content-Type": content} if content else {}
         try:
             authorization = cluster.authorization()

@@ -15,7 +15,7 @@ import structlog
 
 from node_core.domain.backoff import Backoff
 from node_core.errors import KubeError
-from node_core.kube.http import ApiClient, EventStream, parse_response
+from node_core.kube.http import JSON, METADATA, METADATA_LIST, ApiClient, EventStream, parse_response
 from node_core.kube.resources import Obj, Resource, View
 
 log = structlog.get_logger(__name__)
@@ -156,7 +156,8 @@ class Informer(Generic[View]):
 
     def _page(self, query: Mapping[str, str]) -> Obj:
         try:
-            return self._api.request("GET", self.resource.path, query=query)
+            accept = METADATA_LIST if self.resource.has_only_metadata else JSON
+            return self._api.request("GET", self.resource.path, query=query, accept=accept)
         except KubeError as error:
             if error.status != 404:
                 raise
@@ -176,7 +177,10 @@ class Informer(Generic[View]):
         """Runs one watch. Returns the version for the next watch, and the seconds that this watch was open."""
         query = {**self.resource.selector, "resourceVersion": version}
         stream = self._api.watch(
-            self.resource.path, query, seconds=WATCH_SECONDS + self._rng.randrange(WATCH_SPREAD_SECONDS)
+            self.resource.path,
+            query,
+            seconds=WATCH_SECONDS + self._rng.randrange(WATCH_SPREAD_SECONDS),
+            accept=METADATA if self.resource.has_only_metadata else JSON,
         )
         opened = self._clock()
         try:

@@ -37,6 +37,7 @@ class Resource(Generic[View]):
     parse: returns the cached value of an object, or None to ignore the object. Its second argument is the number of the preceding list (see
     versions.Versioned).
     hint: what to do if the cluster lacks the kind. is_optional: most clusters lack the kind. max_objects: more objects are an error.
+    has_only_metadata: the API server sends the metadata of the objects alone.
     """
 
     description: str
@@ -46,6 +47,7 @@ class Resource(Generic[View]):
     hint: str | None = None
     is_optional: bool = False
     max_objects: int = MAX_OBJECTS
+    has_only_metadata: bool = False
 
     @property
     def missing(self) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from node_core.kube.client import NodeApi
 from node_core.kube.http import NODE_NOT_FOUND_HINT, ApiClient
 from node_core.kube.informer import Informer
 from node_core.kube.node_feature import NodeFeatureApi, read_pod_namespace
-from node_core.kube.resources import Obj, Objects, Resource
+from node_core.kube.resources import Obj, Resource, View
 from node_core.runtime import metrics
 from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, InputsChanged, NodeChanged, NodeFeatureChanged, NodeUnavailable
@@ -114,8 +114,8 @@ class NodeFeatureInformer(Informer[NodeFeatureView]):
         self._is_failing = True
 
 
-class CollectionInformer(Informer[Obj]):
-    """The informer for objects that an agent only reads: rules, NodeFeatures of other writers, a ConfigMap.
+class StateInformer(Informer[View]):
+    """The informer for objects of which a program reads the last state.
 
     state: key -> object. None while the state is unknown; an empty mapping if there are no objects. Readable from any thread.
     Errors are reported as the check `<agent>/<check>`, and do not change the state. If the kind is optional, the first response that the
@@ -125,7 +125,7 @@ class CollectionInformer(Informer[Obj]):
     def __init__(
         self,
         api: ApiClient,
-        resource: Resource[Obj],
+        resource: Resource[View],
         *,
         agent: str,
         check: str,
@@ -134,7 +134,7 @@ class CollectionInformer(Informer[Obj]):
         missing_backoff: Backoff = MISSING_BACKOFF,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.state: Objects | None = None
+        self.state: Mapping[str, View] | None = None
         self._agent = agent
         self._check = check
         self._services = services
@@ -173,7 +173,7 @@ class CollectionInformer(Informer[Obj]):
             return error
         return None
 
-    def _observe(self, objects: Objects) -> None:
+    def _observe(self, objects: Mapping[str, View]) -> None:
         self._misses = 0
         self._set_problem(None)
         self._set_state(objects)
@@ -192,7 +192,7 @@ class CollectionInformer(Informer[Obj]):
             self._set_problem(None)
             self._set_state({})
 
-    def _set_state(self, objects: Objects) -> None:
+    def _set_state(self, objects: Mapping[str, View]) -> None:
         if objects == self.state:
             return
         self.state = objects
@@ -203,6 +203,10 @@ class CollectionInformer(Informer[Obj]):
         self._services.readiness.report(f"{self._agent}/{self._check}", problem)
         if problem is not None:
             self._services.metrics.add(metrics.ERRORS, agent=self._agent, check=self._check)
+
+
+class CollectionInformer(StateInformer[Obj]):
+    """The informer for objects that an agent only reads: rules, NodeFeatures of other writers, a ConfigMap."""
 
 
 def rules_informer(node: NodeInformer, *, agent: str, services: Services) -> CollectionInformer:

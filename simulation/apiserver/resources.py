@@ -52,6 +52,16 @@ RESOURCES = (
         version="v1alpha1",
     ),
     Resource(
+        plural="nodefeaturegroups",
+        kind="NodeFeatureGroup",
+        short=("nfg",),
+        status=True,
+        generation=True,
+        custom=True,
+        group=_NFD,
+        version="v1alpha1",
+    ),
+    Resource(
         plural="noderesourcetopologies",
         kind="NodeResourceTopology",
         namespaced=False,

@@ -39,7 +39,7 @@ class ScriptedApi(ApiClient):
         self.lists += 1
         return self._list()
 
-    def watch(self, path: str, query: Mapping[str, str], *, seconds: int) -> EventStream:
+    def watch(self, path: str, query: Mapping[str, str], *, seconds: int, **request: Any) -> EventStream:
         self.watches += 1
         self.responses.append(Response(self._watch()))
         return EventStream(self.responses[-1], path)

@@ -234,11 +234,11 @@ class Intervening(NodeApi):
     watches = 0
     asked = 0
 
-    def watch(self, path: str, query: Mapping[str, str], *, seconds: int) -> EventStream:
+    def watch(self, path: str, query: Mapping[str, str], *, seconds: int, **request: Any) -> EventStream:
         self.before_watch(self.watches)
         self.watches += 1
         self.asked = seconds
-        return super().watch(path, query, seconds=self.seconds or seconds)
+        return super().watch(path, query, seconds=self.seconds or seconds, **request)
 
 
 @pytest.fixture
