@@ -3,14 +3,12 @@
 All changes that arrive during a pass or within SETTLE_SECONDS cause one pass.
 """
 
-import socket
-import uuid
 from collections.abc import Callable
 
 import structlog
 
-from gpu_operator.cluster.client import LeaderClient, NotLeaderError
-from gpu_operator.cluster.elector import LeaderElector
+from gpu_operator.assembly import Shared, add_feature_groups, add_garbage_collector
+from gpu_operator.cluster.client import NotLeaderError
 from gpu_operator.cluster.writer import NAME, ClusterWriter
 from gpu_operator.plan.cluster_plan import ClusterPlan, plan_cluster
 from gpu_operator.plan.driver_pods import EXCLUDED
@@ -22,25 +20,21 @@ from gpu_operator.workloads import add_workloads
 from node_core.domain.backoff import Backoff
 from node_core.errors import KubeError
 from node_core.kube.cluster import read_cluster
-from node_core.kube.events import EventApi
 from node_core.kube.http import ApiClient
 from node_core.runtime import metrics
-from node_core.runtime.control_loop import ControlLoop, Timers
-from node_core.runtime.event_recorder import EventRecorder, rfc3339
+from node_core.runtime.control_loop import Timers
+from node_core.runtime.event_recorder import rfc3339
 from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, InputsChanged, Resync
 from node_core.runtime.process import ProcessSpec
 from node_core.runtime.services import Services
 from node_core.runtime.settings import CommonSettings
-from node_core.version import VERSION
 
 log = structlog.get_logger(__name__)
 
 RECONCILE = "reconcile"
 SETTLE_SECONDS = 1.0
 """Seconds between a change and the pass, in which further changes arrive."""
-LEASE_TIMEOUT = (2.0, 4.0)
-"""Seconds to connect, and to wait for a response, of requests for the Lease."""
 RETRIES = Backoff(first=1.0, maximum=60.0)
 CHECK = f"{NAME}/cluster"
 
@@ -153,38 +147,43 @@ def count_nodes(plan: ClusterPlan) -> dict[tuple[str, ...], int]:
 
 
 def build_operator(settings: OperatorSettings, common: CommonSettings, services: Services) -> ProcessSpec:
-    """Builds the controller and its services without starting them."""
-    mailbox: Mailbox[AgentMessage] = Mailbox()
-    timers = Timers(services.clock)
-    namespace = settings.operator_namespace or ""
-    agent = f"{NAME}/{VERSION}"
-    elector = LeaderElector(
-        services,
-        api=ApiClient(kubeconfig=common.kubeconfig, user_agent=agent, timeout=LEASE_TIMEOUT),
-        namespace=namespace,
-        identity=f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}",
-        on_lead=lambda: mailbox.post(Resync()),
-    )
-    api = LeaderClient(kubeconfig=common.kubeconfig, user_agent=agent, is_leader=elector.is_leader)
+    """Builds the controllers and their services without starting them."""
+    shared = Shared(settings, common, services)
+    if settings.drivers:
+        _add_drivers(shared)
+    if settings.feature_groups:
+        add_feature_groups(shared)
+    if settings.gc_interval is not None:
+        add_garbage_collector(shared, settings.gc_interval)
+    return ProcessSpec(agents=tuple(shared.agents), background_services=tuple(shared.services_to_run))
+
+
+def _add_drivers(shared: Shared) -> None:
+    """Adds the controller of NVIDIADrivers."""
+    services, timers, mailbox = shared.services, Timers(shared.services.clock), Mailbox[AgentMessage]()
     watch = ClusterWatch(
         services,
-        api=api,
-        connect=lambda: read_cluster(common.kubeconfig),
-        namespace=namespace,
+        api=shared.api,
+        connect=lambda: read_cluster(shared.common.kubeconfig),
+        namespace=shared.namespace,
         on_change=lambda: mailbox.post(InputsChanged()),
     )
-    recorder = EventRecorder(lambda: EventApi(api), services)
     writer = ClusterWriter(
-        api, services, on_unknown=watch.restart, record=lambda event: recorder.record(lambda: (event,))
+        shared.api,
+        services,
+        on_unknown=watch.restart,
+        record=lambda event: shared.recorder.record(lambda: (event,)),
     )
-    reconciler = Reconciler(services, api=api, writer=writer, namespace=namespace, images=settings.images)
+    reconciler = Reconciler(
+        services, api=shared.api, writer=writer, namespace=shared.namespace, images=shared.settings.images
+    )
     controller = OperatorController(
         services,
         timers,
-        is_leader=elector.is_leader,
+        is_leader=shared.elector.is_leader,
         read_view=watch.read_view,
         run_pass=reconciler.run,
-        interval=common.interval,
+        interval=shared.common.interval,
     )
-    loop = ControlLoop(controller, services, mailbox=mailbox, timers=timers)
-    return ProcessSpec(agents=(loop,), background_services=(elector, watch, recorder))
+    shared.services_to_run.append(watch)
+    shared.add(controller, mailbox, timers)

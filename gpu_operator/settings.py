@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from gpu_operator.render.pod import OperatorImages
+from node_core.domain.duration import parse_sleep_interval
 from node_core.domain.labels import namespace_name_problem
 from node_core.errors import SettingsError
 from node_core.kube.node_feature import find_pod_namespace
@@ -19,14 +20,35 @@ def _namespace(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorSettings:
-    """operator_namespace: None for the namespace of the pod."""
+    """operator_namespace: None for the namespace of the pod. gc_interval: seconds, None for never."""
 
     HEADING: ClassVar = "Drivers"
+
+    drivers: bool = setting(
+        "--drivers GPU_OPERATOR_DRIVERS", True, "Install the drivers that NVIDIADriver objects request.", fixed=True
+    )
+    feature_groups: bool = setting(
+        "--feature-groups GPU_OPERATOR_FEATURE_GROUPS",
+        False,
+        "Write the Nodes of each NodeFeatureGroup in the namespace of --operator-namespace to its status.",
+        heading="Node Feature Discovery",
+        fixed=True,
+    )
+    gc_interval: float | None = setting(
+        "--gc-interval GPU_OPERATOR_GC_INTERVAL",
+        None,
+        "Time between removals of NodeFeature and NodeResourceTopology objects whose Node does not exist. Zero: never remove objects.",
+        parse=parse_sleep_interval,
+        metavar="DURATION",
+        shown="0s",
+        heading="Node Feature Discovery",
+        fixed=True,
+    )
 
     operator_namespace: str | None = setting(
         "--operator-namespace OPERATOR_NAMESPACE",
         None,
-        "Namespace of the DaemonSets of drivers, and of the Lease of the leader. Default: the namespace of the pod.",
+        "Namespace of the DaemonSets of drivers, of NodeFeatureGroups, and of the Lease of the leader. Default: the namespace of the pod.",
         parse=_namespace,
         metavar="NAME",
         fixed=True,
@@ -71,7 +93,9 @@ def operator_settings(values: Mapping[str, Any]) -> OperatorSettings:
         OperatorSettings, {**values, "operator_namespace": values["operator_namespace"] or find_pod_namespace()}
     )
     if made.operator_namespace is None:
-        raise SettingsError(["--operator-namespace: is missing. Set the namespace of the driver pods."])
-    if made.driver_manager_image is None:
+        raise SettingsError(
+            ["--operator-namespace: is missing. Set the namespace of the driver pods and of the Lease."]
+        )
+    if made.drivers and made.driver_manager_image is None:
         raise SettingsError(["--driver-manager-image: is missing. Set the image of this program."])
     return made

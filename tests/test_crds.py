@@ -8,6 +8,9 @@ import msgspec
 import pytest
 import yaml
 
+from gpu_operator.feature_groups.groups import GroupResult
+from gpu_operator.feature_groups.status import plan_status, render_status
+from gpu_operator.feature_groups.views import RULE_FIELDS
 from gpu_operator.spec import API_VERSION as DRIVER_API
 from gpu_operator.spec import UNSUPPORTED, DriverSpec
 from nfd_lite.rules.model import Op
@@ -17,6 +20,7 @@ from node_core.domain.node_feature import API_VERSION, NodeFeature, render_node_
 from node_core.domain.taints import EFFECTS
 from node_core.schema import item_type, struct_of
 from simulation.apiserver.resources import resource_named
+from tests.gpu_operator.feature_groups.objects import group
 
 ROOT = Path(__file__).parent.parent / "manifests" / "crds"
 TYPES: dict[str, type] = {"object": dict, "array": list, "string": str, "integer": int}
@@ -76,6 +80,7 @@ def test_only_the_kustomization_of_the_crds_lists_the_crds() -> None:
         ("nodefeature", API_VERSION),
         ("nodefeaturerule", API_VERSION),
         ("noderesourcetopology", TOPOLOGY_API),
+        ("nodefeaturegroup", API_VERSION),
         ("nvidiadriver", DRIVER_API),
     ],
 )
@@ -208,3 +213,23 @@ def test_the_schema_of_drivers_has_the_fields_that_gpu_operator_reads_and_no_oth
     assert missing_fields(schema_fields(DriverSpec), spec, "spec") == []
     assert set(spec["properties"]) == set(schema_fields(DriverSpec)) | set(UNSUPPORTED)
     assert spec["x-kubernetes-preserve-unknown-fields"], "an unknown field is named in the status, not dropped"
+
+
+def test_the_schema_of_groups_accepts_every_field_of_a_rule_and_what_the_controller_writes() -> None:
+    schema = schema_of(read("nodefeaturegroup"))
+    made = group(FULL_GROUP_RULE)
+    written = render_status(made, plan_status(made, GroupResult(members=("a",), verdicts={})), "2026-01-01T00:00:00Z")
+    body = {"metadata": {"name": "g"}, "spec": {"featureGroupRules": [FULL_GROUP_RULE]}, "status": written["status"]}
+    assert problems(body, schema) == []
+    fields = schema["properties"]["spec"]["properties"]["featureGroupRules"]["items"]["properties"]
+    assert fields.keys() == set(RULE_FIELDS)
+    assert fields == {
+        key: each
+        for key, each in schema_of(read("nodefeaturerule"))["properties"]["spec"]["properties"]["rules"]["items"][
+            "properties"
+        ].items()
+        if key in RULE_FIELDS
+    } | {"vars": fields["vars"]}
+
+
+FULL_GROUP_RULE = {key: value for key, value in FULL_RULE.items() if key in RULE_FIELDS}

@@ -34,7 +34,7 @@ def node_metadata() -> Resource[NodeMetadata]:
     )
 
 
-def all_node_features() -> Resource[NodeFeatureView | None]:
+def all_node_features() -> Resource[NodeFeatureView]:
     """Selects the NodeFeatures of all namespaces."""
     pool = ValuePool()
     return Resource(

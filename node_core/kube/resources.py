@@ -42,7 +42,7 @@ class Resource(Generic[View]):
 
     description: str
     path: str
-    parse: Callable[[Obj, int], View]
+    parse: Callable[[Obj, int], View | None]
     selector: Mapping[str, str] = field(default_factory=dict)
     hint: str | None = None
     is_optional: bool = False

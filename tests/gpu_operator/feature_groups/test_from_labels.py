@@ -27,7 +27,8 @@ def read_features(host: str) -> Features:
         if kind == "flag":
             flags[name].add(rest)
         elif kind == "attribute":
-            attributes[name].update([rest.split("=", 1)])
+            key, _, value = rest.partition("=")
+            attributes[name][key] = value
         else:
             instances[name].append(dict(each.split("=", 1) for each in rest.split(" ") if "=" in each))
     return Features(
