@@ -4,6 +4,7 @@ All changes that arrive during a pass or within SETTLE_SECONDS cause one pass.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
@@ -14,6 +15,8 @@ from gpu_operator.plan.cluster_plan import ClusterPlan, plan_cluster
 from gpu_operator.plan.driver_pods import EXCLUDED
 from gpu_operator.render.pod import OperatorImages
 from gpu_operator.settings import OperatorSettings
+from gpu_operator.upgrade.upgrader import Upgrader
+from gpu_operator.upgrade.waits import add_upgrades
 from gpu_operator.view import ClusterView
 from gpu_operator.watch.service import ClusterWatch
 from gpu_operator.workloads import add_workloads
@@ -39,11 +42,19 @@ RETRIES = Backoff(first=1.0, maximum=60.0)
 CHECK = f"{NAME}/cluster"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassResult:
+    """is_complete: False if a write failed, and the pass must be repeated. after_s: seconds until a pass is needed without a change."""
+
+    is_complete: bool = True
+    after_s: float | None = None
+
+
 class OperatorController:
     """read_view: returns the state of the cluster, or None while it is unknown.
 
-    run_pass: plans and writes; returns False to be called again. It raises KubeError if the API server does not respond, and
-    NotLeaderError if another controller leads. interval: seconds between passes without changes, None for never.
+    run_pass: plans and writes. It raises KubeError if the API server does not respond, and NotLeaderError if another controller leads.
+    interval: seconds between passes without changes, None for never.
     """
 
     name = NAME
@@ -55,7 +66,7 @@ class OperatorController:
         *,
         is_leader: Callable[[], bool],
         read_view: Callable[[], ClusterView | None],
-        run_pass: Callable[[ClusterView], bool],
+        run_pass: Callable[[ClusterView], PassResult],
         interval: float | None,
     ) -> None:
         self._services, self._timers = services, timers
@@ -63,6 +74,7 @@ class OperatorController:
         self._interval = interval
         self._is_settling = False
         self._failures = 0
+        self._after_s: float | None = None
 
     def start(self) -> None:
         self._schedule()
@@ -99,19 +111,21 @@ class OperatorController:
         self._failures = 0 if problem is None else self._failures + 1
         if self._failures:
             self._timers.set_after(RECONCILE, RETRIES.delay(self._failures, self._services.chance()))
-        elif self._interval is not None:
-            self._timers.set_after(RECONCILE, self._interval)
+        elif (after := min(filter(None, (self._interval, self._after_s)), default=None)) is not None:
+            self._timers.set_after(RECONCILE, after)
 
     def _try_pass(self, view: ClusterView) -> str | None:
         """Returns why the pass must be repeated, or None."""
         try:
-            return None if self._run_pass(view) else "a write failed: see the log and the status of the NVIDIADrivers"
+            result = self._run_pass(view)
         except NotLeaderError as error:
             log.info("pass_ended", why=str(error))
             return None
         except KubeError as error:
             self._services.metrics.add(metrics.ERRORS, agent=NAME, check="cluster")
             return str(error)
+        self._after_s = result.after_s
+        return None if result.is_complete else "a write failed: see the log and the status of the NVIDIADrivers"
 
 
 class Reconciler:
@@ -122,13 +136,18 @@ class Reconciler:
     ) -> None:
         self._services, self._api, self._writer = services, api, writer
         self._namespace, self._images = namespace, images
+        self._upgrader = Upgrader(api, clock=services.clock, wall=services.wall)
 
-    def run(self, view: ClusterView) -> bool:
-        """Returns False if a write failed and must be repeated. Raises KubeError; see ClusterWriter.apply."""
+    def run(self, view: ClusterView) -> PassResult:
+        """Raises KubeError; see ClusterWriter.apply."""
         view = add_workloads(view, self._api)
-        plan = plan_cluster(view, self._namespace, self._images)
+        plan = add_upgrades(plan_cluster(view, self._namespace, self._images), self._upgrader.status(view))
         self._services.metrics.replace(metrics.DRIVER_NODES, NAME, count_nodes(plan))
-        return self._writer.apply(plan, view, now=rfc3339(self._services.wall()))
+        is_written = self._writer.apply(plan, view, now=rfc3339(self._services.wall()))
+        upgrades = self._upgrader.reconcile(view)
+        for why in upgrades.failures:
+            log.warning("driver_upgrade_step_failed", why=why)
+        return PassResult(is_complete=is_written and not upgrades.failures, after_s=upgrades.after_s)
 
 
 def count_nodes(plan: ClusterPlan) -> dict[tuple[str, ...], int]:

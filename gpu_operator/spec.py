@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from node_core.decode import Cursor
+from node_core.domain.label_selector import parse_label_selector
 from node_core.scheduling.objects import NodeAffinity
 from node_core.schema import item_type, struct_of, suggest, without_nulls
 
@@ -173,10 +174,21 @@ def decode_spec(data: Any) -> Decoded:
     cursor.check(DriverSpec)
     problems = list(cursor.problems)
     spec = None if problems else msgspec.convert(pruned, DriverSpec)
+    if spec is not None and (selectors := tuple(_selector_problems(spec.upgrade_policy))):
+        problems, spec = [*problems, *selectors], None
     if spec is not None and spec.driver_type != "gpu":
         problems.append(f"spec.driverType: {spec.driver_type} is not supported. Use gpu")
         spec = None
     return Decoded(spec=spec, problems=tuple(problems), ignored=(*ignored, *unknown))
+
+
+def _selector_problems(policy: UpgradePolicy) -> Iterator[str]:
+    waits, drain = policy.wait_for_completion, policy.drain
+    for section, text in (("waitForCompletion", waits.pod_selector), ("drain", drain.pod_selector)):
+        try:
+            parse_label_selector(text)
+        except ValueError as error:
+            yield f"spec.upgradePolicy.{section}.podSelector: {error}. Write for example app=training"
 
 
 def _is_enabled(section: Any) -> bool:

@@ -14,7 +14,7 @@ from gpu_operator.render.daemon_set import is_applied, render_daemon_set
 from gpu_operator.render.image import driver_image
 from gpu_operator.render.pod import OperatorImages
 from gpu_operator.spec import Decoded, DriverSpec, decode_spec
-from gpu_operator.view import UPGRADE_STATE, ClusterView, Obj
+from gpu_operator.view import ClusterView, Obj
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ def _find_waits(
         elif node.name in assignment.conflicts:
             drivers, wait = assignment.conflicts[node.name], _claimed(assignment.conflicts[node.name])
         elif (owner := assignment.owners.get(node.name)) is not None:
-            drivers, wait = (owner,), _pool_wait(node, pools) or _upgrade_wait(node) or find_wait(pods.get(node.name))
+            drivers, wait = (owner,), _pool_wait(node, pools) or find_wait(pods.get(node.name))
         else:
             continue
         if wait is not None:
@@ -139,15 +139,3 @@ def _pool_wait(node: NodeFacts, pools: Pools) -> Wait | None:
     if (refused := pools.refused.get(node.name)) is not None:
         return Wait(reason=Reason.NOT_SUPPORTED, message=f"{refused[0].upper()}{refused[1:]}.")
     return None
-
-
-def _upgrade_wait(node: NodeFacts) -> Wait | None:
-    state = node.labels.get(UPGRADE_STATE, "")
-    if state == "upgrade-failed":
-        return Wait(
-            reason=Reason.UPGRADE_FAILED,
-            message=f"The upgrade failed. After the repair, remove the label {UPGRADE_STATE}.",
-        )
-    if state in ("", "upgrade-done", "upgrade-required"):
-        return None
-    return Wait(reason=Reason.UPGRADING, message=f"The upgrade is in the state {state}.")

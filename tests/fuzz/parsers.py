@@ -49,6 +49,7 @@ from gpu_exporter.pods.api_pods import parse_pod
 from gpu_exporter.pods.labels import parse_label_pattern, select_labels
 from gpu_exporter.settings import parse_listen, parse_milliseconds
 from gpu_operator.spec import decode_spec
+from gpu_operator.upgrade.progress import parse_progress
 from gpu_toolkit.discover import parse_docker_switch, parse_running_config
 from gpu_toolkit.process import parse_command_line, parse_unit
 from gpu_toolkit.toml_edit import restore_values, set_values
@@ -572,6 +573,7 @@ PARSERS: Mapping[str, Parser] = {
     "node_core.runtime.http_port:parse_address": text(parse_address, "[::1]:8080", "host.name:65535", ":0", refuses=VALUE_ERROR),
     "node_core.runtime.metrics_guard:bearer_token": text(bearer_token, "Bearer abc.def"),
     "gpu_operator.spec:decode_spec": document(decode_spec, DRIVER, refuses=()),
+    "gpu_operator.upgrade.progress:parse_progress": text(parse_progress, "upgrade-done 1764430000 5d9f7c"),
     "gpu_core.settings.nvidia_config:decode_nvidia_config": document(
         lambda data: decode_nvidia_config(data, ("gfd", "plugin"), source="f"), NVIDIA
     ),
@@ -616,6 +618,8 @@ PARSERS: Mapping[str, Parser] = {
 }  # fmt: skip
 
 EXCLUDED: Mapping[str, str] = {
+    "gpu_operator.upgrade.budget:parse_limit": "accepts only values that decode_spec accepts",
+    "gpu_operator.upgrade.keys:parse_state": "compares names",
     "gpunode.demo.changes:parse_node_state": "reads only objects of the demo's API server",
     "nfd_lite.config:parse_sources": "by decode_worker_config and test_settings.py: names are compared",
     "nfd_lite.config:parse_white_list": "google-re2 parses",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gpu_operator.agent import RECONCILE, SETTLE_SECONDS, OperatorController, count_nodes
+from gpu_operator.agent import RECONCILE, SETTLE_SECONDS, OperatorController, PassResult, count_nodes
 from gpu_operator.cluster.client import NotLeaderError
 from gpu_operator.view import ClusterView
 from node_core.errors import KubeError
@@ -20,6 +20,7 @@ class Place:
     leads: bool = True
     view: ClusterView | None = field(default_factory=ClusterView)
     outcomes: Iterable[bool | Exception] = ()
+    after_s: float | None = None
     interval: float | None = 60.0
     now: float = 0.0
     passes: int = 0
@@ -37,12 +38,12 @@ class Place:
             interval=self.interval,
         )
 
-    def _run(self, view: ClusterView) -> bool:
+    def _run(self, view: ClusterView) -> PassResult:
         self.passes += 1
         outcome = next(self._outcomes, True)
         if isinstance(outcome, Exception):
             raise outcome
-        return outcome
+        return PassResult(is_complete=outcome, after_s=self.after_s)
 
     def wait(self, seconds: float) -> None:
         self.now += seconds
@@ -143,3 +144,13 @@ def test_the_metric_counts_the_nodes_of_each_object() -> None:
         ("gpu-operator", "default", "waiting"): 1,
         ("gpu-operator", "default", "excluded"): 1,
     }
+
+
+def test_an_upgrade_that_waits_causes_a_pass_before_the_interval() -> None:
+    place = Place(after_s=5.0)
+    place.change()
+    place.wait(1)
+    place.wait(4.9)
+    assert place.passes == 1
+    place.wait(0.1)
+    assert place.passes == 2

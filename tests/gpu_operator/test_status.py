@@ -17,7 +17,6 @@ from gpu_operator.plan.status import (
     render_status,
 )
 from gpu_operator.spec import decode_spec
-from gpu_operator.view import UPGRADE_STATE
 from tests.gpu_operator.clusters import NOW, driver, node, plan, pod
 
 FINE = decode_spec({"version": "1"})
@@ -91,20 +90,6 @@ def test_pods_that_are_no_driver_pods_do_not_count() -> None:
     other = pod("a", ready=True)
     other["metadata"]["labels"] = {}
     assert pods_by_node({"ns/x": other}) == {}
-
-
-@pytest.mark.parametrize(
-    ("state", "reason"),
-    [
-        ("upgrade-failed", Reason.UPGRADE_FAILED),
-        ("drain-required", Reason.UPGRADING),
-        ("upgrade-required", None),
-        ("upgrade-done", None),
-    ],
-)
-def test_the_state_of_an_upgrade_is_a_reason_also_with_a_ready_pod(state: str, reason: Reason | None) -> None:
-    found = plan(node("a", {UPGRADE_STATE: state}), drivers=[driver()], pods=[pod("a", ready=True)])
-    assert [each.reason for each in found.states["default"].waits.values()] == ([] if reason is None else [reason])
 
 
 def test_a_reason_that_needs_a_person_is_an_error_that_names_a_node() -> None:
