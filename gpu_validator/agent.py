@@ -89,7 +89,7 @@ class ValidatorController:
                 self._writer.observe(view)
                 if is_first and self._started_at is None:
                     self._timers.set_after(CHANGED, 0.0)
-                else:
+                elif self._validated is not None and self._validated.node != self._state():
                     self._check_inputs()
             case NodeUnavailable(error):
                 self._services.readiness.report(f"{NAME}/node", str(error))

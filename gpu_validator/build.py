@@ -13,6 +13,7 @@ from gpu_core.domain.node_assessment import NodeFacts
 from gpu_core.host.device_nodes import DeviceNodes, read_device_nodes
 from gpu_core.host.driver_root import find_loadable
 from gpu_core.nvml.driver_version import DriverVersions, read_driver_versions
+from gpu_core.nvml.releasable import ReleasableNvml
 from gpu_validator.cdi import read_specs
 from gpu_validator.container import SECONDS, ContainerCheck
 from gpu_validator.cuda import KernelCheck, KernelRunner
@@ -179,7 +180,8 @@ class Host:
 def build_validator(
     settings: ValidatorSettings, dependencies: Dependencies, services: Services, host: Host
 ) -> Validator:
-    pods = settings.podresources_socket
+    pods, nvml = settings.podresources_socket, ReleasableNvml(dependencies.nvml)
+    dependencies.nvml_release.add(nvml)
     sources = Sources(
         read_driver=host.read_driver,
         read_nodes=host.read_nodes,
@@ -189,7 +191,7 @@ def build_validator(
         read_kubelet=host.read_kubelet,
     )
     kernels = KernelCheck(
-        open_nvml=dependencies.nvml,
+        open_nvml=nvml.open,
         list_pods=partial(list_pod_devices, pods) if pods.parent.exists() else None,
         find_driver=host.find_driver,
         run=KernelRunner().run,

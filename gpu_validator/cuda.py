@@ -145,10 +145,15 @@ class KernelCheck:
         if inventory.simulated:
             return not_applicable(Name.CUDA, "the GPUs are simulated")
         targets = tuple(list_targets(inventory.gpus))
-        used = self._find_used(inventory.gpus)
-        return judge(targets, used, self._run_all([each for each in targets if each.key not in used], inventory.gpus))
+        with self.open_nvml() as nvml:  # open while kernels run, so that a release request waits for their end
+            used = self._find_pods(inventory.gpus) | find_busy(nvml, inventory.gpus)
+            lines = self._run_all([each for each in targets if each.key not in used])
+        if any(map(is_failure, lines.values())):  # a pod that came meanwhile can be the reason
+            late = self._find_pods(inventory.gpus)
+            lines = {target: line for target, line in lines.items() if not (is_failure(line) and target.key in late)}
+        return judge(targets, used, lines)
 
-    def _run_all(self, targets: Sequence[Target], gpus: Sequence[Gpu]) -> dict[Target, str]:
+    def _run_all(self, targets: Sequence[Target]) -> dict[Target, str]:
         library, root = self.find_driver()
         ends = self.clock() + TOTAL_SECONDS
         lines: dict[Target, str] = {}
@@ -156,15 +161,10 @@ class KernelCheck:
             if self.clock() > ends:
                 break
             lines[target] = self.run(target.uuid, library, root)
-        if any(map(is_failure, lines.values())):
-            used = self._find_used(gpus)  # a pod or process that came meanwhile can be the reason
-            lines = {target: line for target, line in lines.items() if not (is_failure(line) and target.key in used)}
         return lines
 
-    def _find_used(self, gpus: Sequence[Gpu]) -> frozenset[DeviceKey]:
-        used = find_used(gpus, self.list_pods()) if self.list_pods is not None else frozenset()
-        with self.open_nvml() as nvml:
-            return used | find_busy(nvml, gpus)
+    def _find_pods(self, gpus: Sequence[Gpu]) -> frozenset[DeviceKey]:
+        return frozenset() if self.list_pods is None else find_used(gpus, self.list_pods())
 
 
 def is_failure(line: str) -> bool:

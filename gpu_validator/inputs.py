@@ -44,7 +44,7 @@ class InputReader:
     kubelet: Path
 
     def read(self, node: NodeState, *, is_released: bool) -> Inputs:
-        """Takes less than a millisecond. A part that cannot be read is missing."""
+        """Takes a few milliseconds, most of them for the search of the library. A part that cannot be read is missing."""
         module = None
         with suppress(HostReadError):
             module = read_module_version(self.host)

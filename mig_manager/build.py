@@ -6,6 +6,7 @@ from functools import partial
 from gpu_core.assembly import Dependencies
 from gpu_core.domain.inventory import Inventory
 from gpu_core.host.mig_status import MigStatusFile, mig_status_path
+from gpu_core.nvml.releasable import ReleasableNvml
 from mig_manager.changer import LayoutChanger
 from mig_manager.configs import build_configs
 from mig_manager.hooks import HookRunner
@@ -13,7 +14,6 @@ from mig_manager.journal import Journal, journal_path
 from mig_manager.plugin_status import PluginStatus
 from mig_manager.reboot import FILE, RebootPolicy, reboot_host, refuse_simulated
 from mig_manager.reset import GpuReset, RunReset, SmiReset, find_smi, refuse_reset
-from mig_manager.session import ReleasableNvml
 from mig_manager.settings import MigSettings
 from mig_manager.surroundings import Surroundings
 from mig_manager.usage import UsageReader

@@ -175,3 +175,15 @@ def test_a_program_that_does_not_end_by_sigkill_prevents_the_next_one_on_its_dev
     runner._hanging["GPU-1"] = process
     assert runner.run("GPU-1", "libcuda.so.1") == "failed: an earlier kernel still hangs in the driver"
     assert runner.run("GPU-2", "libcuda.so.1") == "failed: the program ended with status 0"
+
+
+def test_a_kernel_that_hangs_in_the_driver_is_a_failure_though_its_process_still_uses_the_gpu() -> None:
+    bench = Bench(lines={FIRST: "failed: the kernel has not ended after 30 s"})
+    original = bench.run
+
+    def run(uuid: str, library: str, root: str | None) -> str:
+        bench.nvml.processes[uuid] = (None,)
+        return original(uuid, library, root)
+
+    bench.run = run  # type: ignore[method-assign]
+    assert bench.check().verdict is Verdict.FAILED

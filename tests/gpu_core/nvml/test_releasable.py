@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from gpu_core.nvml.releasable import ReleasableNvml
 from gpu_core.nvml.source import is_released
-from mig_manager.session import ReleasableNvml
 from node_core.errors import NvmlError
 
 
