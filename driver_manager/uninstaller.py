@@ -137,7 +137,7 @@ class DriverUninstaller:
         self.release.end()
         return [problem for action in (self.pause.end, self.cordon.end) if (problem := self._try(action)) is not None]
 
-    def _try(self, action: Callable[[], None]) -> str | None:
+    def _try(self, action: Callable[[], object]) -> str | None:
         """Repeats a request that fails. Returns the last error."""
         failure = None
         for attempt in range(ATTEMPTS):

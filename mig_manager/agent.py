@@ -9,11 +9,12 @@ from dataclasses import replace
 import structlog
 
 from gpu_core.assembly import Dependencies
+from gpu_core.clients.pause import Pause
 from mig_manager.attempts import Attempts
 from mig_manager.build import build_changer, build_plugin_status
 from mig_manager.events import MigEventRecorder
 from mig_manager.node_writer import MigStatusWriter
-from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Rebooting, Released, Request
+from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Rebooting, Released, Request, Stopping
 from mig_manager.policy import select_policy
 from mig_manager.settings import MigSettings
 from mig_manager.status import NOT_REQUESTED, Status
@@ -111,8 +112,8 @@ class MigController:
         if self._is_outdated or not is_current:
             self._attempt_after(0.0)
 
-    def close(self, *, is_final: bool) -> None:  # noqa: ARG002 - the same at a new start
-        self._attempts.close()
+    def close(self, *, is_final: bool) -> None:
+        self._attempts.close(is_final=is_final)
 
     def _observe(self, node: NodeView) -> None:
         is_first, self._node = self._node is None, node
@@ -144,7 +145,8 @@ class MigController:
             return
         self._services.metrics.add(metrics.PASSES, agent=NAME)
         self._watch_step()
-        self._attempts.begin(replace(self._request, is_overdue=self._is_overdue()))
+        has_paused = self._node is not None and Pause.MIG_CHANGE.annotation in self._node.annotations
+        self._attempts.begin(replace(self._request, is_overdue=self._is_overdue(), has_paused=has_paused))
 
     def _watch_step(self) -> None:
         self._step = self._progress()
@@ -173,6 +175,10 @@ class MigController:
                 return  # the layouts are made after the reboot
             case Busy():
                 self._wait(outcome)
+            case Stopping(message=message):
+                self._busy_since = None
+                self._show(Reason.WAITING, f"The MIG config {self._config} waits: {message}.")
+                self._attempt_after(POLL_SECONDS)
             case Failed(reason=reason, message=message):
                 self._busy_since = None
                 self._show(reason, f"The MIG config {self._config} is not applied: {message}.")
@@ -244,6 +250,7 @@ def build_agent(settings: MigSettings, dependencies: Dependencies, services: Ser
         dependencies,
         services,
         plugin_status,
+        agent=NAME,
         on_change=lambda: mailbox.post(Wake()),
         on_configs=lambda: mailbox.post(InputsChanged()),
     )
@@ -252,7 +259,7 @@ def build_agent(settings: MigSettings, dependencies: Dependencies, services: Ser
     controller = MigController(
         services,
         timers,
-        attempts=Attempts(changer.run, lambda: mailbox.post(Wake())),
+        attempts=Attempts(changer.run, lambda: mailbox.post(Wake()), end=changer.resume_clients),
         progress=lambda: changer.progress,
         writer=writer,
         events=MigEventRecorder(dependencies.event_recorder(services), services, NAME, dependencies.common.node_name),

@@ -20,16 +20,20 @@ def start_thread(run: Callable[[], None]) -> None:
 
 
 class Attempts:
-    """Runs one attempt at a time. run: one attempt. wake: called when a result is available. start: runs a function in a thread."""
+    """Runs one attempt at a time. run: one attempt. wake: called when a result is available. end: called at the end of the process.
+
+    start: runs a function in a thread.
+    """
 
     def __init__(
         self,
         run: Callable[[Request], Outcome],
         wake: Callable[[], None],
         *,
+        end: Callable[[], None] = lambda: None,
         start: Callable[[Callable[[], None]], None] = start_thread,
     ) -> None:
-        self._run, self._wake, self._start = run, wake, start
+        self._run, self._wake, self._end, self._start = run, wake, end, start
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._result: tuple[Request, Outcome] | None = None
@@ -52,10 +56,12 @@ class Attempts:
             self.current = None
         return result
 
-    def close(self) -> None:
+    def close(self, *, is_final: bool) -> None:
         """Waits for the end of a running attempt, for STOP_SECONDS at most. The journal completes a change that does not end."""
         if self.current is not None:
             self._ended.wait(STOP_SECONDS)
+        if is_final:
+            self._end()
 
     def _attempt(self, request: Request) -> None:
         try:

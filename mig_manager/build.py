@@ -2,12 +2,17 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from gpu_core.assembly import Dependencies
+from gpu_core.clients.daemon_sets import DaemonSetPause
+from gpu_core.clients.pause import Pause
 from gpu_core.domain.inventory import Inventory
 from gpu_core.host.mig_status import MigStatusFile, mig_status_path
+from gpu_core.mig.clients_file import DEFAULT_SERVICES, decode_services
 from gpu_core.nvml.releasable import ReleasableNvml
 from mig_manager.changer import LayoutChanger
+from mig_manager.clients import OtherClients
 from mig_manager.configs import build_configs
 from mig_manager.hooks import HookRunner
 from mig_manager.journal import Journal, journal_path
@@ -17,12 +22,19 @@ from mig_manager.reset import GpuReset, RunReset, SmiReset, find_smi, refuse_res
 from mig_manager.settings import MigSettings
 from mig_manager.surroundings import Surroundings
 from mig_manager.usage import UsageReader
+from node_core.decode import read_yaml
 from node_core.host.boot_id import read_boot_id
+from node_core.host.host_command import run_on_host
+from node_core.host.stopped_units import StoppedUnits
+from node_core.host.systemd import SECONDS, Systemd
 from node_core.kube.pods import PodApi
 from node_core.kubelet.podresources import SOCKET
 from node_core.kubelet.sockets import DEVICE_PLUGIN_DIR
 from node_core.runtime.instance_lock import DEFAULT_DIRECTORY
 from node_core.runtime.services import Services
+
+SERVICES = "mig-stopped-services.json"
+"""In --state-dir: the services of the host that are stopped during a change."""
 
 
 def build_changer(
@@ -31,6 +43,7 @@ def build_changer(
     services: Services,
     status: PluginStatus,
     *,
+    agent: str,
     on_change: Callable[[], None],
     on_configs: Callable[[], None],
 ) -> LayoutChanger:
@@ -56,9 +69,34 @@ def build_changer(
         journal=Journal(journal_path(settings.state_dir, is_simulated=dependencies.simulated is not None)),
         end_reset=reset.end,
         reboot=_build_reboot(settings, is_simulated=dependencies.simulated is not None),
+        clients=build_clients(settings, dependencies, agent),
         hooks=HookRunner(path=settings.hooks_file),
     )
     return LayoutChanger(surroundings, on_change)
+
+
+def build_clients(settings: MigSettings, dependencies: Dependencies, agent: str) -> OtherClients:
+    """Also with the settings off: an earlier process may have stopped clients. agent: the field manager."""
+    api = dependencies.node.api
+    daemon_sets = DaemonSetPause(api=api, list_pods=PodApi(api).list_on_node, manager=agent, pause=Pause.MIG_CHANGE)
+    return OtherClients(
+        daemon_sets=daemon_sets,
+        services=_open_services(settings.state_dir) if settings.state_dir and not dependencies.simulated else None,
+        components=settings.pause_components,
+        read_services=partial(read_services, settings),
+    )
+
+
+def _open_services(folder: Path) -> StoppedUnits:
+    return StoppedUnits(path=folder / SERVICES, systemd=Systemd(run=partial(run_on_host, seconds=SECONDS)))
+
+
+def read_services(settings: MigSettings) -> tuple[str, ...]:
+    """Returns the patterns of the services to stop; none if the setting is off. Raises SettingsError."""
+    if not settings.stop_host_services:
+        return ()
+    path = settings.gpu_clients_file
+    return DEFAULT_SERVICES if path is None else decode_services(read_yaml(path), source=str(path))
 
 
 def build_plugin_status(dependencies: Dependencies) -> PluginStatus:

@@ -18,12 +18,13 @@ from gpu_core.nvml.mig_reader import read_mig_gpus
 from gpu_core.nvml.source import is_released
 from mig_manager.describe import describe_plan
 from mig_manager.execution import Execution
-from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Rebooting, Released, Request
+from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Rebooting, Released, Request, Stopping
 from mig_manager.policy import Usage, select_pods
 from mig_manager.recovery import Recovery
 from mig_manager.surroundings import Changes, Progress, Surroundings
 from node_core.domain.busy_policy import BusyPolicy
 from node_core.errors import MigError, NodeError, NotReadError, NvmlError, SettingsError
+from node_core.host.systemd import SECONDS
 from node_core.kube.pods import remove_pod
 
 log = structlog.get_logger(__name__)
@@ -38,18 +39,44 @@ class LayoutChanger:
     def __init__(self, surroundings: Surroundings, on_change: Callable[[], None]) -> None:
         self._around, self._on_change = surroundings, on_change
         self.progress = Progress()
+        self._has_resumed = False
 
     def run(self, request: Request) -> Outcome:
         """Raises no NodeError.
 
-        Devices that must go stay withheld from new pods while the agent waits for their pods, removes the pods, or waits for a reboot.
+        Devices that must go stay withheld from new pods while the agent waits for their pods or other clients, removes the pods, or waits
+        for a reboot. GPU clients of others stay stopped only while the agent waits for their end, or for a reboot.
         """
+        if not self._has_resumed:  # what an earlier process has stopped, also if this attempt does not end
+            self._has_resumed = self._start_clients(request) is None
         outcome = self._try(request)
+        if not isinstance(outcome, Rebooting | Stopping):
+            outcome = self._resume(request, outcome)
         has_given_up = request.is_overdue and request.policy is BusyPolicy.WAIT
         is_waiting = isinstance(outcome, Busy) and not has_given_up
-        if not is_waiting and not isinstance(outcome, Rebooting):
+        if not is_waiting and not isinstance(outcome, Rebooting | Stopping):
             self._around.set_leaving(frozenset())
         return outcome
+
+    def resume_clients(self) -> None:
+        """Starts the GPU clients of others again when the agent ends. What does not succeed is logged; the next start tries it again."""
+        self._start_clients(Request(config=None))
+
+    def _resume(self, request: Request, outcome: Outcome) -> Outcome:
+        """Returns the outcome, or the failure if GPU clients of others do not start again."""
+        if (error := self._start_clients(request)) is None:
+            return outcome
+        before = f"{outcome.message}; " if isinstance(outcome, Failed) else ""
+        return Failed(reason=Reason.FAILED, message=f"{before}GPU clients of others are still stopped: {error}")
+
+    def _start_clients(self, request: Request) -> NodeError | None:
+        """Starts the GPU clients of others again. Returns the reason if one does not start."""
+        try:
+            self._around.clients.resume(is_recorded=request.has_paused)
+        except NodeError as error:
+            log.warning("mig_clients_not_resumed", why=str(error))
+            return error
+        return None
 
     def _report(self, progress: Progress) -> None:
         self.progress = progress
@@ -98,7 +125,8 @@ class LayoutChanger:
                 changes = self._plan(request)
                 if not changes.plans:
                     return _finish(changes.faults, done)
-                if (obstacle := self._free(changes, request) or execution.run(changes.plans)) is not None:
+                obstacle = self._free(changes, request) or self._stop_clients(changes) or execution.run(changes.plans)
+                if obstacle is not None:
                     return obstacle
                 done += map(describe_plan, changes.plans)
         raise MigError(f"the layouts are not the requested ones after these changes: {'; '.join(done)}")
@@ -135,15 +163,30 @@ class LayoutChanger:
         """Returns None if all devices that must go are free. Otherwise removes their pods, if the policy says so."""
         if not changes.leaving:
             return None
+        changes = self._without_clients(changes)
         if changes.busy and request.is_overdue and request.policy is BusyPolicy.WAIT:
             return Busy(usage=changes.busy)
         self._around.set_leaving(changes.leaving)
         if not changes.busy:  # a pod may have received a device since the plan was made
             with self._around.open_nvml() as nvml:
-                changes = replace(changes, usage=self._around.read_usage(nvml))
+                changes = self._without_clients(replace(changes, usage=self._around.read_usage(nvml)))
         if not changes.busy:
             return None
         return Busy(usage=changes.busy, refusals=tuple(self._remove_pods(changes.busy, request.policy)))
+
+    def _without_clients(self, changes: Changes) -> Changes:
+        """Returns the changes without the users that `_stop_clients` ends. Raises NodeError."""
+        if not changes.needs_reset:
+            return changes
+        return replace(changes, usage=self._around.clients.select_others(changes.busy))
+
+    def _stop_clients(self, changes: Changes) -> Stopping | None:
+        """Returns None if no GPU client of others prevents the reset of a GPU. Raises NodeError."""
+        if not changes.needs_reset:
+            return None
+        self._report(Progress("stopping GPU clients of others", waits=SECONDS))
+        why = self._around.clients.stop()
+        return None if why is None else Stopping(message=why)
 
     def _remove_pods(self, busy: Usage, policy: BusyPolicy) -> Iterator[str]:
         """Evicts or deletes the pods. Yields why a pod is not removed."""

@@ -12,11 +12,13 @@ class Request:
     """config: the name of a MIG config, from the label of the Node; None to complete an interrupted change only.
 
     policy: for pods that use devices that must go. is_overdue: the time to wait for these pods is over.
+    has_paused: the Node has a record of paused DaemonSets.
     """
 
     config: str | None
     policy: BusyPolicy = BusyPolicy.WAIT
     is_overdue: bool = False
+    has_paused: bool = False
 
 
 class Reason(StrEnum):
@@ -53,6 +55,13 @@ class Busy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stopping:
+    """Nothing was changed yet, because GPU clients of others have not ended. message: a clause."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
     """The GPUs do not have the requested layout. reason: INVALID or FAILED. has_driver: False if the driver is not loaded yet."""
 
@@ -78,4 +87,4 @@ class NotReady:
     """The configs are not read yet. Their first state causes a new attempt."""
 
 
-Outcome = Applied | Busy | Failed | NotReady | Rebooting | Released
+Outcome = Applied | Busy | Failed | NotReady | Rebooting | Released | Stopping

@@ -1,12 +1,14 @@
 """The settings of mig-manager, in addition to those of every agent. Source: README of mig-parted, documentation of the MIG Manager."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from gpu_core.clients.pause import COMPONENTS, DEPLOY
 from mig_manager.policy import ANNOTATION
 from node_core.domain.duration import parse_interval
+from node_core.domain.labels import key_problem
 from node_core.errors import SettingsError
 from node_core.kubelet.podresources import SOCKET
 from node_core.runtime.command import ignored_option
@@ -77,6 +79,25 @@ class MigSettings:
         shown=str(STATE_DIR),
         fixed=True,
     )
+    pause_components: tuple[str, ...] = setting(
+        "--mig-pause-components MIG_PAUSE_COMPONENTS",
+        (),
+        "Pause the DaemonSets of others while a GPU is reset for a new MIG mode: those that select nodes by the label"
+        " nvidia.com/gpu.deploy.COMPONENT, for example dcgm,dcgm-exporter. The labels of the Node are restored afterwards.",
+        metavar="COMPONENT",
+    )
+    stop_host_services: bool = setting(
+        "--mig-stop-host-services WITH_SHUTDOWN_HOST_GPU_CLIENTS",
+        False,
+        "Stop services of the host while a GPU is reset for a new MIG mode: DCGM, NVSM and nv_peer_mem, or those of --mig-gpu-clients-file."
+        " Those that were active start again afterwards. Needs --state-dir.",
+    )
+    gpu_clients_file: Path | None = setting(
+        "--mig-gpu-clients-file GPU_CLIENTS_FILE",
+        None,
+        "File of NVIDIA's MIG Manager (clients.yaml) with the services that --mig-stop-host-services stops, in place of the default ones.",
+        parse=optional_path,
+    )
     mig_pod_resources_socket: Path | None = setting(
         "--mig-pod-resources-socket MIG_POD_RESOURCES_SOCKET",
         None,
@@ -91,7 +112,7 @@ MIG = (
     ignored_option(
         "--default-gpu-clients-file",
         "DEFAULT_GPU_CLIENTS_FILE",
-        "the agents of this project need not stop during a change",
+        "--mig-stop-host-services stops the services of this file by default",
     ),
     ignored_option(
         "--default-config-file",
@@ -105,8 +126,18 @@ MIG = (
 def mig_settings(values: Mapping[str, Any]) -> MigSettings:
     """Builds the settings from the values of a command line. Raises SettingsError."""
     made = build(MigSettings, values)
-    if made.config_file is not None and made.config_map is not None:
-        raise SettingsError(["--mig-config-file: is used together with --mig-config-map: use only one of them"])
-    if made.with_reboot and made.state_dir is None:
-        raise SettingsError(["--mig-with-reboot: needs --state-dir, where the agent records the reboot"])
+    if problems := [*_find_problems(made)]:
+        raise SettingsError(problems)
     return made
+
+
+def _find_problems(made: MigSettings) -> Iterator[str]:
+    if made.config_file is not None and made.config_map is not None:
+        yield "--mig-config-file: is used together with --mig-config-map: use only one of them"
+    if made.with_reboot and made.state_dir is None:
+        yield "--mig-with-reboot: needs --state-dir, where the agent records the reboot"
+    if made.stop_host_services and made.state_dir is None:
+        yield "--mig-stop-host-services: needs --state-dir, where the agent records the services"
+    for name in made.pause_components:
+        if key_problem(f"{DEPLOY}{name}") is not None:
+            yield f"--mig-pause-components: {name!r} is not a component. Use names such as {', '.join(COMPONENTS)}"

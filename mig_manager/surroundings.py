@@ -8,6 +8,7 @@ from gpu_core.mig.model import MigGpu
 from gpu_core.mig.plan import GpuPlan
 from gpu_core.mig.planner import DesiredGpu
 from gpu_core.nvml.api import Nvml, OpenNvml
+from mig_manager.clients import OtherClients
 from mig_manager.hooks import HookRunner
 from mig_manager.journal import Journal
 from mig_manager.policy import Usage, select_busy
@@ -34,6 +35,7 @@ class Surroundings:
     pods: Callable[[], PodRemover]
     journal: Journal
     end_reset: Callable[[], None] = lambda: None
+    clients: OtherClients = field(default_factory=OtherClients)
     hooks: HookRunner = field(default_factory=HookRunner)
     reboot: RebootPolicy | None = None
 
@@ -55,6 +57,11 @@ class Changes:
         """The UUIDs of the devices that the plans destroy. A change of the MIG mode needs the whole GPU."""
         modes = (str(plan.gpu.uuid) for plan in self.plans if plan.mode is not None)
         return frozenset((*modes, *(str(uuid) for plan in self.plans for uuid in plan.destroyed_uuids)))
+
+    @property
+    def needs_reset(self) -> bool:
+        """Whether a GPU must be reset, which needs a GPU without any client."""
+        return any(plan.mode is not None and plan.gpu.needs_reset for plan in self.plans)
 
     @property
     def busy(self) -> Usage:

@@ -7,6 +7,7 @@ from functools import cache
 _FORMS = (
     (r"variables\.oldCapacity\[\?k\]\.orValue\('0'\) == '0'", "True"),
     (r"variables\.\w+\.exists\(owned, \('f:' \+ \w\) in owned\)", "False"),
+    (r"\w in variables\.(pausedLabels|newAnnotations)", "False"),
     (r"variables\.(\w+)", r"account['\1']"),
     (r"\b(\w)\.startsWith\(", r"\1.startswith("),
     (r"\b(\w)\.contains\(('[^']*')\)", r"(\2 in \1)"),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from device_plugin.health.startup_taint import STARTUP_TAINT_ANNOTATION
 from gfd.labelers import DECLARED
+from gpu_core.clients.pause import DEPLOY, Pause
 from nfd_lite.agent import NAME as NFD
 from nfd_lite.rules.outputs import OutputPolicy, normalize_resource, taint_problem, validate_annotation, validate_label
 from node_core.domain.conditions import GPU_READY, GPU_VALIDATED, MIG_CONFIGURED
@@ -130,6 +131,19 @@ def test_gpu_validator_may_write_its_condition_and_nothing_else() -> None:
     assert f"variables.validator && type == '{GPU_VALIDATED}'" in variable("wrongConditions")
     assert not any(may("gpu-validator", "wrongLabels", key) for key in (MIG_CONFIG_STATE, GPU_PRESENT, "example.com/a"))
     assert not may("gpu-validator", "wrongTaints", "nvidia.com/gpu:NoSchedule")
+
+
+def test_mig_manager_may_remove_the_record_of_paused_daemon_sets_and_no_other_agent_may() -> None:
+    for pause in Pause:
+        allowed = {agent for agent in AGENTS if may(agent, "wrongAnnotations", pause.annotation)}
+        assert allowed == ({"mig-manager"} if pause is Pause.MIG_CHANGE else set())
+
+
+def test_without_the_setting_mig_manager_may_only_restore_labels_that_are_paused() -> None:
+    restored = f"variables.oldLabels[?k].orValue('') == '{Pause.MIG_CHANGE}'"
+    owned = f"variables.changedLabels.filter(k, k.startsWith('{DEPLOY}') && ( {restored} ))"
+    assert " ".join(variable("pausedLabels").split()) == f"variables.mig ? {owned} : []"
+    assert not any(may(agent, "wrongLabels", f"{DEPLOY}dcgm") for agent in ("gfd", "gpu-device-plugin"))
 
 
 def test_each_agent_may_write_only_its_own_taints_annotation() -> None:

@@ -1,6 +1,7 @@
 """The requests of the agents and of the commands for people, recorded by the simulated API server, equal the permissions of their roles."""
 
 import contextlib
+import json
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 
 from device_plugin.__main__ import parse as plugin
 from gfd.__main__ import parse as gfd
+from gpu_core.clients.pause import DEPLOY, Pause
 from gpu_exporter.__main__ import parse as exporter
 from gpu_validator.__main__ import parse as gpu_validator
 from gpunode.cluster.feed import ClusterFeed
@@ -223,12 +225,15 @@ def test_gpu_exporter_only_lists_and_watches_pods_and_only_for_their_labels_or_u
 
 
 def test_mig_manager_needs_the_rights_of_its_role(cluster: Cluster) -> None:
-    """Evictions and deletions need a policy; see tests/manifests/test_chart.py."""
+    """Evictions, deletions and pauses need a setting; see tests/manifests/test_chart.py. The end of a pause needs none."""
+    labels = {MIG_CONFIG: "all-1g.10gb", f"{DEPLOY}dcgm": str(Pause.MIG_CHANGE)}
+    record = {Pause.MIG_CHANGE.annotation: json.dumps({f"{DEPLOY}dcgm": "true"})}
     cluster.server.store.mutate(
-        "nodes", NODE, lambda node: {**node, "metadata": {**node["metadata"], "labels": {MIG_CONFIG: "all-1g.10gb"}}}
+        "nodes", NODE, lambda node: {**node, "metadata": {**node["metadata"], "labels": labels, "annotations": record}}
     )
     cluster.run(mig_manager, "--state-dir", str(cluster.directory / "state"))
     cluster.wait_for(*WATCHED, ("patch", STATUS), ("create", EVENTS))
+    until(lambda: cluster.api.get().labels.get(f"{DEPLOY}dcgm") == "true")
     role = yaml.safe_load_all((ROOT / "manifests/overlays/mig-manager/mig-manager.yaml").read_text())
     rules = next(each["rules"] for each in role if each["kind"] == "ClusterRole")
     allowed = {("", rule["resources"][0]): set(rule["verbs"]) for rule in rules}

@@ -60,11 +60,12 @@ class DaemonSetPause:
         previous = {key: node.labels.get(key) for key in patch.labels}
         return select_leaving(self.list_pods(node.name), node.name, paused, previous)
 
-    def end(self) -> None:
-        """Restores the labels that `begin` of this or an earlier process has changed. Without a record, writes nothing."""
+    def end(self) -> bool:
+        """Restores the labels that `begin` of this or an earlier process has changed. Without a record, returns False."""
         node = self._write(lambda node: plan_resume(node.labels, node.annotations, self.pause))
         if node is not None:
             log.info("clients_resumed", reason=str(self.pause))
+        return node is not None
 
     def _previous(self, node: NodeView) -> Previous:
         return parse_record(node.labels, node.annotations, self.pause) or {}

@@ -98,6 +98,7 @@ class MigGpu:
     the GPU is not on a PCI bus.
     is_enabled: the current MIG mode. is_pending: the MIG mode after the next reset. profiles: sorted by slices, memory and name; empty if
     the driver lists no profiles while MIG mode is off (drivers before 550). total_memory: bytes. instances: sorted by id.
+    needs_reset: whether a change of the MIG mode needs a reset of the GPU: before the Hopper generation.
     """
 
     index: int
@@ -111,6 +112,7 @@ class MigGpu:
     total_memory: int
     profiles: tuple[InstanceProfile, ...] = ()
     instances: tuple[GpuInstance, ...] = ()
+    needs_reset: bool = False
 
     @property
     def name(self) -> str:

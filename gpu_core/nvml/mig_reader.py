@@ -17,6 +17,8 @@ Result = TypeVar("Result")
 ProfileInfos = Mapping[int, InstanceProfileInfo]
 """NVML_GPU_INSTANCE_PROFILE_* -> profile, without profiles that the GPU does not support."""
 
+HOPPER = (9, 0)
+"""The compute capability from which the MIG mode changes without a reset. Source: NVIDIA MIG user guide, Enable MIG Mode."""
 _NOT_PRESENT = ABSENT | {NOT_FOUND, "INVALID_ARGUMENT"}
 
 
@@ -45,6 +47,7 @@ def read_mig_gpu(nvml: Nvml, device: Handle, index: int) -> MigGpu | None:
         return None
     bus_id = query_optional(lambda: nvml.device_get_bus_id(device))
     pci_ids = query_optional(lambda: nvml.device_get_pci_ids(device))
+    compute = query_optional(lambda: nvml.device_get_cuda_compute_capability(device))
     total_memory = query_optional(lambda: nvml.device_get_memory_total(device)) or 0
     infos = _profile_infos(nvml, device)
     return MigGpu(
@@ -59,6 +62,7 @@ def read_mig_gpu(nvml: Nvml, device: Handle, index: int) -> MigGpu | None:
         total_memory=total_memory,
         profiles=_read_profiles(nvml, device, infos, total_memory),
         instances=_read_instances(nvml, device, infos) if is_enabled else (),
+        needs_reset=compute is None or compute < HOPPER,
     )
 
 

@@ -1,4 +1,7 @@
-"""Removes what the agents' field managers own on the Node, according to `managedFields` and annotations, and their NodeFeature objects."""
+"""Removes what the agents' field managers own on the Node, according to `managedFields` and annotations, and their NodeFeature objects.
+
+Also restores the labels of DaemonSets that an agent has paused.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +14,8 @@ import urllib3
 from device_plugin.agent import NAME as PLUGIN
 from device_plugin.health.startup_taint import STARTUP_TAINT_ANNOTATION as STARTUP_TAINT
 from gfd.agent import NAME as GFD
+from gpu_core.clients.daemon_sets import DaemonSetPause
+from gpu_core.clients.pause import Pause
 from gpu_exporter.agent import NAME as EXPORTER
 from gpu_validator.agent import NAME as VALIDATOR
 from mig_manager.agent import NAME as MIG_MANAGER
@@ -49,6 +54,8 @@ def node_steps(api: NodeApi, namespace: str) -> Iterator[Step]:
     yield f"extended resources of {NFD}", partial(remove_outputs, writers[NFD], SetCapacity)
     for manager, writer in writers.items():
         yield f"labels and annotations of {manager}", partial(remove_outputs, writer, ApplyMetadata)
+    pause = DaemonSetPause(api=api, list_pods=lambda _: (), manager=MIG_MANAGER, pause=Pause.MIG_CHANGE)
+    yield f"pause of DaemonSets by {MIG_MANAGER}", pause.end
     for manager, kind in CONDITIONS:
         yield f"condition of {manager}", partial(remove_condition, api, manager, kind)
     for manager, prefix in OBJECTS:

@@ -37,6 +37,7 @@ OWN_CONFIGS = "Create the ConfigMap yourself, with config files of mig-parted, a
 OTHER_VALIDATOR = (
     "The validator of the GPU Operator stays there. gpu-validator, with `validator.enabled`, has its own flags."
 )
+CLIENTS = f"{COPY} Services of the host stop only with `migManager.stopHostServices`."
 OWN_COUNTERS = "Create the ConfigMap yourself, with the file dcgm-metrics.csv, and set `dcgmExporter.config.name`."
 RULES = "Create the NodeFeatureRules yourself: they are objects of the cluster."
 DRIVER_FOLDER = "/run/nvidia/driver"
@@ -98,7 +99,7 @@ def _mig_rows() -> tuple[Correspondence, ...]:
         same(f"{section}.config.name", str, COPY),
         *(missing(f"{section}.config.{name}", OWN_CONFIGS) for name in ("create", "data")),
         unnecessary(f"{section}.config.default", "A Node without the label nvidia.com/mig.config keeps its layouts."),
-        unnecessary(f"{section}.gpuClientsConfig", "The other agents need not stop during a change."),
+        same(f"{section}.gpuClientsConfig.name", str, CLIENTS),
     )
 
 

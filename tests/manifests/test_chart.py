@@ -172,6 +172,16 @@ def test_an_invalid_value_is_refused_with_its_name(values: Obj, named: str) -> N
             {"mig_busy_policy": "evict", "mig_config_file": Path("/etc/gpunode/mig-configs")},
         ),
         ({"migManager": {"enabled": True, "withReboot": True}}, "mig-manager", {"mig_with_reboot": True}),
+        (
+            {"migManager": {"enabled": True, "pauseComponents": ["dcgm"], "stopHostServices": True}},
+            "mig-manager",
+            {"mig_pause_components": ("dcgm",), "mig_stop_host_services": True},
+        ),
+        (
+            {"migManager": {"enabled": True, "stopHostServices": True, "gpuClientsConfig": {"name": "c"}}},
+            "mig-manager",
+            {"mig_gpu_clients_file": Path("/etc/gpunode/mig-clients/clients.yaml")},
+        ),
         ({"migManager": {"enabled": True}}, "gpu-device-plugin", {"wait_for_mig_manager": True}),
         (
             {"toolkit": {"enabled": True, "mode": "revert", "restartCommand": "sv restart 'a b'"}, "cdi": {"dir": "/run/cdi"}},
@@ -582,6 +592,24 @@ def test_gpu_toolkit_is_off_by_default_and_may_only_create_events() -> None:
 def test_gpu_toolkit_has_its_own_pods_also_beside_the_single_process() -> None:
     objects = rendered({"toolkit": {"enabled": True}, "singleProcess": {"enabled": True}})
     assert {name for kind, name in objects if kind == "DaemonSet"} == {"gpunode", "gpu-toolkit"}
+
+
+def test_mig_manager_may_pause_exactly_the_chosen_daemon_sets_and_list_their_pods() -> None:
+    objects = rendered({"migManager": {"enabled": True, "pauseComponents": ["dcgm", "client"]}})
+    rules = [(each["resources"][0], each["verbs"]) for each in objects["ClusterRole", "gpunode-mig"]["rules"]]
+    assert ("pods", ["list"]) in rules
+    policy = objects["ValidatingAdmissionPolicy", "gpunode-nodes"]["spec"]["variables"]
+    texts = {each["name"]: each["expression"] for each in policy}
+    assert "k in ['nvidia.com/gpu.deploy.dcgm', 'nvidia.com/gpu.deploy.client']" in texts["pausedLabels"]
+    assert "!(k in variables.newAnnotations)" not in texts["wrongAnnotations"]
+
+
+def test_the_services_of_the_host_that_stop_can_come_from_a_config_map() -> None:
+    for on in (True, False):
+        values = {"enabled": True, "stopHostServices": on, "gpuClientsConfig": {"name": "clients"}}
+        pod = rendered({"migManager": values})["DaemonSet", "mig-manager"]["spec"]["template"]["spec"]
+        names = [each["configMap"]["name"] for each in pod["volumes"] if "configMap" in each]
+        assert names == (["clients"] if on else [])
 
 
 def test_mig_manager_has_its_own_pods_also_beside_the_single_process() -> None:

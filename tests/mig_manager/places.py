@@ -17,6 +17,7 @@ from gpu_core.nvml.inventory import read_inventory
 from gpu_core.nvml.mig_reader import read_mig_gpus
 from gpu_core.nvml.source import RELEASED
 from mig_manager.changer import LayoutChanger
+from mig_manager.clients import OtherClients
 from mig_manager.journal import Journal
 from mig_manager.outcome import Outcome, Request
 from mig_manager.policy import Holder, Usage
@@ -62,6 +63,7 @@ class Place:
     refuse: KubeError | None = None
     reset_error: MigError | None = None
     reboot: RebootPolicy | None = None
+    clients: OtherClients = field(default_factory=OtherClients)
     breaks_at: int = 0
     error: BaseException = field(default_factory=Killed)
     is_released: bool = False
@@ -92,6 +94,7 @@ class Place:
             pods=lambda: self,
             journal=Journal(self.journal),
             reboot=self.reboot,
+            clients=self.clients,
         )
         return LayoutChanger(surroundings, lambda: None)
 

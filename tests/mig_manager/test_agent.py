@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from gpu_core.clients.pause import Pause
 from mig_manager.agent import HANG_SECONDS, POLL_SECONDS, REBOOT_SECONDS, SETTLE_SECONDS, MigController
 from mig_manager.attempts import Attempts
-from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Rebooting, Released, Request
+from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Rebooting, Released, Request, Stopping
 from mig_manager.policy import ANNOTATION, Holder
 from mig_manager.settings import MigSettings
 from mig_manager.status import Status
@@ -116,6 +117,18 @@ class Bench:
     @property
     def configs(self) -> list[str | None]:
         return [request.config for request in self.requests]
+
+
+def test_the_wait_for_clients_of_others_is_shown_and_checked_again() -> None:
+    bench = Bench()
+    bench.follow("all-1g.10gb", Stopping(message="pods of paused DaemonSets have not ended: a/b"))
+    assert bench.reason == Reason.WAITING
+    assert bench.recorder.shown[-1].message.endswith("waits: pods of paused DaemonSets have not ended: a/b.")
+    bench.post(NodeChanged(labelled("all-1g.10gb", **{Pause.MIG_CHANGE.annotation: "{}"})))
+    bench.wait(POLL_SECONDS)
+    bench.finish(Applied())
+    assert [each.has_paused for each in bench.requests] == [False, True]
+    assert bench.reason == Reason.APPLIED
 
 
 def test_the_label_of_the_first_node_is_applied_at_once() -> None:

@@ -60,7 +60,16 @@ def test_close_waits_for_the_running_attempt() -> None:
         return Applied()
 
     attempts = Attempts(run, lambda: None)
-    attempts.close()
+    attempts.close(is_final=False)
     attempts.begin(REQUEST)
-    attempts.close()
+    attempts.close(is_final=False)
     assert ended == [True]
+
+
+def test_only_the_end_of_the_process_ends_what_the_attempts_need() -> None:
+    ends: list[bool] = []
+    attempts = Attempts(lambda _: Applied(), lambda: None, end=lambda: ends.append(True))
+    attempts.close(is_final=False)
+    assert ends == []
+    attempts.close(is_final=True)
+    assert ends == [True]

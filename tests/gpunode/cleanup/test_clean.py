@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from gpu_core.clients.daemon_sets import DaemonSetPause
+from gpu_core.clients.pause import DEPLOY, Pause
 from gpunode.cleanup.clean import CleanupTargets, Outcome, clean, run_steps
 from gpunode.cleanup.node import AGENTS
 from node_core.domain.node_feature import GFD_PREFIX
@@ -218,6 +220,16 @@ def put_object(cluster: Cluster, manager: str, name: str, labels: dict[str, str]
 def objects(cluster: Cluster) -> dict[str, Any]:
     items = cluster.server.store.list("nodefeatures.nfd.k8s-sigs.io")[0]
     return {item["metadata"]["name"]: item["spec"].get("labels", {}) for item in items}
+
+
+def test_the_labels_of_paused_daemon_sets_are_restored(cluster: Cluster) -> None:
+    client = api(cluster)
+    client.apply_labels("gpu-operator", {f"{DEPLOY}dcgm": "true"}, force=False)
+    pause = DaemonSetPause(api=client, list_pods=lambda _: (), manager="mig-manager", pause=Pause.MIG_CHANGE)
+    pause.begin(("dcgm", "client"))
+    assert "pause of DaemonSets by mig-manager" in clean(client, targets(cluster)).removed
+    assert {key: value for key, value in cluster.labels.items() if key.startswith(DEPLOY)} == {f"{DEPLOY}dcgm": "true"}
+    assert Pause.MIG_CHANGE.annotation not in client.get().annotations
 
 
 def test_only_node_feature_objects_of_the_agents_are_deleted(cluster: Cluster) -> None:

@@ -67,6 +67,9 @@ migManager:
   enabled: false
   config: {}
   busyPolicy: wait
+  pauseComponents: []
+  stopHostServices: false
+  gpuClientsConfig: {}
   withReboot: false
   extraArgs: []
   extraEnv: []

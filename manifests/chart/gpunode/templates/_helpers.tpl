@@ -169,6 +169,15 @@ labels:
 - --mig-config-file=/etc/gpunode/mig-configs
 {{- end }}
 - --mig-busy-policy={{ .busyPolicy }}
+{{- with .pauseComponents }}
+- --mig-pause-components={{ join "," . }}
+{{- end }}
+{{- if .stopHostServices }}
+- --mig-stop-host-services
+{{- if .gpuClientsConfig.name }}
+- --mig-gpu-clients-file=/etc/gpunode/mig-clients/clients.yaml
+{{- end }}
+{{- end }}
 {{- if .withReboot }}
 - --mig-with-reboot
 {{- end }}

@@ -179,7 +179,6 @@ ignored:
   migManager.version: All agents use the image of `image` and `imagePullSecrets`.
   migManager.hostNetwork: The pods use the network of pods.
   migManager.config.default: A Node without the label nvidia.com/mig.config keeps its layouts.
-  migManager.gpuClientsConfig: The other agents need not stop during a change.
   toolkit.image: All agents use the image of `image` and `imagePullSecrets`.
   toolkit.imagePullPolicy: All agents use the image of `image` and `imagePullSecrets`.
   toolkit.imagePullSecrets: All agents use the image of `image` and `imagePullSecrets`.

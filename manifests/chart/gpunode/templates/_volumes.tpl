@@ -39,6 +39,7 @@ mig-configs: {configMap: {{ .Values.migManager.config.name | default "" | quote 
 mig-state: {path: /var/lib/gpunode, at: [/var/lib/gpunode], type: DirectoryOrCreate, write: true, why: "the record of a change"}
 validations: {path: /run/nvidia/validations, at: [/run/nvidia/validations], type: DirectoryOrCreate, write: true, why: "the files for which pods of others wait"}
 runtime: {path: {{ dir .Values.validator.runtimeSocket }}, at: [/run/runtime], why: "the socket of the container runtime"}
+mig-clients: {configMap: {{ .Values.migManager.gpuClientsConfig.name | default "" | quote }}, at: [/etc/gpunode/mig-clients]}
 nfd-worker: {configMap: nfd-lite-config, at: [/etc/gpunode/nfd-worker]}
 {{- end }}
 
@@ -86,6 +87,7 @@ nfd-worker: {configMap: nfd-lite-config, at: [/etc/gpunode/nfd-worker]}
 {{- define "gpunode.sees.mig" -}}
 {{- $seen := list "sys" "driver-root" "dev" "device-plugins" "pod-resources" "mig-state" }}
 {{- if .Values.migManager.config.name }}{{ $seen = append $seen "mig-configs" }}{{ end }}
+{{- if and .Values.migManager.stopHostServices .Values.migManager.gpuClientsConfig.name }}{{ $seen = append $seen "mig-clients" }}{{ end }}
 {{- toJson $seen }}
 {{- end }}
 
