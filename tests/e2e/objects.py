@@ -35,6 +35,17 @@ def pod(
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"}, "spec": spec}
 
 
+def daemon_set(name: str, *, selector: Mapping[str, str]) -> Obj:
+    """A DaemonSet with the container of `pod`. selector: labels of Nodes."""
+    template = pod(name, selector=selector)
+    labels = {"app": name}
+    spec = {
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": template["spec"]},
+    }
+    return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": template["metadata"], "spec": spec}
+
+
 def custom(kind: str, name: str, spec: Obj, **metadata: Any) -> Obj:
     """An object of Node Feature Discovery's API."""
     return {

@@ -1,18 +1,29 @@
 """mig-manager changes the MIG layout of a node while pods use other MIG devices."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tests.e2e.objects import pod
+from gpu_core.clients.pause import DEPLOY, Pause
+from tests.e2e.objects import daemon_set, pod
 from tests.e2e.scenarios.mig import LARGE, PROFILES, SMALL
 from tests.e2e.scenarios.scenario import Scenario
 from tests.e2e.world import GPU, Setup, World
+from tests.manifests.helm import load, template
 
 CONFIG, STATE = "nvidia.com/mig.config", "nvidia.com/mig.config.state"
 MEDIUM = "nvidia.com/mig-2g.20gb"
 RETAINING = Setup(gpus="h100x8-mig-mixed", flags=("--mig-strategy=mixed",), mig_state="retaining")
 WAITING = replace(RETAINING, mig_state="waiting", mig_flags=("--mig-busy-timeout=3s",))
+COMPONENTS, OTHER = "device-plugin,dcgm", "other-plugin"
+PLUGIN = f"{DEPLOY}device-plugin"
+PAUSING = Setup(
+    gpus="a100x8",
+    flags=("--mig-strategy=mixed",),
+    mig_state="pausing",
+    mig_flags=(f"--mig-pause-components={COMPONENTS}",),
+)
 SIX_GPUS, EIGHT_GPUS = {GPU: "6", **dict.fromkeys(PROFILES, "2")}, {LARGE: "8", MEDIUM: "8", SMALL: "16"}
 
 
@@ -43,6 +54,48 @@ def a_layout_waits_for_a_busy_device_and_names_its_pod(world: World) -> None:
         world.until("the state success", lambda: state(world) == "success")
 
 
+def a_daemon_set_of_others_pauses_for_a_new_mig_mode_and_returns(world: World) -> None:
+    world.agents(PAUSING)
+    world.until_allocatable({GPU: "8"})
+    allow_pauses(world)
+    with others(world), configured(world, "all-1g.10gb"):
+        first = world.until("the pod of the DaemonSet", lambda: running_pods(world))
+        world.until_allocatable({SMALL: "56"})
+        world.until("the state success", lambda: state(world) == "success")
+        again = world.until("another pod of the DaemonSet", lambda: running_pods(world) - first)
+        assert len(again) == 1
+        assert {key: value for key, value in world.labels.items() if key.startswith(DEPLOY)} == {PLUGIN: "true"}
+        annotations = world.get("node", world.node)["metadata"]["annotations"]
+        assert Pause.MIG_CHANGE.annotation not in annotations
+    assert "clients_paused" in world.log("mig-manager")
+
+
+def allow_pauses(world: World) -> None:
+    """Applies the policies and the role that the chart has for these flags. The next start of agents restores those of the base."""
+    values = ("--set=migManager.enabled=true", f"--set=migManager.pauseComponents={{{COMPONENTS}}}")
+    objects = load(template(*values, "--show-only=templates/admission.yaml", "--show-only=templates/mig-manager.yaml"))
+    chosen = [each for each in objects if each["kind"] in ("ValidatingAdmissionPolicy", "ClusterRole")]
+    world.apply(*chosen)
+
+
+@contextlib.contextmanager
+def others(world: World) -> Iterator[None]:
+    """Runs a DaemonSet that selects the Node as NVIDIA's device plugin does."""
+    world.kubectl("label", "node", world.node, f"{PLUGIN}=true", "--overwrite")
+    world.apply(daemon_set(OTHER, selector={PLUGIN: "true"}))
+    try:
+        yield
+    finally:
+        world.kubectl("delete", "daemonset", OTHER)
+        world.kubectl("label", "node", world.node, f"{PLUGIN}-")
+
+
+def running_pods(world: World) -> set[str]:
+    """The UIDs of the running pods of the DaemonSet."""
+    pods = json.loads(world.kubectl("get", "pods", "-l", f"app={OTHER}", "-o", "json"))["items"]
+    return {each["metadata"]["uid"] for each in pods if each["status"]["phase"] == "Running"}
+
+
 @contextlib.contextmanager
 def configured(world: World, config: str) -> Iterator[None]:
     """Selects a MIG config in the block. The layout remains."""
@@ -71,4 +124,5 @@ NEEDS_PROCESSES = "the simulated cluster runs all agents in one process, without
 SCENARIOS = (
     Scenario(a_new_layout_retains_the_mig_devices_of_running_pods, real_only=NEEDS_PROCESSES),
     Scenario(a_layout_waits_for_a_busy_device_and_names_its_pod, real_only=NEEDS_PROCESSES),
+    Scenario(a_daemon_set_of_others_pauses_for_a_new_mig_mode_and_returns, real_only=NEEDS_PROCESSES),
 )
