@@ -4,9 +4,13 @@ import json
 import re
 from typing import Any
 
+import msgspec
 import pytest
 
 from gfd.labelers import DECLARED
+from gpu_core.clients.pause import DEPLOY, Pause
+from node_core.scheduling.filters import find_unmatched
+from node_core.scheduling.objects import Metadata, Node, Pod
 from tests.e2e.cluster.errors import ClusterError
 from tests.manifests.helm import CHART, Obj, load, named, template
 
@@ -47,7 +51,9 @@ def test_the_node_selection_of_the_top_level_does_not_reach_nfd_lite() -> None:
     assert not {"nodeSelector", "affinity"} & found["nfd-lite"].keys()
     for agent in GPU_AGENTS:
         assert found[agent]["nodeSelector"] == {PRESENT: "true", "pool": "a"}
-        assert found[agent]["affinity"] == AFFINITY_OF_NVIDIA
+        assert [each["matchExpressions"][:1] for each in terms_of(found[agent]["affinity"])] == [
+            each["matchExpressions"] for each in terms_of(AFFINITY_OF_NVIDIA)
+        ]
 
 
 def test_a_label_that_is_removed_by_mistake_ends_no_pod_on_a_node_with_other_labels_of_gpus() -> None:
@@ -56,7 +62,7 @@ def test_a_label_that_is_removed_by_mistake_ends_no_pod_on_a_node_with_other_lab
         affinity = pods({})[agent]["affinity"]
         assert affinity != AFFINITY_OF_NVIDIA
         for label in (PRESENT, VENDOR, "feature.node.kubernetes.io/pci-0302_10de.present"):
-            assert {"matchExpressions": [has_label(label)]} in terms_of(affinity)
+            assert has_label(label) in [each["matchExpressions"][0] for each in terms_of(affinity)]
 
 
 def terms_of(affinity: Obj) -> list[Obj]:
@@ -68,6 +74,72 @@ def terms_of(affinity: Obj) -> list[Obj]:
 def test_only_a_null_affinity_runs_the_agents_of_gpus_on_every_node(affinity: Obj | None) -> None:
     for agent in GPU_AGENTS:
         assert ("affinity" in pods({"affinity": affinity})[agent]) == (affinity is not None)
+
+
+def selects(pod: Obj, labels: dict[str, str]) -> bool:
+    """Whether the pod may run on a Node with these labels."""
+    decoded = msgspec.convert({"metadata": {}, "spec": pod}, type=Pod, strict=False)
+    return find_unmatched(decoded, Node(metadata=Metadata(name="n", labels=labels))) is None
+
+
+AGENTS_OF_COMPONENTS = {
+    "gfd": "gpu-feature-discovery",
+    "gpu-device-plugin": "device-plugin",
+    "gpu-exporter": "dcgm-exporter",
+    "mig-manager": "mig-manager",
+    "gpu-toolkit": "container-toolkit",
+    "gpu-validator": "operator-validator",
+}
+ALL_ON: Obj = {
+    "dcgmExporter": {"enabled": True},
+    "migManager": {"enabled": True, "nodeSelector": None},
+    "topologyUpdater": {"enable": True},
+    "toolkit": {"enabled": True},
+    "validator": {"enabled": True},
+}
+
+
+@pytest.mark.parametrize("values", [{}, {"affinity": AFFINITY_OF_NVIDIA}, {"gateLabel": PRESENT}], ids=str)
+def test_a_node_opts_out_of_an_agent_by_the_label_of_nvidia_and_of_all_by_operands(values: Obj) -> None:
+    found = pods({**ALL_ON, **values})
+    gpu = {PRESENT: "true", VENDOR: "true", "nvidia.com/mig.capable": "true"}
+    for agent, component in AGENTS_OF_COMPONENTS.items():
+        labels = {f"{DEPLOY}{each}": "false" for each in AGENTS_OF_COMPONENTS.values() if each != component}
+        assert selects(found[agent], {**gpu, **labels})
+        assert not selects(found[agent], {**gpu, f"{DEPLOY}{component}": "false"})
+        assert not selects(found[agent], {**gpu, f"{DEPLOY}operands": "false"})
+
+
+def test_the_values_of_a_pause_and_of_the_operator_end_no_agent() -> None:
+    found = pods(ALL_ON)
+    gpu = {PRESENT: "true", "nvidia.com/mig.capable": "true"}
+    for agent, component in AGENTS_OF_COMPONENTS.items():
+        for value in ("true", "", *Pause):
+            assert selects(found[agent], {**gpu, f"{DEPLOY}{component}": value, f"{DEPLOY}operands": "true"})
+
+
+def test_a_node_cannot_opt_out_of_nfd_lite_which_publishes_the_labels_that_others_select() -> None:
+    found = pods(ALL_ON)
+    for agent in ("nfd-lite", "nfd-lite-topology"):
+        assert selects(found[agent], {f"{DEPLOY}operands": "false"})
+
+
+def test_the_affinity_of_the_values_stays_besides_the_labels_for_opting_out() -> None:
+    preferred = [{"weight": 1, "preference": {"matchExpressions": [has_label("pool")]}}]
+    fields = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}]}
+    own: Obj = {
+        "podAntiAffinity": {"a": []},
+        "nodeAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": preferred,
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [fields]},
+        },
+    }
+    found = pods({"affinity": own})["gfd"]["affinity"]
+    assert found["podAntiAffinity"] == own["podAntiAffinity"]
+    assert found["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"] == preferred
+    (term,) = terms_of(found)
+    assert term["matchFields"] == fields["matchFields"]
+    assert len(term["matchExpressions"]) == 2
 
 
 def test_nfd_lite_and_the_single_process_have_their_own_node_selection() -> None:
@@ -149,7 +221,8 @@ def test_the_gate_label_replaces_the_labels_of_nfd_lite(label: str, selector: An
     assert found.keys() == set(GPU_AGENTS)
     for pod in found.values():
         assert pod.get("nodeSelector") == selector
-        assert "affinity" not in pod
+        (term,) = terms_of(pod["affinity"])
+        assert {each["operator"] for each in term["matchExpressions"]} == {"NotIn"}, "only to opt out"
     assert f"--gate-label={label}" in found["gpu-device-plugin"]["containers"][0]["args"]
     assert not any("gate" in argument for argument in found["gfd"]["containers"][0]["args"])
 

@@ -219,6 +219,32 @@ nodeAffinity:
       {{- end }}
 {{- end }}
 
+{{/* The agents that use GPUs, and the component of NVIDIA's labels nvidia.com/gpu.deploy.COMPONENT that each one replaces, as JSON. */}}
+{{- define "gpunode.components" -}}
+{"gfd": "gpu-feature-discovery", "gpu-device-plugin": "device-plugin", "gpu-exporter": "dcgm-exporter", "mig-manager": "mig-manager",
+"gpu-toolkit": "container-toolkit", "gpu-validator": "operator-validator"}
+{{- end }}
+
+{{/*
+An affinity that also excludes the nodes that opt out of an agent, by NVIDIA's labels with the value `false`. affinity: of the values;
+component: of the label. Each term gets the requirements, because one term is enough to match.
+*/}}
+{{- define "gpunode.optOut" -}}
+{{- $affinity := .affinity }}
+{{- $node := $affinity.nodeAffinity | default dict }}
+{{- $required := $node.requiredDuringSchedulingIgnoredDuringExecution | default dict }}
+{{- $excluded := list }}
+{{- range list "operands" .component }}
+{{- $excluded = append $excluded (dict "key" (printf "nvidia.com/gpu.deploy.%s" .) "operator" "NotIn" "values" (list "false")) }}
+{{- end }}
+{{- $terms := list }}
+{{- range $required.nodeSelectorTerms | default (list dict) }}
+{{- $terms = append $terms (merge (dict "matchExpressions" (concat (.matchExpressions | default list) $excluded)) (omit . "matchExpressions")) }}
+{{- end }}
+{{- $node = merge (dict "requiredDuringSchedulingIgnoredDuringExecution" (dict "nodeSelectorTerms" $terms)) (omit $node "requiredDuringSchedulingIgnoredDuringExecution") }}
+{{- toYaml (merge (dict "nodeAffinity" $node) (omit $affinity "nodeAffinity")) }}
+{{- end }}
+
 {{/* The node selector of the agents that use GPUs, for gateLabel. */}}
 {{- define "gpunode.gateSelector" -}}
 {{- with .Values.gateLabel }}
@@ -234,11 +260,15 @@ selected. Every agent tolerates the taints of the chart itself.
 {{- $values := .root.Values }}
 {{- $selector := .section.nodeSelector | default dict }}
 {{- $affinity := .section.affinity }}
-{{- if has .name (list "gfd" "gpu-device-plugin" "gpu-exporter" "mig-manager" "gpu-toolkit" "gpu-validator") }}
+{{- $component := get (include "gpunode.components" . | fromJson) .name }}
+{{- if $component }}
 {{- $selector = merge (include "gpunode.gateSelector" .root | fromYaml) $selector ($values.nodeSelector | default dict) }}
 {{- $affinity = $values.affinity }}
 {{- if and (kindIs "map" $affinity) (empty $affinity) (kindIs "invalid" $values.gateLabel) }}
 {{- $affinity = include "gpunode.gpuNodes" . | fromYaml }}
+{{- end }}
+{{- if kindIs "map" $affinity }}
+{{- $affinity = include "gpunode.optOut" (dict "affinity" $affinity "component" $component) | fromYaml }}
 {{- end }}
 {{- end }}
 {{- with $selector }}
