@@ -7,7 +7,8 @@ of 25.0 and 28.2), and of cri-dockerd.
 from collections.abc import Mapping
 from typing import Any
 
-from gpu_toolkit.model import Assessment, Cdi, Kind, Reason, Runtime
+from gpu_toolkit.edits import HANDLERS, RUNC
+from gpu_toolkit.model import NVIDIA, Assessment, Cdi, Kind, Reason, Runtime, Value, Wanted
 from node_core.domain.cdi_support import RUNTIMES, Version, is_at_least
 
 CONTAINERD_SWITCH: Version = (1, 7)
@@ -18,8 +19,31 @@ CRI_O: Version = RUNTIMES["cri-o"]
 NOT_NEEDED = "So gpu-toolkit changes nothing."
 
 
-def assess(runtime: Runtime, folder: str) -> Assessment:
-    """folder: in which gpu-device-plugin writes CDI specifications, on the host."""
+def assess(runtime: Runtime, folder: str, nvidia: str | None = None) -> Assessment:
+    """folder: in which gpu-device-plugin writes CDI specifications, on the host. nvidia: the path of NVIDIA's runtime, or None."""
+    state = _assess_cdi(runtime, folder)
+    if state.reason is not Reason.IMPOSSIBLE or runtime.kind is Kind.DOCKER:
+        return state
+    if NVIDIA in runtime.handlers:
+        message = f"{runtime.title} has NVIDIA's runtime. Pods with the RuntimeClass {NVIDIA} get GPUs from it."
+        return Assessment(reason=Reason.LEGACY, message=message)
+    if nvidia is None:
+        return state
+    message = f"{runtime.title} cannot inject CDI devices, and has no handler {NVIDIA}."
+    return Assessment(reason=Reason.SWITCH_MISSING, message=message, wanted=_handler(runtime, nvidia))
+
+
+def _handler(runtime: Runtime, nvidia: str) -> Wanted:
+    if runtime.kind is Kind.CRI_O:
+        return {("runtimes", NVIDIA): {"runtime_path": nvidia, "runtime_type": "oci"}}
+    table = (*HANDLERS, NVIDIA)
+    options: dict[str, Value] = {"BinaryName": nvidia}
+    if runtime.has_systemd_cgroups is not None:
+        options["SystemdCgroup"] = runtime.has_systemd_cgroups
+    return {table: {"runtime_type": RUNC}, (*table, "options"): options}
+
+
+def _assess_cdi(runtime: Runtime, folder: str) -> Assessment:
     match runtime.kind:
         case Kind.CONTAINERD:
             return _assess_containerd(runtime, folder)
@@ -86,9 +110,9 @@ def _ready(runtime: Runtime) -> Assessment:
 def _switch(runtime: Runtime, values: Mapping[str, Any]) -> Assessment:
     named = " and ".join(values)
     message = f"{runtime.title} can inject CDI devices, but {named} of its config must be set."
-    return Assessment(reason=Reason.SWITCH_MISSING, message=message, values=values)
+    return Assessment(reason=Reason.SWITCH_MISSING, message=message, wanted={(): values})
 
 
 def _impossible(runtime: Runtime, since: str) -> Assessment:
-    message = f"{runtime.title} cannot inject CDI devices: {since}. Upgrade it."
+    message = f"{runtime.title} cannot inject CDI devices: {since}. Upgrade it, or give gpu-toolkit NVIDIA's runtime (--toolkit-source)."
     return Assessment(reason=Reason.IMPOSSIBLE, message=message)

@@ -10,6 +10,7 @@ from gpu_toolkit.discover import CONFIGS, Choices, find_sockets, read_runtime
 from gpu_toolkit.host import Host
 from gpu_toolkit.journal import Journal
 from gpu_toolkit.model import Kind, Runtime
+from gpu_toolkit.nvidia_runtime import install, uninstall
 from gpu_toolkit.restart import Restart
 from gpu_toolkit.settings import ToolkitSettings
 from gpu_toolkit.toml_edit import parse_toml
@@ -47,6 +48,9 @@ def build_changer(settings: ToolkitSettings, host_root: Path, run: RunOnHost = r
             journal=Journal(settings.state_dir),
             folder=settings.cdi_folder,
             drop_in=settings.drop_in,
+            nvidia=None if settings.toolkit_source is None else f"{settings.install_dir}/toolkit",
+            install=lambda target: install(host, settings.toolkit_source or Path(), target, settings.driver_root),
+            uninstall=partial(uninstall, host),
         )
     )
 

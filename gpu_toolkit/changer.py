@@ -15,8 +15,9 @@ from gpu_toolkit.assess import assess
 from gpu_toolkit.dump import find_difference
 from gpu_toolkit.edits import Plan, Source, is_generated, plan_edits, template_path
 from gpu_toolkit.host import Host, ReadOnlyHostError
-from gpu_toolkit.journal import Change, ChangedFile, Journal, Record, Refusal
-from gpu_toolkit.model import Assessment, Kind, Reason, Runtime, Values
+from gpu_toolkit.journal import Change, ChangedFile, ChangedTable, Journal, Record, Refusal
+from gpu_toolkit.model import Assessment, Kind, Reason, Runtime, Wanted
+from gpu_toolkit.nvidia_runtime import RUNTIME
 from gpu_toolkit.restart import Restart
 from gpu_toolkit.restore import restore_files
 from node_core.errors import HostCommandError, RuntimeConfigError
@@ -33,7 +34,8 @@ READ_ONLY = (
 class Tools:
     """read: the runtime that the kubelet uses. dump: the config that it would start with; both raise RuntimeConfigError.
 
-    folder: of CDI specifications on the host. drop_in: the path that the user chose, or None.
+    folder: of CDI specifications on the host. drop_in: the path that the user chose, or None. nvidia: the folder on the host in which
+    `install` installs NVIDIA's runtime, or None; both raise RuntimeConfigError.
     """
 
     host: Host
@@ -43,6 +45,12 @@ class Tools:
     journal: Journal
     folder: str
     drop_in: str | None = None
+    nvidia: str | None = None
+    install: Callable[[str], None] = lambda _: None
+    uninstall: Callable[[str], None] = lambda _: None
+
+    def assess(self, runtime: Runtime) -> Assessment:
+        return assess(runtime, self.folder, None if self.nvidia is None else f"{self.nvidia}/{RUNTIME}")
 
 
 class Changer:
@@ -53,18 +61,18 @@ class Changer:
 
     def report(self) -> Assessment:
         """Returns the state without a change."""
-        return assess(self._tools.read(), self._tools.folder)
+        return self._tools.assess(self._tools.read())
 
     def apply(self, *, again: bool = False) -> Assessment:
         """again: also try a change that failed before with the same config."""
         with self._tools.journal.lock():
             self._recover()
             runtime = self._tools.read()
-            state = assess(runtime, self._tools.folder)
-            if state.reason is not Reason.SWITCH_MISSING or state.values is None:
+            state = self._tools.assess(runtime)
+            if state.reason is not Reason.SWITCH_MISSING or state.wanted is None:
                 return state
             try:
-                return self._change(runtime, state.values, again=again)
+                return self._change(runtime, state.wanted, again=again)
             except ReadOnlyHostError as error:
                 return Assessment(reason=Reason.READ_ONLY, message=READ_ONLY.format(path=error.message))
 
@@ -86,7 +94,7 @@ class Changer:
             log.warning("toolkit_change_interrupted", change=record.change.describe, effect="the files are restored")
             self._undo(record.change)
 
-    def _change(self, runtime: Runtime, values: Values, *, again: bool) -> Assessment:
+    def _change(self, runtime: Runtime, wanted: Wanted, *, again: bool) -> Assessment:
         if not self._forget_previous():
             return _restart_needed(runtime)
         main, template = self._sources(runtime)
@@ -95,10 +103,10 @@ class Changer:
         if refusal is not None and refusal.key == key and not again:
             return Assessment(reason=Reason.REFUSED, message=refusal.why)
         problems = []
-        for plan in plan_edits(runtime, main, template, self._tools.drop_in, values):
+        for plan in plan_edits(runtime, main, template, self._tools.drop_in, wanted):
             if self._is_written(plan):
                 return _restart_needed(runtime)
-            outcome = self._attempt(runtime, plan, values)
+            outcome = self._attempt(runtime, plan)
             if isinstance(outcome, Assessment):
                 return outcome if outcome.reason is not Reason.REFUSED else self._refuse(key, outcome.message)
             problems.append(outcome)
@@ -112,20 +120,23 @@ class Changer:
         if not self._tools.restart.is_possible and all(host.read(each.path) == each.after for each in change.files):
             return False
         restore_files(host, change)
+        self._uninstall(change)
         self._tools.journal.write(Record())
         return True
 
-    def _attempt(self, runtime: Runtime, plan: Plan, values: Values) -> Assessment | str:
+    def _attempt(self, runtime: Runtime, plan: Plan) -> Assessment | str:
         """Returns the result, or why the config would not be the wanted one: then nothing is restarted, and the files are restored."""
         tools = self._tools
         before = self._dump(runtime)
-        change = self._record(runtime, plan)
+        change = self._record(runtime, plan, tools.nvidia if () not in plan.wanted else None)
         try:
+            if change.installed is not None:
+                tools.install(change.installed)
             for folder in change.folders:
                 tools.host.make_folder(folder)
             for edit in plan.edits:
                 tools.host.write(edit.path, edit.after)
-            problem = None if before is None else find_difference(before, tools.dump(runtime), values)
+            problem = None if before is None else find_difference(before, tools.dump(runtime), plan.wanted)
         except (RuntimeConfigError, HostCommandError) as error:
             self._undo(change)
             if isinstance(error, ReadOnlyHostError):
@@ -144,18 +155,17 @@ class Changer:
         problem = self._tools.restart.run(runtime, self._check)
         if problem is None:
             self._tools.journal.write(Record(change=change, is_complete=True))
-            message = (
-                f"{runtime.title} injects CDI devices now: gpu-toolkit {change.describe}, and restarted the runtime."
-            )
-            return Assessment(reason=Reason.READY, message=message, is_changed=True)
+            reason = Reason.READY if change.installed is None else Reason.LEGACY
+            message = f"{runtime.title} gives GPUs to pods now: gpu-toolkit {change.describe}, and restarted the runtime once."
+            return Assessment(reason=reason, message=message, is_changed=True)
         log.error("toolkit_runtime_unhealthy", why=problem, effect="the old config is put back")
         self._undo(change)
         message = f"After a restart with CDI, {problem}. The old config is back, and the runtime was restarted again."
         return Assessment(reason=Reason.REFUSED, message=message)
 
     def _check(self, runtime: Runtime) -> str | None:
-        state = assess(runtime, self._tools.folder)
-        return None if state.reason is Reason.READY else f"the runtime still reports: {state.message}"
+        state = self._tools.assess(runtime)
+        return None if state.is_fine else f"the runtime still reports: {state.message}"
 
     def _undo(self, change: Change, *, is_restarted: bool = False) -> None:
         """Restores the files. Restarts the runtime if it may run with the new ones. is_restarted: restart in any case."""
@@ -167,7 +177,12 @@ class Changer:
             problem = tools.restart.run(runtime, lambda _: None)
             if problem is not None:
                 raise RuntimeConfigError(f"the old files are back, but after a restart {problem}")
+        self._uninstall(change)
         tools.journal.write(Record())
+
+    def _uninstall(self, change: Change) -> None:
+        if change.installed is not None:
+            self._tools.uninstall(change.installed)
 
     def _try_read(self) -> Runtime | None:
         try:
@@ -188,7 +203,7 @@ class Changer:
     def _is_written(self, plan: Plan) -> bool:
         return all(self._tools.host.read(each.path) == each.after for each in plan.edits)
 
-    def _record(self, runtime: Runtime, plan: Plan) -> Change:
+    def _record(self, runtime: Runtime, plan: Plan, installed: str | None) -> Change:
         host = self._tools.host
         folders = dict.fromkeys(folder for each in plan.edits for folder in host.missing_folders(each.path))
         change = Change(
@@ -197,6 +212,7 @@ class Changer:
             identity=runtime.identity,
             files=list(_changed_files(host, plan)),
             folders=list(folders),
+            installed=installed,
         )
         self._tools.journal.write(Record(change=change))
         return change
@@ -208,10 +224,8 @@ class Changer:
 
 def _changed_files(host: Host, plan: Plan) -> Iterator[ChangedFile]:
     for each in plan.edits:
-        values = {key: value if isinstance(value, bool) else list(value) for key, value in each.values.items()}
-        yield ChangedFile(
-            path=each.path, before=host.read(each.path), after=each.after, table=list(each.table), values=values
-        )
+        tables = [ChangedTable(path=path, values=dict(values)) for path, values in each.tables.items()]
+        yield ChangedFile(path=each.path, before=host.read(each.path), after=each.after, tables=tables)
 
 
 def _fingerprint(runtime: Runtime, *sources: Source | None) -> str:

@@ -104,6 +104,8 @@ def read_runtime(
         config=config,
         cdi=_read_cdi(host, status, config),
         process=process,
+        handlers=_read_handlers(host, status, config),
+        has_systemd_cgroups=parse_systemd_cgroups(status.info.get("config")),
         problem=status.problem,
     )
 
@@ -119,26 +121,55 @@ def _read_cdi(host: Host, status: RuntimeStatus, config: str) -> Cdi | None:
         case Kind.CONTAINERD:
             return parse_running_config(status.info.get("config"))
         case Kind.CRI_O:
-            files = (config, *(f"{CRI_O_FOLDER}/{name}" for name in host.names(CRI_O_FOLDER)))
-            return Cdi(is_enabled=True, folders=merge_crio((each, host.read(each)) for each in files))
+            return Cdi(is_enabled=True, folders=merge_crio(_crio_files(host, config)))
         case Kind.DOCKER:
             return Cdi(is_enabled=parse_docker_switch(host.read(config)), folders=CDI_FOLDERS)
     return None
 
 
+def _read_handlers(host: Host, status: RuntimeStatus, config: str) -> frozenset[str]:
+    if status.name == Kind.CRI_O:
+        tables = (
+            read_table(parse_toml(content or b"", path), CRI_O_TABLE) for path, content in _crio_files(host, config)
+        )
+        return frozenset(name for table in tables for name in read_table(table, ("runtimes",)))
+    return parse_handlers(status.info.get("config"))
+
+
+def _crio_files(host: Host, config: str) -> Iterator[tuple[str, bytes | None]]:
+    for path in (config, *(f"{CRI_O_FOLDER}/{name}" for name in host.names(CRI_O_FOLDER))):
+        yield path, host.read(path)
+
+
 def parse_running_config(text: str | None) -> Cdi | None:
     """Parses the config in the verbose Status of containerd. None if it is missing or damaged. PURE."""
-    try:
-        config: Any = json.loads(text or "")
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(config, Mapping):
+    config = _parse_object(text)
+    if config is None:
         return None
     folders, enabled = config.get("cdiSpecDirs"), config.get("enableCDI")
     return Cdi(
         is_enabled=enabled if isinstance(enabled, bool) else None,
         folders=tuple(map(str, folders)) if isinstance(folders, list) else (),
     )
+
+
+def parse_handlers(text: str | None) -> frozenset[str]:
+    """Parses the names of the handlers in the same config. PURE."""
+    return frozenset(map(str, read_table(_parse_object(text) or {}, ("containerd", "runtimes"))))
+
+
+def parse_systemd_cgroups(text: str | None) -> bool | None:
+    """Parses whether runc uses the control groups of systemd; None if that is not known. PURE."""
+    switch = read_table(_parse_object(text) or {}, ("containerd", "runtimes", "runc", "options")).get("SystemdCgroup")
+    return switch if isinstance(switch, bool) else None
+
+
+def _parse_object(text: str | None) -> Mapping[str, Any] | None:
+    try:
+        parsed: Any = json.loads(text or "")
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, Mapping) else None
 
 
 def merge_crio(files: Iterable[tuple[str, bytes | None]]) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from gpu_toolkit.model import Kind, Runtime, Values
-from gpu_toolkit.toml_edit import Table, parse_toml, render_header, render_value, set_values, with_values
+from gpu_toolkit.model import Kind, Runtime, Values, Wanted
+from gpu_toolkit.toml_edit import Table, parse_toml, read_table, render_header, render_value, set_values, with_values
 from node_core.domain.cdi_support import is_at_least
 
 DROP_IN = "99-gpunode"
@@ -24,6 +24,9 @@ TABLES: Mapping[int, Table] = {
     3: ("plugins", "io.containerd.cri.v1.runtime"),
 }
 """Version of the config -> the table of the CRI plugin. Later versions have the table of version 3."""
+HANDLERS: Table = ("containerd", "runtimes")
+"""The table of the handlers, below the one of the CRI plugin."""
+RUNC = "io.containerd.runc.v2"
 MERGES = (2, 0)
 """The first version of containerd that can merge a drop-in with the main file."""
 GENERATED = "/agent/etc/containerd/config.toml"
@@ -42,21 +45,21 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileEdit:
-    """The new content of a file. table, values: what others can remove from the file again, if it has changed since."""
+    """The new content of a file. tables: the values that go again if others have changed the file since."""
 
     path: str
     before: bytes | None
     after: bytes
-    table: Table
-    values: Values
+    tables: Mapping[Table, Values]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """describe: the end of a sentence in the past tense that begins with `gpu-toolkit`."""
+    """describe: the end of a sentence in the past tense that begins with `gpu-toolkit`. wanted: the values that it sets."""
 
     describe: str
     edits: tuple[FileEdit, ...]
+    wanted: Wanted
 
 
 def template_path(config: str) -> str | None:
@@ -70,7 +73,7 @@ def is_generated(config: str) -> bool:
 
 
 def plan_edits(
-    runtime: Runtime, main: Source, template: Source | None, drop_in: str | None, values: Values
+    runtime: Runtime, main: Source, template: Source | None, drop_in: str | None, wanted: Wanted
 ) -> Iterator[Plan]:
     """Yields the possible changes, the best first. drop_in: the path that the user chose; None for the default.
 
@@ -78,19 +81,37 @@ def plan_edits(
     """
     if runtime.kind is Kind.CRI_O:
         file = drop_in or f"{CRI_O_FOLDER}/{DROP_IN}.conf"
-        yield _plan_drop_in(file, CRI_O_TABLE, values, version=None)
+        yield _plan_drop_in(file, CRI_O_TABLE, wanted, version=None)
         return
     parsed = parse_toml(main.content or b"", main.path)
     version = config_version(parsed, runtime, has_file=bool(main.content))
     table = TABLES[min(version, 3)]
     path = drop_in or find_drop_in(parsed, main.path)
     if path is not None and is_at_least(runtime.version, MERGES):
-        yield _plan_drop_in(path, table, values, version=version)
+        yield _plan_drop_in(path, table, wanted, version=version)
     if is_generated(main.path):
         return
     targets = [each for each in (template, main) if each is not None]
-    edits = tuple(_edit(each, table, values, version) for each in targets)
-    yield Plan(describe=f"changed {' and '.join(values)} in {targets[0].path}", edits=edits)
+    describe = f"changed {' and '.join(wanted_names(wanted))} in {targets[0].path}"
+    if not is_at_least(runtime.version, MERGES) and not read_table(parsed, (*table, *HANDLERS)):
+        wanted = {**_default_handler(wanted), **wanted}
+    edits = tuple(_edit(each, _below(table, wanted), version) for each in targets)
+    yield Plan(describe=describe, edits=edits, wanted=wanted)
+
+
+def wanted_names(wanted: Wanted) -> tuple[str, ...]:
+    """Returns the names of the settings for people: the keys of the table itself, and the names of new handlers."""
+    return (*wanted.get((), ()), *(f"the handler {table[-1]}" for table in wanted if table and table[-2] == "runtimes"))
+
+
+def _default_handler(wanted: Wanted) -> Wanted:
+    """containerd 1 has its default handler only in a config without handlers."""
+    has_handler = any(table[: len(HANDLERS)] == HANDLERS for table in wanted)
+    return {(*HANDLERS, "runc"): {"runtime_type": RUNC}} if has_handler else {}
+
+
+def _below(table: Table, wanted: Wanted) -> Mapping[Table, Values]:
+    return {(*table, *path): values for path, values in wanted.items()}
 
 
 def config_version(parsed: Mapping[str, Any], runtime: Runtime, *, has_file: bool) -> int:
@@ -113,17 +134,23 @@ def find_drop_in(parsed: Mapping[str, Any], main: str) -> str | None:
     return None
 
 
-def _plan_drop_in(path: str, table: Table, values: Values, *, version: int | None) -> Plan:
-    lines = [f"{key} = {render_value(value)}" for key, value in values.items()]
-    head = [] if version is None else [f"version = {version}", ""]
-    text = NOTE + "\n".join([*head, render_header(table), *lines, ""])
-    edit = FileEdit(path=path, before=None, after=text.encode(), table=table, values=values)
-    return Plan(describe=f"wrote {path}", edits=(edit,))
+def _plan_drop_in(path: str, table: Table, wanted: Wanted, *, version: int | None) -> Plan:
+    tables = _below(table, wanted)
+    head = NOTE + ("" if version is None else f"version = {version}\n")
+    text = head + "".join(map(_render_table, tables, tables.values()))
+    edit = FileEdit(path=path, before=None, after=text.encode(), tables=tables)
+    return Plan(describe=f"wrote {path}", edits=(edit,), wanted=wanted)
 
 
-def _edit(source: Source, table: Table, values: Values, version: int) -> FileEdit:
-    start = source.content or f"version = {version}\n".encode()
-    parsed = parse_toml(start, source.path)
-    is_set = source.content is not None and with_values(parsed, table, values) == parsed
-    after = start if is_set else set_values(start, source.path, table, values)
-    return FileEdit(path=source.path, before=source.content, after=after, table=table, values=values)
+def _render_table(table: Table, values: Values) -> str:
+    lines = (f"{key} = {render_value(value)}" for key, value in values.items())
+    return "\n".join(["", render_header(table), *lines, ""])
+
+
+def _edit(source: Source, tables: Mapping[Table, Values], version: int) -> FileEdit:
+    after = source.content or f"version = {version}\n".encode()
+    for table, values in tables.items():
+        parsed = parse_toml(after, source.path)
+        if not source.content or with_values(parsed, table, values) != parsed:
+            after = set_values(after, source.path, table, values)
+    return FileEdit(path=source.path, before=source.content, after=after, tables=tables)

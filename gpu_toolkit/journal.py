@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 
-from gpu_toolkit.model import Value
 from node_core.decode import describe_os_error
 from node_core.errors import RuntimeConfigError
 from node_core.host.atomic_write import write_atomically
@@ -22,28 +21,34 @@ VERSION = 1
 FILE, LOCK = "toolkit.json", "toolkit.lock"
 
 
+class ChangedTable(msgspec.Struct, frozen=True, kw_only=True):
+    """The values that a change has set in a table."""
+
+    path: tuple[str, ...]
+    values: dict[str, bool | str | tuple[str, ...]]
+
+
 class ChangedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """before: None for a new file. table, values: see edits.FileEdit."""
+    """before: None for a new file."""
 
     path: str
     before: bytes | None
     after: bytes
-    table: list[str]
-    values: dict[str, bool | list[str]]
-
-    @property
-    def set_values(self) -> dict[str, Value]:
-        return {key: tuple(value) if isinstance(value, list) else value for key, value in self.values.items()}
+    tables: list[ChangedTable]
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """socket: of the runtime. identity: of its process before the change; None if it was not known. folders: that the change made."""
+    """socket: of the runtime. identity: of its process before the change; None if it was not known. folders: that the change made.
+
+    installed: the folder on the host in which the change installed NVIDIA's runtime, or None.
+    """
 
     describe: str
     socket: str
     identity: str | None
     files: list[ChangedFile]
     folders: list[str]
+    installed: str | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,9 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-Value = bool | tuple[str, ...]
+Value = bool | str | tuple[str, ...]
 Values = Mapping[str, Value]
-"""Key of the table of CDI settings -> value."""
+"""Key of a table -> value."""
+Wanted = Mapping[tuple[str, ...], Values]
+"""Path of a table below the one of the CRI plugin, or of CRI-O's runtime -> the values that it must have."""
+NVIDIA = "nvidia"
+"""The handler of NVIDIA's runtime, and the name of its RuntimeClass."""
 
 
 class Kind(StrEnum):
@@ -21,7 +25,8 @@ class Reason(StrEnum):
     """What the state of the runtime is."""
 
     READY = "CDIReady"
-    SWITCH_MISSING = "CDISwitchedOff"
+    LEGACY = "NVIDIARuntime"
+    SWITCH_MISSING = "SettingMissing"
     MANUAL = "ChangeByHand"
     IMPOSSIBLE = "CDINotSupported"
     RESTART_NEEDED = "RestartNeeded"
@@ -57,7 +62,8 @@ class Cdi:
 class Runtime:
     """name: that the runtime reports; kind: None for an unknown one. cdi: None if the settings are not known. process: None if not known.
 
-    config: the path of the main config file. problem: why the runtime is not ready, as it reports, or None.
+    config: the path of the main config file. handlers: the runtimes that it can start containers with. has_systemd_cgroups: of its default
+    handler, as far as known. problem: why the runtime is not ready, as it reports, or None.
     """
 
     name: str
@@ -66,6 +72,8 @@ class Runtime:
     config: str
     cdi: Cdi | None
     process: Process | None = None
+    handlers: frozenset[str] = frozenset()
+    has_systemd_cgroups: bool | None = None
     problem: str | None = None
 
     @property
@@ -84,14 +92,14 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """message: a sentence. values: the settings that are missing, for SWITCH_MISSING. is_changed: gpu-toolkit has just changed this."""
+    """message: a sentence. wanted: the settings that are missing, for SWITCH_MISSING. is_changed: gpu-toolkit has just changed this."""
 
     reason: Reason
     message: str
-    values: Values | None = None
+    wanted: Wanted | None = None
     is_changed: bool = False
 
     @property
     def is_fine(self) -> bool:
         """Whether nobody has to do anything."""
-        return self.reason in (Reason.READY, Reason.REVERTED)
+        return self.reason in (Reason.READY, Reason.LEGACY, Reason.REVERTED)

@@ -30,6 +30,8 @@ def _restore(host: Host, file: ChangedFile) -> None:
 
 def _without_ours(content: bytes, file: ChangedFile) -> bytes | None:
     """Returns the content that others wrote; None for a new file in which nothing else is left."""
-    left = restore_values(content, file.before, file.path, tuple(file.table), file.set_values)
+    left = content
+    for each in reversed(file.tables):
+        left = restore_values(left, file.before, file.path, each.path, each.values)
     is_ours = file.before is None and not parse_toml(left, file.path).keys() - {"version"}
     return None if is_ours else left

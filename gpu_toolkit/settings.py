@@ -9,10 +9,11 @@ from typing import Any, ClassVar, Literal
 from gpu_toolkit.discover import CDI_FOLDERS
 from node_core.errors import SettingsError
 from node_core.runtime.command import ignored_option
-from node_core.runtime.setting import build, setting
+from node_core.runtime.setting import build, optional_path, setting
 
 STATE_DIR = Path("/var/lib/gpunode")
 CDI_FOLDER = CDI_FOLDERS[-1]
+INSTALL_DIR = "/usr/local/nvidia"
 
 
 def _host_path(text: str) -> str | None:
@@ -71,6 +72,28 @@ class ToolkitSettings:
         CDI_FOLDER,
         "Folder on the host in which gpu-device-plugin writes CDI specifications.",
         parse=lambda text: _host_path(text) or CDI_FOLDER,
+        metavar="FOLDER",
+    )
+    toolkit_source: Path | None = setting(
+        "--toolkit-source TOOLKIT_SOURCE",
+        None,
+        "Folder, as this process sees it, with the programs and libraries of NVIDIA's container toolkit, for runtimes that cannot inject"
+        " CDI devices. It is not used if the runtime can.",
+        parse=optional_path,
+        metavar="FOLDER",
+    )
+    install_dir: str = setting(
+        "--toolkit-install-dir TOOLKIT_INSTALL_DIR ROOT",
+        INSTALL_DIR,
+        "Folder on the host in which NVIDIA's runtime is installed, below `toolkit`.",
+        parse=lambda text: _host_path(text) or INSTALL_DIR,
+        metavar="FOLDER",
+    )
+    driver_root: str = setting(
+        "--nvidia-driver-root NVIDIA_DRIVER_ROOT",
+        "/",
+        "Root folder of the driver on the host, for NVIDIA's runtime.",
+        parse=lambda text: _host_path(text) or "/",
         metavar="FOLDER",
     )
     state_dir: Path = setting(

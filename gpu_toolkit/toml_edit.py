@@ -114,12 +114,14 @@ def as_value(value: Any) -> Value | None:
     """Returns a parsed value as one of `Values`; lists are tuples. None for other types."""
     if isinstance(value, list):
         return tuple(map(str, value))
-    return value if isinstance(value, bool) else None
+    return value if isinstance(value, bool | str) else None
 
 
 def render_value(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, str):
+        return quote(value)
     return f"[{', '.join(map(quote, value))}]"
 
 

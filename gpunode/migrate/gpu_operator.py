@@ -108,7 +108,7 @@ def _toolkit_rows() -> tuple[Correspondence, ...]:
     return (
         *(each for each in _agent_rows(section, "gpu-toolkit") if each.to != f"{section}.enabled"),
         same(f"{section}.enabled", bool, ONE_TOOLKIT),
-        unnecessary(f"{section}.installDir", "Nothing is installed: pods get GPUs by CDI."),
+        same(f"{section}.installDir", HostPath),
     )
 
 

@@ -28,6 +28,9 @@ _CHANGE_OPTIONS = (
         help="How the runtime is restarted: its systemd unit, --runtime-restart-command, or not at all.",
     ),
     click.option("--runtime-restart-command", metavar="COMMAND", help="The command that restarts the runtime."),
+    click.option(
+        "--toolkit-source", metavar="FOLDER", help="NVIDIA's programs, for a runtime that cannot inject CDI devices."
+    ),
     click.option("--lock-dir", metavar="FOLDER", help="The same --lock-dir that gpu-toolkit uses."),
 )
 

@@ -12,6 +12,7 @@ from gpu_toolkit.agent import NAME
 from gpu_toolkit.assess import assess
 from gpu_toolkit.build import build_changer
 from gpu_toolkit.discover import Choices, find_sockets, read_runtime
+from gpu_toolkit.edits import wanted_names
 from gpu_toolkit.host import Host
 from gpu_toolkit.model import Assessment, Reason, Runtime
 from gpu_toolkit.settings import ToolkitSettings, toolkit_settings
@@ -126,9 +127,7 @@ def _document(row: Row) -> dict[str, Any]:
         "unit": runtime and runtime.process and runtime.process.unit,
         "reason": str(row.state.reason),
         "message": row.state.message,
-        "missing": {
-            key: list(each) if isinstance(each, tuple) else each for key, each in (row.state.values or {}).items()
-        },
+        "missing": list(wanted_names(row.state.wanted or {})),
     }
 
 

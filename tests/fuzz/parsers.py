@@ -50,7 +50,7 @@ from gpu_exporter.pods.labels import parse_label_pattern, select_labels
 from gpu_exporter.settings import parse_listen, parse_milliseconds
 from gpu_operator.spec import decode_spec
 from gpu_operator.upgrade.progress import parse_progress
-from gpu_toolkit.discover import parse_docker_switch, parse_running_config
+from gpu_toolkit.discover import parse_docker_switch, parse_handlers, parse_running_config, parse_systemd_cgroups
 from gpu_toolkit.process import parse_command_line, parse_unit
 from gpu_toolkit.toml_edit import restore_values, set_values
 from gpu_validator.device_nodes import parse_majors
@@ -145,6 +145,9 @@ def content(parse: Callable[[bytes], object], *seeds: bytes, refuses: tuple[type
 
 def document(parse: Callable[[Any], object], *seeds: Any, refuses: tuple[type[Exception], ...] = REFUSED) -> Parser:
     return Parser(parse=parse, inputs=mutated_json(*seeds), refuses=refuses)
+
+
+RUNNING_CONFIG = '{"containerd": {"runtimes": {"runc": {"options": {"SystemdCgroup": true}}}}}'
 
 
 def change_toml(before: bytes) -> None:
@@ -586,6 +589,8 @@ PARSERS: Mapping[str, Parser] = {
         lambda value: parse_request("GET", value), "/api/v1/namespaces/a/pods/b/status?watch=1", refuses=(ApiError, ValueError)
     ),
     "gpu_toolkit.discover:parse_running_config": text(parse_running_config, '{"enableCDI": true, "cdiSpecDirs": ["/etc/cdi"]}'),
+    "gpu_toolkit.discover:parse_handlers": text(parse_handlers, RUNNING_CONFIG),
+    "gpu_toolkit.discover:parse_systemd_cgroups": text(parse_systemd_cgroups, RUNNING_CONFIG),
     "gpu_toolkit.discover:parse_docker_switch": content(
         parse_docker_switch, b'{"features": {"cdi": true}, "exec-opts": ["a"]}', refuses=(RuntimeConfigError,)
     ),

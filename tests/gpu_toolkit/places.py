@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from gpu_toolkit.edits import TABLES
 from gpu_toolkit.host import Host
 from gpu_toolkit.journal import Journal, Record
 from gpu_toolkit.model import Cdi, Process, Runtime
+from gpu_toolkit.nvidia_runtime import install, uninstall
 from gpu_toolkit.restart import Restart
 from gpu_toolkit.toml_edit import read_table
 from node_core.errors import HostCommandError, RuntimeConfigError
@@ -26,6 +28,7 @@ imports = ["/etc/containerd/conf.d/*.toml"]
 enable_cdi = false
 restrict_oom_score_adj = true
 """
+INSTALLED = "/usr/local/nvidia/toolkit"
 DROP_IN = "/etc/containerd/conf.d/99-gpunode.toml"
 
 
@@ -66,7 +69,7 @@ class Place:
 
     def files(self) -> dict[str, bytes | None]:
         """Each file and folder below /etc and /var/lib/rancher, with its content."""
-        found = (each for top in ("etc", "var") for each in (self.root / top).rglob("*"))
+        found = (each for top in ("etc", "var", "usr/local/nvidia") for each in (self.root / top).rglob("*"))
         return {str(each.relative_to(self.root)): None if each.is_dir() else each.read_bytes() for each in found}
 
     def start(self) -> None:
@@ -101,8 +104,9 @@ class Place:
             version=self.version,
             socket="/run/containerd/containerd.sock",
             config=self.config,
+            handlers=frozenset(read_table(table, ("containerd", "runtimes"))),
             cdi=Cdi(
-                is_enabled=table.get("enable_cdi", default),
+                is_enabled=None if self.version.startswith("1.6") else table.get("enable_cdi", default),
                 folders=tuple(table.get("cdi_spec_dirs", ("/etc/cdi", "/var/run/cdi"))),
             ),
             process=Process(identity=str(self.restarts), command=("containerd",), program="/usr/bin/containerd"),
@@ -129,8 +133,8 @@ class Place:
         if self.steps == self.kills_at:
             raise Killed
 
-    def changer(self, *, drop_in: str | None = None) -> Changer:
-        """A new process: what the previous one knew is gone."""
+    def changer(self, *, drop_in: str | None = None, source: Path | None = None) -> Changer:
+        """A new process: what the previous one knew is gone. source: of NVIDIA's runtime."""
         return Changer(
             Tools(
                 host=KillableHost(self.root, self.step),
@@ -149,8 +153,15 @@ class Place:
                 journal=KillableJournal(self.root / "state", self.step),
                 folder="/var/run/cdi",
                 drop_in=drop_in,
+                nvidia=None if source is None else INSTALLED,
+                install=lambda target: self._install(source or Path(), target),
+                uninstall=partial(uninstall, self.host),
             )
         )
+
+    def _install(self, source: Path, target: str) -> None:
+        self.step()
+        install(self.host, source, target, "/")
 
     @property
     def record(self) -> Record:

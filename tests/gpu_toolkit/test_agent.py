@@ -100,7 +100,9 @@ def test_a_node_without_a_runtime_has_its_own_reason() -> None:
     assert (bench.problem, bench.reason) == ("no container runtime was found (set --runtime-socket)", "RuntimeNotFound")
 
 
-@pytest.mark.parametrize("reason", [each for each in Reason if each not in (Reason.READY, Reason.REVERTED)])
+@pytest.mark.parametrize(
+    "reason", [each for each in Reason if each not in (Reason.READY, Reason.LEGACY, Reason.REVERTED)]
+)
 def test_every_reason_that_needs_somebody_fails_readiness(reason: Reason) -> None:
     bench = Bench()
     bench.step(Assessment(reason=reason, message="Do this."))

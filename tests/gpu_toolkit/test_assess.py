@@ -1,9 +1,11 @@
 """Decisions by runtime, version and config."""
 
+from typing import Any
+
 import pytest
 
 from gpu_toolkit.assess import assess
-from gpu_toolkit.model import Cdi, Reason, Runtime, Values
+from gpu_toolkit.model import Cdi, Reason, Runtime, Values, Wanted
 
 BOTH = ("/etc/cdi", "/var/run/cdi")
 ON, OFF, NONE = (
@@ -47,5 +49,30 @@ def test_each_runtime_gets_the_right_decision(
 ) -> None:
     runtime = Runtime(name=name, version=version, socket="/s", config="/c", cdi=cdi)
     state = assess(runtime, "/var/run/cdi")
-    assert (state.reason, state.values) == (reason, values)
+    assert (state.reason, state.wanted) == (reason, None if values is None else {(): values})
     assert f"{name} {version}" in state.message or reason is Reason.MANUAL
+
+
+PROGRAM = "/usr/local/nvidia/toolkit/nvidia-container-runtime"
+HANDLER = ("containerd", "runtimes", "nvidia")
+TYPE = {"runtime_type": "io.containerd.runc.v2"}
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "more", "reason", "wanted"),
+    [
+        ("containerd", "1.6.36", {}, Reason.SWITCH_MISSING, {HANDLER: TYPE, (*HANDLER, "options"): {"BinaryName": PROGRAM}}),
+        ("containerd", "1.6.36", {"has_systemd_cgroups": True}, Reason.SWITCH_MISSING,
+         {HANDLER: TYPE, (*HANDLER, "options"): {"BinaryName": PROGRAM, "SystemdCgroup": True}}),
+        ("containerd", "1.6.36", {"handlers": frozenset({"runc", "nvidia"})}, Reason.LEGACY, None),
+        ("cri-o", "1.26.0", {}, Reason.SWITCH_MISSING, {("runtimes", "nvidia"): {"runtime_path": PROGRAM, "runtime_type": "oci"}}),
+        ("docker", "24.0.9", {}, Reason.IMPOSSIBLE, None),
+        ("containerd", "2.1.0", {}, Reason.READY, None),
+    ],
+)  # fmt: skip
+def test_a_runtime_without_cdi_gets_the_handler_of_nvidias_runtime(
+    name: str, version: str, more: dict[str, Any], reason: Reason, wanted: Wanted | None
+) -> None:
+    runtime = Runtime(name=name, version=version, socket="/s", config="/c", cdi=ON, **more)
+    state = assess(runtime, "/var/run/cdi", PROGRAM)
+    assert (state.reason, state.wanted) == (reason, wanted)

@@ -7,6 +7,7 @@ import pytest
 
 from gpu_toolkit.host import Host
 from gpu_toolkit.model import Reason
+from gpu_toolkit.nvidia_runtime import NEEDED
 from node_core.errors import RuntimeConfigError
 from tests.gpu_toolkit.places import CONFIGS, DROP_IN, IMPORTING, Killed, Place
 
@@ -259,6 +260,62 @@ def test_what_a_killed_write_leaves_beside_the_file_is_removed(place: Place) -> 
     place.write("x", "/etc/containerd/.config.toml.a1b2c3d4")
     place.changer().revert()
     assert place.files() == old
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """NVIDIA's programs."""
+    folder = tmp_path / "source"
+    (folder / "usr/bin").mkdir(parents=True)
+    for name in (*NEEDED, "nvidia-ctk", "libnvidia-container.so.1", "other"):
+        (folder / "usr/bin" / name).write_text(name)
+    return folder
+
+
+def test_a_runtime_without_cdi_gets_nvidias_runtime(place: Place, source: Path) -> None:
+    old = start(place, OLD, "1.6.36")
+    assert place.changer().apply().reason is Reason.IMPOSSIBLE
+    state = place.changer(source=source).apply()
+    assert (state.reason, state.is_changed, place.restarts) == (Reason.LEGACY, True, 2)
+    installed = {name for name in place.files() if name.startswith("usr/local/nvidia/toolkit/")}
+    assert {f"usr/local/nvidia/toolkit/nvidia-container-runtime{end}" for end in ("", ".real")} <= installed
+    assert not any("other" in name for name in installed)
+    assert place.changer(source=source).apply().reason is Reason.LEGACY
+    place.changer(source=source).revert()
+    assert {name for name in place.files() if "nvidia/" not in name and name != "usr"} == old.keys()
+    assert place.files()["etc/containerd/config.toml"] == OLD.encode()
+    assert not (place.root / "usr/local/nvidia/toolkit").exists()
+
+
+def test_a_kill_while_nvidias_runtime_is_installed_ends_in_the_old_or_the_new_state(place: Place, source: Path) -> None:
+    start(place, OLD, "1.6.36")
+    for kills_at in range(1, 20):
+        place.steps, place.kills_at = 0, kills_at
+        try:
+            place.changer(source=source).apply()
+        except Killed:
+            place.kills_at = 0
+            assert place.changer(source=source).revert().reason is Reason.REVERTED
+            assert (place.host.read(place.config), place.running == place.effective()) == (OLD.encode(), True)
+            assert not (place.root / "usr/local/nvidia/toolkit").exists()
+        else:
+            return
+    pytest.fail("the change does not end")
+
+
+def test_a_folder_of_others_is_not_replaced(place: Place, source: Path) -> None:
+    files = start(place, OLD, "1.6.36")
+    place.write("theirs", "/usr/local/nvidia/toolkit/nvidia-ctk")
+    state = place.changer(source=source).apply()
+    assert (state.reason, place.host.read("/usr/local/nvidia/toolkit/nvidia-ctk")) == (Reason.REFUSED, b"theirs")
+    assert (place.host.read(place.config), place.restarts) == (files["etc/containerd/config.toml"], 1)
+    assert "was not made by gpu-toolkit" in state.message
+
+
+def test_a_folder_without_nvidias_programs_is_refused(place: Place, tmp_path: Path) -> None:
+    start(place, OLD, "1.6.36")
+    assert "does not contain nvidia-container-runtime" in place.changer(source=tmp_path / "none").apply().message
+    assert place.restarts == 1
 
 
 def test_a_config_that_is_not_toml_is_refused_with_file_and_line(place: Place) -> None:

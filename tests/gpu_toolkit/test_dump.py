@@ -29,9 +29,16 @@ def after(**cri: Any) -> dict[str, Any]:
     ],
 )
 def test_only_the_wanted_values_may_differ(dump: dict[str, Any], problem: str | None) -> None:
-    assert find_difference(BEFORE, dump, {"enable_cdi": True}) == problem
+    assert find_difference(BEFORE, dump, {(): {"enable_cdi": True}}) == problem
 
 
 def test_only_some_of_many_differences_are_named() -> None:
     problem = find_difference({str(each): each for each in range(9)}, {}, {})
     assert problem == "the change would also alter 0, 1, 2, 3, 4 and more"
+
+
+def test_a_new_table_may_have_defaults() -> None:
+    handler = ("containerd", "runtimes", "nvidia")
+    new = after(containerd={"runtimes": {"nvidia": {"runtime_type": "t", "sandboxer": "podsandbox"}}})
+    assert find_difference(BEFORE, new, {handler: {"runtime_type": "t"}}) is None
+    assert find_difference(BEFORE, new, {handler: {"runtime_type": "u"}}) == "the change does not set runtime_type"

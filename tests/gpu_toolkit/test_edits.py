@@ -17,7 +17,7 @@ def runtime(version: str, name: str = "containerd") -> Runtime:
 
 def plans(text: str | None, version: str, drop_in: str | None = None) -> list[tuple[str, bytes]]:
     source = Source(path=MAIN, content=None if text is None else text.encode())
-    found = plan_edits(runtime(version), source, None, drop_in, {"enable_cdi": True})
+    found = plan_edits(runtime(version), source, None, drop_in, {(): {"enable_cdi": True}})
     return [(edit.path, edit.after) for plan in found for edit in plan.edits]
 
 
@@ -74,7 +74,7 @@ def test_the_user_can_choose_the_drop_in() -> None:
 
 def test_cri_o_gets_a_drop_in() -> None:
     source = Source(path="/etc/crio/crio.conf", content=(CONFIGS / "crio.conf").read_bytes())
-    (plan,) = plan_edits(runtime("1.34", "cri-o"), source, None, None, {"cdi_spec_dirs": ("/etc/cdi", "/x")})
+    (plan,) = plan_edits(runtime("1.34", "cri-o"), source, None, None, {(): {"cdi_spec_dirs": ("/etc/cdi", "/x")}})
     (edit,) = plan.edits
     assert edit.path == "/etc/crio/crio.conf.d/99-gpunode.conf"
     assert tomllib.loads(edit.after.decode()) == {"crio": {"runtime": {"cdi_spec_dirs": ["/etc/cdi", "/x"]}}}
@@ -94,3 +94,27 @@ def test_distributions_are_recognised_by_the_path_of_the_config() -> None:
 def test_an_empty_config_gets_the_newest_version_that_the_runtime_reads(text: str | None) -> None:
     ((_, after),) = plans(text, "1.7.27")
     assert after.startswith(b"version = 2\n")
+
+
+HANDLER = ("containerd", "runtimes", "nvidia")
+NVIDIA = {HANDLER: {"runtime_type": "t"}, (*HANDLER, "options"): {"BinaryName": "/x"}}
+
+
+def test_a_new_handler_is_two_tables_at_the_end() -> None:
+    before = (CONFIGS / "kubeadm-1.7.toml").read_bytes()
+    (plan,) = plan_edits(runtime("1.6.36"), Source(path=MAIN, content=before), None, None, NVIDIA)
+    (edit,) = plan.edits
+    name = 'plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia'
+    assert (
+        edit.after.decode()
+        == before.decode() + f'\n[{name}]\nruntime_type = "t"\n\n[{name}.options]\nBinaryName = "/x"\n'
+    )
+    assert plan.describe == f"changed the handler nvidia in {MAIN}"
+
+
+@pytest.mark.parametrize(("version", "has_runc"), [("1.6.36", True), ("2.1.9", False)])
+def test_the_default_handler_of_containerd_1_stays(version: str, has_runc: bool) -> None:
+    """containerd 1.7.27 drops runc if the config has other handlers only."""
+    source = Source(path=MAIN, content=b"version = 2\n")
+    (plan,) = plan_edits(runtime(version), source, None, None, NVIDIA)
+    assert (b"containerd.runtimes.runc]" in plan.edits[0].after) is has_runc

@@ -48,7 +48,7 @@ EXTRA = {
 }
 """Overlay -> the agent that it adds."""
 OF_HOST = {"mig-manager", "gpu-toolkit"}
-"""NVML reports processes only in the PID namespace of the host; the root of process 1 is the root of the host."""
+"""NVML reports processes only in the PID namespace of the host; gpu-toolkit reads the process of the container runtime."""
 READS_PLUGINS = {"gpu-exporter", "gpu-validator", "nfd-lite-topology", "mig-manager"}
 """The agents that only read the folder of device plugins."""
 ROOT = {
@@ -139,9 +139,11 @@ def test_every_mount_has_a_volume_and_only_required_mounts_are_writable(name: st
     may_write = WRITABLE | ({"dev"} if (name, agent) in PRIVILEGED else set())
     may_write -= {"device-plugins"} if agent in READS_PLUGINS else set()
     may_write -= {"cdi"} if agent == "gpu-validator" else set()
-    may_write |= {"mig-manager": {"mig-state"}, "gpu-toolkit": {"mig-state"}, "gpu-validator": {"validations"}}.get(
-        agent, set()
-    )
+    may_write |= {
+        "mig-manager": {"mig-state"},
+        "gpu-toolkit": {"mig-state", "host"},
+        "gpu-validator": {"validations"},
+    }.get(agent, set())
     assert {mount["name"] for mount in mounts if not mount.get("readOnly")} <= may_write
 
 
@@ -182,7 +184,7 @@ def test_no_pod_requests_gpus_or_requires_a_host_path_that_may_be_missing(name: 
     assert not any(amount.startswith("nvidia.com/") for amount in container(name, agent)["resources"]["requests"])
     paths = {each["name"]: each["hostPath"] for each in pod(name, agent)["volumes"] if "hostPath" in each}
     required = {each for each, path in paths.items() if path.get("type") in ("Directory", "File")}
-    assert required <= {"proc", "sys", "dev", "os-release", "device-plugins"}
+    assert required <= {"proc", "sys", "dev", "os-release", "device-plugins", "host"}
 
 
 def test_the_network_policy_selects_all_agents_and_allows_metrics() -> None:

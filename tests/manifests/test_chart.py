@@ -589,6 +589,18 @@ def test_gpu_toolkit_is_off_by_default_and_may_only_create_events() -> None:
     assert ("DaemonSet", "gpu-toolkit") not in cleaned
 
 
+def test_nvidias_runtime_needs_a_folder_and_gets_a_runtime_class() -> None:
+    assert ("RuntimeClass", "nvidia") not in rendered({"toolkit": {"enabled": True}})
+    objects = rendered(
+        {"toolkit": {"enabled": True, "source": "/opt/nvidia", "installDir": "/opt/x"}, "nvidiaDriverRoot": "/drv"}
+    )
+    assert objects["RuntimeClass", "nvidia"]["handler"] == "nvidia"
+    (container,) = objects["DaemonSet", "gpu-toolkit"]["spec"]["template"]["spec"]["containers"]
+    assert {"--toolkit-source=/host/opt/nvidia", "--toolkit-install-dir=/opt/x", "--nvidia-driver-root=/drv"} <= set(
+        container["args"]
+    )
+
+
 def test_gpu_toolkit_has_its_own_pods_also_beside_the_single_process() -> None:
     objects = rendered({"toolkit": {"enabled": True}, "singleProcess": {"enabled": True}})
     assert {name for kind, name in objects if kind == "DaemonSet"} == {"gpunode", "gpu-toolkit"}

@@ -30,7 +30,7 @@ def test_a_missing_switch_is_named_for_programs(tmp_path: Path) -> None:
     with cri_server(config=OFF) as socket:
         result = run(tmp_path, "status", "--runtime-socket", str(socket), "-o", "json")
     (runtime,) = (each for each in json.loads(result.output)["runtimes"] if each["isUsedByKubelet"])
-    assert (result.exit_code, runtime["reason"], runtime["missing"]) == (1, "CDISwitchedOff", {"enable_cdi": True})
+    assert (result.exit_code, runtime["reason"], runtime["missing"]) == (1, "SettingMissing", ["enable_cdi"])
 
 
 def test_a_runtime_that_does_not_answer_is_shown(tmp_path: Path) -> None:

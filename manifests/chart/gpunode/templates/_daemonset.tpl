@@ -41,7 +41,7 @@ spec:
     spec:
       serviceAccountName: {{ .name }}
       {{- if .changesHost }}
-      hostPID: true # the root of process 1 of the host, and the process of the container runtime
+      hostPID: true # the process of the container runtime: its program, config file and systemd unit
       {{- else if or .changesMig (and .gpuMetrics $values.dcgmExporter.hostPID) }}
       hostPID: true # NVML reports processes only in the PID namespace of the host
       {{- end }}

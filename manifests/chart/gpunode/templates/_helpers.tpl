@@ -71,10 +71,6 @@ labels:
 
 {{- define "gpunode.args.common" -}}
 - --host-root=/host
-{{- include "gpunode.args.process" . }}
-{{- end }}
-
-{{- define "gpunode.args.process" -}}
 {{- include "gpunode.flags" (list (list "simulate" .Values.simulate) (list "log-level" .Values.logLevel)) }}
 {{- if .Values.metrics.tlsSecret }}
 - --tls-cert-file=/etc/gpunode/tls/tls.crt
@@ -184,14 +180,19 @@ labels:
 {{- end }}
 {{- end }}
 
-{{/* The flags of gpu-toolkit. It sees the files of the host in the root of process 1. */}}
+{{/* The flags of gpu-toolkit. */}}
 {{- define "gpunode.args.toolkit" -}}
-- --host-root=/proc/1/root
 - --toolkit-mode={{ .Values.toolkit.mode }}
 {{- include "gpunode.flags" (list
   (list "cdi-dir" (eq .Values.cdi.dir "/var/run/cdi" | ternary "" .Values.cdi.dir))
   (list "runtime-restart-mode" (empty .Values.toolkit.restartCommand | ternary "" "command"))
   (list "runtime-restart-command" .Values.toolkit.restartCommand)) }}
+{{- if .Values.toolkit.source }}
+- --toolkit-source=/host{{ .Values.toolkit.source }}
+{{- include "gpunode.flags" (list
+  (list "toolkit-install-dir" .Values.toolkit.installDir)
+  (list "nvidia-driver-root" (eq .Values.nvidiaDriverRoot "/" | ternary "" .Values.nvidiaDriverRoot))) }}
+{{- end }}
 {{- end }}
 
 {{/* The flags of gpu-validator. It checks what the settings of gpu-device-plugin promise. */}}

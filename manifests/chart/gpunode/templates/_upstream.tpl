@@ -185,7 +185,6 @@ ignored:
   toolkit.repository: All agents use the image of `image` and `imagePullSecrets`.
   toolkit.version: All agents use the image of `image` and `imagePullSecrets`.
   toolkit.hostNetwork: The pods use the network of pods.
-  toolkit.installDir: 'Nothing is installed: pods get GPUs by CDI.'
   validator.image: All agents use the image of `image` and `imagePullSecrets`.
   validator.imagePullPolicy: All agents use the image of `image` and `imagePullSecrets`.
   validator.imagePullSecrets: All agents use the image of `image` and `imagePullSecrets`.

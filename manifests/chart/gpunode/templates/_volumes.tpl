@@ -4,6 +4,7 @@ host also appear in the container. A host path without a type may be missing on 
 */}}
 {{- define "gpunode.volumes" -}}
 proc: {path: /proc, at: [/host/proc], type: Directory, why: "kernel, modules, CPUs; device nodes of MIG devices"}
+host: {path: /, at: [/host], type: Directory, write: true, propagation: true, why: "the files, the socket and the programs of the container runtime"}
 sys: {path: /sys, at: [/host/sys], type: Directory, why: "PCI, USB, network, memory, DMI"}
 os-release: {path: /etc/os-release, at: [/host/etc/os-release], type: File}
 boot: {path: /boot, at: [/host/boot], why: "the kernel config"}
