@@ -29,7 +29,7 @@ from node_core.runtime.services import Services
 log = structlog.get_logger(__name__)
 
 NAME = MANAGER
-SCAN, RETRY, FOLLOW_UP = "scan", "retry", "follow-up"
+SCAN, RETRY, CHANGE, FOLLOW_UP = "scan", "retry", "change", "follow-up"
 FOLLOW_UP_SECONDS = 1.0
 """After a change in a folder, the node is scanned again after this time: the kubelet may list the pod later than it writes its state."""
 CGROUPS = "/sys/fs/cgroup"
@@ -37,13 +37,20 @@ POD_GROUPS = tuple(
     tuple(f"{controller}{group}" for group in groups)
     for controller in ("", "pids/")
     for groups in (
-        ("kubepods.slice", "kubepods.slice/kubepods-burstable.slice", "kubepods.slice/kubepods-besteffort.slice"),
-        ("kubepods", "kubepods/burstable", "kubepods/besteffort"),
+        *(
+            (each, f"{each}/{prefix}-burstable.slice", f"{each}/{prefix}-besteffort.slice")
+            for each, prefix in (
+                ("kubepods.slice", "kubepods"),
+                ("kubelet.slice/kubelet-kubepods.slice", "kubelet-kubepods"),
+            )
+        ),
+        *((each, f"{each}/burstable", f"{each}/besteffort") for each in ("kubepods", "kubelet/kubepods")),
     )
 )
-"""The control groups that contain those of pods: of version 2 and version 1, each with the drivers systemd and cgroupfs."""
+"""The control groups that contain those of pods: of version 2 and version 1, each with the drivers systemd and cgroupfs, in the root and in
+the cgroupRoot `/kubelet` of kind."""
 MIN_INTERVAL = 0.2
-"""Minimum seconds between two scans because of changes in one folder."""
+"""Minimum seconds between two scans because of changes, in all folders together."""
 MISSING_BACKOFF = Backoff(first=5.0, maximum=60.0)
 """Delays between lists while the cluster does not have the kind."""
 
@@ -69,6 +76,7 @@ class TopologyController:
         self._scan_node, self._publisher, self._observed = scan, publisher, observed
         self._backoff = Backoff()
         self._desired: NodeTopology | None = None
+        self._scanned_at = float("-inf")
         self._scan_failures = 0
         self._failures = 0
         self._written: NodeTopology | None = None
@@ -84,9 +92,7 @@ class TopologyController:
             case Resync():
                 self._scan(reads_config=True)
             case Wake():
-                self._scan(reads_config=False)
-                if not self._timers.is_set(SCAN):
-                    self._timers.set_after(FOLLOW_UP, FOLLOW_UP_SECONDS)
+                self._scan_change()
             case InputsChanged():
                 self._publisher.observe(self._observed())
             case NodeChanged(view):
@@ -101,6 +107,8 @@ class TopologyController:
         """After RETRY, `reconcile` publishes again."""
         if name in (SCAN, FOLLOW_UP):
             self._scan(reads_config=name == SCAN)
+        elif name == CHANGE:
+            self._scan_change()
 
     def reconcile(self) -> None:
         """Writes the object if it differs from the observed object. Sends no request if there is no difference."""
@@ -132,9 +140,20 @@ class TopologyController:
         self.reconcile()
         return self._scan_failures == 0 and self._failures == 0
 
+    def _scan_change(self) -> None:
+        """Scans after a change in a folder, or at the end of MIN_INTERVAL. Several changes in this time cause one scan."""
+        due = self._scanned_at + MIN_INTERVAL
+        if due > self._services.clock():
+            self._timers.set_at(CHANGE, due)
+            return
+        self._scan(reads_config=False)
+        if not self._timers.is_set(SCAN):
+            self._timers.set_after(FOLLOW_UP, FOLLOW_UP_SECONDS)
+
     def _scan(self, *, reads_config: bool) -> None:
         self._timers.cancel(SCAN)
-        began = self._services.clock()
+        self._timers.cancel(CHANGE)
+        began = self._scanned_at = self._services.clock()
         try:
             desired = self._scan_node(reads_config=reads_config)
         except (HostReadError, KubeletError) as error:

@@ -20,13 +20,15 @@ _CONTENT = ("topologyPolicies", "attributes", "zones")
 class TopologyView:
     """An observed object. content: its fields topologyPolicies, attributes and zones. annotations: those that this agent applied.
 
-    owners: the uids in ownerReferences. list_number: see versions.Versioned; 0 without an informer.
+    has_foreign_fingerprint: another client has set the annotation of the fingerprint. owners: the uids in ownerReferences.
+    list_number: see versions.Versioned; 0 without an informer.
     """
 
     uid: str
     resource_version: str
     content: Mapping[str, Any]
     annotations: Mapping[str, str] = field(default_factory=dict)
+    has_foreign_fingerprint: bool = False
     owners: frozenset[str] = frozenset()
     list_number: int = 0
 
@@ -44,20 +46,31 @@ class NodeTopology:
         return live is not None and (
             live.content == _render_content(self)
             and live.annotations == _render_annotations(self)
+            and not self.must_take_fingerprint(live)
             and node_uid in live.owners
         )
+
+    def must_take_fingerprint(self, live: TopologyView | None) -> bool:
+        """True if the object has a fingerprint of another client, such as nfd-topology-updater, that is not updated any more.
+
+        A server-side apply removes only what the same field manager has set.
+        """
+        return live is not None and self.fingerprint is None and live.has_foreign_fingerprint
 
 
 def parse_topology(obj: Mapping[str, Any], *, list_number: int = 0) -> TopologyView:
     """Parses the JSON of a NodeResourceTopology object."""
     metadata = obj["metadata"]
     annotations = metadata.get("annotations") or {}
-    owned = find_owned_keys(metadata.get("managedFields"), "metadata", "annotations").get(MANAGER, frozenset())
+    owners = find_owned_keys(metadata.get("managedFields"), "metadata", "annotations")
+    owned = owners.get(MANAGER, frozenset())
     return TopologyView(
         uid=metadata.get("uid", ""),
         resource_version=metadata.get("resourceVersion", ""),
         content={name: obj[name] for name in _CONTENT if name in obj},
         annotations={key: value for key, value in annotations.items() if key in owned},
+        has_foreign_fingerprint=FINGERPRINT_ANNOTATION in annotations
+        and any(FINGERPRINT_ANNOTATION in keys for manager, keys in owners.items() if manager != MANAGER),
         owners=frozenset(owner.get("uid", "") for owner in metadata.get("ownerReferences") or ()),
         list_number=list_number,
     )

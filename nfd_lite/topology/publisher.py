@@ -70,9 +70,14 @@ class ApiPublisher:
             self._read()
         if desired.is_applied_in(self._object.view, self._node_uid):
             return False
+        if desired.must_take_fingerprint(self._object.view):
+            self._apply(replace(desired, fingerprint=""))
+        self._apply(desired)
+        return True
+
+    def _apply(self, desired: NodeTopology) -> None:
         body = render_topology(desired, node_name=self._api.node_name, node_uid=self._node_uid)
         self._object.set_from_response(self._api.apply(body))
-        return True
 
     def _is_before_write(self, view: TopologyView) -> bool:
         """True if the view is older than a write that followed a list without the object: that write has no number of a list."""

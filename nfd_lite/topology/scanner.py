@@ -55,7 +55,7 @@ class Scanner:
     def _read_policy(self, socket: FileStamp | None) -> KubeletPolicy:
         """socket: the socket of the kubelet before the request. After a failure, the next scan reads the configuration of this kubelet."""
         try:
-            document = read_kubelet_config(self._settings.config_uri, self._settings.token_file)
+            document = read_kubelet_config(self._settings.config_uri, self._settings.token_file, self._settings.ca_file)
             self._policy, self._socket, problem = parse_kubelet_policy(document), socket, ""
         except KubeletError as error:
             if self._policy is None:

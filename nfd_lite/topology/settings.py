@@ -40,7 +40,7 @@ def parse_uri(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopologyFlags:
-    """state_dir: None to follow no files. node_address: the host of the default of kubelet_config_uri."""
+    """state_dir: None to follow no files. ca_file: None for no verification. node_address: the host of the default URI."""
 
     HEADING: ClassVar = "Zones of this Node"
 
@@ -75,6 +75,14 @@ class TopologyFlags:
         "--api-auth-token-file NFD_TOPOLOGY_API_AUTH_TOKEN_FILE",
         SERVICE_ACCOUNT / "token",
         "Token for the kubelet's endpoint configz.",
+        heading="Kubelet",
+    )
+    ca_file: Path | None = setting(
+        "--kubelet-ca-file NFD_TOPOLOGY_KUBELET_CA_FILE",
+        None,
+        "Certificates of the authorities that sign the certificate of the kubelet. Default: the certificate is not verified.",
+        parse=optional_path,
+        metavar="FILE",
         heading="Kubelet",
     )
     socket: Path = setting(

@@ -244,10 +244,11 @@ def parse_response(parse: Callable[[Mapping[str, Any]], View], response: Mapping
 
 def connection_error(verb: str, path: str, error: Exception) -> KubeError:
     """Returns the error for a failed connection, with the cause in words in place of the text of urllib3."""
-    return KubeError(f"{verb} {path}: the API server does not respond: {_describe_cause(error)}")
+    return KubeError(f"{verb} {path}: the API server does not respond: {describe_cause(error)}")
 
 
-def _describe_cause(error: Exception) -> str:
+def describe_cause(error: Exception) -> str:
+    """Returns why a request got no response, in words."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):

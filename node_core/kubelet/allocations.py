@@ -18,10 +18,8 @@ from node_core.domain.node_resources import (
 from node_core.grpc_h2.client import Client
 from node_core.grpc_h2.status import CallError
 from node_core.kubelet import podresources_pb2 as pb
-from node_core.kubelet.podresources import MAX_BYTES, SOCKET, TIMEOUT
+from node_core.kubelet.podresources import MAX_BYTES, SERVICE, SOCKET, TIMEOUT, request_pods
 from node_core.kubelet.rpc import call, kubelet_error
-
-_SERVICE = "/v1.PodResourcesLister"
 
 
 def read_node_resources(socket: Path = SOCKET, *, timeout: float = TIMEOUT) -> NodeResources:
@@ -30,14 +28,12 @@ def read_node_resources(socket: Path = SOCKET, *, timeout: float = TIMEOUT) -> N
         with Client(socket, max_bytes=MAX_BYTES) as client:
             allocatable = call(
                 client,
-                f"{_SERVICE}/GetAllocatableResources",
+                f"{SERVICE}/GetAllocatableResources",
                 pb.AllocatableResourcesRequest(),
                 pb.AllocatableResourcesResponse,
                 timeout=timeout,
             )
-            listed = call(
-                client, f"{_SERVICE}/List", pb.ListPodResourcesRequest(), pb.ListPodResourcesResponse, timeout=timeout
-            )
+            listed = request_pods(client, timeout=timeout)
     except CallError as error:
         raise kubelet_error(f"cannot read the resources of the node and its pods at {socket}", error) from error
     return NodeResources(allocatable=_resources(allocatable), pods=tuple(map(_pod, listed.pod_resources)))

@@ -13,6 +13,7 @@ from node_core.kubelet import podresources_pb2 as pb
 from node_core.kubelet.rpc import call, kubelet_error
 
 SOCKET = Path("/var/lib/kubelet/pod-resources/kubelet.sock")
+SERVICE = "/v1.PodResourcesLister"
 TIMEOUT = 5.0
 MAX_BYTES = 16 << 20
 """The maximum size of the response. gRPC's default of 4 MiB is too small for a node with many pods."""
@@ -53,16 +54,19 @@ def list_pod_devices(socket: Path = SOCKET, *, timeout: float = TIMEOUT) -> tupl
     """Requests the devices of all pods from the kubelet, without a retry. timeout: seconds. Raises KubeletError."""
     try:
         with Client(socket, max_bytes=MAX_BYTES) as client:
-            response = call(
-                client,
-                "/v1.PodResourcesLister/List",
-                pb.ListPodResourcesRequest(),
-                pb.ListPodResourcesResponse,
-                timeout=timeout,
-            )
+            response = request_pods(client, timeout=timeout)
     except CallError as error:
         raise kubelet_error(f"cannot list the devices of the pods at {socket}", error) from error
     return tuple(map(_pod, response.pod_resources))
+
+
+def request_pods(client: Client, *, timeout: float) -> pb.ListPodResourcesResponse:
+    """Sends the request List. timeout: seconds. Raises CallError."""
+    request = pb.ListPodResourcesRequest()
+    response: pb.ListPodResourcesResponse = call(
+        client, f"{SERVICE}/List", request, pb.ListPodResourcesResponse, timeout=timeout
+    )
+    return response
 
 
 def select_pods(pods: Collection[PodDevices], devices: Collection[str]) -> Iterator[tuple[str, str]]:

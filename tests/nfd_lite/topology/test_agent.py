@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from nfd_lite.topology.__main__ import parse
-from nfd_lite.topology.agent import NAME, RETRY, SCAN, TopologyController, find_folders
+from nfd_lite.topology.agent import CHANGE, MIN_INTERVAL, NAME, RETRY, SCAN, TopologyController, find_folders
 from nfd_lite.topology.node_topology import NodeTopology, TopologyView
 from nfd_lite.topology.settings import TopologySettings
 from node_core.domain.node import NodeView
@@ -81,7 +81,9 @@ class Stage:
         return self.found
 
     def step(self, *messages: Any) -> None:
-        """One wake-up of the control loop."""
+        """One wake-up of the control loop. Changes of folders arrive after the interval between two scans."""
+        if any(isinstance(each, Wake) for each in messages):
+            self.now += MIN_INTERVAL
         for message in messages:
             self.controller.handle(message)
         for name in self.timers.pop_due():
@@ -126,6 +128,18 @@ def test_a_pod_that_the_kubelet_lists_a_little_later_is_published(stage: Stage) 
     assert stage.scans == [True, False, False]
 
 
+def test_changes_soon_after_a_scan_cause_one_scan_at_the_end_of_the_interval(stage: Stage) -> None:
+    stage.step(Wake())
+    for _ in range(3):
+        stage.controller.handle(Wake())
+    assert stage.scans == [True, False]
+    assert stage.timers.is_set(CHANGE)
+    stage.now += MIN_INTERVAL
+    stage.step()
+    assert stage.scans == [True, False, False]
+    assert not stage.timers.is_set(CHANGE)
+
+
 def test_the_period_reads_the_configuration_again(stage: Stage) -> None:
     stage.step(Resync())
     assert stage.scans == [True, True]
@@ -151,7 +165,7 @@ def test_failed_scans_are_repeated_after_increasing_delays(stage: Stage) -> None
         stage.step(Wake())
         delays.append((stage.timers.next_due() or 0.0) - stage.now)
     assert delays == sorted(delays)
-    assert (delays[0], delays[-1]) == (0.5, 30.0)
+    assert (delays[0], delays[-1]) == pytest.approx((0.5, 30.0))
     assert stage.publisher.writes == 1
 
 
@@ -237,6 +251,11 @@ def test_timers_have_their_names(stage: Stage) -> None:
         ("kubepods", "kubepods/burstable"),
         ("pids/kubepods.slice", "pids/kubepods.slice/kubepods-besteffort.slice"),
         ("pids/kubepods", "pids/kubepods/besteffort"),
+        (
+            "kubelet.slice/kubelet-kubepods.slice",
+            "kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice",
+        ),
+        ("kubelet/kubepods", "kubelet/kubepods/burstable"),
     ],
 )
 def test_the_folders_of_the_kubelet_and_the_control_groups_of_pods_are_followed(

@@ -12,6 +12,7 @@ import pytest
 
 from nfd_lite.topology.kubelet_config import MAX_BYTES, TIMEOUT, read_body, read_kubelet_config
 from node_core.errors import KubeletError
+from simulation.apiserver import ApiServer
 
 CONFIG = {"kubeletconfig": {"topologyManagerPolicy": "restricted"}}
 Serve = Callable[..., str]
@@ -100,6 +101,29 @@ def test_any_other_response_is_an_error(serve: Serve, token: Path, content: byte
         read_kubelet_config(serve(content, status), token)
     assert "secret-token" not in str(refused.value)
     assert "--kubelet-config-uri" in str(refused.value)
+
+
+def test_the_certificate_is_verified_only_with_a_ca(token: Path, tmp_path: Path) -> None:
+    """The simulated API server serves TLS, and refuses the token: the request has reached the server."""
+    with ApiServer() as server:
+        (tmp_path / "ca").write_text(server.certificate)
+        for ca_file in (None, tmp_path / "ca"):
+            with pytest.raises(KubeletError, match=r"is not JSON|HTTP 4"):
+                read_kubelet_config(f"{server.url}/configz", token, ca_file)
+        with pytest.raises(KubeletError, match="its certificate is not valid"):
+            read_kubelet_config(f"{server.url}/configz", token, other_ca(tmp_path))
+
+
+def other_ca(folder: Path) -> Path:
+    """Writes the certificate of another authority. Returns the path."""
+    with ApiServer() as other:
+        (folder / "other").write_text(other.certificate)
+    return folder / "other"
+
+
+def test_a_ca_file_that_cannot_be_read_is_an_error(token: Path, tmp_path: Path) -> None:
+    with pytest.raises(KubeletError, match="does not answer"):
+        read_kubelet_config("https://127.0.0.1:1/configz", token, tmp_path / "missing")
 
 
 def test_a_kubelet_that_does_not_answer_is_an_error(token: Path) -> None:

@@ -1,17 +1,24 @@
 """Writes of the object to the simulated API server, and the printed object."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import yaml
 
 from nfd_lite.topology.api import TopologyApi
-from nfd_lite.topology.node_topology import NodeTopology, TopologyView, parse_topology
+from nfd_lite.topology.node_topology import (
+    API_VERSION,
+    FINGERPRINT_ANNOTATION,
+    NodeTopology,
+    TopologyView,
+    parse_topology,
+)
 from nfd_lite.topology.publisher import ApiPublisher, PrintingPublisher
 from node_core.domain.node import NodeView
 from node_core.errors import KubeError
-from node_core.kube.client import NodeApi
+from node_core.kube.client import APPLY, NodeApi
 from simulation.apiserver import ApiServer
 from tests.nfd_lite.topology.test_node_topology import TRAINING, desired
 
@@ -51,6 +58,29 @@ def test_the_object_is_created_with_its_node_as_the_owner(publisher: ApiPublishe
     )
     assert {entry["manager"] for entry in obj["metadata"]["managedFields"]} == {"nfd-lite-topology"}
     assert obj["topologyPolicies"] == ["SingleNUMANodePodLevel"]
+
+
+@pytest.mark.parametrize("own_first", [False, True])
+def test_a_fingerprint_of_another_client_is_removed_if_none_is_published(
+    publisher: ApiPublisher, api: NodeApi, server: ApiServer, own_first: bool
+) -> None:
+    """Otherwise a scheduler would compare with the pods at the time of the other client for ever."""
+    if own_first:
+        publisher.publish(desired(TRAINING))
+    theirs = {
+        "apiVersion": API_VERSION,
+        "kind": "NodeResourceTopology",
+        "metadata": {"name": "n1", "annotations": {FINGERPRINT_ANNOTATION: "old"}},
+        "zones": [],
+        "topologyPolicies": [],
+    }
+    query = {"fieldManager": "nfd-topology-updater", "force": "true"}
+    api.request("PATCH", WRITE[1].format(name="n1"), query=query, body=theirs, content=APPLY)
+    publisher.refresh()
+    without = replace(desired(TRAINING), fingerprint=None)
+    assert publisher.publish(without) is True
+    assert FINGERPRINT_ANNOTATION not in stored(server)["metadata"].get("annotations", {})
+    assert publisher.publish(without) is False
 
 
 def test_an_equal_object_is_not_written_again(publisher: ApiPublisher, server: ApiServer) -> None:
