@@ -24,6 +24,7 @@ OPTIONS = (
     "no:randomly",
     "-v",
     "tests/e2e/test_originals.py",
+    "tests/e2e/test_containerd_config.py",
     "tests/e2e/test_prometheus.py",
     "tests/e2e/test_real_cluster.py",
     "tests/e2e/test_policy.py",

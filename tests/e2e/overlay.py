@@ -11,10 +11,12 @@ from tests.e2e.world import Obj, Setup
 AGENTS = ("nfd-lite", "gfd", "gpu-device-plugin")
 EXPORTER = "gpu-exporter"
 MIG_MANAGER = "mig-manager"
+TOOLKIT = "gpu-toolkit"
 TOPOLOGY = "nfd-lite-topology"
 OPTIONAL = {
     EXPORTER: ("gpu-exporter", ("account.yaml", "gpu-exporter.yaml")),
     MIG_MANAGER: ("mig-manager", ("account.yaml", "mig-manager.yaml")),
+    TOOLKIT: ("gpu-toolkit", ("account.yaml", "gpu-toolkit.yaml")),
     TOPOLOGY: ("topology", ("nfd-lite-topology.yaml",)),
 }
 """Agent that runs only on request -> the overlay in manifests/overlays, and its files."""
@@ -59,6 +61,7 @@ def agents_of(setup: Setup) -> tuple[str, ...]:
     chosen = {
         EXPORTER: setup.exports_metrics,
         MIG_MANAGER: setup.mig_state is not None,
+        TOOLKIT: setup.toolkit_flags is not None,
         TOPOLOGY: setup.publishes_topology,
     }
     return (*AGENTS, *(agent for agent, is_on in chosen.items() if is_on))
@@ -97,6 +100,7 @@ def plan_flags(agent: str, setup: Setup) -> tuple[str, ...]:
             *(("--wait-for-mig-manager=true",) if setup.mig_state else ()),
         ),
         MIG_MANAGER: setup.mig_flags,
+        TOOLKIT: setup.toolkit_flags or (),
         EXPORTER: (f"--collect-interval={INTERVAL_MS}",),
         TOPOLOGY: (f"--kubelet-config-uri=https://$(NODE_ADDRESS):{KUBELET_PORT}/configz",),
     }

@@ -11,8 +11,9 @@ from tests.e2e.cluster.processes import kill, read_processes, read_shims, select
 from tests.e2e.driver import make_driver
 from tests.e2e.numa import fake_numa_nodes
 from tests.e2e.overlay import AGENTS, EXPORTER, NAMESPACE, OPTIONAL, agents_of, render_overlay
+from tests.e2e.runtime import RealRuntime
 from tests.e2e.timings import Timings
-from tests.e2e.world import ContainerView, Setup, World
+from tests.e2e.world import ContainerView, Runtime, Setup, World
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
@@ -116,6 +117,9 @@ class RealWorld(World):
         if not root.exists():
             make_driver(root, gpus=8)
         return str(root)
+
+    def runtime(self) -> Runtime:
+        return RealRuntime(self.cluster)
 
     def mps_root(self) -> str:
         root = Path(tempfile.mkdtemp(prefix="mps-", dir=self.cluster.run_dir))

@@ -20,6 +20,7 @@ SETUP = Setup(
     configs={"default": "version: v1\n"},
     exports_metrics=True,
     mig_state="test",
+    toolkit_flags=("--toolkit-mode=report",),
     publishes_topology=True,
 )
 

@@ -33,7 +33,8 @@ class Setup:
     configs: selectable configs of the plugin by name, instead of `config`. mps: the folder of MPS on the host. flags: of gfd and the
     plugin. nfd_flags, plugin_flags, mig_flags: of one agent. exports_metrics: run gpu-exporter also. publishes_topology: run
     nfd-lite-topology also, without requests of CPUs by the agents, so that pods can have all CPUs that are not reserved. mig_state: run
-    mig-manager also; the name of the file in which the simulated GPUs have their changed layouts.
+    mig-manager also; the name of the file in which the simulated GPUs have their changed layouts. toolkit_flags: run gpu-toolkit also, with
+    these flags.
     """
 
     gpus: str = "h100x8"
@@ -48,6 +49,7 @@ class Setup:
     publishes_topology: bool = False
     mig_state: str | None = None
     mig_flags: tuple[str, ...] = ()
+    toolkit_flags: tuple[str, ...] | None = None
 
     @property
     def scenario(self) -> str:
@@ -74,6 +76,25 @@ class ContainerView:
     def gpus(self) -> frozenset[str]:
         """The UUIDs in NVIDIA_VISIBLE_DEVICES."""
         return frozenset(self.environment["NVIDIA_VISIBLE_DEVICES"].split(","))
+
+
+class Runtime(ABC):
+    """The container runtime of the node. Only `restart`, and the command `restart_command`, restart it."""
+
+    config: Path
+    restart_command: str
+    restarts: int
+
+    @abstractmethod
+    def restart(self) -> None: ...
+
+    @abstractmethod
+    def serving(self, *, breaks: bool = False) -> contextlib.AbstractContextManager[None]:
+        """Within the block, `restart_command` restarts the runtime. breaks: it does not start with a drop-in file of gpu-toolkit."""
+
+    @abstractmethod
+    def pid(self, container: str) -> int:
+        """The pid of the first process of a container, on this machine. container: its id in the status of the Pod."""
 
 
 class World(ABC):
@@ -151,6 +172,10 @@ class World(ABC):
 
     def fake_driver(self) -> str:
         """Returns the root of a fake driver for eight GPUs on the host. Needs a cluster that starts containers."""
+        raise NotImplementedError
+
+    def runtime(self) -> Runtime:
+        """Returns the container runtime of the node. Needs a cluster that starts containers."""
         raise NotImplementedError
 
     def mps_root(self) -> str:

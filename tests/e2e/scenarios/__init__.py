@@ -21,6 +21,7 @@ from tests.e2e.scenarios import (
     premium,
     rules,
     sharing,
+    toolkit,
     why,
 )
 from tests.e2e.scenarios.scenario import Scenario
@@ -41,6 +42,7 @@ ALL: tuple[Scenario, ...] = (
     *metrics.SCENARIOS,
     *configs.SCENARIOS,
     *cdi.SCENARIOS,
+    *toolkit.SCENARIOS,
     *health.SCENARIOS,
     *examples.SCENARIOS,
     *install.SCENARIOS,
