@@ -65,6 +65,8 @@ class Changer:
 
     def apply(self, *, again: bool = False) -> Assessment:
         """again: also try a change that failed before with the same config."""
+        if not self._is_pending and (state := self.report()).reason is not Reason.SWITCH_MISSING:
+            return state
         with self._tools.journal.lock():
             self._recover()
             runtime = self._tools.read()
@@ -87,6 +89,11 @@ class Changer:
             return Assessment(
                 reason=Reason.REVERTED, message="The files of the runtime are as they were before.", is_changed=True
             )
+
+    @property
+    def _is_pending(self) -> bool:
+        record = self._tools.journal.read()
+        return record.change is not None and not record.is_complete
 
     def _recover(self) -> None:
         record = self._tools.journal.read()

@@ -32,7 +32,8 @@ CONFIGS = {
 }
 CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi")
 """The folders that runtimes read without a setting. Source: CDI specification."""
-KUBELETS = ("kubelet", "kubelite")
+KUBELETS = {"kubelet": None, "kubelite": SOCKETS[2], "k3s": SOCKETS[1]}
+"""Name of a program that is, or contains, a kubelet -> the socket that it uses without a flag; None if the socket is always configured."""
 ENDPOINT = "containerRuntimeEndpoint"
 
 
@@ -55,23 +56,30 @@ def find_sockets(host: Host, choices: Choices, proc: Path = PROC) -> tuple[tuple
 
 def read_endpoint(host: Host, proc: Path = PROC) -> str | None:
     """Returns the socket in the flags or the config file of the kubelet; None if no kubelet is visible, or neither names a socket."""
-    for command in _kubelets(proc):
-        endpoint = flag_value(command, "--container-runtime-endpoint") or _configured(
-            host, flag_value(command, "--config")
-        )
+    for name, command in _kubelets(proc):
+        flag = flag_value(command, "--container-runtime-endpoint")
+        endpoint = flag or _configured(host, flag_value(command, "--config")) or KUBELETS[name]
         if endpoint:
-            return endpoint.removeprefix("unix://")
+            return _canonical(endpoint.removeprefix("unix://"))
     return None
 
 
-def _kubelets(proc: Path) -> Iterator[tuple[str, ...]]:
+def _kubelets(proc: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yields the names and command lines. k3s joins its words by spaces, and has other commands than `server` and `agent`."""
     for folder in proc.glob("[0-9]*"):
         try:
             command = parse_command_line((folder / "cmdline").read_bytes())
         except OSError:
             continue
-        if PurePosixPath(command[0]).name in KUBELETS:
-            yield command
+        first, *words = command[0].split() or [""]
+        name = PurePosixPath(first).name
+        if name in KUBELETS and (name != "k3s" or (*words, *command[1:])[:1] in (("server",), ("agent",))):
+            yield name, command
+
+
+def _canonical(path: str) -> str:
+    """/var/run is a link to /run."""
+    return path.removeprefix("/var") if path.startswith("/var/run/") else path
 
 
 def _configured(host: Host, path: str | None) -> str | None:

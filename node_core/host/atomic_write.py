@@ -36,8 +36,9 @@ def _copy_owner(source: Path, target: Path) -> None:
     status = source.stat()
     os.chown(target, status.st_uid, status.st_gid)
     target.chmod(stat.S_IMODE(status.st_mode))
-    for attribute in os.listxattr(source):
-        os.setxattr(target, attribute, os.getxattr(source, attribute))
+    with suppress(OSError):  # a file system without extended attributes
+        for attribute in os.listxattr(source):
+            os.setxattr(target, attribute, os.getxattr(source, attribute))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -27,7 +27,7 @@ def test_a_runtime_with_cdi_is_not_changed(place: Place) -> None:
     files = start(place, 'version = 3\n[plugins."io.containerd.cri.v1.runtime"]\n')
     state = place.changer().apply()
     assert (state.reason, state.is_changed, place.restarts, place.files()) == (Reason.READY, False, 1, files)
-    assert not (place.root / "state" / "toolkit.json").exists()
+    assert not (place.root / "state").exists()
 
 
 def test_a_missing_switch_is_one_drop_in_and_one_restart(place: Place) -> None:

@@ -47,6 +47,24 @@ def test_two_runtimes_need_the_kubelet_or_the_user(tmp_path: Path) -> None:
     assert find_sockets(Host(tmp_path), Choices(), proc) == ((CRIO, CONTAINERD), CRIO)
 
 
+@pytest.mark.parametrize(
+    ("command", "socket"),
+    [
+        (("/usr/local/bin/k3s server",), "/run/k3s/containerd/containerd.sock"),
+        (("/usr/local/bin/k3s", "agent"), "/run/k3s/containerd/containerd.sock"),
+        (("k3s", "kubectl", "get", "pods"), None),
+        (("/snap/microk8s/8000/kubelite", "--kubelet-args-file=/x"), "/var/snap/microk8s/common/run/containerd.sock"),
+        (("kubelet", "--container-runtime-endpoint=unix:///var/run/crio/crio.sock"), "/run/crio/crio.sock"),
+        (("",), None),
+    ],
+)
+def test_distributions_have_the_kubelet_in_other_programs(
+    tmp_path: Path, command: tuple[str, ...], socket: str | None
+) -> None:
+    kubelet(tmp_path / "proc", *command)
+    assert read_endpoint(Host(tmp_path), tmp_path / "proc") == socket
+
+
 def test_a_node_without_a_runtime_has_none(tmp_path: Path) -> None:
     assert find_sockets(Host(tmp_path), Choices(), tmp_path / "proc") == ((), None)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from node_core.host.atomic_write import write_atomically
+from node_core.host.atomic_write import write_atomically, write_bytes_atomically
 from tests.descriptors import open_files
 
 
@@ -67,3 +67,21 @@ def test_a_missing_folder_is_not_created(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_atomically(tmp_path / "no" / "a", "1")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_like_another_has_its_mode_and_its_attributes(tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    old.write_text("x")
+    old.chmod(0o604)
+    has_attributes = _set_attribute(old)
+    write_bytes_atomically(tmp_path / "new", b"y", like=old)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o604
+    assert not has_attributes or os.getxattr(tmp_path / "new", "user.a") == b"1"
+
+
+def _set_attribute(path: Path) -> bool:
+    try:
+        os.setxattr(path, "user.a", b"1")
+    except OSError:
+        return False
+    return True
