@@ -58,8 +58,10 @@ def a_daemon_set_of_others_pauses_for_a_new_mig_mode_and_returns(world: World) -
     world.agents(PAUSING)
     world.until_allocatable({GPU: "8"})
     allow_pauses(world)
-    with others(world), configured(world, "all-1g.10gb"):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(others(world))
         first = world.until("the pod of the DaemonSet", lambda: running_pods(world))
+        stack.enter_context(configured(world, "all-1g.10gb"))
         world.until_allocatable({SMALL: "56"})
         world.until("the state success", lambda: state(world) == "success")
         again = world.until("another pod of the DaemonSet", lambda: running_pods(world) - first)
