@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from gpu_core.assembly import Dependencies
 from gpu_core.clients.daemon_sets import DaemonSetPause
@@ -12,7 +11,7 @@ from gpu_core.host.mig_status import MigStatusFile, mig_status_path
 from gpu_core.mig.clients_file import DEFAULT_SERVICES, decode_services
 from gpu_core.nvml.releasable import ReleasableNvml
 from mig_manager.changer import LayoutChanger
-from mig_manager.clients import OtherClients
+from mig_manager.clients import OtherClients, open_services
 from mig_manager.configs import build_configs
 from mig_manager.hooks import HookRunner
 from mig_manager.journal import Journal, journal_path
@@ -24,17 +23,11 @@ from mig_manager.surroundings import Surroundings
 from mig_manager.usage import UsageReader
 from node_core.decode import read_yaml
 from node_core.host.boot_id import read_boot_id
-from node_core.host.host_command import run_on_host
-from node_core.host.stopped_units import StoppedUnits
-from node_core.host.systemd import SECONDS, Systemd
 from node_core.kube.pods import PodApi
 from node_core.kubelet.podresources import SOCKET
 from node_core.kubelet.sockets import DEVICE_PLUGIN_DIR
 from node_core.runtime.instance_lock import DEFAULT_DIRECTORY
 from node_core.runtime.services import Services
-
-SERVICES = "mig-stopped-services.json"
-"""In --state-dir: the services of the host that are stopped during a change."""
 
 
 def build_changer(
@@ -81,14 +74,10 @@ def build_clients(settings: MigSettings, dependencies: Dependencies, agent: str)
     daemon_sets = DaemonSetPause(api=api, list_pods=PodApi(api).list_on_node, manager=agent, pause=Pause.MIG_CHANGE)
     return OtherClients(
         daemon_sets=daemon_sets,
-        services=_open_services(settings.state_dir) if settings.state_dir and not dependencies.simulated else None,
+        services=open_services(settings.state_dir) if settings.state_dir and not dependencies.simulated else None,
         components=settings.pause_components,
         read_services=partial(read_services, settings),
     )
-
-
-def _open_services(folder: Path) -> StoppedUnits:
-    return StoppedUnits(path=folder / SERVICES, systemd=Systemd(run=partial(run_on_host, seconds=SECONDS)))
 
 
 def read_services(settings: MigSettings) -> tuple[str, ...]:

@@ -7,12 +7,19 @@ agent, and also if the settings are off by then.
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 from mig_manager.policy import Usage
 from node_core.errors import MigError, NodeError
+from node_core.host.host_command import run_on_host
+from node_core.host.stopped_units import StoppedUnits
+from node_core.host.systemd import SECONDS, Systemd
 from node_core.scheduling.objects import Pod
 
+SERVICES_FILE = "mig-stopped-services.json"
+"""In --state-dir: the services of the host that are stopped during a change."""
 CLIENT_SECONDS = 300.0
 """How long the pods of paused DaemonSets may take to end."""
 
@@ -35,6 +42,11 @@ class Services(Protocol):
     def stop(self, patterns: Sequence[str]) -> None: ...
 
     def start(self) -> None: ...
+
+
+def open_services(folder: Path) -> StoppedUnits:
+    """folder: --state-dir."""
+    return StoppedUnits(path=folder / SERVICES_FILE, systemd=Systemd(run=partial(run_on_host, seconds=SECONDS)))
 
 
 @dataclass(slots=True, kw_only=True)

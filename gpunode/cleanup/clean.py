@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from device_plugin.mps.apply import MpsTools
-from gpunode.cleanup.host import remove_sockets, remove_specs, remove_state
+from gpunode.cleanup.host import remove_mig_records, remove_sockets, remove_specs, remove_state, start_services
 from gpunode.cleanup.machine import is_this_machine
 from gpunode.cleanup.mps import stop_mps_daemons
 from gpunode.cleanup.node import AGENTS, Step, find_shared_keys, node_steps, read_node
 from gpunode.cleanup.pods import list_agent_pods
+from mig_manager.settings import STATE_DIR
 from node_core.errors import NodeError
 from node_core.host.flock import is_locked
 from node_core.kube.client import NodeApi
@@ -23,7 +24,8 @@ from node_core.runtime.instance_lock import InstanceLock, instance_lock_path
 class CleanupTargets:
     """Where the agents may have written.
 
-    cdi, sockets, state: folders, as mounted in this container; state is None if the agents run without a lock folder. namespace: of the
+    cdi, sockets, state, records: folders, as mounted in this container; state is None if the agents run without a lock folder. records: of
+    mig-manager. namespace: of the
     agents' pods and NodeFeature objects. mps: None to ignore MPS daemons. only: `cluster` for the objects of the cluster, `host` for the
     files of this machine, None for both. is_dry_run: only report what would be removed.
     """
@@ -31,6 +33,7 @@ class CleanupTargets:
     cdi: Path
     sockets: Path
     state: Path | None
+    records: Path = STATE_DIR
     namespace: str
     mps: MpsTools | None = None
     only: Literal["cluster", "host"] | None = None
@@ -128,5 +131,8 @@ def _host_steps(targets: CleanupTargets, node: str) -> Iterator[Step]:
         what = f"MPS daemons and their compute modes in {targets.mps.root}"
         yield what, partial(stop_mps_daemons, targets.mps, is_dry_run=dry)
     yield f"sockets in {targets.sockets}", partial(remove_sockets, targets.sockets, is_dry_run=dry)
+    yield "services that mig-manager has stopped", partial(start_services, targets.records, is_dry_run=dry)
+    what = f"records of mig-manager in {targets.records}"
+    yield what, partial(remove_mig_records, targets.records, targets.state, node, is_dry_run=dry)
     if targets.state is not None:
         yield f"state in {targets.state}", partial(remove_state, targets.state, AGENTS, node, is_dry_run=dry)

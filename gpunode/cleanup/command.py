@@ -15,6 +15,7 @@ from gpu_core.settings.nvidia_settings import ResponseSettings
 from gpunode.cleanup.agent import cleanup_loop
 from gpunode.cleanup.clean import CleanupTargets, Outcome, clean
 from gpunode.cleanup.node import DryRunApi
+from mig_manager.settings import STATE_DIR
 from node_core.errors import SettingsError
 from node_core.kube.client import NodeApi
 from node_core.kube.node_feature import find_pod_namespace
@@ -45,6 +46,9 @@ class CleanupSettings:
         "--mps-root MPS_ROOT",
         "/run/nvidia/mps",
         "The folder of MPS on the host. Cleanup stops the MPS daemons of the device plugin and restores compute modes.",
+    )
+    mig_state_dir: Path = setting(
+        "--mig-state-dir MIG_MANAGER_STATE_DIR", STATE_DIR, "The folder of mig-manager's records (--state-dir)."
     )
     namespace: str | None = setting(
         "--namespace NAMESPACE",
@@ -105,6 +109,7 @@ def main(arguments: Sequence[str]) -> int:
         cdi=values["cdi_dir"],
         sockets=values["kubelet_socket"].parent,
         state=common.lock_dir,
+        records=values["mig_state_dir"],
         namespace=namespace,
         mps=mps_tools(ResponseSettings(mps_root=values["mps_root"]), HostContext()),
         only=values["only"],

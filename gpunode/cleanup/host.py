@@ -8,8 +8,12 @@ from pathlib import Path
 from device_plugin.cdi.kinds import FILE_NAMES
 from device_plugin.cdi.plan import CdiPlan
 from device_plugin.cdi.write import SpecWriter
+from gpu_core.host.mig_status import mig_status_path
 from gpu_core.host.release_requests import FOLDER as REQUESTS
 from gpu_core.nvml.lock import lock_path
+from mig_manager.clients import SERVICES_FILE, open_services
+from mig_manager.journal import journal_path
+from mig_manager.reboot import FILE as REBOOT_FILE
 from node_core.errors import NodeError
 from node_core.kubelet.sockets import is_served
 
@@ -45,6 +49,33 @@ def remove_state(folder: Path, agents: Iterable[str], node: str, *, is_dry_run: 
         with suppress(OSError):  # the folder contains other files, or is a mount point
             each.rmdir()
     return is_removed
+
+
+def remove_mig_records(records: Path, state: Path | None, node: str, *, is_dry_run: bool = False) -> bool:
+    """Removes the records of changes and reboots, and what mig-manager published for gpu-device-plugin. Raises NodeError.
+
+    records: --state-dir of mig-manager. The record of services that are still stopped remains.
+    """
+    journals = [journal_path(records, is_simulated=each) for each in (False, True)]
+    locks = [path.with_suffix(".lock") for path in journals if path is not None]
+    published = [] if state is None else [mig_status_path(state, node)]
+    paths = [path for path in (*journals, *locks, records / REBOOT_FILE, *published) if path is not None]
+    files = [path for path in paths if path.is_file()]
+    if is_dry_run:
+        return bool(files)
+    is_removed = _unlink(files)
+    for folder in (*(path.parent for path in published), records):
+        with suppress(OSError):  # the folder contains other files, or is a mount point
+            folder.rmdir()
+    return is_removed
+
+
+def start_services(records: Path, *, is_dry_run: bool = False) -> bool:
+    """Starts the services of the host that a mig-manager that was killed has stopped. Raises NodeError."""
+    has_stopped = (records / SERVICES_FILE).is_file()
+    if has_stopped and not is_dry_run:
+        open_services(records).start()
+    return has_stopped
 
 
 def _state_files(folder: Path, stem: str) -> tuple[Path, ...]:

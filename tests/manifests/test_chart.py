@@ -632,3 +632,5 @@ def test_mig_manager_has_its_own_pods_also_beside_the_single_process() -> None:
     assert pod["nodeSelector"] == {"nvidia.com/mig.capable": "true"}
     cleaned = rendered({"migManager": {"enabled": True}, "cleanup": {"enabled": True}})
     assert ("DaemonSet", "mig-manager") not in cleaned
+    volumes = cleaned["DaemonSet", "gpunode-cleanup"]["spec"]["template"]["spec"]["volumes"]
+    assert "/var/lib/gpunode" in [each["hostPath"]["path"] for each in volumes]

@@ -11,8 +11,10 @@ import pytest
 
 from gpu_core.clients.daemon_sets import DaemonSetPause
 from gpu_core.clients.pause import DEPLOY, Pause
+from gpu_core.host.mig_status import mig_status_path
 from gpunode.cleanup.clean import CleanupTargets, Outcome, clean, run_steps
 from gpunode.cleanup.node import AGENTS
+from mig_manager.clients import SERVICES_FILE
 from node_core.domain.node_feature import GFD_PREFIX
 from node_core.domain.taints import GFD_TAINTS_ANNOTATION, Taint, TaintPlan, render_taint
 from node_core.errors import KubeError, NodeError
@@ -51,6 +53,7 @@ def targets(cluster: Cluster, namespace: str = "default") -> CleanupTargets:
         cdi=cluster.directory / "cdi",
         sockets=cluster.directory / "dp",
         state=cluster.directory / "lock",
+        records=cluster.directory / "records",
         namespace=namespace,
     )
 
@@ -230,6 +233,31 @@ def test_the_labels_of_paused_daemon_sets_are_restored(cluster: Cluster) -> None
     assert "pause of DaemonSets by mig-manager" in clean(client, targets(cluster)).removed
     assert {key: value for key, value in cluster.labels.items() if key.startswith(DEPLOY)} == {f"{DEPLOY}dcgm": "true"}
     assert Pause.MIG_CHANGE.annotation not in client.get().annotations
+
+
+def test_the_records_of_mig_manager_are_removed_and_files_of_others_stay(cluster: Cluster) -> None:
+    records, status = cluster.directory / "records", mig_status_path(cluster.directory / "lock", NODE)
+    for path in (records / "mig.json", records / "mig.lock", records / "mig-reboot.json", records / "other", status):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    dry = clean(api(cluster), replace(targets(cluster), is_dry_run=True, only="host"))
+    assert f"records of mig-manager in {records}" in dry.removed
+    assert status.exists()
+    outcome = clean(api(cluster), targets(cluster))
+    assert f"records of mig-manager in {records}" in outcome.removed
+    assert [path.name for path in records.iterdir()] == ["other"]
+    assert not status.parent.exists()
+
+
+def test_services_that_are_still_stopped_are_a_problem_if_they_cannot_start(
+    cluster: Cluster,
+) -> None:
+    path = cluster.directory / "records" / SERVICES_FILE
+    path.parent.mkdir()
+    path.write_text('{"stopped": ["gpunode-test-of-cleanup.service"]}')
+    outcome = clean(api(cluster), replace(targets(cluster), only="host"))
+    assert any(each.startswith("services that mig-manager has stopped: systemctl start") for each in outcome.problems)
+    assert path.exists()
 
 
 def test_only_node_feature_objects_of_the_agents_are_deleted(cluster: Cluster) -> None:

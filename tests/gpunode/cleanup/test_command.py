@@ -20,7 +20,7 @@ def gpunode(*arguments: str) -> Result:
 
 
 def flags(cluster: Cluster) -> list[str]:
-    return [*cluster.flags("gpunode"), "--namespace", "default"]
+    return [*cluster.flags("gpunode"), "--namespace", "default", f"--mig-state-dir={cluster.directory / 'records'}"]
 
 
 def label(cluster: Cluster) -> None:
@@ -110,7 +110,10 @@ def test_outside_a_pod_the_namespace_has_no_default(cluster: Cluster) -> None:
 @pytest.mark.exhaustive
 def test_with_stay_the_process_runs_until_sigterm(cluster: Cluster) -> None:
     label(cluster)
-    process = cluster.start("gpunode", "cleanup", "--stay", "--http-address", "127.0.0.1:0", "--namespace=default")
+    records = f"--mig-state-dir={cluster.directory / 'records'}"
+    process = cluster.start(
+        "gpunode", "cleanup", "--stay", "--http-address", "127.0.0.1:0", "--namespace=default", records
+    )
     cluster.until(lambda: '"event": "removed"' in cluster.log(0))
     assert "nvidia.com/gpu.count" not in cluster.labels
     assert process.poll() is None
