@@ -1,6 +1,6 @@
 """The values of the chart of NVIDIA's GPU Operator, version 26.7 and older, and the fields of a ClusterPolicy (its values.yaml and CRD)."""
 
-from typing import Any
+from typing import Any, Literal
 
 from gpunode.migrate import node_feature_discovery
 from gpunode.migrate.convert import own_args, own_env, own_selector, to_amount
@@ -18,6 +18,7 @@ from gpunode.migrate.correspondence import (
     Mapping,
     MigStrategy,
     Objects,
+    PullPolicy,
     TextMap,
     Texts,
     Update,
@@ -33,6 +34,8 @@ COPY = "Copy the ConfigMap to the namespace of the agents."
 ONE_EXPORTER = "In the GPU Operator, set it to `false`, so that only one exporter runs."
 ONE_MANAGER = "In the GPU Operator, set it to `false`, so that only one manager changes layouts."
 ONE_TOOLKIT = "In the GPU Operator, set it to `false`: pods get GPUs by CDI, without NVIDIA's runtime."
+NOT_SUPPORTED = "The controller of drivers does not support it."
+ONE_OPERATOR = "In the GPU Operator, set it to `false`, so that only one operator installs drivers."
 OWN_CONFIGS = "Create the ConfigMap yourself, with config files of mig-parted, and set `migManager.config.name`."
 OTHER_VALIDATOR = (
     "The validator of the GPU Operator stays there. gpu-validator, with `validator.enabled`, has its own flags."
@@ -44,7 +47,7 @@ DRIVER_FOLDER = "/run/nvidia/driver"
 """The default of `hostPaths.driverInstallDir`."""
 PARTS = (
     "ccManager clusterPolicy dcgm draDriver extraObjects fabricManager gdrcopy gds gpuCluster kataManager"
-    " kataSandboxDevicePlugin nodeStatusExporter operator platform psa psp sandboxDevicePlugin sandboxWorkloads"
+    " kataSandboxDevicePlugin nodeStatusExporter platform psa psp sandboxDevicePlugin sandboxWorkloads"
     " vfioManager vgpuDeviceManager vgpuManager"
 )
 NOTES = {
@@ -127,6 +130,59 @@ def _validator_rows() -> tuple[Correspondence, ...]:
     )
 
 
+def _driver_rows() -> tuple[Correspondence, ...]:
+    section = "driver"
+    return (
+        same(f"{section}.enabled", bool, ONE_OPERATOR),
+        *(same(f"{section}.{name}", str) for name in ("version", "repository", "image", "secretEnv")),
+        same(f"{section}.imagePullPolicy", PullPolicy),
+        *(same(f"{section}.{name}", Texts) for name in ("imagePullSecrets", "args")),
+        same(f"{section}.kernelModuleType", Literal["auto", "open", "proprietary"]),
+        same(f"{section}.usePrecompiled", bool),
+        same(f"{section}.env", Env),
+        *(
+            same(f"{section}.{name}", Mapping)
+            for name in ("resources", "startupProbe", "livenessProbe", "readinessProbe", "manager", "upgradePolicy")
+        ),
+        *(same(f"{section}.{name}", TextMap) for name in ("labels", "annotations", "nodeSelector")),
+        *(same(f"{section}.{name}.name", str, COPY) for name in ("certConfig", "kernelModuleConfig")),
+        same(f"{section}.repoConfig.configMapName", str, COPY),
+        missing(f"{section}.useOpenKernelModules", "Set `driver.kernelModuleType`."),
+        missing(f"{section}.rdma", NOT_SUPPORTED),
+        missing(f"{section}.licensingConfig", NOT_SUPPORTED),
+        missing(f"{section}.virtualTopology", NOT_SUPPORTED),
+        unnecessary(f"{section}.hostNetwork", NETWORK),
+        unnecessary(f"{section}.nvidiaDriverCRD", "Drivers are always NVIDIADriver objects."),
+    )
+
+
+def _operator_rows() -> tuple[Correspondence, ...]:
+    section = "operator"
+    images = ("image", "imagePullPolicy", "imagePullSecrets", "repository", "version", "initContainer")
+    return (
+        moved(f"{section}.runtimeClass", "runtimeClassName", str, GPU_AGENTS),
+        same(f"{section}.affinity", Mapping),
+        same(f"{section}.tolerations", Objects),
+        missing(f"{section}.resources", RESOURCES, message=None),
+        *(unnecessary(f"{section}.{name}", IMAGE) for name in images),
+        unnecessary(f"{section}.upgradeCRD", "Helm does not change CRDs: apply manifests/crds before an upgrade."),
+        unnecessary(f"{section}.cleanupCRD", "Helm does not delete CRDs."),
+        *(
+            unnecessary(f"{section}.{name}", "The controller of drivers does not need it.")
+            for name in (
+                "annotations",
+                "cleanupOnDelete",
+                "defaultGPUMode",
+                "defaultRuntime",
+                "labels",
+                "logging",
+                "use_ocp_driver_toolkit",
+                "priorityClassName",
+            )
+        ),
+    )
+
+
 ROWS: tuple[Correspondence, ...] = (
     moved("mig.strategy", "migStrategy", MigStrategy, message=None),
     missing("mig", "Set `migStrategy`."),
@@ -159,7 +215,7 @@ ROWS: tuple[Correspondence, ...] = (
     missing(
         "daemonsets", "Set `tolerations`, `priorityClassName`, `updateStrategy`, `podLabels` and `podAnnotations`."
     ),
-    moved("operator.runtimeClass", "runtimeClassName", str, GPU_AGENTS, message=None),
+    *_operator_rows(),
     same("nfd.enabled", bool, "Without nfd-lite, set `gateLabel: nvidia.com/gpu.present=true`.", has_rule=True),
     missing("nfd.nodefeaturerules", RULES),
     *_agent_rows("devicePlugin", "gpu-device-plugin"),
@@ -194,7 +250,7 @@ ROWS: tuple[Correspondence, ...] = (
     *_toolkit_rows(),
     *_validator_rows(),
     *(unnecessary(f"cdi.{name}", CDI) for name in ("default", "enabled", "nriPluginEnabled")),
-    missing("driver", STAYS),
+    *_driver_rows(),
     *(missing(part, NOTES.get(part, STAYS)) for part in PARTS.split()),
     *node_feature_discovery.rows_below("node-feature-discovery", has_messages=False),
     missing(

@@ -19,7 +19,7 @@ MPS_ROOT = "/run/nvidia/mps"
 NFD_SECTION = {Chart.DEVICE_PLUGIN: "nfd", Chart.GPU_OPERATOR: "node-feature-discovery"}
 """The section of a chart with the values of Node Feature Discovery."""
 AGENTS = ("gfd.enabled", "devicePlugin.enabled")
-SWITCHES = (*AGENTS, "dcgmExporter.enabled", "migManager.enabled", "toolkit.enabled")
+SWITCHES = (*AGENTS, "dcgmExporter.enabled", "migManager.enabled", "toolkit.enabled", "driver.enabled")
 """The parts of the GPU Operator that the agents replace, besides Node Feature Discovery."""
 LEAVE = "In the order of docs/how-to/migrate.md, set {} to `false`, so that two programs with the same task never run on a node."
 NO_MASTER = (

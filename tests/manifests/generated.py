@@ -25,6 +25,7 @@ HELM_LABELS = re.compile(r"^ +(?:helm\.sh/chart|app\.kubernetes\.io/managed-by):
 SINGLE = ("--set=singleProcess.enabled=true", "--show-only=templates/gpunode.yaml")
 TOPOLOGY = ("--set=topologyUpdater.enable=true", "--show-only=templates/nfd-lite-topology.yaml")
 EXPORTER = ("--set=dcgmExporter.enabled=true", "--show-only=templates/gpu-exporter.yaml")
+DRIVERS = ("--set=driver.enabled=true", "--show-only=templates/gpu-operator.yaml")
 MIG = ("--set=migManager.enabled=true", "--show-only=templates/mig-manager.yaml")
 TOOLKIT = ("--set=toolkit.enabled=true", "--show-only=templates/gpu-toolkit.yaml")
 VALIDATOR = ("--set=validator.enabled=true", "--show-only=templates/gpu-validator.yaml")
@@ -75,6 +76,7 @@ def _rendered() -> dict[str, str]:
         **_below("overlays/single-process", split_sources(template(*SINGLE))),
         **_below("overlays/gpu-exporter", split_sources(template(*EXPORTER))),
         **_below("overlays/topology", split_sources(template(*TOPOLOGY))),
+        **_below("overlays/gpu-operator", split_sources(template(*DRIVERS))),
         **_below("overlays/mig-manager", split_sources(template(*MIG))),
         **_below("overlays/gpu-toolkit", split_sources(template(*TOOLKIT))),
         **_below("overlays/gpu-validator", split_sources(template(*VALIDATOR))),

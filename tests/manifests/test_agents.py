@@ -7,6 +7,7 @@ import yaml
 from device_plugin.__main__ import command as plugin
 from gfd.__main__ import command as gfd
 from gpu_exporter.__main__ import command as exporter
+from gpu_operator.__main__ import command as gpu_operator
 from gpu_toolkit.__main__ import command as gpu_toolkit
 from gpu_validator.__main__ import command as validator
 from gpunode.run import command as run_command
@@ -27,6 +28,7 @@ COMMANDS: dict[tuple[str, ...], click.Command] = {
     ("mig-manager",): mig_manager,
     ("gpu-toolkit",): gpu_toolkit,
     ("gpu-validator",): validator,
+    ("gpu-operator",): gpu_operator,
     ("gpunode", "run"): run_command,
 }
 AGENTS = {"nfd-lite", "gfd", "gpu-device-plugin"}
@@ -90,7 +92,8 @@ def container(name: str, agent: str) -> Obj:
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_each_agent_has_its_own_daemon_set_and_account(name: str) -> None:
     accounts, daemon_sets = of_kind(overlay(name), "ServiceAccount"), of_kind(overlay(name), "DaemonSet")
-    assert daemon_sets.keys() == accounts.keys() == agents(name)
+    assert daemon_sets.keys() == agents(name)
+    assert accounts.keys() - {"gpu-operator", "gpu-driver"} == agents(name)
     for agent in daemon_sets:
         assert pod(name, agent)["serviceAccountName"] == agent
 
@@ -184,7 +187,7 @@ def test_no_pod_requests_gpus_or_requires_a_host_path_that_may_be_missing(name: 
     assert not any(amount.startswith("nvidia.com/") for amount in container(name, agent)["resources"]["requests"])
     paths = {each["name"]: each["hostPath"] for each in pod(name, agent)["volumes"] if "hostPath" in each}
     required = {each for each, path in paths.items() if path.get("type") in ("Directory", "File")}
-    assert required <= {"proc", "sys", "dev", "os-release", "device-plugins", "host"}
+    assert required <= {"proc", "sys", "dev", "os-release", "device-plugins", "host", "usr"}
 
 
 def test_the_network_policy_selects_all_agents_and_allows_metrics() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gpu_operator.spec import decode_spec
 from gpunode.cleanup.command import command as cleanup_command
 from node_core.runtime.command import parse_command
 from node_core.version import VERSION
@@ -634,3 +635,64 @@ def test_mig_manager_has_its_own_pods_also_beside_the_single_process() -> None:
     assert ("DaemonSet", "mig-manager") not in cleaned
     volumes = cleaned["DaemonSet", "gpunode-cleanup"]["spec"]["template"]["spec"]["volumes"]
     assert "/var/lib/gpunode" in [each["hostPath"]["path"] for each in volumes]
+
+
+DRIVER: Obj = {"driver": {"enabled": True}}
+
+
+def test_drivers_are_off_by_default_and_end_with_a_cleanup() -> None:
+    for values in ({}, {**DRIVER, "cleanup": {"enabled": True}}):
+        assert not {kind for kind, _ in rendered(values)} & {"Deployment", "NVIDIADriver"}
+
+
+def test_the_controller_starts_with_its_arguments_and_gives_its_image_to_driver_pods() -> None:
+    values = {
+        **DRIVER,
+        "image": {"repository": "r/gpunode", "tag": "2"},
+        "imagePullSecrets": [{"name": "a"}, {"name": "b"}],
+    }
+    (container,) = rendered(values)["Deployment", "gpu-operator"]["spec"]["template"]["spec"]["containers"]
+    parsed = parse_command(COMMANDS["gpu-operator",], container["args"], "t")
+    assert parsed is not None
+    assert parsed["driver_manager_image"] == container["image"] == "r/gpunode:2"
+    assert parsed["driver_pull_secrets"] == ("a", "b")
+    assert container["securityContext"]["runAsNonRoot"] is True
+
+
+def test_without_a_version_the_chart_creates_no_driver() -> None:
+    assert ("NVIDIADriver", "default") not in rendered(DRIVER)
+
+
+def test_the_values_of_a_driver_are_the_spec_of_the_object_default() -> None:
+    section = {
+        "enabled": True, "version": "580", "usePrecompiled": True, "kernelModuleType": "open", "env": [{"name": "A", "value": "1"}],
+        "repoConfig": {"configMapName": "r"}, "certConfig": {"name": "c"}, "nodeSelector": {"a": "b"},
+        "upgradePolicy": {"autoUpgrade": False, "maxParallelUpgrades": 0, "gpuPodDeletion": {"force": True}},
+    }  # fmt: skip
+    spec = rendered({"driver": section})["NVIDIADriver", "default"]["spec"]
+    decoded = decode_spec(spec)
+    assert (decoded.problems, decoded.ignored) == ((), ())
+    assert decoded.spec is not None
+    assert decoded.spec.use_precompiled
+    assert (decoded.spec.repo_config.name, decoded.spec.cert_config.name) == ("r", "c")
+    policy = decoded.spec.upgrade_policy
+    assert (policy.auto_upgrade, policy.max_parallel_upgrades, policy.pod_deletion.force) == (False, 0, True)
+    assert set(spec) == set(section) - {"enabled"}
+
+
+@pytest.mark.parametrize(
+    ("values", "root"),
+    [
+        ({}, "/"),
+        (DRIVER, "/run/nvidia/driver"),
+        ({**DRIVER, "nvidiaDriverRoot": "/opt/d"}, "/opt/d"),
+        ({"nvidiaDriverRoot": "/"}, "/"),
+    ],
+)
+def test_the_agents_find_the_driver_of_driver_pods(values: Obj, root: str) -> None:
+    (volume,) = [
+        each
+        for each in rendered(values)["DaemonSet", "gfd"]["spec"]["template"]["spec"]["volumes"]
+        if each["name"] == "driver-root"
+    ]
+    assert volume["hostPath"]["path"] == root

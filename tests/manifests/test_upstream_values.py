@@ -17,8 +17,8 @@ SCHEMA: Obj = json.loads((CHART / "values.schema.json").read_text())
 VALUES: Obj = yaml.safe_load((CHART / "values.yaml").read_text())
 CHARTS = sorted(path.stem for path in FOLDER.iterdir())
 OF_OPERATOR = {
-    "ccManager", "clusterPolicy", "draDriver", "driver", "kataSandboxDevicePlugin", "operator",
-    "sandboxDevicePlugin", "validator", "vfioManager", "vgpuDeviceManager",
+    "ccManager", "clusterPolicy", "draDriver", "kataSandboxDevicePlugin", "operator.runtimeClass",
+    "sandboxDevicePlugin", "vfioManager", "vgpuDeviceManager",
 }  # fmt: skip
 LINE = re.compile(r"^- ([\w.-]+): (.+)$", re.MULTILINE)
 
@@ -68,7 +68,14 @@ def nested(paths: set[str], value: object) -> Obj:
 
 def switched_on(values: Obj) -> Obj:
     """Values of a section that is switched off, as this one by default, are not reported."""
-    off = {"dcgmExporter": "enabled", "migManager": "enabled", "toolkit": "enabled", "topologyUpdater": "enable"}
+    off = {
+        "dcgmExporter": "enabled",
+        "driver": "enabled",
+        "migManager": "enabled",
+        "toolkit": "enabled",
+        "validator": "enabled",
+        "topologyUpdater": "enable",
+    }
     return values | {section: {**values.get(section, {}), switch: True} for section, switch in off.items()}
 
 

@@ -99,8 +99,8 @@ def test_null_and_an_empty_list_replace_the_default_of_some_values() -> None:
 def test_values_of_a_section_that_is_switched_off_are_neither_moved_nor_reported() -> None:
     values = {"driver": {"enabled": False, "version": "1"}, "gfd": {"enabled": False, "args": ["--x"], "image": "a"}}
     found = operator(values)
-    assert found.nested() == {"gfd": {"enabled": False}}
-    assert not {"driver", "gfd.args", "gfd.image"} & {*actions(found), *unnecessary(found)}
+    assert found.nested() == {"gfd": {"enabled": False}, "driver": {"enabled": False}}
+    assert not {"driver.version", "gfd.args", "gfd.image"} & {*actions(found), *unnecessary(found)}
 
 
 @pytest.mark.parametrize(
@@ -401,8 +401,8 @@ def test_the_fields_of_a_cluster_policy_have_their_paths() -> None:
     assert found.values["migStrategy"].origins == ("spec.mig.strategy",)
     assert {"spec.dcgm", "spec.x", "a ClusterPolicy"} <= actions(found).keys()
     assert (
-        "`spec.gfd.enabled`, `spec.devicePlugin.enabled`, `spec.dcgmExporter.enabled`, `spec.migManager.enabled` and `spec.toolkit.enabled`"
-        in actions(found)["a ClusterPolicy"]
+        "`spec.gfd.enabled`, `spec.devicePlugin.enabled`, `spec.dcgmExporter.enabled`, `spec.migManager.enabled`,"
+        " `spec.toolkit.enabled` and `spec.driver.enabled`" in actions(found)["a ClusterPolicy"]
     )
 
 

@@ -8,7 +8,6 @@ resourceQuota:
   enabled: false
 podAnnotations: {}
 podLabels: {}
-nvidiaDriverRoot: /
 mps: {}
 cdi:
   dir: /var/run/cdi
@@ -84,6 +83,26 @@ validator:
   enabled: false
   skipChecks: []
   runtimeSocket: /run/containerd/containerd.sock
+  extraArgs: []
+  extraEnv: []
+  securityContext: {}
+driver:
+  enabled: false
+  imagePullSecrets: []
+  env: []
+  args: []
+  startupProbe: {}
+  livenessProbe: {}
+  readinessProbe: {}
+  labels: {}
+  annotations: {}
+  certConfig: {}
+  repoConfig: {}
+  kernelModuleConfig: {}
+  manager: {}
+  upgradePolicy: {}
+operator:
+  replicas: 1
   extraArgs: []
   extraEnv: []
   securityContext: {}

@@ -300,3 +300,23 @@ tolerations:
 {{- end }}
 {{- toYaml (uniq $tolerations) }}
 {{- end }}
+
+{{/* The spec of the NVIDIADriver `default`: the values of `driver` that are neither null nor empty, with the names of the object. */}}
+{{- define "gpunode.driverSpec" -}}
+{{- $spec := dict }}
+{{- range $name, $value := omit .Values.driver "enabled" "repoConfig" "certConfig" "kernelModuleConfig" "upgradePolicy" }}
+{{- if not (empty $value) }}{{ $_ := set $spec $name $value }}{{ end }}
+{{- end }}
+{{- $_ := set $spec "version" (toString .Values.driver.version) }}
+{{- with .Values.driver }}
+{{- range $section, $name := dict "repoConfig" .repoConfig.configMapName "certConfig" .certConfig.name "kernelModuleConfig" .kernelModuleConfig.name }}
+{{- if $name }}{{ $_ := set $spec $section (dict "name" $name) }}{{ end }}
+{{- end }}
+{{- with .upgradePolicy }}
+{{- $policy := omit . "gpuPodDeletion" }}
+{{- with .gpuPodDeletion }}{{ $_ := set $policy "podDeletion" . }}{{ end }}
+{{- $_ := set $spec "upgradePolicy" $policy }}
+{{- end }}
+{{- end }}
+{{- toYaml $spec }}
+{{- end }}

@@ -54,6 +54,7 @@ refused:
   mig: Set `migStrategy`.
   hostPaths: Set `nvidiaDriverRoot` to the folder of the driver, for example /run/nvidia/driver.
   daemonsets: Set `tolerations`, `priorityClassName`, `updateStrategy`, `podLabels` and `podAnnotations`.
+  operator.runtimeClass: Set `runtimeClassName`. It applies to gfd, gpu-device-plugin, gpu-exporter, mig-manager and gpu-validator.
   nfd.nodefeaturerules: 'Create the NodeFeatureRules yourself: they are objects of the cluster.'
   devicePlugin.args: Set `devicePlugin.extraArgs`.
   devicePlugin.env: Set `devicePlugin.extraEnv`.
@@ -87,7 +88,10 @@ refused:
   validator.hostNetwork: The validator of the GPU Operator stays there. gpu-validator, with `validator.enabled`, has its own flags.
   validator.plugin: The validator of the GPU Operator stays there. gpu-validator, with `validator.enabled`, has its own flags.
   validator.toolkit: The validator of the GPU Operator stays there. gpu-validator, with `validator.enabled`, has its own flags.
-  driver: This part stays in the GPU Operator. Set it there.
+  driver.useOpenKernelModules: Set `driver.kernelModuleType`.
+  driver.rdma: The controller of drivers does not support it.
+  driver.licensingConfig: The controller of drivers does not support it.
+  driver.virtualTopology: The controller of drivers does not support it.
   ccManager: This part stays in the GPU Operator. Set it there.
   clusterPolicy: This part stays in the GPU Operator. Set it there.
   dcgm: This part stays in the GPU Operator. Set it there.
@@ -100,7 +104,6 @@ refused:
   kataManager: This part stays in the GPU Operator. Set it there.
   kataSandboxDevicePlugin: This part stays in the GPU Operator. Set it there.
   nodeStatusExporter: This part stays in the GPU Operator. Set it there.
-  operator: This part stays in the GPU Operator. Set it there.
   platform: This part stays in the GPU Operator. Set it there.
   psa: This part stays in the GPU Operator. Set it there.
   psp: This part stays in the GPU Operator. Set it there.
@@ -153,6 +156,22 @@ ignored:
   nfd.checksumValuesOnly: The agents read changed ConfigMaps without a restart.
   nfd.featureGates: nfd-lite has no feature gates.
   nfd.postDeleteCleanup: '`cleanup.enabled` removes what the agents wrote.'
+  operator.image: All agents use the image of `image` and `imagePullSecrets`.
+  operator.imagePullPolicy: All agents use the image of `image` and `imagePullSecrets`.
+  operator.imagePullSecrets: All agents use the image of `image` and `imagePullSecrets`.
+  operator.repository: All agents use the image of `image` and `imagePullSecrets`.
+  operator.version: All agents use the image of `image` and `imagePullSecrets`.
+  operator.initContainer: All agents use the image of `image` and `imagePullSecrets`.
+  operator.upgradeCRD: 'Helm does not change CRDs: apply manifests/crds before an upgrade.'
+  operator.cleanupCRD: Helm does not delete CRDs.
+  operator.annotations: The controller of drivers does not need it.
+  operator.cleanupOnDelete: The controller of drivers does not need it.
+  operator.defaultGPUMode: The controller of drivers does not need it.
+  operator.defaultRuntime: The controller of drivers does not need it.
+  operator.labels: The controller of drivers does not need it.
+  operator.logging: The controller of drivers does not need it.
+  operator.use_ocp_driver_toolkit: The controller of drivers does not need it.
+  operator.priorityClassName: The controller of drivers does not need it.
   devicePlugin.image: All agents use the image of `image` and `imagePullSecrets`.
   devicePlugin.imagePullPolicy: All agents use the image of `image` and `imagePullSecrets`.
   devicePlugin.imagePullSecrets: All agents use the image of `image` and `imagePullSecrets`.
@@ -193,6 +212,8 @@ ignored:
   cdi.default: The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.
   cdi.enabled: The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.
   cdi.nriPluginEnabled: The device plugin uses CDI where the kubelet and the runtime support it. `deviceListStrategy` overrides that.
+  driver.hostNetwork: The pods use the network of pods.
+  driver.nvidiaDriverCRD: Drivers are always NVIDIADriver objects.
   worker: The section nfd has defaults for the values of the worker that have no counterpart.
   master: Each nfd-lite evaluates the rules and labels its own Node.
   topologyUpdater.createCRDs: Helm installs the CRDs, except with `--skip-crds`.
