@@ -9,6 +9,7 @@ from tests.e2e.scenarios import (
     configs,
     examples,
     gpus,
+    groups,
     health,
     install,
     labels,
@@ -29,6 +30,7 @@ from tests.e2e.scenarios.scenario import Scenario
 ALL: tuple[Scenario, ...] = (
     *labels.SCENARIOS,
     *gpus.SCENARIOS,
+    *groups.SCENARIOS,
     *why.SCENARIOS,
     *people.SCENARIOS,
     *rules.SCENARIOS,
