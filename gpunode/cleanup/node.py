@@ -1,4 +1,4 @@
-"""Removes what the agents' field managers own on the Node, according to `managedFields` and annotations, and their NodeFeature objects.
+"""Removes what the agents' field managers own on the Node, according to `managedFields` and annotations, and their objects.
 
 Also restores the labels of DaemonSets that an agent has paused.
 """
@@ -20,6 +20,7 @@ from gpu_exporter.agent import NAME as EXPORTER
 from gpu_validator.agent import NAME as VALIDATOR
 from mig_manager.agent import NAME as MIG_MANAGER
 from nfd_lite.agent import NAME as NFD
+from nfd_lite.topology.api import TopologyApi, topology_resource
 from node_core.domain.conditions import GPU_READY, GPU_VALIDATED, MIG_CONFIGURED, render_removal
 from node_core.domain.desired import Outputs
 from node_core.domain.managed_fields import find_owned_keys
@@ -61,6 +62,7 @@ def node_steps(api: NodeApi, namespace: str) -> Iterator[Step]:
     for manager, prefix in OBJECTS:
         feature = NodeFeatureApi(api, namespace=namespace, prefix=prefix)
         yield feature.resource.description, partial(remove_object, feature, manager)
+    yield topology_resource(api.node_name).description, partial(remove_topology, TopologyApi(api))
 
 
 class DryRunApi(NodeApi):
@@ -139,6 +141,20 @@ def owns_condition(node: Mapping[str, Any], manager: str, kind: str) -> bool:
         for entry in node["metadata"].get("managedFields") or ()
         if entry.get("manager") == manager
     )
+
+
+def remove_topology(api: TopologyApi) -> bool:
+    """Deletes the object if nfd-lite-topology has written it, also if nfd-topology-updater had created it before."""
+    try:
+        live = api.get()
+    except KubeError as error:
+        if error.status == 404:  # the cluster does not have the kind
+            return False
+        raise
+    if live is None or not live.is_of_agent:
+        return False
+    api.delete(live)
+    return True
 
 
 def remove_object(api: NodeFeatureApi, manager: str) -> bool:

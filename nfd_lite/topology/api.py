@@ -7,7 +7,7 @@ from urllib.parse import quote
 from nfd_lite.topology.node_topology import API_VERSION, MANAGER, TopologyView, parse_topology
 from node_core.errors import KubeError
 from node_core.kube.client import APPLY, NodeApi
-from node_core.kube.http import parse_response
+from node_core.kube.http import JSON, parse_response
 from node_core.kube.resources import Resource, select_by_name
 
 CRD_HINT = (
@@ -51,6 +51,11 @@ class TopologyApi:
         except KubeError as error:
             raise _with_hint(error) from error
         return parse_response(parse_topology, response)
+
+    def delete(self, observed: TopologyView) -> None:
+        """Deletes the object. Raises KubeError 409 if the object has changed since `observed`."""
+        same = {"uid": observed.uid, "resourceVersion": observed.resource_version}
+        self._api.request("DELETE", self._path, body={"preconditions": same}, content=JSON)
 
     @property
     def _path(self) -> str:

@@ -20,14 +20,15 @@ _CONTENT = ("topologyPolicies", "attributes", "zones")
 class TopologyView:
     """An observed object. content: its fields topologyPolicies, attributes and zones. annotations: those that this agent applied.
 
-    has_foreign_fingerprint: another client has set the annotation of the fingerprint. owners: the uids in ownerReferences.
-    list_number: see versions.Versioned; 0 without an informer.
+    is_of_agent: this agent has written the object. has_foreign_fingerprint: another client has set the annotation of the fingerprint.
+    owners: the uids in ownerReferences. list_number: see versions.Versioned; 0 without an informer.
     """
 
     uid: str
     resource_version: str
     content: Mapping[str, Any]
     annotations: Mapping[str, str] = field(default_factory=dict)
+    is_of_agent: bool = False
     has_foreign_fingerprint: bool = False
     owners: frozenset[str] = frozenset()
     list_number: int = 0
@@ -69,6 +70,7 @@ def parse_topology(obj: Mapping[str, Any], *, list_number: int = 0) -> TopologyV
         resource_version=metadata.get("resourceVersion", ""),
         content={name: obj[name] for name in _CONTENT if name in obj},
         annotations={key: value for key, value in annotations.items() if key in owned},
+        is_of_agent=any(entry.get("manager") == MANAGER for entry in metadata.get("managedFields") or ()),
         has_foreign_fingerprint=FINGERPRINT_ANNOTATION in annotations
         and any(FINGERPRINT_ANNOTATION in keys for manager, keys in owners.items() if manager != MANAGER),
         owners=frozenset(owner.get("uid", "") for owner in metadata.get("ownerReferences") or ()),

@@ -15,6 +15,7 @@ from gpu_core.host.mig_status import mig_status_path
 from gpunode.cleanup.clean import CleanupTargets, Outcome, clean, run_steps
 from gpunode.cleanup.node import AGENTS
 from mig_manager.clients import SERVICES_FILE
+from nfd_lite.topology.node_topology import MANAGER as TOPOLOGY
 from node_core.domain.node_feature import GFD_PREFIX
 from node_core.domain.taints import GFD_TAINTS_ANNOTATION, Taint, TaintPlan, render_taint
 from node_core.errors import KubeError, NodeError
@@ -258,6 +259,24 @@ def test_services_that_are_still_stopped_are_a_problem_if_they_cannot_start(
     outcome = clean(api(cluster), replace(targets(cluster), only="host"))
     assert any(each.startswith("services that mig-manager has stopped: systemctl start") for each in outcome.problems)
     assert path.exists()
+
+
+@pytest.mark.parametrize("manager", [TOPOLOGY, "nfd-topology-updater"])
+def test_only_a_topology_of_the_agent_is_deleted(cluster: Cluster, manager: str) -> None:
+    body = {
+        "apiVersion": "topology.node.k8s.io/v1alpha2",
+        "kind": "NodeResourceTopology",
+        "metadata": {"name": NODE},
+        "topologyPolicies": [],
+        "zones": [],
+    }
+    path = f"/apis/topology.node.k8s.io/v1alpha2/noderesourcetopologies/{NODE}"
+    query = {"fieldManager": manager}
+    api(cluster).request("PATCH", path, query=query, body=body, content="application/apply-patch+yaml")
+    outcome = clean(api(cluster), targets(cluster))
+    left = cluster.server.store.list("noderesourcetopologies.topology.node.k8s.io")[0]
+    assert outcome.problems == ()
+    assert (f"NodeResourceTopology {NODE}" in outcome.removed, len(left)) == (manager == TOPOLOGY, manager != TOPOLOGY)
 
 
 def test_only_node_feature_objects_of_the_agents_are_deleted(cluster: Cluster) -> None:
