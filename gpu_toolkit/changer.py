@@ -28,6 +28,8 @@ READ_ONLY = (
     "{path}, so gpu-toolkit cannot switch CDI on. Systems such as Talos and Bottlerocket have containerd 2 or their own setting for CDI:"
     " upgrade the system, or set it there."
 )
+BLIND = "containerd config dump does not show what the runtime runs with, so a drop-in cannot be checked"
+"""containerd 2.0.4 shows the defaults of version 3 in place of the values of a config of version 2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +137,8 @@ class Changer:
         """Returns the result, or why the config would not be the wanted one: then nothing is restarted, and the files are restored."""
         tools = self._tools
         before = self._dump(runtime)
+        if plan.can_hide and before is not None and find_difference(before, before, plan.wanted) is None:
+            return BLIND
         change = self._record(runtime, plan, tools.nvidia if () not in plan.wanted else None)
         try:
             if change.installed is not None:

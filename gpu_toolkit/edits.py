@@ -55,11 +55,15 @@ class FileEdit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """describe: the end of a sentence in the past tense that begins with `gpu-toolkit`. wanted: the values that it sets."""
+    """describe: the end of a sentence in the past tense that begins with `gpu-toolkit`. wanted: the values that it sets.
+
+    can_hide: whether it may hide values of other files, so that it must be possible to check it before the restart.
+    """
 
     describe: str
     edits: tuple[FileEdit, ...]
     wanted: Wanted
+    can_hide: bool = False
 
 
 def template_path(config: str) -> str | None:
@@ -139,7 +143,7 @@ def _plan_drop_in(path: str, table: Table, wanted: Wanted, *, version: int | Non
     head = NOTE + ("" if version is None else f"version = {version}\n")
     text = head + "".join(map(_render_table, tables, tables.values()))
     edit = FileEdit(path=path, before=None, after=text.encode(), tables=tables)
-    return Plan(describe=f"wrote {path}", edits=(edit,), wanted=wanted)
+    return Plan(describe=f"wrote {path}", edits=(edit,), wanted=wanted, can_hide=version is not None)
 
 
 def _render_table(table: Table, values: Values) -> str:

@@ -61,6 +61,15 @@ def test_a_drop_in_that_would_hide_the_main_file_is_not_used(place: Place) -> No
     assert b"enable_cdi = true" in (place.host.read(place.config) or b"")
 
 
+def test_a_drop_in_that_the_dump_cannot_check_is_not_used(place: Place) -> None:
+    """containerd 2.0.4 shows the defaults of version 3 for a config of version 2."""
+    start(place, IMPORTING)
+    place.dump = lambda _: {"plugins": {"io.containerd.cri.v1.runtime": {"enable_cdi": True}}}  # type: ignore[method-assign]
+    assert place.changer().apply().reason is Reason.READY
+    assert (place.host.read(DROP_IN), place.restarts) == (None, 2)
+    assert b"enable_cdi = true" in (place.host.read(place.config) or b"")
+
+
 def test_a_missing_folder_is_added_to_the_folders_of_the_runtime(place: Place) -> None:
     start(place, IMPORTING.replace("enable_cdi = false", 'cdi_spec_dirs = ["/etc/cdi"]'))
     assert place.changer().apply().reason is Reason.READY
