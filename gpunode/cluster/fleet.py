@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from gpu_core.domain.node_assessment import Reason
+from gpu_operator.upgrade.keys import BUSY, REASON, STATE, State, parse_state
 from node_core.domain.conditions import GPU_READY, GPU_VALIDATED
 from node_core.domain.labels import SIMULATED
 from node_core.domain.quantity import parse_api_quantity
@@ -202,6 +203,9 @@ def _problems(node: Node, resources: Iterable[Resource]) -> Iterator[str]:
         yield f"the Node is not ready: {ready.reason}"
     if node.spec.unschedulable:
         yield "the Node is cordoned"
+    if (state := parse_state(node.labels.get(STATE, ""))) in (*BUSY, State.FAILED):
+        why = node.metadata.annotations.get(REASON, "")
+        yield f"the driver upgrade has the state {state}{f': {why}' if why else ''}"
     gpu_ready, validated = node.condition(GPU_READY), node.condition(GPU_VALIDATED)
     if gpu_ready is not None and (gpu_ready.status != "True" or gpu_ready.reason == Reason.SOME_UNHEALTHY):
         yield _sentence(gpu_ready)

@@ -130,6 +130,23 @@ def test_the_problems_of_a_node(given: Node, problems: list[str]) -> None:
     assert list(describe_node(given).problems) == problems
 
 
+@pytest.mark.parametrize(
+    ("state", "why", "problems"),
+    [
+        ("upgrade-required", "", []),
+        ("upgrade-done", "", []),
+        ("drain-required", "", ["the driver upgrade has the state drain-required"]),
+        ("upgrade-failed", "no such image", ["the driver upgrade has the state upgrade-failed: no such image"]),
+    ],
+)
+def test_an_upgrade_of_the_driver_is_a_problem_with_its_reason(state: str, why: str, problems: list[str]) -> None:
+    found = node({"nvidia.com/gpu-driver-upgrade-state": state})
+    annotations = {"nvidia.com/gpunode.driver-upgrade.reason": why} if why else {}
+    metadata = msgspec.structs.replace(found.metadata, annotations=annotations)
+    found = msgspec.structs.replace(found, metadata=metadata)
+    assert list(describe_node(found).problems) == problems
+
+
 def test_a_node_that_is_not_validated_has_the_failed_stage_as_a_problem() -> None:
     failed = condition("GPUValidated", "False", "CDIFailed", "There is no CDI specification.")
     found = describe_node(node(conditions=[condition("GPUReady", "True", "GPUsReady"), failed], capacity={GPU: "1"}))
