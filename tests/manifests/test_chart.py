@@ -580,6 +580,23 @@ def test_mig_manager_may_remove_pods_only_with_a_policy_that_removes_pods(
     assert ("ClusterRole", "gpunode-mig") not in rendered({})
 
 
+@pytest.mark.parametrize(
+    ("policy", "verbs"),
+    [
+        ({}, [["list"]]),
+        ({"drain": {"enable": True}}, [["list"]]),
+        ({"drain": {"force": True}}, [["list"], ["delete"]]),
+        ({"gpuPodDeletion": {"force": True}}, [["list"], ["delete"]]),
+    ],
+)
+def test_gpu_operator_may_delete_pods_of_others_only_if_an_upgrade_forces_it(
+    policy: dict[str, object], verbs: list[list[str]]
+) -> None:
+    objects = rendered({"driver": {"enabled": True, "upgradePolicy": policy}})
+    rules = objects["ClusterRole", "gpunode-operator"]["rules"]
+    assert [each["verbs"] for each in rules if each["resources"] == ["pods"]] == verbs
+
+
 def test_gpu_toolkit_is_off_by_default_and_may_only_create_events() -> None:
     assert ("DaemonSet", "gpu-toolkit") not in rendered({})
     objects = rendered({"toolkit": {"enabled": True}})
