@@ -11,7 +11,6 @@ from pathlib import Path
 
 import structlog
 
-from device_plugin.cdi.write import SpecWriter
 from device_plugin.cdi_sync import MPS_CONTROL, SMI, CdiSpecSync, HostContext
 from device_plugin.desired import Desired, Inputs, plan_desired
 from device_plugin.health.build import build_health, build_mig_gate, build_status_writer, discover_gpus
@@ -35,6 +34,7 @@ from device_plugin.report import Reporter
 from device_plugin.response_options import NodeSoftware
 from device_plugin.settings import PluginSettings, plan_options
 from gpu_core.assembly import Dependencies, select_config
+from gpu_core.cdi.write import SpecWriter
 from gpu_core.domain.node_assessment import NodeAssessment
 from gpu_core.nvml.source import is_released
 from gpu_core.settings.nvidia_settings import ResponseSettings

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from device_plugin.allocate.choose import groups_reason
 from device_plugin.allocate.strategies import AUTO, CDI_LISTS
-from device_plugin.cdi.hook_program import HookProgramReader
-from device_plugin.cdi.kinds import CONTROL_NODES, IMEX_CHANNEL_PATH, CdiClass
-from device_plugin.cdi.options import CdiOptions, option_notes
-from device_plugin.cdi.plan import CdiPlan, plan_specs
-from device_plugin.cdi.roots import Roots, discover_roots
-from device_plugin.cdi.write import SpecWriter
+from gpu_core.cdi.hook_program import HookProgramReader
+from gpu_core.cdi.kinds import CONTROL_NODES, IMEX_CHANNEL_PATH, CdiClass
+from gpu_core.cdi.options import CdiOptions, option_notes
+from gpu_core.cdi.plan import CdiPlan, plan_specs
+from gpu_core.cdi.roots import Roots, discover_roots
+from gpu_core.cdi.write import SpecWriter
 from gpu_core.domain.inventory import Inventory, Platform
 from gpu_core.host.device_nodes import DeviceNodes, ReadNode, read_device_nodes, read_node
 from gpu_core.host.driver_files import DriverFiles, read_driver_files

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from device_plugin.allocate.choose import Choice
 from device_plugin.allocate.strategies import CDI_LISTS, DeviceList
-from device_plugin.cdi.kinds import CdiClass
 from device_plugin.devices import Plan
 from device_plugin.health.gpu_assessment import GpuAssessment, count_devices, health_cause
 from device_plugin.inventory_poller import DiscoveryResult
@@ -25,6 +24,7 @@ from device_plugin.plan.withhold import (
     withhold,
 )
 from device_plugin.response_options import NodeSoftware, ServedResource, plan_response_options, select_device_lists
+from gpu_core.cdi.kinds import CdiClass
 from gpu_core.domain.node_assessment import (
     NodeAssessment,
     NodeFacts,

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from device_plugin.cdi.write import CDI_FOLDER
 from device_plugin.gate import Gate, parse_gate
 from device_plugin.health.checks import parse_checks
 from device_plugin.health.startup_taint import parse_startup_taint
 from device_plugin.plan.options import MigStrategy, PlanOptions
+from gpu_core.cdi.write import CDI_FOLDER
 from gpu_core.domain.device_rules import DeviceRules
 from gpu_core.domain.health import HealthPolicy
 from gpu_core.domain.sharing import Sharing, SharingStrategy

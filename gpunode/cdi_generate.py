@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from device_plugin.cdi.plan import CdiPlan
-from device_plugin.cdi.write import CDI_FOLDER, SpecWriter
 from device_plugin.cdi_sync import CdiSpecSync
 from device_plugin.settings import PLUGIN, plugin_settings
 from gpu_core.assembly import gpu_dependencies
+from gpu_core.cdi.plan import CdiPlan
+from gpu_core.cdi.write import CDI_FOLDER, SpecWriter
 from gpu_core.domain.cdi import render_spec
 from gpu_core.settings.nvidia_config import nvidia_config_option
 from gpu_core.settings.nvidia_settings import GpuSettings

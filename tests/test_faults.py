@@ -43,8 +43,8 @@ def write(folder, at):
         print(error, flush=True)
 """,
     "CDI": """
-from device_plugin.cdi.plan import CdiPlan
-from device_plugin.cdi.write import SpecWriter
+from gpu_core.cdi.plan import CdiPlan
+from gpu_core.cdi.write import SpecWriter
 from gpu_core.domain.cdi import CdiDevice, Edits, Spec
 def write(folder, at):
     devices = tuple(CdiDevice(name=f"gpu{n}", edits=Edits(env=(f"AT={at}",))) for n in range(100))

@@ -17,8 +17,8 @@ from device_plugin.allocate.response import (
     Response,
     Strategy,
 )
-from device_plugin.cdi.kinds import IMEX_CHANNEL_PATH, CdiClass, qualified_name
 from device_plugin.devices import Device
+from gpu_core.cdi.kinds import IMEX_CHANNEL_PATH, CdiClass, qualified_name
 from gpu_core.domain.cdi import ALL
 
 DeviceList = Literal["envvar", "volume-mounts", "cdi-annotations", "cdi-cri"]

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from device_plugin.cdi.roots import OWN_ROOT, discover_roots
 from device_plugin.health.gpu_events import GpuEventRecorder
 from device_plugin.health.monitor import HealthMonitor
 from device_plugin.health.state_file import StateFile
@@ -13,6 +12,7 @@ from device_plugin.health.watch import GpuWatch
 from device_plugin.mig_gate import MigGate
 from device_plugin.settings import PluginSettings
 from gpu_core.assembly import Dependencies
+from gpu_core.cdi.roots import OWN_ROOT, discover_roots
 from gpu_core.discovery.node_facts import error_facts, read_facts
 from gpu_core.domain.inventory import Inventory
 from gpu_core.domain.node_assessment import NodeFacts

@@ -9,8 +9,8 @@ from typing import Literal
 import click
 
 from device_plugin.agent import mps_tools
-from device_plugin.cdi.write import CDI_FOLDER
 from device_plugin.cdi_sync import HostContext
+from gpu_core.cdi.write import CDI_FOLDER
 from gpu_core.settings.nvidia_settings import ResponseSettings
 from gpunode.cleanup.agent import cleanup_loop
 from gpunode.cleanup.clean import CleanupTargets, Outcome, clean

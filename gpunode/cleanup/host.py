@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from device_plugin.cdi.kinds import FILE_NAMES
-from device_plugin.cdi.plan import CdiPlan
-from device_plugin.cdi.write import SpecWriter
+from gpu_core.cdi.kinds import FILE_NAMES
+from gpu_core.cdi.plan import CdiPlan
+from gpu_core.cdi.write import SpecWriter
 from gpu_core.host.mig_status import mig_status_path
 from gpu_core.host.release_requests import FOLDER as REQUESTS
 from gpu_core.nvml.lock import lock_path

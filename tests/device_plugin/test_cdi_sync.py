@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from device_plugin.allocate.strategies import build_strategies
-from device_plugin.cdi.hook_program import LDCACHE, LINKS, PROFILE
-from device_plugin.cdi.write import SpecWriter
 from device_plugin.cdi_sync import CdiSpecSync, HostContext
 from device_plugin.devices import Device, DeviceId, ResourceOffer
 from device_plugin.response_options import NodeSoftware, plan_response_options, select_device_lists
+from gpu_core.cdi.hook_program import LDCACHE, LINKS, PROFILE
+from gpu_core.cdi.write import SpecWriter
 from gpu_core.domain.inventory import Inventory
 from gpu_core.domain.resources import GPU
 from gpu_core.settings.nvidia_settings import CdiSettings, ResponseSettings
 from node_core.host.root import HostRoot
-from tests.device_plugin.cdi.conftest import MIGS, WHOLE, make_inventory
+from tests.gpu_core.cdi.conftest import MIGS, WHOLE, make_inventory
 from tests.roots.drivers.layout import lay_out, lay_out_tree, read_composed_node
 
 GPU_SPEC = "k8s.device-plugin.nvidia.com-gpu.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from device_plugin.cdi.hook_program import (
+from gpu_core.cdi.hook_program import (
     COMPAT,
     HOST_CUDA,
     HOST_DRIVER,
@@ -17,10 +17,10 @@ from device_plugin.cdi.hook_program import (
     PROFILE,
     HookProgramReader,
 )
-from device_plugin.cdi.roots import Roots
+from gpu_core.cdi.roots import Roots
 from node_core.host.root import HostRoot
-from tests.device_plugin.cdi.test_hook_program import WORDS
 from tests.e2e.cluster.build import cache_folder
+from tests.gpu_core.cdi.test_hook_program import WORDS
 from tests.roots.drivers.layout import TOOLKITS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]

@@ -17,8 +17,8 @@ from device_plugin.allocate.strategies import (
     ResponseOptions,
     build_strategies,
 )
-from device_plugin.cdi.kinds import CONTROL_NODES
 from device_plugin.devices import Device, DeviceId
+from gpu_core.cdi.kinds import CONTROL_NODES
 from gpu_core.domain.cdi import VENDOR as CDI_VENDOR
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.resources import GPU, ResourceName

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.device_plugin.cdi.conftest import LoadNode
-from tests.device_plugin.cdi.specs import without
+from tests.gpu_core.cdi.conftest import LoadNode
+from tests.gpu_core.cdi.specs import without
 
 
 @pytest.mark.parametrize(

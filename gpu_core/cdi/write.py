@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from device_plugin.cdi.kinds import FILE_NAMES
-from device_plugin.cdi.plan import CdiPlan
+from gpu_core.cdi.kinds import FILE_NAMES
+from gpu_core.cdi.plan import CdiPlan
 from gpu_core.domain.cdi import Spec, render_spec
 from node_core.host.atomic_write import write_atomically
 

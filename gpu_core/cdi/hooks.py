@@ -6,8 +6,8 @@ A hook is written with the flags that it needs: `enable-cuda-compat --host-cuda-
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
-from device_plugin.cdi.hook_program import COMPAT, HOST_CUDA, HOST_DRIVER, LDCACHE, LINKS, NO_NODES, NO_PROGRAM, PROFILE
-from device_plugin.cdi.options import CdiOptions
+from gpu_core.cdi.hook_program import COMPAT, HOST_CUDA, HOST_DRIVER, LDCACHE, LINKS, NO_NODES, NO_PROGRAM, PROFILE
+from gpu_core.cdi.options import CdiOptions
 from gpu_core.domain.cdi import HookEdit
 
 COMPAT_BY_DRIVER = f"{COMPAT} {HOST_DRIVER}"

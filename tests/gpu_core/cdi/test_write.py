@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from device_plugin.cdi.kinds import FILE_NAMES, kind
-from device_plugin.cdi.plan import CdiPlan
-from device_plugin.cdi.write import SpecWriter, render_json
+from gpu_core.cdi.kinds import FILE_NAMES, kind
+from gpu_core.cdi.plan import CdiPlan
+from gpu_core.cdi.write import SpecWriter, render_json
 from gpu_core.domain.cdi import CdiDevice, Edits, Spec
 from tests.nvml.build import IN_CI
 from tests.unprivileged import unprivileged
@@ -24,8 +24,8 @@ GPU_FILE = "k8s.device-plugin.nvidia.com-gpu.json"
 FILL = """
 import resource, sys
 from pathlib import Path
-from tests.device_plugin.cdi.test_write import make_plan
-from device_plugin.cdi.write import SpecWriter
+from tests.gpu_core.cdi.test_write import make_plan
+from gpu_core.cdi.write import SpecWriter
 resource.setrlimit(resource.RLIMIT_FSIZE, (16, 16))
 print(*SpecWriter(Path(sys.argv[1])).write(make_plan("GPU-2")))
 """

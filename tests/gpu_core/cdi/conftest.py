@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from device_plugin.cdi.options import CdiOptions
-from device_plugin.cdi.plan import CdiPlan, plan_specs
-from device_plugin.cdi.roots import Roots
+from gpu_core.cdi.options import CdiOptions
+from gpu_core.cdi.plan import CdiPlan, plan_specs
+from gpu_core.cdi.roots import Roots
 from gpu_core.domain.inventory import (
     UNKNOWN_VERSION,
     CudaVersion,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from device_plugin.cdi.hook_program import (
+from gpu_core.cdi.hook_program import (
     COMPAT,
     DEFAULT,
     HOST_CUDA,
@@ -19,7 +19,7 @@ from device_plugin.cdi.hook_program import (
     HookProgram,
     HookProgramReader,
 )
-from device_plugin.cdi.roots import Roots
+from gpu_core.cdi.roots import Roots
 from gpu_core.host.program_texts import find_texts
 from node_core.host.root import HostRoot
 from tests.roots.drivers.layout import TOOLKITS, lay_out_all
@@ -151,7 +151,7 @@ def test_a_program_is_read_again_only_if_it_has_changed(tmp_path: Path, monkeypa
         reads.append(path)
         return find_texts(path, texts)
 
-    monkeypatch.setattr("device_plugin.cdi.hook_program.find_texts", record)
+    monkeypatch.setattr("gpu_core.cdi.hook_program.find_texts", record)
     reader, roots = HookProgramReader(HostRoot(tmp_path)), Roots(driver_mount=tmp_path)
     program = tmp_path / "usr/bin/nvidia-ctk"
     lay_out_all(tmp_path, f"{DEFAULT} toolkit 1.17.4")

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from device_plugin.cdi.options import NO_GIDS
-from device_plugin.cdi.roots import Roots
+from gpu_core.cdi.options import NO_GIDS
+from gpu_core.cdi.roots import Roots
 from gpu_core.domain.inventory import MigUuid
 from gpu_core.host.device_nodes import HostNode
 from gpu_core.host.mig_caps import MigCaps
-from tests.device_plugin.cdi.conftest import CUT, MIGS, WHOLE, LoadNode, make_gpu, make_mig
-from tests.device_plugin.cdi.specs import devices_of, gpu_spec, without
+from tests.gpu_core.cdi.conftest import CUT, MIGS, WHOLE, LoadNode, make_gpu, make_mig
+from tests.gpu_core.cdi.specs import devices_of, gpu_spec, without
 
 
 def test_devices_are_named_by_uuid_or_index(load_node: LoadNode) -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from device_plugin.cdi.hook_program import LINKS
-from device_plugin.cdi.hooks import has_hook, link_hook
-from device_plugin.cdi.options import NO_GIDS, CdiOptions
+from gpu_core.cdi.hook_program import LINKS
+from gpu_core.cdi.hooks import has_hook, link_hook
+from gpu_core.cdi.options import NO_GIDS, CdiOptions
 from gpu_core.domain.cdi import CdiDevice, DeviceNodeEdit, Edits, is_device_name, merge
 from gpu_core.domain.inventory import Gpu, Inventory, MigDevice
 from gpu_core.host.device_nodes import BY_PATH, DeviceNodes

@@ -2,7 +2,7 @@
 
 import pytest
 
-from device_plugin.cdi.hook_program import (
+from gpu_core.cdi.hook_program import (
     COMPAT,
     HOST_CUDA,
     HOST_DRIVER,
@@ -13,8 +13,8 @@ from device_plugin.cdi.hook_program import (
     PROFILE,
     WORDS,
 )
-from tests.device_plugin.cdi.conftest import CTK, LoadNode
-from tests.device_plugin.cdi.specs import gpu_spec, hooks_of
+from tests.gpu_core.cdi.conftest import CTK, LoadNode
+from tests.gpu_core.cdi.specs import gpu_spec, hooks_of
 
 
 def test_hooks_are_in_the_order_of_nvidias_specifications(load_node: LoadNode) -> None:

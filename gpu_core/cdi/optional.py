@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from device_plugin.cdi.devices import node_edits
-from device_plugin.cdi.driver import mount_files
-from device_plugin.cdi.kinds import IMEX_CHANNEL_PATH, VOID, CdiClass, ClassPlan, kind
-from device_plugin.cdi.options import CdiOptions
+from gpu_core.cdi.devices import node_edits
+from gpu_core.cdi.driver import mount_files
+from gpu_core.cdi.kinds import IMEX_CHANNEL_PATH, VOID, CdiClass, ClassPlan, kind
+from gpu_core.cdi.options import CdiOptions
 from gpu_core.domain.cdi import ALL, CdiDevice, Edits, make_spec, merge
 from gpu_core.host.device_nodes import DeviceNodes
 from gpu_core.host.driver_files import DriverFiles

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from device_plugin.cdi.options import EXPLICIT_LIBRARIES, NO_IPC
-from tests.device_plugin.cdi.conftest import LoadNode, Node
-from tests.device_plugin.cdi.specs import gpu_spec, without
+from gpu_core.cdi.options import EXPLICIT_LIBRARIES, NO_IPC
+from tests.gpu_core.cdi.conftest import LoadNode, Node
+from tests.gpu_core.cdi.specs import gpu_spec, without
 
 
 def test_libraries_that_images_contain_are_mounted_on_request(load_node: LoadNode) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from posixpath import relpath
 
-from device_plugin.cdi.hook_program import LDCACHE, LINKS
-from device_plugin.cdi.hooks import has_hook, hook, link_hook
-from device_plugin.cdi.options import CdiOptions
+from gpu_core.cdi.hook_program import LDCACHE, LINKS
+from gpu_core.cdi.hooks import has_hook, hook, link_hook
+from gpu_core.cdi.options import CdiOptions
 from gpu_core.domain.cdi import Edits, MountEdit
 from gpu_core.host.driver_libraries import Library
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from device_plugin.cdi.roots import Roots
+from gpu_core.cdi.roots import Roots
 from gpu_core.domain.cdi import MountEdit
 from gpu_core.host.driver_files import read_driver_files
 from gpu_core.host.elf import elf_machine
 from node_core.host.root import HostRoot
-from tests.device_plugin.cdi.conftest import LoadNode
-from tests.device_plugin.cdi.specs import gpu_spec
 from tests.exhaustive import params
+from tests.gpu_core.cdi.conftest import LoadNode
+from tests.gpu_core.cdi.specs import gpu_spec
 from tests.nvml.build import IN_CI
 
 LIBRARY = "int driver(void) { return 550; }"

@@ -6,13 +6,13 @@ Source: NVIDIA, CUDA on WSL User Guide.
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from device_plugin.cdi.devices import PlannedDevices, node_edits
-from device_plugin.cdi.driver import mount_files
-from device_plugin.cdi.hook_program import LDCACHE, LINKS
-from device_plugin.cdi.hooks import has_hook, link_hook
-from device_plugin.cdi.kinds import VOID
-from device_plugin.cdi.libraries import RHEL_FOLDER, cache_edits, debian_folder
-from device_plugin.cdi.options import CdiOptions
+from gpu_core.cdi.devices import PlannedDevices, node_edits
+from gpu_core.cdi.driver import mount_files
+from gpu_core.cdi.hook_program import LDCACHE, LINKS
+from gpu_core.cdi.hooks import has_hook, link_hook
+from gpu_core.cdi.kinds import VOID
+from gpu_core.cdi.libraries import RHEL_FOLDER, cache_edits, debian_folder
+from gpu_core.cdi.options import CdiOptions
 from gpu_core.domain.cdi import ALL, CdiDevice, Edits, merge
 from gpu_core.domain.inventory import Inventory
 from gpu_core.host.device_nodes import DeviceNodes

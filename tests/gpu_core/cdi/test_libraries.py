@@ -4,9 +4,9 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from device_plugin.cdi.hook_program import LDCACHE, LINKS
-from tests.device_plugin.cdi.conftest import CTK, LoadNode
-from tests.device_plugin.cdi.specs import gpu_spec
+from gpu_core.cdi.hook_program import LDCACHE, LINKS
+from tests.gpu_core.cdi.conftest import CTK, LoadNode
+from tests.gpu_core.cdi.specs import gpu_spec
 
 LINUX = ["debian", "rhel", "gke-cos", "talos", "k3s", "opt", "nixos", "debian-12", "ubuntu-24.04", "driver-container"]
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from device_plugin.cdi.devices import PlannedDevices, node_edits
-from device_plugin.cdi.driver import mount_files
-from device_plugin.cdi.hook_program import COMPAT, HOST_CUDA, LDCACHE, LINKS
-from device_plugin.cdi.hooks import COMPAT_BY_CUDA, has_hook, hook, link_hook
-from device_plugin.cdi.kinds import VOID
-from device_plugin.cdi.libraries import cache_edits, debian_folder
-from device_plugin.cdi.options import CdiOptions
+from gpu_core.cdi.devices import PlannedDevices, node_edits
+from gpu_core.cdi.driver import mount_files
+from gpu_core.cdi.hook_program import COMPAT, HOST_CUDA, LDCACHE, LINKS
+from gpu_core.cdi.hooks import COMPAT_BY_CUDA, has_hook, hook, link_hook
+from gpu_core.cdi.kinds import VOID
+from gpu_core.cdi.libraries import cache_edits, debian_folder
+from gpu_core.cdi.options import CdiOptions
 from gpu_core.domain.cdi import CdiDevice, Edits, merge
 from gpu_core.domain.inventory import Inventory
 from gpu_core.host.device_nodes import DeviceNodes

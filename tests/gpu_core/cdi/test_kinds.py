@@ -1,7 +1,7 @@
 """Names of CDI classes and devices."""
 
-from device_plugin.cdi.kinds import FILE_NAMES, qualified_name
-from tests.device_plugin.cdi.specs import GPU_FILE
+from gpu_core.cdi.kinds import FILE_NAMES, qualified_name
+from tests.gpu_core.cdi.specs import GPU_FILE
 
 
 def test_names_are_qualified_by_vendor_and_class() -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from device_plugin.cdi.plan import CdiPlan
+from gpu_core.cdi.plan import CdiPlan
 from gpu_core.domain.cdi import render_spec
 from gpu_core.domain.cdi_schema import problems_of
-from tests.device_plugin.cdi.conftest import CTK, LoadNode
+from tests.gpu_core.cdi.conftest import CTK, LoadNode
 
 HOSTS: dict[str, dict[str, str]] = {
     "debian": {},

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from device_plugin.cdi.roots import Roots, rebase
+from gpu_core.cdi.roots import Roots, rebase
 from gpu_core.host.driver_root import DriverRoot
 from gpu_core.host.elf import elf_machine
 from gpu_core.host.program_texts import find_texts

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from device_plugin.cdi.devices import node_edits
-from device_plugin.cdi.hook_program import COMPAT, HOST_DRIVER, LDCACHE, LINKS, NO_NODES, PROFILE
-from device_plugin.cdi.hooks import COMPAT_BY_DRIVER, has_hook, hook, link_hook
-from device_plugin.cdi.kinds import CONTROL_NODES, VOID
-from device_plugin.cdi.libraries import cache_edits, library_edits
-from device_plugin.cdi.options import EXPLICIT_LIBRARIES, NO_IPC, CdiOptions
+from gpu_core.cdi.devices import node_edits
+from gpu_core.cdi.hook_program import COMPAT, HOST_DRIVER, LDCACHE, LINKS, NO_NODES, PROFILE
+from gpu_core.cdi.hooks import COMPAT_BY_DRIVER, has_hook, hook, link_hook
+from gpu_core.cdi.kinds import CONTROL_NODES, VOID
+from gpu_core.cdi.libraries import cache_edits, library_edits
+from gpu_core.cdi.options import EXPLICIT_LIBRARIES, NO_IPC, CdiOptions
 from gpu_core.domain.cdi import READ_ONLY, SOCKET, Edits, MountEdit, merge
 from gpu_core.domain.inventory import Inventory
 from gpu_core.host.device_nodes import DeviceNodes

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from device_plugin.cdi.hook_program import COMPAT, LDCACHE, LINKS
+from gpu_core.cdi.hook_program import COMPAT, LDCACHE, LINKS
 from gpu_core.host.device_nodes import DeviceNodes, HostNode
 from gpu_core.host.driver_files import DriverFiles
 from gpu_core.host.mig_caps import MigCaps
-from tests.device_plugin.cdi.conftest import CTK, LoadNode
-from tests.device_plugin.cdi.specs import devices_of, gpu_spec, hooks_of
 from tests.device_plugin.conftest import mig
+from tests.gpu_core.cdi.conftest import CTK, LoadNode
+from tests.gpu_core.cdi.specs import devices_of, gpu_spec, hooks_of
 
 
 @pytest.mark.parametrize(("strategy", "name"), [("uuid", "tegra"), ("index", "0")])

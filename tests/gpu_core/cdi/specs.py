@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from device_plugin.cdi.plan import CdiPlan
+from gpu_core.cdi.plan import CdiPlan
 from gpu_core.domain.cdi import Edits, Spec
-from tests.device_plugin.cdi.conftest import Node
+from tests.gpu_core.cdi.conftest import Node
 
 GPU_FILE = "k8s.device-plugin.nvidia.com-gpu.json"
 

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from gpu_core.host.device_nodes import DeviceNodes
-from tests.device_plugin.cdi.conftest import CUT, WHOLE, LoadNode
-from tests.device_plugin.cdi.specs import devices_of
+from tests.gpu_core.cdi.conftest import CUT, WHOLE, LoadNode
+from tests.gpu_core.cdi.specs import devices_of
 
 
 def test_under_wsl_each_gpu_maps_to_the_device_all(load_node: LoadNode) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_plugin.cdi.roots import discover_roots, join, rebase
+from gpu_core.cdi.roots import discover_roots, join, rebase
 from tests.roots.drivers.layout import lay_out
 
 parts = st.lists(st.from_regex(r"[a-c]{1,2}", fullmatch=True), max_size=4)

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from device_plugin.cdi import driver as nvml
-from device_plugin.cdi import tegra, wsl
-from device_plugin.cdi.devices import PlannedDevices, plan_devices
-from device_plugin.cdi.hooks import missing_notes
-from device_plugin.cdi.kinds import CdiClass, ClassPlan, kind
-from device_plugin.cdi.optional import plan_optional
-from device_plugin.cdi.options import CdiOptions
+from gpu_core.cdi import driver as nvml
+from gpu_core.cdi import tegra, wsl
+from gpu_core.cdi.devices import PlannedDevices, plan_devices
+from gpu_core.cdi.hooks import missing_notes
+from gpu_core.cdi.kinds import CdiClass, ClassPlan, kind
+from gpu_core.cdi.optional import plan_optional
+from gpu_core.cdi.options import CdiOptions
 from gpu_core.domain.cdi import ALL, Edits, Spec, make_spec, with_all, without_groups
 from gpu_core.domain.inventory import Inventory, Platform
 from gpu_core.host.device_nodes import DeviceNodes

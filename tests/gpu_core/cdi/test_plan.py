@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from device_plugin.cdi.kinds import qualified_name
-from device_plugin.cdi.plan import CdiPlan
+from gpu_core.cdi.kinds import qualified_name
+from gpu_core.cdi.plan import CdiPlan
 from gpu_core.domain.cdi import render_spec
 from gpu_core.domain.inventory import Inventory
 from gpu_core.host.device_nodes import DeviceNodes
 from gpu_core.host.driver_files import DriverFiles
-from tests.device_plugin.cdi.conftest import CTK, LoadNode
-from tests.device_plugin.cdi.specs import gpu_spec, without
+from tests.gpu_core.cdi.conftest import CTK, LoadNode
+from tests.gpu_core.cdi.specs import gpu_spec, without
 
 
 @pytest.mark.parametrize("hooks", [True, False], ids=["hooks", "no-hooks"])

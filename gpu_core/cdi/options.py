@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from device_plugin.cdi.hook_program import WORDS
-from device_plugin.cdi.roots import Roots
+from gpu_core.cdi.hook_program import WORDS
+from gpu_core.cdi.roots import Roots
 
 EXPLICIT_LIBRARIES = "enable-explicit-driver-libraries"
 NO_GIDS = "no-additional-gids-for-device-nodes"
