@@ -13,7 +13,6 @@ from gpunode.cleanup.machine import is_this_machine
 from gpunode.cleanup.mps import stop_mps_daemons
 from gpunode.cleanup.node import AGENTS, Step, find_shared_keys, node_steps, read_node
 from gpunode.cleanup.pods import list_agent_pods
-from mig_manager.settings import STATE_DIR
 from node_core.errors import NodeError
 from node_core.host.flock import is_locked
 from node_core.kube.client import NodeApi
@@ -33,7 +32,7 @@ class CleanupTargets:
     cdi: Path
     sockets: Path
     state: Path | None
-    records: Path = STATE_DIR
+    records: Path
     namespace: str
     mps: MpsTools | None = None
     only: Literal["cluster", "host"] | None = None

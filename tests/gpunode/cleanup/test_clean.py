@@ -352,7 +352,9 @@ def test_a_dry_run_reports_locked_agents_without_a_change(cluster: Cluster) -> N
 
 
 def test_missing_folders_are_not_a_problem(cluster: Cluster, tmp_path: Path) -> None:
-    nowhere = CleanupTargets(cdi=tmp_path / "a", sockets=tmp_path / "b", state=tmp_path / "c", namespace="default")
+    nowhere = CleanupTargets(
+        cdi=tmp_path / "a", sockets=tmp_path / "b", state=tmp_path / "c", records=tmp_path / "d", namespace="default"
+    )
     assert clean(api(cluster), nowhere) == Outcome()
 
 
