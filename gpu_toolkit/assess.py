@@ -84,7 +84,9 @@ def _assess_docker(runtime: Runtime) -> Assessment:
         return _impossible(runtime, "Docker supports CDI since 25.0")
     is_enabled = runtime.cdi and runtime.cdi.is_enabled
     if is_enabled or (is_enabled is None and is_at_least(runtime.version, DOCKER_DEFAULT)):
-        message = f"{runtime.title} injects CDI devices if cri-dockerd passes them on, as its versions since 2026 do."
+        message = (
+            f"{runtime.title} injects CDI devices, if cri-dockerd passes them on: versions before December 2025 do not."
+        )
         return Assessment(reason=Reason.READY, message=f"{message} {NOT_NEEDED}")
     message = (
         f'Set "features": {{"cdi": true}} in {runtime.config}, and restart Docker when no container must run: without live-restore,'
