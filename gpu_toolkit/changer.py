@@ -81,16 +81,17 @@ class Changer:
                 return Assessment(reason=Reason.READ_ONLY, message=READ_ONLY.format(path=error.message))
 
     def revert(self) -> Assessment:
-        """Puts back what `apply` changed."""
+        """Puts back what `apply` changed, and removes the record."""
         with self._tools.journal.lock():
             change = self._tools.journal.read().change
-            if change is None:
-                return Assessment(reason=Reason.REVERTED, message="gpu-toolkit has changed nothing on this node.")
-            self._tools.journal.write(Record(change=change))
-            self._undo(change, is_restarted=True)
-            return Assessment(
-                reason=Reason.REVERTED, message="The files of the runtime are as they were before.", is_changed=True
-            )
+            if change is not None:
+                self._tools.journal.write(Record(change=change))
+                self._undo(change, is_restarted=True)
+            self._tools.journal.remove()
+        if change is None:
+            return Assessment(reason=Reason.REVERTED, message="gpu-toolkit has changed nothing on this node.")
+        message = "The files of the runtime are as they were before."
+        return Assessment(reason=Reason.REVERTED, message=message, is_changed=True)
 
     @property
     def _is_pending(self) -> bool:

@@ -6,7 +6,7 @@ The folder is on a disk of the host. Only one process at a time changes the runt
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -114,3 +114,10 @@ class Journal:
             write_atomically(self._path, msgspec.json.encode(record).decode(), 0o600)
         except OSError as error:
             raise RuntimeConfigError(f"the record {self._path} {describe_os_error(error)}") from error
+
+    def remove(self) -> None:
+        """Removes the files, and the folder if it is empty. Called with the lock held, when nothing is left to undo."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+            (self._folder / LOCK).unlink()
+            self._folder.rmdir()

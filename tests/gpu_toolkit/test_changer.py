@@ -189,6 +189,15 @@ def test_revert_restores_every_byte_mode_and_folder(place: Place, version: str) 
     assert (place.root / "etc/containerd/config.toml").stat().st_mode & 0o777 == 0o600
     assert place.changer().revert().message == "gpu-toolkit has changed nothing on this node."
     assert place.restarts == 3
+    assert not (place.root / "state").exists()
+
+
+def test_revert_retains_the_records_of_others(place: Place) -> None:
+    start(place, IMPORTING)
+    place.changer().apply()
+    place.write("x", "/state/mig.json")
+    place.changer().revert()
+    assert [each.name for each in (place.root / "state").iterdir()] == ["mig.json"]
 
 
 def test_revert_retains_what_others_have_changed_since(place: Place) -> None:
