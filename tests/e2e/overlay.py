@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.e2e.cluster.image import GPUNODE
-from tests.e2e.cluster.layout import KUBELET_PORT
+from tests.e2e.cluster.layout import KUBELET_PORT, RUN_DIR
 from tests.e2e.world import Obj, Setup
 
 AGENTS = ("nfd-lite", "gfd", "gpu-device-plugin")
@@ -13,18 +13,20 @@ EXPORTER = "gpu-exporter"
 MIG_MANAGER = "mig-manager"
 TOOLKIT = "gpu-toolkit"
 TOPOLOGY = "nfd-lite-topology"
+VALIDATOR = "gpu-validator"
 OPTIONAL = {
     EXPORTER: ("gpu-exporter", ("account.yaml", "gpu-exporter.yaml")),
     MIG_MANAGER: ("mig-manager", ("account.yaml", "mig-manager.yaml")),
     TOOLKIT: ("gpu-toolkit", ("account.yaml", "gpu-toolkit.yaml")),
     TOPOLOGY: ("topology", ("nfd-lite-topology.yaml",)),
+    VALIDATOR: ("gpu-validator", ("account.yaml", "gpu-validator.yaml")),
 }
 """Agent that runs only on request -> the overlay in manifests/overlays, and its files."""
 INTERVAL_MS = 1000
 """Between two readings of a GPU."""
 NAMESPACE = "gpunode"
-FILES, CONFIGS = "/etc/gpunode", "/etc/gpunode-configs"
-"""Folders in the agents' containers: the scenario and the config file; the selectable configs."""
+FILES, CONFIGS, RUNTIME = "/etc/gpunode", "/etc/gpunode-configs", "/run/e2e"
+"""Folders in the agents' containers: the scenario and the config file; the selectable configs; the socket of containerd."""
 
 
 def render_overlay(setup: Setup, node: str) -> dict[str, str]:
@@ -63,6 +65,7 @@ def agents_of(setup: Setup) -> tuple[str, ...]:
         MIG_MANAGER: setup.mig_state is not None,
         TOOLKIT: setup.toolkit_flags is not None,
         TOPOLOGY: setup.publishes_topology,
+        VALIDATOR: setup.validates,
     }
     return (*AGENTS, *(agent for agent, is_on in chosen.items() if is_on))
 
@@ -84,6 +87,7 @@ def plan_patch(agent: str, setup: Setup) -> list[Obj]:
         *_mounted(pod, container, {"name": "configs", "configMap": {"name": "configs"}}, CONFIGS, read_only=True),
         *([_add(f"{container}/resources", {})] if setup.publishes_topology else []),
         *(_mps(pod, container, setup.mps) if setup.mps and agent == "gpu-device-plugin" else ()),
+        *(_runtime(pod, container) if agent == VALIDATOR else ()),
         *(_add(f"{container}/args/-", flag) for flag in plan_flags(agent, setup)),
     ]
 
@@ -101,6 +105,7 @@ def plan_flags(agent: str, setup: Setup) -> tuple[str, ...]:
         ),
         MIG_MANAGER: setup.mig_flags,
         TOOLKIT: setup.toolkit_flags or (),
+        VALIDATOR: (f"--runtime-socket={RUNTIME}/containerd.sock", *setup.validator_flags),
         EXPORTER: (f"--collect-interval={INTERVAL_MS}",),
         TOPOLOGY: (f"--kubelet-config-uri=https://$(NODE_ADDRESS):{KUBELET_PORT}/configz",),
     }
@@ -110,6 +115,11 @@ def plan_flags(agent: str, setup: Setup) -> tuple[str, ...]:
 def _mps(pod: str, container: str, root: str) -> Iterator[Obj]:
     for name, path, mount_path in (("mps", root, "/mps"), ("mps-shm", f"{root}/shm", "/dev/shm")):
         yield from _mounted(pod, container, {"name": name, "hostPath": {"path": path}}, mount_path)
+
+
+def _runtime(pod: str, container: str) -> Iterator[Obj]:
+    """The folder with the socket of the containerd of the cluster."""
+    yield from _mounted(pod, container, {"name": "e2e", "hostPath": {"path": str(RUN_DIR)}}, RUNTIME, read_only=True)
 
 
 def _mounted(pod: str, container: str, volume: Obj, path: str, *, read_only: bool = False) -> tuple[Obj, Obj]:

@@ -21,6 +21,7 @@ SETUP = Setup(
     exports_metrics=True,
     mig_state="test",
     toolkit_flags=("--toolkit-mode=report",),
+    validates=True,
     publishes_topology=True,
 )
 

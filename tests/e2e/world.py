@@ -31,7 +31,8 @@ class Setup:
 
     gpus: the name of a scenario of `--simulate`. faults: lines of its section `faults`. config: the config file of gfd and the plugin.
     configs: selectable configs of the plugin by name, instead of `config`. mps: the folder of MPS on the host. flags: of gfd and the
-    plugin. nfd_flags, plugin_flags, mig_flags: of one agent. exports_metrics: run gpu-exporter also. publishes_topology: run
+    plugin. nfd_flags, plugin_flags, mig_flags, validator_flags: of one agent. validates: run
+    gpu-validator also. exports_metrics: run gpu-exporter also. publishes_topology: run
     nfd-lite-topology also, without requests of CPUs by the agents, so that pods can have all CPUs that are not reserved. mig_state: run
     mig-manager also; the name of the file in which the simulated GPUs have their changed layouts. toolkit_flags: run gpu-toolkit also, with
     these flags.
@@ -50,6 +51,8 @@ class Setup:
     mig_state: str | None = None
     mig_flags: tuple[str, ...] = ()
     toolkit_flags: tuple[str, ...] | None = None
+    validates: bool = False
+    validator_flags: tuple[str, ...] = ()
 
     @property
     def scenario(self) -> str:

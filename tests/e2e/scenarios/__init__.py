@@ -23,6 +23,7 @@ from tests.e2e.scenarios import (
     rules,
     sharing,
     toolkit,
+    validator,
     why,
 )
 from tests.e2e.scenarios.scenario import Scenario
@@ -45,6 +46,7 @@ ALL: tuple[Scenario, ...] = (
     *configs.SCENARIOS,
     *cdi.SCENARIOS,
     *toolkit.SCENARIOS,
+    *validator.SCENARIOS,
     *health.SCENARIOS,
     *examples.SCENARIOS,
     *install.SCENARIOS,
