@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from device_plugin.mps.apply import MpsTools
-from gpunode.cleanup.host import remove_mig_records, remove_sockets, remove_specs, remove_state, start_services
+from gpu_validator.agent import NAME as VALIDATOR
+from gpu_validator.files import FOLDER as VALIDATIONS
+from gpunode.cleanup.host import (
+    remove_mig_records,
+    remove_sockets,
+    remove_specs,
+    remove_state,
+    remove_validations,
+    start_services,
+)
 from gpunode.cleanup.machine import is_this_machine
 from gpunode.cleanup.mps import stop_mps_daemons
 from gpunode.cleanup.node import AGENTS, Step, find_shared_keys, node_steps, read_node
@@ -23,10 +32,9 @@ from node_core.runtime.instance_lock import InstanceLock, instance_lock_path
 class CleanupTargets:
     """Where the agents may have written.
 
-    cdi, sockets, state, records: folders, as mounted in this container; state is None if the agents run without a lock folder. records: of
-    mig-manager. namespace: of the
-    agents' pods and NodeFeature objects. mps: None to ignore MPS daemons. only: `cluster` for the objects of the cluster, `host` for the
-    files of this machine, None for both. is_dry_run: only report what would be removed.
+    cdi, sockets, state, records, validations: folders, as mounted in this container. state: None if the agents run without a lock folder.
+    records: of mig-manager. namespace: of the agents' pods and NodeFeature objects. mps: None to ignore MPS daemons. only: `cluster` for
+    the objects of the cluster, `host` for the files of this machine, None for both. is_dry_run: only report what would be removed.
     """
 
     cdi: Path
@@ -34,6 +42,7 @@ class CleanupTargets:
     state: Path | None
     records: Path
     namespace: str
+    validations: Path = VALIDATIONS
     mps: MpsTools | None = None
     only: Literal["cluster", "host"] | None = None
     is_dry_run: bool = False
@@ -134,4 +143,7 @@ def _host_steps(targets: CleanupTargets, node: str) -> Iterator[Step]:
     what = f"records of mig-manager in {targets.records}"
     yield what, partial(remove_mig_records, targets.records, targets.state, node, is_dry_run=dry)
     if targets.state is not None:
+        lock = instance_lock_path(targets.state, VALIDATOR, node)
+        what = f"files of {VALIDATOR} in {targets.validations}"
+        yield what, partial(remove_validations, targets.validations, lock, is_dry_run=dry)
         yield f"state in {targets.state}", partial(remove_state, targets.state, AGENTS, node, is_dry_run=dry)

@@ -11,6 +11,7 @@ from gpu_core.cdi.write import SpecWriter
 from gpu_core.host.mig_status import mig_status_path
 from gpu_core.host.release_requests import FOLDER as REQUESTS
 from gpu_core.nvml.lock import lock_path
+from gpu_validator.files import STAGES
 from mig_manager.clients import SERVICES_FILE, open_services
 from mig_manager.journal import journal_path
 from mig_manager.reboot import FILE as REBOOT_FILE
@@ -35,6 +36,15 @@ def remove_sockets(folder: Path, *, is_dry_run: bool = False) -> bool:
     """Removes the sockets of a device plugin that was killed. Raises NodeError."""
     sockets = (path for path in _matching(folder, "nvidia-*.sock") if _is_dead_socket(path))
     return any(sockets) if is_dry_run else _unlink(sockets)
+
+
+def remove_validations(folder: Path, lock: Path, *, is_dry_run: bool = False) -> bool:
+    """Removes the files of a gpu-validator that was killed. Raises NodeError.
+
+    lock: of the agent on this node. Without a lock the files belong to NVIDIA's validator, whose files have the same names.
+    """
+    files = [path for name in STAGES if lock.exists() and (path := folder / name).exists()]
+    return bool(files) if is_dry_run else _unlink(files)
 
 
 def remove_state(folder: Path, agents: Iterable[str], node: str, *, is_dry_run: bool = False) -> bool:

@@ -56,6 +56,7 @@ def targets(cluster: Cluster, namespace: str = "default") -> CleanupTargets:
         state=cluster.directory / "lock",
         records=cluster.directory / "records",
         namespace=namespace,
+        validations=cluster.directory / "validations",
     )
 
 
@@ -356,6 +357,23 @@ def test_missing_folders_are_not_a_problem(cluster: Cluster, tmp_path: Path) -> 
         cdi=tmp_path / "a", sockets=tmp_path / "b", state=tmp_path / "c", records=tmp_path / "d", namespace="default"
     )
     assert clean(api(cluster), nowhere) == Outcome()
+
+
+def test_the_files_of_a_validator_that_was_killed_are_removed_but_not_those_of_another_validator(
+    cluster: Cluster,
+) -> None:
+    here = targets(cluster)
+    here.validations.mkdir()
+    for name in ("driver-ready", ".driver-ctr-ready"):
+        (here.validations / name).touch()
+    assert clean(api(cluster), here) == Outcome()
+    assert here.state is not None
+    here.state.mkdir(exist_ok=True)
+    (here.state / f"gpu-validator.{NODE}.lock").touch()
+    what = f"files of gpu-validator in {here.validations}"
+    assert what in clean(api(cluster), replace(here, is_dry_run=True)).removed
+    assert what in clean(api(cluster), here).removed
+    assert [each.name for each in here.validations.iterdir()] == [".driver-ctr-ready"]
 
 
 def test_a_folder_that_cannot_be_listed_is_a_problem_and_the_other_steps_run(cluster: Cluster) -> None:
