@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gpu_toolkit.changer import Changer, Tools
+from gpu_toolkit.changer import Changer
 from gpu_toolkit.discover import CONFIGS, Choices, find_sockets, read_runtime
 from gpu_toolkit.host import Host
 from gpu_toolkit.journal import Journal
@@ -14,6 +14,7 @@ from gpu_toolkit.nvidia_runtime import install, uninstall
 from gpu_toolkit.restart import Restart
 from gpu_toolkit.settings import ToolkitSettings
 from gpu_toolkit.toml_edit import parse_toml
+from gpu_toolkit.tools import Tools
 from node_core.errors import HostCommandError, RuntimeConfigError
 from node_core.host.host_command import run_on_host
 from node_core.kubelet.cri import CriClient
@@ -48,6 +49,7 @@ def build_changer(settings: ToolkitSettings, host_root: Path, run: RunOnHost = r
             journal=Journal(settings.state_dir),
             folder=settings.cdi_folder,
             drop_in=settings.drop_in,
+            settings=repr(settings),
             nvidia=None if settings.toolkit_source is None else f"{settings.install_dir}/toolkit",
             install=lambda target: install(host, settings.toolkit_source or Path(), target, settings.driver_root),
             uninstall=partial(uninstall, host),

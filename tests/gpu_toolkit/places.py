@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gpu_toolkit.changer import Changer, Tools
+from gpu_toolkit.changer import Changer
 from gpu_toolkit.edits import TABLES
 from gpu_toolkit.host import Host
 from gpu_toolkit.journal import Journal, Record
@@ -16,6 +16,7 @@ from gpu_toolkit.model import Cdi, Process, Runtime
 from gpu_toolkit.nvidia_runtime import install, uninstall
 from gpu_toolkit.restart import Restart
 from gpu_toolkit.toml_edit import read_table
+from gpu_toolkit.tools import Tools
 from node_core.errors import HostCommandError, RuntimeConfigError
 from node_core.kubelet.cri import RunningContainer
 
@@ -51,6 +52,7 @@ class Place:
     has_restart: bool = True
     loses: frozenset[str] = frozenset()
     restart_error: str = ""
+    settings: str = ""
     running: dict[str, Any] = field(default_factory=dict)
     containers: set[str] = field(default_factory=lambda: {"a", "b"})
     restarts: int = 0
@@ -153,6 +155,7 @@ class Place:
                 journal=KillableJournal(self.root / "state", self.step),
                 folder="/var/run/cdi",
                 drop_in=drop_in,
+                settings=self.settings,
                 nvidia=None if source is None else INSTALLED,
                 install=lambda target: self._install(source or Path(), target),
                 uninstall=partial(uninstall, self.host),

@@ -135,6 +135,14 @@ def test_a_change_that_failed_is_not_tried_again_until_the_config_changes(place:
     assert place.changer().apply().reason is Reason.READY
 
 
+def test_other_settings_are_a_reason_to_try_a_failed_change_again(place: Place) -> None:
+    start(place, IMPORTING)
+    place.restart_error = "the runtime is not a systemd unit"
+    assert place.changer().apply().reason is Reason.REFUSED
+    place.restart_error, place.settings = "", "with a restart command"
+    assert place.changer().apply().reason is Reason.READY
+
+
 def test_a_person_can_try_a_failed_change_again(place: Place) -> None:
     start(place, IMPORTING)
     place.restart_error = "systemctl failed"
