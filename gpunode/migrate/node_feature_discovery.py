@@ -115,25 +115,60 @@ _TOPOLOGY: tuple[Correspondence, ...] = (
         for name in ("revisionHistoryLimit", "daemonsetAnnotations")
     ),
 )
+GC_DEPLOYMENT = (
+    *(
+        "affinity",
+        "annotations",
+        "deploymentAnnotations",
+        "dnsPolicy",
+        "extraArgs",
+        "extraEnvs",
+        "healthPort",
+        "hostNetwork",
+    ),
+    *(
+        "livenessProbe",
+        "metricsPort",
+        "nodeSelector",
+        "podDisruptionBudget",
+        "podSecurityContext",
+        "port",
+        "priorityClassName",
+    ),
+    *(
+        "rbac",
+        "readinessProbe",
+        "replicaCount",
+        "resources",
+        "revisionHistoryLimit",
+        "securityContext",
+        "serviceAccount",
+    ),
+    "tolerations",
+)
+"""The values of the Deployment of nfd-gc."""
+_OPERATOR: tuple[Correspondence, ...] = (
+    same("gc.enable", bool),
+    same("gc.interval", str),
+    *(unnecessary(f"gc.{name}", "The section operator has the values of the Deployment.") for name in GC_DEPLOYMENT),
+    same("featureGates.NodeFeatureGroupAPI", bool),
+    missing(
+        "featureGates.DisableAutoPrefix",
+        "A name without a namespace always gets feature.node.kubernetes.io/. Write the namespace in the rule.",
+    ),
+    unnecessary("featureGates.NodeFeatureAPI", "`publish: node-feature` writes NodeFeature objects."),
+)
 _REST: tuple[Correspondence, ...] = (
     same("prometheus.enable", bool),
     same("prometheus.labels", TextMap),
     same("prometheus.scrapeInterval", str),
     missing("tls", TLS),
-    unnecessary("gc", NODE),
     unnecessary("topologyGC", NODE),
     unnecessary(
         "enableNodeFeatureApi", "Labels are written to the Node. `publish: node-feature` writes NodeFeature objects."
     ),
     unnecessary("nodeFeatureRule", CRDS),
     unnecessary("checksumValuesOnly", "The agents read changed ConfigMaps without a restart."),
-    missing("featureGates.NodeFeatureGroupAPI", "nfd-lite does not evaluate NodeFeatureGroups.", message=None),
-    missing(
-        "featureGates.DisableAutoPrefix",
-        "A name without a namespace always gets feature.node.kubernetes.io/. Write the namespace in the rule.",
-        message=None,
-    ),
-    unnecessary("featureGates", "nfd-lite has no feature gates."),
     unnecessary("postDeleteCleanup", "`cleanup.enabled` removes what the agents wrote."),
 )
 
@@ -147,6 +182,7 @@ ROWS: tuple[Correspondence, ...] = (
     *_WORKER,
     *_MASTER,
     *_TOPOLOGY,
+    *_OPERATOR,
     *_REST,
     *(unnecessary(path, NAMES, message=Message.REFUSED) for path in ("nameOverride", "fullnameOverride")),
     unnecessary("namespaceOverride", NAMESPACE, message=Message.REFUSED),
@@ -163,10 +199,10 @@ def rows_below(section: str, *, has_messages: bool = True) -> tuple[Corresponden
         moved("deploy", "nfd.enabled", bool, has_rule=True),
         *_WORKER,
         *_MASTER,
-        *(replace(each, message=None) for each in _TOPOLOGY),
+        *(replace(each, message=None) for each in (*_TOPOLOGY, *_OPERATOR)),
         *_REST,
         missing("prometheus", "Set `prometheus`."),
-        missing("topologyUpdater", "Set `topologyUpdater`."),
+        *(missing(name, f"Set `{name}`.") for name in ("topologyUpdater", "gc", "featureGates")),
     )
     return tuple(
         replace(each, path=f"{section}.{each.path}", message=each.message if has_messages else None) for each in rows

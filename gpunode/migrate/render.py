@@ -24,7 +24,8 @@ ORDER = [
     "updateStrategy", "podAnnotations", "podLabels", "migStrategy", "deviceListStrategy", "deviceIDStrategy",
     "deviceDiscoveryStrategy", "nvidiaDriverRoot", "nvidiaDevRoot", "gdrcopyEnabled", "gdsEnabled", "mofedEnabled",
     "compatWithCPUManager", "mps", "cdi", "runtimeClassName", "privileged", "config", "kubeletRootDir", "nfd", "gfd",
-    "devicePlugin", "topologyUpdater", "dcgmExporter", "migManager", "toolkit", "validator", "driver", "operator", "prometheus",
+    "devicePlugin", "topologyUpdater", "dcgmExporter", "migManager", "toolkit", "validator", "driver", "featureGates", "gc", "operator",
+    "prometheus",
 ]  # fmt: skip
 """The order of values.yaml of the chart."""
 

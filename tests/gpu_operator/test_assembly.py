@@ -81,3 +81,29 @@ def test_the_parts_that_run(place: Place) -> None:
     assert program is not None
     runner = ProcessRunner(program)
     assert [agent.name for agent in runner._built.agents] == ["feature-groups", "garbage-collector"]
+
+
+def test_the_requests_need_only_the_rights_of_the_chart(place: Place) -> None:
+    """See the roles gpunode-operator-nfd, -groups and -lease in the chart."""
+    place.server.add_node("a")
+    place.create(FEATURES, node_feature("a", KERNEL))
+    broken = {"feature": "kernel.version", "matchExpressions": {"major": {"op": "Gt", "value": ["x"]}}}
+    place.create(GROUPS, group_object(rule(matchFeatures=[broken])))
+    place.server.forget_requests()
+    with place.running("--feature-groups"):
+        until(lambda: place.nodes_of("g") == [])
+        until(lambda: place.server.store.list("events")[0])
+    requests = {
+        (verb, path.rpartition("/")[2] if "{" not in path.rpartition("/")[2] else path.split("/")[-2])
+        for verb, path in place.server.requests
+    }
+    assert requests <= {
+        *((verb, kind) for verb in ("list", "watch") for kind in ("nodes", "nodefeatures", "nodefeaturegroups")),
+        ("patch", "status"),
+        ("create", "events"),
+        *((verb, "leases") for verb in ("get", "create", "update")),
+    }
+    assert (
+        "patch",
+        "/apis/nfd.k8s-sigs.io/v1alpha1/namespaces/{namespace}/nodefeaturegroups/{name}/status",
+    ) in place.server.requests

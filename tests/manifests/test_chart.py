@@ -676,6 +676,41 @@ def test_the_controller_starts_with_its_arguments_and_gives_its_image_to_driver_
     assert container["securityContext"]["runAsNonRoot"] is True
 
 
+GROUPS: Obj = {"featureGates": {"NodeFeatureGroupAPI": True}}
+GARBAGE: Obj = {"gc": {"enable": True, "interval": "2h"}}
+
+
+@pytest.mark.parametrize(
+    ("values", "settings", "roles"),
+    [
+        pytest.param(GROUPS, (False, True, None), {"groups", "lease", "nfd"}, id="groups"),
+        pytest.param(GARBAGE, (False, False, 7200.0), {"lease", "nfd"}, id="garbage"),
+        pytest.param({**GROUPS, **GARBAGE, **DRIVER}, (True, True, 7200.0), {"", "groups", "lease", "nfd"}, id="all"),
+    ],
+)
+def test_the_controller_does_what_the_values_enable_with_the_rights_for_it(
+    values: Obj, settings: tuple[bool, bool, float | None], roles: set[str]
+) -> None:
+    objects = rendered(values)
+    (container,) = objects["Deployment", "gpu-operator"]["spec"]["template"]["spec"]["containers"]
+    parsed = parse_command(COMMANDS["gpu-operator",], container["args"], "t")
+    assert parsed is not None
+    assert (parsed["drivers"], parsed["feature_groups"], parsed["gc_interval"]) == settings
+    names = {name for kind, name in objects if kind in ("Role", "ClusterRole") and name.startswith("gpunode-operator")}
+    assert names == {f"gpunode-operator-{role}".rstrip("-") for role in roles}
+    assert (("ServiceAccount", "gpu-driver") in objects) is settings[0]
+
+
+def test_objects_are_deleted_only_with_the_garbage_collector() -> None:
+    def verbs(values: Obj) -> set[str]:
+        return {
+            verb for rule in rendered(values)["ClusterRole", "gpunode-operator-nfd"]["rules"] for verb in rule["verbs"]
+        }
+
+    assert verbs(GROUPS) == {"list", "watch"}
+    assert verbs(GARBAGE) == {"get", "list", "watch", "delete"}
+
+
 def test_without_a_version_the_chart_creates_no_driver() -> None:
     assert ("NVIDIADriver", "default") not in rendered(DRIVER)
 

@@ -75,6 +75,7 @@ def switched_on(values: Obj) -> Obj:
         "toolkit": "enabled",
         "validator": "enabled",
         "topologyUpdater": "enable",
+        "gc": "enable",
     }
     return values | {section: {**values.get(section, {}), switch: True} for section, switch in off.items()}
 

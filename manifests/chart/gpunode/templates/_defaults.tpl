@@ -101,6 +101,11 @@ driver:
   kernelModuleConfig: {}
   manager: {}
   upgradePolicy: {}
+featureGates:
+  NodeFeatureGroupAPI: false
+gc:
+  enable: false
+  interval: 1h
 operator:
   replicas: 1
   extraArgs: []

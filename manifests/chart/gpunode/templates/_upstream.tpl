@@ -51,6 +51,8 @@ refused:
   nfd.tls: Set `metrics.tlsSecret`. There is no connection between a worker and a master.
   nfd.prometheus: Set `prometheus`.
   nfd.topologyUpdater: Set `topologyUpdater`.
+  nfd.gc: Set `gc`.
+  nfd.featureGates: Set `featureGates`.
   mig: Set `migStrategy`.
   hostPaths: Set `nvidiaDriverRoot` to the folder of the driver, for example /run/nvidia/driver.
   daemonsets: Set `tolerations`, `priorityClassName`, `updateStrategy`, `podLabels` and `podAnnotations`.
@@ -130,6 +132,7 @@ refused:
   topologyUpdater.annotations: Set `podAnnotations`. It applies to all agents.
   topologyUpdater.tolerations: Set `tolerations`. The default of `tolerations`, which applies to all agents, tolerates every taint.
   topologyUpdater.podSecurityContext: Set `securityContext` in the section of each agent.
+  featureGates.DisableAutoPrefix: A name without a namespace always gets feature.node.kubernetes.io/. Write the namespace in the rule.
   tls: Set `metrics.tlsSecret`. There is no connection between a worker and a master.
 ignored:
   failOnInitError: An agent without a driver continues and tries again.
@@ -149,12 +152,10 @@ ignored:
   nfd.namespaceOverride: 'The namespace is the namespace of the release: `helm --namespace`.'
   nfd.worker: The section nfd has defaults for the values of the worker that have no counterpart.
   nfd.master: Each nfd-lite evaluates the rules and labels its own Node.
-  nfd.gc: Labels and NodeFeature objects belong to their Node.
   nfd.topologyGC: Labels and NodeFeature objects belong to their Node.
   nfd.enableNodeFeatureApi: 'Labels are written to the Node. `publish: node-feature` writes NodeFeature objects.'
   nfd.nodeFeatureRule: Helm installs the CRDs, except with `--skip-crds`.
   nfd.checksumValuesOnly: The agents read changed ConfigMaps without a restart.
-  nfd.featureGates: nfd-lite has no feature gates.
   nfd.postDeleteCleanup: '`cleanup.enabled` removes what the agents wrote.'
   operator.image: All agents use the image of `image` and `imagePullSecrets`.
   operator.imagePullPolicy: All agents use the image of `image` and `imagePullSecrets`.
@@ -228,11 +229,33 @@ ignored:
   topologyUpdater.dnsPolicy: The chart has probes and a DNS policy of its own.
   topologyUpdater.revisionHistoryLimit: The DaemonSets have the defaults of Kubernetes.
   topologyUpdater.daemonsetAnnotations: The DaemonSets have the defaults of Kubernetes.
-  gc: Labels and NodeFeature objects belong to their Node.
+  gc.affinity: The section operator has the values of the Deployment.
+  gc.annotations: The section operator has the values of the Deployment.
+  gc.deploymentAnnotations: The section operator has the values of the Deployment.
+  gc.dnsPolicy: The section operator has the values of the Deployment.
+  gc.extraArgs: The section operator has the values of the Deployment.
+  gc.extraEnvs: The section operator has the values of the Deployment.
+  gc.healthPort: The section operator has the values of the Deployment.
+  gc.hostNetwork: The section operator has the values of the Deployment.
+  gc.livenessProbe: The section operator has the values of the Deployment.
+  gc.metricsPort: The section operator has the values of the Deployment.
+  gc.nodeSelector: The section operator has the values of the Deployment.
+  gc.podDisruptionBudget: The section operator has the values of the Deployment.
+  gc.podSecurityContext: The section operator has the values of the Deployment.
+  gc.port: The section operator has the values of the Deployment.
+  gc.priorityClassName: The section operator has the values of the Deployment.
+  gc.rbac: The section operator has the values of the Deployment.
+  gc.readinessProbe: The section operator has the values of the Deployment.
+  gc.replicaCount: The section operator has the values of the Deployment.
+  gc.resources: The section operator has the values of the Deployment.
+  gc.revisionHistoryLimit: The section operator has the values of the Deployment.
+  gc.securityContext: The section operator has the values of the Deployment.
+  gc.serviceAccount: The section operator has the values of the Deployment.
+  gc.tolerations: The section operator has the values of the Deployment.
+  featureGates.NodeFeatureAPI: '`publish: node-feature` writes NodeFeature objects.'
   topologyGC: Labels and NodeFeature objects belong to their Node.
   enableNodeFeatureApi: 'Labels are written to the Node. `publish: node-feature` writes NodeFeature objects.'
   nodeFeatureRule: Helm installs the CRDs, except with `--skip-crds`.
   checksumValuesOnly: The agents read changed ConfigMaps without a restart.
-  featureGates: nfd-lite has no feature gates.
   postDeleteCleanup: '`cleanup.enabled` removes what the agents wrote.'
 {{- end }}
