@@ -110,7 +110,7 @@ def _decide_failed(node: NodeFacts) -> Decision:
 
 
 def describe_driver(node: NodeFacts) -> str:
-    """Returns why the newest driver is not ready on the Node."""
+    """Returns why the newest driver is not ready on the Node. It does not name the pod, so that the status can group equal reasons."""
     pod = node.pod
     if node.revision is None:
         return "the newest revision of the driver's DaemonSet is not known"
@@ -119,7 +119,7 @@ def describe_driver(node: NodeFacts) -> str:
     if pod is None:
         return "the Node has no driver pod"
     if pod.pod.is_terminating:
-        return f"the driver pod {pod.pod.key} has not ended"
+        return "the old driver pod has not ended"
     if not node.is_current:
-        return f"the driver pod {pod.pod.key} has an old revision"
-    return f"the driver pod {pod.pod.key} is not ready{f': {pod.problem}' if pod.problem else ''}"
+        return "the driver pod has an old revision"
+    return f"the driver pod is not ready{f': {pod.problem}' if pod.problem else ''}"

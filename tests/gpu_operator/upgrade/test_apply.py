@@ -41,7 +41,7 @@ def test_a_failure_is_a_warning_with_its_reason() -> None:
     fleet.run(20)
     *_, event = events(fleet)
     assert event["type"] == "Warning"
-    assert "upgrade-failed: the driver pod gpu-operator/driver-n0-" in event["message"]
+    assert "upgrade-failed: the driver pod is not ready: container driver: ImagePullBackOff" in event["message"]
 
 
 @pytest.mark.parametrize(("status", "is_reported"), [(403, True), (404, False), (409, False), (500, True)])

@@ -185,7 +185,7 @@ def test_a_failed_node_recovers_when_its_driver_is_ready() -> None:
     fleet.run(20)
     assert state(only(fleet)) == State.FAILED
     assert is_cordoned(only(fleet))
-    assert reason(fleet).endswith("is not ready: container driver: ImagePullBackOff: no such image")
+    assert reason(fleet) == "the driver pod is not ready: container driver: ImagePullBackOff: no such image"
     fleet.broken.clear()
     fleet.run(20)
     assert (state(only(fleet)), is_cordoned(only(fleet)), reason(fleet)) == (State.DONE, False, "")
