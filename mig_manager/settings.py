@@ -15,6 +15,8 @@ from node_core.runtime.command import ignored_option
 from node_core.runtime.config_map import ConfigMapName, parse_config_map_name
 from node_core.runtime.setting import build, optional_path, setting
 
+NOT_CLIENTS = ("driver", "operands")
+"""Components whose pause would end the driver."""
 STATE_DIR = Path("/var/lib/gpunode")
 
 
@@ -139,5 +141,7 @@ def _find_problems(made: MigSettings) -> Iterator[str]:
     if made.stop_host_services and made.state_dir is None:
         yield "--mig-stop-host-services: needs --state-dir, where the agent records the services"
     for name in made.pause_components:
-        if key_problem(f"{DEPLOY}{name}") is not None:
+        if name in NOT_CLIENTS:
+            yield f"--mig-pause-components: {name!r} would end the driver, which resets the GPUs. Use names such as {', '.join(COMPONENTS)}"
+        elif key_problem(f"{DEPLOY}{name}") is not None:
             yield f"--mig-pause-components: {name!r} is not a component. Use names such as {', '.join(COMPONENTS)}"

@@ -68,6 +68,8 @@ def test_the_schema_contains_exactly_the_values() -> None:
         ({"failOnInitErrors": True}, "failOnInitErrors"),
         ({"gfd": {"enable": True}}, "/gfd"),
         ({"migStrategy": "auto"}, "/migStrategy"),
+        ({"migManager": {"pauseComponents": ["driver"]}}, "/migManager/pauseComponents/0"),
+        ({"migManager": {"pauseComponents": ["no/name"]}}, "/migManager/pauseComponents/0"),
         ({"deviceListStrategy": ["cdi"]}, "/deviceListStrategy"),
         ({"deviceListStrategy": "cdi"}, "/deviceListStrategy"),
         ({"deviceListStrategy": "envvar,cdi"}, "/deviceListStrategy"),

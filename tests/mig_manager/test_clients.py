@@ -292,6 +292,8 @@ def test_a_file_names_the_services(tmp_path: Path) -> None:
     [
         (("--mig-stop-host-services", "--state-dir="), "needs --state-dir"),
         (("--mig-pause-components=dcgm,no/name",), "'no/name' is not a component"),
+        (("--mig-pause-components=driver",), "'driver' would end the driver"),
+        (("--mig-pause-components=dcgm,operands",), "'operands' would end the driver"),
     ],
 )
 def test_settings_that_are_not_possible_are_errors(flags: tuple[str, ...], problem: str) -> None:
