@@ -190,7 +190,7 @@ def _add_drivers(shared: Shared) -> None:
     writer = ClusterWriter(
         shared.api,
         services,
-        on_unknown=watch.restart,
+        on_unknown=watch.require_check,
         record=lambda event: shared.recorder.record(lambda: (event,)),
     )
     reconciler = Reconciler(

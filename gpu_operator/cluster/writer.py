@@ -31,7 +31,7 @@ _JSON = "application/json"
 
 
 class ClusterWriter:
-    """Used by one thread. on_unknown: called if an object of the view does not exist, so that the view must be listed again.
+    """Used by one thread. on_unknown: called if an object of the view does not exist, so that the view must be compared with the cluster.
 
     record: queues an Event.
     """

@@ -3,13 +3,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
-from gpu_operator.view import DRIVER_SELECTOR, ClusterView, Obj
+from gpu_operator.view import DRIVER_SELECTOR, Obj
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """field: of the ClusterView. selector: a label selector; empty for all objects. prune: returns the retained part."""
+    """field: of the ClusterView. selector: a label selector; empty for all objects. prune: returns the retained part.
+
+    is_namespaced: only the objects in the namespace of gpu-operator are watched.
+    """
 
     field: str
     group: str
@@ -17,6 +21,16 @@ class Kind:
     plural: str
     prune: Callable[[Mapping[str, Any]], Obj]
     selector: str = ""
+    is_namespaced: bool = False
+
+    def path(self, namespace: str) -> str:
+        """The path of the collection. namespace: of gpu-operator."""
+        api = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        return (
+            f"{api}/namespaces/{quote(namespace, safe='')}/{self.plural}"
+            if self.is_namespaced
+            else f"{api}/{self.plural}"
+        )
 
 
 def without_managed_fields(body: Mapping[str, Any]) -> Obj:
@@ -51,8 +65,17 @@ KINDS = (
         plural="daemonsets",
         prune=without_managed_fields,
         selector=DRIVER_SELECTOR,
+        is_namespaced=True,
     ),
-    Kind(field="pods", group="", version="v1", plural="pods", prune=without_managed_fields, selector=DRIVER_SELECTOR),
+    Kind(
+        field="pods",
+        group="",
+        version="v1",
+        plural="pods",
+        prune=without_managed_fields,
+        selector=DRIVER_SELECTOR,
+        is_namespaced=True,
+    ),
     Kind(
         field="controller_revisions",
         group="apps",
@@ -60,10 +83,6 @@ KINDS = (
         plural="controllerrevisions",
         prune=without_data,
         selector=DRIVER_SELECTOR,
+        is_namespaced=True,
     ),
 )
-
-
-def make_view(objects: Mapping[str, Mapping[str, Obj]]) -> ClusterView:
-    """objects: field of the view -> key -> object."""
-    return ClusterView(**{kind.field: dict(objects[kind.field]) for kind in KINDS})

@@ -1,4 +1,4 @@
-"""Registers the handlers of kopf: an index for each kind, and a handler for each event, which reports that the indices have changed.
+"""Registers the handlers of kopf: one for the events of each kind, which fills the store.
 
 No handler asks kopf to write to objects: there are no finalizers, no annotations and no Events of kopf.
 """
@@ -9,50 +9,78 @@ from typing import Any
 
 import kopf
 
-from gpu_operator.view import ClusterView, Obj
+from gpu_operator.view import ClusterView
 from gpu_operator.watch.credentials import connection_info
-from gpu_operator.watch.kinds import KINDS, Kind, make_view
+from gpu_operator.watch.kinds import KINDS, Kind
+from gpu_operator.watch.store import ObjectStore
+from node_core.errors import KubeError
 from node_core.kube.cluster import Cluster
 
 WATCH_SECONDS = 540
 """A watch ends after this time, and continues from its last version."""
 PAGE = 500
 """Maximum objects in one page of a list."""
-Indices = Mapping[str, "kopf.Index[str, Obj]"]
+CHECK_SECONDS = 1.0
+"""Between the event that makes a check of the store necessary, or an unsuccessful check, and the next check."""
 
 
 class Observer:
-    """One run of kopf. Its view is complete when `on_change` is called the first time, and does not become incomplete.
+    """One run of kopf. All methods but the constructor run in the loop of kopf.
 
-    kopf lists the objects of a kind again after the API server has forgotten the version of a watch, and does not notice which objects
-    were deleted before. Then `on_relist` is called, and the owner must replace this observer by a new one.
+    list_uids: returns the uids of all objects of a kind; raises KubeError. on_change: called after each change of a complete store.
+    on_problem: receives why the store is not complete yet, or None.
     """
 
-    def __init__(self, *, on_change: Callable[[], None], on_relist: Callable[[], None]) -> None:
-        self._on_change, self._on_relist = on_change, on_relist
-        self._indices: Indices | None = None
-        self._seen: set[str] = set()
+    def __init__(
+        self,
+        *,
+        list_uids: Callable[[Kind], frozenset[str]],
+        on_change: Callable[[], None],
+        on_problem: Callable[[str | None], None],
+    ) -> None:
+        self.store = ObjectStore()
+        self._list_uids, self._on_change, self._on_problem = list_uids, on_change, on_problem
+        self._needs_check = asyncio.Event()
+        self._needs_check.set()
 
     async def copy_view(self) -> ClusterView | None:
-        """Returns the present state, or None before the state is complete. Runs in the loop of kopf, which changes the indices."""
-        indices = self._indices
-        if indices is None:
-            return None
-        return make_view(
-            {kind.field: {key: next(iter(store)) for key, store in indices[kind.field].items()} for kind in KINDS}
-        )
+        return self.store.copy_view()
 
-    def observe(self, event_type: str | None, uid: str, indices: Indices) -> None:
-        """Handles an event. event_type: None for an object of a list. Events begin when the first list of every kind is complete."""
-        if event_type is None and uid in self._seen:
-            self._on_relist()
-            return
-        if event_type == "DELETED":
-            self._seen.discard(uid)
-        else:
-            self._seen.add(uid)
-        self._indices = indices
-        self._on_change()
+    def observe(self, kind: Kind, event_type: str | None, key: str, body: Mapping[str, Any]) -> None:
+        if not self.store.observe(kind, event_type, key, body):
+            self.require_check()
+        elif self.store.is_complete:
+            self._on_change()
+
+    def require_check(self) -> None:
+        """Compares the store with the cluster again. Until then the view is unknown."""
+        self.store.is_complete = False
+        self._needs_check.set()
+
+    async def check_for_ever(self) -> None:
+        while True:
+            await self._needs_check.wait()
+            await asyncio.sleep(CHECK_SECONDS)
+            self._needs_check.clear()
+            problem = await self._check()
+            self._on_problem(problem)
+            if problem is not None:
+                self._needs_check.set()
+            elif not self._needs_check.is_set():  # no new list began during the check
+                self.store.is_complete = True
+                self._on_change()
+
+    async def _check(self) -> str | None:
+        """Returns why the store is not complete, or None."""
+        missing = 0
+        for kind in KINDS:
+            before = self.store.uids(kind)
+            try:
+                listed = await asyncio.to_thread(self._list_uids, kind)
+            except KubeError as error:
+                return str(error)
+            missing += self.store.compare(kind, before, listed)
+        return f"{missing} objects are not watched yet" if missing else None
 
 
 def make_registry(observer: Observer, connect: Callable[[], Cluster]) -> kopf.OperatorRegistry:
@@ -69,13 +97,9 @@ def make_registry(observer: Observer, connect: Callable[[], Cluster]) -> kopf.Op
 
 
 def _register(registry: kopf.OperatorRegistry, kind: Kind, observer: Observer) -> None:
-    async def index(body: Mapping[str, Any], name: str, namespace: str | None, **_: Any) -> dict[str, Obj]:
-        return {f"{namespace}/{name}" if namespace else name: kind.prune(body)}
+    async def handle(type: str | None, body: Mapping[str, Any], name: str, namespace: str | None, **_: Any) -> None:  # noqa: A002
+        observer.observe(kind, type, f"{namespace}/{name}" if namespace else name, body)
 
-    async def handle(type: str | None, uid: str, **more: Any) -> None:  # noqa: A002 - as kopf calls it
-        observer.observe(type, uid, {each.field: more[each.field] for each in KINDS})
-
-    kopf.index(kind.group, kind.version, kind.plural, registry=registry, id=kind.field)(index)
     kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=f"watch-{kind.field}")(handle)
 
 

@@ -1,4 +1,4 @@
-"""Runs kopf in a thread, and starts kopf again after a failure, with a new and complete list of all objects."""
+"""Runs kopf in a thread, and starts kopf again after a failure."""
 
 import asyncio
 import concurrent.futures
@@ -12,10 +12,13 @@ import structlog
 
 from gpu_operator.spec import COLLECTION
 from gpu_operator.view import ClusterView
+from gpu_operator.watch.kinds import Kind
 from node_core.domain.backoff import Backoff
 from node_core.errors import KubeError
 from node_core.kube.cluster import Cluster
 from node_core.kube.http import ApiClient
+from node_core.kube.informer import Informer
+from node_core.kube.resources import Resource
 from node_core.runtime import metrics
 from node_core.runtime.services import Services
 
@@ -28,6 +31,7 @@ RETRIES = Backoff(first=1.0, maximum=60.0)
 PROVEN_SECONDS = 60.0
 """A run of this length resets the back-off."""
 COPY_SECONDS = 30.0
+MAX_OBJECTS = 100_000
 CLOSE_SECONDS = 0.1
 """The loop continues for this time after kopf has ended, in which the TLS connections of aiohttp close."""
 STOP_SECONDS = 1.0
@@ -65,7 +69,8 @@ class ClusterWatch:
 
     def stop(self) -> None:
         self._stopping.set()
-        self.restart()
+        if (run := self._get_run()) is not None:
+            run.call(run.stop.set)
         if self._thread.ident is not None:
             self._thread.join(STOP_SECONDS)
 
@@ -73,18 +78,19 @@ class ClusterWatch:
         is_dead = self._thread.ident is not None and not self._thread.is_alive() and not self._stopping.is_set()
         return "the thread of kopf has ended" if is_dead else None
 
-    def restart(self) -> None:
-        """Lists all objects again, because the view may be wrong. Until then, the view is unknown. Callable from any thread."""
-        with self._lock:
-            run, self._current = self._current, None
-        if run is not None:
-            run.end()
+    def require_check(self) -> None:
+        """Compares the view with the cluster, because the view may be wrong. Until then, the view is unknown. Callable from any thread."""
+        if (run := self._get_run()) is not None:
+            run.call(run.observer.require_check)
 
     def read_view(self) -> ClusterView | None:
         """Returns the present state of the cluster, or None while it is not known completely. Not in the thread of kopf."""
-        with self._lock:
-            run = self._current
+        run = self._get_run()
         return None if run is None else run.copy_view()
+
+    def _get_run(self) -> "_Run | None":
+        with self._lock:
+            return self._current
 
     def _run(self) -> None:
         failures = 0
@@ -101,7 +107,7 @@ class ClusterWatch:
             self._stopping.wait(RETRIES.delay(failures, self._services.chance()))
 
     def _serve_until_end(self) -> str | None:
-        """Runs kopf until it ends or fails. Returns why it failed, or None after `restart`."""
+        """Runs kopf until it ends or fails. Returns why it failed, or None after `stop`."""
         try:
             self._require_crd()
             asyncio.run(self._serve())
@@ -130,12 +136,13 @@ class ClusterWatch:
         from gpu_operator.watch.observer import Observer, make_registry, make_settings  # noqa: PLC0415
 
         asyncio.get_running_loop().set_exception_handler(_log_task_error)
-        observer = Observer(on_change=self._report_change, on_relist=self.restart)
+        observer = Observer(list_uids=self._list_uids, on_change=self._on_change, on_problem=self._report)
         run = _Run(asyncio.get_running_loop(), observer)
         with self._lock:
             self._current = run
         if self._stopping.is_set():
             return
+        checking = asyncio.create_task(observer.check_for_ever())
         try:
             await kopf.operator(
                 registry=make_registry(observer, self._connect),
@@ -145,11 +152,24 @@ class ClusterWatch:
                 stop_flag=run.stop,
             )
         finally:
+            checking.cancel()
             await asyncio.sleep(CLOSE_SECONDS)
 
-    def _report_change(self) -> None:
-        self._services.readiness.report(CHECK, None)
-        self._on_change()
+    def _list_uids(self, kind: Kind) -> frozenset[str]:
+        """Lists only the metadata of the objects. Raises KubeError."""
+        resource = Resource(
+            description=kind.plural,
+            path=kind.path(self._namespace),
+            parse=lambda obj, _: str(obj["metadata"]["uid"]),
+            selector={"labelSelector": kind.selector} if kind.selector else {},
+            max_objects=MAX_OBJECTS,
+            has_only_metadata=True,
+        )
+        informer = Informer(self._api, resource, on_change=lambda _: None, on_error=lambda _: None)
+        return frozenset(informer.list_objects().values())
+
+    def _report(self, problem: str | None) -> None:
+        self._services.readiness.report(CHECK, problem, is_expected=True)
 
 
 def _log_task_error(_: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
@@ -168,14 +188,16 @@ class _Run:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, observer: "Observer") -> None:
         self.stop = asyncio.Event()
-        self._loop, self._observer = loop, observer
+        self.observer = observer
+        self._loop = loop
 
-    def end(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self.stop.set)
+    def call(self, function: Callable[[], object]) -> None:
+        """Calls a function in the loop of kopf, unless the loop has ended."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function)
 
     def copy_view(self) -> ClusterView | None:
-        copying = self._observer.copy_view()
+        copying = self.observer.copy_view()
         try:
             return asyncio.run_coroutine_threadsafe(copying, self._loop).result(COPY_SECONDS)
         except (RuntimeError, TimeoutError, concurrent.futures.CancelledError):  # the loop has ended, or is ending

@@ -67,7 +67,7 @@ def bad_objects_and_nodes_are_named_and_stop_nothing_else(world: World) -> None:
         assert waits(world, "first", "ClaimedTwice") == ["gpu-0"]
         world.kubectl("label", "node", "gpu-1", f"{FEATURE}/system-os_release.ID-")
         world.until("the label", lambda: waits(world, "first", "MissingLabels") == ["gpu-1"])
-        world.kubectl("patch", "nvidiadriver", "first", "--type=merge", "-p", '{"spec": {"version": 7}}')
+        world.kubectl("patch", "nvidiadriver", "first", "--type=merge", "-p", '{"spec": {"version": ""}}')
         world.until("the spec", lambda: condition(world, "first") == "SpecNotValid")
         assert len(daemon_sets(world)) == len(SYSTEMS) * len(ARCHITECTURES)
         events = world.kubectl("get", "events", "--field-selector=involvedObject.kind=NVIDIADriver", "-o", "json")
