@@ -48,6 +48,10 @@ from gpu_exporter.counters_file import parse_counters
 from gpu_exporter.pods.api_pods import parse_pod
 from gpu_exporter.pods.labels import parse_label_pattern, select_labels
 from gpu_exporter.settings import parse_listen, parse_milliseconds
+from gpu_operator.feature_groups.values import ValuePool
+from gpu_operator.feature_groups.views import parse_group, parse_node_metadata
+from gpu_operator.feature_groups.views import parse_node_feature as parse_feature_view
+from gpu_operator.garbage.orphans import KINDS, parse_object
 from gpu_operator.spec import decode_spec
 from gpu_operator.upgrade.progress import parse_progress
 from gpu_toolkit.discover import parse_docker_switch, parse_handlers, parse_running_config, parse_systemd_cgroups
@@ -208,6 +212,23 @@ DEPLOYMENT = {
     "items": [
         {"kind": "Deployment", "metadata": {"name": "d"}, "spec": {"replicas": 2, "template": {"spec": POD_SPEC}}}
     ]
+}
+GROUP = {
+    "metadata": {"name": "g", "namespace": "n", "uid": "u", "generation": 1, "resourceVersion": "1"},
+    "spec": {
+        "featureGroupRules": [
+            {
+                "name": "r",
+                "vars": {"a": "b"},
+                "varsTemplate": "{{range .cpu.cpuid}}c={{.Name}}{{end}}",
+                "matchFeatures": [
+                    {"feature": "cpu.cpuid", "matchExpressions": {"AVX": {"op": "InRegexp", "value": ["a+"]}}}
+                ],
+                "matchAny": [{"matchFeatures": [{"feature": "a.b", "matchName": {"op": "Exists"}}]}],
+            }
+        ]
+    },
+    "status": {"nodes": [{"name": "n1"}], "conditions": [{"type": "Evaluated", "status": "True"}]},
 }
 RULES = {
     "apiVersion": "nfd.k8s-sigs.io/v1alpha1", "kind": "NodeFeatureRule", "metadata": {"name": "set"}, "spec": {"rules": [RULE]},
@@ -387,6 +408,20 @@ PARSERS: Mapping[str, Parser] = {
     ),
     "nfd_lite.topology.node_topology:parse_topology": document(
         lambda data: parse_response(parse_topology, data), TOPOLOGY, refuses=(KubeError,)
+    ),
+    "gpu_operator.feature_groups.views:parse_node_feature": document(
+        lambda data: parse_response(lambda found: parse_feature_view(found, ValuePool()), data), NODE_FEATURE, refuses=(KubeError,)
+    ),
+    "gpu_operator.feature_groups.views:parse_group": document(
+        lambda data: parse_response(parse_group, data), GROUP, refuses=(KubeError,)
+    ),
+    "gpu_operator.feature_groups.views:parse_node_metadata": document(
+        lambda data: parse_response(parse_node_metadata, data), NODE, refuses=(KubeError,)
+    ),
+    "gpu_operator.garbage.orphans:parse_object": document(
+        lambda data: parse_response(lambda found: [parse_object(kind, found) for kind in KINDS], data),
+        NODE_FEATURE,
+        refuses=(KubeError,),
     ),
     "device_plugin.gate:parse_gate": text(parse_gate, "nvidia.com/gpu.present=true", refuses=VALUE_ERROR),
     "device_plugin.health.checks:parse_checks": text(lambda value: parse_checks(value, value[::-1]), "all,79, xids,31"),
@@ -629,6 +664,8 @@ EXCLUDED: Mapping[str, str] = {
     "nfd_lite.config:parse_sources": "by decode_worker_config and test_settings.py: names are compared",
     "nfd_lite.config:parse_white_list": "google-re2 parses",
     "nfd_lite.rules.decode:decode_rule": "by decode_rule_set",
+    "gpu_operator.feature_groups.views:decode_group": "by parse_group",
+    "gpu_operator.feature_groups.views:parse_status": "by parse_group",
     "nfd_lite.rules.decode:decode_rules": "by decode_rule_set",
     "gotemplate.expression_parser:parse_pipe": "by parse_template",
     "gotemplate.literals:parse_character": "accepts only tokens of the lexer; by parse_template",
