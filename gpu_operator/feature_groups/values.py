@@ -77,7 +77,7 @@ class ValuePool:
             _unite(first.flags, second.flags, lambda one, two: one | two),
             _unite(first.attributes, second.attributes, lambda one, two: {**one, **two}),
             _unite(first.instances, second.instances, lambda one, two: (*one, *two)),
-            is_partial=first.is_partial and second.is_partial,
+            is_partial=first.is_partial or second.is_partial,
         )
 
 

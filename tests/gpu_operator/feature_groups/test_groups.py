@@ -162,3 +162,20 @@ def test_the_features_of_an_object_that_is_too_large_are_not_known() -> None:
     facts = cluster.table.facts["a"]
     assert facts.find("kernel.config") is UNKNOWN
     assert len(cluster.objects[f"{NAMESPACE}/a"].problems) == 1
+
+
+def test_a_feature_of_an_object_that_is_too_large_is_not_known_although_another_object_has_a_part() -> None:
+    cluster = Cluster("a")
+    large = Features(attributes={"kernel.version": dict.fromkeys(map(str, range(MAX_ELEMENTS)), "y")})
+    cluster.publish("a", large, name="vendor")
+    cluster.update()
+    assert cluster.table.facts["a"].values["kernel.version"].is_partial
+
+
+def test_the_object_of_an_agent_contains_all_features_also_on_a_labelled_node() -> None:
+    cluster = Cluster("a")
+    cluster.nodes = nodes("a", labels={"feature.node.kubernetes.io/system-os_release.ID": "debian"})
+    cluster.update()
+    facts = cluster.table.facts["a"]
+    assert facts.find("system.osrelease") is None
+    assert facts.find("pci.device") is None
