@@ -24,6 +24,7 @@ from tests.e2e.scenarios import (
     rules,
     sharing,
     toolkit,
+    upgrades,
     validator,
     why,
 )
@@ -52,5 +53,6 @@ ALL: tuple[Scenario, ...] = (
     *health.SCENARIOS,
     *examples.SCENARIOS,
     *install.SCENARIOS,
+    *upgrades.SCENARIOS,
 )
 SIMULATED = tuple(each for each in ALL if each.real_only is None)
