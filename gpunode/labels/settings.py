@@ -11,7 +11,7 @@ from gpu_core.assembly import Dependencies, gpu_dependencies
 from gpu_core.settings.nvidia_config import nvidia_config_option
 from gpu_core.settings.nvidia_settings import GfdFlags, GpuSettings
 from nfd_lite.config import decode_worker_config
-from nfd_lite.settings import CONFIG_FILE, HostFlags, NamespaceFlags, NfdSettings, nfd_settings
+from nfd_lite.settings import CONFIG_FILE, DriverFlags, HostFlags, NamespaceFlags, NfdSettings, nfd_settings
 from node_core.errors import SettingsError
 from node_core.runtime.command import PROBLEMS
 from node_core.runtime.config_file import config_option, inline_config_option
@@ -24,10 +24,12 @@ _UNUSED = {"no_publish": False, "enable_taints": False}
 _SHOWN = (
     *("simulate", "host_root", "node_name", "lock_dir"),
     *("feature_sources", "label_sources", "label_white_list", "features_dir", "custom_dir", "node_feature_rules"),
+    "driver_label",
     *("extra_label_ns", "deny_label_ns", "mig_strategy", "no_timestamp", "machine_type_file"),
     *("driver_root_ctr_path", "driver_library_dirs", "device_discovery_strategy"),
 )
 """The flags, in the order of --help."""
+_CLASSES = (GpuSettings, NfdSettings, DriverFlags, HostFlags, NamespaceFlags, GfdFlags)
 _CHANGES: Mapping[str, Mapping[str, Any]] = {
     "simulate": {"help": "Use the GPUs of a scenario in place of the GPUs of this host."},
     "lock_dir": {
@@ -50,7 +52,7 @@ class AgentSettings:
 
 def agent_options(command: Command) -> Command:
     """Adds the flags of the agents to a verb. The verb passes their values to `read_settings`."""
-    declared = {each.name: each for each in settings_of(GpuSettings, NfdSettings, HostFlags, NamespaceFlags, GfdFlags)}
+    declared = {each.name: each for each in settings_of(*_CLASSES)}
     options: list[click.Parameter] = [
         *(make_option(replace(declared[name], **_CHANGES.get(name, {})), "NFD") for name in _SHOWN),
         config_option(
