@@ -32,6 +32,8 @@ PROVEN_SECONDS = 60.0
 """A run of this length resets the back-off."""
 COPY_SECONDS = 30.0
 MAX_OBJECTS = 100_000
+IDENTITY = "gpu-operator"
+"""kopf names itself to other operators of kopf, and by default reads the name of its user, which a container need not have."""
 CLOSE_SECONDS = 0.1
 """The loop continues for this time after kopf has ended, in which the TLS connections of aiohttp close."""
 STOP_SECONDS = 1.0
@@ -149,6 +151,7 @@ class ClusterWatch:
                 settings=make_settings(),
                 namespaces=[self._namespace],
                 standalone=True,
+                identity=IDENTITY,  # type: ignore[arg-type]  # the type is not public
                 stop_flag=run.stop,
             )
         finally:
