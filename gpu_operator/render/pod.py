@@ -121,6 +121,7 @@ def _manager_container(spec: DriverSpec, images: OperatorImages, digest: str) ->
         "env": [*_own_env(), *_merge_env(settings, spec.manager.env)],
         "securityContext": {"privileged": True},
         "volumeMounts": list(MANAGER_MOUNTS),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
 
