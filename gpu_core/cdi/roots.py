@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from gpu_core.host.driver_root import DRIVER_CONTAINER
+
 OWN_ROOT = Path("/")
 
 
@@ -42,7 +44,8 @@ def rebase(path: str, old: str, new: str) -> str | None:
 def discover_roots(driver: str, dev: str | None, mount: Path, *, own_root: Path = OWN_ROOT) -> Roots:
     """driver, dev: host paths, NVIDIA_DRIVER_ROOT and NVIDIA_DEV_ROOT. mount: the mount path of the driver root.
 
-    Without a configured dev root, the dev root is the driver root if it contains device nodes of GPUs, and the host's root otherwise.
+    Without a configured dev root, the dev root is the first of these that contains device nodes of GPUs: the driver root, and the root of a
+    driver container below it; otherwise the host's root.
     """
     if dev:
         below = rebase(dev, driver, str(mount))
@@ -50,8 +53,9 @@ def discover_roots(driver: str, dev: str | None, mount: Path, *, own_root: Path 
         return Roots(
             driver=driver, dev=dev, driver_mount=mount, dev_mount=Path(below) if below and is_mounted else own_root
         )
-    if has_nodes(mount):
-        return Roots(driver=driver, dev=driver, driver_mount=mount, dev_mount=mount)
+    for nested in ("", DRIVER_CONTAINER):
+        if has_nodes(mount / nested):
+            return Roots(driver=driver, dev=join(driver, nested), driver_mount=mount, dev_mount=mount / nested)
     return Roots(driver=driver, dev="/", driver_mount=mount, dev_mount=own_root)
 
 

@@ -738,12 +738,11 @@ def test_the_values_of_a_driver_are_the_spec_of_the_object_default() -> None:
     ("values", "root"),
     [
         ({}, "/"),
-        (DRIVER, "/run/nvidia/driver"),
-        ({**DRIVER, "nvidiaDriverRoot": "/opt/d"}, "/opt/d"),
-        ({"nvidiaDriverRoot": "/"}, "/"),
+        (DRIVER, "/"),
+        ({**DRIVER, "nvidiaDriverRoot": "/run/nvidia/driver"}, "/run/nvidia/driver"),
     ],
 )
-def test_the_agents_find_the_driver_of_driver_pods(values: Obj, root: str) -> None:
+def test_the_agents_find_drivers_of_hosts_also_beside_driver_pods(values: Obj, root: str) -> None:
     (volume,) = [
         each
         for each in rendered(values)["DaemonSet", "gfd"]["spec"]["template"]["spec"]["volumes"]

@@ -83,3 +83,15 @@ def test_a_dev_root_inside_the_driver_root_uses_the_mount_of_the_driver_root(tmp
 
 def test_a_driver_root_that_is_not_mounted_has_no_device_nodes(tmp_path: Path) -> None:
     assert discover_roots("/", None, tmp_path / "missing", own_root=tmp_path).dev_mount == tmp_path
+
+
+def test_the_dev_root_of_a_driver_container_below_the_driver_root_of_the_host_is_found(tmp_path: Path) -> None:
+    """Nodes with a driver of their own and nodes with a driver container have the same settings."""
+    (tmp_path / "run/nvidia/driver/dev").mkdir(parents=True)
+    (tmp_path / "run/nvidia/driver/dev/nvidiactl").touch()
+    (tmp_path / "dev").mkdir()
+    roots = discover_roots("/", None, tmp_path)
+    assert (roots.dev, roots.dev_mount) == ("/run/nvidia/driver", tmp_path / "run/nvidia/driver")
+    (tmp_path / "dev/nvidiactl").touch()
+    roots = discover_roots("/", None, tmp_path)
+    assert (roots.dev, roots.dev_mount) == ("/", tmp_path)

@@ -1,9 +1,6 @@
 {{/* Replaces null, also of a whole section, by the default. Fields of pods, such as tolerations, stay absent (tests/manifests/generated.py). */}}
 {{- define "gpunode.setup" -}}
 {{- include "gpunode.fill" (list .Values (include "gpunode.defaults" . | fromYaml)) }}
-{{- if not .Values.nvidiaDriverRoot }}
-{{- $_ := set .Values "nvidiaDriverRoot" (.Values.driver.enabled | ternary "/run/nvidia/driver" "/") }}
-{{- end }}
 {{- end }}
 
 {{- define "gpunode.fill" -}}

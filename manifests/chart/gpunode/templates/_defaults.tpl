@@ -8,6 +8,7 @@ resourceQuota:
   enabled: false
 podAnnotations: {}
 podLabels: {}
+nvidiaDriverRoot: /
 mps: {}
 cdi:
   dir: /var/run/cdi
