@@ -59,9 +59,11 @@ class FakeApi(NodeApi):
         self.protected: set[str] = set()
         self.errors: list[KubeError] = []
         self.writes: list[str] = []
+        self.requests: list[tuple[str, str]] = []
         self._effect = effect
 
     def request(self, verb: str, path: str, **request: Any) -> Obj:
+        self.requests.append((verb, path))
         if self.errors:
             raise self.errors.pop(0)
         if verb != "GET":
