@@ -5,11 +5,15 @@
  * a process that reads without the lock sees an instance completely or not at all.
  */
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 enum { AMPERE = 8, FIRST_DRIVER_WITH_PROFILES = 550, MIG_CONFIG = 0x100, RESERVED_SHARE = 128, MAX_HANDLES = 1 << 14 };
-struct state { int is_written; struct layout layouts[MAX_GPUS]; };
+/* changes: of all layouts. Its waiters are woken, also those of other processes. */
+struct state { int is_written; unsigned changes; struct layout layouts[MAX_GPUS]; };
 
 static struct state own, *state = &own;
 static int state_file = -1;
@@ -42,6 +46,12 @@ static nvmlReturn_t open_state(void) {
 
 static struct layout *layout_of(const struct gpu *gpu) { return &state->layouts[gpu->index]; }
 
+/* Waits until a layout has changed since `changes` was read, or for some seconds. */
+static void wait_for_change(unsigned changes, double seconds) {
+    struct timespec wait = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    syscall(SYS_futex, &state->changes, FUTEX_WAIT, changes, &wait, NULL, 0);
+}
+
 static struct layout *begin_change(const struct gpu *gpu) {
     pthread_mutex_lock(&changing);
     if (state_file >= 0) flock(state_file, LOCK_EX);
@@ -50,6 +60,8 @@ static struct layout *begin_change(const struct gpu *gpu) {
 
 static nvmlReturn_t end_change(struct layout *layout, nvmlReturn_t code, int is_changed) {
     layout->changes += code == SUCCESS && is_changed;
+    state->changes++;
+    syscall(SYS_futex, &state->changes, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
     if (state_file >= 0) flock(state_file, LOCK_UN);
     pthread_mutex_unlock(&changing);
     return code;

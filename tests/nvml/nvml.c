@@ -86,7 +86,6 @@ typedef struct {
     nvmlValue_t value;
 } nvmlFieldValue_t;
 #define EVENT_TYPES 0x10bull
-#define POLL_SECONDS 0.02
 
 enum {
     MAX_GPUS = 64, MAX_INSTANCES = 16, MAX_COMPUTE = 8, MAX_STARTS = 8, MAX_LINKS = 36, MAX_RULES = 64, MAX_EVENTS = 1 << 20, GI_PROFILES = 18, CI_PROFILES = 9,
@@ -908,13 +907,6 @@ static double seconds(void) {
     return (double)(now.tv_sec - node.start.tv_sec) + (double)(now.tv_nsec - node.start.tv_nsec) / 1e9;
 }
 
-static void sleep_until(double at) {
-    for (double left = at - seconds(); left > 0; left = at - seconds()) {
-        struct timespec wait = {(time_t)left, (long)((left - (double)(time_t)left) * 1e9)};
-        nanosleep(&wait, NULL);
-    }
-}
-
 static int is_wanted(const struct event_set *set, const struct event *event) {
     return (set->types[event->gpu] & event->type) != 0;
 }
@@ -937,10 +929,12 @@ nvmlReturn_t nvmlEventSetWait_v2(struct event_set *set, nvmlEventData_t *data, u
     while (set->next < node.event_count && !is_wanted(set, &node.events[set->next])) set->next++;
     const struct event *event = set->next == node.event_count || node.events[set->next].at > end ? NULL : &node.events[set->next];
     double due = event ? event->at : end;
+    unsigned changes = state->changes;
     struct gpu *changed = next_change(set);
-    for (; changed == NULL && seconds() < due; changed = next_change(set)) {
-        double poll = seconds() + POLL_SECONDS;
-        sleep_until(poll < due ? poll : due);
+    for (double now = seconds(); changed == NULL && now < due; now = seconds()) {
+        wait_for_change(changes, due - now);
+        changes = state->changes;
+        changed = next_change(set);
     }
     if (changed != NULL) {
         *data = (nvmlEventData_t){&changed->as_device, MIG_CONFIG, 0, ~0u, ~0u};
