@@ -66,10 +66,21 @@ cluster: $(VENV)/.dev ## Start a real Kubernetes cluster on this machine, with a
 cluster-down: $(VENV)/.dev ## Remove the cluster. Built programs remain in the cache.
 	@$(BIN)/python -m tests.e2e.cluster down
 
-SOAK_SECONDS ?= 3600
+BENCH = $(if $(QUICK),--quick) $(foreach part,$(ONLY),--only $(part)) $(if $(SAVE),--folder benchmarks/results)
+.PHONY: bench
+bench: $(VENV)/.dev ## Measure memory, start, calls and reactions beside their goals (QUICK=1, AGAINST=kind=command). Needs root.
+	@$(BIN)/python -m benchmarks $(BENCH) $(if $(AGAINST),--against '$(AGAINST)') && \
+		if [ -n "$(SAVE)" ]; then $(MAKE) --no-print-directory docs; fi
+
+NODES ?= 500
+.PHONY: scale
+scale: $(VENV)/.dev ## Run the agents of NODES=500 Nodes against a real API server, and check their requests. Needs Go.
+	@$(BIN)/python -m benchmarks.scale --nodes $(NODES) $(if $(SAVE),--folder benchmarks/results)
+
+SOAK_SECONDS ?= 600
 .PHONY: soak
-soak: $(VENV)/.dev ## Run gpu-exporter for an hour while pods and MIG devices change, and check its memory (SOAK_SECONDS=n). Needs root.
-	@$(BIN)/python benchmarks/exporter.py --soak $(SOAK_SECONDS)
+soak: $(VENV)/.dev ## Run all agents while everything around them changes, and check that they do not grow (SOAK_SECONDS=600). Needs root.
+	@$(BIN)/python -m benchmarks.soak $(SOAK_SECONDS) $(if $(SAVE),benchmarks/results)
 
 golden: $(VENV)/.dev ## Update the golden files. Read the diff before you commit it.
 	@$(BIN)/python -m pytest --golden=write -p no:randomly -n 0 -m golden

@@ -1,30 +1,23 @@
-"""The time that the kubelet waits for a response: preferred devices, and an allocation through gRPC.
+"""The time to select preferred devices, for many kinds of nodes. `make bench` measures the calls of the kubelet through gRPC.
 
-    .venv/bin/python benchmarks/allocation.py [runs]
+    .venv/bin/python -m benchmarks.allocation [runs]
 
-Prints medians with minimum and maximum, in milliseconds, for the slowest request size of each node. Allocate uses a unix socket and the
-real plugin. Its 50th and 99th percentiles are of ten times as many calls.
+Prints medians with minimum and maximum, in milliseconds, for the slowest request size of each node.
 """
 
 import itertools
 import random
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from device_plugin.allocate.preferred import select_preferred_ids
-from device_plugin.allocate.strategies import ResponseOptions, build_strategies
 from device_plugin.devices import Device, DeviceId, ResourceOffer
 from device_plugin.plan.present import list_present_devices
-from device_plugin.plugin import ResourcePlugin
 from gpu_core.domain.inventory import Gpu, GpuUuid, Inventory, NvLinkPeer
-from gpu_core.domain.resources import GPU
 from gpu_core.domain.sharing import SharingStrategy
 from node_core.domain.pci import PciAddress
-from node_core.kubelet.client import PluginClient
 
 Links = Callable[[int, int], int]
 
@@ -128,43 +121,9 @@ def in_process(runs: int) -> None:
     show("preferred, 400 of 800 replicas", milliseconds(preferred_call(shared(8, 100), 400), runs))
 
 
-def through_grpc(runs: int) -> None:
-    for name, offer, ids in offers():
-        with tempfile.TemporaryDirectory(prefix="k-") as directory:
-            path = Path(directory)
-            plugin = ResourcePlugin(
-                GPU,
-                offer,
-                directory=path,
-                kubelet_socket=path / "kubelet.sock",
-                strategies=build_strategies(ResponseOptions(), lambda: "token"),
-            )
-            plugin.serve()
-            try:
-                with PluginClient(plugin.path) as client:
-                    measure(client, name, offer, ids, runs)
-            finally:
-                plugin.stop()
-
-
-def offers() -> Iterator[tuple[str, ResourceOffer, list[str]]]:
-    yield "1 of 8 GPUs", NODES["8 GPUs, DGX-1"], ["GPU-3"]
-    yield "8 of 8 GPUs", NODES["8 GPUs, DGX-1"], [f"GPU-{index}" for index in range(8)]
-    yield "1 of 800 replicas", shared(8, 100), ["GPU-3::7"]
-
-
-def measure(client: PluginClient, name: str, offer: ResourceOffer, ids: list[str], runs: int) -> None:
-    every = [str(device.id) for device in offer.devices]
-    show(f"gRPC, preferred, {name}", milliseconds(lambda: client.preferred_allocation(every, (), len(ids)), runs))
-    times = sorted(milliseconds(lambda: client.allocate(ids), 10 * runs))
-    p50, p99 = times[len(times) // 2], times[len(times) * 99 // 100]
-    print(f"{f'gRPC, Allocate, {name}':52} {p50:7.3f} ms p50, {p99:.3f} ms p99")
-
-
 def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 30
     in_process(runs)
-    through_grpc(runs)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """The cost of each dependency: the memory of a process that imports only this package, and the time.
 
-    .venv/bin/python benchmarks/import_cost.py [runs]
+    .venv/bin/python -m benchmarks.import_cost [runs]
 
 Prints medians with minimum and maximum. Memory is VmHWM of a new interpreter, in MiB. structlog imports rich if rich is installed.
 """
 
-import statistics
 import subprocess
 import sys
 import time
+
+from benchmarks.figures import spread
 
 MODULES = (
     "sys",
@@ -45,15 +46,11 @@ def measure(module: str) -> tuple[float, float]:
     return int(done.stdout) / 1024, time.perf_counter() - start
 
 
-def spread(values: list[float], unit: str) -> str:
-    return f"{statistics.median(values):6.2f} {unit} ({min(values):.2f}..{max(values):.2f})"
-
-
 def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     for module in MODULES:
         memory, seconds = zip(*(measure(module) for _ in range(runs)), strict=True)
-        print(f"{module:36} {spread(list(memory), 'MiB')}  {spread(list(seconds), 's')}")
+        print(f"{module:36} {spread(memory):24} MiB  {spread(seconds)} s")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The cost of a pass of nfd-lite on a large host: 128 CPUs, 512 PCI functions, 64 NUMA nodes with huge pages, 40 NICs.
 
-    .venv/bin/python benchmarks/large_host.py [passes]
+    .venv/bin/python -m benchmarks.large_host [passes]
 
 Writes the files of such a host to a temporary folder, collects once, and then `passes` times. Prints the median CPU milliseconds of a pass
 with minimum and maximum, and the number of files that a pass opens. On a real host, sysfs generates the files, which costs more.

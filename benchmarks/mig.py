@@ -1,6 +1,6 @@
 """The time to plan MIG layouts of a node with eight GPUs.
 
-    .venv/bin/python benchmarks/mig.py [runs]
+    .venv/bin/python -m benchmarks.mig [runs]
 
 Prints medians with minimum and maximum, in milliseconds of CPU time, for all eight GPUs together. Other load does not count.
 """

@@ -1,6 +1,6 @@
 """The time from a new MIG config of one GPU of eight until the kubelet has the new resources.
 
-    .venv/bin/python benchmarks/mig_change.py [runs]
+    .venv/bin/python -m benchmarks.mig_change [runs]
 
 mig-manager, gpu-device-plugin, and simulated NVML, kubelet and API server run in one process. Prints the median with minimum and maximum,
 in seconds from the write of the label, and how many devices of the other GPUs have kept their UUIDs.

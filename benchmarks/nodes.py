@@ -1,6 +1,6 @@
 """The first row, the duration and the memory of `gpunode nodes` in a large cluster.
 
-    .venv/bin/python benchmarks/nodes.py [--nodes 5000] [--pods 2000] [--runs 5] [--kubeconfig FILE [--fill]] [-- ARGUMENTS OF nodes]
+    .venv/bin/python -m benchmarks.nodes [--nodes 5000] [--pods 2000] [--runs 5] [--kubeconfig FILE [--fill]] [-- ARGUMENTS OF nodes]
 
 Starts a simulated API server in its own process, with GPU nodes of about 20 kB each and their Pods, and runs the command as a person does.
 With more Pods, the command reads them by Node, for which the simulated API server has no index: each request searches all Pods.

@@ -1,6 +1,6 @@
 """The time until the kubelet and the Node report a change of a GPU.
 
-    .venv/bin/python benchmarks/reaction.py [count] [poll seconds]
+    .venv/bin/python -m benchmarks.reaction [count] [poll seconds]
 
 gfd, gpu-device-plugin, and simulated NVML, kubelet and API server run in one process. Changes occur at random times. Prints for each
 kind of change the median, 90th and 99th percentile and maximum, in seconds from the change until the kubelet has it by ListAndWatch, and
@@ -24,6 +24,7 @@ from typing import Any
 
 import structlog
 
+from benchmarks.figures import percentile
 from device_plugin.agent import build_agent as build_plugin
 from device_plugin.settings import PluginSettings
 from gfd.agent import build_agent as build_gfd
@@ -42,6 +43,7 @@ from simulation.kubelet.node_agent import NodeAgent
 from simulation.kubelet.node_api import StoreNodeApi
 from simulation.node import SimulatedNode
 from simulation.nvml.library import SimulatedNvml
+from simulation.nvml.mig_states import MigStates
 from simulation.scenarios.file_format import FaultEvent
 from simulation.scenarios.scenario import Scenario, parse_scenario
 
@@ -52,7 +54,7 @@ PRESENT = "nvidia.com/gpu.present"
 GPUS = 32
 """Each GPU fails once, because a GPU that fails repeatedly remains unhealthy. After this number of failures, a new node starts."""
 POLL = 0.002
-TIMEOUT_SECONDS = 60.0
+TIMEOUT_SECONDS = 20.0
 NEVER = math.inf
 UEVENT = (
     b"remove@/devices/pci0000:00/0000:00:05.0\0ACTION=remove\0DEVPATH=/devices/pci0000:00/0000:00:05.0\0SUBSYSTEM=pci\0"
@@ -76,7 +78,7 @@ class LiveNvml(SimulatedNvml):
 
     def __init__(self, live: Scenario, events: "queue.Queue[tuple[int, int, int]]") -> None:
         assert live.driver is not None
-        super().__init__(lambda: live, live.driver, time.monotonic, time.sleep)
+        super().__init__(lambda: live, live.driver, time.monotonic, time.sleep, MigStates())
         self.events = events
         self._devices: list[Any] = []
 
@@ -190,13 +192,15 @@ class Stage:
         self.server.store.mutate("nodes", NODE, change)
 
     def wait(self, *checks: Check) -> list[float]:
-        """Returns the seconds until each check returns True; NEVER after the timeout."""
+        """Returns the seconds until each check returns True. Raises SystemExit after the timeout."""
         start, times = time.monotonic(), [NEVER] * len(checks)
         while NEVER in times and time.monotonic() < start + TIMEOUT_SECONDS:
             for at, each in enumerate(checks):
                 if times[at] == NEVER and each():
                     times[at] = time.monotonic() - start
             time.sleep(POLL)
+        if NEVER in times:
+            raise SystemExit(f"the agents did not report a change in {TIMEOUT_SECONDS:.0f} s: {self.condition}")
         return times
 
 
@@ -257,15 +261,22 @@ def fabric(stage: Stage, number: int) -> tuple[None, Check]:
     return None, lambda: "nvidia.com/gpu.clique" not in stage.labels
 
 
-CASES: dict[str, tuple[Change, bool, float]] = {
-    "Xid, an event of NVML": (xid, False, 0.3),
-    "MIG layout, capability folder and event": (mig_layout, False, 0.6),
-    "label gpu.present": (gate, False, 0.3),
-    "GPU removed or added, uevent": (gpu_removed, False, RATE_LIMIT.interval),
-    "recovery action": (recovery_action, True, 0.0),
-    "fabric manager": (fabric, True, 0.0),
+EVENTS: dict[str, tuple[Change, float]] = {
+    "Xid": (xid, 0.3),
+    "MIG": (mig_layout, 0.6),
+    "gate": (gate, 0.3),
+    "uevent": (gpu_removed, RATE_LIMIT.interval),
 }
-"""The change, whether only polls detect the change, and the seconds between two changes, because of rate limits."""
+"""The changes that events report, and the seconds between two changes, because of rate limits."""
+CASES: dict[str, tuple[Change, float, bool]] = {
+    "Xid, an event of NVML": (*EVENTS["Xid"], False),
+    "MIG layout, capability folder and event": (*EVENTS["MIG"], False),
+    "label gpu.present": (*EVENTS["gate"], False),
+    "GPU removed or added, uevent": (*EVENTS["uevent"], False),
+    "recovery action": (recovery_action, 0.0, True),
+    "fabric manager": (fabric, 0.0, True),
+}
+"""The change, the seconds between two changes, and whether only polls detect the change."""
 
 
 def measure(
@@ -285,8 +296,16 @@ def measure(
                 done += 1
 
 
-def percentile(times: list[float], service: float) -> float:
-    return sorted(times)[math.ceil(service * len(times)) - 1]
+def measure_reactions(count: int) -> dict[str, list[float]]:
+    """Returns the seconds of the changes that events report, for `make bench`. count: of each change."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    found: dict[str, list[float]] = {}
+    for key, (change, pause) in EVENTS.items():
+        for kubelet, node in measure(change, count, None, pause):
+            for where, seconds in (("kubelet", kubelet), ("Node", node)):
+                if seconds is not None:
+                    found.setdefault(f"{key} {where}", []).append(seconds)
+    return found
 
 
 def show(what: str, where: str, times: list[float]) -> None:
@@ -299,7 +318,7 @@ def main() -> None:
     poll = float(sys.argv[2]) if len(sys.argv) > 2 else 5.0
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     print(f"{'seconds after':41} {'until':8} {'n':>4}  {'median':>7}  {'p90':>7}  {'p99':>7}  {'max':>7}")
-    for what, (change, is_polled, pause) in CASES.items():
+    for what, (change, pause, is_polled) in CASES.items():
         found = list(measure(change, max(1, count // 5) if is_polled else count, poll if is_polled else None, pause))
         name = f"{what}, polled every {poll:g} s" if is_polled else what
         for at, where in enumerate(("kubelet", "Node")):

@@ -1,6 +1,6 @@
 """The wake-ups and the CPU time of the threads of an idle agent.
 
-    .venv/bin/python benchmarks/wakeups.py [seconds] [rounds] [scenario]
+    .venv/bin/python -m benchmarks.wakeups [seconds] [rounds] [scenario]
 
 Starts `gpunode run` with a simulated API server and kubelet on loopback, and simulated GPUs with NVML events. Ten seconds after the Node
 has all results, the script counts voluntary_ctxt_switches and CPU time of each thread in /proc/PID/task, in `rounds` of `seconds`. Prints
@@ -17,6 +17,7 @@ from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
 
+from benchmarks.figures import spread
 from simulation.apiserver import ApiServer
 from simulation.kubelet.kubelet import Kubelet
 from simulation.kubelet.node_agent import NodeAgent
@@ -34,13 +35,13 @@ sys.argv[:] = ["gpunode", *sys.argv[1:]]
 runpy.run_module("gpunode", run_name="__main__")
 """
 """gpunode with the names of its threads in /proc, as in Python 3.14. 15: PR_SET_NAME."""
-Count = tuple[int, float]
+Count = tuple[float, float]
 """Wake-ups, and seconds of CPU time."""
 
 
 def read_threads(pid: int) -> dict[tuple[int, str], Count]:
     """Returns the counts of each thread since its start."""
-    counts = {}
+    counts: dict[tuple[int, str], Count] = {}
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
             status = (task / "status").read_text()
@@ -88,10 +89,6 @@ def start(stack: ExitStack, scenario: str) -> "subprocess.Popen[bytes]":
     return process
 
 
-def spread(values: list[float]) -> str:
-    return f"{statistics.median(values):6.2f} ({min(values):.2f}..{max(values):.2f})"
-
-
 def main() -> None:
     seconds, rounds, scenario = [*sys.argv[1:], *("10", "3", "h100x8")[len(sys.argv) - 1 :]]
     with ExitStack() as stack:
@@ -105,8 +102,8 @@ def main() -> None:
     print(f"{os.cpu_count()} CPUs, {rounds} rounds of {seconds} s")
     print(f"{'threads':20} {'number':>6} {'wake-ups a second':>22} {'CPU ms a second':>22}")
     for name, values in sorted(by_name.items(), key=lambda each: -statistics.median(row[1] for row in each[1])):
-        count, wakes, cpu = ([row[index] for row in values] for index in range(3))
-        print(f"{name:20} {statistics.median(count):6.0f} {spread(wakes):>22} {spread(cpu):>22}")
+        counts, wake_ups, times = ([row[index] for row in values] for index in range(3))
+        print(f"{name:20} {statistics.median(counts):6.0f} {spread(wake_ups):>22} {spread(times):>22}")
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from tests import gpu_metrics_page
 from tests.chart_values import render_chart_values
 from tests.commands import render_commands
 from tests.man import render_man_pages
+from tests.performance_page import render_pages
 from tests.tables import render_options, render_table
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -61,6 +62,7 @@ def render_all() -> dict[Path, str]:
         descriptions.FILE: render_descriptions(),
         **{MAN / name: content for name, content in render_man_pages().items()},
         REFERENCE / "chart-values.md": NOTE + render_chart_values(),
+        **render_pages(),
     }
 
 

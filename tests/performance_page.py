@@ -1,0 +1,110 @@
+"""The figures of docs/reference/performance.md, docs/explanation/scale.md and README.md, from benchmarks/results.
+
+A page has each generated part between two comments, so that the text around the part is written by hand.
+"""
+
+import json
+import re
+import statistics
+from pathlib import Path
+
+from benchmarks.figures import SECTIONS
+from benchmarks.report import Results, ratio_rows, rows_of, samples_of
+from tests.tables import render_table
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+SCALE, PAGE, README = (
+    ROOT / "docs" / "explanation" / "scale.md",
+    ROOT / "docs" / "reference" / "performance.md",
+    ROOT / "README.md",
+)
+BEGIN, END = (
+    "<!-- Begin of the figures. `make docs` writes them from benchmarks/results. -->\n",
+    "<!-- End of the figures. -->\n",
+)
+
+
+def load_results(name: str) -> Results:
+    """name: `bench`, `scale` or `soak`."""
+    results: Results = json.loads((RESULTS / f"{name}.json").read_text())
+    return results
+
+
+def replace_part(page: str, part: str) -> str:
+    """Replaces the text between the two comments. Raises ValueError if the page does not have them."""
+    pattern = re.compile(f"({re.escape(BEGIN)}).*?({re.escape(END)})", re.DOTALL)
+    if len(pattern.findall(page)) != 1:
+        raise ValueError(f"a page must have one part between {BEGIN.strip()} and {END.strip()}")
+    return pattern.sub(lambda found: f"{found[1]}{part}{found[2]}", page)
+
+
+def render_figures(results: Results) -> str:
+    """Returns the tables of all numbers beside their goals."""
+    machine = results["machine"]
+    measured = (
+        f"\nMeasured with gpunode {machine['gpunode']}, Python {machine['python']} and Linux {machine['kernel']} on"
+        f" {machine['cpus']} shared cores, with a load of {machine['load']} at the start.\n"
+    )
+    parts = [measured]
+    for title, numbers in SECTIONS.items():
+        head = (title, "median (minimum to maximum)", "goal", "")
+        parts.append(render_table(head, rows_of(numbers, samples_of(results))))
+    if ratios := list(ratio_rows(results)):
+        parts.append(render_table(("compared with another implementation", "ours", "theirs", "ratio"), ratios))
+    return "\n".join(parts) + "\n"
+
+
+def render_sentence(results: Results) -> str:
+    """Returns the sentence of README.md."""
+    three, one, exporter = (
+        f"{statistics.median(samples_of(results)[f'pss {name}']):.0f}"
+        for name in ("the three", "gpunode run", "gpu-exporter")
+    )
+    return (
+        f"The three agents together need {three} MiB of memory, or {one} MiB as one process. `gpu-exporter` needs {exporter} MiB more.\n"
+        "[performance.md](docs/reference/performance.md) has all figures, and `make bench` measures them on your machine.\n"
+    )
+
+
+def render_scale(results: Results) -> str:
+    """Returns the table of the phases of `make scale`."""
+    agents = (
+        f"\nWith {results['nodes']} Nodes on {results['cpus']} shared cores. The agents used {results['agents']:.0f} MiB and"
+        f" {results['threads']} threads, and etcd {results['etcd']:.0f} MiB at the end. An hour took {results['hour']:.0f} s.\n\n"
+    )
+    head = (
+        "phase",
+        "s",
+        "requests",
+        "429",
+        "per second, at most",
+        "p50 and p99, s",
+        "MiB sent",
+        "MiB of the API server, etcd",
+    )
+    return agents + render_table(head, (_render_phase(phase) for phase in results["phases"])) + "\n"
+
+
+def _render_phase(phase: Results) -> tuple[str, ...]:
+    memory = phase["memory"]
+    return (
+        phase["title"],
+        f"{phase['seconds']:.1f}",
+        ", ".join(f"{count} {verb}" for verb, count in sorted(phase["by_verb"].items())),
+        str(phase["refused"]),
+        f"{phase['peak']:.0f}",
+        ", ".join(f"{verb} ≤ {p50:g}, {p99:g}" for verb, (p50, p99) in sorted(phase["latency"].items())),
+        f"{phase['received'] / 2**20:.1f}",
+        f"{memory['kube-apiserver']:.0f}, {memory['etcd']:.0f}",
+    )
+
+
+def render_pages() -> dict[Path, str]:
+    """Returns the content of the pages that have figures."""
+    results = load_results("bench")
+    return {
+        SCALE: replace_part(SCALE.read_text(), render_scale(load_results("scale"))),
+        PAGE: replace_part(PAGE.read_text(), render_figures(results)),
+        README: replace_part(README.read_text(), render_sentence(results)),
+    }
