@@ -17,6 +17,7 @@ from simulation.apiserver.resources import resource_named
 from simulation.apiserver.server import ApiServer
 from simulation.apiserver.writes import Target, Writer
 from tests.gpu_operator.clusters import NAMESPACE, driver, node
+from tests.gpu_operator.test_rights import rights
 from tests.waiting import until
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -94,6 +95,28 @@ def test_objects_become_daemon_sets_and_a_steady_state_sends_no_request(place: P
         place.create(NODES, node("b", os="ubuntu24.04"))
         until(lambda: place.names() == {"ubuntu22.04", "ubuntu24.04"})
         until(lambda: set(runner.services.readiness.problems().values()) == {None})
+
+
+def test_the_controller_sends_only_requests_that_its_roles_allow(place: Place) -> None:
+    place.create(NODES, node("a"))
+    place.create(DRIVERS, {**driver(), "spec": {"version": ""}})
+    with place.running():
+        until(lambda: place.server.requests["create", "/api/v1/namespaces/{namespace}/events"])
+        place.create(DRIVERS, driver("other"))
+        until(place.names)
+    everywhere = rights("ClusterRole", "gpunode-operator")
+    own = rights("Role", "gpunode-operator") | rights("Role", "gpunode-operator-lease")
+    for verb, template in place.server.requests:
+        grant = grant_of(template)
+        assert verb in everywhere.get(grant, set()) | own.get(grant, set()), f"{verb} {template}"
+
+
+def grant_of(template: str) -> tuple[str, str]:
+    """Returns the group and the resource of a path template."""
+    parts = template.strip("/").split("/")
+    group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
+    rest = rest[2:] if rest[0] == "namespaces" else rest
+    return group, "/".join(part for part in rest if part != "{name}")
 
 
 @pytest.mark.exhaustive
