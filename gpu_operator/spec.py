@@ -14,7 +14,7 @@ from msgspec import Meta
 from node_core.decode import Cursor
 from node_core.domain.label_selector import parse_label_selector
 from node_core.scheduling.objects import NodeAffinity
-from node_core.schema import item_type, struct_of, suggest, without_nulls
+from node_core.schema import fields_of, item_type, struct_of, suggest, without_nulls
 
 API_VERSION = "nvidia.com/v1alpha1"
 KIND = "NVIDIADriver"
@@ -203,7 +203,7 @@ def _without_unknown(data: Any, into: Any, path: str, unknown: list[str]) -> Any
         return [_without_unknown(each, item, f"{path}[{index}]", unknown) for index, each in enumerate(data)]
     if struct is None or not isinstance(data, Mapping):
         return data
-    kinds = {each.encode_name: each.type for each in msgspec.structs.fields(struct)}
+    kinds = {each.encode_name: each.type for each in fields_of(struct)}
     unknown += _name_unknown(data, kinds, path)
     return {
         key: _without_unknown(value, kinds[key], f"{path}.{key}", unknown)

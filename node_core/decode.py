@@ -20,6 +20,7 @@ from node_core.errors import SettingsError
 from node_core.kubectl_yaml import KubectlLoader, WrittenFloat, WrittenInt
 from node_core.schema import (
     entry_types,
+    fields_of,
     found,
     item_type,
     key_places,
@@ -354,7 +355,7 @@ class Cursor:
         """Reports each part of the value that does not match a type of msgspec. places: see `fields`."""
         struct, item, entries = struct_of(into), item_type(into), entry_types(into)
         if struct is not None:
-            fields = {each.encode_name: each for each in msgspec.structs.fields(struct)}
+            fields = {each.encode_name: each for each in fields_of(struct)}
             required = [name for name, each in fields.items() if each.required]
             for name, cursor in self.fields(list(fields), required, places=places).items():
                 cursor.check(fields[name].type, places)

@@ -4,6 +4,7 @@ import difflib
 import enum
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
@@ -36,6 +37,12 @@ def alternatives(into: Any) -> tuple[Any, ...]:
     return () if into in (type(None), UnsetType) else (into,)
 
 
+@cache
+def fields_of(struct: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Returns the fields of a struct. msgspec evaluates the annotations again at each call."""
+    return msgspec.structs.fields(struct)
+
+
 def struct_of(into: Any) -> type[msgspec.Struct] | None:
     """Returns the struct of a type, or None if values of the type are not mappings with fixed keys."""
     return next(
@@ -60,7 +67,7 @@ def without_nulls(data: Any, into: Any) -> Any:
     """Removes keys whose value is null. A null key has the same meaning as a missing key. Values of type Any do not change."""
     struct, item, entries = struct_of(into), item_type(into), entry_types(into)
     if struct is not None and isinstance(data, Mapping):
-        kinds = {each.encode_name: each.type for each in msgspec.structs.fields(struct)}
+        kinds = {each.encode_name: each.type for each in fields_of(struct)}
         return {key: without_nulls(value, kinds.get(key, Any)) for key, value in data.items() if value is not None}
     if entries is not None and isinstance(data, Mapping):
         return {key: without_nulls(value, entries[1]) for key, value in data.items() if value is not None}
@@ -78,7 +85,7 @@ def key_places(struct: type[msgspec.Struct]) -> Mapping[str, tuple[str, ...]]:
 
 
 def _keys(struct: type[msgspec.Struct], path: str) -> Iterator[tuple[str, str]]:
-    for each in msgspec.structs.fields(struct):
+    for each in fields_of(struct):
         yield path, each.encode_name
         below = f"{path}.{each.encode_name}" if path else each.encode_name
         inner, item = struct_of(each.type), struct_of(item_type(each.type))

@@ -1,6 +1,5 @@
 """A small cluster in memory: the API that the upgrade uses, a DaemonSet controller and kubelets. Each write checks the budget."""
 
-import copy
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -63,7 +62,7 @@ class Fleet:
             return self._list(more["query"]["labelSelector"])
         number = len(self.writes)
         self.before(number)
-        self.writes.append((verb, path, copy.deepcopy(more["body"])))
+        self.writes.append((verb, path, copied(more["body"])))
         self._write(path, more["body"])
         self.after(number)
         return {}
@@ -176,14 +175,13 @@ class Fleet:
     def view(self) -> ClusterView:
         busy = upgrading_nodes(self.nodes)
         pods = {key: each for key, each in self.pods.items() if is_driver_pod(each) or node_of(each) in busy}
-        view = ClusterView(
-            nodes=self.nodes,
+        return ClusterView(
+            nodes=copied(self.nodes),
             drivers={DRIVER: {"metadata": {"name": DRIVER}, "spec": {"version": "1", "upgradePolicy": self.policy}}},
             daemon_sets={f"{NAMESPACE}/{DAEMON_SET}": self._daemon_set()},
-            pods=pods,
+            pods=copied(pods),
             controller_revisions=dict(self._revisions()),
         )
-        return copy.deepcopy(view)
 
     def _daemon_set(self) -> Obj:
         metadata = {"name": DAEMON_SET, "namespace": NAMESPACE, "uid": "ds", "labels": {OWNER: DRIVER}}
@@ -264,6 +262,12 @@ def is_unavailable(node: Obj) -> bool:
 
 def set_ready(node: Obj, ready: bool) -> None:
     node["status"]["conditions"] = [{"type": "Ready", "status": str(ready)}]
+
+
+def copied(obj: Obj) -> Obj:
+    """Copies JSON, faster than copy.deepcopy."""
+    copy: Obj = json.loads(json.dumps(obj))
+    return copy
 
 
 def merge(target: Obj, patch: Mapping[str, Any]) -> None:
