@@ -5,7 +5,7 @@ Anyone who may create NodeFeature objects can write them, so the content is not 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from nfd_lite.label_keys import qualify_keys
 from node_core.domain.features import Attributes, Features
@@ -152,7 +152,9 @@ class NodeFeatureReader:
             self.note(where, f"{str(key)[:40]!r} is not a valid name. Use 1 to {MAX_NAME_LENGTH} printable characters")
         return is_name
 
-    def _texts(self, where: str, value: Any) -> dict[str, str]:
+    def _texts(self, where: str, value: Any) -> Mapping[str, str]:
+        if is_sound(value):
+            return cast("Mapping[str, str]", value)
         return {key: each for key, each in self._map(where, value).items() if self._is_value(f"{where}.{key}", each)}
 
     def _is_value(self, where: str, value: Any) -> bool:
@@ -163,6 +165,19 @@ class NodeFeatureReader:
             self.note(where, f"has {len(value)} characters; the maximum is {MAX_VALUE_LENGTH}")
             return False
         return True
+
+
+def is_sound(value: Any) -> bool:
+    """Returns whether every name and every value is valid. Checks a whole map at once: an object can have ten thousand elements."""
+    if not isinstance(value, dict) or not value or {*map(type, value), *map(type, value.values())} != {str}:
+        return False
+    lengths = set(map(len, value))
+    return (
+        min(lengths) > 0
+        and max(lengths) <= MAX_NAME_LENGTH
+        and max(map(len, value.values())) <= MAX_VALUE_LENGTH
+        and "".join(value).isprintable()
+    )
 
 
 def _limit_features(readers: Iterable[NodeFeatureReader]) -> Iterator[Features]:

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nfd_lite.merge import MAX_ELEMENTS, MAX_PROBLEMS, MAX_VALUE_LENGTH, MergeResult, NodeContext, merge_node_features
+from nfd_lite.merge import (
+    MAX_ELEMENTS,
+    MAX_PROBLEMS,
+    MAX_VALUE_LENGTH,
+    MergeResult,
+    NodeContext,
+    NodeFeatureReader,
+    is_sound,
+    merge_node_features,
+)
 from node_core.domain.features import Attributes, Features
 from node_core.domain.labels import key_problem, value_problem
 from node_core.domain.node_feature import VERSION_ANNOTATION
@@ -184,3 +193,20 @@ def test_any_object_is_merged_into_valid_features_or_reported(spec: dict[str, An
     ]
     assert all(isinstance(value, str) for each in texts for value in each.values())
     assert "rule.matched" not in {*merged.features.attributes, *merged.features.flags, *merged.features.instances}
+
+
+@given(st.dictionaries(st.text(max_size=3) | st.integers(), st.text(max_size=3) | st.integers(), max_size=3))
+def test_a_map_is_checked_as_a_whole_as_its_elements_are(value: dict[Any, Any]) -> None:
+    reader = NodeFeatureReader({"metadata": {"name": "x"}})
+    valid = {
+        key: each
+        for key, each in value.items()
+        if isinstance(key, str) and len(key) > 0 and key.isprintable() and isinstance(each, str)
+    }
+    assert reader._texts("w", value) == valid
+    assert is_sound(value) is (bool(value) and valid == value)
+
+
+@pytest.mark.parametrize(("name", "value", "is_valid"), [(253, 4096, True), (254, 1, False), (1, 4097, False)])
+def test_the_lengths_of_a_map_are_limited(name: int, value: int, is_valid: bool) -> None:
+    assert is_sound({"a": "b", "n" * name: "v" * value}) is is_valid

@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from node_core.domain.labels import Labels
 from node_core.domain.node_feature import GFD_PREFIX, NodeFeature
 from node_core.errors import KubeError
 from node_core.kube.client import NodeApi
-from node_core.kube.http import ApiClient, EventStream
+from node_core.kube.http import JSON, METADATA, METADATA_LIST, ApiClient, EventStream
 from node_core.kube.informer import PAGE, WATCH_SECONDS, WATCH_SPREAD_SECONDS, Informer
 from node_core.kube.node_feature import NodeFeatureApi
 from node_core.kube.resources import Obj, Resource, node, node_feature_rules, node_features_of
@@ -404,6 +405,28 @@ def test_only_the_selected_node_feature_is_watched_and_listed_once(
     assert feature.next().labels == {"x": "1"}
     path = "/apis/nfd.k8s-sigs.io/v1alpha1/namespaces/{namespace}/nodefeatures"
     assert (server.requests["list", path], server.requests["watch", path]) == (1, 1)
+
+
+class Accepting(NodeApi):
+    """Records the media types of responses."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        super().__init__("n1", kubeconfig=str(kubeconfig), user_agent="t")
+        self.accepted: list[str] = []
+
+    def open(self, verb: str, path: str, **request: Any) -> Any:
+        self.accepted.append(request["accept"])
+        return super().open(verb, path, **request)
+
+
+@pytest.mark.parametrize(("only_metadata", "accepted"), [(False, [JSON, JSON]), (True, [METADATA_LIST, METADATA])])
+def test_the_metadata_alone_is_requested_for_a_resource_of_metadata(
+    kubeconfig: Path, follow: Follow, only_metadata: bool, accepted: list[str]
+) -> None:
+    api = Accepting(kubeconfig)
+    follow(api, replace(node_feature_rules(), has_only_metadata=only_metadata)).states.get(timeout=60)
+    until(lambda: len(api.accepted) == 2)
+    assert api.accepted == accepted
 
 
 class WithoutCrd(NodeApi):
