@@ -26,6 +26,7 @@ from gotemplate.literals import parse_integer as parse_int
 from gotemplate.parse_time import parse_time as parse_go_time
 from gotemplate.template import parse_template
 from gotemplate.times import parse_duration as parse_go_duration
+from gpu_core.clients import pause
 from gpu_core.discovery.pci_ids import parse_device_names
 from gpu_core.domain.cdi_schema import advice_of, problems_of
 from gpu_core.domain.release import parse_seconds
@@ -35,6 +36,7 @@ from gpu_core.host.mig_caps import parse_mig_minors
 from gpu_core.host.pci_config import parse_host_driver, parse_vendor_capabilities, parse_vgpu
 from gpu_core.host.tegra import parse_list
 from gpu_core.host.xid_lines import parse_guid, parse_record, parse_xid
+from gpu_core.mig.clients_file import decode_services
 from gpu_core.mig.config import decode_mig_configs
 from gpu_core.mig.hooks import decode_hooks
 from gpu_core.mig.profile_text import parse_profile
@@ -105,9 +107,11 @@ from node_core.errors import HostReadError, KubeError, KubeletError, RuntimeConf
 from node_core.grpc_h2.headers import parse_request as parse_call
 from node_core.grpc_h2.headers import parse_timeout
 from node_core.grpc_h2.status import CallError, decode_message, parse_status
+from node_core.host.systemd import parse_units
 from node_core.host.uevents import is_hardware, parse_uevent
 from node_core.kube.access import parse_access_review, parse_token_review
 from node_core.kube.http import parse_event, parse_response
+from node_core.kube.pods import parse_pods
 from node_core.publish.lines import parse_lines
 from node_core.runtime.config_map import parse_config_map, parse_config_map_name
 from node_core.runtime.http_port import parse_address
@@ -547,6 +551,21 @@ PARSERS: Mapping[str, Parser] = {
     "node_core.domain.label_selector:parse_label_selector": text(
         parse_label_selector, "a=b,c!=d,e in (f,g),!h", refuses=VALUE_ERROR
     ),
+    "node_core.host.systemd:parse_units": text(parse_units, "nvsm.service loaded active running NVSM\n"),
+    "node_core.kube.pods:parse_pods": document(
+        lambda data: parse_response(parse_pods, data),
+        {"items": [{**POD_MANIFEST, "metadata": {"name": "p", "uid": "u", "ownerReferences": [{"kind": "DaemonSet"}]}}]},
+        refuses=(KubeError,),
+    ),
+    "gpu_core.clients.pause:parse_record": text(
+        lambda value: pause.parse_record({}, {pause.Pause.MIG_CHANGE.annotation: value}, pause.Pause.MIG_CHANGE),
+        '{"nvidia.com/gpu.deploy.dcgm": "true", "nvidia.com/gpu.deploy.nvsm": null}',
+    ),
+    "gpu_core.mig.clients_file:decode_services": document(
+        lambda data: decode_services(data, source="f"),
+        {"version": "v1", "systemd-services": ["nvsm.service"]},
+        refuses=(SettingsError,),
+    ),
     "node_core.domain.node:parse_node": document(lambda data: parse_response(parse_node, data), NODE, refuses=(KubeError,)),
     "node_core.domain.node_feature:parse_node_feature": document(
         lambda data: parse_response(parse_node_feature, data), NODE_FEATURE, refuses=(KubeError,)
@@ -635,9 +654,6 @@ PARSERS: Mapping[str, Parser] = {
         change_toml,
         *((ROOT / "tests/gpu_toolkit/configs" / name).read_bytes() for name in ("k3s-1.7.toml", "microk8s-template.toml")),
         refuses=(RuntimeConfigError,),
-    ),
-    "simulation.apiserver.selectors:parse_label_selector": text(
-        parse_label_selector, "a=b,c!=d,e in (f,g),!h", refuses=(ApiError,)
     ),
     "simulation.apiserver.selectors:parse_selection": text(
         lambda value: parse_selection("Pod", fields=value), "metadata.name=a,spec.nodeName!=b", refuses=(ApiError,)
