@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gpu_operator.plan.node_facts import NodeFacts as DriverLabels
-from gpu_operator.upgrade.driver_pod import DriverPod, newest_revisions, read_driver_pod, select_driver_pod
+from gpu_operator.upgrade.driver_pod import REVISION, DriverPod, newest_revisions, read_driver_pod, select_driver_pod
 from gpu_operator.upgrade.keys import (
     CORDONED,
     PROGRESS,
@@ -78,10 +78,12 @@ class Fleet:
 def read_fleet(view: ClusterView) -> Fleet:
     """A Node has a driver if it has a driver pod, or if its upgrade has begun and a DaemonSet of the driver selects the Node.
 
-    A driver pod whose DaemonSet was deleted belongs to the DaemonSet that selects its Node.
+    A driver pod whose DaemonSet was deleted belongs to the DaemonSet that selects its Node. While the revision of a pod is not in the
+    view, the newest revision is not known either: the view can have a new pod before its new revision.
     """
     daemon_sets = {str(each["metadata"].get("uid")): each for each in view.daemon_sets.values()}
     revisions = newest_revisions(view.daemon_sets.values(), view.controller_revisions.values())
+    known = {"", *(labels_of(each).get(REVISION) for each in view.controller_revisions.values())}
     driver_pods, others = _group_pods(view.pods.values())
     fleet: dict[str, list[NodeFacts]] = {
         name: [] for name, each in view.drivers.items() if not (each.get("metadata") or {}).get("deletionTimestamp")
@@ -92,7 +94,9 @@ def read_fleet(view: ClusterView) -> Fleet:
         uid = _find_daemon_set(node, pod, daemon_sets)
         driver = labels_of(daemon_sets[uid]).get(OWNER, "") if uid is not None else ""
         driver_pod = None if pod is None else read_driver_pod(pod, uid)
-        facts = _read_node(node, driver, revisions.get(uid or ""), driver_pod, others.get(name, ()))
+        is_known = driver_pod is None or driver_pod.revision in known
+        revision = revisions.get(uid or "") if is_known else None
+        facts = _read_node(node, driver, revision, driver_pod, others.get(name, ()))
         if driver in fleet:
             fleet[driver].append(facts)
         elif facts.progress is not None or facts.is_cordoned:

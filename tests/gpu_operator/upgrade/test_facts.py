@@ -104,6 +104,16 @@ def test_a_daemon_set_whose_change_was_not_observed_yet_has_no_newest_revision(o
     assert bool(newest_revisions([changed], [revision("r1", 1)])) is is_known
 
 
+@pytest.mark.parametrize(("hash_of_pod", "is_outdated"), [("r1", True), ("r3", False)])
+def test_a_pod_that_precedes_its_revision_in_the_view_is_not_outdated(hash_of_pod: str, is_outdated: bool) -> None:
+    revisions = (revision("r1", 1), revision("r2", 2))
+    seen = view(
+        pod("p", "n1", revision=hash_of_pod), nodes={"n1": {}}, sets=(daemon_set("ds", "a"),), revisions=revisions
+    )
+    (facts,) = read_fleet(seen).nodes["a"]
+    assert (facts.is_outdated, facts.is_current) == (is_outdated, False)
+
+
 def test_objects_without_a_status_are_facts_too() -> None:
     (facts,) = read_fleet(view(pod("p", "n1"), nodes={"n1": {}}, sets=(daemon_set("ds", "a"),))).nodes["a"]
     assert facts.pod is not None
