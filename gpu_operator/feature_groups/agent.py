@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from gpu_operator.cluster.client import NotLeaderError
 from gpu_operator.feature_groups.groups import GroupEvaluation, NodeTable
 from gpu_operator.feature_groups.status import DesiredStatus, failure_event, plan_status, render_status
 from gpu_operator.feature_groups.views import GroupView, NodeFeatureView, NodeMetadata
@@ -133,7 +134,7 @@ class GroupsController:
         """Evaluates a group, and writes its status if the status differs."""
         state = self._groups[key]
         group = state.present(observed)
-        has_changed = state.evaluation.update(self._table.facts, changed)
+        has_changed = self._evaluate(key, state.evaluation, changed)
         if has_changed or state.desired is None or group is not state.assessed:
             state.desired, state.assessed = plan_status(group, state.evaluation.result(group)), group
         desired = state.desired
@@ -150,9 +151,18 @@ class GroupsController:
             self._record(failure_event(group, desired.condition, agent=NAME, at=now))
         return None
 
+    def _evaluate(self, key: str, evaluation: GroupEvaluation, changed: set[str]) -> bool:
+        """Returns whether a result has changed. A fault of the evaluation ends only the evaluation of this group."""
+        try:
+            return evaluation.update(self._table.facts, changed)
+        except Exception as error:
+            log.exception("group_failed", group=key)
+            evaluation.stop(f"{type(error).__name__}: {str(error)[:200]}")
+            return True
+
     def _report(self, errors: list[KubeError]) -> None:
-        """Retries after an error; a group that was deleted, or replaced, causes a change."""
-        errors = [error for error in errors if error.status not in (404, 409)]
+        """Retries after an error. A group that was deleted or replaced, and a new lead, cause a change."""
+        errors = [error for error in errors if error.status not in (404, 409) and not isinstance(error, NotLeaderError)]
         self._services.readiness.report(CHECK, str(errors[0]) if errors else None)
         if not errors:
             self._failures = 0

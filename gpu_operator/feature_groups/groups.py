@@ -20,12 +20,12 @@ _MIN_CACHE = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupResult:
-    """members: sorted names of Nodes. verdicts: of the Nodes whose result is not known, or on which a rule failed. work_problem: why the
-    group was not evaluated completely; members are then those of the present status."""
+    """members: sorted names of Nodes. verdicts: of the Nodes whose result is not known, or on which a rule failed. stopped: why the
+    group is not evaluated any more; members are then those of the present status."""
 
     members: tuple[str, ...]
     verdicts: Mapping[str, Verdict]
-    work_problem: str | None = None
+    stopped: str | None = None
 
 
 class NodeTable:
@@ -86,14 +86,14 @@ class GroupEvaluation:
         self._cache: dict[tuple[FeatureValue | None, ...], Verdict] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._waiting: set[str] | None = None
-        self._work_problem: str | None = None
+        self._stopped: str | None = None
 
     def update(self, facts: Mapping[str, NodeFacts], changed: Collection[str]) -> bool:
         """Evaluates the changed Nodes; the first time, all Nodes. Returns whether a result has changed. changed: also Nodes that are gone.
 
         A group that exceeds its limit is not evaluated any more.
         """
-        if self._work_problem is not None:
+        if self._stopped is not None:
             return False
         names = facts.keys() if self._waiting is None else changed
         self._waiting = set()
@@ -103,17 +103,21 @@ class GroupEvaluation:
             for name in names:
                 has_changed |= self._update_node(name, facts.get(name), budget)
         except WorkError as error:
-            self._work_problem = error.message
+            self.stop(f"{error.message}. Use fewer or simpler rules")
             return True
         if len(self._cache) > 2 * len(facts) + _MIN_CACHE:
             self._cache.clear()
         return has_changed
 
+    def stop(self, why: str) -> None:
+        """Ends the evaluation of this spec: it would fail again."""
+        self._stopped = why
+
     def result(self, group: GroupView) -> GroupResult:
         """group: its present state, whose status contains the present members."""
         unclear = {name: each for name, each in self._verdicts.items() if not each.is_member and _is_unclear(each)}
-        if self._work_problem is not None:
-            return GroupResult(members=group.status.nodes, verdicts=unclear, work_problem=self._work_problem)
+        if self._stopped is not None:
+            return GroupResult(members=group.status.nodes, verdicts=unclear, stopped=self._stopped)
         present = set(group.status.nodes)
         members = {
             name for name, each in self._verdicts.items() if each.is_member or (each.problems and name in present)

@@ -18,7 +18,7 @@ from node_core.domain.node_feature import API_VERSION
 KIND = "NodeFeatureGroup"
 EVALUATED = "Evaluated"
 COMPLETE, UNKNOWN_FEATURES, WARNINGS = "Complete", "FeaturesUnknown", "RuleWarning"
-FAILED, INVALID, TOO_MUCH_WORK = "RuleFailed", "InvalidSpec", "TooMuchWork"
+FAILED, INVALID, STOPPED = "RuleFailed", "InvalidSpec", "EvaluationStopped"
 MAX_SHOWN = 3
 """Maximum problems of one kind in the message."""
 
@@ -58,8 +58,8 @@ def _assess(group: GroupView, result: GroupResult) -> Condition:
         f"{feature} is not known on {_nodes(count)}, which publish only labels and are not in the group"
         for feature, count in sorted(count_unknown(result.verdicts).items())
     ]
-    if result.work_problem is not None:
-        return _condition(TOO_MUCH_WORK, [f"{result.work_problem}. Use fewer or simpler rules"], is_true=False)
+    if result.stopped is not None:
+        return _condition(STOPPED, [result.stopped], is_true=False)
     if failed:
         return _condition(FAILED, [*failed[:MAX_SHOWN], *_more(failed), *unknown[:MAX_SHOWN]], is_true=False)
     if unknown:

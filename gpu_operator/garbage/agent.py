@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import structlog
 
+from gpu_operator.cluster.client import NotLeaderError
 from gpu_operator.garbage.orphans import KINDS, Kind, NodeObject, parse_object, select_orphans
 from node_core.domain.backoff import Backoff
 from node_core.errors import KubeError
@@ -90,6 +91,8 @@ class GarbageCollector:
             return
         try:
             is_complete = self._remove(frozenset(nodes))
+        except NotLeaderError:
+            return  # another controller removes the objects
         except KubeError as error:
             self._failures += 1
             self._services.metrics.add(metrics.ERRORS, agent=NAME, check="objects")

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from gpu_operator.cluster.client import NotLeaderError
 from gpu_operator.feature_groups.agent import PASS, RETRY, ClusterState, GroupsController
+from gpu_operator.feature_groups.groups import GroupEvaluation
 from gpu_operator.feature_groups.values import ValuePool
 from gpu_operator.feature_groups.views import GroupView, parse_status
 from node_core.domain.events import Event
@@ -145,11 +147,28 @@ def test_a_failed_write_is_repeated_later_and_delays_no_other_group(stage: Stage
     assert not any(stage.services.readiness.problems().values())
 
 
-def test_a_group_that_was_deleted_in_the_meantime_is_no_error(stage: Stage) -> None:
-    stage.failing["g"] = KubeError("gone", status=404)
+@pytest.mark.parametrize("error", [KubeError("gone", status=404), NotLeaderError("another controller leads")])
+def test_a_deleted_group_and_a_lost_lead_are_no_errors(stage: Stage, error: KubeError) -> None:
+    stage.failing["g"] = error
     stage.add(NEW_KERNEL)
     stage.run()
     assert not stage.timers.is_set(RETRY)
+
+
+def test_a_fault_of_the_evaluation_ends_only_this_group(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.add(NEW_KERNEL, name="x")
+    stage.add(NEW_KERNEL, name="y")
+    update, calls = GroupEvaluation.update, iter((True, False, True))
+
+    def fail_once(*arguments: Any) -> bool:
+        if next(calls):
+            raise RecursionError("too deep")
+        return update(*arguments)
+
+    monkeypatch.setattr(GroupEvaluation, "update", fail_once)
+    stage.run()
+    assert stage.writes == [("x", ()), ("y", ("a", "b"))]
+    assert [(event.about.name, event.reason) for event in stage.events] == [("x", "EvaluationStopped")]
 
 
 @pytest.mark.parametrize("lacks", ["is_known", "is_leader"])

@@ -149,7 +149,7 @@ def test_a_group_that_exceeds_its_limit_keeps_its_nodes_and_is_not_evaluated_aga
     assert evaluation.update(cluster.table.facts, cluster.update())
     result = evaluation.result(wanted)
     assert result.members == ("z",)
-    assert result.work_problem is not None
+    assert result.stopped is not None
     assert not evaluation.update(cluster.table.facts, {"a"})
     assert len(evaluations) == 1
 

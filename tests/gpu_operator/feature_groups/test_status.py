@@ -66,8 +66,8 @@ def test_a_misspelt_feature_is_a_warning() -> None:
 
 
 def test_a_group_with_too_much_work() -> None:
-    result = GroupResult(members=("z",), verdicts={}, work_problem="more than 1 step")
-    assert condition_of(group(rule()), result)[:2] == ("False", "TooMuchWork")
+    result = GroupResult(members=("z",), verdicts={}, stopped="more than 1 step")
+    assert condition_of(group(rule()), result)[:2] == ("False", "EvaluationStopped")
 
 
 @pytest.mark.parametrize(
