@@ -1,6 +1,7 @@
 """gpu-operator divides Nodes of several systems, kernels and architectures into pools. The Nodes are objects without a kubelet.
 
-The controller runs on this machine. No driver pod runs: the Nodes have no resources for pods.
+The controller runs on this machine. No driver pod runs: the Nodes have no resources for pods. So a pod is not bound to its Node, and the
+DaemonSet controller notices only after 50 seconds that a pod does not match its Node any more; for bound pods it notices at once.
 """
 
 import contextlib
