@@ -30,6 +30,8 @@ HEALTHY_SECONDS = 5.0
 """A watch that was open for this time resets the back-off."""
 BRIEF_SECONDS = 1.0
 """After several watches that ended sooner than this, the informer waits with a back-off."""
+MAX_REFUSALS = 6
+"""After this number of consecutive 429 responses to a watch, which takes half a minute, the objects are listed again."""
 STOP_SECONDS = 1.0
 """How long `stop` waits for the current request."""
 
@@ -175,13 +177,7 @@ class Informer(Generic[View]):
 
     def _watch(self, version: str) -> tuple[str, float]:
         """Runs one watch. Returns the version for the next watch, and the seconds that this watch was open."""
-        query = {**self.resource.selector, "resourceVersion": version}
-        stream = self._api.watch(
-            self.resource.path,
-            query,
-            seconds=WATCH_SECONDS + self._rng.randrange(WATCH_SPREAD_SECONDS),
-            accept=METADATA if self.resource.has_only_metadata else JSON,
-        )
+        stream = self._open_watch(version)
         opened = self._clock()
         try:
             self._set_stream(stream)
@@ -193,6 +189,21 @@ class Informer(Generic[View]):
             self._set_stream(None)
             stream.close()
         return version, seconds
+
+    def _open_watch(self, version: str) -> EventStream:
+        """Opens a watch. Repeats a watch that a busy API server refuses: a list would cost more."""
+        query = {**self.resource.selector, "resourceVersion": version}
+        accept = METADATA if self.resource.has_only_metadata else JSON
+        refusals = 0
+        while True:
+            seconds = WATCH_SECONDS + self._rng.randrange(WATCH_SPREAD_SECONDS)
+            try:
+                return self._api.watch(self.resource.path, query, seconds=seconds, accept=accept)
+            except KubeError as error:
+                refusals += 1
+                if error.status != 429 or refusals == MAX_REFUSALS or self._stopping.is_set():
+                    raise
+            self._pause(refusals, self._backoff)
 
     def _set_stream(self, stream: EventStream | None) -> None:
         with self._stream_lock:

@@ -15,7 +15,7 @@ from node_core.domain.node_feature import GFD_PREFIX, NodeFeature
 from node_core.errors import KubeError
 from node_core.kube.client import NodeApi
 from node_core.kube.http import JSON, METADATA, METADATA_LIST, ApiClient, EventStream
-from node_core.kube.informer import PAGE, WATCH_SECONDS, WATCH_SPREAD_SECONDS, Informer
+from node_core.kube.informer import MAX_REFUSALS, PAGE, WATCH_SECONDS, WATCH_SPREAD_SECONDS, Informer
 from node_core.kube.node_feature import NodeFeatureApi
 from node_core.kube.resources import Obj, Resource, node, node_feature_rules, node_features_of
 from simulation.apiserver import ApiServer
@@ -263,6 +263,27 @@ def test_an_ended_watch_continues_without_a_list(server: ApiServer, intervening:
         add_rule(server, f"after-{server.requests[WATCH]}-{server.store.version}")
         followed.states.get(timeout=60)
     assert server.requests[LIST] == 1
+
+
+def test_a_watch_that_a_busy_server_refuses_is_repeated_without_a_list(
+    server: ApiServer, intervening: Intervening, follow: Follow
+) -> None:
+    intervening.before_watch = lambda watches: server.fail_next(1, status=429) if watches < MAX_REFUSALS - 1 else None
+    followed = follow(intervening, node_feature_rules())
+    followed.states.get(timeout=60)
+    until(lambda: intervening.watches == MAX_REFUSALS)
+    add_rule(server, "a")
+    followed.until(lambda state: state.keys() == {"a"})
+    assert (server.requests[LIST], followed.errors.qsize()) == (1, 0)
+
+
+def test_a_server_that_refuses_every_watch_is_reported_and_the_objects_are_listed_again(
+    server: ApiServer, intervening: Intervening, follow: Follow
+) -> None:
+    intervening.before_watch = lambda watches: server.fail_next(1, status=429) if watches < MAX_REFUSALS else None
+    followed = follow(intervening, node_feature_rules())
+    assert followed.errors.get(timeout=60).status == 429
+    until(lambda: server.requests[LIST] == 2)
 
 
 def test_a_watch_without_events_continues_from_its_last_bookmark(
