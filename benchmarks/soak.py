@@ -26,7 +26,7 @@ from simulation.apiserver.writes import Target, Writer
 
 DEFAULT_SECONDS = 600.0
 STEP_SECONDS = 0.5
-LIMITS = {"memory, MiB": 1.5, "threads": 3.0, "open files": 3.0}
+LIMITS = {"memory, MiB": 4.0, "threads": 3.0, "open files": 3.0}
 """Series -> the highest growth from the second to the last third."""
 END_SECONDS = 60.0
 OUTAGE_SECONDS = 2.0

@@ -173,6 +173,7 @@ def run_phases(run: Run, hour: float, start: float) -> None:
     with run.phase("etcd is compacted", lambda work: at_most(work, WRITES | LIST, 0, "writes and lists")):
         run.plane.compact()
         time.sleep(DOWN_SECONDS)
+    run.workers.call("shorten_watches", max(2, round(540 * hour / HOUR)), max(2, round(60 * hour / HOUR)))
     run.plane.stop_api_server()
     time.sleep(DOWN_SECONDS)
     with run.phase(
@@ -238,7 +239,6 @@ def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     renewals = options.nodes * WATCHES_OF_NODE * HOUR / 570
     hour = options.hour or max(30.0, renewals / RENEWALS_PER_SECOND)
-    watch = max(2, round(540 * hour / HOUR))
     names = [f"node-{number:05}" for number in range(options.nodes)]
     with open_control_plane() as plane:
         add_nodes(plane, names)
@@ -246,9 +246,7 @@ def main() -> None:
             f"{options.nodes} Nodes; {', '.join(f'{name} {mib:.0f} MiB' for name, mib in plane.memory().items())}",
             flush=True,
         )
-        place = Place(
-            url=plane.url, account=plane.account, watch_seconds=watch, watch_spread=max(2, round(60 * hour / HOUR))
-        )
+        place = Place(url=plane.url, account=plane.account)
         with open_workers(place, names, options.workers) as workers:
             run = Run(plane=plane, workers=workers, nodes=options.nodes)
             run_phases(run, hour, start=options.nodes / 50)

@@ -42,12 +42,10 @@ PUBLISHED = ("nfd-lite/published", "gfd/published")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """url: of the API server. account: the folder of the service account. watch_seconds, watch_spread: of the informers."""
+    """url: of the API server. account: the folder of the service account."""
 
     url: str
     account: Path
-    watch_seconds: int = informer.WATCH_SECONDS
-    watch_spread: int = informer.WATCH_SPREAD_SECONDS
 
 
 @cache
@@ -115,7 +113,6 @@ class Fleet:
         address = urlsplit(place.url)
         os.environ |= {"KUBERNETES_SERVICE_HOST": str(address.hostname), "KUBERNETES_SERVICE_PORT": str(address.port)}
         cluster.SERVICE_ACCOUNT = place.account
-        informer.WATCH_SECONDS, informer.WATCH_SPREAD_SECONDS = place.watch_seconds, place.watch_spread
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
         threading.stack_size(STACK_BYTES)
         self._metrics = Metrics()
@@ -143,6 +140,10 @@ class Fleet:
 
         with ThreadPoolExecutor(parallel) as executor:
             list(executor.map(lambda each: replace(*each), enumerate(list(self._nodes))))
+
+    def shorten_watches(self, seconds: int, spread: int) -> None:
+        """Changes the duration of the watches that open from now on."""
+        informer.WATCH_SECONDS, informer.WATCH_SPREAD_SECONDS = seconds, spread
 
     def count_published(self) -> int:
         return sum(node.is_published for node in self._nodes.values())
