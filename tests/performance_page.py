@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.figures import SECTIONS
 from benchmarks.report import Results, ratio_rows, rows_of, samples_of
+from benchmarks.soak import LIMITS, measure_growth
 from tests.tables import render_table
 
 ROOT = Path(__file__).parent.parent
@@ -53,6 +54,18 @@ def render_figures(results: Results) -> str:
     if ratios := list(ratio_rows(results)):
         parts.append(render_table(("compared with another implementation", "ours", "theirs", "ratio"), ratios))
     return "\n".join(parts) + "\n"
+
+
+def render_soak(results: Results) -> str:
+    """Returns the table of `make soak`."""
+    seconds = results["seconds"][-1]
+    rows = (
+        (name, f"{min(values):.1f} to {max(values):.1f}", f"{measure_growth(values):+.1f}", f"≤ {LIMITS[name]:g}")
+        for name, values in results.items()
+        if name in LIMITS
+    )
+    head = (f"all agents in one process, during {seconds:.0f} s of changes", "range", "growth", "limit")
+    return render_table(head, rows) + "\n"
 
 
 def render_sentence(results: Results) -> str:
@@ -105,6 +118,6 @@ def render_pages() -> dict[Path, str]:
     results = load_results("bench")
     return {
         SCALE: replace_part(SCALE.read_text(), render_scale(load_results("scale"))),
-        PAGE: replace_part(PAGE.read_text(), render_figures(results)),
+        PAGE: replace_part(PAGE.read_text(), render_figures(results) + render_soak(load_results("soak"))),
         README: replace_part(README.read_text(), render_sentence(results)),
     }

@@ -10,6 +10,7 @@ from benchmarks.against import Other, parse_other
 from benchmarks.figures import NUMBERS, SECTIONS, Number, is_met, percentile, round_value, spread
 from benchmarks.plot import render_lines
 from benchmarks.report import Results, ratio_rows, render_plot, render_text
+from benchmarks.soak import find_problems, measure_growth
 from tests.performance_page import load_results, render_sentence, replace_part
 
 SPEED = Number(key="speed", title="speed", unit="ms", goal=2)
@@ -105,3 +106,12 @@ def test_the_sentence_of_the_readme_has_the_medians() -> None:
         "pss gpu-exporter": [42],
     }
     assert "need 101 MiB of memory, or 48 MiB as one process" in render_sentence(make_results(numbers))
+
+
+def test_a_soak_compares_the_last_third_with_the_second() -> None:
+    assert measure_growth([9, 9, 1, 2, 5, 5]) == 3.5
+    assert measure_growth([1, 2]) == 0
+    assert find_problems({"threads": [1, 1, 9]}) == [
+        "threads: the median of the last third is 8.00 above that of the second; at most 3.0 are allowed"
+    ]
+    assert find_problems({"threads": [9, 9, 9]}) == []
