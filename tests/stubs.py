@@ -10,7 +10,8 @@ from pathlib import Path
 from grpc_tools import protoc  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).parents[1]
-PROTOS = ("node_core/kubelet/deviceplugin.proto", "node_core/kubelet/podresources.proto", "node_core/kubelet/cri.proto")
+NAMES = ("deviceplugin", "podresources", "cri", "plugin_registration", "dra", "dra_health")
+PROTOS = tuple(f"node_core/kubelet/{name}.proto" for name in NAMES)
 STUBS = tuple(proto.replace(".proto", ending) for proto in PROTOS for ending in ("_pb2.py", "_pb2.pyi"))
 
 RELAX = "# mypy: allow-any-generics\n"
