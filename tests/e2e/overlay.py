@@ -14,6 +14,9 @@ MIG_MANAGER = "mig-manager"
 TOOLKIT = "gpu-toolkit"
 TOPOLOGY = "nfd-lite-topology"
 VALIDATOR = "gpu-validator"
+OPERATOR = "gpu-operator"
+WITH_OPERATOR = "overlays/gpu-operator"
+"""The overlay of manifests with this Deployment. It contains the base."""
 OPTIONAL = {
     EXPORTER: ("gpu-exporter", ("account.yaml", "gpu-exporter.yaml")),
     MIG_MANAGER: ("mig-manager", ("account.yaml", "mig-manager.yaml")),
@@ -32,7 +35,8 @@ FILES, CONFIGS, RUNTIME = "/etc/gpunode", "/etc/gpunode-configs", "/run/e2e"
 def render_overlay(setup: Setup, node: str) -> dict[str, str]:
     """Returns the files of the overlay by name. node: where the agents run.
 
-    The overlay expects manifests/base in the folder `base`, and the files of OPTIONAL in a folder with the name of the agent.
+    The overlay expects manifests/base, manifests/crds and WITH_OPERATOR in folders with these names, and the files of OPTIONAL in a folder
+    with the name of the agent.
     """
     image, _, tag = GPUNODE.partition(":")
     files = {"scenario.yaml": setup.scenario, "config.yaml": setup.config}
@@ -41,7 +45,10 @@ def render_overlay(setup: Setup, node: str) -> dict[str, str]:
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "namespace": NAMESPACE,
-        "resources": ["base", *(f"{agent}/{file}" for agent in extra for file in OPTIONAL[agent][1])],
+        "resources": [
+            WITH_OPERATOR if setup.installs_drivers else "base",
+            *(f"{agent}/{file}" for agent in extra for file in OPTIONAL[agent][1]),
+        ],
         "images": [{"name": "gpunode", "newName": image, "newTag": tag}],
         "configMapGenerator": [
             {"name": "files", "files": sorted(files)},
@@ -49,10 +56,12 @@ def render_overlay(setup: Setup, node: str) -> dict[str, str]:
         ],
         "patches": [
             {"target": {"kind": "DaemonSet"}, "patch": json.dumps(plan_node_selector(node))},
+            *(_gpu_host(agent, setup.gpu_host) for agent in agents_of(setup) if setup.gpu_host),
             *(
                 {"target": {"kind": "DaemonSet", "name": agent}, "patch": json.dumps(plan_patch(agent, setup))}
                 for agent in agents_of(setup)
             ),
+            *([_operator()] if setup.installs_drivers else []),
         ],
     }
     named = {f"config-{name}": text for name, text in setup.configs.items()}
@@ -74,6 +83,26 @@ def plan_node_selector(node: str) -> Obj:
     """Restricts DaemonSets to this node, in addition to their own affinity."""
     spec = {"template": {"spec": {"nodeSelector": {"kubernetes.io/hostname": node}}}}
     return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "any"}, "spec": spec}
+
+
+def _gpu_host(agent: str, folder: str) -> Obj:
+    """Mounts a folder in place of /sys of the host, so that an agent discovers the GPUs of a driver image."""
+    volumes = [{"name": "sys", "hostPath": {"path": folder}}]
+    patch = {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": agent}}
+    content = json.dumps({**patch, "spec": {"template": {"spec": {"volumes": volumes}}}})
+    return {"target": {"kind": "DaemonSet", "name": agent}, "patch": content}
+
+
+def _operator() -> Obj:
+    """Uses the image that the node already has, also for driver pods."""
+    container = "/spec/template/spec/containers/0"
+    flags = (f"--driver-manager-image={GPUNODE}", "--driver-manager-pull-policy=Never")
+    patch = [
+        _add(f"{container}/imagePullPolicy", "Never"),
+        _add(f"{container}/readinessProbe/periodSeconds", 1),
+        *(_add(f"{container}/args/-", flag) for flag in flags),
+    ]
+    return {"target": {"kind": "Deployment", "name": OPERATOR}, "patch": json.dumps(patch)}
 
 
 def plan_patch(agent: str, setup: Setup) -> list[Obj]:
@@ -109,7 +138,8 @@ def plan_flags(agent: str, setup: Setup) -> tuple[str, ...]:
         EXPORTER: (f"--collect-interval={INTERVAL_MS}",),
         TOPOLOGY: (f"--kubelet-config-uri=https://$(NODE_ADDRESS):{KUBELET_PORT}/configz",),
     }
-    return (f"--simulate={FILES}/scenario.yaml", *flags[agent])
+    simulated = () if setup.gpu_host else (f"--simulate={FILES}/scenario.yaml",)
+    return (*simulated, *flags[agent])
 
 
 def _mps(pod: str, container: str, root: str) -> Iterator[Obj]:

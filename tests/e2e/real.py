@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.e2e.cluster import Cluster
+from tests.e2e.cluster.build import cache_folder
 from tests.e2e.cluster.processes import kill, read_processes, read_shims, select_descendants
 from tests.e2e.driver import make_driver
+from tests.e2e.driver_image.build import build_driver, read_os_tag, write_gpu_host
 from tests.e2e.numa import fake_numa_nodes
-from tests.e2e.overlay import AGENTS, EXPORTER, NAMESPACE, OPTIONAL, agents_of, render_overlay
+from tests.e2e.overlay import AGENTS, EXPORTER, NAMESPACE, OPERATOR, OPTIONAL, WITH_OPERATOR, agents_of, render_overlay
 from tests.e2e.runtime import RealRuntime
 from tests.e2e.timings import Timings
 from tests.e2e.world import ContainerView, Runtime, Setup, World
@@ -44,18 +46,37 @@ class RealWorld(World):
         return self.cluster.kubectl(*args, stdin=stdin, check=check)
 
     def agents(self, setup: Setup) -> None:
+        self.start_agents(setup)
+        for agent in agents_of(setup):
+            self.kubectl("rollout", "status", f"daemonset/{agent}", "-n", NAMESPACE, f"--timeout={ROLLOUT_S}s")
+
+    def start_agents(self, setup: Setup) -> None:
         self.apply_manifests(setup)
         for agent in set(OPTIONAL) - set(agents_of(setup)):
             self.kubectl("delete", "daemonset", agent, "-n", NAMESPACE, "--ignore-not-found")
-        for agent in agents_of(setup):
-            self.kubectl("rollout", "status", f"daemonset/{agent}", "-n", NAMESPACE, f"--timeout={ROLLOUT_S}s")
+        if not setup.installs_drivers:
+            self.kubectl("delete", "deployment", OPERATOR, "-n", NAMESPACE, "--ignore-not-found")
+
+    def remove_agents(self) -> None:
+        self.kubectl("delete", "deployments,daemonsets", "--all", "-n", NAMESPACE)
+        self.until("the end of all agents", lambda: not self.kubectl("get", "pods", "-n", NAMESPACE, "-o", "name"))
+        ours = [f"{key}-" for key in self.labels if key.startswith("nvidia.com/")]
+        self.kubectl("label", "node", self.node, *ours, check=bool(ours))
+
+    def driver_host(self) -> str:
+        folder = self.cluster.run_dir / "gpu-host"
+        if not folder.exists():
+            write_gpu_host(folder)
+        self.cluster.import_image(build_driver(cache_folder(), read_os_tag()))
+        return str(folder / "sys")
 
     def apply_manifests(self, setup: Setup) -> None:
         if setup.mig_state is not None:
             setup.mig_file.unlink(missing_ok=True)
         with tempfile.TemporaryDirectory(prefix="gpunode-e2e-") as name:
             folder = Path(name)
-            shutil.copytree(MANIFESTS / "base", folder / "base")
+            for part in ("base", "crds", WITH_OPERATOR):
+                shutil.copytree(MANIFESTS / part, folder / part)
             for agent, (overlay, files) in OPTIONAL.items():
                 (folder / agent).mkdir()
                 for file in files:

@@ -35,7 +35,8 @@ class Setup:
     gpu-validator also. exports_metrics: run gpu-exporter also. publishes_topology: run
     nfd-lite-topology also, without requests of CPUs by the agents, so that pods can have all CPUs that are not reserved. mig_state: run
     mig-manager also; the name of the file in which the simulated GPUs have their changed layouts. toolkit_flags: run gpu-toolkit also, with
-    these flags.
+    these flags. gpu_host: a folder in place of /sys of the host, with the GPUs of the driver image; the agents then simulate nothing.
+    installs_drivers: run gpu-operator also.
     """
 
     gpus: str = "h100x8"
@@ -53,6 +54,8 @@ class Setup:
     toolkit_flags: tuple[str, ...] | None = None
     validates: bool = False
     validator_flags: tuple[str, ...] = ()
+    gpu_host: str | None = None
+    installs_drivers: bool = False
 
     @property
     def scenario(self) -> str:
@@ -179,6 +182,18 @@ class World(ABC):
 
     def runtime(self) -> Runtime:
         """Returns the container runtime of the node. Needs a cluster that starts containers."""
+        raise NotImplementedError
+
+    def start_agents(self, setup: Setup) -> None:
+        """As `agents`, but does not wait: agents without a driver are not ready. Needs a cluster that starts containers."""
+        raise NotImplementedError
+
+    def remove_agents(self) -> None:
+        """Removes all agents and their labels, so that the node is bare. Needs a cluster that starts containers."""
+        raise NotImplementedError
+
+    def driver_host(self) -> str:
+        """Imports the driver image, and returns the folder for `Setup.gpu_host`. Needs a cluster that starts containers."""
         raise NotImplementedError
 
     def mps_root(self) -> str:

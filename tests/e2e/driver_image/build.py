@@ -26,6 +26,12 @@ def build_driver(cache: Path, os_tag: str) -> Path:
         return cached_archive(cache, "driver", (image,), list(driver_entries(Path(folder))))
 
 
+def read_os_tag() -> str:
+    """Returns the end of the tag of an image for this machine, which is the node of the cluster: `debian12`."""
+    release = platform.freedesktop_os_release()
+    return f"{release['ID']}{release.get('VERSION_ID', '')}"
+
+
 def driver_entries(folder: Path) -> Iterator[Entry]:
     """The files of the image. folder: for the library, which is compiled."""
     yield from busybox_entries()

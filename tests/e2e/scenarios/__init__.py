@@ -8,6 +8,7 @@ from tests.e2e.scenarios import (
     cdi,
     configs,
     driver_pools,
+    drivers,
     examples,
     gpus,
     groups,
@@ -52,6 +53,7 @@ ALL: tuple[Scenario, ...] = (
     *driver_pools.SCENARIOS,
     *health.SCENARIOS,
     *examples.SCENARIOS,
+    *drivers.SCENARIOS,
     *install.SCENARIOS,
     *upgrades.SCENARIOS,
 )
