@@ -19,6 +19,7 @@ _DIGITS = {"class": 6} | dict.fromkeys(ID_FIELDS[1:], 4)
 _OPTIONAL = frozenset({"subsystem_vendor", "subsystem_device"})
 _HEX = frozenset("0123456789abcdef")
 _NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
+_PCIE_ROOT = re.compile(r"pci[0-9a-f]{4,8}:[0-9a-f]{2}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,12 @@ def read_numa_node(root: HostRoot, address: PciAddress) -> int | None:
     if not _NUMBER.fullmatch(text):
         raise HostReadError(f"{path} contains {text[:40]!r}, which is not a number")
     return int(text) if int(text) >= 0 else None
+
+
+def read_pcie_root(root: HostRoot, address: PciAddress) -> str | None:
+    """Reads the PCIe root complex of a function: `pci0000:16`, the first folder of its path in /sys/devices; None if unknown."""
+    target = root.link_target(f"{DEVICES}/{address}") or ""
+    return next((part for part in target.split("/") if _PCIE_ROOT.fullmatch(part)), None)
 
 
 def check_sysfs(root: HostRoot) -> None:

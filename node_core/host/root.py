@@ -109,8 +109,13 @@ class HostRoot:
 
     def link_name(self, host_path: str) -> str | None:
         """Returns the last part of a symbolic link's target (`driver` -> `vfio-pci`), or None if there is no link."""
+        target = self.link_target(host_path)
+        return None if target is None else target.rstrip("/").rpartition("/")[2]
+
+    def link_target(self, host_path: str) -> str | None:
+        """Returns a symbolic link's target as the link contains it, relative or not, or None if there is no link."""
         try:
-            return os.readlink(self._name(host_path)).rstrip("/").rpartition("/")[2]  # noqa: PTH115 - as in `mark`
+            return os.readlink(self._name(host_path))  # noqa: PTH115 - as in `mark`
         except OSError:
             return None
 

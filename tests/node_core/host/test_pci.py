@@ -5,7 +5,7 @@ import pytest
 
 from node_core.domain.pci import PciAddress
 from node_core.errors import HostReadError
-from node_core.host.pci import PciFunction, has_nvidia_gpu, read_numa_node, read_pci, try_read_numa_node
+from node_core.host.pci import PciFunction, has_nvidia_gpu, read_numa_node, read_pci, read_pcie_root, try_read_numa_node
 from node_core.host.root import HostRoot
 
 GPU = {
@@ -149,3 +149,23 @@ def test_a_missing_numa_node_is_unknown_only_with_a_sysfs(tmp_path: Path) -> Non
         read_numa_node(HostRoot(tmp_path), ADDRESS)
     add(tmp_path, ADDRESS, GPU)
     assert read_numa_node(HostRoot(tmp_path), ADDRESS) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("../../../devices/pci0000:16/0000:16:02.0/0000:17:00.0", "pci0000:16"),
+        ("../../../devices/pci10000:e0/0000:17:00.0", "pci10000:e0"),
+        ("../../../devices/platform/0000:17:00.0", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_pcie_root_is_part_of_the_path_of_a_device(
+    tmp_path: Path, target: str | None, expected: str | None
+) -> None:
+    folder = tmp_path / "sys/bus/pci/devices"
+    folder.mkdir(parents=True)
+    if target:
+        (folder / "0000:17:00.0").symlink_to(target)
+    assert read_pcie_root(HostRoot(tmp_path), PciAddress("0000:17:00.0")) == expected
