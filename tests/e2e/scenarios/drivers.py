@@ -15,11 +15,13 @@ from tests.e2e.objects import Obj, pod
 from tests.e2e.overlay import NAMESPACE
 from tests.e2e.scenarios.cdi import gpu_nodes
 from tests.e2e.scenarios.gpus import unschedulable_reason
+from tests.e2e.scenarios.install import CLEANUP, cleanup_objects, conditions
 from tests.e2e.scenarios.scenario import NO_CONTAINERS, Scenario
 from tests.e2e.world import GPU, Setup, World
 
 RUN = Path("/run/nvidia")
 HOLD = RUN / "hold-driver"
+CDI = Path("/var/run/cdi")
 HOST_DRIVER = Path("/usr/local/nvidia")
 """A folder in which nfd-lite searches a driver of the host. The machine of the cluster has none."""
 DEPLOY = "nvidia.com/gpu.deploy.driver"
@@ -82,6 +84,27 @@ def no_driver_pod_starts_on_a_node_with_a_driver_of_its_own(world: World) -> Non
         assert DEPLOY not in world.labels
 
 
+def a_deletion_of_everything_leaves_nothing_on_the_node(world: World) -> None:
+    with installed(world):
+        before = files_in(RUN)
+        world.start_agents(setup(world))
+        world.until_allocatable({GPU: "8"})
+        assert (RUN / "nvidia-driver.pid").exists()
+        world.kubectl("delete", "nvidiadriver", "default")
+        world.until("the end of the driver pod", lambda: not driver_pods(world) and not daemon_sets(world))
+        assert files_in(RUN) == before
+        world.kubectl("delete", "deployments,daemonsets", "--all", "-n", NAMESPACE)
+        cleanup = cleanup_objects(world)
+        try:
+            world.apply(*cleanup)
+            world.kubectl("rollout", "status", f"daemonset/{CLEANUP}", "-n", NAMESPACE, "--timeout=120s")
+            assert not [key for key in world.labels if key.startswith("nvidia.com/")]
+            assert not [each for each in conditions(world) if "GPU" in each]
+            assert not [path for path in CDI.glob("*") if "nvidia" in path.name]
+        finally:
+            world.kubectl("delete", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": cleanup}))
+
+
 def a_driver_container_that_was_killed_is_cleaned_up(world: World) -> None:
     """SIGKILL leaves the mount and the files of the container. The init container of the next pod removes them."""
     with installed(world):
@@ -140,10 +163,20 @@ def host_driver() -> Iterator[None]:
         shutil.rmtree(HOST_DRIVER, ignore_errors=True)
 
 
+def files_in(folder: Path) -> set[Path]:
+    """The files of the machine. Mounts of containers do not appear here."""
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
 def driver_pods(world: World) -> list[Obj]:
     selector = "app.kubernetes.io/component=nvidia-driver"
     items: list[Obj] = json.loads(world.kubectl("get", "pods", "-n", NAMESPACE, "-l", selector, "-o", "json"))["items"]
     return items
+
+
+def daemon_sets(world: World) -> list[str]:
+    names = world.kubectl("get", "daemonsets", "-n", NAMESPACE, "-o", "name").split()
+    return [name for name in names if "nvidia-driver-daemonset" in name]
 
 
 def is_ready(each: Obj) -> bool:
@@ -171,4 +204,5 @@ SCENARIOS = (
     Scenario(a_bare_node_gets_a_driver_labels_devices_and_a_pod_stage_by_stage, real_only=NO_CONTAINERS),
     Scenario(no_driver_pod_starts_on_a_node_with_a_driver_of_its_own, real_only=NO_CONTAINERS),
     Scenario(a_driver_container_that_was_killed_is_cleaned_up, real_only=NO_CONTAINERS),
+    Scenario(a_deletion_of_everything_leaves_nothing_on_the_node, real_only=NO_CONTAINERS),
 )
