@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gpu_core.pods.processes import PROC
 from gpu_toolkit.changer import Changer
 from gpu_toolkit.discover import CONFIGS, Choices, find_sockets, read_runtime
 from gpu_toolkit.host import Host
@@ -57,9 +58,9 @@ def build_changer(settings: ToolkitSettings, host_root: Path, run: RunOnHost = r
     )
 
 
-def used_socket(host: Host, choices: Choices) -> str:
+def used_socket(host: Host, choices: Choices, proc: Path = PROC) -> str:
     """Returns the socket of the runtime that the kubelet uses. Raises NoRuntimeError."""
-    sockets, used = find_sockets(host, choices)
+    sockets, used = find_sockets(host, choices, proc)
     if used is None and not sockets:
         raise NoRuntimeError("no container runtime was found on this node", hint="set --runtime-socket")
     if used is None:

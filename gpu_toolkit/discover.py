@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from gpu_core.pods.cgroups import parse_cgroup
 from gpu_core.pods.processes import PROC
 from gpu_toolkit.edits import CRI_O_FOLDER, CRI_O_TABLE
 from gpu_toolkit.host import Host
@@ -65,10 +66,16 @@ def read_endpoint(host: Host, proc: Path = PROC) -> str | None:
 
 
 def _kubelets(proc: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yields the names and command lines. k3s joins its words by spaces, and has other commands than `server` and `agent`."""
+    """Yields the names and command lines. k3s joins its words by spaces, and has other commands than `server` and `agent`.
+
+    Processes in pods are left out. A pod can name its process `kubelet`, and some virtual clusters run k3s in pods. The socket decides
+    which program this process runs as root, so no pod may choose the socket.
+    """
     for folder in proc.glob("[0-9]*"):
         try:
             command = parse_command_line((folder / "cmdline").read_bytes())
+            if parse_cgroup((folder / "cgroup").read_text(errors="replace")):
+                continue
         except OSError:
             continue
         first, *words = command[0].split() or [""]

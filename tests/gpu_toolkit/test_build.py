@@ -107,12 +107,12 @@ def test_the_names_of_nvidias_toolkit_are_accepted(monkeypatch: pytest.MonkeyPat
 
 def test_several_runtimes_without_a_kubelet_are_named(tmp_path: Path) -> None:
     with pytest.raises(NoRuntimeError, match="no container runtime"):
-        used_socket(Host(tmp_path), Choices())
+        used_socket(Host(tmp_path), Choices(), tmp_path / "proc")
     for name in ("run/crio/crio.sock", "run/containerd/containerd.sock"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).touch()
     with pytest.raises(NoRuntimeError, match="several runtimes"):
-        used_socket(Host(tmp_path), Choices())
+        used_socket(Host(tmp_path), Choices(), tmp_path / "proc")
 
 
 def test_the_agent_needs_a_node_name(monkeypatch: pytest.MonkeyPatch) -> None:

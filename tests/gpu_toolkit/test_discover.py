@@ -28,9 +28,14 @@ def add(root: Path, *paths: str) -> None:
         (root / path.lstrip("/")).touch()
 
 
-def kubelet(proc: Path, *command: str) -> None:
-    (proc / "77").mkdir(parents=True)
-    (proc / "77/cmdline").write_bytes(b"\0".join(word.encode() for word in command) + b"\0")
+HOST_CGROUP = "0::/system.slice/kubelet.service\n"
+POD_CGROUP = "0::/kubepods.slice/kubepods-pod3f1c9a52_0d1e_4f6b_8a77_5b1c2d3e4f50.slice/cri-containerd-x.scope\n"
+
+
+def kubelet(proc: Path, *command: str, pid: int = 77, cgroup: str = HOST_CGROUP) -> None:
+    (proc / str(pid)).mkdir(parents=True)
+    (proc / str(pid) / "cmdline").write_bytes(b"\0".join(word.encode() for word in command) + b"\0")
+    (proc / str(pid) / "cgroup").write_text(cgroup)
 
 
 def test_the_only_runtime_is_the_one_of_the_kubelet(tmp_path: Path) -> None:
@@ -63,6 +68,19 @@ def test_distributions_have_the_kubelet_in_other_programs(
 ) -> None:
     kubelet(tmp_path / "proc", *command)
     assert read_endpoint(Host(tmp_path), tmp_path / "proc") == socket
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("kubelet", "--container-runtime-endpoint=unix:///var/lib/kubelet/pods/x/evil.sock"), ("k3s", "server")],
+    ids=["hostile pod", "virtual cluster"],
+)
+def test_a_kubelet_in_a_pod_does_not_choose_the_socket(tmp_path: Path, command: tuple[str, ...]) -> None:
+    proc = tmp_path / "proc"
+    kubelet(proc, *command, pid=5, cgroup=POD_CGROUP)
+    assert read_endpoint(Host(tmp_path), proc) is None
+    kubelet(proc, "kubelet", f"--container-runtime-endpoint=unix://{CRIO}")
+    assert read_endpoint(Host(tmp_path), proc) == CRIO
 
 
 def test_a_node_without_a_runtime_has_none(tmp_path: Path) -> None:
