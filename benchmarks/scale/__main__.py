@@ -10,6 +10,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -236,6 +237,9 @@ def main() -> None:
     parser.add_argument("--hour", type=float, help="seconds of the shortened hour; default: from the number of nodes")
     parser.add_argument("--folder", type=Path, default=Path("build"))
     options = parser.parse_args()
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
+    )  # the programs outlive this process otherwise
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     renewals = options.nodes * WATCHES_OF_NODE * HOUR / 570
     hour = options.hour or max(30.0, renewals / RENEWALS_PER_SECOND)
