@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 NAME = "gpu-toolkit"
 CHECK = f"{NAME}/runtime"
-PASS = "pass"  # noqa: S105 - the name of a timer
+PASS = "pass"  # noqa: S105  # nosec B105 # the name of a timer
 RETRIES = Backoff(first=5.0, maximum=300.0)
 Operation = Callable[[Changer], Assessment]
 OPERATIONS: dict[str, Operation] = {

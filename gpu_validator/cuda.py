@@ -90,7 +90,7 @@ class KernelRunner:
             return "failed: an earlier kernel still hangs in the driver"
         self._hanging.pop(uuid, None)
         try:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # nosec B603 # no shell
                 [*self.command, library, *([root] if root else [])],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
