@@ -36,10 +36,14 @@ def build_changer(settings: ToolkitSettings, host_root: Path, run: RunOnHost = r
     def read() -> Runtime:
         return read_runtime(host, used_socket(host, choices), choices)
 
+    def client() -> CriClient:
+        return CriClient(host.path(used_socket(host, choices)))
+
     restart = Restart(
         command=_restart_command(settings, run_here),
         read=read,
-        running=lambda: CriClient(host.path(used_socket(host, choices))).running(),
+        running=lambda: client().running(),
+        has_succeeded=lambda container: client().has_succeeded(container),
     )
     return Changer(
         Tools(

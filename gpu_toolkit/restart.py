@@ -19,12 +19,14 @@ Check = Callable[[Runtime], str | None]
 class Restart:
     """command: restarts the runtime; may raise HostCommandError. None: nothing is restarted.
 
-    read: the runtime; running: its containers; both raise RuntimeConfigError if it does not answer. clock: monotonic; wall: Unix seconds.
+    read: the runtime; running: its containers; has_succeeded: whether a container has ended with status 0. All three raise
+    RuntimeConfigError if the runtime does not answer. clock: monotonic; wall: Unix seconds.
     """
 
     command: Callable[[Runtime | None], None] | None
     read: Callable[[], Runtime]
     running: Callable[[], tuple[RunningContainer, ...]]
+    has_succeeded: Callable[[str], bool] = lambda _: False
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
@@ -35,7 +37,7 @@ class Restart:
 
     def run(self, runtime: Runtime | None, check: Check) -> str | None:
         """Returns what is wrong after HEALTHY_SECONDS, as a clause, or None. runtime: None if it does not answer now."""
-        expected = self._steady()
+        missing = self._steady()
         try:
             if self.command is not None:
                 self.command(runtime)
@@ -43,27 +45,29 @@ class Restart:
             return error.message
         before = None if runtime is None else runtime.identity
         deadline = self.clock() + HEALTHY_SECONDS
-        while (problem := self._problem(before, expected, check)) is not None:
+        while (problem := self._problem(before, missing, check)) is not None:
             if self.clock() >= deadline:
                 return problem
             self.sleep(POLL_SECONDS)
         return None
 
-    def _steady(self) -> frozenset[str]:
+    def _steady(self) -> set[str]:
         try:
             running = self.running()
         except RuntimeConfigError:
-            return frozenset()
-        return frozenset(each.id for each in running if self.wall() - each.created_at >= STEADY_SECONDS)
+            return set()
+        return {each.id for each in running if self.wall() - each.created_at >= STEADY_SECONDS}
 
-    def _problem(self, before: str | None, expected: frozenset[str], check: Check) -> str | None:
+    def _problem(self, before: str | None, missing: set[str], check: Check) -> str | None:
+        """missing: containers that have not been found since the restart; loses those that are found. What ends later, ends by itself."""
         try:
             runtime = self.read()
-            lost = expected - {each.id for each in self.running()}
+            if before is not None and runtime.identity == before:
+                return "the runtime was not restarted"
+            missing -= {each.id for each in self.running()}
+            missing -= {each for each in missing if self.has_succeeded(each)}
         except RuntimeConfigError as error:
             return error.message
-        if before is not None and runtime.identity == before:
-            return "the runtime was not restarted"
-        if lost:
-            return f"{len(lost)} containers that ran before do not run any more"
+        if missing:
+            return f"{len(missing)} containers that ran before do not run any more"
         return runtime.problem or check(runtime)

@@ -63,6 +63,12 @@ class CriClient:
             if each.state == pb.CONTAINER_RUNNING
         )
 
+    def has_succeeded(self, container: str) -> bool:
+        """Returns whether the container with this id has ended with status 0."""
+        request = pb.ContainerStatusRequest(container_id=container)
+        status = self._call("ContainerStatus", request, pb.ContainerStatusResponse).status
+        return bool(status.state == pb.CONTAINER_EXITED and status.exit_code == 0)
+
     def _call(self, method: str, request: Any, response_type: Any) -> Any:
         try:
             with Client(self._socket, max_bytes=MAX_BYTES) as client:

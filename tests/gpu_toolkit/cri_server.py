@@ -22,8 +22,9 @@ def cri_server(
     ready: bool = True,
     config: Any = None,
     path: Path | None = None,
+    ended: tuple[pb.ContainerState, int] = (pb.CONTAINER_RUNNING, 0),
 ) -> Iterator[Path]:
-    """Yields the socket. config: of containerd; None for none."""
+    """Yields the socket. config: of containerd; None for none. ended: the state and the exit status of each container."""
     conditions = [pb.RuntimeCondition(type="RuntimeReady", status=ready, reason="Starting", message="not yet")]
     info = {} if config is None else {"config": json.dumps(config)}
     containers = [
@@ -33,6 +34,7 @@ def cri_server(
     responses = {
         "Version": pb.VersionResponse(runtime_name=name, runtime_version=version),
         "Status": pb.StatusResponse(status=pb.RuntimeStatus(conditions=conditions), info=info),
+        "ContainerStatus": pb.ContainerStatusResponse(status=pb.ContainerStatus(state=ended[0], exit_code=ended[1])),
         "ListContainers": pb.ListContainersResponse(containers=containers),
     }
     methods = {

@@ -17,15 +17,21 @@ NEW = replace(OLD, process=Process(identity="2", command=("c",), program="/c"))
 
 
 class Node:
-    """answers: what the runtime is at each read after the restart; the last one stays. None: it does not answer."""
+    """answers: what the runtime is at each read after the restart; the last one stays. None: it does not answer.
 
-    def __init__(self, *answers: Runtime | None, running: str = "ab", young: str = "") -> None:
-        self.answers, self.after, self.young = list(answers), running, young
-        self.restarts, self.now = 0, 1000.0
+    running: the containers at each of these reads; the last ones stay.
+    """
+
+    def __init__(
+        self, *answers: Runtime | None, running: tuple[str, ...] = ("ab",), young: str = "", succeeded: str = ""
+    ) -> None:
+        self.answers, self.after, self.young, self.succeeded = list(answers), list(running), young, succeeded
+        self.restarts, self.reads, self.now = 0, 0, 1000.0
         self.restart = Restart(
             command=self.command,
             read=self.read,
             running=self.running,
+            has_succeeded=lambda container: container in self.succeeded,
             clock=lambda: self.now,
             wall=lambda: self.now,
             sleep=self.sleep,
@@ -35,13 +41,14 @@ class Node:
         self.restarts += 1
 
     def read(self) -> Runtime:
+        self.reads += 1
         found = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if found is None:
             raise RuntimeConfigError("it did not answer")
         return found
 
     def running(self) -> tuple[RunningContainer, ...]:
-        ids = self.after if self.restarts else "ab"
+        ids = self.after[min(self.reads, len(self.after)) - 1] if self.restarts else "ab"
         return tuple(RunningContainer(id=each, created_at=999.0 if each in self.young else 0.0) for each in ids)
 
     def sleep(self, seconds: float) -> None:
@@ -71,8 +78,24 @@ def test_a_runtime_that_does_not_come_back_is_named_after_the_limit(answer: Runt
 
 
 def test_a_container_that_just_started_may_end() -> None:
-    assert Node(NEW, running="a", young="b").run() is None
-    assert Node(NEW, running="a").run() == "1 containers that ran before do not run any more"
+    assert Node(NEW, running=("a",), young="b").run() is None
+    assert Node(NEW, running=("a",)).run() == "1 containers that ran before do not run any more"
+
+
+def test_a_container_may_come_back_later_than_the_runtime() -> None:
+    assert Node(NEW, running=("", "a", "ab")).run() is None
+
+
+def test_a_container_that_has_survived_the_restart_may_end_afterwards() -> None:
+    assert Node(replace(NEW, problem="Starting"), NEW, running=("ab", "a")).run() is None
+
+
+def test_a_container_that_is_still_listed_by_the_old_runtime_has_not_survived() -> None:
+    assert Node(OLD, NEW, running=("ab", "a")).run() == "1 containers that ran before do not run any more"
+
+
+def test_a_job_may_succeed_during_the_restart() -> None:
+    assert Node(NEW, running=("a",), succeeded="b").run() is None
 
 
 def test_a_restart_that_fails_is_the_problem() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from node_core.errors import RuntimeConfigError
 from node_core.grpc_h2.methods import Unary
+from node_core.kubelet import cri_pb2 as pb
 from node_core.kubelet.cri import CriClient, RunningContainer
 from node_core.kubelet.server import UnixServer
 from tests.gpu_toolkit.cri_server import SERVICE, cri_server
@@ -25,6 +26,17 @@ def test_the_status_has_name_version_and_the_documents_of_the_runtime() -> None:
 def test_only_running_containers_are_listed() -> None:
     with cri_server() as socket:
         assert CriClient(socket).running() == (RunningContainer(id="a", created_at=5.0),)
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "has_succeeded"),
+    [(pb.CONTAINER_EXITED, 0, True), (pb.CONTAINER_EXITED, 137, False), (pb.CONTAINER_RUNNING, 0, False)],
+)
+def test_a_container_has_succeeded_if_it_ended_with_status_0(
+    state: pb.ContainerState, code: int, has_succeeded: bool
+) -> None:
+    with cri_server(ended=(state, code)) as socket:
+        assert CriClient(socket).has_succeeded("a") is has_succeeded
 
 
 def test_a_runtime_that_does_not_answer_is_an_error(tmp_path: Path) -> None:
