@@ -1,6 +1,6 @@
 """Decides which change the runtime needs, and makes it: the smallest one that the runtime's own dump confirms.
 
-A change that failed is not repeated until the runtime, its config or the settings change.
+A change that failed, or that ended its process more than once, is not repeated until the runtime, its config or the settings change.
 """
 
 import hashlib
@@ -19,6 +19,11 @@ log = structlog.get_logger(__name__)
 READ_ONLY = (
     "{path}, so gpu-toolkit cannot switch CDI on. Systems such as Talos and Bottlerocket have containerd 2 or their own setting for CDI:"
     " upgrade the system, or set it there."
+)
+MAX_INTERRUPTIONS = 2
+INTERRUPTED = (
+    "{count} processes of gpu-toolkit ended while they made this change or put it back: a restart of the runtime may end containers on this"
+    " node. The old config is in place."
 )
 
 
@@ -69,6 +74,7 @@ class Changer:
         record = self._tools.journal.read()
         if record.change is not None and not record.is_complete:
             log.warning("toolkit_change_interrupted", change=record.change.describe, effect="the files are restored")
+            self._tools.journal.write(Record(change=record.change, interruptions=record.interruptions + 1))
             self._transaction.undo(record.change)
 
     def _change(self, runtime: Runtime, wanted: Wanted, *, again: bool) -> Assessment:
@@ -76,9 +82,11 @@ class Changer:
             return restart_needed(runtime)
         main, template = self._sources(runtime)
         key = _fingerprint(self._tools.settings, runtime, main, template)
-        refusal = self._tools.journal.read().refusal
-        if refusal is not None and refusal.key == key and not again:
-            return Assessment(reason=Reason.REFUSED, message=refusal.why)
+        record = self._tools.journal.read()
+        if record.refusal is not None and record.refusal.key == key and not again:
+            return Assessment(reason=Reason.REFUSED, message=record.refusal.why)
+        if record.interruptions >= MAX_INTERRUPTIONS and not again:
+            return self._refuse(key, INTERRUPTED.format(count=record.interruptions))
         problems = []
         for plan in plan_edits(runtime, main, template, self._tools.drop_in, wanted):
             if self._is_written(plan):

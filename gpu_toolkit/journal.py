@@ -40,7 +40,8 @@ class ChangedFile(msgspec.Struct, frozen=True, kw_only=True):
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """socket: of the runtime. identity: of its process before the change; None if it was not known. folders: that the change made.
 
-    installed: the folder on the host in which the change installed NVIDIA's runtime, or None.
+    installed: the folder on the host in which the change installed NVIDIA's runtime, or None. undone_under: the identity of the process
+    that ran when the old files were back: every later process runs with the old files. None while they are not back, or if not known.
     """
 
     describe: str
@@ -49,6 +50,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     files: list[ChangedFile]
     folders: list[str]
     installed: str | None = None
+    undone_under: str | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,12 +61,13 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """change: the change of this node; is_complete: False while it is made, or undone."""
+    """change: the change of this node; is_complete: False while it is made, or undone. interruptions: the processes that ended before."""
 
     version: int = VERSION
     change: Change | None = None
     is_complete: bool = False
     refusal: Refusal | None = None
+    interruptions: int = 0
 
 
 class Journal:

@@ -5,8 +5,10 @@ complete the record. A change that fails is undone. A process that dies leaves t
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
+import msgspec
 import structlog
 
 from gpu_toolkit.dump import find_difference
@@ -78,17 +80,27 @@ class Transaction:
         return None if state.is_fine else f"the runtime still reports: {state.message}"
 
     def undo(self, change: Change, *, is_restarted: bool = False) -> None:
-        """Restores the files. Restarts the runtime if it may run with the new ones. is_restarted: restart in any case."""
+        """Restores the files. Restarts the runtime if it may run with the new ones. is_restarted: restart also if that is not known."""
         tools = self._tools
         restore_files(tools.host, change)
         runtime = self._try_read()
         identity = None if runtime is None else runtime.identity
-        if tools.restart.is_possible and (is_restarted or identity is None or identity != change.identity):
+        if tools.restart.is_possible and (
+            _may_be_outdated(change, identity) or (is_restarted and not change.undone_under)
+        ):
+            self._note_undone(change, identity)
             problem = tools.restart.run(runtime, lambda _: None)
             if problem is not None:
                 raise RuntimeConfigError(f"the old files are back, but after a restart {problem}")
         self._uninstall(change)
-        tools.journal.write(Record())
+        tools.journal.write(Record(interruptions=tools.journal.read().interruptions))
+
+    def _note_undone(self, change: Change, identity: str | None) -> None:
+        """Without this note, a restart that ends also this process would be repeated by every next process."""
+        noted = msgspec.structs.replace(change, undone_under=identity)
+        interruptions = self._tools.journal.read().interruptions
+        with suppress(RuntimeConfigError):  # a full disk must not prevent the restart
+            self._tools.journal.write(Record(change=noted, interruptions=interruptions))
 
     def forget(self, change: Change) -> None:
         """Restores the files without a restart: the runtime does not run with them."""
@@ -120,8 +132,15 @@ class Transaction:
             folders=list(folders),
             installed=None if () in plan.wanted else self._tools.nvidia,
         )
-        self._tools.journal.write(Record(change=change))
+        self._tools.journal.write(Record(change=change, interruptions=self._tools.journal.read().interruptions))
         return change
+
+
+def _may_be_outdated(change: Change, identity: str | None) -> bool:
+    """Whether the runtime may run with the files of the change. identity: of its process now; None if it is not known."""
+    if identity is None:
+        return True
+    return identity == change.undone_under if change.undone_under else identity != change.identity
 
 
 def _changed_files(host: Host, plan: Plan) -> Iterator[ChangedFile]:

@@ -41,7 +41,7 @@ class Killed(BaseException):
 class Place:
     """root: `/` of the host. dies_with: whether containerd does not start with a config. kills_at: the number of the step that is not made.
 
-    loses: the containers that a restart ends.
+    loses: the containers that a restart ends. restart_kills: whether a restart ends also the process that asks for it.
     """
 
     root: Path
@@ -52,6 +52,7 @@ class Place:
     has_restart: bool = True
     loses: frozenset[str] = frozenset()
     restart_error: str = ""
+    restart_kills: bool = False
     settings: str = ""
     running: dict[str, Any] = field(default_factory=dict)
     containers: set[str] = field(default_factory=lambda: {"a", "b"})
@@ -126,6 +127,8 @@ class Place:
             raise HostCommandError(self.restart_error)
         self.start()
         self.containers -= self.loses
+        if self.restart_kills:
+            raise Killed
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds

@@ -1,7 +1,9 @@
 """Changes of the runtime's config on a simulated node."""
 
+import contextlib
 import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -278,6 +280,46 @@ def test_a_kill_at_any_step_of_revert_is_completed_by_the_next_process(place: Pl
         place.kills_at = 0
         place.changer().revert()
     assert (place.files(), place.running, place.record.change) == (old, place.effective(), None)
+
+
+def run_again_and_again(place: Place, *, mode: str) -> list[Reason]:
+    """Runs a new process each time, as the kubelet does. Returns the reasons of those that were not killed."""
+    reasons = []
+    for _ in range(20):
+        with contextlib.suppress(Killed):
+            reasons.append(getattr(place.changer(), mode)().reason)
+    return reasons
+
+
+@pytest.mark.parametrize("text", [IMPORTING, OLD], ids=["drop-in", "main file"])
+def test_a_restart_that_ends_all_containers_is_not_repeated_for_ever(place: Place, text: str) -> None:
+    """As a unit with KillMode=control-group does: the restart also ends gpu-toolkit."""
+    files = start(place, text, "2.1.9" if text is IMPORTING else "1.7.27")
+    place.restart_kills = True
+    reasons = run_again_and_again(place, mode="apply")
+    assert set(reasons) == {Reason.REFUSED}
+    assert (place.restarts - 1, place.files(), place.running) == (2, files, place.effective())
+    assert "2 processes of gpu-toolkit ended" in place.changer().apply().message
+
+
+def test_a_revert_whose_restart_ends_all_containers_restarts_once(place: Place) -> None:
+    files = start(place, IMPORTING)
+    place.changer().apply()
+    place.restart_kills = True
+    assert set(run_again_and_again(place, mode="revert")) == {Reason.REVERTED}
+    assert (place.restarts - 1, place.files(), place.running) == (2, files, place.effective())
+
+
+def test_a_full_disk_does_not_prevent_the_restart_with_the_old_files(place: Place) -> None:
+    files = start(place, IMPORTING)
+    changer = place.changer()
+    changer.apply()
+    changer._transaction._tools.journal.write = Mock(side_effect=RuntimeConfigError("no space left"))  # type: ignore[method-assign]
+    change = place.record.change
+    assert change is not None
+    with pytest.raises(RuntimeConfigError, match="no space"):
+        changer._transaction.undo(change)
+    assert (place.files(), place.running) == (files, place.effective())
 
 
 def test_what_a_killed_write_leaves_beside_the_file_is_removed(place: Place) -> None:
