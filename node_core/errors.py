@@ -44,6 +44,10 @@ class RuntimeConfigError(NodeError):
     """The container runtime of the node cannot be read or configured."""
 
 
+class ClaimError(NodeError):
+    """A ResourceClaim cannot be prepared or reverted on this node."""
+
+
 class NotReadError(NodeError):
     """An input that another thread reads has not been read yet. Its first state causes a new attempt."""
 

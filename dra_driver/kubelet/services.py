@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from dra_driver.claims.ref import ClaimRef
 from dra_driver.names import DRIVER
 from node_core.errors import NodeError
 from node_core.grpc_h2.methods import Methods, ResponseStream, Streaming, Unary
@@ -27,18 +28,6 @@ SERVICES = ("v1.DRAPlugin", "v1beta1.DRAPlugin")
 _PACKAGE = "k8s.io.kubelet.pkg.apis.dra"
 MAX_CLAIMS = 256
 """Claims of one call. The kubelet sends the claims of one pod, and a pod can have far fewer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimRef:
-    """The claim of a call."""
-
-    namespace: str
-    name: str
-    uid: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

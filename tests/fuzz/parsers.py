@@ -17,7 +17,11 @@ from device_plugin.gate import parse_gate
 from device_plugin.health.checks import parse_checks
 from device_plugin.health.kubelet_assessment import parse_amount
 from device_plugin.health.startup_taint import parse_startup_taint
+from dra_driver.claims.allocation import parse_allocation
+from dra_driver.claims.config import check_config, decode_config
+from dra_driver.claims.ref import ClaimRef
 from dra_driver.devices.attributes import parse_version as parse_driver_version
+from dra_driver.devices.model import DeviceKind
 from dra_driver.slices.features import parse_versions
 from driver_manager.eviction import parse_drain_pods
 from driver_manager.mounts import parse_mountinfo
@@ -105,7 +109,7 @@ from node_core.domain.node_feature import parse_node_feature
 from node_core.domain.pci import PciAddress
 from node_core.domain.quantity import canonical_quantity, parse_quantity
 from node_core.domain.taints import parse_taint_annotation, render_taint_annotation
-from node_core.errors import HostReadError, KubeError, KubeletError, RuntimeConfigError, SettingsError
+from node_core.errors import ClaimError, HostReadError, KubeError, KubeletError, RuntimeConfigError, SettingsError
 from node_core.grpc_h2.headers import parse_request as parse_call
 from node_core.grpc_h2.headers import parse_timeout
 from node_core.grpc_h2.status import CallError, decode_message, parse_status
@@ -114,6 +118,7 @@ from node_core.host.uevents import is_hardware, parse_uevent
 from node_core.kube.access import parse_access_review, parse_token_review
 from node_core.kube.http import parse_event, parse_response
 from node_core.kube.pods import parse_pods
+from node_core.kube.resource_claims import parse_served_versions
 from node_core.publish.lines import parse_lines
 from node_core.runtime.config_map import parse_config_map, parse_config_map_name
 from node_core.runtime.http_port import parse_address
@@ -343,6 +348,13 @@ cpuid_dumps = st.builds(
 )
 
 
+GPU_CONFIG = {
+    "apiVersion": "resource.nvidia.com/v1beta1",
+    "kind": "GpuConfig",
+    "sharing": {"strategy": "TimeSlicing", "timeSlicingConfig": {"interval": "Default"}},
+}
+
+
 def _cpuid(dump: CpuidDump) -> object:
     found = decode_x86(dump, method="fuzz")
     return parse_cpu(found)
@@ -441,6 +453,27 @@ PARSERS: Mapping[str, Parser] = {
     "gpu_validator.settings:parse_skipped": text(parse_skipped, "cuda", "cuda,container", " cdi ,", refuses=VALUE_ERROR),
     "gpu_exporter.settings:parse_milliseconds": text(parse_milliseconds, "30000", "100", "86400000", refuses=VALUE_ERROR),
     "gpu_exporter.settings:parse_listen": text(parse_listen, ":9400", "", refuses=VALUE_ERROR),
+    "dra_driver.claims.allocation:parse_allocation": document(
+        lambda data: parse_allocation(data, ClaimRef(namespace="ml", name="a", uid="u"), "n1"),
+        {
+            "metadata": {"uid": "u"},
+            "status": {
+                "allocation": {
+                    "devices": {
+                        "results": [{"request": "r", "driver": "gpu.nvidia.com", "pool": "n1", "device": "gpu-0", "shareID": "s"}],
+                        "config": [{"requests": ["r"], "opaque": {"driver": "gpu.nvidia.com", "parameters": GPU_CONFIG}}],
+                    }
+                }
+            },
+        },
+        refuses=(ClaimError,),
+    ),
+    "dra_driver.claims.config:decode_config": document(
+        lambda data: check_config(decode_config(data), DeviceKind.GPU, "gpu-0"), GPU_CONFIG, refuses=(ClaimError,)
+    ),
+    "node_core.kube.resource_claims:parse_served_versions": document(
+        lambda data: parse_response(parse_served_versions, data), {"versions": [{"version": "v1"}]}, refuses=(KubeError,)
+    ),
     "driver_manager.mounts:parse_mountinfo": text(parse_mountinfo, r"36 35 98:0 /m /run/a\040b rw master:1 - ext4 /dev/x rw"),
     "driver_manager.eviction:parse_drain_pods": document(
         lambda given: parse_response(parse_drain_pods, given),

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from dra_driver.claims.ref import ClaimRef
 from dra_driver.kubelet.health import DeviceHealth, HealthBroadcaster
 from dra_driver.kubelet.plugin import DraSockets, PluginPaths, plugin_paths
 from dra_driver.kubelet.services import (
     MAX_CLAIMS,
     SERVICES,
-    ClaimRef,
     PreparedDevice,
     dra_methods,
     registration_methods,

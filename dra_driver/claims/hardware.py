@@ -1,0 +1,95 @@
+"""The GPUs of the node for claims: reads devices and MIG layouts, changes layouts, and reads what containers need."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from dra_driver.claims.holding import NodeDevices
+from dra_driver.devices.collect import devices_of
+from gpu_core.cdi.kinds import CdiClass, kind
+from gpu_core.cdi.plan import CdiPlan
+from gpu_core.domain.cdi import Edits, spec_file_name
+from gpu_core.domain.inventory import Inventory
+from gpu_core.mig.model import MigGpu
+from gpu_core.mig.plan import GpuPlan
+from gpu_core.nvml.api import Nvml
+from gpu_core.nvml.bounded_call import BoundedCall
+from gpu_core.nvml.mig_apply import apply_plan
+from gpu_core.nvml.mig_reader import read_mig_gpus
+from node_core.errors import ClaimError
+
+DEADLINE = 25.0
+"""Seconds for the calls of NVML of one step: less than the kubelet waits for a response (45 s)."""
+SIMULATED = "GPUNODE_SIMULATED_DEVICE_"
+"""The prefix of the environment variable that a container gets for each simulated GPU, which has no device nodes."""
+
+T = TypeVar("T")
+
+
+class NodeHardware:
+    """open_nvml: opens a session. discover: reads the inventory anew. plan_cdi: plans the CDI specifications of an inventory.
+
+    has_dynamic_mig: whether MIG devices are created on demand.
+    """
+
+    def __init__(
+        self,
+        open_nvml: Callable[[], AbstractContextManager[Nvml]],
+        discover: Callable[[], Inventory],
+        plan_cdi: Callable[[Inventory], CdiPlan],
+        *,
+        has_dynamic_mig: bool = False,
+    ) -> None:
+        self._open_nvml, self._discover, self._plan_cdi = open_nvml, discover, plan_cdi
+        self.has_dynamic_mig = has_dynamic_mig
+        self._last: BoundedCall[Any] | None = None
+
+    def read(self) -> NodeDevices:
+        inventory = self._discover()
+        mig_gpus = self.read_mig_gpus() if any(gpu.mig_capable for gpu in inventory.gpus) else ()
+        devices = devices_of(inventory, mig_gpus, has_dynamic_mig=self.has_dynamic_mig)
+        return NodeDevices(devices={each.name: each for each in devices}, mig_gpus=mig_gpus)
+
+    def read_mig_gpus(self) -> tuple[MigGpu, ...]:
+        """The GPUs that support MIG and can be read. Raises NvmlError."""
+        return self._bounded(lambda nvml: read_mig_gpus(nvml)[0])
+
+    def apply(self, plan: GpuPlan) -> None:
+        if not self._bounded(lambda nvml: apply_plan(nvml, plan)):
+            raise ClaimError(
+                f"{plan.gpu.name} needs a reset before its MIG mode changes",
+                hint="set the MIG mode with mig-manager or nvidia-smi while no pod uses the GPU",
+            )
+
+    def edits(self, uuids: tuple[str, ...]) -> tuple[Mapping[str, Edits], Edits]:
+        """See Hardware."""
+        inventory = self._discover()
+        return select_edits(self._plan_cdi(inventory), uuids, is_simulated=inventory.simulated)
+
+    def _bounded(self, use: Callable[[Nvml], T]) -> T:
+        """Raises NvmlError TIMEOUT, at once while an earlier call hangs."""
+        if self._last is not None and self._last.is_hanging:
+            self._last.result()
+
+        def run() -> T:
+            with self._open_nvml() as nvml:
+                return use(nvml)
+
+        self._last = call = BoundedCall(run, DEADLINE)
+        call.start()
+        return call.result()
+
+
+def select_edits(plan: CdiPlan, uuids: tuple[str, ...], *, is_simulated: bool) -> tuple[Mapping[str, Edits], Edits]:
+    """Returns the edits of the devices, by UUID, and those of every container. Raises ClaimError for a device without edits. PURE."""
+    spec = plan.specs.get(spec_file_name(kind(CdiClass.GPU)))
+    names = plan.names.get(CdiClass.GPU, {})
+    by_name = {each.name: each.edits for each in spec.devices} if spec else {}
+    found = {uuid: by_name[names[uuid]] for uuid in uuids if names.get(uuid) in by_name}
+    for number, uuid in enumerate(uuids):
+        if uuid not in found and is_simulated:
+            found[uuid] = Edits(env=(f"{SIMULATED}{uuid.replace('-', '_').upper()}={uuid}",))
+        elif uuid not in found:
+            why = next((note for note in plan.notes if uuid in note), next(iter(plan.notes), ""))
+            raise ClaimError(f"device {number} ({uuid}) cannot be given to containers: {why}".rstrip(": "))
+    return found, spec.edits if spec else Edits()

@@ -1,0 +1,249 @@
+"""Prepares and reverts claims: record, change the GPUs, write the CDI specification, record the end.
+
+Each step can be repeated, so a killed driver continues with the next call of the kubelet. What two claims hold never overlaps: the
+record of a claim comes before its first change, and the record is removed after the last one.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from dra_driver.claims.allocation import AllocatedDevice, holds, parse_allocation
+from dra_driver.claims.holding import Claim, Claims, Holding, NodeDevices, find_conflicts, plan_holdings
+from dra_driver.claims.layout import find_mig_uuid, plan_layouts, plan_release
+from dra_driver.claims.ref import ClaimRef, check_ref
+from dra_driver.claims.specs import ClaimSpecs, cdi_name, plan_spec
+from dra_driver.claims.store import ClaimStore
+from dra_driver.kubelet.services import PreparedDevice
+from gpu_core.domain.cdi import Edits
+from gpu_core.mig.plan import GpuPlan
+from node_core.errors import ClaimError, KubeError, NvmlError
+
+log = structlog.get_logger(__name__)
+
+Obj = Mapping[str, Any]
+
+
+class Hardware(Protocol):
+    """The GPUs of the node. Each method may raise NvmlError or MigError."""
+
+    def read(self) -> NodeDevices: ...
+
+    def apply(self, plan: GpuPlan) -> None: ...
+
+    def edits(self, uuids: tuple[str, ...]) -> tuple[Mapping[str, Edits], Edits]:
+        """Returns the edits of each GPU or MIG device, by UUID, and those of every container. Raises ClaimError if one has none."""
+        ...
+
+
+class ClaimReader(Protocol):
+    """Both methods raise KubeError."""
+
+    def get(self, namespace: str, name: str) -> Obj | None:
+        """Returns a claim; None if it does not exist."""
+        ...
+
+    def list_all(self) -> tuple[Obj, ...]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """pool: of this node. on_change: called when the MIG layout of a GPU has changed."""
+
+    pool: str
+    hardware: Hardware
+    claims: ClaimReader
+    store: ClaimStore
+    specs: ClaimSpecs
+    on_change: Callable[[], None] = lambda: None
+
+
+class ClaimPreparer:
+    """Thread-safe. Each method raises NodeError."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+
+    def prepare(self, ref: ClaimRef) -> tuple[PreparedDevice, ...]:
+        """Returns the devices of a claim. A claim that is prepared already is not changed, and does not need the API server."""
+        check_ref(ref)
+        allocated = self._read_allocation(ref)
+        with self._locked() as recorded:
+            claims, known = recorded, recorded.get(ref.uid)
+            if known is not None and not isinstance(allocated, KubeError) and not known.has(allocated):
+                claims, known = self._release(ref.uid, claims), None
+            if known is not None and known.is_prepared and self._around.specs.exists(ref.uid):
+                return _respond(ref.uid, known)
+            if isinstance(allocated, KubeError):
+                raise allocated
+            return _respond(ref.uid, self._prepare(ref, allocated, claims))
+
+    def _prepare(self, ref: ClaimRef, allocated: tuple[AllocatedDevice, ...], claims: Claims) -> Claim:
+        node = self._around.hardware.read()
+        holdings = plan_holdings(ref, allocated, node)
+        free = self._make_room(ref, holdings, claims)
+        if free is not claims:
+            claims, node = free, self._around.hardware.read()
+        claim = Claim(namespace=ref.namespace, name=ref.name, is_prepared=False, holdings=holdings)
+        self._around.store.write({**claims, ref.uid: claim})
+        self._make(ref.uid, {**claims, ref.uid: claim}, node)
+        done = msgspec.structs.replace(claim, is_prepared=True)
+        self._around.store.write({**claims, ref.uid: done})
+        log.info("claim_prepared", claim=str(ref), uid=ref.uid, devices=[each.device for each in holdings])
+        return done
+
+    def _read_allocation(self, ref: ClaimRef) -> tuple[AllocatedDevice, ...] | KubeError:
+        """Raises ClaimError."""
+        try:
+            claim = self._around.claims.get(ref.namespace, ref.name)
+        except KubeError as error:
+            return error
+        return parse_allocation(claim, ref, self._around.pool)
+
+    def unprepare(self, ref: ClaimRef) -> None:
+        """Reverts a claim. A claim that is not prepared is not an error."""
+        check_ref(ref)
+        with self._locked() as claims:
+            if ref.uid in claims:
+                self._release(ref.uid, claims)
+                log.info("claim_unprepared", claim=str(ref), uid=ref.uid)
+            else:
+                self._around.specs.remove(ref.uid)
+
+    def recover(self) -> None:
+        """At the start: reads the record, and recovers it from the CDI specifications if it is damaged."""
+        with self._locked():
+            pass
+
+    def clean(self) -> None:
+        """Reverts the claims that do not exist any more, or are not allocated any more: the kubelet may not know them."""
+        refs = [claim.ref(uid) for uid, claim in self.prepared().items()]
+        unnamed = {} if all(ref.name for ref in refs) else {_uid(each): each for each in self._around.claims.list_all()}
+        for ref in refs:
+            found = self._around.claims.get(ref.namespace, ref.name) if ref.name else unnamed.get(ref.uid)
+            if not holds(found, ref):
+                log.info("stale_claim_reverted", claim=str(ref), uid=ref.uid)
+                self.unprepare(ref)
+            elif found is not None and not ref.name:
+                self._complete(ref.uid, found)
+
+    def prepared(self) -> Claims:
+        """Returns the claims of the node."""
+        with self._locked() as claims:
+            return dict(claims)
+
+    @contextmanager
+    def _locked(self) -> Iterator[Claims]:
+        with self._around.store.lock():
+            stored = self._around.store.read()
+            claims = stored.claims
+            if stored.is_new_boot:
+                for uid in self._around.specs.uids():
+                    self._around.specs.remove(uid)
+                self._around.store.write({})
+            elif stored.problem is not None:
+                claims = self._rebuild()
+                self._around.store.write(claims)
+            yield claims
+
+    def _rebuild(self) -> Claims:
+        """The claims that have a CDI specification. They count as not prepared, so that the next call of the kubelet completes them."""
+        uids = self._around.specs.uids()
+        if not uids:
+            return {}
+        node, found = self._around.hardware.read(), {}
+        for uid in uids:
+            ref = ClaimRef(namespace="", name="", uid=uid)
+            names = [each for each in self._around.specs.devices(uid) if each in node.devices]
+            holdings = plan_holdings(
+                ref, [AllocatedDevice(request="", pool=self._around.pool, device=each) for each in names], node
+            )
+            found[uid] = Claim(namespace="", name="", is_prepared=False, holdings=holdings)
+        log.warning("claims_recovered", uids=list(found), source="CDI specifications")
+        return found
+
+    def _make_room(self, ref: ClaimRef, holdings: tuple[Holding, ...], claims: Claims) -> Claims:
+        """Reverts stale claims that overlap. Raises ClaimError if an overlapping claim is not stale."""
+        for uid, held in dict(find_conflicts(ref.uid, holdings, claims)).items():
+            other = claims[uid].ref(uid)
+            if self._is_alive(other):
+                raise ClaimError(f"claim {ref}: the claim {other} holds {held.device}", hint="wait until its pods end")
+            log.info("stale_claim_reverted", claim=str(other), uid=uid)
+            claims = self._release(uid, claims)
+        return claims
+
+    def _is_alive(self, ref: ClaimRef) -> bool:
+        if ref.name:
+            return holds(self._around.claims.get(ref.namespace, ref.name), ref)
+        return any(holds(each, ref) for each in self._around.claims.list_all())
+
+    def _make(self, uid: str, claims: Claims, node: NodeDevices) -> None:
+        plans = plan_layouts(uid, claims, node.mig_gpus)
+        self._apply(plans)
+        if plans:
+            node = self._around.hardware.read()
+        uuids = {
+            each.device: each.mig or (find_mig_uuid(each, node.mig_gpus) if each.slices else each.gpu)
+            for each in claims[uid].holdings
+        }
+        edits, common = self._around.hardware.edits(tuple(uuids.values()))
+        spec = plan_spec(uid, {name: edits[uuid] for name, uuid in uuids.items()}, common)
+        self._around.specs.write(uid, spec)
+
+    def _release(self, uid: str, claims: Claims) -> Claims:
+        """Removes the specification first, so that no container starts with a device that goes away."""
+        self._around.specs.remove(uid)
+        rest = {other: claim for other, claim in claims.items() if other != uid}
+        gpus = {each.gpu for each in claims[uid].holdings if each.profile is not None and not each.is_admin}
+        if gpus:
+            self._destroy(gpus, rest)
+        self._around.store.write(rest)
+        return rest
+
+    def _destroy(self, gpus: set[str], claims: Claims) -> None:
+        """A GPU that cannot be read does not prevent the end of a pod: its instances go when the GPU is changed next."""
+        try:
+            node = self._around.hardware.read()
+        except NvmlError as error:
+            log.warning("mig_instances_left", gpus=sorted(gpus), why=str(error))
+            return
+        self._apply(plan_release(gpus, claims, node.mig_gpus))
+
+    def _apply(self, plans: tuple[GpuPlan, ...]) -> None:
+        try:
+            for plan in plans:
+                self._around.hardware.apply(plan)
+        finally:
+            if plans:
+                self._around.on_change()
+
+    def _complete(self, uid: str, found: Obj) -> None:
+        """Completes the record of a claim that was recovered from its CDI specification."""
+        ref = ClaimRef(namespace=found["metadata"]["namespace"], name=found["metadata"]["name"], uid=uid)
+        allocated = parse_allocation(found, ref, self._around.pool)
+        with self._locked() as claims:
+            if uid in claims and not claims[uid].name:
+                holdings = plan_holdings(ref, allocated, self._around.hardware.read())
+                claim = Claim(namespace=ref.namespace, name=ref.name, is_prepared=False, holdings=holdings)
+                self._around.store.write({**claims, uid: claim})
+
+
+def _uid(claim: Obj) -> str:
+    return str(claim.get("metadata", {}).get("uid"))
+
+
+def _respond(uid: str, claim: Claim) -> tuple[PreparedDevice, ...]:
+    return tuple(
+        PreparedDevice(
+            requests=each.requests,
+            pool=each.pool,
+            device=each.device,
+            cdi=(cdi_name(uid, each.device),),
+            share_id=each.share_id,
+        )
+        for each in claim.holdings
+    )
