@@ -101,8 +101,11 @@ class OperatorController:
             self._timers.set_after(RECONCILE, SETTLE_SECONDS)
 
     def _pass(self) -> None:
-        if not self._is_leader() or (view := self._read_view()) is None:
-            return  # the lead, or a complete view, causes a pass
+        if not self._is_leader():
+            self._stand_by()
+            return  # the lead causes a pass
+        if (view := self._read_view()) is None:
+            return  # a complete view causes a pass
         began = self._services.clock()
         problem = self._try_pass(view)
         self._services.metrics.add(metrics.PASSES, agent=NAME)
@@ -114,12 +117,19 @@ class OperatorController:
         elif (after := min(filter(None, (self._interval, self._after_s)), default=None)) is not None:
             self._timers.set_after(RECONCILE, after)
 
+    def _stand_by(self) -> None:
+        """Forgets the results of the last pass as the leader: the leader reports the Nodes and the problems."""
+        self._failures = 0
+        self._services.readiness.report(CHECK, None)
+        self._services.metrics.replace(metrics.DRIVER_NODES, NAME, {})
+
     def _try_pass(self, view: ClusterView) -> str | None:
         """Returns why the pass must be repeated, or None."""
         try:
             result = self._run_pass(view)
         except NotLeaderError as error:
             log.info("pass_ended", why=str(error))
+            self._stand_by()
             return None
         except KubeError as error:
             self._services.metrics.add(metrics.ERRORS, agent=NAME, check="cluster")

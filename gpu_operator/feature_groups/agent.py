@@ -115,8 +115,11 @@ class GroupsController:
         """Does nothing: the status remains."""
 
     def _pass(self) -> None:
-        if not self._is_leader() or (state := self._read_state()) is None:
-            return  # the lead, or a complete state, causes a pass
+        if not self._is_leader():
+            self._report([])
+            return  # the lead causes a pass
+        if (state := self._read_state()) is None:
+            return  # a complete state causes a pass
         began = self._services.clock()
         changed = self._table.update(state.nodes, state.features)
         self._groups = {key: self._find(key, group) for key, group in state.groups.items()}

@@ -86,13 +86,16 @@ class GarbageCollector:
         self._known = now
 
     def _run(self) -> None:
-        nodes = self._read_nodes()
-        if not nodes or not self._is_leader():
+        if not self._is_leader():
+            self._stand_by()
+            return
+        if not (nodes := self._read_nodes()):
             return
         try:
             is_complete = self._remove(frozenset(nodes))
         except NotLeaderError:
-            return  # another controller removes the objects
+            self._stand_by()
+            return
         except KubeError as error:
             self._failures += 1
             self._services.metrics.add(metrics.ERRORS, agent=NAME, check="objects")
@@ -103,6 +106,11 @@ class GarbageCollector:
         self._services.readiness.report(CHECK, None)
         if not is_complete:
             self._timers.set_after(SOON, SOON_SECONDS)
+
+    def _stand_by(self) -> None:
+        """Forgets the errors: another controller removes the objects, and reports its errors."""
+        self._failures = 0
+        self._services.readiness.report(CHECK, None)
 
     def _remove(self, nodes: frozenset[str]) -> bool:
         """Removes the objects whose Node is gone. Returns False if there are more. Raises KubeError."""

@@ -7,6 +7,7 @@ from gpu_operator.agent import RECONCILE, SETTLE_SECONDS, OperatorController, Pa
 from gpu_operator.cluster.client import NotLeaderError
 from gpu_operator.view import ClusterView
 from node_core.errors import KubeError
+from node_core.runtime import metrics
 from node_core.runtime.control_loop import Timers
 from node_core.runtime.messages import InputsChanged, Resync, Wake
 from node_core.runtime.services import Services
@@ -120,6 +121,18 @@ def test_a_lost_lead_during_a_pass_is_no_problem() -> None:
     place.change()
     place.wait(SETTLE_SECONDS)
     assert place.problem() is None
+
+
+def test_a_controller_that_has_lost_the_lead_reports_neither_problems_nor_nodes() -> None:
+    place = Place(outcomes=[KubeError("no response")])
+    place.services.metrics.replace(metrics.DRIVER_NODES, "gpu-operator", {("gpu-operator", "default", "ready"): 3})
+    place.change()
+    place.wait(SETTLE_SECONDS)
+    assert place.problem() == "no response"
+    place.leads = False
+    place.wait(1.0)
+    assert (place.passes, place.problem()) == (1, None), "otherwise /readyz fails until this controller leads again"
+    assert b"default" not in place.services.metrics.render(), "the nodes of the new leader would count twice"
 
 
 def test_a_pass_follows_without_changes_after_the_interval() -> None:

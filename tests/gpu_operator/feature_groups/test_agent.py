@@ -155,6 +155,16 @@ def test_a_deleted_group_and_a_lost_lead_are_no_errors(stage: Stage, error: Kube
     assert not stage.timers.is_set(RETRY)
 
 
+def test_a_controller_that_has_lost_the_lead_reports_no_error(stage: Stage) -> None:
+    stage.failing["g"] = KubeError("HTTP 500", status=500)
+    stage.add(NEW_KERNEL)
+    stage.run()
+    assert any(stage.services.readiness.problems().values())
+    stage.is_leader = False
+    stage.run()
+    assert not any(stage.services.readiness.problems().values())
+
+
 def test_a_fault_of_the_evaluation_ends_only_this_group(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.add(NEW_KERNEL, name="x")
     stage.add(NEW_KERNEL, name="y")

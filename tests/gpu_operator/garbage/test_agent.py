@@ -135,6 +135,14 @@ def test_an_error_is_reported_and_the_run_is_repeated(stage: Stage, verb: str) -
     assert not any(stage.services.readiness.problems().values())
 
 
+def test_a_controller_that_has_lost_the_lead_reports_no_error(stage: Stage) -> None:
+    stage.api.failing = "GET"
+    stage.run()
+    stage.is_leader = False
+    stage.collector.timer(SOON)
+    assert not any(stage.services.readiness.problems().values())
+
+
 def test_a_missing_kind_is_no_error(stage: Stage) -> None:
     stage.api.failing, stage.api.error = "GET", KubeError("HTTP 404", status=404)
     stage.run()
