@@ -13,7 +13,7 @@ import structlog
 from driver_manager.build import build_uninstaller
 from driver_manager.plan import Action
 from driver_manager.settings import DRIVER, NAME, driver_settings
-from driver_manager.uninstaller import DriverUninstaller
+from driver_manager.uninstaller import STOP_SIGNALS, DriverUninstaller
 from node_core.domain.labels import GPU_DEPLOY_DRIVER, PRE_INSTALLED
 from node_core.errors import NodeError, SettingsError
 from node_core.host.root import HostRoot
@@ -65,7 +65,7 @@ def run(arguments: list[str]) -> int:
         _check(values, action)
     except SettingsError as error:
         return report_usage(error, NAME)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         signal.signal(number, _exit)
     configure_log(values["log_format"], values["log_level"], fields={"agent": NAME, "node": values["node_name"]})
     log.info("starting", version=VERSION, settings=dict(values["changed"]))

@@ -3,7 +3,9 @@
 Each step finds out what is left to do, so that an attempt that was interrupted at any point is completed by the next one.
 """
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -25,6 +27,17 @@ log = structlog.get_logger(__name__)
 
 ATTEMPTS = 5
 """Of a request that restores the Node."""
+STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+
+
+@contextmanager
+def delay_stop() -> Iterator[None]:
+    """Delays the signals that stop the process until the end of the block."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def read_facts(root: HostRoot, files: DriverFiles) -> DriverFacts:
@@ -109,6 +122,7 @@ class DriverUninstaller:
             if not self.options.drains:
                 raise
             self._drain()
+            self.release.begin()  # the drain can take longer than a request is valid
             unloaded = self.unloader.unload(ORDER)
         log.info("driver_unloaded", modules=unloaded)
         self._clean()
@@ -133,9 +147,10 @@ class DriverUninstaller:
             log.info("nouveau_unloaded")
 
     def _restore(self) -> list[str]:
-        """Returns what could not be restored."""
-        self.release.end()
-        return [problem for action in (self.pause.end, self.cordon.end) if (problem := self._try(action)) is not None]
+        """Returns what could not be restored. A stop waits: after the end of the pod, nobody else restores the Node."""
+        with delay_stop():
+            self.release.end()
+            return [problem for each in (self.pause.end, self.cordon.end) if (problem := self._try(each)) is not None]
 
     def _try(self, action: Callable[[], object]) -> str | None:
         """Repeats a request that fails. Returns the last error."""

@@ -1,11 +1,15 @@
 """The whole attempt: each action, and an attempt that is interrupted at each step."""
 
+import math
+import signal
 import sys
 
 import pytest
 
 from driver_manager.cordon import CORDON
+from driver_manager.evictor import EvictionPolicy
 from driver_manager.plan import Action, WantedDriver
+from driver_manager.uninstaller import STOP_SIGNALS
 from node_core.errors import DriverError, HostReadError, KubeError
 from tests.driver_manager.places import DCGM, LOADED, Killed, Place, pod
 
@@ -162,3 +166,49 @@ def test_a_signal_ends_the_attempt_and_the_node_is_restored(place: Place) -> Non
     with pytest.raises(SystemExit):
         place.uninstaller(OTHER).run()
     assert (place.api.node["spec"], place.api.node["metadata"]["labels"]) == ({}, {DCGM: "true"})
+
+
+def test_a_signal_while_the_node_is_restored_waits(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a pod that is deleted at this moment leaves the Node cordoned, and no other pod restores it."""
+    masks: dict[str, set[int]] = {}
+    record = place.effect
+
+    def observe(name: str) -> None:
+        record(name)
+        masks[name if "PATCH" not in name else f"write {len(place.effects)}"] = signal.pthread_sigmask(
+            signal.SIG_BLOCK, ()
+        )
+
+    monkeypatch.setattr(place.api, "_effect", observe)
+    monkeypatch.setattr(place, "effect", observe)
+    loaded(place).uninstaller(OTHER).run()
+    delayed = [name for name, mask in masks.items() if mask >= STOP_SIGNALS]
+    assert delayed == [f"write {STEPS - 1}", f"write {STEPS}"], "resumes the clients, and uncordons"
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & STOP_SIGNALS
+
+
+def test_after_a_long_drain_the_agents_are_asked_again_to_close_nvml(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded(place).users = ("process 7",)
+    requests = place.base / "run/gpunode/release.d"
+    at_delete: list[int] = []
+
+    def expire() -> None:
+        for request in requests.iterdir() if place.now > 600 else ():
+            request.unlink()
+        place.users = ("process 7",) if "web" in place.api.pods else ()
+        if place.now > 700:
+            place.api.protected.clear()
+
+    place.on_sleep = expire
+    place.api.protected = {"web"}
+    delete = place.delete
+
+    def observe(name: str) -> None:
+        at_delete.append(len([*requests.iterdir()]))
+        delete(name)
+
+    monkeypatch.setattr(place, "delete", observe)
+    place.uninstaller(OTHER, EvictionPolicy(seconds=math.inf), drains=True).run()
+    assert at_delete[-1] == 1
