@@ -14,6 +14,9 @@ from node_core.kube.pods import PodApi
 
 log = structlog.get_logger(__name__)
 
+RETRY_SECONDS = 5.0
+"""Seconds between two requests to evict a pod, as in `kubectl drain`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvictionPolicy:
@@ -57,7 +60,7 @@ class Evictor:
                 self._request(pod, refused)
             return left
 
-        if left := self.waiter.until_empty(evict_remaining, policy.seconds):
+        if left := self.waiter.until_empty(evict_remaining, policy.seconds, RETRY_SECONDS):
             named = ", ".join(f"{pod.key}{refused.get(pod.key, '')}" for pod in left)
             hint = "end these pods, change their disruption budgets, or set a longer DRAIN_TIMEOUT_SECONDS"
             raise DriverError(f"these pods did not end within {policy.seconds:g} s: {named}", hint=hint)

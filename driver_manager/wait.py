@@ -17,9 +17,14 @@ class Waiter:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
-    def until_empty(self, read: Callable[[], tuple[T, ...]], seconds: float = math.inf) -> tuple[T, ...]:
-        """Reads until the result is empty, at least once. Returns what is left after `seconds`, usually nothing."""
+    def until_empty(
+        self, read: Callable[[], tuple[T, ...]], seconds: float = math.inf, pause: float = PAUSE_SECONDS
+    ) -> tuple[T, ...]:
+        """Reads until the result is empty, at least once. Returns what is left after `seconds`, usually nothing.
+
+        pause: seconds between two reads.
+        """
         end = self.clock() + seconds
-        while (left := read()) and self.clock() < end:
-            self.sleep(PAUSE_SECONDS)
+        while (left := read()) and (remaining := end - self.clock()) > 0:
+            self.sleep(min(pause, remaining))
         return left

@@ -36,6 +36,14 @@ def test_the_eviction_is_repeated_until_the_budget_allows_it_without_a_limit(pla
     assert not place.api.pods
 
 
+def test_a_refused_eviction_is_requested_every_five_seconds(place: Place) -> None:
+    place.add_pods([pod("train", gpus=2)])
+    place.api.protected = {"train"}
+    place.on_sleep = lambda: place.api.protected.clear() if place.now >= 60 else None
+    place.uninstaller(policy=EvictionPolicy(seconds=math.inf)).evictor.evict_gpu_pods()
+    assert sum(path.endswith("/eviction") for _, path in place.api.requests) == 13
+
+
 def test_a_pod_that_is_ending_is_not_evicted_again(place: Place) -> None:
     ending = pod("train", gpus=2)
     ending["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
