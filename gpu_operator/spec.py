@@ -151,6 +151,8 @@ UNSUPPORTED = {
     "virtualTopologyConfig": "vGPUs are not supported",
 }
 """Field of the published API -> why the field has no effect."""
+RESERVED_ENV = frozenset({"NODE_NAME", "OPERATOR_NAMESPACE", "DRIVER_CONFIG_DIGEST"})
+"""Variables of a driver pod that users cannot set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +181,14 @@ def decode_spec(data: Any) -> Decoded:
     if spec is not None and spec.driver_type != "gpu":
         problems.append(f"spec.driverType: {spec.driver_type} is not supported. Use gpu")
         spec = None
-    return Decoded(spec=spec, problems=tuple(problems), ignored=(*ignored, *unknown))
+    return Decoded(spec=spec, problems=tuple(problems), ignored=(*ignored, *unknown, *_reserved(spec)))
+
+
+def _reserved(spec: DriverSpec | None) -> Iterator[str]:
+    for path, section in (("spec", spec), ("spec.manager", spec and spec.manager)):
+        for index, each in enumerate(section.env if section else ()):
+            if each.name in RESERVED_ENV:
+                yield f"{path}.env[{index}]: gpu-operator sets {each.name}"
 
 
 def _selector_problems(policy: UpgradePolicy) -> Iterator[str]:

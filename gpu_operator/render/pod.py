@@ -13,7 +13,7 @@ from gpu_operator.plan.node_facts import REFUSED_VALUES
 from gpu_operator.plan.pools import Pool
 from gpu_operator.render.image import driver_image, manager_image
 from gpu_operator.render.mounts import DRIVER_MOUNTS, HOST_VOLUMES, MANAGER_MOUNTS, config_mounts, config_volumes
-from gpu_operator.spec import DriverSpec, EnvVar, Probe
+from gpu_operator.spec import RESERVED_ENV, DriverSpec, EnvVar, Probe
 from gpu_operator.view import (
     APP,
     COMPONENT,
@@ -157,8 +157,8 @@ def _own_env() -> list[Fields]:
 
 
 def _merge_env(settings: Mapping[str, str], more: Iterable[EnvVar]) -> list[Fields]:
-    """Returns the variables. Those of the user have precedence."""
-    merged = {**settings, **{each.name: each.value for each in more}}
+    """Returns the variables. Those of the user have precedence, unless a pod needs another value."""
+    merged = {**settings, **{each.name: each.value for each in more if each.name not in RESERVED_ENV}}
     return [{"name": name, **({"value": value} if value else {})} for name, value in merged.items()]
 
 

@@ -8,7 +8,7 @@ from gpu_operator.plan.node_facts import KERNEL, OS_ID, OS_VERSION
 from gpu_operator.plan.pools import Pool
 from gpu_operator.render.daemon_set import HASH, render_daemon_set
 from gpu_operator.render.pod import OperatorImages
-from gpu_operator.spec import DriverSpec, decode_spec
+from gpu_operator.spec import RESERVED_ENV, DriverSpec, decode_spec
 from gpu_operator.view import COMPONENT, DRIVER_COMPONENT, GPU_PRESENT, OWNER
 from tests.gpu_operator.clusters import IMAGES
 
@@ -53,6 +53,16 @@ def test_the_selector_is_part_of_the_labels_of_the_pods_and_of_the_daemon_set() 
     assert found["spec"]["selector"]["matchLabels"].items() <= labels.items()
     assert (labels["app"], labels["team"], labels[COMPONENT]) == ("nvidia-driver-daemonset", "a", DRIVER_COMPONENT)
     assert labels.items() <= found["metadata"]["labels"].items()
+
+
+def test_each_variable_of_a_container_is_set_once() -> None:
+    """The API server refuses a list with the same name twice, and the digests of both containers must be equal."""
+    own = [{"name": name, "value": "x"} for name in sorted(RESERVED_ENV)]
+    found = pod_of(env=own, manager={"env": own})
+    for container in (*found["initContainers"], *found["containers"]):
+        names = [each["name"] for each in container["env"]]
+        assert len(names) == len(set(names))
+        assert env(container)["DRIVER_CONFIG_DIGEST"] == digest()
 
 
 def test_only_the_nodes_of_the_pool_get_the_pods() -> None:

@@ -64,3 +64,9 @@ def test_the_deprecated_field_selects_the_open_modules() -> None:
 
 def test_a_digest_is_a_version() -> None:
     assert decode_spec({"version": f"sha256:{'0' * 64}"}).spec is not None
+
+
+def test_a_variable_that_gpu_operator_sets_is_named() -> None:
+    decoded = decode_spec({"version": "1", "env": [{"name": "A"}, {"name": "NODE_NAME", "value": "x"}]})
+    assert decoded.spec is not None
+    assert decoded.ignored == ("spec.env[1]: gpu-operator sets NODE_NAME",)
