@@ -9,6 +9,7 @@ from gpu_operator.view import Obj, is_driver_pod, node_of
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"})
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _CRASH = "CrashLoopBackOff"
+_FAILURES = frozenset({"Error", "OOMKilled"})
 
 
 class Reason(StrEnum):
@@ -73,7 +74,8 @@ def find_wait(pod: Obj | None) -> Wait | None:
 
 def _container_wait(pod: Obj) -> Wait:
     status = pod.get("status", {})
-    for container in (*_statuses(status, "initContainerStatuses"), *_statuses(status, "containerStatuses")):
+    main = tuple(_statuses(status, "containerStatuses"))
+    for container in (*_statuses(status, "initContainerStatuses"), *main):
         state = container.get("state") or {}
         waiting = state.get("waiting") or {}
         why = str(waiting.get("reason") or "")
@@ -85,9 +87,9 @@ def _container_wait(pod: Obj) -> Wait:
                 reason=Reason.DRIVER_FAILS,
                 message=f"The container {container.get('name')} cannot start: {waiting.get('message') or why}",
             )
-        if why == _CRASH or (state.get("terminated") or {}).get("exitCode", 0) != 0:
+        if _has_failed(container, has_started=container in main and bool(container.get("started"))):
             return Wait(reason=Reason.DRIVER_FAILS, message=_describe_end(container))
-    is_prepared = any("running" in (each.get("state") or {}) for each in _statuses(status, "containerStatuses"))
+    is_prepared = any("running" in (each.get("state") or {}) for each in main)
     if not is_prepared:
         return Wait(
             reason=Reason.PREPARING, message="The init container prepares the Node, or its image is being pulled."
@@ -99,9 +101,21 @@ def _statuses(status: Obj, kind: str) -> Iterator[Obj]:
     yield from status.get(kind) or ()
 
 
+def _has_failed(container: Obj, *, has_started: bool) -> bool:
+    """True also while a container that has failed runs again, until it has started: the attempts do not change the status.
+
+    After a reboot the reason of the previous end is Unknown, which is no failure.
+    """
+    state = container.get("state") or {}
+    if (state.get("waiting") or {}).get("reason") == _CRASH or (state.get("terminated") or {}).get("exitCode", 0) != 0:
+        return True
+    before = (container.get("lastState") or {}).get("terminated") or {}
+    return "running" in state and not has_started and before.get("reason") in _FAILURES
+
+
 def _describe_end(container: Obj) -> str:
     ended = (
-        (container.get("lastState") or {}).get("terminated") or (container.get("state") or {}).get("terminated") or {}
+        (container.get("state") or {}).get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
     )
     detail = (
         f": {ended['message'].strip()}"

@@ -70,6 +70,32 @@ def test_the_state_of_a_pod_is_the_reason_why_its_node_waits(
     assert (wait.reason, words in wait.message) == (reason, True), wait.message
 
 
+def test_the_attempts_of_a_container_that_fails_again_and_again_do_not_change_the_reason() -> None:
+    ended = {"exitCode": 1, "reason": "Error", "message": "no headers"}
+    attempts: tuple[dict[str, Any], ...] = (
+        {"state": {"terminated": ended}, "lastState": {"terminated": {**ended, "message": "an earlier one"}}},
+        {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": ended}},
+        {"state": {"running": {}}, "lastState": {"terminated": ended}, "started": False},
+    )
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        statuses: list[dict[str, Any]] = [{kind: [{"name": "c", **each}]} for each in attempts]
+        assert len({find_wait(pod("a", **each)) for each in statuses}) == 1
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"started": True, "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}}},
+        {"started": False, "lastState": {"terminated": {"exitCode": 255, "reason": "Unknown"}}},
+    ],
+    ids=["failed before its start", "rebooted"],
+)
+def test_an_earlier_end_of_a_container_is_no_failure(more: dict[str, Any]) -> None:
+    wait = find_wait(pod("a", containerStatuses=[{"name": "c", "state": {"running": {}}, **more}]))
+    assert wait is not None
+    assert wait.reason is Reason.STARTING
+
+
 def test_a_pod_that_is_not_scheduled_has_the_words_of_the_scheduler() -> None:
     pending = {**pod("a"), "spec": {}, "status": {"conditions": [{"type": "PodScheduled", "message": "0/1 nodes"}]}}
     wait = find_wait(pending)
