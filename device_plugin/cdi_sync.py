@@ -91,13 +91,15 @@ class CdiSpecSync:
         return replace(plan, notes=(*_option_notes(settings), *plan.notes))
 
     def _read(self, inventory: Inventory, settings: ResponseSettings) -> tuple[Roots, DriverFiles, DeviceNodes]:
-        roots = discover_roots(settings.driver_root, settings.dev_root, settings.driver_root_mount)
-        driver = read_driver_files(
-            roots.driver_mount,
-            self._host,
-            loaded=inventory.driver.version if inventory.driver else None,
+        loaded = inventory.driver.version if inventory.driver else None
+        roots = discover_roots(
+            settings.driver_root,
+            settings.dev_root,
+            settings.driver_root_mount,
+            loaded=loaded,
             library_dirs=settings.library_dirs,
         )
+        driver = read_driver_files(roots.driver_mount, self._host, loaded=loaded, library_dirs=settings.library_dirs)
         nodes = read_device_nodes(
             HostRoot(roots.dev_mount),
             self._host,

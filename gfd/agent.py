@@ -91,7 +91,7 @@ def build_agent(
         mailbox.post(Resync())
 
     dependencies.background_services.append(
-        DirectoryWatch(dependencies.dev / MIG_NODES, collect_again, min_interval=MIN_INTERVAL)
+        DirectoryWatch(dependencies.roots().dev_mount / "dev" / MIG_NODES, collect_again, min_interval=MIN_INTERVAL)
     )
     return LabelLoop(controller, services, mailbox=mailbox, timers=timers, lock=dependencies.lock(NAME))
 

@@ -6,9 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
+from gpu_core.cdi.roots import Roots, discover_roots
 from gpu_core.discovery.strategy import Strategy, read_gpus
 from gpu_core.host.platform import may_have_gpus
 from gpu_core.nvml.api import OpenNvml
+from gpu_core.nvml.driver_version import find_module_version
 from gpu_core.nvml.real import open_nvml
 from gpu_core.nvml.source import InventorySource
 from gpu_core.release import NvmlReleaseController
@@ -139,10 +141,16 @@ class Dependencies:
             self._event_recorder.step()
 
     @property
-    def dev(self) -> Path:
-        """The path at which the host's /dev is mounted: below the driver root if that contains /dev, otherwise below the host root."""
-        mounted = self.driver_root / "dev"
-        return mounted if mounted.is_dir() else self.root.path("/dev")
+    def loaded_driver(self) -> str | None:
+        """The version of the loaded driver."""
+        return find_module_version(self.root)
+
+    def roots(self, driver: str = "/", dev: str | None = None) -> Roots:
+        """Discovers where the driver and its device nodes are now. driver, dev: see discover_roots."""
+        own = self.driver_root if (self.driver_root / "dev").is_dir() else self.root.base
+        return discover_roots(
+            driver, dev, self.driver_root, own_root=own, loaded=self.loaded_driver, library_dirs=self.library_dirs
+        )
 
     def lock(self, agent: str) -> InstanceLock | None:
         """The lock that allows one process of an agent per Node; None with --oneshot or without a lock folder."""

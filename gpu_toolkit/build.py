@@ -5,19 +5,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gpu_core.cdi.roots import discover_roots
+from gpu_core.nvml.driver_version import find_module_version
 from gpu_core.pods.processes import PROC
 from gpu_toolkit.changer import Changer
 from gpu_toolkit.discover import CONFIGS, Choices, find_sockets, read_runtime
 from gpu_toolkit.host import Host
 from gpu_toolkit.journal import Journal
 from gpu_toolkit.model import Kind, Runtime
-from gpu_toolkit.nvidia_runtime import install, uninstall
+from gpu_toolkit.nvidia_runtime import install, uninstall, write_driver_root
 from gpu_toolkit.restart import Restart
 from gpu_toolkit.settings import ToolkitSettings
 from gpu_toolkit.toml_edit import parse_toml
 from gpu_toolkit.tools import Tools
 from node_core.errors import HostCommandError, RuntimeConfigError
 from node_core.host.host_command import run_on_host
+from node_core.host.root import HostRoot
 from node_core.kubelet.cri import CriClient
 
 RunOnHost = Callable[..., str]
@@ -56,10 +59,19 @@ def build_changer(settings: ToolkitSettings, host_root: Path, run: RunOnHost = r
             drop_in=settings.drop_in,
             settings=repr(settings),
             nvidia=None if settings.toolkit_source is None else f"{settings.install_dir}/toolkit",
-            install=lambda target: install(host, settings.toolkit_source or Path(), target, settings.driver_root),
+            install=lambda target: install(
+                host, settings.toolkit_source or Path(), target, find_driver_root(host, settings)
+            ),
+            follow=lambda target: write_driver_root(host, target, find_driver_root(host, settings)),
             uninstall=partial(uninstall, host),
         )
     )
+
+
+def find_driver_root(host: Host, settings: ToolkitSettings) -> str:
+    """Returns the folder of the driver on the host: the root of a driver container below the driver root, or the driver root."""
+    loaded = find_module_version(HostRoot(host.root))
+    return discover_roots(settings.driver_root, None, host.path(settings.driver_root), loaded=loaded).own
 
 
 def used_socket(host: Host, choices: Choices, proc: Path = PROC) -> str:

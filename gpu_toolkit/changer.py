@@ -39,6 +39,8 @@ class Changer:
 
     def apply(self, *, again: bool = False) -> Assessment:
         """again: also try a change that failed before with the same config."""
+        if self._tools.nvidia is not None:
+            self._tools.follow(self._tools.nvidia)
         if not self._is_pending and (state := self.report()).reason is not Reason.SWITCH_MISSING:
             return state
         with self._tools.journal.lock():

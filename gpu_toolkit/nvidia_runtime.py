@@ -19,6 +19,7 @@ RUNTIME = "nvidia-container-runtime"
 NEEDED = (RUNTIME, "nvidia-container-runtime-hook", "nvidia-container-cli")
 OPTIONAL = ("nvidia-container-runtime.cdi", "nvidia-container-runtime.legacy", "nvidia-ctk", "nvidia-cdi-hook")
 LIBRARY = "libnvidia-container"
+CONFIG = ".config/nvidia-container-runtime/config.toml"
 MARKER = ".gpunode"
 """Marks a folder that gpu-toolkit may remove."""
 PROGRAM = 0o755
@@ -71,12 +72,19 @@ def uninstall(host: Host, target: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def write_driver_root(host: Host, target: str, driver_root: str) -> None:
+    """Changes the driver root of an installed runtime, which reads its config for each container. Raises RuntimeConfigError."""
+    content = render_config(target, driver_root).encode()
+    if host.path(f"{target}/{MARKER}").exists() and host.read(f"{target}/{CONFIG}") != content:
+        host.write(f"{target}/{CONFIG}", content)
+
+
 def render_files(names: tuple[str, ...], target: str, driver_root: str) -> Iterator[tuple[str, str]]:
     """Yields path and content of the scripts, of the config and of the marker. PURE."""
     for name in names:
         if not name.startswith(LIBRARY):
             yield name, render_script(name, target)
-    yield ".config/nvidia-container-runtime/config.toml", render_config(target, driver_root)
+    yield CONFIG, render_config(target, driver_root)
     yield MARKER, ""
 
 

@@ -18,6 +18,7 @@ class Tools:
 
     folder: of CDI specifications on the host. drop_in: the path that the user chose, or None. nvidia: the folder on the host in which
     `install` installs NVIDIA's runtime, or None; both raise RuntimeConfigError. settings: other settings on which a change depends.
+    follow: gives an installed runtime the driver root of now.
     """
 
     host: Host
@@ -30,6 +31,7 @@ class Tools:
     nvidia: str | None = None
     settings: str = ""
     install: Callable[[str], None] = lambda _: None
+    follow: Callable[[str], None] = lambda _: None
     uninstall: Callable[[str], None] = lambda _: None
 
     def assess(self, runtime: Runtime) -> Assessment:

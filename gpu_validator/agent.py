@@ -184,7 +184,6 @@ def build_agent(
     timers = Timers(services.clock)
     host = Host(settings, dependencies)
     validator = build_validator(settings, dependencies, services, host)
-    reader = host.input_reader
     writer = ValidationWriter(dependencies.node.api, services, agent=NAME)
     watches = [
         DirectoryWatch(
@@ -206,7 +205,7 @@ def build_agent(
         services,
         timers,
         validate=validator.run,
-        read_inputs=lambda node: reader.read(node, is_released=dependencies.nvml_release.is_released),
+        read_inputs=lambda node: host.input_reader.read(node, is_released=dependencies.nvml_release.is_released),
         runner=ValidationRunner(lambda: mailbox.post(Wake())),
         writer=writer,
         events=ValidationEventRecorder(

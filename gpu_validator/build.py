@@ -2,10 +2,12 @@
 
 import socket
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from gpu_core.assembly import Dependencies
+from gpu_core.cdi.roots import Roots
 from gpu_core.discovery.cuda import LIBRARY as CUDA
 from gpu_core.discovery.node_facts import CONTROL, error_facts, read_facts
 from gpu_core.domain.inventory import Inventory
@@ -50,13 +52,12 @@ class Host:
     @property
     def dev(self) -> HostRoot:
         """The root that contains the /dev with the nodes of the GPUs."""
-        return HostRoot(self._dependencies.dev.parent)
+        return HostRoot(self._roots.dev_mount)
 
     @property
     def place(self) -> DriverPlace:
-        driver = self._settings.driver_root
-        has_nodes = self._dependencies.driver_root / "dev" == self._dependencies.dev
-        return DriverPlace(driver=driver, dev=self._settings.dev_root or (driver if has_nodes else "/"))
+        roots = self._roots
+        return DriverPlace(driver=roots.own, dev=roots.dev)
 
     @property
     def paths(self) -> HostPaths:
@@ -125,9 +126,10 @@ class Host:
 
         Returns the bare name of a library that only the dynamic linker may find.
         """
-        root = self._dependencies.driver_root
-        library = next(find_loadable(root, CUDA, self._dependencies.library_dirs), CUDA)
-        if Path(CONTROL).exists() or "/" not in library or not (root / CONTROL.lstrip("/")).exists():
+        root = self._roots.own_mount
+        library = next(self._find_cuda(), CUDA)
+        is_below = Path(library).is_relative_to(root) and (root / CONTROL.lstrip("/")).exists()
+        if Path(CONTROL).exists() or not is_below:
             return library, None
         return f"/{Path(library).relative_to(root)}", str(root)
 
@@ -141,6 +143,16 @@ class Host:
     def run_container(self, container: ContainerRun) -> ContainerEnd:
         """Raises KubeletError."""
         return self._runtime().run(container, seconds=SECONDS)
+
+    @property
+    def _roots(self) -> Roots:
+        return self._dependencies.roots(self._settings.driver_root, self._settings.dev_root)
+
+    def _find_cuda(self) -> Iterator[str]:
+        """Yields libraries, the one of the loaded driver first."""
+        loaded, dirs = self._dependencies.loaded_driver, self._dependencies.library_dirs
+        for name in (*((CUDA.removesuffix("1") + loaded,) if loaded else ()), CUDA):
+            yield from find_loadable(self._dependencies.driver_root, name, dirs)
 
     def _runtime(self) -> Runtime:
         path = self._settings.runtime_socket or find_socket()

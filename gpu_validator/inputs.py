@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gpu_core.host.bound import read_bound_addresses
-from gpu_core.nvml.driver_version import MODULE, find_library_version, read_module_version
+from gpu_core.nvml.driver_version import MODULE, find_library_version, find_module_version
 from gpu_validator.kubelet import NodeState
 from node_core.domain.pci import PciAddress
 from node_core.errors import HostReadError
@@ -45,9 +45,7 @@ class InputReader:
 
     def read(self, node: NodeState, *, is_released: bool) -> Inputs:
         """Takes a few milliseconds, most of them for the search of the library. A part that cannot be read is missing."""
-        module = None
-        with suppress(HostReadError):
-            module = read_module_version(self.host)
+        module = find_module_version(self.host)
         gpus: frozenset[PciAddress] = frozenset()
         with suppress(HostReadError):
             gpus = read_bound_addresses(self.host)

@@ -16,6 +16,7 @@ import structlog
 from gpu_core.host.driver_files import read_driver_files
 from gpu_core.host.release_requests import FOLDER, write_request
 from gpu_core.mig.model import MigGpu
+from gpu_core.nvml.driver_version import find_module_version
 from gpu_core.nvml.lock import list_holders
 from node_core.errors import MigError
 from node_core.host.root import HostRoot
@@ -148,7 +149,7 @@ class SmiReset:
 
 def find_smi(driver_root: Path, host: HostRoot, library_dirs: tuple[str, ...] = ()) -> tuple[Path | None, str]:
     """Finds nvidia-smi below the driver root, and the folders of the driver's libraries for LD_LIBRARY_PATH."""
-    files = read_driver_files(driver_root, host, library_dirs=library_dirs)
+    files = read_driver_files(driver_root, host, loaded=find_module_version(host), library_dirs=library_dirs)
     programs = (driver_root / file.path.lstrip("/") for file in files.binaries if PurePosixPath(file.path).name == SMI)
     folders = dict.fromkeys(str((driver_root / each.path.lstrip("/")).parent) for each in files.libraries)
     return next(programs, None), ":".join(folders)

@@ -87,7 +87,13 @@ def discover_gpus(dependencies: Dependencies, responses: ResponseSettings) -> In
 
 def host_dev_root(dependencies: Dependencies, responses: ResponseSettings) -> HostRoot | None:
     """Returns the root that contains the host's /dev; None if only this container's /dev is visible."""
-    mount = discover_roots(responses.driver_root, responses.dev_root, responses.driver_root_mount).dev_mount
+    mount = discover_roots(
+        responses.driver_root,
+        responses.dev_root,
+        responses.driver_root_mount,
+        loaded=dependencies.loaded_driver,
+        library_dirs=responses.library_dirs,
+    ).dev_mount
     return None if mount == OWN_ROOT != dependencies.common.host_root else HostRoot(mount)
 
 

@@ -1,25 +1,40 @@
 """Discovers the driver root and the dev root: their host paths, which the container runtime uses, and their mount paths in this container.
 
-Source: NVIDIA device plugin's settings NVIDIA_DRIVER_ROOT, NVIDIA_DEV_ROOT and DRIVER_ROOT_CTR_PATH.
+A driver root that is the root of a host fits nodes with a driver of their own and nodes with a driver container: each discovery finds out
+where the driver is. Source: NVIDIA device plugin's settings NVIDIA_DRIVER_ROOT, NVIDIA_DEV_ROOT and DRIVER_ROOT_CTR_PATH.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from gpu_core.host.driver_root import DRIVER_CONTAINER
+from gpu_core.host.driver_libraries import locate_driver
+from gpu_core.host.driver_root import DRIVER_CONTAINER, is_in_container
 
 OWN_ROOT = Path("/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roots:
-    """driver, dev: host paths. dev: the folder that contains `dev` with the device nodes. driver_mount, dev_mount: mount paths."""
+    """driver, dev: host paths. dev: the folder that contains `dev` with the device nodes. driver_mount, dev_mount: mount paths.
+
+    container: DRIVER_CONTAINER if the driver is in a driver container below the driver root; otherwise empty.
+    """
 
     driver: str = "/"
     dev: str = "/"
     driver_mount: Path = OWN_ROOT
     dev_mount: Path = OWN_ROOT
+    container: str = ""
+
+    @property
+    def own(self) -> str:
+        """The host path of the driver's own root: of the driver container, or the driver root."""
+        return join(self.driver, self.container)
+
+    @property
+    def own_mount(self) -> Path:
+        return self.driver_mount / self.container
 
     def driver_path(self, path: str) -> str:
         """Returns the host path of a path below the driver root."""
@@ -41,22 +56,31 @@ def rebase(path: str, old: str, new: str) -> str | None:
     return join(new, str(below.relative_to(folder))) if below.is_relative_to(folder) else None
 
 
-def discover_roots(driver: str, dev: str | None, mount: Path, *, own_root: Path = OWN_ROOT) -> Roots:
+def discover_roots(
+    driver: str,
+    dev: str | None,
+    mount: Path,
+    *,
+    own_root: Path = OWN_ROOT,
+    loaded: str | None = None,
+    library_dirs: tuple[str, ...] = (),
+) -> Roots:
     """driver, dev: host paths, NVIDIA_DRIVER_ROOT and NVIDIA_DEV_ROOT. mount: the mount path of the driver root.
 
-    Without a configured dev root, the dev root is the first of these that contains device nodes of GPUs: the driver root, and the root of a
-    driver container below it; otherwise the host's root.
+    loaded, library_dirs: see locate_driver. Without a configured dev root, the dev root is the first of these that contains device nodes of
+    GPUs: the driver's own root, the driver root, and the root of a driver container; otherwise the host's root.
     """
+    location = locate_driver(mount, loaded, library_dirs)
+    container = DRIVER_CONTAINER if location is not None and is_in_container(location.path) else ""
+    roots = Roots(driver=driver, driver_mount=mount, container=container)
     if dev:
         below = rebase(dev, driver, str(mount))
         is_mounted = below is not None and (Path(below) / "dev").is_dir()
-        return Roots(
-            driver=driver, dev=dev, driver_mount=mount, dev_mount=Path(below) if below and is_mounted else own_root
-        )
-    for nested in ("", DRIVER_CONTAINER):
+        return replace(roots, dev=dev, dev_mount=Path(below) if below and is_mounted else own_root)
+    for nested in (container, "", DRIVER_CONTAINER):
         if has_nodes(mount / nested):
-            return Roots(driver=driver, dev=join(driver, nested), driver_mount=mount, dev_mount=mount / nested)
-    return Roots(driver=driver, dev="/", driver_mount=mount, dev_mount=own_root)
+            return replace(roots, dev=join(driver, nested), dev_mount=mount / nested)
+    return replace(roots, dev_mount=own_root)
 
 
 def has_nodes(root: Path) -> bool:

@@ -34,10 +34,9 @@ LIBRARY_FOLDERS = (
 """Below a driver root, in search order."""
 
 DRIVER_CONTAINER = "run/nvidia/driver"
-"""The root of a driver container, which the container mounts on the host."""
+"""The root of a driver container, which the container mounts on the host. Searched first: nodes with a driver of their own have none."""
 
 NESTED_ROOTS = (
-    DRIVER_CONTAINER,  # a driver container's root, of the GPU operator; RKE2 and k3s with it too
     "home/kubernetes/bin/nvidia",  # GKE on Container-Optimized OS
     "usr/local/nvidia",  # where GKE mounts it in containers
     "var/lib/nvidia",  # Container-Optimized OS on a plain virtual machine
@@ -113,13 +112,12 @@ class DriverRoot:
     def resolve(self, place: str) -> str | None:
         """The path of a place, links resolved; None if the place does not exist or the path is not plain.
 
-        Absolute links in a nested root are resolved below base first, then below the nested root.
+        Absolute links in a nested root are resolved below the nested root first, then below base.
         """
         inside = PurePosixPath(place.lstrip("/"))
-        found = resolve_inside(self.base, self.nested / inside)
-        if found is None and self.nested:
-            own = resolve_inside(self.base, PurePosixPath(self.nested))
-            found = None if own is None else resolve_inside(own, inside)
+        own = resolve_inside(self.base, PurePosixPath(self.nested)) if self.nested else None
+        found = None if own is None else resolve_inside(own, inside)
+        found = found or resolve_inside(self.base, self.nested / inside)
         path = None if found is None else f"/{found.relative_to(self.base).as_posix()}"
         return path if path is not None and is_plain(path) else None
 
@@ -145,8 +143,8 @@ class DriverRoot:
 
     @property
     def search(self) -> "tuple[DriverRoot, ...]":
-        """The roots in which a driver's files are searched: the nested root, then base."""
-        return (self, DriverRoot(self.base)) if self.nested else (self,)
+        """The roots in which a driver's files are searched: the nested root, then base. A driver container has all files of its driver."""
+        return (self, DriverRoot(self.base)) if self.nested not in ("", DRIVER_CONTAINER) else (self,)
 
     @property
     def layout(self) -> Layout:
@@ -160,10 +158,15 @@ def is_plain(path: str) -> bool:
     return path.isprintable() and ":" not in path
 
 
+def is_in_container(path: str) -> bool:
+    """Whether a path below the root of a host belongs to a driver container."""
+    return path.startswith(f"/{DRIVER_CONTAINER}/")
+
+
 def find_libraries(base: Path, name: str, library_dirs: Sequence[str] = ()) -> Iterator[tuple[DriverRoot, str]]:
     """Yields each path of a library with this name, in search order. library_dirs: additional folders below base, searched first."""
     yield from _find_in(DriverRoot(base), name, library_dirs)
-    for nested in ("", *NESTED_ROOTS):
+    for nested in (DRIVER_CONTAINER, "", *NESTED_ROOTS):
         root = DriverRoot(base, nested)
         if not nested or root.resolve("") is not None:
             yield from _find_in(root, name, LIBRARY_FOLDERS)

@@ -6,7 +6,7 @@ module is loaded. Source: README of the driver, "Installed Components"; depmod(8
 
 from pathlib import PurePosixPath
 
-from gpu_core.host.driver_root import DRIVER_CONTAINER, LIBRARY_FOLDERS, PROGRAM_FOLDERS, DriverRoot, find_libraries
+from gpu_core.host.driver_root import LIBRARY_FOLDERS, PROGRAM_FOLDERS, DriverRoot, find_libraries, is_in_container
 from node_core.host.root import HostRoot
 
 LIBRARY = "libnvidia-ml.so.1"
@@ -23,15 +23,11 @@ def find_host_driver(root: HostRoot) -> str | None:
     to a driver container. Raises HostReadError if a usual folder cannot be examined.
     """
     for found, path in find_libraries(root.base, LIBRARY):
-        if not _is_of_container(path) and (_has_program(found, path) or _has_module(root)):
+        if not is_in_container(path) and (_has_program(found, path) or _has_module(root)):
             return path
     for folder in LIBRARY_FOLDERS:
         root.check_exists(f"/{folder}/{LIBRARY}")  # otherwise a folder that cannot be examined would count as empty
     return None
-
-
-def _is_of_container(path: str) -> bool:
-    return path.startswith(f"/{DRIVER_CONTAINER}/")
 
 
 def _has_program(root: DriverRoot, library: str) -> bool:
@@ -40,7 +36,7 @@ def _has_program(root: DriverRoot, library: str) -> bool:
     places = [(each, f"{folder}/{PROGRAM}") for each in root.search for folder in PROGRAM_FOLDERS]
     places += [(base, f"{folder}/{PROGRAM}") for folder in (near, near.parent / "bin", near.parent.parent / "bin")]
     targets = (each.resolve(place) or each.read_link(place) for each, place in places)
-    return any(target is not None and not _is_of_container(target) for target in targets)
+    return any(target is not None and not is_in_container(target) for target in targets)
 
 
 def _has_module(root: HostRoot) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gpu_core.host.driver_root import find_libraries
 from gpu_core.nvml.library import LIBRARY
+from node_core.errors import HostReadError
 from node_core.host.root import HostRoot
 
 MODULE = "/sys/module/nvidia/version"
@@ -53,6 +54,14 @@ def read_module_version(host: HostRoot) -> str | None:
     """The version of the loaded module, without a suffix such as `-open`; None if no module is loaded. Raises HostReadError."""
     found = _IN_SYSFS.fullmatch(host.text(MODULE) or "")
     return found[1] if found else parse_proc_version(host.text(PROC) or "")
+
+
+def find_module_version(host: HostRoot) -> str | None:
+    """The version of the loaded module; None also if the version cannot be read."""
+    try:
+        return read_module_version(host)
+    except HostReadError:
+        return None
 
 
 def parse_proc_version(text: str) -> str | None:

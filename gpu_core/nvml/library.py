@@ -15,7 +15,14 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from gpu_core.host.driver_root import LD_CACHE, LIBRARY_FOLDERS, NESTED_ROOTS, SMI_LINKS, find_loadable
+from gpu_core.host.driver_root import (
+    DRIVER_CONTAINER,
+    LD_CACHE,
+    LIBRARY_FOLDERS,
+    NESTED_ROOTS,
+    SMI_LINKS,
+    find_loadable,
+)
 from gpu_core.nvml.api import LIBRARY_NOT_FOUND
 from node_core.errors import NvmlError
 
@@ -102,7 +109,8 @@ def _load_beside(path: str) -> ctypes.CDLL | None:
 def render_search(roots: tuple[str, ...], broken: Sequence[str] = ()) -> str:
     """A hint with the solution and the searched folders. broken: errors of the dynamic linker."""
     places = [root if os.path.isdir(root) else f"{root} (which does not exist)" for root in roots]  # noqa: PTH112 - never raises
-    folders = ", ".join((*LIBRARY_FOLDERS, *(f"{root}/*" for root in NESTED_ROOTS), LD_CACHE, *SMI_LINKS))
+    nested = (f"{root}/*" for root in NESTED_ROOTS)
+    folders = ", ".join((f"{DRIVER_CONTAINER}/*", *LIBRARY_FOLDERS, *nested, LD_CACHE, *SMI_LINKS))
     errors = f"; {'; '.join(broken)}" if broken else ""
     return (
         f"{LIBRARY} is part of the NVIDIA driver: install the driver, mount its folder for this process, or set --driver-library-dirs; "

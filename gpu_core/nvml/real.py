@@ -23,13 +23,13 @@ from gpu_core.nvml.api import (
     Nvml,
 )
 from gpu_core.nvml.calls import Calls
-from gpu_core.nvml.driver_version import read_module_version
+from gpu_core.nvml.driver_version import find_module_version
 from gpu_core.nvml.library import load_any_library, load_library, other_libraries
 from gpu_core.nvml.real_health import HealthCalls
 from gpu_core.nvml.real_mig import MigCalls
 from gpu_core.nvml.real_usage import UsageCalls
 from gpu_core.nvml.sessions import SessionCounter
-from node_core.errors import HostReadError, NvmlError
+from node_core.errors import NvmlError
 from node_core.host.root import HostRoot
 
 log = structlog.get_logger(__name__)
@@ -72,9 +72,7 @@ def open_nvml(
 
 
 def _others(current: ctypes.CDLL, driver_root: str | None, library_dirs: Sequence[str]) -> Iterator[ctypes.CDLL]:
-    loaded = None
-    with suppress(HostReadError):
-        loaded = read_module_version(HostRoot())  # this process has the kernel of the host
+    loaded = find_module_version(HostRoot())  # this process has the kernel of the host
     yield from other_libraries(current, driver_root, library_dirs=library_dirs, loaded=loaded)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,25 @@ def test_additional_folders_of_libraries_come_from_the_settings(node: Node, tmp_
         mount["hostPath"] for mount in node.spec["containerEdits"]["mounts"]
     ]
     assert node.sync_specs(replace(settings, library_dirs=())).no_specs_reason is not None
+
+
+def test_the_specifications_follow_a_driver_that_moves_between_the_host_and_a_driver_container(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    settings = ResponseSettings(driver_root="/", driver_root_mount=node.driver)
+
+    def folders() -> tuple[set[bool], str]:
+        found = node.sync_specs(settings)
+        edits = [node.spec["containerEdits"], *(each["containerEdits"] for each in node.spec["devices"])]
+        paths = [each["hostPath"] for edit in edits for each in edit.get("mounts", ())]
+        paths += [each.get("hostPath", each["path"]) for edit in edits for each in edit.get("deviceNodes", ())]
+        return {path.startswith("/run/nvidia/driver/") for path in paths}, found.dev_root
+
+    assert folders() == ({False}, "/")
+    container = lay_out_tree("debian", node.driver / "run/nvidia/driver")
+    lay_out_tree("devices", container)
+    assert folders() == ({True}, "/run/nvidia/driver")
+    shutil.rmtree(container)
+    assert folders() == ({False}, "/")
 
 
 @pytest.mark.parametrize("lists", [("envvar",), ("auto",)], ids=["without specifications", "with specifications"])

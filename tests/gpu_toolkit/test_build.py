@@ -1,5 +1,6 @@
 """The connection with the host: programs, units, and settings."""
 
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from gpu_toolkit.build import NoRuntimeError, build_changer, dump_config, used_s
 from gpu_toolkit.discover import Choices
 from gpu_toolkit.host import Host
 from gpu_toolkit.model import Process, Runtime
+from gpu_toolkit.nvidia_runtime import NEEDED
 from gpu_toolkit.settings import ToolkitSettings, toolkit_settings
 from node_core.errors import HostCommandError, RuntimeConfigError, SettingsError
 from node_core.runtime.command import parse_command
+from tests.roots.drivers.layout import lay_out
 
 RUNTIME = Runtime(
     name="containerd", version="2.1", socket="/s", config="/etc/c.toml", cdi=None,
@@ -103,6 +106,32 @@ def test_the_names_of_nvidias_toolkit_are_accepted(monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv(name, value)
     made = settings()
     assert (made.config, made.socket, made.drop_in, made.restart_mode) == ("/c", "/s", "/d", "none")
+
+
+def test_the_config_of_nvidias_runtime_follows_the_driver(tmp_path: Path) -> None:
+    source, host = tmp_path / "source", tmp_path / "host"
+    for name in NEEDED:
+        lay_out(source, f"/{name} program")
+    host.mkdir()
+    tools = build_changer(settings("--toolkit-source", str(source)), host)._tools
+    assert tools.nvidia is not None
+    config = host / tools.nvidia.lstrip("/") / ".config/nvidia-container-runtime/config.toml"
+    tools.follow(tools.nvidia)
+    assert not config.exists(), "nothing is installed"
+    tools.install(tools.nvidia)
+
+    def root() -> Any:
+        tools.follow(tools.nvidia or "")
+        return tomllib.loads(config.read_text())["nvidia-container-cli"]["root"]
+
+    assert root() == "/"
+    written = config.stat().st_ino
+    assert root() == "/"
+    assert config.stat().st_ino == written, "an equal config is not written"
+    lay_out(host, "/run/nvidia/driver/usr/lib64/libnvidia-ml.so.1 library x86_64")
+    assert root() == "/run/nvidia/driver"
+    (host / "run/nvidia/driver/usr/lib64/libnvidia-ml.so.1").unlink()
+    assert root() == "/"
 
 
 def test_several_runtimes_without_a_kubelet_are_named(tmp_path: Path) -> None:

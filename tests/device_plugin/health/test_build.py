@@ -13,7 +13,7 @@ from gpu_core.settings.nvidia_settings import ResponseSettings
 
 @pytest.mark.parametrize(("host_root", "is_seen"), [(Path("/"), True), (Path("/host"), False)])
 def test_the_dev_of_this_container_is_not_used_as_the_hosts(host_root: Path, is_seen: bool, tmp_path: Path) -> None:
-    dependencies: Any = SimpleNamespace(common=SimpleNamespace(host_root=host_root))
+    dependencies: Any = SimpleNamespace(common=SimpleNamespace(host_root=host_root), loaded_driver=None)
     found = host_dev_root(dependencies, ResponseSettings(driver_root_mount=tmp_path / "absent"))
     assert (found is not None) == is_seen
 
@@ -21,7 +21,7 @@ def test_the_dev_of_this_container_is_not_used_as_the_hosts(host_root: Path, is_
 def test_the_dev_below_a_mounted_driver_root_is_the_hosts(tmp_path: Path) -> None:
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev/nvidiactl").touch()
-    dependencies: Any = SimpleNamespace(common=SimpleNamespace(host_root=Path("/host")))
+    dependencies: Any = SimpleNamespace(common=SimpleNamespace(host_root=Path("/host")), loaded_driver=None)
     responses = ResponseSettings(driver_root="/run/nvidia/driver", driver_root_mount=tmp_path)
     found = host_dev_root(dependencies, responses)
     assert found is not None

@@ -85,13 +85,49 @@ def test_a_driver_root_that_is_not_mounted_has_no_device_nodes(tmp_path: Path) -
     assert discover_roots("/", None, tmp_path / "missing", own_root=tmp_path).dev_mount == tmp_path
 
 
-def test_the_dev_root_of_a_driver_container_below_the_driver_root_of_the_host_is_found(tmp_path: Path) -> None:
-    """Nodes with a driver of their own and nodes with a driver container have the same settings."""
-    (tmp_path / "run/nvidia/driver/dev").mkdir(parents=True)
-    (tmp_path / "run/nvidia/driver/dev/nvidiactl").touch()
-    (tmp_path / "dev").mkdir()
+def driver_at(mount: Path, folder: str, version: str) -> None:
+    lay_out(mount, f"{folder}/usr/lib64/libnvidia-ml.so.{version} library x86_64")
+    lay_out(mount, f"{folder}/usr/lib64/libnvidia-ml.so.1 -> libnvidia-ml.so.{version}")
+    lay_out(mount, f"{folder}/dev/nvidiactl node 195:255 666")
+
+
+CONTAINER = "/run/nvidia/driver"
+
+
+def test_nodes_with_a_driver_of_their_own_and_with_a_driver_container_have_the_same_settings(tmp_path: Path) -> None:
+    host, node = tmp_path / "host", tmp_path / "node"
+    driver_at(host, "", "550.54.15")
+    driver_at(node, CONTAINER, "570.124.06")
+    roots = discover_roots("/", None, host)
+    assert (roots.own, roots.own_mount, roots.dev, roots.dev_mount) == ("/", host, "/", host)
+    roots = discover_roots("/", None, node)
+    assert (roots.own, roots.dev) == (CONTAINER, CONTAINER)
+    assert roots.own_mount == roots.dev_mount == node / CONTAINER.lstrip("/")
+
+
+@pytest.mark.parametrize(
+    ("loaded", "own"),
+    [(None, CONTAINER), ("570.124.06", CONTAINER), ("550.54.15", "/"), ("535.1.1", CONTAINER)],
+    ids=["unknown", "of the container", "of the host", "of neither"],
+)
+def test_of_two_drivers_the_loaded_one_counts_and_otherwise_that_of_the_container(
+    loaded: str | None, own: str, tmp_path: Path
+) -> None:
+    driver_at(tmp_path, "", "550.54.15")
+    driver_at(tmp_path, CONTAINER, "570.124.06")
+    roots = discover_roots("/", None, tmp_path, loaded=loaded)
+    assert (roots.own, roots.dev) == (own, own)
+
+
+def test_the_driver_of_a_container_can_have_its_device_nodes_on_the_host(tmp_path: Path) -> None:
+    driver_at(tmp_path, CONTAINER, "570.124.06")
+    (tmp_path / "run/nvidia/driver/dev/nvidiactl").unlink()
+    nodes_below(tmp_path)
     roots = discover_roots("/", None, tmp_path)
-    assert (roots.dev, roots.dev_mount) == ("/run/nvidia/driver", tmp_path / "run/nvidia/driver")
-    (tmp_path / "dev/nvidiactl").touch()
-    roots = discover_roots("/", None, tmp_path)
-    assert (roots.dev, roots.dev_mount) == ("/", tmp_path)
+    assert (roots.own, roots.dev, roots.dev_mount) == (CONTAINER, "/", tmp_path)
+
+
+def test_a_configured_dev_root_does_not_change_where_the_driver_is(tmp_path: Path) -> None:
+    driver_at(tmp_path, CONTAINER, "570.124.06")
+    roots = discover_roots("/", "/srv/nodes", tmp_path)
+    assert (roots.own, roots.dev) == (CONTAINER, "/srv/nodes")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gpu_core.host.driver_root import DriverRoot
+from gpu_core.host.driver_root import DRIVER_CONTAINER, DriverRoot
 from tests.roots.drivers.layout import lay_out
 
 
@@ -17,6 +17,16 @@ def test_a_path_that_is_not_plain_is_refused(folder: str, tmp_path: Path) -> Non
     root = DriverRoot(tmp_path)
     assert root.resolve(f"{folder}/there") is None
     assert root.resolve("plain/link") is None
+
+
+def test_an_absolute_link_of_a_driver_container_leads_to_its_own_file(tmp_path: Path) -> None:
+    """Debian's alternatives are absolute links, and a host with leftovers of a driver has the same ones."""
+    link, target = "/usr/lib64/libcuda.so.1", "/etc/alternatives/libcuda.so.1"
+    for root in ("", "/run/nvidia/driver"):
+        lay_out(tmp_path, f"{root}{link} -> {target}")
+        lay_out(tmp_path, f"{root}{target} = a library")
+    assert DriverRoot(tmp_path, DRIVER_CONTAINER).resolve(link) == f"/run/nvidia/driver{target}"
+    assert DriverRoot(tmp_path).resolve(link) == target
 
 
 def test_the_place_of_a_path_outside_a_nested_root_is_the_path(tmp_path: Path) -> None:

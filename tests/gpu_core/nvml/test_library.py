@@ -123,12 +123,13 @@ def test_the_library_is_found_if_the_driver_root_is_the_drivers_own_folder(
     assert find_library(str(root)) == f"{root}/{library}"
 
 
-def test_folders_of_the_host_are_searched_before_nested_roots(tmp_path: Path) -> None:
+def test_a_driver_container_precedes_the_folders_of_the_host_and_these_precede_other_nested_roots(
+    tmp_path: Path,
+) -> None:
     library = f"{LIBRARY} library {MACHINE}"
-    lay_out_all(tmp_path, f"/opt/nvidia/lib64/{library}", f"/run/nvidia/driver/usr/lib64/{library}")
-    assert find_library(str(tmp_path)) == str(tmp_path / "run/nvidia/driver/usr/lib64" / LIBRARY)
-    lay_out(tmp_path, f"/lib64/{library}")
-    assert find_library(str(tmp_path)) == str(tmp_path / "lib64" / LIBRARY)
+    for folder in ("opt/nvidia/lib64", "lib64", "run/nvidia/driver/usr/lib64"):
+        lay_out(tmp_path, f"/{folder}/{library}")
+        assert find_library(str(tmp_path)) == str(tmp_path / folder / LIBRARY)
 
 
 def test_additional_folders_are_searched_first(tmp_path: Path) -> None:
@@ -192,7 +193,10 @@ def test_the_error_names_a_library_that_cannot_be_loaded(tmp_path: Path) -> None
 
 def test_the_hint_names_searched_missing_and_broken_places(tmp_path: Path) -> None:
     text = render_search((f"{tmp_path}/driver-root", str(tmp_path)), ["x.so: file too short"])
-    assert f"and below {tmp_path}/driver-root (which does not exist) and {tmp_path} in usr/lib64, usr/lib/" in text
+    assert (
+        f"and below {tmp_path}/driver-root (which does not exist) and {tmp_path} in run/nvidia/driver/*, usr/lib64, usr/lib/"
+        in text
+    )
     assert "opt/nvidia/*, " in text
     assert text.endswith(f"etc/ld.so.cache, {', '.join(SMI_LINKS)}; x.so: file too short")
 
@@ -231,7 +235,7 @@ def test_without_any_library_one_error_is_raised(tmp_path: Path) -> None:
         str(tmp_path / "own"),
     ]  # the test process may have loaded a library already
     hint = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert re.match(r"LIBRARY_NOT_FOUND .* and below .* in usr/lib64", hint)
+    assert re.match(r"LIBRARY_NOT_FOUND .* and below .* in run/nvidia/driver/\*, usr/lib64", hint)
 
 
 def test_an_unreadable_root_counts_as_missing(tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""Where the validator finds the driver, its device nodes and libcuda."""
+
+import platform
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gpu_core.assembly import Dependencies
+from gpu_validator.build import Host
+from gpu_validator.files import DriverPlace
+from gpu_validator.settings import ValidatorSettings
+from node_core.host.root import HostRoot
+from node_core.runtime.settings import CommonSettings
+from tests.roots.drivers.layout import lay_out, lay_out_all
+
+CONTAINER = "/run/nvidia/driver"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    dependencies = Dependencies(replace(CommonSettings(), host_root=tmp_path), "gpu-validator", tmp_path)
+    return Host(ValidatorSettings(), dependencies)
+
+
+def put_driver(root: Path, folder: str, version: str) -> None:
+    library = f"{folder}/usr/lib64/libcuda.so"
+    lay_out_all(root, f"{library}.{version} library {platform.machine()}", f"{library}.1 -> libcuda.so.{version}")
+    lay_out(root, f"{folder}/dev/nvidiactl node 195:255 666")
+
+
+def test_the_driver_is_found_at_each_call_on_the_host_or_in_a_driver_container(host: Host, tmp_path: Path) -> None:
+    put_driver(tmp_path, "", "550.54.15")
+    assert (host.place, host.dev) == (DriverPlace(), HostRoot(tmp_path))
+    put_driver(tmp_path, CONTAINER, "570.124.06")
+    assert host.place == DriverPlace(driver=CONTAINER, dev=CONTAINER)
+    assert host.dev == HostRoot(tmp_path / CONTAINER.lstrip("/"))
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a driver")
+def test_the_kernel_runs_in_the_root_of_a_driver_container_whose_device_nodes_only_this_root_has(
+    host: Host, tmp_path: Path
+) -> None:
+    put_driver(tmp_path, CONTAINER, "570.124.06")
+    assert host.find_driver() == ("/usr/lib64/libcuda.so.570.124.06", str(tmp_path / CONTAINER.lstrip("/")))
+
+
+def test_of_two_drivers_libcuda_is_that_of_the_loaded_one(host: Host, tmp_path: Path) -> None:
+    put_driver(tmp_path, "", "550.54.15")
+    put_driver(tmp_path, CONTAINER, "570.124.06")
+    lay_out(tmp_path, "/sys/module/nvidia/version = 550.54.15")
+    library, _ = host.find_driver()
+    assert library.endswith("/usr/lib64/libcuda.so.550.54.15")
+
+
+def test_without_a_driver_the_dynamic_linker_searches(host: Host) -> None:
+    assert host.find_driver() == ("libcuda.so.1", None)
