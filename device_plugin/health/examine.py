@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from device_plugin.cdi_sync import HostContext
 from device_plugin.devices import Plan
 from device_plugin.health.build import discover_gpus, read_node_facts, state_file
-from device_plugin.health.gpu_assessment import GpuAssessment, count_devices, health_cause
-from device_plugin.health.tracker import HealthTracker
+from device_plugin.health.gpu_assessment import count_devices, health_cause
 from device_plugin.inventory_poller import discover
 from device_plugin.plan.node import plan_devices
 from device_plugin.plan.options import MigStrategy
@@ -15,6 +14,8 @@ from device_plugin.settings import PluginSettings, plan_options
 from gpu_core.assembly import Dependencies
 from gpu_core.domain.inventory import Inventory
 from gpu_core.domain.node_assessment import DeviceCounts, NodeAssessment, assess_node
+from gpu_core.health.assessment import GpuAssessment
+from gpu_core.health.tracker import HealthTracker
 from gpu_core.nvml.driver_version import DriverVersions, read_driver_versions
 from node_core.errors import HostReadError, NodeError
 from node_core.runtime.services import Services

@@ -1,42 +1,12 @@
 """Assessments of GPUs, and their effect on devices: an assessment applies to all replicas and MIG devices of its part of the GPU. PURE."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from device_plugin.devices import Device, Plan
 from device_plugin.plan.withhold import Cause
-from gpu_core.domain.health import Phase
-from gpu_core.domain.inventory import GpuUuid, gpu_name
 from gpu_core.domain.node_assessment import DeviceCounts, Reason
 from gpu_core.domain.resources import ResourceName
-
-GpuPart = tuple[GpuUuid, int | None]
-"""A whole GPU (None), or one of its GPU instances."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuAssessment:
-    """The health of a GPU, or of one GPU instance. index: NVML's index; None if unknown. why: a sentence; None if healthy.
-
-    todo: what an administrator does. outlook: how a GPU that is not usable returns.
-    """
-
-    gpu: GpuUuid
-    index: int | None = None
-    gpu_instance: int | None = None
-    phase: Phase
-    why: str | None = None
-    todo: str | None = None
-    outlook: str | None = None
-
-    @property
-    def name(self) -> str:
-        gpu = gpu_name(self.gpu, self.index)
-        return gpu if self.gpu_instance is None else f"{gpu}, GPU instance {self.gpu_instance}"
-
-    def concerns(self, device: Device) -> bool:
-        """Whether the device is on this part of the GPU."""
-        return self.gpu == device.gpu and self.gpu_instance in (None, device.gpu_instance)
+from gpu_core.health.assessment import GpuAssessment
 
 
 def health_cause(gpu_assessments: Iterable[GpuAssessment]) -> Cause:
@@ -44,7 +14,12 @@ def health_cause(gpu_assessments: Iterable[GpuAssessment]) -> Cause:
     unusable = [assessment for assessment in gpu_assessments if not assessment.phase.is_usable and assessment.why]
 
     def why(_: ResourceName, device: Device) -> str | None:
-        return "; ".join(dict.fromkeys(str(each.why) for each in unusable if each.concerns(device))) or None
+        return (
+            "; ".join(
+                dict.fromkeys(str(each.why) for each in unusable if each.concerns(device.gpu, device.gpu_instance))
+            )
+            or None
+        )
 
     return Cause(why=why)
 

@@ -5,16 +5,16 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from device_plugin.devices import Plan
-from device_plugin.health.gpu_assessment import GpuAssessment
 from device_plugin.health.gpu_events import GpuEvent
 from device_plugin.health.reporter import HealthReporter
 from device_plugin.health.state_file import StateFile
-from device_plugin.health.tracker import HealthTracker
-from device_plugin.health.watch import StartWatch, Watch
-from device_plugin.health.xid_queue import XidQueue
 from gpu_core.domain.health import HealthPolicy
 from gpu_core.domain.inventory import Inventory, Platform
 from gpu_core.domain.node_assessment import NodeFacts
+from gpu_core.health.assessment import GpuAssessment
+from gpu_core.health.tracker import HealthTracker
+from gpu_core.health.watch import StartWatch, Watch
+from gpu_core.health.xid_queue import XidQueue
 from gpu_core.nvml.api import DRIVER_NOT_LOADED
 from gpu_core.nvml.source import CACHE_SECONDS
 from node_core.errors import NodeError, NvmlError

@@ -7,13 +7,13 @@ from typing import Any
 import structlog
 
 from device_plugin.devices import DeviceId, Plan
-from device_plugin.health.gpu_assessment import GpuAssessment, GpuPart
 from device_plugin.health.gpu_events import GpuEvent
-from device_plugin.health.tracker import AttributedXid
 from gpu_core.domain.health import Phase
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.node_assessment import NodeAssessment, Reason
 from gpu_core.domain.xid import XIDS, XidClass, xid_of
+from gpu_core.health.assessment import GpuAssessment, GpuPart
+from gpu_core.health.tracker import AttributedXid
 from node_core.domain.coalescer import Coalescer
 from node_core.runtime import metrics
 from node_core.runtime.services import Services
@@ -122,7 +122,7 @@ class HealthReporter:
 def _devices(plan: Plan, assessment: GpuAssessment) -> frozenset[DeviceId]:
     """Returns the ids of the devices that an assessment concerns."""
     every = (device for offer in plan.resources.values() for device in offer.devices)
-    return frozenset(device.id for device in every if assessment.concerns(device))
+    return frozenset(device.id for device in every if assessment.concerns(device.gpu, device.gpu_instance))
 
 
 def _part(attributed: AttributedXid) -> GpuAssessment:

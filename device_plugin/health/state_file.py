@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from device_plugin.health.gpu_assessment import GpuPart
 from gpu_core.domain.health import Health, Incident, Phase
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.xid import XidClass
+from gpu_core.health.assessment import GpuPart
 from node_core.host.atomic_write import write_atomically
 
 log = structlog.get_logger(__name__)

@@ -12,10 +12,8 @@ from dra_driver.names import DRIVER
 from gpu_core.domain.evidence import GpuState, RecoveryAction
 from gpu_core.domain.health import Health
 from gpu_core.domain.inventory import GpuUuid
+from gpu_core.health.assessment import GpuPart
 from gpu_core.mig.model import MigGpu
-
-GpuPart = tuple[GpuUuid, int | None]
-"""A whole GPU (None), or one of its GPU instances."""
 
 
 class TaintEffect(StrEnum):

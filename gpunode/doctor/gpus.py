@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from device_plugin.health.examine import Examination
-from device_plugin.health.gpu_assessment import GpuAssessment
 from gpu_core.domain.inventory import Gpu
 from gpu_core.domain.node_assessment import ADVICE, NodeAssessment, Reason
+from gpu_core.health.assessment import GpuAssessment
 from gpunode.doctor.check import Check, note, ok, problem
 
 FALLBACK = "see the reason in docs/reference/health.md"

@@ -4,11 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_plugin.devices import Device, DeviceId, Plan, ResourceOffer
-from device_plugin.health.gpu_assessment import GpuAssessment, health_cause
+from device_plugin.health.gpu_assessment import health_cause
 from device_plugin.plan.withhold import withhold
 from gpu_core.domain.health import Phase
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.resources import ResourceName
+from gpu_core.health.assessment import GpuAssessment
 
 GPUS = st.sampled_from([GpuUuid("GPU-0"), GpuUuid("GPU-1"), GpuUuid("GPU-2")])
 INSTANCES = st.one_of(st.none(), st.integers(0, 3))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from device_plugin.health.monitor import HealthMonitor
 from device_plugin.health.state_file import StateFile
-from device_plugin.health.tracker import HealthTracker
 from gpu_core.domain.evidence import XidEvent
 from gpu_core.domain.health import HealthPolicy, Phase
 from gpu_core.domain.inventory import Driver, Gpu, GpuUuid, Inventory
+from gpu_core.health.tracker import HealthTracker
 from node_core.runtime.services import Services
 
 DRIVER = Driver(version="550.54.15", cuda=None)

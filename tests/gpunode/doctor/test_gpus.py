@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from device_plugin.health.examine import Examination
-from device_plugin.health.gpu_assessment import GpuAssessment
 from gpu_core.domain.health import Phase
 from gpu_core.domain.inventory import Driver, Fault, Gpu, GpuUuid, Inventory, MigAttributes, MigDevice, MigUuid
 from gpu_core.domain.node_assessment import NodeAssessment, Reason
+from gpu_core.health.assessment import GpuAssessment
 from gpu_core.nvml.driver_version import DriverVersions
 from gpunode.doctor.gpus import check_gpus, list_gpus
 

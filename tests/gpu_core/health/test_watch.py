@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from device_plugin.health import watch
-from device_plugin.health.watch import GpuWatch
-from device_plugin.health.xid_queue import XidQueue
+from gpu_core.health import watch
+from gpu_core.health.watch import GpuWatch
+from gpu_core.health.xid_queue import XidQueue
 from gpu_core.release import NvmlReleaseController
 from simulation.nvml.library import simulated_nvml
 from simulation.scenarios.scenario import load_scenario

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from device_plugin.health.xid_queue import XidQueue
 from gpu_core.domain.evidence import XidEvent
 from gpu_core.domain.inventory import GpuUuid
+from gpu_core.health.xid_queue import XidQueue
 from gpu_core.host.kernel_log import KernelLog
 from gpu_core.host.xid_dedup import XidDeduplicator
 from gpu_core.nvml.api import OpenNvml

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from device_plugin.health.tracker import HealthTracker
 from gpu_core.domain.evidence import GpuState, RecoveryAction, XidEvent
 from gpu_core.domain.health import HealthPolicy, Phase
 from gpu_core.domain.inventory import Driver, Fault, Gpu, GpuUuid, Inventory
 from gpu_core.domain.xid import XidClass, XidPolicy
+from gpu_core.health.tracker import HealthTracker
 from node_core.domain.pci import PciAddress
 
 DRIVER = Driver(version="550.54.15", cuda=None)

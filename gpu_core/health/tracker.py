@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from device_plugin.health.gpu_assessment import GpuAssessment, GpuPart
 from gpu_core.domain.evidence import GpuState, RecoveryAction, XidEvent
 from gpu_core.domain.health import (
     Health,
@@ -19,6 +18,7 @@ from gpu_core.domain.health import (
 )
 from gpu_core.domain.inventory import GpuUuid, Inventory
 from gpu_core.domain.xid import XidClass
+from gpu_core.health.assessment import GpuAssessment, GpuPart
 from gpu_core.nvml.api import RESET_REQUIRED
 from node_core.domain.pci import PciAddress
 

@@ -3,9 +3,9 @@
 import threading
 from dataclasses import replace
 
-from device_plugin.health.xid_queue import MAX_XIDS, XidQueue
 from gpu_core.domain.evidence import XidEvent
 from gpu_core.domain.inventory import GpuUuid
+from gpu_core.health.xid_queue import MAX_XIDS, XidQueue
 from node_core.errors import NvmlError
 
 EVENT = XidEvent(xid=31, gpu=GpuUuid("GPU-0"), at=1.0)
