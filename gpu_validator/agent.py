@@ -11,7 +11,7 @@ import structlog
 from gpu_core.assembly import Dependencies
 from gpu_core.domain.resources import PREFIX
 from gpu_validator.build import Host, build_validator
-from gpu_validator.check import Report
+from gpu_validator.check import Name, Report, failed
 from gpu_validator.events import ValidationEventRecorder
 from gpu_validator.files import plan_files, write_files
 from gpu_validator.inputs import Inputs
@@ -33,8 +33,19 @@ from node_core.runtime.services import Services
 log = structlog.get_logger(__name__)
 
 NAME = "gpu-validator"
-CHANGED, AGAIN = "changed", "again"
-"""The timers of the next validation: after a change of the inputs, and without one."""
+CHANGED, AGAIN, HANG = "changed", "again", "hang"
+"""The timers of the next validation: after a change of the inputs, and without one. HANG: the running one has not ended in time."""
+HANG_SECONDS = 600.0
+"""More than the sum of the limits of the checks. Calls into a driver that hangs have no limit."""
+HANGS = Report(
+    checks=(
+        failed(
+            Name.DRIVER,
+            f"the checks have not ended after {HANG_SECONDS:.0f} s",
+            "check the kernel log for NVRM lines: the driver may hang",
+        ),
+    )
+)
 FIRST_SECONDS = 5.0
 """The first validation waits this time for the Node."""
 SETTLE_SECONDS = 1.0
@@ -102,11 +113,14 @@ class ValidatorController:
     def timer(self, name: str) -> None:
         if name in (CHANGED, AGAIN) and not self._runner.is_running:
             self._begin()
+        elif name == HANG and self._runner.is_running:
+            self._show(HANGS)
 
     def reconcile(self) -> None:
         has_ended, report = self._runner.pop_report()
         if not has_ended:
             return
+        self._timers.cancel(HANG)
         if report is not None:
             self._show(report)
         if report is None or report.failure is not None:
@@ -127,6 +141,7 @@ class ValidatorController:
         state = self._state()
         self._validated, self._started_at = self._read_inputs(state), self._services.clock()
         self._services.metrics.add(metrics.PASSES, agent=NAME)
+        self._timers.set_after(HANG, HANG_SECONDS)
         self._runner.begin(lambda: self._validate(state))
 
     def _check_inputs(self) -> None:

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from gpu_validator.agent import FIRST_SECONDS, INTERVAL_SECONDS, SETTLE_SECONDS, ValidatorController
+from gpu_validator.agent import (
+    FIRST_SECONDS,
+    HANG_SECONDS,
+    HANGS,
+    INTERVAL_SECONDS,
+    SETTLE_SECONDS,
+    ValidatorController,
+)
 from gpu_validator.check import Name, Report, failed, passed
 from gpu_validator.inputs import Inputs
 from gpu_validator.kubelet import NodeState
@@ -225,6 +232,19 @@ def test_an_unexpected_error_retains_the_result_and_is_followed_by_another_attem
     assert (len(bench.shown), bench.files[-1]) == (1, VALID)
     bench.wait(1000.0)
     assert len(bench.runs) == 1
+
+
+def test_a_validation_that_hangs_is_a_failure_until_it_ends() -> None:
+    bench = Bench().validated()
+    bench.wait(INTERVAL_SECONDS)
+    bench.change()
+    bench.wait(SETTLE_SECONDS)
+    bench.wait(HANG_SECONDS)
+    assert bench.shown[-1].condition is not None
+    assert (bench.shown[-1].condition.reason, bench.files[-1]) == ("DriverFailed", HANGS)
+    assert "have not ended after 600 s" in bench.shown[-1].condition.message
+    bench.finish()
+    assert (bench.files[-1], bench.timers.next_due()) == (VALID, None)
 
 
 def test_without_a_thread_the_validation_is_attempted_again() -> None:
