@@ -1,12 +1,11 @@
 """Runs the hooks of mig-parted's hooks file around a change of layouts. Source: README of mig-parted, hooks."""
 
 import os
-import signal
-import subprocess  # nosec B404 # the commands of the administrator's file
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import TimeoutExpired  # nosec B404 # only the error
 
 import structlog
 
@@ -14,6 +13,7 @@ from gpu_core.mig.hooks import Hook, HookPoint, Hooks, decode_hooks
 from gpu_core.mig.plan import GpuPlan
 from node_core.decode import read_yaml
 from node_core.errors import MigError
+from node_core.host.limited_program import run_limited
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +77,7 @@ class HookSession:
         try:
             status, output = run_hook(hook, self._runner.seconds)
             why = f"status {status}: {output}" if status else None
-        except subprocess.TimeoutExpired:
+        except TimeoutExpired:
             why = f"it did not end within {self._runner.seconds:g} s"
         except (OSError, ValueError) as error:  # ValueError: a null character
             why = str(error)
@@ -88,29 +88,9 @@ class HookSession:
 
 
 def run_hook(hook: Hook, seconds: float) -> tuple[int, str]:
-    """Returns the exit status of the command, and the end of its output. Raises TimeoutExpired, OSError and ValueError.
-
-    The output goes to a file in memory: the reader of a pipe would wait for processes that the command leaves in the background. After an
-    error, the processes that the command has started are killed too.
-    """
-    with os.fdopen(os.memfd_create("hook-output"), "w+b") as output:
-        process = subprocess.Popen(  # nosec B603 # no shell
-            [hook.command, *hook.args],
-            cwd=hook.workdir,
-            env={**os.environ, **hook.envs},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            status = process.wait(seconds)
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
-        start = max(0, os.fstat(output.fileno()).st_size - MAX_OUTPUT)
-        return status, os.pread(output.fileno(), MAX_OUTPUT, start).decode(errors="replace").strip()
+    """Returns the exit status of the command, and the end of its output. Raises TimeoutExpired, OSError and ValueError."""
+    ended = run_limited([hook.command, *hook.args], env={**os.environ, **hook.envs}, seconds=seconds, cwd=hook.workdir)
+    return ended.status, f"{ended.output}{ended.errors}"[-MAX_OUTPUT:].strip()
 
 
 def select_points(plans: Sequence[GpuPlan]) -> Iterator[HookPoint]:

@@ -3,13 +3,13 @@
 A reset needs a GPU without users. So all agents of the node close NVML first, through the release request that `gpunode release` uses.
 """
 
-import subprocess  # nosec B404 # the driver's nvidia-smi alone
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from subprocess import TimeoutExpired  # nosec B404 # only the error
 
 import structlog
 
@@ -19,6 +19,7 @@ from gpu_core.mig.model import MigGpu
 from gpu_core.nvml.driver_version import find_module_version
 from gpu_core.nvml.lock import list_holders
 from node_core.errors import MigError
+from node_core.host.limited_program import run_limited
 from node_core.host.root import HostRoot
 
 log = structlog.get_logger(__name__)
@@ -130,21 +131,14 @@ class SmiReset:
         arguments = ["--gpu-reset", "-i", ",".join(gpu.address or gpu.uuid for gpu in gpus)]
         shown = f"nvidia-smi {' '.join(arguments)}"
         try:
-            done = subprocess.run(  # nosec B603 # no shell, and fixed arguments
-                [str(program), *arguments],
-                env={"LD_LIBRARY_PATH": libraries} if libraries else {},
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=SMI_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
+            env = {"LD_LIBRARY_PATH": libraries} if libraries else {}
+            done = run_limited([str(program), *arguments], env=env, seconds=SMI_SECONDS)
+        except TimeoutExpired as error:
             raise MigError(f"{shown} did not end within {SMI_SECONDS:.0f} s") from error
         except OSError as error:
             raise MigError(f"cannot start {program}: {error.strerror}") from error
-        if done.returncode != 0:
-            raise MigError(f"{shown}: {(done.stderr or done.stdout).strip()[:MAX_OUTPUT]}")
+        if done.status != 0:
+            raise MigError(f"{shown}: {(done.errors or done.output).strip()[:MAX_OUTPUT]}")
 
 
 def find_smi(driver_root: Path, host: HostRoot, library_dirs: tuple[str, ...] = ()) -> tuple[Path | None, str]:

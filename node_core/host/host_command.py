@@ -4,12 +4,13 @@ Process 1 has such a root: the pod then needs the PID namespace of the host and 
 then the pod needs the capability SYS_CHROOT. Source: proc(5), /proc/pid/root; chroot(2).
 """
 
-import subprocess  # nosec B404 # fixed programs of the host
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import TimeoutExpired  # nosec B404 # only the error
 
 from node_core.errors import HostCommandError
+from node_core.host.limited_program import run_limited
 
 SECONDS = 60.0
 MAX_OUTPUT = 400
@@ -42,22 +43,13 @@ def run_on_host(arguments: Sequence[str], *, root: Path | None = PROCESS_1, seco
     shown = f"{' '.join(arguments)} on the host"
     prefix = () if root is None else (*PREFIX, str(root))
     try:
-        done = subprocess.run(  # nosec B603 # no shell
-            [*prefix, *arguments],
-            env={"PATH": PATH},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
+        done = run_limited([*prefix, *arguments], env={"PATH": PATH}, seconds=seconds)
+    except TimeoutExpired as error:
         raise HostCommandError(f"{shown} did not end within {seconds:g} s") from error
     except (OSError, ValueError) as error:  # ValueError: a null character
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise HostCommandError(f"cannot start {shown}: {why}") from error
-    if done.returncode != 0:
-        output = f"{done.stdout}{done.stderr}".strip()[-MAX_OUTPUT:]
-        raise HostCommandError(f"{shown}, status {done.returncode}: {output}")
-    return done.stdout
+    if done.status != 0:
+        output = f"{done.output}{done.errors}".strip()[-MAX_OUTPUT:]
+        raise HostCommandError(f"{shown}, status {done.status}: {output}")
+    return done.output

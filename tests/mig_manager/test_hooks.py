@@ -139,13 +139,14 @@ def test_the_processes_of_a_command_that_does_not_end_are_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.mkfifo(tmp_path / "out")
-    wait, pids = subprocess.Popen.wait, []
+    wait = subprocess.Popen.wait
+    pids: list[int] = []
 
     def expire(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
-        if timeout is None:
+        if pids:  # after the kill
             return wait(process)
         pids.append(int((tmp_path / "out").read_text()))
-        raise subprocess.TimeoutExpired("sh", timeout)
+        raise subprocess.TimeoutExpired("sh", timeout or 0.0)
 
     monkeypatch.setattr(subprocess.Popen, "wait", expire)
     hooks = runner(tmp_path, apply_start="sleep 1000 & echo $! > $OUT; wait")
