@@ -4,6 +4,7 @@ No handler asks kopf to write to objects: there are no finalizers, no annotation
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ WATCH_SECONDS = 540
 """A watch ends after this time, and continues from its last version."""
 PAGE = 500
 """Maximum objects in one page of a list."""
+PERIOD_SECONDS = 600.0
+"""Between two checks without such an event: kopf reports nothing if a list of a kind is empty after an outage."""
 CHECK_SECONDS = 1.0
 """Between the event that makes a check of the store necessary, or an unsuccessful check, and the next check."""
 
@@ -59,7 +62,8 @@ class Observer:
 
     async def check_for_ever(self) -> None:
         while True:
-            await self._needs_check.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._needs_check.wait(), PERIOD_SECONDS)
             await asyncio.sleep(CHECK_SECONDS)
             self._needs_check.clear()
             problem = await self._check()

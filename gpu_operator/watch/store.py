@@ -1,8 +1,9 @@
 """The objects that kopf has reported. Used only in the loop of kopf.
 
 kopf does not report that an object was deleted before kopf lists the objects of a kind, for example again after an outage. It does not
-report the end of a list either. So the store is compared with a list of the uids of all objects: at the start, and when kopf reports an
-object of a list again. (The indices of kopf have the same gap. To fill them takes time with the square of the number of objects.)
+report the end of a list either. So the store is compared with a list of the uids of all objects: at the start, when kopf reports an
+object of a list again, and periodically. (The indices of kopf have the same gap. To fill them takes time with the square of the number of
+objects.)
 """
 
 from collections.abc import Collection, Mapping
