@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from node_core.decode import Cursor
 from node_core.domain.label_selector import parse_label_selector
+from node_core.domain.labels import value_problem
 from node_core.scheduling.objects import NodeAffinity
 from node_core.schema import fields_of, item_type, struct_of, suggest, without_nulls
 
@@ -162,6 +163,14 @@ class Decoded:
     spec: DriverSpec | None
     problems: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+
+
+def decode_driver(driver: Mapping[str, Any]) -> Decoded:
+    """Decodes the spec of an NVIDIADriver, whose name becomes the value of labels. Never raises."""
+    if (problem := value_problem(driver["metadata"]["name"])) is not None:
+        why = f"metadata.name: {problem}. Labels of Nodes contain the name: create the object with a shorter name"
+        return Decoded(spec=None, problems=(why,))
+    return decode_spec(driver.get("spec"))
 
 
 def decode_spec(data: Any) -> Decoded:

@@ -13,7 +13,7 @@ from gpu_operator.plan.status import DriverState, PoolState
 from gpu_operator.render.daemon_set import is_applied, render_daemon_set
 from gpu_operator.render.image import driver_image
 from gpu_operator.render.pod import OperatorImages
-from gpu_operator.spec import Decoded, DriverSpec, decode_spec
+from gpu_operator.spec import Decoded, DriverSpec, decode_driver
 from gpu_operator.view import ClusterView, Obj
 
 
@@ -33,7 +33,7 @@ class ClusterPlan:
 def plan_cluster(view: ClusterView, namespace: str, images: OperatorImages) -> ClusterPlan:
     """namespace: of the DaemonSets."""
     drivers = {name: driver for name, driver in view.drivers.items() if not driver["metadata"].get("deletionTimestamp")}
-    decoded = {name: decode_spec(driver.get("spec")) for name, driver in drivers.items()}
+    decoded = {name: decode_driver(driver) for name, driver in drivers.items()}
     specs = {name: each.spec for name, each in decoded.items()}
     usable = {name: spec for name, spec in specs.items() if spec is not None}
     facts = read_facts(view.nodes)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from gpu_operator.spec import UpgradePolicy, decode_spec
+from gpu_operator.spec import UpgradePolicy, decode_driver
 from gpu_operator.upgrade.budget import Budget, read_budget, select_starts
 from gpu_operator.upgrade.change import render_change, render_release
 from gpu_operator.upgrade.decide import decide
@@ -52,7 +52,7 @@ def assess(view: ClusterView, now: float, working_since: float) -> tuple[tuple[A
     fleet = read_fleet(view)
     assessments, released = [], list(fleet.released)
     for name, nodes in sorted(fleet.nodes.items()):
-        decoded = decode_spec(view.drivers[name].get("spec"))
+        decoded = decode_driver(view.drivers[name])
         policy = None if decoded.spec is None else decoded.spec.upgrade_policy
         if policy is not None and not policy.auto_upgrade:
             released += nodes

@@ -711,6 +711,7 @@ PARSERS: Mapping[str, Parser] = {
 }  # fmt: skip
 
 EXCLUDED: Mapping[str, str] = {
+    "gpu_operator.spec:decode_driver": "decodes the spec with decode_spec",
     "gpu_operator.upgrade.budget:parse_limit": "accepts only values that decode_spec accepts",
     "gpu_operator.upgrade.keys:parse_state": "compares names",
     "gpunode.demo.changes:parse_node_state": "reads only objects of the demo's API server",

@@ -179,3 +179,10 @@ def test_openshift_needs_precompiled_drivers() -> None:
     found = plan(node("a", os="rhcos4.16"), drivers=[driver()])
     assert (found.daemon_sets, reasons(found)) == ({}, {"a": Reason.NOT_SUPPORTED})
     assert names(node("a", os="rhcos4.16", kernel="5.14"), drivers=[driver(usePrecompiled=True)]) == {"5.14-rhcos4.16"}
+
+
+def test_a_name_that_cannot_be_the_value_of_a_label_is_an_error_and_nothing_is_written() -> None:
+    name = "n" * 64
+    found = plan(node("a"), drivers=[driver(name)])
+    assert (found.daemon_sets, found.owners) == ({}, {})
+    assert "metadata.name" in found.states[name].decoded.problems[0]
