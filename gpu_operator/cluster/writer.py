@@ -10,6 +10,7 @@ from urllib.parse import quote
 import structlog
 
 from gpu_operator.cluster.client import NotLeaderError
+from gpu_operator.cluster.status_writes import StatusWrites
 from gpu_operator.events import plan_event
 from gpu_operator.plan.cluster_plan import ClusterPlan
 from gpu_operator.plan.stale import Deletion
@@ -43,6 +44,7 @@ class ClusterWriter:
         self._on_unknown, self._record = on_unknown, record
         self._problems: dict[str, str] = {}
         self._has_failed = False
+        self._status_writes = StatusWrites()
 
     def apply(self, plan: ClusterPlan, view: ClusterView, *, now: str) -> bool:
         """Writes everything. Returns False if a write failed and must be repeated.
@@ -73,9 +75,10 @@ class ClusterWriter:
                 daemon_set=deletion.key,
                 retains_pods=deletion.retains_pods,
             )
+        self._status_writes.retain(plan.states.keys())
         for name, state in plan.states.items():
             status = render_status(replace(state, problem=self._problems.get(name)), view.drivers[name], now=now)
-            if needs_write(status, view.drivers[name]):
+            if self._status_writes.is_needed(view.drivers[name], status):
                 self._attempt("", name, partial(self._write_status, view.drivers[name], status, now))
         return not self._has_failed
 
@@ -121,9 +124,11 @@ class ClusterWriter:
         self._api.request("DELETE", daemon_set_path(deletion.key), body=body, content=_JSON)
 
     def _write_status(self, driver: Obj, status: Mapping[str, Any], now: str) -> None:
-        path = f"{COLLECTION}/{quote(driver['metadata']['name'], safe='')}/status"
+        name = driver["metadata"]["name"]
+        path = f"{COLLECTION}/{quote(name, safe='')}/status"
         body = {"apiVersion": API_VERSION, "status": status}
-        self._api.request("PATCH", path, query={"fieldManager": NAME}, body=body, content=MERGE)
+        response = self._api.request("PATCH", path, query={"fieldManager": NAME}, body=body, content=MERGE)
+        self._status_writes.record(name, status, response)
         if (event := plan_event(driver, status, at=now)) is not None:
             log.info("driver_state_changed", driver=event.about.name, reason=event.reason, why=event.note)
             self._record(event)
@@ -133,9 +138,3 @@ def daemon_set_path(key: str) -> str:
     """key: `namespace/name`."""
     namespace, _, name = key.partition("/")
     return f"/apis/apps/v1/namespaces/{quote(namespace, safe='')}/daemonsets/{quote(name, safe='')}"
-
-
-def needs_write(status: Mapping[str, Any], driver: Obj) -> bool:
-    """True if the observed status differs in a field of this status."""
-    observed = driver.get("status") or {}
-    return any(observed.get(key) != value for key, value in status.items())

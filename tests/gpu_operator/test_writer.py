@@ -1,6 +1,6 @@
 """The plan is written, and a refused write is named in the status without preventing the others."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -76,6 +76,42 @@ def test_fields_of_the_status_that_others_write_cause_no_write() -> None:
     done = write(plan(drivers=[driver()]), view([], [driver()]))
     drivers = [{**driver(), "status": {**done.status(), "upgrade": {"done": 3}}}]
     assert write(plan(drivers=drivers), view([], drivers)).api.sent == []
+
+
+class PruningApi(FakeApi):
+    """Has NVIDIA's CRD: of a status, only these fields are stored."""
+
+    fields: tuple[str, ...] = ("state", "conditions")
+    stored: Obj
+
+    def request(self, verb: str, path: str, *, query: Any = None, body: Any = None, content: str | None = None) -> Obj:
+        super().request(verb, path, body=body)
+        self.stored = {**driver(), "status": {name: body["status"][name] for name in self.fields}}
+        return self.stored
+
+
+@pytest.mark.parametrize("fields", [("state", "conditions"), ("state",)], ids=["with conditions", "without conditions"])
+def test_an_api_server_that_removes_fields_of_the_status_gets_each_status_once(fields: tuple[str, ...]) -> None:
+    api, events = PruningApi(), list[Event]()
+    api.fields, api.stored = fields, driver()
+    sender: Any = api
+    writer = ClusterWriter(sender, Services(), on_unknown=lambda: None, record=events.append)
+
+    def passes(*nodes: Obj) -> int:
+        """Makes three passes at different times. Returns the number of writes."""
+        before = len(api.sent)
+        for now in (NOW, "2030-01-01T00:00:00Z", "2030-01-01T00:00:01Z"):
+            state = view(list(nodes), [api.stored])
+            writer.apply(replace(plan(*nodes, drivers=[api.stored]), daemon_sets={}, owners={}), state, now=now)
+        return len(api.sent) - before
+
+    assert passes() == 1
+    assert len(events) == 1
+    assert passes(owned(node("a"), "default")) == 1, "another status is written"
+    api.stored = {**api.stored, "status": {**api.stored["status"], "state": "ignored"}}
+    assert passes(owned(node("a"), "default")) == 1, "a status that another program has changed is written"
+    api.stored = driver()
+    assert passes() == 1, "the object was created again"
 
 
 def test_a_refused_daemon_set_is_named_in_the_status_of_its_object_and_others_are_written() -> None:
