@@ -22,6 +22,7 @@ LIBRARY = "libnvidia-container"
 CONFIG = ".config/nvidia-container-runtime/config.toml"
 MARKER = ".gpunode"
 """Marks a folder that gpu-toolkit may remove."""
+LDCONFIGS = ("/sbin/ldconfig.real", "/sbin/ldconfig")
 PROGRAM = 0o755
 
 
@@ -50,7 +51,7 @@ def install(host: Host, source: Path, target: str, driver_root: str) -> None:
             is_program = not name.startswith(LIBRARY)
             shutil.copyfile(path, unfinished / (f"{name}.real" if is_program else name))
             (unfinished / (f"{name}.real" if is_program else name)).chmod(PROGRAM)
-        for name, text in render_files(tuple(files), target, driver_root):
+        for name, text in render_files(tuple(files), target, driver_root, find_ldconfig(host)):
             (unfinished / name).parent.mkdir(parents=True, exist_ok=True)
             (unfinished / name).write_text(text)
             (unfinished / name).chmod(
@@ -74,17 +75,22 @@ def uninstall(host: Host, target: str) -> None:
 
 def write_driver_root(host: Host, target: str, driver_root: str) -> None:
     """Changes the driver root of an installed runtime, which reads its config for each container. Raises RuntimeConfigError."""
-    content = render_config(target, driver_root).encode()
+    content = render_config(target, driver_root, find_ldconfig(host)).encode()
     if host.path(f"{target}/{MARKER}").exists() and host.read(f"{target}/{CONFIG}") != content:
         host.write(f"{target}/{CONFIG}", content)
 
 
-def render_files(names: tuple[str, ...], target: str, driver_root: str) -> Iterator[tuple[str, str]]:
+def find_ldconfig(host: Host) -> str:
+    """Returns ldconfig of the host. On Ubuntu and Debian, /sbin/ldconfig is a script, which cannot run in the root of a container."""
+    return next((path for path in LDCONFIGS if host.path(path).exists()), LDCONFIGS[-1])
+
+
+def render_files(names: tuple[str, ...], target: str, driver_root: str, ldconfig: str) -> Iterator[tuple[str, str]]:
     """Yields path and content of the scripts, of the config and of the marker. PURE."""
     for name in names:
         if not name.startswith(LIBRARY):
             yield name, render_script(name, target)
-    yield CONFIG, render_config(target, driver_root)
+    yield CONFIG, render_config(target, driver_root, ldconfig)
     yield MARKER, ""
 
 
@@ -95,13 +101,13 @@ def render_script(name: str, target: str) -> str:
     )
 
 
-def render_config(target: str, driver_root: str) -> str:
-    """Renders config.toml. ldconfig is that of the host, which `@` means."""
+def render_config(target: str, driver_root: str, ldconfig: str) -> str:
+    """Renders config.toml. ldconfig: its path on the host, which `@` means."""
     at = {name: quote(f"{target}/{name}") for name in (*NEEDED, *OPTIONAL)}
     return f"""[nvidia-container-cli]
 root = {quote(driver_root)}
 path = {at["nvidia-container-cli"]}
-ldconfig = "@/sbin/ldconfig"
+ldconfig = {quote(f"@{ldconfig}")}
 
 [nvidia-container-runtime]
 mode = "legacy"

@@ -55,4 +55,27 @@ def test_a_folder_of_others_is_neither_replaced_nor_removed(tmp_path: Path, sour
 
 
 def test_a_path_with_quotes_stays_a_path() -> None:
-    assert tomllib.loads(render_config('/a"b', "/"))["nvidia-container-cli"]["path"] == '/a"b/nvidia-container-cli'
+    assert (
+        tomllib.loads(render_config('/a"b', "/", "/sbin/ldconfig"))["nvidia-container-cli"]["path"]
+        == '/a"b/nvidia-container-cli'
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "ldconfig"),
+    [
+        (("ldconfig", "ldconfig.real"), "@/sbin/ldconfig.real"),
+        (("ldconfig",), "@/sbin/ldconfig"),
+        ((), "@/sbin/ldconfig"),
+    ],
+    ids=["Ubuntu", "RHEL", "none"],
+)
+def test_the_program_of_the_host_is_used_and_not_the_script_of_ubuntu(
+    tmp_path: Path, source: Path, names: tuple[str, ...], ldconfig: str
+) -> None:
+    (tmp_path / "sbin").mkdir()
+    for name in names:
+        (tmp_path / "sbin" / name).touch()
+    install(Host(tmp_path), source, "/toolkit", "/")
+    config = tomllib.loads((tmp_path / "toolkit/.config/nvidia-container-runtime/config.toml").read_text())
+    assert config["nvidia-container-cli"]["ldconfig"] == ldconfig
