@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from gpu_toolkit.dump import find_difference
-from gpu_toolkit.edits import Plan
+from gpu_toolkit.edits import NOTE, Plan
 from gpu_toolkit.host import Host, ReadOnlyHostError
 from gpu_toolkit.journal import Change, ChangedFile, ChangedTable, Record
 from gpu_toolkit.model import Assessment, Kind, Reason, Runtime
@@ -35,6 +35,8 @@ class Transaction:
     def attempt(self, runtime: Runtime, plan: Plan) -> Assessment | str:
         """Returns the result, or why the config would not be the wanted one: then nothing is restarted, and the files are restored."""
         tools = self._tools
+        if (path := self._find_foreign(plan)) is not None:
+            return f"{path} exists already, and gpu-toolkit did not write it"
         before = self._dump(runtime)
         if plan.can_hide and before is not None and find_difference(before, before, plan.wanted) is None:
             return BLIND
@@ -51,6 +53,14 @@ class Transaction:
             self.undo(change)
             return problem
         return self._activate(runtime, change)
+
+    def _find_foreign(self, plan: Plan) -> str | None:
+        """Returns a file that the plan would create, and that others have written."""
+        for edit in plan.edits:
+            content = None if edit.before is not None else self._tools.host.read(edit.path)
+            if content and not content.startswith(NOTE.encode()):
+                return edit.path
+        return None
 
     def _write(self, change: Change, plan: Plan) -> None:
         host = self._tools.host

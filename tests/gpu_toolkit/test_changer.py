@@ -2,13 +2,15 @@
 
 import contextlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 
+from gpu_toolkit.edits import NOTE
 from gpu_toolkit.host import Host
-from gpu_toolkit.model import Reason
+from gpu_toolkit.model import Cdi, Reason
 from gpu_toolkit.nvidia_runtime import NEEDED
 from node_core.errors import RuntimeConfigError
 from tests.gpu_toolkit.places import CONFIGS, DROP_IN, IMPORTING, Killed, Place
@@ -70,6 +72,25 @@ def test_a_drop_in_that_the_dump_cannot_check_is_not_used(place: Place) -> None:
     assert place.changer().apply().reason is Reason.READY
     assert (place.host.read(DROP_IN), place.restarts) == (None, 2)
     assert b"enable_cdi = true" in (place.host.read(place.config) or b"")
+
+
+def test_a_drop_in_of_others_is_not_replaced(place: Place) -> None:
+    theirs = "[crio.runtime.runtimes.nvidia]\nruntime_path = '/usr/bin/nvidia-container-runtime'\n"
+    start(place, "")
+    place.write(theirs, "/etc/crio/crio.conf.d/99-nvidia.conf")
+    files = place.files()
+    folders = Cdi(is_enabled=True, folders=("/etc/cdi",))
+    crio = replace(place.read(), name="cri-o", version="1.34.0", config="/etc/crio/crio.conf", cdi=folders)
+    place.read = lambda: crio  # type: ignore[method-assign]
+    state = place.changer(drop_in="/etc/crio/crio.conf.d/99-nvidia.conf").apply()
+    assert (state.reason, place.restarts, place.files()) == (Reason.REFUSED, 1, files)
+    assert "99-nvidia.conf exists already, and gpu-toolkit did not write it" in state.message
+
+
+def test_an_old_drop_in_of_a_lost_record_is_replaced(place: Place) -> None:
+    start(place, IMPORTING)
+    place.write(f"{NOTE}version = 3\n", DROP_IN)
+    assert place.changer().apply().reason is Reason.READY
 
 
 def test_a_missing_folder_is_added_to_the_folders_of_the_runtime(place: Place) -> None:
