@@ -20,6 +20,7 @@ READ_ONLY = (
     "{path}, so gpu-toolkit cannot switch CDI on. Systems such as Talos and Bottlerocket have containerd 2 or their own setting for CDI:"
     " upgrade the system, or set it there."
 )
+NOTHING = Assessment(reason=Reason.REVERTED, message="gpu-toolkit has nothing to put back on this node.")
 MAX_INTERRUPTIONS = 2
 INTERRUPTED = (
     "{count} processes of gpu-toolkit ended while they made this change or put it back: a restart of the runtime may end containers on this"
@@ -55,7 +56,9 @@ class Changer:
                 return Assessment(reason=Reason.READ_ONLY, message=READ_ONLY.format(path=error.message))
 
     def revert(self) -> Assessment:
-        """Puts back what `apply` changed, and removes the record."""
+        """Puts back what `apply` changed, and removes the record. Without a record, writes nothing."""
+        if self._tools.journal.is_absent:
+            return NOTHING
         with self._tools.journal.lock():
             change = self._tools.journal.read().change
             if change is not None:
@@ -63,7 +66,7 @@ class Changer:
                 self._transaction.undo(change, is_restarted=True)
             self._tools.journal.remove()
         if change is None:
-            return Assessment(reason=Reason.REVERTED, message="gpu-toolkit has changed nothing on this node.")
+            return NOTHING
         message = "The files of the runtime are as they were before."
         return Assessment(reason=Reason.REVERTED, message=message, is_changed=True)
 

@@ -89,6 +89,11 @@ class Journal:
         finally:
             os.close(descriptor)
 
+    @property
+    def is_absent(self) -> bool:
+        """Whether there is neither a record nor the lock."""
+        return not any((self._folder / name).exists() for name in (FILE, LOCK))
+
     def read(self) -> Record:
         """Raises RuntimeConfigError if the file is damaged: it may contain what must be restored."""
         try:

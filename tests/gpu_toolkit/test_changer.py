@@ -218,8 +218,21 @@ def test_revert_restores_every_byte_mode_and_folder(place: Place, version: str) 
     state = place.changer().revert()
     assert (state.reason, place.files(), place.restarts) == (Reason.REVERTED, files, 3)
     assert (place.root / "etc/containerd/config.toml").stat().st_mode & 0o777 == 0o600
-    assert place.changer().revert().message == "gpu-toolkit has changed nothing on this node."
+    assert place.changer().revert().message == "gpu-toolkit has nothing to put back on this node."
     assert place.restarts == 3
+    assert not (place.root / "state").exists()
+
+
+def test_revert_writes_nothing_if_nothing_was_changed(place: Place) -> None:
+    """The agent does so in each pass of the mode revert."""
+    changer = place.changer()
+    changer._tools.journal.lock = Mock(side_effect=AssertionError("the folder is written"))  # type: ignore[method-assign]
+    assert changer.revert().reason is Reason.REVERTED
+
+
+def test_revert_removes_a_lock_that_remained(place: Place) -> None:
+    place.write("", "/state/toolkit.lock")
+    assert place.changer().revert().reason is Reason.REVERTED
     assert not (place.root / "state").exists()
 
 

@@ -47,7 +47,7 @@ def test_apply_with_cdi_on_changes_nothing(tmp_path: Path) -> None:
 
 def test_revert_without_a_change_reports_that(tmp_path: Path) -> None:
     result = run(tmp_path, "revert", "--lock-dir", str(tmp_path))
-    assert (result.exit_code, result.output) == (0, "gpu-toolkit has changed nothing on this node.\n")
+    assert (result.exit_code, result.output) == (0, "gpu-toolkit has nothing to put back on this node.\n")
 
 
 def test_a_node_without_a_runtime_is_an_error(tmp_path: Path) -> None:
