@@ -56,7 +56,7 @@ def _add(options: tuple[Callable[[Function], Function], ...]) -> Callable[[Funct
 def toolkit() -> None:
     """Show whether the container runtime of this node injects CDI devices, and switch CDI on.
 
-    Run it as root on a host, or in the pod of gpu-toolkit.
+    Run it as root on a host, or with --host-root=/host in the pod of gpu-toolkit.
     """
 
 

@@ -12,7 +12,8 @@ from gpunode.output.verb import FAILED, Verb
     "validate",
     cls=Verb,
     examples=(
-        ("", "check this node: as root, or in the pod of gpu-validator"),
+        ("", "check this node, as root"),
+        ("--host-root=/host --runtime-socket=/run/runtime/containerd.sock", "the same in the pod of gpu-validator"),
         ("--skip-checks cuda,container", "only read, and start nothing"),
         ("--simulate h100x8", "the checks that simulated GPUs have"),
     ),
