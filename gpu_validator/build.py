@@ -1,8 +1,12 @@
 """Connects the checks with NVML, the files of the host, the kubelet and the container runtime."""
 
+import fcntl
+import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -27,19 +31,24 @@ from gpu_validator.inputs import InputReader
 from gpu_validator.kubelet import KubeletFacts, NodeState
 from gpu_validator.settings import CDI_FOLDER, STATIC_CDI_FOLDER, ValidatorSettings
 from gpu_validator.validation import Sources, Validator
+from node_core.decode import describe_os_error
 from node_core.domain.cdi_support import find_cdi_obstacle
 from node_core.domain.pci import PciAddress
 from node_core.errors import HostReadError, KubeletError, NodeError
+from node_core.host.flock import open_locked
 from node_core.host.pci import read_pci
 from node_core.host.root import HostRoot
 from node_core.kube.node_feature import find_pod_namespace
 from node_core.kubelet.allocations import read_node_resources
 from node_core.kubelet.podresources import list_pod_devices
 from node_core.kubelet.sandbox import ContainerEnd, ContainerRun, Runtime, find_socket
+from node_core.runtime.instance_lock import DEFAULT_DIRECTORY
 from node_core.runtime.services import Services
 
 MODULE_DRIVER = "nvidia"
 """The name of the kernel driver in sysfs."""
+CONTAINER_LOCK = "validator-container.lock"
+LOCK_POLL_SECONDS = 0.2
 NO_RUNTIME = "the container runtime has no socket at its default paths"
 
 
@@ -141,8 +150,25 @@ class Host:
         return None if namespace is None else self._runtime().find_image(namespace, socket.gethostname())
 
     def run_container(self, container: ContainerRun) -> ContainerEnd:
-        """Raises KubeletError."""
-        return self._runtime().run(container, seconds=SECONDS)
+        """Raises KubeletError. `gpunode validate` and the agent take turns: each one removes every sandbox with their labels."""
+        with self._alone():
+            return self._runtime().run(container, seconds=SECONDS)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        path = (self._dependencies.common.lock_dir or DEFAULT_DIRECTORY) / CONTAINER_LOCK
+        end = time.monotonic() + SECONDS
+        try:
+            while (descriptor := open_locked(path, fcntl.LOCK_EX)) is None:
+                if time.monotonic() >= end:
+                    raise KubeletError("another validation of this node runs its container", hint="try again later")
+                time.sleep(LOCK_POLL_SECONDS)
+        except OSError as error:
+            raise KubeletError(f"{path} {describe_os_error(error)}", hint="run the command as root") from error
+        try:
+            yield
+        finally:
+            os.close(descriptor)
 
     @property
     def _roots(self) -> Roots:

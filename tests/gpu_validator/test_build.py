@@ -1,17 +1,25 @@
 """Where the validator finds the driver, its device nodes and libcuda."""
 
+import fcntl
+import os
 import platform
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gpu_core.assembly import Dependencies
-from gpu_validator.build import Host
+from gpu_validator.build import CONTAINER_LOCK, Host
+from gpu_validator.container import SECONDS
 from gpu_validator.files import DriverPlace
 from gpu_validator.settings import ValidatorSettings
+from node_core.errors import KubeletError
+from node_core.host.flock import open_locked
 from node_core.host.root import HostRoot
+from node_core.kubelet.sandbox import ContainerRun
 from node_core.runtime.settings import CommonSettings
+from tests.node_core.kubelet.runtime import FakeRuntime
 from tests.roots.drivers.layout import lay_out, lay_out_all
 
 CONTAINER = "/run/nvidia/driver"
@@ -55,3 +63,43 @@ def test_of_two_drivers_libcuda_is_that_of_the_loaded_one(host: Host, tmp_path: 
 
 def test_without_a_driver_the_dynamic_linker_searches(host: Host) -> None:
     assert host.find_driver() == ("libcuda.so.1", None)
+
+
+def hold(path: Path) -> int:
+    descriptor = open_locked(path, fcntl.LOCK_EX)
+    assert descriptor is not None
+    return descriptor
+
+
+def test_two_validations_of_a_node_run_their_containers_in_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each one removes the sandboxes of both."""
+    common = replace(CommonSettings(), host_root=tmp_path, lock_dir=tmp_path)
+    host = Host(
+        replace(ValidatorSettings(), runtime_socket=tmp_path / "s"), Dependencies(common, "gpu-validator", tmp_path)
+    )
+    other = hold(tmp_path / CONTAINER_LOCK)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        os.close(other)
+
+    monkeypatch.setattr(time, "sleep", wait)
+    runtime = FakeRuntime()
+    with runtime.serve(tmp_path / "s"):
+        end = host.run_container(ContainerRun(name="x", image="i", command=("true",)))
+    assert (end.exit_code, len(waits)) == (0, 1)
+    os.close(hold(tmp_path / CONTAINER_LOCK))
+
+
+def test_a_validation_without_end_is_not_awaited_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    common = replace(CommonSettings(), host_root=tmp_path, lock_dir=tmp_path)
+    host = Host(ValidatorSettings(), Dependencies(common, "gpu-validator", tmp_path))
+    other = hold(tmp_path / CONTAINER_LOCK)
+    times = iter((0.0, SECONDS))
+    monkeypatch.setattr(time, "monotonic", lambda: next(times))
+    with pytest.raises(KubeletError, match="another validation of this node"):
+        host.run_container(ContainerRun(name="x", image="i", command=("true",)))
+    os.close(other)
