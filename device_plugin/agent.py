@@ -18,7 +18,7 @@ from device_plugin.health.kubelet_assessment import SETTLE_SECONDS, KubeletAsses
 from device_plugin.health.monitor import HealthMonitor
 from device_plugin.health.node_status import plan_node_status
 from device_plugin.health.status_writer import HealthStatusWriter
-from device_plugin.inventory_poller import DiscoveryResult, InventoryPoller, discover
+from device_plugin.inventory_poller import DiscoveryResult, discover
 from device_plugin.label_retainer import LabelRetainer
 from device_plugin.manager import Manager
 from device_plugin.mig_gate import WAITING, MigGate
@@ -36,6 +36,7 @@ from device_plugin.settings import PluginSettings, plan_options
 from gpu_core.assembly import Dependencies, select_config
 from gpu_core.cdi.write import SpecWriter
 from gpu_core.domain.node_assessment import NodeAssessment
+from gpu_core.nvml.poller import InventoryPoller
 from gpu_core.nvml.source import is_released
 from gpu_core.settings.nvidia_settings import ResponseSettings
 from node_core.domain.backoff import Backoff
@@ -75,7 +76,7 @@ class PluginController:
         health: HealthMonitor,
         status: HealthStatusWriter,
         mps: MpsManager,
-        poller: InventoryPoller,
+        poller: InventoryPoller[DiscoveryResult],
         mig: MigGate,
     ) -> None:
         self._services, self._timers = services, timers

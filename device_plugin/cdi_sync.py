@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from device_plugin.allocate.choose import groups_reason
 from device_plugin.allocate.strategies import AUTO, CDI_LISTS
+from gpu_core.cdi.groups import groups_reason
 from gpu_core.cdi.hook_program import HookProgramReader
 from gpu_core.cdi.kinds import CONTROL_NODES, IMEX_CHANNEL_PATH, CdiClass
 from gpu_core.cdi.options import CdiOptions, option_notes

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from device_plugin.__main__ import command as plugin
+from dra_driver.__main__ import command as dra_driver
 from driver_manager.__main__ import command as driver_manager
 from gfd.__main__ import command as gfd
 from gfd.labelers import DECLARED as GFD_LABELS
@@ -84,6 +85,7 @@ def render_settings() -> str:
         ("gpu-operator", gpu_operator),
         ("gpu-toolkit", gpu_toolkit),
         ("gpu-validator", validator),
+        ("gpu-dra-driver", dra_driver),
         ("gpunode run", run),
     )
     head = (

@@ -16,6 +16,7 @@ from gpu_core.nvml.api import Nvml
 from gpu_core.nvml.bounded_call import BoundedCall
 from gpu_core.nvml.mig_apply import apply_plan
 from gpu_core.nvml.mig_reader import read_mig_gpus
+from node_core.domain.pci import PciAddress
 from node_core.errors import ClaimError
 
 DEADLINE = 25.0
@@ -29,7 +30,7 @@ T = TypeVar("T")
 class NodeHardware:
     """open_nvml: opens a session. discover: reads the inventory anew. plan_cdi: plans the CDI specifications of an inventory.
 
-    has_dynamic_mig: whether MIG devices are created on demand.
+    pcie_root: returns the PCIe root complex of an address; None if unknown. has_dynamic_mig: whether MIG devices are created on demand.
     """
 
     def __init__(
@@ -38,17 +39,20 @@ class NodeHardware:
         discover: Callable[[], Inventory],
         plan_cdi: Callable[[Inventory], CdiPlan],
         *,
+        pcie_root: Callable[[PciAddress], str | None] = lambda _: None,
         has_dynamic_mig: bool = False,
     ) -> None:
         self._open_nvml, self._discover, self._plan_cdi = open_nvml, discover, plan_cdi
-        self.has_dynamic_mig = has_dynamic_mig
+        self._pcie_root, self.has_dynamic_mig = pcie_root, has_dynamic_mig
         self._last: BoundedCall[Any] | None = None
 
     def read(self) -> NodeDevices:
         inventory = self._discover()
         mig_gpus = self.read_mig_gpus() if any(gpu.mig_capable for gpu in inventory.gpus) else ()
-        devices = devices_of(inventory, mig_gpus, has_dynamic_mig=self.has_dynamic_mig)
-        return NodeDevices(devices={each.name: each for each in devices}, mig_gpus=mig_gpus)
+        addresses = [gpu.address for gpu in inventory.gpus if gpu.address is not None]
+        roots = {address: root for address in addresses if (root := self._pcie_root(address)) is not None}
+        devices = devices_of(inventory, mig_gpus, has_dynamic_mig=self.has_dynamic_mig, pcie_roots=roots)
+        return NodeDevices(devices={each.name: each for each in devices}, mig_gpus=mig_gpus, inventory=inventory)
 
     def read_mig_gpus(self) -> tuple[MigGpu, ...]:
         """The GPUs that support MIG and can be read. Raises NvmlError."""

@@ -9,6 +9,7 @@ from dra_driver.claims.allocation import AllocatedDevice
 from dra_driver.claims.config import check_config
 from dra_driver.claims.ref import ClaimRef
 from dra_driver.devices.model import Device
+from gpu_core.domain.inventory import Inventory
 from gpu_core.mig.model import MigGpu, Placement
 from node_core.errors import ClaimError
 
@@ -73,6 +74,7 @@ class NodeDevices:
 
     devices: Mapping[str, Device]
     mig_gpus: tuple[MigGpu, ...]
+    inventory: Inventory
 
 
 def plan_holdings(ref: ClaimRef, allocated: Sequence[AllocatedDevice], node: NodeDevices) -> tuple[Holding, ...]:

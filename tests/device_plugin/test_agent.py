@@ -15,7 +15,7 @@ from device_plugin.gate import Gate
 from device_plugin.health.kubelet_assessment import SETTLE_SECONDS
 from device_plugin.health.monitor import HealthMonitor
 from device_plugin.health.status_writer import HealthStatusWriter
-from device_plugin.inventory_poller import InventoryPoller, discover
+from device_plugin.inventory_poller import discover
 from device_plugin.manager import Manager
 from device_plugin.mig_gate import WAIT_SECONDS, MigGate
 from device_plugin.mps.changes import MpsState
@@ -32,6 +32,7 @@ from gpu_core.domain.sharing import SharedResource, Sharing, SharingStrategy
 from gpu_core.host.mig_status import MigStatus
 from gpu_core.host.release_requests import FOLDER, write_request
 from gpu_core.nvml.inventory import read_inventory
+from gpu_core.nvml.poller import InventoryPoller
 from gpu_core.nvml.source import CACHE_SECONDS, InventorySource
 from gpu_core.settings.nvidia_settings import ResponseSettings
 from node_core.decode import Document

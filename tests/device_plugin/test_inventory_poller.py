@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from device_plugin.cdi_sync import HostContext
-from device_plugin.inventory_poller import DiscoveryResult, InventoryPoller, discover
+from device_plugin.inventory_poller import DiscoveryResult, discover
 from gpu_core.domain.inventory import Inventory
+from gpu_core.nvml.poller import InventoryPoller
 from node_core.errors import HostReadError, NodeError, NvmlError
 from node_core.host.root import HostRoot
 from tests.device_plugin.conftest import make_gpu
@@ -16,7 +17,7 @@ NOTHING = DiscoveryResult(inventory=Inventory(driver=None))
 
 def test_requests_during_a_discovery_cause_one_more_after_it() -> None:
     runs: list[int] = []
-    poller: InventoryPoller
+    poller: InventoryPoller[DiscoveryResult]
 
     def read() -> DiscoveryResult:
         runs.append(len(runs))

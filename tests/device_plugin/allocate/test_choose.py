@@ -2,7 +2,8 @@
 
 import pytest
 
-from device_plugin.allocate.choose import groups_reason, select_device_list
+from device_plugin.allocate.choose import select_device_list
+from gpu_core.cdi.groups import groups_reason
 
 
 @pytest.mark.parametrize(

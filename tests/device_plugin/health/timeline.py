@@ -16,7 +16,7 @@ from device_plugin.health.gpu_events import GpuEventRecorder
 from device_plugin.health.monitor import NO_FILE, HealthMonitor
 from device_plugin.health.state_file import StateFile
 from device_plugin.health.status_writer import HealthStatusWriter
-from device_plugin.inventory_poller import DiscoveryResult, InventoryPoller
+from device_plugin.inventory_poller import DiscoveryResult
 from device_plugin.manager import Manager
 from device_plugin.mig_gate import MigGate
 from device_plugin.mps.manager import MpsManager
@@ -27,6 +27,7 @@ from gpu_core.domain.inventory import Driver, Fault, Gpu, GpuUuid, Inventory
 from gpu_core.domain.node_assessment import NodeFacts
 from gpu_core.domain.resources import ResourceName
 from gpu_core.host.mig_status import MigStatus
+from gpu_core.nvml.poller import InventoryPoller
 from node_core.domain.conditions import parse_conditions
 from node_core.domain.node import NodeView
 from node_core.domain.taints import TaintPlan

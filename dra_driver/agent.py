@@ -1,0 +1,184 @@
+"""The controller of gpu-dra-driver: serves the kubelet, offers the devices of the node, and reverts stale claims.
+
+Claims are prepared in separate threads. The controller never exits because of the state of the node, of the kubelet or of the API server.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import structlog
+
+from dra_driver.claims.holding import NodeDevices
+from dra_driver.claims.preparer import ClaimPreparer
+from dra_driver.kubelet.health import HealthBroadcaster
+from dra_driver.kubelet.plugin import DraSockets
+from dra_driver.offer import device_healths, find_plugin_resources, plugin_problem
+from dra_driver.slices.publisher import Pool, SlicePublisher
+from dra_driver.slices.taints import TaintEffect, taints_of
+from gpu_core.health.tracker import HealthTracker
+from gpu_core.health.xid_queue import XidQueue
+from gpu_core.nvml.poller import InventoryPoller
+from node_core.domain.backoff import Backoff
+from node_core.domain.node import NodeView
+from node_core.errors import KubeletError, NodeError
+from node_core.runtime import metrics
+from node_core.runtime.control_loop import Timers
+from node_core.runtime.messages import AgentMessage, InputsChanged, NodeChanged, NodeUnavailable, Resync
+from node_core.runtime.services import Services
+
+log = structlog.get_logger(__name__)
+
+NAME = "gpu-dra-driver"
+DISCOVER, SERVE, CLEAN, REPORT = "discover", "serve", "clean", "report"
+"""Timers: the next discovery that can change the health of a GPU, the next attempt to serve the sockets, the check of all claims, and the
+next report of the slices while they are not up to date."""
+CLEAN_SECONDS = 300.0
+RETRIES = Backoff(first=1.0, maximum=30.0)
+NOT_REGISTERED = "the kubelet has not registered the driver yet: Dynamic Resource Allocation needs Kubernetes 1.34, or a feature gate"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraDiscovery:
+    """began: monotonic seconds before the discovery."""
+
+    node: NodeDevices
+    began: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """executor: runs what waits for the API server or the driver. registration: returns the kubelet's last status, NOT_REGISTERED first."""
+
+    sockets: DraSockets
+    registration: Callable[[], str | None]
+    poller: InventoryPoller[DraDiscovery]
+    tracker: HealthTracker
+    xids: XidQueue
+    publisher: SlicePublisher
+    health: HealthBroadcaster
+    preparer: ClaimPreparer
+    executor: Executor
+
+
+class DraController:
+    name = NAME
+
+    def __init__(self, services: Services, timers: Timers, parts: Parts, *, pool: str, effect: TaintEffect) -> None:
+        self._services, self._timers, self._parts = services, timers, parts
+        self._pool, self._effect = pool, effect
+        self._node: NodeView | None = None
+        self._found: NodeDevices | None = None
+        self._is_known = False
+        self._failures = 0
+        self._is_cleaning = False
+
+    def start(self) -> None:
+        for check in ("node", "gpus", "kubelet", "slices"):
+            self._services.readiness.expect(f"{NAME}/{check}")
+        self._timers.set_after(SERVE, 0.0)
+        self._timers.set_after(CLEAN, 0.0)
+        self._parts.poller.request()
+
+    def handle(self, message: AgentMessage) -> None:
+        match message:
+            case NodeChanged(view):
+                self._services.readiness.report(f"{NAME}/node", None)
+                self._node = view
+                self._offer()
+            case NodeUnavailable(error):
+                self._services.readiness.report(f"{NAME}/node", str(error))
+                self._services.metrics.add(metrics.ERRORS, agent=NAME, check="node")
+            case InputsChanged() | Resync():
+                self._parts.poller.request()
+            case _:
+                pass
+
+    def timer(self, name: str) -> None:
+        if name == DISCOVER:
+            self._parts.poller.request()
+        elif name == CLEAN:
+            self._begin_cleaning()
+            self._timers.set_after(CLEAN, CLEAN_SECONDS)
+
+    def reconcile(self) -> None:
+        self._serve()
+        drained = self._parts.xids.drain()
+        attributed = self._parts.tracker.record_xids(drained.xids)
+        for each in attributed:
+            log.warning("xid", xid=each.event.xid, gpu=each.gpu, count=each.event.count)
+        if drained.xids or drained.needs_discovery:
+            self._parts.poller.request()
+        result = self._parts.poller.pop_result()
+        if result is not None:
+            self._record(result)
+        if result is not None or attributed:
+            self._offer()
+        self._report_slices()
+
+    def close(self, *, is_final: bool) -> None:  # noqa: ARG002 - claims stay prepared in both cases
+        """The slices stay, so that a new pod of the driver leaves no gap; claims that are in use stay prepared."""
+        self._parts.sockets.stop()
+        self._parts.executor.shutdown(wait=False, cancel_futures=True)
+
+    def _serve(self) -> None:
+        """Serves the sockets again if they disappeared. Does not try again before the timer, unless the kubelet's folder changed."""
+        try:
+            self._parts.sockets.ensure()
+        except KubeletError as error:
+            if not self._timers.is_set(SERVE):
+                self._failures += 1
+                self._timers.set_after(SERVE, RETRIES.delay(self._failures, self._services.chance()))
+            self._services.readiness.report(f"{NAME}/kubelet", str(error))
+            return
+        self._failures = 0
+        status = self._parts.registration()
+        is_expected = status == NOT_REGISTERED
+        self._services.readiness.report(f"{NAME}/kubelet", status, is_expected=is_expected)
+
+    def _record(self, result: DraDiscovery | NodeError) -> None:
+        """A failed discovery leaves the devices: an error never removes what pods may use."""
+        self._services.metrics.add(metrics.PASSES, agent=NAME)
+        self._is_known = not isinstance(result, NodeError)
+        if isinstance(result, NodeError):
+            self._services.metrics.add(metrics.ERRORS, agent=NAME, check="gpus")
+            self._services.readiness.report(f"{NAME}/gpus", str(result))
+            return
+        self._services.readiness.report(f"{NAME}/gpus", None)
+        self._found = result.node
+        self._parts.tracker.record_inventory(result.node.inventory, result.began)
+        due = self._parts.tracker.next_discovery_at()
+        if due is not None:
+            self._timers.set_at(DISCOVER, due)
+
+    def _offer(self) -> None:
+        if self._found is None or self._node is None:
+            return
+        devices = () if find_plugin_resources(self._node) else tuple(self._found.devices.values())
+        healths = self._parts.tracker.healths
+        taints = taints_of(devices, healths, self._found.mig_gpus, effect=self._effect)
+        self._parts.publisher.desire(Pool(devices=devices, taints=taints))
+        states = device_healths(devices, taints, self._pool, is_known=self._is_known)
+        self._parts.health.publish(states, self._services.wall())
+
+    def _report_slices(self) -> None:
+        problem = plugin_problem(find_plugin_resources(self._node)) or self._parts.publisher.problem
+        self._services.readiness.report(f"{NAME}/slices", problem)
+        if self._parts.publisher.problem is not None and not self._timers.is_set(REPORT):
+            self._timers.set_after(REPORT, 1.0)
+
+    def _begin_cleaning(self) -> None:
+        if not self._is_cleaning:
+            self._is_cleaning = True
+            self._parts.executor.submit(self._clean)
+
+    def _clean(self) -> None:
+        """Runs in the executor."""
+        try:
+            self._parts.preparer.clean()
+        except NodeError as error:
+            log.warning("claims_not_checked", why=str(error))
+        except Exception:
+            log.exception("claims_not_checked")
+        finally:
+            self._is_cleaning = False
