@@ -1,4 +1,4 @@
-"""The current Nodes, and the current Pods that request devices, from one informer for each kind."""
+"""The current Nodes, and the current Pods that request devices or install drivers, from one informer for each kind."""
 
 import threading
 import time
@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from gpunode.cluster.fleet import Holder, describe_holder
+from gpunode.cluster.fleet import NodePod, describe_pod
 from gpunode.cluster.lists import NODES, PODS, UNFINISHED, Kind, explain
+from gpunode.cluster.objects import DetailedPod
 from node_core.errors import KubeError
 from node_core.kube.http import ApiClient
 from node_core.kube.informer import Informer
@@ -21,10 +22,10 @@ MAX_OBJECTS = 200_000
 
 
 class DevicePod(ApiStruct, frozen=True):
-    """A Pod that requests devices, and has not ended. holder: its devices."""
+    """A Pod that requests devices, and has not ended, or a driver pod. described: its devices, or the state of the driver."""
 
     pod: Pod
-    holder: Holder
+    described: NodePod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +53,13 @@ class Snapshot:
     def first_problem(self) -> Problem | None:
         return min(self.problems.values(), key=lambda each: each.since, default=None)
 
-    def holders(self) -> dict[str, list[Holder]]:
-        """Returns Node -> its Pods that have devices, by name."""
-        holders: dict[str, list[Holder]] = {}
+    def pods_by_node(self) -> dict[str, list[NodePod]]:
+        """Returns Node -> its Pods that have devices and its driver pods, by name."""
+        found: dict[str, list[NodePod]] = {}
         for _, each in sorted(self.pods.items()):
             if name := each.pod.spec.node_name:
-                holders.setdefault(name, []).append(each.holder)
-        return holders
+                found.setdefault(name, []).append(each.described)
+        return found
 
 
 Listener = Callable[[Snapshot], None]
@@ -160,10 +161,10 @@ def parse_node(obj: Obj, _: int) -> Node:
 
 
 def parse_pod(obj: Obj, _: int) -> DevicePod | None:
-    """Returns None for the many Pods without devices."""
-    pod = msgspec.convert(obj, Pod)
-    holder = describe_holder(pod)
-    return None if holder is None else DevicePod(pod=pod, holder=holder)
+    """Returns None for the many other Pods."""
+    pod = msgspec.convert(obj, DetailedPod)
+    described = describe_pod(pod)
+    return None if described is None else DevicePod(pod=pod, described=described)
 
 
 def is_equal(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> bool:

@@ -11,6 +11,8 @@ import msgspec
 
 from gpu_core.domain.node_assessment import Reason
 from gpu_operator.upgrade.keys import BUSY, REASON, STATE, State, parse_state
+from gpunode.cluster.driver_stage import DriverPod, describe_driver_pod, describe_stage
+from gpunode.cluster.objects import DetailedPod
 from node_core.domain.conditions import GPU_READY, GPU_VALIDATED
 from node_core.domain.labels import SIMULATED
 from node_core.domain.quantity import parse_api_quantity
@@ -54,6 +56,10 @@ class Holder(ApiStruct, frozen=True, omit_defaults=False):
     @property
     def key(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+NodePod = Holder | DriverPod
+"""What a Pod means for the GPUs of its Node."""
 
 
 class GpuNode(ApiStruct, frozen=True, omit_defaults=False):
@@ -106,9 +112,11 @@ class GpuNode(ApiStruct, frozen=True, omit_defaults=False):
         return sum(each.unhealthy for each in self.resources)
 
 
-def describe_node(node: Node, holders: Iterable[Holder] = ()) -> GpuNode:
-    """Returns the facts of a Node. holders: the Pods of this Node that have devices."""
-    labels, holders = node.labels, tuple(holders)
+def describe_node(node: Node, pods: Iterable[NodePod] | None = None) -> GpuNode:
+    """Returns the facts of a Node. pods: of this Node; None if they are not known."""
+    labels, known = node.labels, tuple(pods or ())
+    holders = tuple(each for each in known if isinstance(each, Holder))
+    drivers = None if pods is None else tuple(each for each in known if isinstance(each, DriverPod))
     resources = _resources(node, holders)
     return GpuNode(
         name=node.name,
@@ -125,7 +133,7 @@ def describe_node(node: Node, holders: Iterable[Holder] = ()) -> GpuNode:
         cuda=_version(labels, "runtime-version", "runtime"),
         resources=resources,
         holders=holders,
-        problems=tuple(_problems(node, resources)),
+        problems=tuple(_problems(node, resources, drivers)),
         taints=tuple(render_taint(each.key, each.value, each.effect) for each in node.spec.taints),
         has_gpus=has_gpus(node),
         is_schedulable=not node.spec.unschedulable and _not_ready(node) is None,
@@ -150,13 +158,18 @@ def is_gpu_resource(name: str) -> bool:
     return name.startswith(GPU_DOMAIN)
 
 
-def select_holders(pods: Iterable[Pod]) -> dict[str, list[Holder]]:
-    """Returns Node -> its Pods that have devices, in the order of `pods`. Finished Pods have none."""
-    holders: dict[str, list[Holder]] = {}
+def select_pods(pods: Iterable[DetailedPod]) -> dict[str, list[NodePod]]:
+    """Returns Node -> its Pods that have devices and its driver pods, in the order of `pods`. Finished Pods have no devices."""
+    found: dict[str, list[NodePod]] = {}
     for pod in pods:
-        if pod.spec.node_name and (holder := describe_holder(pod)) is not None:
-            holders.setdefault(pod.spec.node_name, []).append(holder)
-    return holders
+        if pod.spec.node_name and (described := describe_pod(pod)) is not None:
+            found.setdefault(pod.spec.node_name, []).append(described)
+    return found
+
+
+def describe_pod(pod: DetailedPod) -> NodePod | None:
+    """Returns None for a Pod without devices that is not a driver pod."""
+    return describe_driver_pod(pod) or describe_holder(pod)
 
 
 def describe_holder(pod: Pod) -> Holder | None:
@@ -198,7 +211,8 @@ def _resources(node: Node, holders: Iterable[Holder]) -> tuple[Resource, ...]:
     )
 
 
-def _problems(node: Node, resources: Iterable[Resource]) -> Iterator[str]:
+def _problems(node: Node, resources: tuple[Resource, ...], drivers: Iterable[DriverPod] | None) -> Iterator[str]:
+    """Without pods, a Node without a ready driver still has a problem: its devices are missing."""
     if (ready := _not_ready(node)) is not None:
         yield f"the Node is not ready: {ready.reason}"
     if node.spec.unschedulable:
@@ -206,6 +220,10 @@ def _problems(node: Node, resources: Iterable[Resource]) -> Iterator[str]:
     if (state := parse_state(node.labels.get(STATE, ""))) in (*BUSY, State.FAILED):
         why = node.metadata.annotations.get(REASON, "")
         yield f"the driver upgrade has the state {state}{f': {why}' if why else ''}"
+    has_devices = any(each.allocatable for each in resources)
+    stage = "" if has_devices or drivers is None else describe_stage(node, drivers)
+    if stage:
+        yield f"no driver: {stage}"
     gpu_ready, validated = node.condition(GPU_READY), node.condition(GPU_VALIDATED)
     if gpu_ready is not None and (gpu_ready.status != "True" or gpu_ready.reason == Reason.SOME_UNHEALTHY):
         yield _sentence(gpu_ready)
@@ -215,7 +233,7 @@ def _problems(node: Node, resources: Iterable[Resource]) -> Iterator[str]:
     for each in resources:
         if each.unhealthy:
             yield f"{each.unhealthy} of {each.capacity} {each.name} are not allocatable"
-    if node.labels.get(PRESENT) == "true" and not tuple(resources):
+    if node.labels.get(PRESENT) == "true" and not resources and not stage:
         yield "the Node has GPUs, but no GPU resources"
 
 

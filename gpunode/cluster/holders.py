@@ -1,4 +1,4 @@
-"""Reads the Pods that have devices, as far as they are needed.
+"""Reads the Pods that have devices, and the driver pods, as far as they are needed.
 
 A large cluster has far more Pods than one page, and the API server cannot select Pods by the resources that they request. But it has an
 index of Pods by Node, which every kubelet uses. So the Pods of a few Nodes need a few small requests, and the memory is bounded.
@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from queue import SimpleQueue
 
-from gpunode.cluster.fleet import Holder, has_gpus, select_holders
-from gpunode.cluster.lists import PODS, UNFINISHED, count_objects, list_pages, list_pods
+from gpunode.cluster.fleet import NodePod, has_gpus, select_pods
+from gpunode.cluster.lists import PODS, UNFINISHED, count_objects, list_pages
+from gpunode.cluster.objects import DetailedPod
 from node_core.kube.http import ApiClient
-from node_core.scheduling.objects import Node, Pod
+from node_core.scheduling.objects import Node
 
 REQUESTS = 8
 """Requests at the same time: fewer than the connections of ApiClient."""
@@ -20,7 +21,7 @@ REQUESTS = 8
 FEW_PODS = 2000
 """A list of so many Pods is read in less than a second."""
 
-Result = Future[list[Holder]]
+Result = Future[list[NodePod]]
 
 
 class HolderReader:
@@ -32,10 +33,14 @@ class HolderReader:
         self._is_started = False
         count = count_objects(api, PODS)
         is_small = count is not None and count <= FEW_PODS
-        self._all = select_holders(pod for page in list_pods(api) for pod in page) if is_small else None
+        pages = list_pages(api, PODS, DetailedPod, {"fieldSelector": UNFINISHED}) if is_small else ()
+        self._all = select_pods(pod for page in pages for pod in page) if is_small else None
 
-    def read(self, nodes: Iterable[Node]) -> Iterator[list[Holder]]:
-        """Yields the Pods with devices of each Node, in the order of the Nodes. A Node without GPUs needs no request. Raises KubeError."""
+    def read(self, nodes: Iterable[Node]) -> Iterator[list[NodePod]]:
+        """Yields what the Pods of each Node mean for its GPUs, in the order of the Nodes. A Node without GPUs needs no request.
+
+        Raises KubeError.
+        """
         if self._all is not None:
             yield from (self._all.get(node.name, []) for node in nodes)
             return
@@ -58,12 +63,12 @@ class HolderReader:
         while True:
             name, result = self._waiting.get()
             try:
-                result.set_result(select_holders(read_pods_of(self._api, name)).get(name, []))
+                result.set_result(select_pods(read_pods_of(self._api, name)).get(name, []))
             except Exception as error:  # noqa: BLE001 - `read` raises it
                 result.set_exception(error)
 
 
-def read_pods_of(api: ApiClient, node: str) -> tuple[Pod, ...]:
+def read_pods_of(api: ApiClient, node: str) -> tuple[DetailedPod, ...]:
     """Returns the unfinished Pods of a Node from the cache of the API server, which has the index. Raises KubeError."""
     query = {"fieldSelector": f"spec.nodeName={node},{UNFINISHED}", "resourceVersion": "0"}
-    return tuple(pod for page in list_pages(api, PODS, Pod, query) for pod in page)
+    return tuple(pod for page in list_pages(api, PODS, DetailedPod, query) for pod in page)

@@ -1,13 +1,13 @@
 """Parts of Pods and workloads that several verbs read. PURE. Source: Kubernetes API v1.
 
-The verbs that list all Pods of a cluster do not need them, so they are not in node_core.scheduling.objects.
+The agents do not need them, so they are not in node_core.scheduling.objects.
 """
 
 from typing import Any
 
 import msgspec
 
-from node_core.scheduling.objects import ApiStruct, PodStatus, Requirement
+from node_core.scheduling.objects import ApiStruct, Pod, PodStatus, Requirement
 
 _OPERATORS = {
     "In": "{key} in ({values})", "NotIn": "{key} notin ({values})", "Exists": "{key}", "DoesNotExist": "!{key}"
@@ -44,6 +44,8 @@ class ContainerStatus(ApiStruct, frozen=True):
     """last_state: of the run before the last restart."""
 
     name: str = ""
+    image: str = ""
+    started: bool | None = None
     ready: bool = False
     restart_count: int = 0
     state: ContainerState = ContainerState()
@@ -56,6 +58,10 @@ class DetailedStatus(PodStatus, frozen=True):
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()
     nominated_node_name: str = ""
+
+
+class DetailedPod(Pod, frozen=True):
+    status: DetailedStatus = DetailedStatus()
 
 
 class LabelSelector(ApiStruct, frozen=True):

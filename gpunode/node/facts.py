@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from gpunode.cluster.events import list_events, sort_events
-from gpunode.cluster.fleet import GpuNode, describe_node, requested_devices, select_holders
+from gpunode.cluster.fleet import GpuNode, describe_node, requested_devices, select_pods
 from gpunode.cluster.holders import read_pods_of
 from gpunode.cluster.label_owners import LabelsByOwner, group_labels
 from gpunode.cluster.names import read_node
@@ -47,7 +47,7 @@ def read_facts(api: ApiClient, name: str) -> NodeFacts:
     node = parse_response(partial(msgspec.convert, type=Node), raw)
     placed = read_pods_of(api, node.name)
     pods = tuple(sorted((pod for pod in placed if requested_devices(pod)), key=lambda pod: pod.key))
-    gpus = describe_node(node, select_holders(pods).get(node.name, ()))
+    gpus = describe_node(node, select_pods(placed).get(node.name, ()))
     devices, note = read_devices(api, node, pods)
     events, problem = read_events(api, node.name, pods)
     return NodeFacts(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 import click
 
 from gpunode.cluster.feed import ClusterFeed, Problem, Snapshot
-from gpunode.cluster.fleet import GpuNode, Holder, describe_node
+from gpunode.cluster.fleet import GpuNode, NodePod, describe_node
 from gpunode.nodes.changes import ChangeLog
 from gpunode.nodes.columns import COLUMNS, row_of, sort_nodes
 from gpunode.nodes.criteria import Criteria, Seen, explain_nothing
@@ -21,6 +21,7 @@ from node_core.scheduling.objects import Node
 
 SECONDS = 1.0
 """The interval in which changes are shown."""
+Described = tuple[Node, tuple[NodePod, ...], GpuNode]
 HINT = "select nodes with --free, --product or -l"
 
 
@@ -44,7 +45,7 @@ class FleetWatch:
             clock,
         )
         self._log = ChangeLog()
-        self._described: dict[str, tuple[Node, GpuNode]] = {}
+        self._described: dict[str, Described] = {}
         self._selected: tuple[int, dict[str, GpuNode]] | None = None
 
     def draw(self, terminal: Terminal, *, is_wide: bool) -> list[str]:
@@ -68,26 +69,24 @@ class FleetWatch:
         return self._selected[1]
 
     def _select_again(self, snapshot: Snapshot) -> dict[str, GpuNode]:
-        holders = snapshot.holders()
-        self._described = {name: self._describe(node, holders) for name, node in snapshot.nodes.items()}
-        narrowed = (self._criteria.narrow(node) for _, node in self._described.values())
+        pods = snapshot.pods_by_node()
+        self._described = {
+            name: self._describe(node, tuple(pods.get(name, ()))) for name, node in snapshot.nodes.items()
+        }
+        narrowed = (self._criteria.narrow(node) for *_, node in self._described.values())
         shown = sort_nodes((node for node in narrowed if self._criteria.matches(node)), self._sort)
         return {node.name: node for node in shown}
 
-    def _describe(self, node: Node, holders: Mapping[str, list[Holder]]) -> tuple[Node, GpuNode]:
+    def _describe(self, node: Node, pods: tuple[NodePod, ...]) -> Described:
         """Describes a Node again only if the Node or its Pods changed."""
-        pods = tuple(holders.get(node.name, ()))
         known = self._described.get(node.name)
-        return (
-            known
-            if known is not None and known[0] is node and known[1].holders == pods
-            else (node, describe_node(node, pods))
-        )
+        is_same = known is not None and known[0] is node and known[1] == pods
+        return known if known is not None and is_same else (node, pods, describe_node(node, pods))
 
     def _last(self, name: str) -> GpuNode:
         known = self._described.get(name)
         return (
-            self._criteria.narrow(known[1])
+            self._criteria.narrow(known[2])
             if known is not None
             else GpuNode(name=name, problems=("the Node was deleted",))
         )
@@ -96,7 +95,7 @@ class FleetWatch:
         totals, seen = Totals(), Seen()
         for node in nodes.values():
             totals.add(node)
-        for _, node in self._described.values():
+        for *_, node in self._described.values():
             seen.add(node)
         title = totals.render() if nodes else explain_nothing(seen, self._criteria, self._selector)
         yield from render_paragraph(terminal, Styled(title, "bold"))

@@ -54,9 +54,9 @@ class Documents:
         snapshot = self._feed.snapshot()
         if (node := snapshot.nodes.get(name)) is None:
             raise KubeError(f"there is no Node {name}", status=404)
-        holders = snapshot.holders().get(name, [])
+        pods = snapshot.pods_by_node().get(name, [])
         return {
-            **render_document(describe_node(node, holders)),
+            **render_document(describe_node(node, pods)),
             "stale": describe_problems(snapshot),
             "kubelet": node.status.node_info.kubelet_version,
             "topology": describe_topology(node.labels),
@@ -94,10 +94,10 @@ class Documents:
 
 def describe_nodes(snapshot: Snapshot) -> Iterator[GpuNode]:
     """Yields the Nodes with GPUs, by name."""
-    holders = snapshot.holders()
+    pods = snapshot.pods_by_node()
     for name, node in sorted(snapshot.nodes.items()):
-        if has_gpus(node) or name in holders:
-            yield describe_node(node, holders.get(name, ()))
+        if has_gpus(node) or name in pods:
+            yield describe_node(node, pods.get(name, ()))
 
 
 def describe_problems(snapshot: Snapshot) -> dict[str, str]:

@@ -46,7 +46,9 @@ def test_only_pods_with_devices_are_cached(server: ApiServer, follow: Follow) ->
     snapshot = feed.snapshot()
     assert list(snapshot.nodes) == ["x"]
     assert set(snapshot.pods) == {"n/a", "n/b"}
-    assert snapshot.holders() == {"x": [Holder(namespace="n", name=name, resources={GPU: 1}) for name in ("a", "b")]}
+    assert snapshot.pods_by_node() == {
+        "x": [Holder(namespace="n", name=name, resources={GPU: 1}) for name in ("a", "b")]
+    }
 
 
 def test_a_pending_pod_is_cached_and_has_no_devices(server: ApiServer, follow: Follow) -> None:
@@ -54,7 +56,7 @@ def test_a_pending_pod_is_cached_and_has_no_devices(server: ApiServer, follow: F
     feed = follow()
     feed.wait_for_lists()
     assert list(feed.snapshot().pods) == ["n/a"]
-    assert feed.snapshot().holders() == {}
+    assert feed.snapshot().pods_by_node() == {}
 
 
 def test_changes_of_pods_are_followed(server: ApiServer, follow: Follow) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from gpunode.cluster.fleet import GpuNode, Holder, Resource, describe_node, has_gpus, select_holders
-from node_core.scheduling.objects import Node, Pod
+from gpunode.cluster.fleet import GpuNode, Holder, Resource, describe_node, has_gpus, select_pods
+from gpunode.cluster.objects import DetailedPod
+from node_core.scheduling.objects import Node
 
 GPU = "nvidia.com/gpu"
 H100 = {
@@ -27,14 +28,14 @@ def node(labels: dict[str, str] | None = None, spec: Any = None, **status: Any) 
     return msgspec.convert(content, Node)
 
 
-def pod(name: str, amount: Any, node_name: str = "n1", phase: str = "Running") -> Pod:
+def pod(name: str, amount: Any, node_name: str = "n1", phase: str = "Running") -> DetailedPod:
     container = {"resources": {"limits": {GPU: amount, "cpu": "1"}}}
     content = {
         "metadata": {"name": name, "namespace": "n"},
         "spec": {"nodeName": node_name, "containers": [container]},
         "status": {"phase": phase},
     }
-    return msgspec.convert(content, Pod)
+    return msgspec.convert(content, DetailedPod)
 
 
 def condition(kind: str, status: str, reason: str, message: str = "") -> dict[str, str]:
@@ -223,7 +224,7 @@ def test_holders_are_the_running_pods_with_devices() -> None:
     holders = {
         "n1": [Holder(namespace="n", name=name, resources={GPU: amount}) for name, amount in (("a", 2), ("f", 1))]
     }
-    assert select_holders(pods) == holders
+    assert select_pods(pods) == holders
     assert holders["n1"][0].key == "n/a"
 
 

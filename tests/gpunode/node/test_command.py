@@ -29,7 +29,14 @@ def _fixed_time(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("columns", [None, 40], ids=["pipe", "40 columns"])
 @pytest.mark.parametrize(
     ("cluster", "name"),
-    [("h100", "gpu-h100-2"), ("mig", "gpu-h100-1"), ("mig", "gpu-a100-1"), ("mixed", "gpu-h100-2"), ("mixed", "cpu-1")],
+    [
+        ("h100", "gpu-h100-2"),
+        ("mig", "gpu-h100-1"),
+        ("mig", "gpu-a100-1"),
+        ("mixed", "gpu-h100-2"),
+        ("mixed", "cpu-1"),
+        ("drivers", "not-pulled"),
+    ],
 )
 def test_the_text_is_the_golden_file(
     server: ApiServer, run: Run, golden: Golden, cluster: str, name: str, columns: int | None

@@ -24,7 +24,7 @@ HOSTILE = "a\x1b[2Jb\nc"
 
 @pytest.mark.golden
 @pytest.mark.parametrize("columns", [None, 100, 40], ids=["pipe", "100 columns", "40 columns"])
-@pytest.mark.parametrize("cluster", ["h100", "mig", "mixed"])
+@pytest.mark.parametrize("cluster", ["drivers", "h100", "mig", "mixed"])
 def test_the_table_is_the_golden_file(
     server: ApiServer, run: Run, golden: Golden, cluster: str, columns: int | None
 ) -> None:
@@ -121,6 +121,19 @@ def test_many_nodes_are_shown_in_their_order_with_the_pods_of_each(
     ]
     of_nodes, of_count = 8, 1
     assert mixed.requests[("list", "/api/v1/pods")] == of_nodes + of_count
+
+
+def test_the_stage_of_a_driver_needs_no_other_request(
+    server: ApiServer, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_cluster(server, "drivers")
+    server.forget_requests()
+    expected = run("nodes", "--unhealthy").stdout
+    assert server.requests == {("list", "/api/v1/nodes"): 1, ("list", "/api/v1/pods"): 2}
+    assert "CrashLoopBackOff" not in expected
+    assert "no driver: DriverFails: " in expected
+    monkeypatch.setattr(holders, "FEW_PODS", 1)
+    assert run("nodes", "--unhealthy").stdout == expected
 
 
 def test_control_characters_never_reach_the_terminal(server: ApiServer, run: Run) -> None:

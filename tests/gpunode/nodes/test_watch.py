@@ -44,7 +44,7 @@ def state(*nodes: Node, **held: int) -> Snapshot:
     pods = {
         f"n/{name}": DevicePod(
             pod=Pod(metadata=Metadata(name="p", namespace="n"), spec=PodSpec(node_name=name)),
-            holder=Holder(namespace="n", name="p", resources={GPU: count}),
+            described=Holder(namespace="n", name="p", resources={GPU: count}),
         )
         for name, count in held.items()
     }
