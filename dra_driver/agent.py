@@ -5,12 +5,13 @@ Claims are prepared in separate threads. The controller never exits because of t
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from dra_driver.claims.holding import NodeDevices
 from dra_driver.claims.preparer import ClaimPreparer
+from dra_driver.devices.retain import retain_lost
 from dra_driver.kubelet.health import HealthBroadcaster
 from dra_driver.kubelet.plugin import DraSockets
 from dra_driver.offer import device_healths, find_plugin_resources, plugin_problem
@@ -145,7 +146,9 @@ class DraController:
             self._services.readiness.report(f"{NAME}/gpus", str(result))
             return
         self._services.readiness.report(f"{NAME}/gpus", None)
-        self._found = result.node
+        before = {} if self._found is None else self._found.devices
+        devices = retain_lost(before, result.node.devices, result.node.inventory)
+        self._found = replace(result.node, devices=devices)
         self._parts.tracker.record_inventory(result.node.inventory, result.began)
         due = self._parts.tracker.next_discovery_at()
         if due is not None:

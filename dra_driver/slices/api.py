@@ -32,7 +32,7 @@ class SliceApi:
 
     def discover(self) -> SliceFeatures:
         """Asks the API server what it accepts, with one or two dry runs that write nothing. Raises KubeError."""
-        version = self._discover_version()
+        version = self.discover_version()
         probe = self._probe(version, has_counters=True)
         if probe is None:
             without = self._probe(version, has_counters=False)
@@ -45,6 +45,21 @@ class SliceApi:
             has_own_counter_slices=False,
             has_taints=parse_response(has_taints, probe),
         )
+
+    def discover_version(self) -> str:
+        """Returns the preferred version that the API server serves. Raises KubeError, with status 404 if there is none."""
+        try:
+            group = self.client.request("GET", f"/apis/{GROUP}")
+        except KubeError as error:
+            if error.status != 404:
+                raise
+            raise KubeError(f"the cluster does not have the API group {GROUP}", status=404, hint=NO_DRA_HINT) from error
+        served = parse_response(parse_versions, group)
+        if (version := select_version(served)) is None:
+            raise KubeError(
+                f"the cluster has only {', '.join(sorted(served))} of {GROUP}", status=404, hint=NO_DRA_HINT
+            )
+        return version
 
     def list(self, version: str) -> Mapping[str, Obj]:
         """Returns the slices of this node and driver by name. Raises KubeError."""
@@ -71,20 +86,6 @@ class SliceApi:
             if write.verb == "delete" and error.status == 404:
                 return {}
             raise
-
-    def _discover_version(self) -> str:
-        try:
-            group = self.client.request("GET", f"/apis/{GROUP}")
-        except KubeError as error:
-            if error.status != 404:
-                raise
-            raise KubeError(f"the cluster does not have the API group {GROUP}", status=404, hint=NO_DRA_HINT) from error
-        served = parse_response(parse_versions, group)
-        if (version := select_version(served)) is None:
-            raise KubeError(
-                f"the cluster has only {', '.join(sorted(served))} of {GROUP}", status=404, hint=NO_DRA_HINT
-            )
-        return version
 
     def _probe(self, version: str, *, has_counters: bool) -> Obj | None:
         """Returns None if the API server finds the content of the probe not valid."""

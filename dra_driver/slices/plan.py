@@ -55,6 +55,12 @@ def slice_name(node_name: str, number: int) -> str:
     return f"{node_name}-{DRIVER}-{number}"
 
 
+def is_slice_of(node_name: str, name: str) -> bool:
+    """Whether a slice has a name of this driver, and not one that another driver of the same name generated."""
+    number = name.rpartition("-")[2]
+    return number.isdecimal() and number.isascii() and name == slice_name(node_name, int(number))
+
+
 _Group = tuple[Sequence[CounterSet], Sequence[Device]]
 
 

@@ -13,6 +13,10 @@ import urllib3
 
 from device_plugin.agent import NAME as PLUGIN
 from device_plugin.health.startup_taint import STARTUP_TAINT_ANNOTATION as STARTUP_TAINT
+from dra_driver.agent import NAME as DRA_DRIVER
+from dra_driver.slices.api import SliceApi
+from dra_driver.slices.changes import SliceWrite
+from dra_driver.slices.plan import is_slice_of
 from gfd.agent import NAME as GFD
 from gpu_core.clients.daemon_sets import DaemonSetPause
 from gpu_core.clients.pause import Pause
@@ -37,7 +41,7 @@ Step = tuple[str, Callable[[], bool]]
 """A name, and the function that removes what the name describes. The function returns True if it removed anything. Raises NodeError."""
 
 TAINTS_ANNOTATIONS = ((GFD, GFD_TAINTS_ANNOTATION), (NFD, RULE_TAINTS_ANNOTATION), (PLUGIN, STARTUP_TAINT))
-AGENTS = (NFD, GFD, PLUGIN, EXPORTER, MIG_MANAGER, VALIDATOR)
+AGENTS = (NFD, GFD, PLUGIN, EXPORTER, MIG_MANAGER, VALIDATOR, DRA_DRIVER)
 CONDITIONS = ((PLUGIN, GPU_READY), (MIG_MANAGER, MIG_CONFIGURED), (VALIDATOR, GPU_VALIDATED))
 """The field manager and the type of each condition."""
 OBJECTS = ((NFD, WORKER_PREFIX), (GFD, GFD_PREFIX))
@@ -62,6 +66,7 @@ def node_steps(api: NodeApi, namespace: str) -> Iterator[Step]:
     for manager, prefix in OBJECTS:
         feature = NodeFeatureApi(api, namespace=namespace, prefix=prefix)
         yield feature.resource.description, partial(remove_object, feature, manager)
+    yield f"ResourceSlices of the Node {api.node_name}", partial(remove_slices, SliceApi(api))
     yield topology_resource(api.node_name).description, partial(remove_topology, TopologyApi(api))
 
 
@@ -155,6 +160,20 @@ def remove_topology(api: TopologyApi) -> bool:
         return False
     api.delete(live)
     return True
+
+
+def remove_slices(api: SliceApi) -> bool:
+    """Deletes the ResourceSlices that gpu-dra-driver has written. Those of NVIDIA's DRA driver have other names."""
+    try:
+        version = api.discover_version()
+    except KubeError as error:
+        if error.status == 404:  # the cluster does not have the kind
+            return False
+        raise
+    own = {name: each for name, each in api.list(version).items() if is_slice_of(api.client.node_name, name)}
+    for name, each in own.items():
+        api.write(SliceWrite(verb="delete", name=name, uid=each["metadata"].get("uid")), version)
+    return bool(own)
 
 
 def remove_object(api: NodeFeatureApi, manager: str) -> bool:

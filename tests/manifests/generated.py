@@ -29,6 +29,7 @@ DRIVERS = ("--set=driver.enabled=true", "--show-only=templates/gpu-operator.yaml
 MIG = ("--set=migManager.enabled=true", "--show-only=templates/mig-manager.yaml")
 TOOLKIT = ("--set=toolkit.enabled=true", "--show-only=templates/gpu-toolkit.yaml")
 VALIDATOR = ("--set=validator.enabled=true", "--show-only=templates/gpu-validator.yaml")
+DRA = ("--set=dra.enabled=true", "--set=devicePlugin.enabled=false", "--show-only=templates/gpu-dra-driver.yaml")
 CLEANUP = ("--set=cleanup.enabled=true", "--set=networkPolicy.enabled=false")
 MONITORING = ("pod-monitor.yaml", "rules.yaml", "service-monitor.yaml")
 """Files of manifests/monitoring that the chart also contains, because a chart cannot read files outside of its folder."""
@@ -80,6 +81,7 @@ def _rendered() -> dict[str, str]:
         **_below("overlays/mig-manager", split_sources(template(*MIG))),
         **_below("overlays/gpu-toolkit", split_sources(template(*TOOLKIT))),
         **_below("overlays/gpu-validator", split_sources(template(*VALIDATOR))),
+        **_below("overlays/dra", split_sources(template(*DRA))),
         **_below("cleanup", split_sources(template(*CLEANUP))),
         **_below("overlays/gke-cos", split_sources(template(*QUOTA))),
     }

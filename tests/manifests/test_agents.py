@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from device_plugin.__main__ import command as plugin
+from dra_driver.__main__ import command as dra_driver
 from gfd.__main__ import command as gfd
 from gpu_exporter.__main__ import command as exporter
 from gpu_operator.__main__ import command as gpu_operator
@@ -29,6 +30,7 @@ COMMANDS: dict[tuple[str, ...], click.Command] = {
     ("gpu-toolkit",): gpu_toolkit,
     ("gpu-validator",): validator,
     ("gpu-operator",): gpu_operator,
+    ("gpu-dra-driver",): dra_driver,
     ("gpunode", "run"): run_command,
 }
 AGENTS = {"nfd-lite", "gfd", "gpu-device-plugin"}
@@ -55,6 +57,7 @@ READS_PLUGINS = {"gpu-exporter", "gpu-validator", "nfd-lite-topology", "mig-mana
 """The agents that only read the folder of device plugins."""
 ROOT = {
     "gpu-device-plugin",
+    "gpu-dra-driver",
     "gpu-exporter",
     "gpunode",
     "mig-manager",
@@ -63,13 +66,23 @@ ROOT = {
     "nfd-lite-topology",
 }
 """The agents that run as root, which owns the folders of the kubelet."""
-USES_GPUS = {"gfd", "gpu-device-plugin", "gpu-exporter", "mig-manager", "gpu-toolkit", "gpu-validator"}
+USES_GPUS = {
+    "gfd",
+    "gpu-device-plugin",
+    "gpu-dra-driver",
+    "gpu-exporter",
+    "mig-manager",
+    "gpu-toolkit",
+    "gpu-validator",
+}
 """The agents that run only on nodes with GPUs."""
 
 
 def agents(name: str) -> set[str]:
     if name == "single-process":
         return {"gpunode"}
+    if name == "dra":
+        return AGENTS - {"gpu-device-plugin"} | {"gpu-dra-driver"}
     return AGENTS | {EXTRA[name]} if name in EXTRA else AGENTS
 
 
@@ -146,6 +159,7 @@ def test_every_mount_has_a_volume_and_only_required_mounts_are_writable(name: st
         "mig-manager": {"mig-state"},
         "gpu-toolkit": {"mig-state", "host"},
         "gpu-validator": {"validations"},
+        "gpu-dra-driver": {"dra-plugin", "dra-registry"},
     }.get(agent, set())
     assert {mount["name"] for mount in mounts if not mount.get("readOnly")} <= may_write
 

@@ -5,7 +5,7 @@ import pytest
 from dra_driver.devices.collect import devices_of
 from dra_driver.devices.model import Device
 from dra_driver.slices.features import SliceFeatures
-from dra_driver.slices.plan import MAX_NODE_NAME, plan_slices, slice_name
+from dra_driver.slices.plan import MAX_NODE_NAME, is_slice_of, plan_slices, slice_name
 from dra_driver.slices.taints import DeviceTaint, TaintEffect
 from tests.dra_driver.devices.gpus import gpu, inventory, mig_of
 
@@ -86,6 +86,22 @@ def test_the_first_beta_has_the_content_of_a_device_in_basic() -> None:
     (device,) = spec["devices"]
     assert device.keys() == {"name", "basic"}
     assert device["basic"]["attributes"]["uuid"] == {"string": "GPU-0"}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("n1-gpu.nvidia.com-0", True),
+        ("n1-gpu.nvidia.com-12", True),
+        ("n1-gpu.nvidia.com-abc12", False),
+        ("n1-gpu.nvidia.com-012", False),
+        ("n1-gpu.nvidia.com-", False),
+        ("n2-gpu.nvidia.com-0", False),
+        ("n1-other-0", False),
+    ],
+)
+def test_slices_of_another_driver_are_told_apart_by_name(name: str, expected: bool) -> None:
+    assert is_slice_of("n1", name) is expected
 
 
 def test_without_devices_there_are_no_slices() -> None:

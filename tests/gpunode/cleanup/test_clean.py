@@ -402,4 +402,12 @@ def test_a_step_that_fails_is_a_problem_and_the_other_steps_run() -> None:
 
 
 def test_cleanup_checks_the_locks_of_all_agents() -> None:
-    assert set(AGENTS) == {"nfd-lite", "gfd", "gpu-device-plugin", "gpu-exporter", "mig-manager", "gpu-validator"}
+    assert set(AGENTS) == {
+        "nfd-lite",
+        "gfd",
+        "gpu-device-plugin",
+        "gpu-exporter",
+        "mig-manager",
+        "gpu-validator",
+        "gpu-dra-driver",
+    }

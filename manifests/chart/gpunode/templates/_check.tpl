@@ -37,8 +37,23 @@
 - gateLabel: {{ . | quote }} is not a label. Use key=value, for example nvidia.com/gpu.present=true.
 {{- end }}
 {{- end }}
+{{- include "gpunode.draProblems" . }}
 {{- if not .Values.cleanup.enabled }}
 {{- include "gpunode.schedulingProblems" . }}
+{{- end }}
+{{- end }}
+
+{{/* Two agents must not hand out the same GPUs. */}}
+{{- define "gpunode.draProblems" -}}
+{{- if and .Values.dra.enabled (not .Values.cleanup.enabled) }}
+{{- if .Values.singleProcess.enabled }}
+- dra.enabled: singleProcess contains the device plugin, which would hand out the same GPUs. Set only one of them.
+{{- else if and .Values.devicePlugin.enabled (or (empty .Values.dra.nodeSelector) (empty .Values.devicePlugin.nodeSelector) (eq (toJson .Values.dra.nodeSelector) (toJson .Values.devicePlugin.nodeSelector))) }}
+- dra.enabled: the device plugin would hand out the same GPUs. Set devicePlugin.enabled to false, or select different nodes by dra.nodeSelector and devicePlugin.nodeSelector.
+{{- end }}
+{{- if semverCompare "<1.32.0-0" .Capabilities.KubeVersion.Version }}
+- dra.enabled: needs Kubernetes 1.32 or newer.
+{{- end }}
 {{- end }}
 {{- end }}
 

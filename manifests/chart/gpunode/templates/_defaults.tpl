@@ -80,6 +80,14 @@ toolkit:
   extraArgs: []
   extraEnv: []
   securityContext: {}
+dra:
+  enabled: false
+  dynamicMIG: false
+  taintEffect: NoSchedule
+  deviceClasses: true
+  extraArgs: []
+  extraEnv: []
+  securityContext: {}
 validator:
   enabled: false
   skipChecks: []

@@ -37,6 +37,7 @@ labels:
 {{- if .Values.migManager.enabled }}{{ $on = append $on "mig-manager" }}{{ end }}
 {{- if .Values.toolkit.enabled }}{{ $on = append $on "gpu-toolkit" }}{{ end }}
 {{- if .Values.validator.enabled }}{{ $on = append $on "gpu-validator" }}{{ end }}
+{{- if .Values.dra.enabled }}{{ $on = append $on "gpu-dra-driver" }}{{ end }}
 {{- end }}
 {{- toJson $on }}
 {{- end }}
@@ -195,6 +196,17 @@ labels:
 {{- end }}
 {{- end }}
 
+{{/* The flags of gpu-dra-driver. */}}
+{{- define "gpunode.args.dra" -}}
+{{- include "gpunode.flags" (list
+  (list "dra-dynamic-mig" (ternary true "" .Values.dra.dynamicMIG))
+  (list "dra-taint-effect" (eq .Values.dra.taintEffect "NoSchedule" | ternary "" .Values.dra.taintEffect))
+  (list "kubelet-root" (eq .Values.kubeletRootDir "/var/lib/kubelet" | ternary "" .Values.kubeletRootDir))
+  (list "nvidia-driver-root" (eq .Values.nvidiaDriverRoot "/" | ternary "" .Values.nvidiaDriverRoot))
+  (list "nvidia-dev-root" .Values.nvidiaDevRoot)
+  (list "nvidia-cdi-hook-path" .Values.cdi.nvidiaHookPath)) }}
+{{- end }}
+
 {{/* The flags of gpu-validator. It checks what the settings of gpu-device-plugin promise. */}}
 {{- define "gpunode.args.validator" -}}
 {{- include "gpunode.flags" (list
@@ -223,7 +235,7 @@ nodeAffinity:
 {{/* The agents that use GPUs, and the component of NVIDIA's labels nvidia.com/gpu.deploy.COMPONENT that each one replaces, as JSON. */}}
 {{- define "gpunode.components" -}}
 {"gfd": "gpu-feature-discovery", "gpu-device-plugin": "device-plugin", "gpu-exporter": "dcgm-exporter", "mig-manager": "mig-manager",
-"gpu-toolkit": "container-toolkit", "gpu-validator": "operator-validator"}
+"gpu-toolkit": "container-toolkit", "gpu-validator": "operator-validator", "gpu-dra-driver": "dra-driver"}
 {{- end }}
 
 {{/*
@@ -319,4 +331,47 @@ tolerations:
 {{- end }}
 {{- end }}
 {{- toYaml $spec }}
+{{- end }}
+
+{{/* A policy that limits an account to the ResourceSlices of gpu.nvidia.com for its own Node. name: of the policy. */}}
+{{- define "gpunode.slicePolicy" -}}
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata:
+  {{- include "gpunode.clusterMetadata" . | nindent 2 }}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules:
+      - apiGroups: [resource.k8s.io]
+        apiVersions: ["*"]
+        operations: [CREATE, UPDATE, DELETE]
+        resources: [resourceslices]
+  matchConditions:
+    - name: request-of-the-agent
+      expression: |-
+        request.userInfo.username == 'system:serviceaccount:{{ .root.Release.Namespace }}:{{ .account }}'
+  variables:
+    - name: node # the Node of the pod that has this token
+      expression: |-
+        has(request.userInfo.extra)
+        ? request.userInfo.extra[?'authentication.kubernetes.io/node-name'][?0].orValue('') : ''
+    - name: slices
+      expression: |-
+        (object != null ? [object] : []) + (oldObject != null ? [oldObject] : [])
+  validations:
+    - expression: |-
+        variables.node != '' && variables.slices.all(s,
+          s.spec.?nodeName.orValue('') == variables.node && s.spec.driver == 'gpu.nvidia.com')
+      reason: Forbidden
+      messageExpression: |-
+        '{{ .account }} may write only ResourceSlices of gpu.nvidia.com for its own Node ' + variables.node
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  {{- include "gpunode.clusterMetadata" . | nindent 2 }}
+spec:
+  policyName: {{ .name }}
+  validationActions: [Deny]
 {{- end }}

@@ -38,6 +38,8 @@ kubelet-state: {path: {{ .kubeletStateDir | default "" | quote }}, at: [/var/lib
 {{- end }}
 mig-configs: {configMap: {{ .Values.migManager.config.name | default "" | quote }}, at: [/etc/gpunode/mig-configs]}
 mig-state: {path: /var/lib/gpunode, at: [/var/lib/gpunode], type: DirectoryOrCreate, write: true, why: "the record of a change"}
+dra-plugin: {path: {{ .Values.kubeletRootDir }}/plugins/gpu.nvidia.com, at: [{{ .Values.kubeletRootDir }}/plugins/gpu.nvidia.com], type: DirectoryOrCreate, write: true, why: "the socket that the kubelet calls; the record of prepared claims"}
+dra-registry: {path: {{ .Values.kubeletRootDir }}/plugins_registry, at: [{{ .Values.kubeletRootDir }}/plugins_registry], type: DirectoryOrCreate, write: true, why: "the socket by which the kubelet finds the driver"}
 validations: {path: /run/nvidia/validations, at: [/run/nvidia/validations], type: DirectoryOrCreate, write: true, why: "the files for which pods of others wait"}
 runtime: {path: {{ dir .Values.validator.runtimeSocket }}, at: [/run/runtime], why: "the socket of the container runtime"}
 mig-clients: {configMap: {{ .Values.migManager.gpuClientsConfig.name | default "" | quote }}, at: [/etc/gpunode/mig-clients]}
@@ -89,6 +91,14 @@ nfd-worker: {configMap: nfd-lite-config, at: [/etc/gpunode/nfd-worker]}
 {{- $seen := list "sys" "driver-root" "dev" "device-plugins" "pod-resources" "mig-state" }}
 {{- if .Values.migManager.config.name }}{{ $seen = append $seen "mig-configs" }}{{ end }}
 {{- if and .Values.migManager.stopHostServices .Values.migManager.gpuClientsConfig.name }}{{ $seen = append $seen "mig-clients" }}{{ end }}
+{{- toJson $seen }}
+{{- end }}
+
+{{- define "gpunode.sees.dra" -}}
+{{- $seen := list "proc" "sys" "driver-root" "dra-plugin" "dra-registry" "cdi" }}
+{{- if or .Values.privileged .Values.dra.dynamicMIG }}{{ $seen = append $seen "dev" }}{{ end }}
+{{- $hook := .Values.cdi.nvidiaHookPath | default "" | dir }}
+{{- if not (or (has $hook (list "." "/")) (not (hasPrefix "/" $hook)) (eq .Values.nvidiaDriverRoot "/")) }}{{ $seen = append $seen "hook" }}{{ end }}
 {{- toJson $seen }}
 {{- end }}
 
