@@ -21,7 +21,7 @@ from gpu_core.host.driver_root import find_loadable
 from gpu_core.nvml.driver_version import DriverVersions, read_driver_versions
 from gpu_core.nvml.releasable import ReleasableNvml
 from gpu_validator.cdi import read_specs
-from gpu_validator.container import SECONDS, ContainerCheck
+from gpu_validator.container import CONTAINER_LOCK, SECONDS, ContainerCheck
 from gpu_validator.cuda import KernelCheck, KernelRunner
 from gpu_validator.device_nodes import read_majors
 from gpu_validator.driver import DriverFacts
@@ -47,7 +47,6 @@ from node_core.runtime.services import Services
 
 MODULE_DRIVER = "nvidia"
 """The name of the kernel driver in sysfs."""
-CONTAINER_LOCK = "validator-container.lock"
 LOCK_POLL_SECONDS = 0.2
 NO_RUNTIME = "the container runtime has no socket at its default paths"
 

@@ -19,6 +19,8 @@ ATTEMPTS = 3
 NAME = "gpunode-validator"
 LABELS: Mapping[str, str] = {"app.kubernetes.io/part-of": "gpunode", "gpunode.nvidia.com/validator": "container"}
 """Identify the sandboxes of this agent, also after it was killed."""
+CONTAINER_LOCK = "validator-container.lock"
+"""In --lock-dir: held while the container runs."""
 FIRST_MISSING = 100
 MAX_PATHS = 100
 PROGRAM = f"""

@@ -11,6 +11,7 @@ from gpu_core.cdi.write import SpecWriter
 from gpu_core.host.mig_status import mig_status_path
 from gpu_core.host.release_requests import FOLDER as REQUESTS
 from gpu_core.nvml.lock import lock_path
+from gpu_validator.container import CONTAINER_LOCK
 from gpu_validator.files import STAGES
 from mig_manager.clients import SERVICES_FILE, open_services
 from mig_manager.journal import journal_path
@@ -51,7 +52,7 @@ def remove_state(folder: Path, agents: Iterable[str], node: str, *, is_dry_run: 
     """Removes the files of these agents, then the folders if they are empty. Raises NodeError."""
     paths = [path for agent in agents for path in _state_files(folder, f"{agent}.{node}")]
     locks = [lock_path(folder, program) for program in (*agents, RUN_PROGRAM)]
-    files = [path for path in (*paths, *locks) if path.is_file()]
+    files = [path for path in (*paths, *locks, folder / CONTAINER_LOCK) if path.is_file()]
     if is_dry_run:
         return bool(files)
     is_removed = _unlink(files)

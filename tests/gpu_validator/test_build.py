@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from gpu_core.assembly import Dependencies
-from gpu_validator.build import CONTAINER_LOCK, Host
-from gpu_validator.container import SECONDS
+from gpu_validator.build import Host
+from gpu_validator.container import CONTAINER_LOCK, SECONDS
 from gpu_validator.files import DriverPlace
 from gpu_validator.settings import ValidatorSettings
 from node_core.errors import KubeletError

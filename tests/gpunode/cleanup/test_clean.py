@@ -12,6 +12,7 @@ import pytest
 from gpu_core.clients.daemon_sets import DaemonSetPause
 from gpu_core.clients.pause import DEPLOY, Pause
 from gpu_core.host.mig_status import mig_status_path
+from gpu_validator.container import CONTAINER_LOCK
 from gpunode.cleanup.clean import CleanupTargets, Outcome, clean, run_steps
 from gpunode.cleanup.node import AGENTS
 from mig_manager.clients import SERVICES_FILE
@@ -110,7 +111,8 @@ def test_cleanup_removes_what_the_agents_wrote_and_nothing_else_and_a_second_one
     cluster: Cluster, before: dict[str, Any]
 ) -> None:
     run_agents(cluster)
-    (cluster.directory / "lock" / "other").touch()
+    for name in ("other", CONTAINER_LOCK):
+        (cluster.directory / "lock" / name).touch()
     assert (cluster.directory / "lock" / "nvml.gfd.lock").exists()
     assert {"vendor.example/a", "nvidia.com/gpu.present"} <= cluster.labels.keys()
     assert list((cluster.directory / "dp").glob("nvidia-*.sock"))
