@@ -190,6 +190,24 @@ def test_every_policy_is_bound_fails_closed_and_matches_only_agents() -> None:
     assert accounts_of("gpunode-nodes") == AGENTS.keys() | {"gpunode", "gpunode-cleanup"}
 
 
+def test_the_policy_of_events_covers_every_agent_of_a_node_that_may_create_some() -> None:
+    """gpu-operator belongs to no Node. The overlay of `gpunode run` patches the bindings of the others."""
+    files = [*BASE.glob("*.yaml"), *(ROOT / "manifests" / "overlays").glob("*/*.yaml")]
+    objects = [each for file in files for each in yaml.safe_load_all(file.read_text()) if each]
+    roles = {
+        each["metadata"]["name"]
+        for each in objects
+        if each.get("kind") == "ClusterRole"
+        and any("events" in rule["resources"] and "create" in rule["verbs"] for rule in each["rules"])
+    }
+    bindings = [
+        each for each in objects if each.get("kind") == "ClusterRoleBinding" and each["roleRef"]["name"] in roles
+    ]
+    accounts = {subject["name"] for each in bindings for subject in each["subjects"]}
+    assert {"gpu-toolkit", "gpu-validator"} <= accounts
+    assert accounts_of("gpunode-events") == accounts - {"gpu-operator"} | {"gpunode"}
+
+
 def test_the_policy_of_the_topology_agent_is_bound_fails_closed_and_matches_only_this_agent() -> None:
     file = ROOT / "manifests" / "overlays" / "topology" / "nfd-lite-topology.yaml"
     objects = {each["kind"]: each for each in yaml.safe_load_all(file.read_text())}
