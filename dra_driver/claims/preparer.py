@@ -4,7 +4,7 @@ Each step can be repeated, so a killed driver continues with the next call of th
 record of a claim comes before its first change, and the record is removed after the last one.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ from dra_driver.claims.store import ClaimStore
 from dra_driver.kubelet.services import PreparedDevice
 from gpu_core.domain.cdi import Edits
 from gpu_core.mig.plan import GpuPlan
-from node_core.errors import ClaimError, KubeError, NvmlError
+from node_core.errors import ClaimError, KubeError, MigError, NvmlError
 
 log = structlog.get_logger(__name__)
 
@@ -90,9 +90,9 @@ class ClaimPreparer:
             claims, node = free, self._around.hardware.read()
         claim = Claim(namespace=ref.namespace, name=ref.name, is_prepared=False, holdings=holdings)
         self._around.store.write({**claims, ref.uid: claim})
-        self._make(ref.uid, {**claims, ref.uid: claim}, node)
+        made = self._make_or_retry(ref.uid, {**claims, ref.uid: claim}, node)
         done = msgspec.structs.replace(claim, is_prepared=True)
-        self._around.store.write({**claims, ref.uid: done})
+        self._around.store.write({**made, ref.uid: done})
         log.info("claim_prepared", claim=str(ref), uid=ref.uid, devices=[each.device for each in holdings])
         return done
 
@@ -168,18 +168,41 @@ class ClaimPreparer:
 
     def _make_room(self, ref: ClaimRef, holdings: tuple[Holding, ...], claims: Claims) -> Claims:
         """Reverts stale claims that overlap. Raises ClaimError if an overlapping claim is not stale."""
-        for uid, held in dict(find_conflicts(ref.uid, holdings, claims)).items():
+        conflicts = dict(find_conflicts(ref.uid, holdings, claims))
+        for uid, held in conflicts.items():
             other = claims[uid].ref(uid)
             if self._is_alive(other):
                 raise ClaimError(f"claim {ref}: the claim {other} holds {held.device}", hint="wait until its pods end")
-            log.info("stale_claim_reverted", claim=str(other), uid=uid)
-            claims = self._release(uid, claims)
-        return claims
+        return self._revert(conflicts, claims)
 
     def _is_alive(self, ref: ClaimRef) -> bool:
         if ref.name:
             return holds(self._around.claims.get(ref.namespace, ref.name), ref)
         return any(holds(each, ref) for each in self._around.claims.list_all())
+
+    def _make_or_retry(self, uid: str, claims: Claims, node: NodeDevices) -> Claims:
+        """Makes the devices of a claim. Returns the claims that are left.
+
+        A claim without overlapping memory can still occupy an engine: `1g.10gb+me` exists once for each GPU. So stale claims on the GPU are
+        reverted if the GPU refuses the change.
+        """
+        try:
+            self._make(uid, claims, node)
+        except MigError:
+            gpus = {each.gpu for each in claims[uid].holdings}
+            others = [one for one, claim in claims.items() if one != uid and any(h.gpu in gpus for h in claim.holdings)]
+            rest = self._revert([one for one in others if not self._is_alive(claims[one].ref(one))], claims)
+            if rest is claims:
+                raise
+            self._make(uid, rest, self._around.hardware.read())
+            return rest
+        return claims
+
+    def _revert(self, stale: Iterable[str], claims: Claims) -> Claims:
+        for uid in stale:
+            log.info("stale_claim_reverted", claim=str(claims[uid].ref(uid)), uid=uid)
+            claims = self._release(uid, claims)
+        return claims
 
     def _make(self, uid: str, claims: Claims, node: NodeDevices) -> None:
         plans = plan_layouts(uid, claims, node.mig_gpus)

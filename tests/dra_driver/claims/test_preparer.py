@@ -100,6 +100,14 @@ def test_the_devices_of_a_claim_that_is_gone_are_free(node: Node) -> None:
     assert ([*node.recorded], node.instances[0], node.specs.uids()) == (["uid-b"], [(0, 1)], ("uid-b",))
 
 
+def test_an_engine_of_a_claim_that_is_gone_is_free(node: Node) -> None:
+    node.preparer.prepare(old := node.allocate("a", "gpu-0-mig-1g10gb-me-20-0"))
+    node.preparer.prepare(node.allocate("b", "gpu-0-mig-1g10gb-19-2"))
+    node.delete(old)
+    node.preparer.prepare(node.allocate("c", "gpu-0-mig-1g10gb-me-20-1"))
+    assert ([*node.recorded], node.instances[0]) == (["uid-b", "uid-c"], [(1, 1), (2, 1)])
+
+
 def test_while_the_api_server_does_not_respond_a_new_claim_fails_and_others_stay(node: Node) -> None:
     node.preparer.prepare(node.allocate("a", "gpu-0"))
     node.has_api = False
