@@ -106,7 +106,7 @@ def test_the_role_permits_what_the_driver_does_and_nothing_else() -> None:
     assert rules == {
         ("nodes",): {"get", "list", "watch"},
         ("resourceslices",): {"list", "watch", "create", "update", "delete"},
-        ("resourceclaims",): {"get"},
+        ("resourceclaims",): {"get", "list"},
     }
 
 
