@@ -190,7 +190,7 @@ ROWS: tuple[Correspondence, ...] = (
         "hostPaths.driverInstallDir",
         "nvidiaDriverRoot",
         HostPath,
-        "If the GPU Operator installs the driver.",
+        f"If it is not {DRIVER_FOLDER}, where the agents find the driver.",
         has_rule=True,
         message=None,
     ),

@@ -98,14 +98,12 @@ def _add_scheduling(source: Source, draft: Draft) -> None:
 
 
 def _add_driver_root(source: Source, draft: Draft) -> None:
-    """With an installed driver, the driver is in its own folder. On hosts with a driver, only if the folder is not the default."""
-    is_installed, folder = source.at(switch := "driver.enabled"), source.at(path := "hostPaths.driverInstallDir")
-    if is_installed is False and folder in (None, "", DRIVER_FOLDER):
-        folder = source.at(path := "hostPaths.rootFS")
-        is_installed = None
-    if folder or is_installed:
-        origins = [each for each in (switch, path) if source.at(each)]
-        draft.add("nvidiaDriverRoot", folder or DRIVER_FOLDER, *map(source.path, origins))
+    """The agents find the drivers of hosts, and those in the default folder of installed drivers. Any other folder must be named."""
+    folder = source.at(path := "hostPaths.driverInstallDir")
+    if folder in (None, "", DRIVER_FOLDER):
+        folder = source.at(path := "hostPaths.rootFS") if source.at("driver.enabled") is False else None
+    if folder:
+        draft.add("nvidiaDriverRoot", folder, source.path(path))
 
 
 def _leave_operator(source: Source, draft: Draft) -> None:

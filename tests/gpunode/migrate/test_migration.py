@@ -203,7 +203,7 @@ def test_flags_and_variables_that_do_not_exist_here_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("values", "root"),
     [
-        ({"driver": {"enabled": True}}, "/run/nvidia/driver"),
+        ({"driver": {"enabled": True}, "hostPaths": {"rootFS": "/", "driverInstallDir": "/run/nvidia/driver"}}, None),
         ({"hostPaths": {"driverInstallDir": "/opt/driver"}}, "/opt/driver"),
         ({"driver": {"enabled": False}}, None),
         ({"driver": {"enabled": False}, "hostPaths": {"rootFS": "/", "driverInstallDir": "/run/nvidia/driver"}}, "/"),
