@@ -163,3 +163,18 @@ def test_the_label_of_a_simulation_does_not_depend_on_collectors_that_fail(
     marked = mark_simulation(dependencies, Desired(results=(failed_result("host"),)))
     published = Outputs(labels={"a": "1", SIMULATED: "true"})
     assert complete(marked, published).labels == labels
+
+
+def test_without_a_driver_the_device_nodes_are_expected_below_a_driver_root_with_dev_else_below_the_host_root(
+    tmp_path: Path,
+) -> None:
+    host, mount = tmp_path / "host", tmp_path / "driver-root"
+    for folder in (host, mount):
+        folder.mkdir()
+    dependencies = Dependencies(replace(COMMON, host_root=host), "gfd", mount)
+    assert dependencies.roots().dev_mount == host
+    (mount / "dev").mkdir()
+    assert dependencies.roots().dev_mount == mount
+    (mount / "run/nvidia/driver/dev").mkdir(parents=True)
+    (mount / "run/nvidia/driver/dev/nvidiactl").touch()
+    assert dependencies.roots().dev_mount == mount / "run/nvidia/driver"
