@@ -53,7 +53,7 @@ def parse(arguments: list[str]) -> Program | None:
 def _build(settings: ToolkitSettings, common: CommonSettings, services: Services) -> ProcessSpec:
     api = NodeApi(common.node_name, kubeconfig=common.kubeconfig, user_agent=f"{NAME}/{VERSION}")
     events = EventRecorder(lambda: EventApi(api), services)
-    changer = build_changer(settings, common.host_root)
+    changer = build_changer(settings, common.host_root, beat=lambda: services.readiness.beat(NAME))
     lock = None if common.lock_dir is None else InstanceLock(common.lock_dir, NAME, common.node_name)
     agent = build_agent(lambda: OPERATIONS[settings.mode](changer), services, events, common.node_name, lock)
     periodic = PeriodicTrigger(common.interval, lambda: agent.mailbox.post(Resync()))

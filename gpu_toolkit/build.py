@@ -1,5 +1,6 @@
 """Connects the changer with the host, the runtime and systemd."""
 
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -24,15 +25,21 @@ from node_core.host.root import HostRoot
 from node_core.kubelet.cri import CriClient
 
 RunOnHost = Callable[..., str]
-RESTART_SECONDS = 120.0
+RESTART_SECONDS = 240.0
+"""The server of RKE2 starts its containerd after etcd and the API server, which takes minutes. Less than readiness.STUCK_AFTER."""
 
 
 class NoRuntimeError(RuntimeConfigError):
     """The node has no runtime that can be used."""
 
 
-def build_changer(settings: ToolkitSettings, host_root: Path, run: RunOnHost = run_on_host) -> Changer:
-    """host_root: `/` of the host, as this process sees it."""
+def build_changer(
+    settings: ToolkitSettings,
+    host_root: Path,
+    run: RunOnHost = run_on_host,
+    beat: Callable[[], None] = lambda: None,
+) -> Changer:
+    """host_root: `/` of the host, as this process sees it. beat: called while a change waits, so that the agent does not count as stuck."""
     host, run_here = Host(host_root), partial(run, root=host_root)
     choices = Choices(socket=settings.socket, config=settings.config)
 
@@ -42,11 +49,16 @@ def build_changer(settings: ToolkitSettings, host_root: Path, run: RunOnHost = r
     def client() -> CriClient:
         return CriClient(host.path(used_socket(host, choices)))
 
+    def sleep(seconds: float) -> None:
+        beat()
+        time.sleep(seconds)
+
     restart = Restart(
-        command=_restart_command(settings, run_here),
+        command=_restart_command(settings, run_here, beat),
         read=read,
         running=lambda: client().running(),
         has_succeeded=lambda container: client().has_succeeded(container),
+        sleep=sleep,
     )
     return Changer(
         Tools(
@@ -104,13 +116,16 @@ def _config_flag(runtime: Runtime) -> tuple[str, ...]:
     return () if runtime.config == CONFIGS[Kind.CONTAINERD] else ("--config", runtime.config)
 
 
-def _restart_command(settings: ToolkitSettings, run: RunOnHost) -> Callable[[Runtime | None], None] | None:
+def _restart_command(
+    settings: ToolkitSettings, run: RunOnHost, beat: Callable[[], None]
+) -> Callable[[Runtime | None], None] | None:
     if settings.restart_mode == "none":
         return None
     unit: str | None = None
 
     def restart(runtime: Runtime | None) -> None:
         nonlocal unit
+        beat()
         if settings.restart_command is not None:
             run(settings.restart_command, seconds=RESTART_SECONDS)
             return

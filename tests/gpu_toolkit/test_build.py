@@ -1,5 +1,6 @@
 """The connection with the host: programs, units, and settings."""
 
+import time
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from gpu_toolkit.__main__ import command, parse
-from gpu_toolkit.build import NoRuntimeError, build_changer, dump_config, used_socket
+from gpu_toolkit.build import RESTART_SECONDS, NoRuntimeError, build_changer, dump_config, used_socket
 from gpu_toolkit.discover import Choices
 from gpu_toolkit.host import Host
 from gpu_toolkit.model import Process, Runtime
@@ -16,6 +17,7 @@ from gpu_toolkit.nvidia_runtime import NEEDED
 from gpu_toolkit.settings import ToolkitSettings, toolkit_settings
 from node_core.errors import HostCommandError, RuntimeConfigError, SettingsError
 from node_core.runtime.command import parse_command
+from node_core.runtime.readiness import STUCK_AFTER
 from tests.roots.drivers.layout import lay_out
 
 RUNTIME = Runtime(
@@ -66,6 +68,20 @@ def test_the_unit_of_the_process_is_restarted_also_when_it_is_down(tmp_path: Pat
     restart(RUNTIME)
     restart(None)
     assert run.made == [("systemctl", "restart", "containerd.service")] * 2
+
+
+def test_a_change_that_waits_is_not_stuck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kubelet would restart the container in the middle of the change."""
+    steps: list[str] = []
+    monkeypatch.setattr(time, "sleep", lambda _: steps.append("sleep"))
+    run = Calls()
+    changer = build_changer(settings(), tmp_path, run, beat=lambda: steps.append("beat"))
+    restart = changer._tools.restart
+    assert restart.command is not None
+    restart.command(RUNTIME)
+    restart.sleep(0.5)
+    assert steps == ["beat", "beat", "sleep"]
+    assert RESTART_SECONDS < STUCK_AFTER
 
 
 def test_a_process_without_a_unit_needs_a_command(tmp_path: Path) -> None:
