@@ -47,8 +47,11 @@ class Choices:
 
 
 def find_sockets(host: Host, choices: Choices, proc: Path = PROC) -> tuple[tuple[str, ...], str | None]:
-    """Returns the sockets of all runtimes, and the one that the kubelet uses; None if that is not known and there is not exactly one."""
-    existing = tuple(each for each in SOCKETS if host.path(each).exists())
+    """Returns the sockets of all runtimes, and the one that the kubelet uses; None if that is not known and there is not exactly one.
+
+    Raises RuntimeConfigError if a folder cannot be searched.
+    """
+    existing = tuple(filter(host.exists, SOCKETS))
     used = choices.socket or read_endpoint(host, proc)
     if used is None and len(existing) == 1:
         (used,) = existing

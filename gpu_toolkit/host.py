@@ -36,6 +36,18 @@ class Host:
                 return found / pure.relative_to(parent)
         return self.root / host_path.lstrip("/")
 
+    def exists(self, host_path: str) -> bool:
+        """Raises RuntimeConfigError if the path cannot be examined."""
+        try:
+            self.path(host_path).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise RuntimeConfigError(
+                f"{host_path} {describe_os_error(error)}", hint="run the command as root"
+            ) from error
+        return True
+
     def read(self, host_path: str) -> bytes | None:
         """Returns None if the file is missing. Raises RuntimeConfigError if it cannot be read."""
         try:

@@ -1,6 +1,7 @@
 """The runtimes of a node, and the one of the kubelet."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -81,6 +82,12 @@ def test_a_kubelet_in_a_pod_does_not_choose_the_socket(tmp_path: Path, command: 
     assert read_endpoint(Host(tmp_path), proc) is None
     kubelet(proc, "kubelet", f"--container-runtime-endpoint=unix://{CRIO}")
     assert read_endpoint(Host(tmp_path), proc) == CRIO
+
+
+def test_a_folder_that_only_root_may_search_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "stat", Mock(side_effect=PermissionError(13, "Permission denied")))
+    with pytest.raises(RuntimeConfigError, match=r"/run/containerd/containerd.sock .*run the command as root"):
+        find_sockets(Host(tmp_path), Choices(), tmp_path / "proc")
 
 
 def test_a_node_without_a_runtime_has_none(tmp_path: Path) -> None:
