@@ -43,21 +43,30 @@ class StoppedUnits:
     def start(self) -> None:
         """Starts the recorded services, also those of an earlier process. Without a record, does nothing.
 
-        Raises HostCommandError if a service does not start. Its record remains for the next call.
+        Raises HostCommandError if a service does not start. Its record remains for the next call, unless the service was removed or masked.
         """
-        recorded = self._read()
-        failed, errors = [], []
+        recorded, started, failed, errors = self._read(), [], [], []
         for unit in recorded:
             try:
                 self.systemd.start(unit)
+                started.append(unit)
             except HostCommandError as error:
-                failed.append(unit)
-                errors.append(error)
+                if self._is_gone(unit):
+                    log.warning("host_service_gone", service=unit, why=str(error))
+                else:
+                    failed.append(unit)
+                    errors.append(error)
         if recorded:
-            log.info("host_services_started", services=[each for each in recorded if each not in failed])
+            log.info("host_services_started", services=started)
             self._write(failed)
         if errors:
             raise errors[0]
+
+    def _is_gone(self, unit: str) -> bool:
+        try:
+            return not self.systemd.can_start(unit)
+        except HostCommandError:
+            return False
 
     def _read(self) -> tuple[str, ...]:
         """Raises HostReadError if the record is not readable. A damaged record is logged, and contains no services."""

@@ -24,6 +24,11 @@ class Systemd:
     def start(self, unit: str) -> None:
         self.run(("systemctl", "start", "--", unit))
 
+    def can_start(self, unit: str) -> bool:
+        """Whether the service is installed, and not masked."""
+        state = self.run(("systemctl", "show", "--property=LoadState", "--value", "--", unit)).strip()
+        return state not in ("not-found", "masked")
+
 
 def parse_units(output: str) -> tuple[str, ...]:
     """Returns the names of services in the first column of `systemctl list-units --plain`, sorted. PURE."""

@@ -1,5 +1,6 @@
 """Services of the host: which are stopped, recorded and started."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +23,15 @@ class Killed(BaseException):
 
 @dataclass
 class Host:
-    """Services, by whether they run. broken: services that do not start. dies_at: the command at which the process ends."""
+    """Services, by whether they run. broken: services that do not start. dies_at: the command at which the process ends.
+
+    load_state: of all services; empty if systemd does not answer.
+    """
 
     path: Path
     running: dict[str, bool] = field(default_factory=lambda: {"nvidia-dcgm.service": True, "dcgm.service": False})
     broken: set[str] = field(default_factory=set)
+    load_state: str = "loaded"
     dies_at: str = ""
     commands: list[str] = field(default_factory=list)
 
@@ -40,6 +45,10 @@ class Host:
         self.commands.append(f"{verb} {' '.join(names)}")
         if verb == "list-units":
             return "".join(f"{name} loaded active running x\n" for name in names if self.running.get(name))
+        if verb == "show":
+            if not self.load_state:
+                raise HostCommandError("systemctl show, status 1")
+            return f"{self.load_state}\n"
         if verb == "start" and (bad := self.broken.intersection(names)):
             raise HostCommandError(f"systemctl start {bad}, status 1")
         for name in names:
@@ -95,6 +104,19 @@ def test_a_service_that_does_not_start_is_an_error_and_stays_recorded(host: Host
     host.broken = set()
     host.units.start()
     assert host.running["dcgm.service"]
+
+
+@pytest.mark.parametrize(
+    ("load_state", "is_gone"), [("not-found", True), ("masked", True), ("loaded", False), ("error", False), ("", False)]
+)
+def test_a_service_that_was_removed_or_masked_meanwhile_is_forgotten(
+    host: Host, load_state: str, is_gone: bool
+) -> None:
+    host.units.stop(tuple(host.running))
+    host.broken, host.load_state = {"nvidia-dcgm.service"}, load_state
+    with contextlib.nullcontext() if is_gone else pytest.raises(HostCommandError):
+        host.units.start()
+    assert host.path.exists() is not is_gone
 
 
 def test_without_patterns_and_without_a_record_no_command_runs(host: Host) -> None:
