@@ -30,6 +30,11 @@ XID = """
 faults:
   - {at: 1, gpu: 1, kind: xid, code: 79}
 """
+LOST = """
+faults:
+  - {at: 1, gpu: 1, kind: xid, code: 79}
+  - {at: 1, gpu: 1, kind: lost}
+"""
 SERVICE = "/k8s.io.kubelet.pkg.apis.dra.v1.DRAPlugin"
 
 
@@ -58,12 +63,12 @@ class Place:
         self.stack.callback(running.stop)
         return running
 
-    def wait_for_health(self, device: str, status: int) -> health_pb.DeviceHealth:
+    def wait_for_health(self, device: str, status: int, message: str = "") -> health_pb.DeviceHealth:
         until(self.paths.socket.is_socket)
         with Client(self.paths.socket) as client:
             for content in client.stream("/v1alpha1.DRAResourceHealth/NodeWatchResources", b"", timeout=60):
                 for each in health_pb.NodeWatchResourcesResponse.FromString(content).devices:
-                    if (each.device.device_name, each.health) == (device, status):
+                    if (each.device.device_name, each.health) == (device, status) and message in each.message:
                         return each
         raise AssertionError(f"{device} does not get the status {status}")
 
@@ -120,6 +125,12 @@ def test_an_xid_makes_a_device_unhealthy_for_the_kubelet_and_not_another(place: 
     place.start(scenario=SCENARIO + XID)
     found = place.wait_for_health("gpu-1", health_pb.UNHEALTHY)
     assert (found.device.pool_name, found.message) == (NODE, "gpu.nvidia.com/xid=79")
+    place.wait_for_health("gpu-0", health_pb.HEALTHY)
+
+
+def test_a_gpu_that_is_lost_stays_a_device_and_is_unhealthy(place: Place) -> None:
+    place.start(scenario=SCENARIO + LOST)
+    place.wait_for_health("gpu-1", health_pb.UNHEALTHY, "gpu.nvidia.com/gpu-lost")
     place.wait_for_health("gpu-0", health_pb.HEALTHY)
 
 
