@@ -14,8 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_plugin.health.startup_taint import STARTUP_TAINT_ANNOTATION
+from driver_manager.cordon import CORDON
 from gfd.labelers import DECLARED
 from gpu_core.clients.pause import DEPLOY, Pause
+from gpu_operator.upgrade.keys import ANNOTATIONS, STATE
+from gpu_operator.view import OWNER
 from nfd_lite.agent import NAME as NFD
 from nfd_lite.rules.outputs import OutputPolicy, normalize_resource, taint_problem, validate_annotation, validate_label
 from node_core.domain.conditions import GPU_READY, GPU_VALIDATED, MIG_CONFIGURED
@@ -27,6 +30,7 @@ from tests.cel import exemptions
 
 ROOT = Path(__file__).parent.parent
 BASE = ROOT / "manifests" / "base"
+OVERLAYS = ROOT / "manifests" / "overlays"
 GOLDEN = ROOT / "tests" / "golden"
 AGENTS = {
     "nfd-lite": "nfd",
@@ -226,3 +230,13 @@ def test_the_policy_of_the_topology_agent_is_bound_fails_closed_and_matches_only
 def accounts_of(policy: str) -> set[str]:
     (condition,) = policies()[policy]["matchConditions"]
     return set(re.findall(r"'system:serviceaccount:gpunode:([^']+)'", condition["expression"]))
+
+
+def test_driver_pods_and_gpu_operator_may_write_exactly_their_keys_of_nodes() -> None:
+    found = yaml.safe_load_all((OVERLAYS / "gpu-operator/gpu-operator.yaml").read_text())
+    (policy,) = (each["spec"] for each in found if each["kind"] == "ValidatingAdmissionPolicy")
+    (wrong,) = (each["expression"] for each in policy["variables"] if each["name"] == "wrongKeys")
+    driver, operator = (set(re.findall(r"'([^']+/[^']*)'", part)) for part in wrong.split("\n: "))
+    assert driver == {DEPLOY, Pause.DRIVER_UPGRADE.annotation, CORDON}
+    prefix = "nvidia.com/gpunode.driver-upgrade."
+    assert operator == {OWNER, STATE, prefix} | {each for each in ANNOTATIONS if not each.startswith(prefix)}

@@ -13,7 +13,12 @@ import yaml
 
 from device_plugin.health.gpu_events import GpuEvent, event_about
 from device_plugin.health.startup_taint import STARTUP_TAINT_ANNOTATION, parse_startup_taint, plan_startup_taint
+from driver_manager.cordon import NodeCordon
+from gpu_core.clients.daemon_sets import DaemonSetPause
+from gpu_core.clients.pause import DEPLOY, Pause
 from gpu_core.domain.inventory import GpuUuid
+from gpu_operator.upgrade.keys import ANNOTATIONS, STATE
+from gpu_operator.view import OWNER as OWNER_LABEL
 from nfd_lite.topology.kubelet_policy import KubeletPolicy
 from nfd_lite.topology.node_topology import NodeTopology, render_topology
 from nfd_lite.topology.publisher import ApiPublisher
@@ -90,7 +95,9 @@ def cluster() -> Iterator[Cluster]:
 
 
 def _pods() -> list[str]:
-    return [f"{agent}-{node}" for agent in (*AGENTS, TOPOLOGY_AGENT) for node in (OWN_NODE, OTHER_NODE)]
+    return [
+        f"{agent}-{node}" for agent in (*AGENTS, TOPOLOGY_AGENT, *DRIVER_ACCOUNTS) for node in (OWN_NODE, OTHER_NODE)
+    ]
 
 
 class Agent:
@@ -544,6 +551,7 @@ def test_cleanup_may_delete_only_node_features_of_its_own_node(cluster: Cluster,
     cluster.kubectl("delete", "nodefeatures", "-n", NAMESPACE, f"{GFD_PREFIX}{OTHER_NODE}")
 
 
+DRIVER_ACCOUNTS = ("gpu-driver", "gpu-operator")
 TOPOLOGY_AGENT = "nfd-lite-topology"
 TOPOLOGIES = "/apis/topology.node.k8s.io/v1alpha2/noderesourcetopologies"
 OWNER = {"apiVersion": "v1", "kind": "Node", "name": OWN_NODE, "uid": "u"}
@@ -615,3 +623,63 @@ def test_the_topology_agent_may_write_only_the_object_of_its_own_node(
 def test_a_token_without_a_node_may_write_no_topology(topology: Callable[..., Agent]) -> None:
     agent = topology(bound=False)
     agent.refused("the token does not name a Node", lambda: apply_topology(agent, topology_body(OWN_NODE)))
+
+
+@pytest.fixture
+def drivers(cluster: Cluster, tmp_path: Path) -> dict[str, Agent]:
+    """Creates the accounts, roles and the policy of gpu-operator and its driver pods, and waits until the policy is enforced."""
+    overlay = MANIFESTS / "overlays" / "gpu-operator" / "gpu-operator.yaml"
+    objects = [each for each in yaml.safe_load_all(overlay.read_text()) if each["kind"] != "Deployment"]
+    cluster.kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin="\n---\n".join(map(json.dumps, objects)))
+    for account in DRIVER_ACCOUNTS:
+        add_pod(cluster, account, OWN_NODE)
+    agents = {account: Agent(cluster, tmp_path, account) for account in DRIVER_ACCOUNTS}
+    deadline = time.monotonic() + POLICY_TIMEOUT_S
+    while not all(map(is_refused_by_the_policy_of_drivers, agents.values())):
+        assert time.monotonic() < deadline, "the API server does not enforce the policy"
+        time.sleep(0.1)
+    return agents
+
+
+def is_refused_by_the_policy_of_drivers(agent: Agent) -> bool:
+    """Whether a dry run is refused by the policy, and not by a missing right."""
+    body = {"metadata": {"labels": {"kubernetes.io/os": "plan9"}}}
+    try:
+        agent.api.request("PATCH", f"/api/v1/nodes/{OWN_NODE}", body=body, content=MERGE, query={"dryRun": "All"})
+    except KubeError as error:
+        return error.status == 403 and "gpunode-drivers" in error.message
+    return False
+
+
+def test_a_driver_pod_may_cordon_and_pause_only_its_own_node(drivers: dict[str, Agent]) -> None:
+    agent = drivers["gpu-driver"]
+    cordon = NodeCordon(api=agent.api, node_name=OWN_NODE, manager="gpu-driver-manager")
+    pause = DaemonSetPause(
+        api=agent.api, list_pods=lambda _: (), manager="gpu-driver-manager", pause=Pause.DRIVER_UPGRADE
+    )
+    cordon.begin()
+    pause.begin(["dcgm"])
+    assert pause.end()
+    cordon.end()
+    agent.refused_patch("only its own Node", CORDON, node=OTHER_NODE)
+    agent.refused_patch(
+        "not its own: nvidia.com/gpu-operator.driver.owner", {"metadata": {"labels": {OWNER_LABEL: "a"}}}
+    )
+    agent.refused_patch("not its own: example.com/a", {"metadata": {"annotations": {"example.com/a": "b"}}})
+    agent.refused_patch("these fields of a Node: spec.taints", {"spec": {"taints": [FOREIGN]}})
+
+
+def test_gpu_operator_may_write_only_its_keys_of_all_nodes(drivers: dict[str, Agent]) -> None:
+    agent = drivers["gpu-operator"]
+    annotations = dict.fromkeys(ANNOTATIONS, "x")
+    agent.patch(
+        {"metadata": {"labels": {OWNER_LABEL: "a", STATE: "upgrade-done"}, "annotations": annotations}, **CORDON}
+    )
+    agent.patch({"metadata": {"labels": {OWNER_LABEL: "a"}}}, node=OTHER_NODE)
+    for node in (OWN_NODE, OTHER_NODE):
+        removed = {"labels": {OWNER_LABEL: None, STATE: None}, "annotations": dict.fromkeys(ANNOTATIONS)}
+        agent.patch({"metadata": removed, "spec": {"unschedulable": None}}, node=node)
+    agent.refused_patch(
+        "not its own: nvidia.com/gpu.deploy.driver", {"metadata": {"labels": {f"{DEPLOY}driver": "false"}}}
+    )
+    agent.refused_patch("these fields of a Node: spec.taints", {"spec": {"taints": [FOREIGN]}})
