@@ -45,7 +45,10 @@ class Wait:
 
 
 def pods_by_node(pods: Mapping[str, Obj]) -> Mapping[str, Obj]:
-    """Returns Node -> its driver pod. Of several pods of a Node, the newest one that is not ending."""
+    """Returns Node -> its driver pod. Of several pods of a Node, the newest one that is not ending.
+
+    A pod without a Node comes last: it waits for the end of the pod of a deleted DaemonSet, whose driver works.
+    """
     found: dict[str, Obj] = {}
     for key in sorted(pods, key=lambda each: _rank(pods[each], each)):
         if is_driver_pod(pods[key]) and (node := node_of(pods[key])):
@@ -53,9 +56,10 @@ def pods_by_node(pods: Mapping[str, Obj]) -> Mapping[str, Obj]:
     return found
 
 
-def _rank(pod: Obj, key: str) -> tuple[bool, str, str]:
+def _rank(pod: Obj, key: str) -> tuple[bool, bool, str, str]:
     metadata = pod["metadata"]
-    return not metadata.get("deletionTimestamp"), str(metadata.get("creationTimestamp") or ""), key
+    is_bound = bool(pod.get("spec", {}).get("nodeName"))
+    return not metadata.get("deletionTimestamp"), is_bound, str(metadata.get("creationTimestamp") or ""), key
 
 
 def find_wait(pod: Obj | None) -> Wait | None:

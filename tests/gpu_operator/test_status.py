@@ -112,6 +112,18 @@ def test_the_newest_pod_of_a_node_counts_that_is_not_ending() -> None:
     assert wait.reason is Reason.ENDING
 
 
+def test_a_pod_that_waits_for_the_end_of_another_does_not_hide_the_driver_that_works() -> None:
+    """A change of usePrecompiled replaces the DaemonSet. The old pod runs until the upgrade of its Node."""
+    old, waiting_pod = pod("a", name="b", ready=True), pod("a", name="z")
+    match = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a"]}]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [match]}}
+    new = {**waiting_pod, "spec": {"affinity": {"nodeAffinity": required}}}
+    found = pods_by_node({"ns/b": old, "ns/z": new})["a"]
+    assert find_wait(found) is None
+    old["metadata"]["deletionTimestamp"] = NOW
+    assert pods_by_node({"ns/b": old, "ns/z": new})["a"] is new
+
+
 def test_pods_that_are_no_driver_pods_do_not_count() -> None:
     other = pod("a", ready=True)
     other["metadata"]["labels"] = {}
