@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 NAME = "gpu-operator"
 MERGE = "application/merge-patch+json"
 _JSON = "application/json"
+REFUSED = 500
+"""The API server also refuses an object with a field that is not in its schema with this status: a toleration with a wrong key."""
 
 
 class ClusterWriter:
@@ -89,7 +91,7 @@ class ClusterWriter:
         except NotLeaderError:
             raise
         except KubeError as error:
-            if error.status in (0, 429) or error.status >= 500:
+            if error.status in (0, 429) or error.status > REFUSED:
                 raise
             self._fail(driver, error)
         else:

@@ -114,10 +114,11 @@ def test_an_api_server_that_removes_fields_of_the_status_gets_each_status_once(f
     assert passes() == 1, "the object was created again"
 
 
-def test_a_refused_daemon_set_is_named_in_the_status_of_its_object_and_others_are_written() -> None:
+@pytest.mark.parametrize("status", [422, 500], ids=["not valid", "fields that are not in the schema"])
+def test_a_refused_daemon_set_is_named_in_the_status_of_its_object_and_others_are_written(status: int) -> None:
     drivers = [driver(), driver("other", nodeSelector={"a": "b"})]
     nodes = [node("a"), node("b", {"a": "b"})]
-    refused = KubeError("spec: Invalid value", status=422)
+    refused = KubeError("spec: Invalid value", status=status)
     done = write(plan(*nodes, drivers=drivers), view(nodes, drivers), ubuntu22=refused)
     assert not done.is_complete
     errors = {name: find_condition({"status": done.status(name)}, ERROR)["reason"] for name in ("default", "other")}
@@ -126,7 +127,7 @@ def test_a_refused_daemon_set_is_named_in_the_status_of_its_object_and_others_ar
     assert [each.reason for each in done.events] == ["WriteFailed", "WriteFailed"]
 
 
-@pytest.mark.parametrize("status", [0, 429, 500, 503])
+@pytest.mark.parametrize("status", [0, 429, 502, 503, 504])
 def test_an_api_server_that_does_not_respond_ends_the_pass(status: int) -> None:
     with pytest.raises(KubeError):
         write(plan(node("a"), drivers=[driver()]), view([node("a")], [driver()]), nodes=KubeError("no", status=status))
