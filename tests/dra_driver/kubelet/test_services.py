@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
 
 from dra_driver.claims.ref import ClaimRef
@@ -83,6 +84,19 @@ def test_a_claim_that_fails_does_not_affect_the_others(driver: Driver, service: 
     assert response.claims["u-bad"].error == "GPU 0 is gone"
     assert response.claims["u-broken"].error.startswith("ZeroDivisionError")
     assert len(response.claims) == 3
+
+
+def test_a_client_of_the_grpc_library_gets_one_response(driver: Driver) -> None:
+    method = f"/k8s.io.kubelet.pkg.apis.dra.{SERVICES[0]}/NodePrepareResources"
+    with grpc.insecure_channel(f"unix:{driver.paths.socket}") as channel:
+        prepare = channel.unary_unary(
+            method,
+            request_serializer=pb.NodePrepareResourcesRequest.SerializeToString,
+            response_deserializer=pb.NodePrepareResourcesResponse.FromString,
+        )
+        response = prepare(pb.NodePrepareResourcesRequest(claims=claims("a", "bad")), timeout=30)
+    assert response.claims["u-a"].devices[0].device_name == "gpu-0"
+    assert response.claims["u-bad"].error == "GPU 0 is gone"
 
 
 def test_each_claim_of_an_unprepare_call_has_an_entry(driver: Driver) -> None:
