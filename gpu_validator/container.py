@@ -21,8 +21,9 @@ LABELS: Mapping[str, str] = {"app.kubernetes.io/part-of": "gpunode", "gpunode.nv
 """Identify the sandboxes of this agent, also after it was killed."""
 CONTAINER_LOCK = "validator-container.lock"
 """In --lock-dir: held while the container runs."""
-FIRST_MISSING = 100
-MAX_PATHS = 100
+FIRST_MISSING = 3
+MAX_PATHS = 120
+"""The statuses of missing paths are between those of Python (1, 2) and those of runtimes and signals (from 124)."""
 PROGRAM = f"""
 import os, sys
 missing = [at for at, path in enumerate(sys.argv[1:]) if not os.path.exists(path)]
@@ -82,10 +83,11 @@ class ContainerCheck:
 
 def judge(device: str, paths: tuple[str, ...], end: ContainerEnd) -> Check:
     """PURE."""
+    checked = paths[:MAX_PATHS]
     if end.exit_code == 0:
-        return passed(Name.CONTAINER, f"a container started with {device}, and has its {len(paths)} paths")
+        return passed(Name.CONTAINER, f"a container started with {device}, and has its {len(checked)} paths")
     at = end.exit_code - FIRST_MISSING
-    if 0 <= at < len(paths):
-        return failed(Name.CONTAINER, f"a container with {device} lacks {paths[at]}", REMEDY)
+    if 0 <= at < len(checked):
+        return failed(Name.CONTAINER, f"a container with {device} lacks {checked[at]}", REMEDY)
     reason = f" ({end.reason})" if end.reason else ""
     return failed(Name.CONTAINER, f"a container with {device} ended with status {end.exit_code}{reason}", REMEDY)

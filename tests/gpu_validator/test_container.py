@@ -8,7 +8,7 @@ import pytest
 
 from gpu_validator.cdi import CdiDevices, SpecFile, select_devices
 from gpu_validator.check import Check, Verdict
-from gpu_validator.container import FIRST_MISSING, ContainerCheck, container_command
+from gpu_validator.container import FIRST_MISSING, MAX_PATHS, ContainerCheck, container_command, judge
 from node_core.errors import KubeletError
 from node_core.kubelet.sandbox import ContainerEnd, ContainerRun
 from tests.gpu_validator.nodes import KIND, inventory, spec
@@ -85,3 +85,19 @@ def test_without_cdi_or_an_image_no_container_starts() -> None:
 )
 def test_the_status_of_the_program_is_the_number_of_the_first_missing_path(paths: tuple[str, ...], status: int) -> None:
     assert subprocess.run(container_command(paths, sys.executable), check=False).returncode == status
+
+
+@pytest.mark.parametrize("code", [1, 2, 125, 127, 137, 139])
+def test_a_status_of_python_of_a_runtime_or_of_a_signal_is_no_missing_path(code: int) -> None:
+    """A status of both kinds would hide a missing path: after SIGKILL the verdict is `not applicable`."""
+    many = tuple(f"/{number}" for number in range(200))
+    assert code not in {FIRST_MISSING + at for at in range(len(container_command(many)[5:]))}
+    assert f"ended with status {code}" in judge("x", many, ContainerEnd(exit_code=code)).sentence
+
+
+def test_the_last_path_that_is_checked_can_be_named() -> None:
+    many = tuple(f"/missing-{number}" for number in range(200))
+    assert judge("x", many, ContainerEnd(exit_code=FIRST_MISSING + MAX_PATHS - 1)).sentence.endswith(
+        "lacks /missing-119"
+    )
+    assert judge("x", many, ContainerEnd(exit_code=0)).sentence.endswith(f"has its {MAX_PATHS} paths")
