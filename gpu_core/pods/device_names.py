@@ -18,6 +18,8 @@ _SHARE = re.compile(r"(?:::[0-9]{1,9}|/vgpu[0-9]{1,9})$")
 """The end of the id of a device that is shared: `::3` of NVIDIA's plugin, `/vgpu3` of GKE's plugin."""
 _PROFILE_NUMBER = re.compile(r"-[0-9]{1,9}(?=-[0-9]{1,9}$)")
 """A part of the name of a MIG device in a ResourceSlice, `gpu-0-mig-1g10gb-19-2`: the number of the profile on the board."""
+_COMPUTE_INSTANCE = re.compile(r"-c[0-9]{1,9}$")
+"""The end of the name of a MIG device of gpu-dra-driver that shares its GPU instance: `gpu-0-mig-1c3g40gb-9-4-c1`."""
 
 
 class DeviceKey(NamedTuple):
@@ -44,7 +46,8 @@ class DeviceNames:
         found = next((key for key in of_cdi if key is not None), None)
         if found is not None or device.driver != DRA_DRIVER:
             return found
-        return self.claims.get(_PROFILE_NUMBER.sub("", device.device))
+        name = _COMPUTE_INSTANCE.sub("", device.device)
+        return self.claims.get(_PROFILE_NUMBER.sub("", name))
 
 
 def name_devices(gpus: Iterable[Gpu]) -> DeviceNames:
@@ -76,9 +79,10 @@ def _claims(gpu: Gpu) -> Iterator[tuple[str, DeviceKey]]:
     yield f"gpu-{gpu.minor}", DeviceKey(gpu.uuid, None)
     for mig in gpu.mig_devices:
         if mig.profile is not None and mig.start is not None:
-            yield f"gpu-{gpu.minor}-mig-{_profile(mig.profile)}-{mig.start}", DeviceKey(gpu.uuid, mig.gpu_instance)
+            for profile in _profiles(mig.profile):
+                yield f"gpu-{gpu.minor}-mig-{profile}-{mig.start}", DeviceKey(gpu.uuid, mig.gpu_instance)
 
 
-def _profile(name: str) -> str:
-    """The profile in the form of a ResourceSlice, whose names have neither dots nor plus signs: `1g10gb`."""
-    return re.sub("[^a-z0-9]", "", name)
+def _profiles(name: str) -> tuple[str, str]:
+    """The profile in the forms of a ResourceSlice, whose names have neither dots nor plus signs: `1g10gbme`, and our `1g10gb-me`."""
+    return re.sub("[^a-z0-9]", "", name), name.replace(".", "").replace("+", "-")
