@@ -30,6 +30,9 @@ KILL_SECONDS = 2.0
 """A process in the kernel (state D) does not end by SIGKILL. After this time nobody waits for the process any more."""
 MAX_OUTPUT = 300
 REMEDY = "check the kernel log for NVRM and Xid lines, and run nvidia-smi on the node"
+NOT_READY = "SYSTEM_NOT_READY"
+"""The part of the name of CUDA's error if the fabric of NVSwitches is not set up. Source: CUDA Driver API, CUresult."""
+START_FABRIC = "start nvidia-fabricmanager of the driver's version, which GPUs with NVSwitches need, and read its log"
 INHERITED = ("PATH", "GPUNODE_CUDA_SCENARIO")
 """Variables of the agent that the program also has. The second one is for the library of the tests."""
 PASSED = "passed"
@@ -176,7 +179,8 @@ def judge(targets: Sequence[Target], used: Collection[DeviceKey], lines: Mapping
     failures = {target: line for target, line in lines.items() if is_failure(line)}
     if failures:
         target, line = next(iter(failures.items()))
-        return failed(Name.CUDA, f"{target.name}: {line.removeprefix('failed: ')}", REMEDY)
+        remedy = START_FABRIC if NOT_READY in line else REMEDY
+        return failed(Name.CUDA, f"{target.name}: {line.removeprefix('failed: ')}", remedy)
     count = sum(line == PASSED for line in lines.values())
     if count:
         return passed(Name.CUDA, f"{count} of {len(targets)} devices added two vectors")

@@ -17,8 +17,8 @@ THREADS = 256
 COMPUTE_MODE = 20
 """CU_DEVICE_ATTRIBUTE_COMPUTE_MODE."""
 PROHIBITED, EXCLUSIVE = 2, 3
-UNAVAILABLE = (46, 802)
-"""CUDA_ERROR_DEVICE_UNAVAILABLE: another process has the device alone. CUDA_ERROR_SYSTEM_NOT_READY: the fabric manager still starts."""
+UNAVAILABLE = 46
+"""CUDA_ERROR_DEVICE_UNAVAILABLE: another process has the device alone."""
 LOADED_BEFORE = ("libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1")
 """Libraries that libcuda needs. After the change of the root, the loader would find those of another libc."""
 PTX = b"""
@@ -91,7 +91,7 @@ def main(library: str, root: str | None = None) -> str:
     try:
         return run(Driver(load(library, root)))
     except CudaError as error:
-        return f"{'not run' if error.code in UNAVAILABLE else 'failed'}: {error}"
+        return f"{'not run' if error.code == UNAVAILABLE else 'failed'}: {error}"
     except (OSError, AttributeError) as error:
         return f"failed: {library} cannot be used: {error}"
 

@@ -21,7 +21,7 @@
 
 typedef int CUresult;
 typedef int CUdevice;
-enum { SUCCESS = 0, INVALID_VALUE = 1, NOT_INITIALIZED = 3, NO_DEVICE = 100, OUT_OF_MEMORY = 2, DEVICE_UNAVAILABLE = 46, INVALID_DEVICE = 101, INVALID_IMAGE = 200, NOT_FOUND = 500, NOT_SUPPORTED = 801, UNKNOWN = 999 };
+enum { SUCCESS = 0, INVALID_VALUE = 1, NOT_INITIALIZED = 3, NO_DEVICE = 100, OUT_OF_MEMORY = 2, DEVICE_UNAVAILABLE = 46, INVALID_DEVICE = 101, INVALID_IMAGE = 200, NOT_FOUND = 500, NOT_SUPPORTED = 801, SYSTEM_NOT_READY = 802, UNKNOWN = 999 };
 enum { MAX_GPUS = 8, MAX_RULES = 16, FIRST_HANDLE = 70, COMPUTE_MAJOR = 75, COMPUTE_MINOR = 76, COMPUTE_MODE = 20 };
 
 struct gpu { unsigned long long memory; int major, minor; char name[200]; };
@@ -212,6 +212,7 @@ CUresult cuGetErrorName(CUresult code, const char **name) {
     case INVALID_DEVICE: *name = "CUDA_ERROR_INVALID_DEVICE"; break;
     case OUT_OF_MEMORY: *name = "CUDA_ERROR_OUT_OF_MEMORY"; break;
     case DEVICE_UNAVAILABLE: *name = "CUDA_ERROR_DEVICE_UNAVAILABLE"; break;
+    case SYSTEM_NOT_READY: *name = "CUDA_ERROR_SYSTEM_NOT_READY"; break;
     case INVALID_IMAGE: *name = "CUDA_ERROR_INVALID_IMAGE"; break;
     case NOT_SUPPORTED: *name = "CUDA_ERROR_NOT_SUPPORTED"; break;
     case UNKNOWN: *name = "CUDA_ERROR_UNKNOWN"; break;

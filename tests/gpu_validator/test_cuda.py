@@ -11,7 +11,7 @@ import pytest
 from gpu_core.domain.inventory import Inventory
 from gpu_core.domain.usage import RunningProcess
 from gpu_validator.check import Check, Verdict
-from gpu_validator.cuda import TOTAL_SECONDS, KernelCheck, KernelRunner, render_environment
+from gpu_validator.cuda import START_FABRIC, TOTAL_SECONDS, KernelCheck, KernelRunner, render_environment
 from node_core.errors import NvmlError
 from node_core.kubelet.podresources import ClaimedDevice, PodDevices
 from tests.gpu_core.pods.nodes import pod
@@ -105,6 +105,11 @@ def test_a_failure_names_the_gpu_and_states_what_to_do() -> None:
     check = Bench(lines={SECOND: "failed: cuInit returned UNKNOWN"}).check()
     assert (check.verdict, check.sentence) == (Verdict.FAILED, f"GPU 1 ({SECOND}): cuInit returned UNKNOWN")
     assert check.remedy
+
+
+def test_without_the_fabric_manager_no_container_can_use_cuda() -> None:
+    check = Bench(lines=dict.fromkeys((FIRST, SECOND), "failed: cuInit returned SYSTEM_NOT_READY")).check()
+    assert (check.verdict, check.remedy) == (Verdict.FAILED, START_FABRIC)
 
 
 def test_an_empty_line_is_a_failure() -> None:
