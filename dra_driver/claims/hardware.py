@@ -11,10 +11,10 @@ from gpu_core.cdi.plan import CdiPlan
 from gpu_core.domain.cdi import Edits, spec_file_name
 from gpu_core.domain.inventory import Inventory
 from gpu_core.mig.model import MigGpu
-from gpu_core.mig.plan import GpuPlan
+from gpu_core.mig.plan import GpuPlan, read_layout
 from gpu_core.nvml.api import Nvml
 from gpu_core.nvml.bounded_call import BoundedCall
-from gpu_core.nvml.mig_apply import apply_plan
+from gpu_core.nvml.mig_apply import apply_plan, restore_layout
 from gpu_core.nvml.mig_reader import read_mig_gpus
 from node_core.domain.pci import PciAddress
 from node_core.errors import ClaimError
@@ -59,10 +59,10 @@ class NodeHardware:
         return self._bounded(lambda nvml: read_mig_gpus(nvml)[0])
 
     def apply(self, plan: GpuPlan) -> None:
-        if not self._bounded(lambda nvml: apply_plan(nvml, plan)):
+        if not self._bounded(lambda nvml: _change(nvml, plan)):
             raise ClaimError(
-                f"{plan.gpu.name} needs a reset before its MIG mode changes",
-                hint="set the MIG mode with mig-manager or nvidia-smi while no pod uses the GPU",
+                f"{plan.gpu.name} does not change its MIG mode now: the GPU is in use, or needs a reset",
+                hint="end the processes on the GPU, or set the MIG mode with mig-manager or nvidia-smi",
             )
 
     def edits(self, uuids: tuple[str, ...]) -> tuple[Mapping[str, Edits], Edits]:
@@ -82,6 +82,14 @@ class NodeHardware:
         self._last = call = BoundedCall(run, DEADLINE)
         call.start()
         return call.result()
+
+
+def _change(nvml: Nvml, plan: GpuPlan) -> bool:
+    """Returns False if the GPU does not change its MIG mode now. The mode is not pending then, so that a later reset does not change it."""
+    if apply_plan(nvml, plan):
+        return True
+    restore_layout(nvml, plan.gpu.uuid, read_layout(plan.gpu))
+    return False
 
 
 def select_edits(plan: CdiPlan, uuids: tuple[str, ...], *, is_simulated: bool) -> tuple[Mapping[str, Edits], Edits]:

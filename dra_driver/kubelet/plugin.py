@@ -13,6 +13,7 @@ from dra_driver.names import DRIVER
 from node_core.errors import KubeletError
 from node_core.grpc_h2.methods import Methods
 from node_core.kubelet.server import UnixServer
+from node_core.kubelet.sockets import is_served
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +77,7 @@ class DraSockets:
             self._paths.data.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise KubeletError(f"cannot create {self._paths.data}: {error.strerror}") from error
+        self._remove_dead()
         for path, methods in (
             (self._paths.socket, self._plugin),
             (self._paths.registration_socket, self._registration),
@@ -84,6 +86,12 @@ class DraSockets:
             server.start()
             self._servers = (*self._servers, server)
         log.info("dra_sockets_served", registration=str(self._paths.registration_socket))
+
+    def _remove_dead(self) -> None:
+        """Removes the sockets of killed pods, which the kubelet would try again and again."""
+        for path in (*self._paths.registry.glob(f"{DRIVER}-*.sock"), *self._paths.data.glob("dra-*.sock")):
+            if path.is_socket() and not is_served(path):
+                path.unlink(missing_ok=True)
 
     def stop(self) -> None:
         """Removes the registration first, so that the kubelet calls no socket that does not exist."""

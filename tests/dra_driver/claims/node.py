@@ -45,6 +45,7 @@ class Node:
     mode: str = "disabled"
     gpus: int = 2
     boot: str = "boot-1"
+    compute: str = "9.0"
     claims: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     kill_at: int = 0
     kills_before: bool = True
@@ -54,9 +55,10 @@ class Node:
     reads: int = 0
 
     def __post_init__(self) -> None:
+        model = "NVIDIA H100 80GB HBM3" if self.compute == "9.0" else "NVIDIA A100-SXM4-80GB"
         gpu = {
-            "model": "NVIDIA H100 80GB HBM3", "count": self.gpus, "memory": "81559Mi", "compute": "9.0",
-            "device_id": "2330", "mig": {"mode": self.mode},
+            "model": model, "count": self.gpus, "memory": "81559Mi", "compute": self.compute, "device_id": "2330",
+            "mig": {"mode": self.mode},
         }  # fmt: skip
         scenario = {"driver": {"version": "570.1", "cuda": "12.8"}, "gpus": [gpu]}
         self._node = SimulatedNode(parse_scenario("test", scenario, source="test"))

@@ -1,9 +1,11 @@
 """The gRPC services on sockets: the calls of a kubelet in both versions, errors of single claims, and sockets that disappear."""
 
+import socket
 import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -186,6 +188,21 @@ def test_two_pods_serve_different_sockets(tmp_path: Path) -> None:
     assert one.registration_socket.name == "gpu.nvidia.com-aaaaaaaa-reg.sock"
     assert one.socket != two.socket
     assert one.claims_file == two.claims_file
+
+
+def test_the_sockets_of_a_killed_pod_are_removed_and_those_of_a_running_one_stay(driver: Driver) -> None:
+    dead = driver.paths.registry / "gpu.nvidia.com-dead-reg.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(dead))
+    other = driver.paths.registry / "other.example.com-reg.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(other))
+    paths = replace(driver.paths, instance="new")
+    sockets = DraSockets(paths, {}, {})
+    sockets.ensure()
+    assert not dead.exists()
+    assert (other.is_socket(), driver.sockets.is_in_place, sockets.is_in_place) == (True, True, True)
+    sockets.stop()
 
 
 def test_the_kubelet_gets_the_health_at_once_and_at_each_change(driver: Driver) -> None:
