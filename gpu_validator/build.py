@@ -121,7 +121,7 @@ class Host:
 
     def read_kubelet(self, node: NodeState) -> KubeletFacts:
         path = self._settings.podresources_socket
-        if not path.parent.exists():
+        if not may_have_kubelet(path):
             return KubeletFacts(has_kubelet=False)
         try:
             devices = read_node_resources(path).allocatable.devices
@@ -214,6 +214,14 @@ class Host:
         )
 
 
+def may_have_kubelet(socket: Path) -> bool:
+    """Returns True also without the right to search the folder: then the error of the call states that."""
+    try:
+        return socket.parent.exists()
+    except OSError:
+        return True
+
+
 def build_validator(
     settings: ValidatorSettings, dependencies: Dependencies, services: Services, host: Host
 ) -> Validator:
@@ -229,7 +237,7 @@ def build_validator(
     )
     kernels = KernelCheck(
         open_nvml=nvml.open,
-        list_pods=partial(list_pod_devices, pods) if pods.parent.exists() else None,
+        list_pods=partial(list_pod_devices, pods) if may_have_kubelet(pods) else None,
         find_driver=host.find_driver,
         run=KernelRunner().run,
         clock=services.clock,

@@ -140,8 +140,15 @@ def runtime_error(socket: Path, error: CallError) -> KubeletError:
 
 
 def find_socket(sockets: Sequence[Path] = SOCKETS) -> Path | None:
-    """Returns the first socket that exists."""
-    return next((path for path in sockets if path.is_socket()), None)
+    """Returns the first socket that exists, or that this process may not search: then the error of the call states that."""
+    return next(filter(_may_exist, sockets), None)
+
+
+def _may_exist(path: Path) -> bool:
+    try:
+        return path.is_socket()
+    except OSError:
+        return True
 
 
 def _call(client: Client, method: str, request: Any, response_type: Any, seconds: float) -> Any:

@@ -6,18 +6,20 @@ import platform
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from gpu_core.assembly import Dependencies
-from gpu_validator.build import Host
+from gpu_validator.build import Host, may_have_kubelet
 from gpu_validator.container import CONTAINER_LOCK, SECONDS
 from gpu_validator.files import DriverPlace
+from gpu_validator.kubelet import NodeState
 from gpu_validator.settings import ValidatorSettings
 from node_core.errors import KubeletError
 from node_core.host.flock import open_locked
 from node_core.host.root import HostRoot
-from node_core.kubelet.sandbox import ContainerRun
+from node_core.kubelet.sandbox import ContainerRun, find_socket
 from node_core.runtime.settings import CommonSettings
 from tests.node_core.kubelet.runtime import FakeRuntime
 from tests.roots.drivers.layout import lay_out, lay_out_all
@@ -63,6 +65,18 @@ def test_of_two_drivers_libcuda_is_that_of_the_loaded_one(host: Host, tmp_path: 
 
 def test_without_a_driver_the_dynamic_linker_searches(host: Host) -> None:
     assert host.find_driver() == ("libcuda.so.1", None)
+
+
+def test_without_the_right_to_search_folders_the_call_states_why(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a user who is not root: only root may search /var/lib/kubelet."""
+    pods = tmp_path / "pod-resources" / "kubelet.sock"
+    host = Host(replace(ValidatorSettings(), podresources_socket=pods), host._dependencies)
+    monkeypatch.setattr(Path, "stat", Mock(side_effect=PermissionError(13, "Permission denied")))
+    assert may_have_kubelet(pods)
+    assert find_socket((tmp_path / "a.sock",)) == tmp_path / "a.sock"
+    assert host.read_kubelet(NodeState()).error
 
 
 def hold(path: Path) -> int:
