@@ -133,7 +133,7 @@ class ClusterWatch:
             raise
 
     async def _serve(self) -> None:
-        import kopf  # noqa: PLC0415 - 50 MiB, and only the leader needs it
+        import kopf  # noqa: PLC0415 - 50 MiB, which groups alone do not need
 
         from gpu_operator.watch.observer import Observer, make_registry, make_settings  # noqa: PLC0415
 
