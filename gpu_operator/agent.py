@@ -153,10 +153,10 @@ class Reconciler:
         view = add_workloads(view, self._api)
         plan = add_upgrades(plan_cluster(view, self._namespace, self._images), self._upgrader.status(view))
         self._services.metrics.replace(metrics.DRIVER_NODES, NAME, count_nodes(plan))
-        is_written = self._writer.apply(plan, view, now=rfc3339(self._services.wall()))
-        upgrades = self._upgrader.reconcile(view)
+        upgrades = self._upgrader.reconcile(view)  # first: its writes need the Nodes as they are in the view
         for why in upgrades.failures:
             log.warning("driver_upgrade_step_failed", why=why)
+        is_written = self._writer.apply(plan, view, now=rfc3339(self._services.wall()))
         return PassResult(is_complete=is_written and not upgrades.failures, after_s=upgrades.after_s)
 
 

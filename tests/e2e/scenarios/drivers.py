@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gpu_operator.upgrade.keys import STATE
+from gpu_operator.view import OWNER
 from tests.e2e.driver_image.build import NAME, REPOSITORY, VERSION
 from tests.e2e.objects import Obj, pod
 from tests.e2e.overlay import NAMESPACE
@@ -93,6 +95,7 @@ def a_deletion_of_everything_leaves_nothing_on_the_node(world: World) -> None:
         world.kubectl("delete", "nvidiadriver", "default")
         world.until("the end of the driver pod", lambda: not driver_pods(world) and not daemon_sets(world))
         assert files_in(RUN) == before
+        world.until("the labels are removed", lambda: not {OWNER, STATE} & world.labels.keys())
         world.kubectl("delete", "deployments,daemonsets", "--all", "-n", NAMESPACE)
         cleanup = cleanup_objects(world)
         try:
