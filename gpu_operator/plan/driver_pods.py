@@ -8,6 +8,9 @@ from gpu_operator.view import Obj, is_driver_pod, node_of
 
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"})
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_NOT_CREATED = (
+    "The DaemonSet controller has not created the pod. A taint of the Node that spec.tolerations lacks prevents that."
+)
 _CRASH = "CrashLoopBackOff"
 _FAILURES = frozenset({"Error", "OOMKilled"})
 
@@ -65,7 +68,7 @@ def _rank(pod: Obj, key: str) -> tuple[bool, bool, str, str]:
 def find_wait(pod: Obj | None) -> Wait | None:
     """Returns why the driver of a pod is not ready. None: the driver is ready. pod: None if the Node has no pod."""
     if pod is None:
-        return Wait(reason=Reason.NOT_CREATED, message="The DaemonSet controller has not created the pod yet.")
+        return Wait(reason=Reason.NOT_CREATED, message=_NOT_CREATED)
     if pod["metadata"].get("deletionTimestamp"):
         return Wait(reason=Reason.ENDING, message="The previous driver pod is ending.")
     if _condition(pod, "Ready").get("status") == "True":

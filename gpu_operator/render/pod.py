@@ -28,7 +28,11 @@ from gpu_operator.view import (
 MANAGER_CONTAINER, DRIVER_CONTAINER = "gpu-driver-manager", "nvidia-driver-ctr"
 PRECOMPILED = "nvidia.com/precompiled"
 INSTANCE = "app.kubernetes.io/instance"
-TOLERATIONS = ({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},)
+TOLERATIONS = (
+    {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+    {"key": "nvidia.com/gpu-not-ready", "operator": "Exists"},
+)
+"""The second one is the startup taint of gpu-device-plugin, which the plugin removes only when the driver is there."""
 READY_FILE = "/run/nvidia/validations/.driver-ctr-ready"
 """Third-party pods wait for this file. Its entries name the modules that the driver pod loads in addition."""
 _READY_ENTRIES = r"GDRCOPY_ENABLED: false\nGDS_ENABLED: false\nGPU_DIRECT_RDMA_ENABLED: false\n"

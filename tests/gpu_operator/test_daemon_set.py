@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from device_plugin.health.startup_taint import parse_startup_taint
 from gpu_operator.plan.node_facts import KERNEL, OS_ID, OS_VERSION
 from gpu_operator.plan.pools import Pool
 from gpu_operator.render.daemon_set import HASH, render_daemon_set
@@ -63,6 +64,13 @@ def test_each_variable_of_a_container_is_set_once() -> None:
         names = [each["name"] for each in container["env"]]
         assert len(names) == len(set(names))
         assert env(container)["DRIVER_CONFIG_DIGEST"] == digest()
+
+
+def test_the_startup_taint_of_the_device_plugin_does_not_keep_the_driver_away() -> None:
+    """The plugin removes the taint only when the driver is there."""
+    keys = {each["key"] for each in pod_of()["tolerations"] if each["operator"] == "Exists"}
+    assert parse_startup_taint("nvidia.com/gpu-not-ready:NoSchedule").key in keys
+    assert pod_of(tolerations=[])["tolerations"] == [], "the user decides"
 
 
 def test_only_the_nodes_of_the_pool_get_the_pods() -> None:
