@@ -11,16 +11,14 @@ from dra_driver.slices.features import (
     SliceFeatures,
     has_counters,
     has_taints,
-    parse_versions,
     render_probe,
-    select_version,
 )
 from node_core.errors import KubeError
 from node_core.kube.client import NodeApi
 from node_core.kube.http import JSON, parse_response
+from node_core.kube.resource_claims import NO_DRA_HINT, read_resource_version
 from node_core.kube.resources import Obj, Resource, without_managed_fields
 
-NO_DRA_HINT = "Dynamic Resource Allocation needs Kubernetes 1.34, or the API group of an earlier version switched on"
 _VERBS = {"create": "POST", "update": "PUT", "delete": "DELETE"}
 
 
@@ -48,18 +46,7 @@ class SliceApi:
 
     def discover_version(self) -> str:
         """Returns the preferred version that the API server serves. Raises KubeError, with status 404 if there is none."""
-        try:
-            group = self.client.request("GET", f"/apis/{GROUP}")
-        except KubeError as error:
-            if error.status != 404:
-                raise
-            raise KubeError(f"the cluster does not have the API group {GROUP}", status=404, hint=NO_DRA_HINT) from error
-        served = parse_response(parse_versions, group)
-        if (version := select_version(served)) is None:
-            raise KubeError(
-                f"the cluster has only {', '.join(sorted(served))} of {GROUP}", status=404, hint=NO_DRA_HINT
-            )
-        return version
+        return read_resource_version(self.client)
 
     def list(self, version: str) -> Mapping[str, Obj]:
         """Returns the slices of this node and driver by name. Raises KubeError."""

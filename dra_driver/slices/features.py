@@ -3,15 +3,13 @@
 Source: Kubernetes API, resource.k8s.io; KEP-4815, partitionable devices; KEP-5055, device taints.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dra_driver.names import DRIVER
 
 GROUP = "resource.k8s.io"
-VERSIONS = ("v1", "v1beta2", "v1beta1")
-"""The versions that the driver can write, the preferred one first."""
 PROBE = "probe"
 
 
@@ -26,16 +24,6 @@ class SliceFeatures:
     has_counters: bool = True
     has_own_counter_slices: bool = True
     has_taints: bool = True
-
-
-def select_version(served: Collection[str]) -> str | None:
-    """Returns the preferred version among those that the API server serves; None if there is none."""
-    return next((version for version in VERSIONS if version in served), None)
-
-
-def parse_versions(group: Mapping[str, Any]) -> frozenset[str]:
-    """Parses an APIGroup."""
-    return frozenset(str(each["version"]) for each in group["versions"])
 
 
 def render_probe(node_name: str, version: str, *, has_counters: bool) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from node_core.kube.http import ApiClient, parse_response
 GROUP = "/apis/resource.k8s.io"
 VERSIONS = ("v1", "v1beta2", "v1beta1")
 """The preferred one first. Kubernetes 1.34 has v1, 1.33 has v1beta2, and 1.32 has v1beta1."""
+NO_DRA_HINT = (
+    "Dynamic Resource Allocation needs Kubernetes 1.34, or 1.32 with the feature gate DynamicResourceAllocation"
+)
 _PAGE = "500"
 
 
@@ -58,17 +61,16 @@ class ResourceClaimApi:
 
 def read_resource_version(api: ApiClient) -> str:
     """Returns the newest common version of resource.k8s.io. Raises KubeError."""
-    hint = "Dynamic Resource Allocation needs Kubernetes 1.34, or 1.32 with the feature gate DynamicResourceAllocation"
     try:
         served = parse_response(parse_served_versions, api.request("GET", GROUP))
     except KubeError as error:
         if error.status != 404:
             raise
-        raise KubeError("the API server has no resource.k8s.io", status=404, hint=hint) from error
+        raise KubeError("the API server has no resource.k8s.io", status=404, hint=NO_DRA_HINT) from error
     for version in VERSIONS:
         if version in served:
             return version
-    raise KubeError(f"the API server has resource.k8s.io in {', '.join(served)} only", status=404, hint=hint)
+    raise KubeError(f"the API server has resource.k8s.io in {', '.join(served)} only", status=404, hint=NO_DRA_HINT)
 
 
 def parse_served_versions(group: Mapping[str, Any]) -> tuple[str, ...]:

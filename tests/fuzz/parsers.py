@@ -22,7 +22,6 @@ from dra_driver.claims.config import check_config, decode_config
 from dra_driver.claims.ref import ClaimRef
 from dra_driver.devices.attributes import parse_version as parse_driver_version
 from dra_driver.devices.model import DeviceKind
-from dra_driver.slices.features import parse_versions
 from driver_manager.eviction import parse_drain_pods
 from driver_manager.mounts import parse_mountinfo
 from gotemplate.errors import TemplateError
@@ -640,7 +639,6 @@ PARSERS: Mapping[str, Parser] = {
         lambda value: parse_device_names(value, "10de"), "10de  NVIDIA\n\t2330  GH100\n\t\t10de 16c1  H100\n"
     ),
     "dra_driver.devices.attributes:parse_version": text(parse_driver_version, "550.54.15", "470.05"),
-    "dra_driver.slices.features:parse_versions": document(parse_versions, {"versions": [{"version": "v1"}, {"version": "v1beta1"}]}),
     "gpu_core.nvml.driver_version:parse_proc_version": text(
         parse_proc_version, "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56 UTC 2024\n"
     ),

@@ -5,10 +5,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dra_driver.slices.features import VERSIONS
 from node_core.domain.quantity import canonical_quantity
 from node_core.errors import KubeError
 from node_core.kube.client import NodeApi
+from node_core.kube.resource_claims import VERSIONS
 
 NODE = "n1"
 
