@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gpu_validator.__main__ import parse
+from gpu_validator.container import FIRST_MISSING
 from gpu_validator.files import STAGES
 from node_core.domain.conditions import GPU_VALIDATED, ObservedCondition
 from node_core.grpc_h2.methods import Unary
@@ -133,7 +134,7 @@ def test_a_deleted_specification_makes_the_node_invalid_until_it_is_back(place: 
 
 def test_a_container_without_its_device_makes_the_node_invalid(place: Place) -> None:
     place.allocate("1")
-    place.runtime.ended = [cri.ContainerStatus(state=cri.CONTAINER_EXITED, exit_code=100)]
+    place.runtime.ended = [cri.ContainerStatus(state=cri.CONTAINER_EXITED, exit_code=FIRST_MISSING)]
     place.start()
     assert "lacks /dev/null" in place.wait_for("ContainerFailed")
 
