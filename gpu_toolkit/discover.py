@@ -15,17 +15,8 @@ from gpu_toolkit.process import flag_value, parse_command_line, read_process
 from gpu_toolkit.toml_edit import parse_toml, read_table
 from node_core.decode import Document, parse_yaml
 from node_core.errors import NodeError, RuntimeConfigError
-from node_core.kubelet.cri import CriClient, RuntimeStatus
+from node_core.kubelet.cri import SOCKETS, CriClient, RuntimeStatus
 
-SOCKETS = (
-    "/run/containerd/containerd.sock",
-    "/run/k3s/containerd/containerd.sock",
-    "/var/snap/microk8s/common/run/containerd.sock",
-    "/run/k0s/containerd.sock",
-    "/run/crio/crio.sock",
-    "/run/cri-dockerd.sock",
-)
-"""The default sockets of containerd, of k3s and RKE2, of MicroK8s, of k0s, of CRI-O, and of cri-dockerd."""
 CONFIGS = {
     Kind.CONTAINERD: "/etc/containerd/config.toml",
     Kind.CRI_O: "/etc/crio/crio.conf",

@@ -87,8 +87,8 @@ class ValidatorSettings:
     runtime_socket: Path | None = setting(
         "--runtime-socket CONTAINER_RUNTIME_ENDPOINT",
         None,
-        "Socket of the container runtime, for the check container. Default: the first one that exists of the sockets of containerd, CRI-O,"
-        " k3s and cri-dockerd.",
+        "Socket of the container runtime, for the check container. Default: the first one that exists of the sockets of containerd, k3s,"
+        " MicroK8s, k0s, CRI-O and cri-dockerd.",
         parse=lambda text: Path(text.removeprefix("unix://")) if text else None,
         fixed=True,
     )

@@ -82,7 +82,10 @@ def status(ctx: click.Context, /, output: str | None, **values: Any) -> None:
         ("", "switch CDI on and restart the runtime"),
         ("--runtime-restart-mode none", "change the file only"),
     ),
-    statuses={"0": "Pods get GPUs by CDI.", "1": "CDI could not be switched on. The old config is in place."},
+    statuses={
+        "0": "Pods get GPUs by CDI.",
+        "1": "Pods get no GPUs by CDI: the old config is in place, or the new one waits for a restart of the runtime.",
+    },
     help="Switch CDI on in the config of the runtime that the kubelet uses, and restart the runtime once. Running containers continue. If"
     " the runtime is not healthy afterwards, the old config is put back. Changes nothing if CDI is on.",
 )

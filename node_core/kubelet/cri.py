@@ -15,6 +15,18 @@ from node_core.grpc_h2.status import CallError
 from node_core.kubelet import cri_pb2 as pb
 from node_core.kubelet.rpc import call
 
+SOCKETS = (
+    "/run/containerd/containerd.sock",
+    "/run/k3s/containerd/containerd.sock",
+    "/var/snap/microk8s/common/run/containerd.sock",
+    "/run/k0s/containerd.sock",
+    "/run/crio/crio.sock",
+    "/run/cri-dockerd.sock",
+)
+"""The default sockets of containerd, of k3s and RKE2, of MicroK8s, of k0s, of CRI-O, and of cri-dockerd.
+
+Source: Kubernetes documentation, Container Runtimes; documentation of k3s, RKE2, MicroK8s and k0s.
+"""
 TIMEOUT = 10.0
 MAX_BYTES = 16 << 20
 READY = "RuntimeReady"

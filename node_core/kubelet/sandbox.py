@@ -15,13 +15,9 @@ from node_core.errors import KubeletError
 from node_core.grpc_h2.client import Client
 from node_core.grpc_h2.status import CallError
 from node_core.kubelet import cri_pb2 as pb
+from node_core.kubelet.cri import SOCKETS
 from node_core.kubelet.rpc import call, kubelet_error
 
-SOCKETS = tuple(
-    map(Path, ("/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/k3s/containerd/containerd.sock",
-               "/run/cri-dockerd.sock"))
-)  # fmt: skip
-"""The default sockets of the container runtimes. Source: Kubernetes documentation, Container Runtimes; documentation of k3s."""
 NOBODY = 65534
 POLL_SECONDS = 0.1
 CLEAN_SECONDS = 10.0
@@ -139,7 +135,7 @@ def runtime_error(socket: Path, error: CallError) -> KubeletError:
     return kubelet_error(f"the container runtime at {socket} reports an error", error)
 
 
-def find_socket(sockets: Sequence[Path] = SOCKETS) -> Path | None:
+def find_socket(sockets: Sequence[Path] = tuple(map(Path, SOCKETS))) -> Path | None:
     """Returns the first socket that exists, or that this process may not search: then the error of the call states that."""
     return next(filter(_may_exist, sockets), None)
 
