@@ -731,7 +731,29 @@ def test_the_values_of_a_driver_are_the_spec_of_the_object_default() -> None:
     assert (decoded.spec.repo_config.name, decoded.spec.cert_config.name) == ("r", "c")
     policy = decoded.spec.upgrade_policy
     assert (policy.auto_upgrade, policy.max_parallel_upgrades, policy.pod_deletion.force) == (False, 0, True)
-    assert set(spec) == set(section) - {"enabled"}
+    assert set(spec) == set(section) - {"enabled"} | {"tolerations"}
+
+
+@pytest.mark.parametrize(
+    ("values", "tolerations"),
+    [
+        ({}, ({"operator": "Exists"},)),
+        (
+            {"tolerations": [{"key": "a"}], "devicePlugin": {"startupTaint": "example.com/not-ready:NoSchedule"}},
+            ({"key": "a"}, {"key": "example.com/not-ready", "operator": "Exists"}),
+        ),
+        ({"tolerations": None}, None),
+    ],
+    ids=["default", "set", "none"],
+)
+def test_the_driver_tolerates_the_taints_that_the_agents_tolerate(
+    values: Obj, tolerations: tuple[Obj, ...] | None
+) -> None:
+    """Otherwise nodes with a taint get agents that wait for a driver for ever."""
+    objects = rendered({"driver": {"enabled": True, "version": "580"}, **values})
+    decoded = decode_spec(objects["NVIDIADriver", "default"]["spec"])
+    assert decoded.spec is not None
+    assert decoded.spec.tolerations == tolerations
 
 
 @pytest.mark.parametrize(

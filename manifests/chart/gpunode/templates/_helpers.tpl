@@ -320,6 +320,7 @@ tolerations:
 {{- if not (empty $value) }}{{ $_ := set $spec $name $value }}{{ end }}
 {{- end }}
 {{- $_ := set $spec "version" (toString .Values.driver.version) }}
+{{- with include "gpunode.tolerations" . | fromYamlArray }}{{ $_ := set $spec "tolerations" . }}{{ end }}
 {{- with .Values.driver }}
 {{- range $section, $name := dict "repoConfig" .repoConfig.configMapName "certConfig" .certConfig.name "kernelModuleConfig" .kernelModuleConfig.name }}
 {{- if $name }}{{ $_ := set $spec $section (dict "name" $name) }}{{ end }}
