@@ -77,14 +77,28 @@ def read_process(pid: int) -> Process | None:
 def start(command: tuple[str, ...], environment: Mapping[str, str], log: Path, pid_file: Path) -> Process:
     """Starts a command in a new session. Appends its output to the log."""
     with log.open("ab") as output, Path(os.devnull).open("rb") as nothing:
-        files = [(os.POSIX_SPAWN_DUP2, nothing.fileno(), 0)]
+        files: list[tuple[int, ...]] = [(os.POSIX_SPAWN_DUP2, nothing.fileno(), 0)]
         files += [(os.POSIX_SPAWN_DUP2, output.fileno(), stream) for stream in (1, 2)]
+        files += [(os.POSIX_SPAWN_CLOSE, number) for number in _inherited()]
         pid = os.posix_spawnp(command[0], command, environment, file_actions=files, setsid=True)
     process = read_process(pid)
     if process is None:
         raise ClusterError(f"{command[0]} ended immediately\n{last_lines(log)}")
     pid_file.write_text(f"{process.pid} {process.started}")
     return process
+
+
+def _inherited() -> list[int]:
+    """The descriptors above 2 that a new program would inherit, such as that of `flock FILE make e2e`: it would have the lock for ever."""
+    numbers = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 - only names are needed
+    return [number for number in numbers if number > 2 and _is_inheritable(number)]
+
+
+def _is_inheritable(number: int) -> bool:
+    try:
+        return os.get_inheritable(number)
+    except OSError:  # the descriptor of the list itself is closed
+        return False
 
 
 def recorded(pid_file: Path) -> Process | None:

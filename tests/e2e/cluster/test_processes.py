@@ -64,6 +64,15 @@ def process(pid: int, parent: int) -> Process:
     return Process(pid=pid, parent=parent, started=0, running=True)
 
 
+def test_a_program_does_not_inherit_the_descriptor_of_a_lock(begin: Begin, tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as lock:
+        os.set_inheritable(lock.fileno(), True)
+        begun = begin(*SLEEP)
+        files = {path.resolve() for path in Path(f"/proc/{begun.pid}/fd").iterdir()}
+    assert tmp_path / "log" in files
+    assert tmp_path / "lock" not in files
+
+
 @given(name=st.text(st.characters(exclude_categories=["Cs"])))
 def test_a_process_name_may_contain_any_character(name: str) -> None:
     assert parse_stat(stat(name)) == Process(pid=12, parent=3, started=22, running=True)
