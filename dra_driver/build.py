@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dra_driver.agent import NOT_REGISTERED, DraController, DraDiscovery, Parts
 from dra_driver.claims.driver_edits import DriverEdits
 from dra_driver.claims.hardware import NodeHardware
-from dra_driver.claims.preparer import ClaimPreparer, Surroundings
+from dra_driver.claims.preparer import ClaimPreparer
 from dra_driver.claims.specs import ClaimSpecs
 from dra_driver.claims.store import ClaimStore
+from dra_driver.claims.surroundings import Surroundings
 from dra_driver.kubelet.health import HealthBroadcaster
 from dra_driver.kubelet.plugin import DraSockets, PluginPaths, plugin_paths
 from dra_driver.kubelet.services import dra_methods, registration_methods

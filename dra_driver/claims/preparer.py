@@ -4,10 +4,8 @@ Each step can be repeated, so a killed driver continues with the next call of th
 record of a claim comes before its first change, and the record is removed after the last one.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -16,50 +14,13 @@ from dra_driver.claims.allocation import AllocatedDevice, holds, parse_allocatio
 from dra_driver.claims.holding import Claim, Claims, Holding, NodeDevices, find_conflicts, plan_holdings
 from dra_driver.claims.layout import find_mig_uuid, plan_layouts, plan_release
 from dra_driver.claims.ref import ClaimRef, check_ref
-from dra_driver.claims.specs import ClaimSpecs, cdi_name, plan_spec
-from dra_driver.claims.store import ClaimStore
+from dra_driver.claims.specs import cdi_name, plan_spec
+from dra_driver.claims.surroundings import Obj, Surroundings
 from dra_driver.kubelet.services import PreparedDevice
-from gpu_core.domain.cdi import Edits
 from gpu_core.mig.plan import GpuPlan
 from node_core.errors import ClaimError, KubeError, MigError, NvmlError
 
 log = structlog.get_logger(__name__)
-
-Obj = Mapping[str, Any]
-
-
-class Hardware(Protocol):
-    """The GPUs of the node. Each method may raise NvmlError or MigError."""
-
-    def read(self) -> NodeDevices: ...
-
-    def apply(self, plan: GpuPlan) -> None: ...
-
-    def edits(self, uuids: tuple[str, ...]) -> tuple[Mapping[str, Edits], Edits]:
-        """Returns the edits of each GPU or MIG device, by UUID, and those of every container. Raises ClaimError if one has none."""
-        ...
-
-
-class ClaimReader(Protocol):
-    """Both methods raise KubeError."""
-
-    def get(self, namespace: str, name: str) -> Obj | None:
-        """Returns a claim; None if it does not exist."""
-        ...
-
-    def list_all(self) -> tuple[Obj, ...]: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """pool: of this node. on_change: called when the MIG layout of a GPU has changed."""
-
-    pool: str
-    hardware: Hardware
-    claims: ClaimReader
-    store: ClaimStore
-    specs: ClaimSpecs
-    on_change: Callable[[], None] = lambda: None
 
 
 class ClaimPreparer:
@@ -126,10 +87,15 @@ class ClaimPreparer:
         for ref in refs:
             found = self._around.claims.get(ref.namespace, ref.name) if ref.name else unnamed.get(ref.uid)
             if not holds(found, ref):
-                log.info("stale_claim_reverted", claim=str(ref), uid=ref.uid)
-                self.unprepare(ref)
+                self._revert_stale(ref)
             elif found is not None and not ref.name:
                 self._complete(ref.uid, found)
+
+    def _revert_stale(self, ref: ClaimRef) -> None:
+        """Reads the claim again while no claim can be prepared: the scheduler may have allocated the claim again meanwhile."""
+        with self._locked() as claims:
+            if ref.uid in claims and not self._is_alive(ref):
+                self._revert((ref.uid,), claims)
 
     def prepared(self) -> Claims:
         """Returns the claims of the node."""

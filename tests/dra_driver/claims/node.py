@@ -8,10 +8,11 @@ from typing import Any
 
 from dra_driver.claims.hardware import NodeHardware
 from dra_driver.claims.holding import Claims
-from dra_driver.claims.preparer import ClaimPreparer, Surroundings
+from dra_driver.claims.preparer import ClaimPreparer
 from dra_driver.claims.ref import ClaimRef
 from dra_driver.claims.specs import ClaimSpecs
 from dra_driver.claims.store import ClaimStore
+from dra_driver.claims.surroundings import Surroundings
 from dra_driver.devices.model import Device
 from gpu_core.cdi.plan import CdiPlan
 from gpu_core.domain.cdi import Spec
@@ -37,7 +38,7 @@ class Killed(BaseException):
 class Node:
     """claims: namespace/name -> JSON of the claims in the API. kill_at: the number of the change at which the process ends, or 0.
 
-    kills_before: the process ends before this change, not after it.
+    kills_before: the process ends before this change, not after it. after_get: called once, after the API server has read a claim.
     """
 
     folder: Path
@@ -52,6 +53,7 @@ class Node:
     error: BaseException = field(default_factory=Killed)
     has_api: bool = True
     changes: int = 0
+    after_get: Callable[[], object] = lambda: None
     reads: int = 0
 
     def __post_init__(self) -> None:
@@ -130,7 +132,9 @@ class Node:
         self.reads += 1
         if not self.has_api:
             raise KubeError("the API server does not respond")
-        return self.claims.get(f"{namespace}/{name}")
+        found, (after, self.after_get) = self.claims.get(f"{namespace}/{name}"), (self.after_get, lambda: None)
+        after()
+        return found
 
     def list_all(self) -> tuple[Mapping[str, Any], ...]:
         if not self.has_api:

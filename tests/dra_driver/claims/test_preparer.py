@@ -232,6 +232,15 @@ def test_stale_claims_are_reverted_and_others_stay(node: Node) -> None:
     assert ([*node.recorded], node.instances[0]) == (["uid-b"], [(1, 1)])
 
 
+def test_a_claim_that_is_allocated_again_during_the_check_stays(node: Node) -> None:
+    ref = node.allocate("a", SMALL)
+    node.preparer.prepare(ref)
+    node.claims[str(ref)] = {"metadata": {"namespace": "ml", "name": "a", "uid": "uid-a"}}
+    node.after_get = lambda: (node.allocate("a", SMALL), node.preparer.prepare(ref))
+    node.preparer.clean()
+    assert (node.recorded["uid-a"].is_prepared, node.specs.uids(), node.instances[0]) == (True, ("uid-a",), [(0, 1)])
+
+
 def test_with_a_full_disk_nothing_is_changed(node: Node) -> None:
     ref, node.kill_at, node.error = node.allocate("a", SMALL), 2, ClaimError("no space")
     node.preparer.recover()

@@ -1,0 +1,47 @@
+"""What the preparation of claims reads and changes. Tests replace each part."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dra_driver.claims.holding import NodeDevices
+from dra_driver.claims.specs import ClaimSpecs
+from dra_driver.claims.store import ClaimStore
+from gpu_core.domain.cdi import Edits
+from gpu_core.mig.plan import GpuPlan
+
+Obj = Mapping[str, Any]
+
+
+class Hardware(Protocol):
+    """The GPUs of the node. Each method may raise NvmlError or MigError."""
+
+    def read(self) -> NodeDevices: ...
+
+    def apply(self, plan: GpuPlan) -> None: ...
+
+    def edits(self, uuids: tuple[str, ...]) -> tuple[Mapping[str, Edits], Edits]:
+        """Returns the edits of each GPU or MIG device, by UUID, and those of every container. Raises ClaimError if one has none."""
+        ...
+
+
+class ClaimReader(Protocol):
+    """Both methods raise KubeError."""
+
+    def get(self, namespace: str, name: str) -> Obj | None:
+        """Returns a claim; None if it does not exist."""
+        ...
+
+    def list_all(self) -> tuple[Obj, ...]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """pool: of this node. on_change: called when the MIG layout of a GPU has changed."""
+
+    pool: str
+    hardware: Hardware
+    claims: ClaimReader
+    store: ClaimStore
+    specs: ClaimSpecs
+    on_change: Callable[[], None] = lambda: None
