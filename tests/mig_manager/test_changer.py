@@ -16,6 +16,7 @@ from gpu_core.nvml.api import Nvml
 from mig_manager.journal import Journal
 from mig_manager.outcome import Applied, Busy, Failed, NotReady, Reason, Released, Request
 from mig_manager.policy import Usage
+from mig_manager.surroundings import Changes
 from node_core.domain.busy_policy import BusyPolicy
 from node_core.errors import KubeError, MigError, NotReadError, NvmlError
 from tests.mig_manager.places import POD, Killed, Place
@@ -436,3 +437,24 @@ def test_a_change_that_is_not_recovered_stays_recorded_while_the_next_change_run
     with pytest.raises(Killed):
         place.apply("first")
     assert [len(each.after.instances) for each in Journal(place.journal).read()] == [2, 7]
+
+
+def test_a_change_that_is_not_recovered_stays_recorded_after_the_next_change(tmp_path: Path) -> None:
+    """The process is killed when it reads the layouts again, before the requested config is reached."""
+    place = Place(tmp_path / "mig.json")
+    interrupt(place, "all-1g.10gb", "all-3g.40gb", 16)
+    place.journal.write_text(re.sub('"profile":[0-9]+', '"profile":99', place.journal.read_text()))
+    changer = place.changer()
+    plan = changer._plan
+    plans: list[Changes] = []
+
+    def kill(request: Request) -> Changes:
+        if plans:
+            raise Killed
+        plans.append(plan(request))
+        return plans[0]
+
+    changer._plan = kill  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        changer.run(Request(config="first"))
+    assert [len(each.after.instances) for each in Journal(place.journal).read()] == [2]
