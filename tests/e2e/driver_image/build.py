@@ -47,6 +47,25 @@ def driver_entries(folder: Path) -> Iterator[Entry]:
     yield Entry(path=f"{libraries}/scenario", content=render_lines(load_scenario(SCENARIO)).encode())
 
 
+def install_driver(root: Path) -> None:
+    """Writes the driver of the image to a folder of a host, in the layout of /usr/local/nvidia: bin and lib64."""
+    folders = {"bin": "bin", f"{platform.machine()}-linux-gnu": "lib64"}
+    with tempfile.TemporaryDirectory(prefix="gpunode-driver-") as folder:
+        for each in driver_entries(Path(folder)):
+            if each.path.startswith(f"{ROOT}/"):
+                path = Path(each.path)
+                _write(each, root / folders[path.parent.name] / path.name)
+
+
+def _write(entry: Entry, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if entry.link:
+        path.symlink_to(entry.link)
+        return
+    path.write_bytes(entry.content if isinstance(entry.content, bytes) else entry.content.read_bytes())
+    path.chmod(0o755 if entry.executable else 0o644)
+
+
 def write_gpu_host(folder: Path) -> Path:
     """Writes /sys of a host with the GPUs of the image, in place of the real one. Returns the folder that stands in for /sys."""
     return write_host_root(folder, load_scenario(SCENARIO)) / "sys"

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from gpu_core.host.driver_libraries import locate_driver
+from gpu_core.host.host_driver import find_host_driver
 from gpu_core.host.platform import may_have_gpus
 from node_core.host.root import HostRoot
 from tests.e2e.cluster.archive import Entry
-from tests.e2e.driver_image.build import ROOT, SCENARIO, VERSION, driver_entries, write_gpu_host
+from tests.e2e.driver_image.build import ROOT, SCENARIO, VERSION, driver_entries, install_driver, write_gpu_host
 from tests.nvml.build import COMPILER, NO_COMPILER
 
 HERE = Path(__file__).parent
@@ -35,6 +36,12 @@ def test_the_image_contains_a_driver_root_with_one_version(entries: list[Entry],
     found = locate_driver(tmp_path / ROOT)
     assert found is not None
     assert found.version == VERSION
+
+
+@needs_compiler
+def test_a_host_can_have_the_same_driver(tmp_path: Path) -> None:
+    install_driver(tmp_path / "usr/local/nvidia")
+    assert find_host_driver(HostRoot(tmp_path)) == f"/usr/local/nvidia/lib64/libnvidia-ml.so.{VERSION}"
 
 
 @needs_compiler

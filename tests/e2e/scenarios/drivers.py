@@ -5,14 +5,17 @@ The driver image simulates a driver (tests/e2e/driver_image). The agents read th
 
 import contextlib
 import json
+import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from gpu_operator.upgrade.keys import STATE
 from gpu_operator.view import OWNER
-from tests.e2e.driver_image.build import NAME, REPOSITORY, VERSION
+from tests.e2e.driver import CONTROL, NULL
+from tests.e2e.driver_image.build import NAME, REPOSITORY, VERSION, install_driver
 from tests.e2e.objects import Obj, pod
 from tests.e2e.overlay import NAMESPACE
 from tests.e2e.scenarios.cdi import gpu_nodes
@@ -30,6 +33,7 @@ DEPLOY = "nvidia.com/gpu.deploy.driver"
 PRESENT = "nvidia.com/gpu.present"
 DEPLOY_PLUGIN = "nvidia.com/gpu.deploy.device-plugin"
 DRIVER_VERSION = "nvidia.com/cuda.driver-version.full"
+GPUS = 8
 PROBE = {"initialDelaySeconds": 1, "periodSeconds": 1}
 DRIVER: Obj = {
     "apiVersion": "nvidia.com/v1alpha1",
@@ -73,14 +77,22 @@ def a_bare_node_gets_a_driver_labels_devices_and_a_pod_stage_by_stage(world: Wor
         world.until("the condition", lambda: gpu_ready(world) == ("True", "GPUsReady"))
 
 
-def no_driver_pod_starts_on_a_node_with_a_driver_of_its_own(world: World) -> None:
+def a_node_with_a_driver_of_its_own_gets_devices_and_no_driver_pod(world: World) -> None:
+    """With the settings of the node that gets a driver pod. When its driver is removed, it becomes such a node."""
     with installed(world), host_driver():
         world.start_agents(setup(world))
+        world.apply(pod("cuda", {GPU: 1}))
         world.until("the label", lambda: world.labels.get(DEPLOY) == "pre-installed")
         world.until("the status", lambda: "PreInstalled" in json.dumps(status(world)))
         events = world.kubectl("get", "events", "-n", NAMESPACE, "-o", "json")
         assert "nvidia-driver-daemonset" not in events
         assert not driver_pods(world)
+        world.until("labels", lambda: world.labels.get(DRIVER_VERSION) == VERSION)
+        world.until_running("cuda")
+        container = world.container("cuda")
+        assert len(gpu_nodes(container)) == 1
+        assert any(path.endswith(f"/libcuda.so.{VERSION}") for path in container.mounts)
+        world.kubectl("delete", "pod", "cuda", "--timeout=60s")
         shutil.rmtree(HOST_DRIVER)
         world.until("a driver pod", lambda: [is_ready(each) for each in driver_pods(world)] == [True])
         assert DEPLOY not in world.labels
@@ -155,15 +167,19 @@ def held() -> Iterator[None]:
 
 @contextlib.contextmanager
 def host_driver() -> Iterator[None]:
-    """The machine of the cluster has files of a driver in the block."""
+    """The machine of the cluster has the driver of the image, with device nodes, in the block."""
+    nodes = [Path("/dev", name) for name in (*CONTROL, *(f"nvidia{minor}" for minor in range(GPUS)))]
     assert not HOST_DRIVER.exists()
     try:
-        for name in ("lib64/libnvidia-ml.so.1", "bin/nvidia-smi"):
-            (HOST_DRIVER / name).parent.mkdir(parents=True)
-            (HOST_DRIVER / name).touch(0o755)
+        install_driver(HOST_DRIVER)
+        for node in nodes:
+            os.mknod(node, stat.S_IFCHR | 0o666, NULL)
+            node.chmod(0o666)
         yield
     finally:
         shutil.rmtree(HOST_DRIVER, ignore_errors=True)
+        for node in nodes:
+            node.unlink(missing_ok=True)
 
 
 def files_in(folder: Path) -> set[Path]:
@@ -205,7 +221,7 @@ def status(world: World) -> Obj:
 
 SCENARIOS = (
     Scenario(a_bare_node_gets_a_driver_labels_devices_and_a_pod_stage_by_stage, real_only=NO_CONTAINERS),
-    Scenario(no_driver_pod_starts_on_a_node_with_a_driver_of_its_own, real_only=NO_CONTAINERS),
+    Scenario(a_node_with_a_driver_of_its_own_gets_devices_and_no_driver_pod, real_only=NO_CONTAINERS),
     Scenario(a_driver_container_that_was_killed_is_cleaned_up, real_only=NO_CONTAINERS),
     Scenario(a_deletion_of_everything_leaves_nothing_on_the_node, real_only=NO_CONTAINERS),
 )
