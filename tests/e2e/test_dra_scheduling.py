@@ -19,7 +19,7 @@ from dra_driver.slices.api import SliceApi
 from dra_driver.slices.features import SliceFeatures
 from dra_driver.slices.plan import plan_slices
 from dra_driver.slices.publisher import Pool, SlicePublisher
-from dra_driver.slices.taints import DeviceTaint
+from dra_driver.slices.taints import DeviceTaint, TaintEffect
 from gpu_core.mig.model import MigGpu
 from gpu_core.nvml.inventory import read_inventory
 from gpu_core.nvml.mig_reader import read_mig_gpus
@@ -128,6 +128,11 @@ class Workload:
         found = json.loads(self._cluster.kubectl("get", "resourceclaims", "-n", self.namespace, "-o", "json"))["items"]
         allocations = [each.get("status", {}).get("allocation") for each in found]
         return sorted([result["device"] for result in each["devices"]["results"]] for each in allocations if each)
+
+    def is_deleted(self, pod: str) -> bool:
+        """Whether somebody has deleted the pod. Without a kubelet, such a pod stays."""
+        path = "jsonpath={.metadata.deletionTimestamp}"
+        return bool(self._cluster.kubectl("get", "pod", pod, "-n", self.namespace, "--ignore-not-found", "-o", path))
 
     def unscheduled(self) -> list[str]:
         found = json.loads(self._cluster.kubectl("get", "pods", "-n", self.namespace, "-o", "json"))["items"]
@@ -253,3 +258,15 @@ def test_a_tainted_gpu_gets_no_pod_until_the_taint_is_gone(
     publisher.desire(Pool(devices=full))
     until("the allocation", lambda: workload.allocated() == [[full[0].name]])
     until("a scheduled pod", lambda: not workload.unscheduled())
+
+
+def test_no_execute_evicts_the_pod_of_a_tainted_gpu(
+    publisher: SlicePublisher, workload: Workload, node_devices: tuple[tuple[Device, ...], MigGpu]
+) -> None:
+    full = [device for device in node_devices[0] if device.kind is DeviceKind.GPU][:1]
+    publish(publisher, Pool(devices=full))
+    workload.example("product-and-memory.yaml")
+    until("a scheduled pod", lambda: workload.allocated() and not workload.unscheduled())
+    taint = DeviceTaint(key=XID.key, value=XID.value, effect=TaintEffect.NO_EXECUTE)
+    publisher.desire(Pool(devices=full, taints={full[0].name: (taint,)}))
+    until("the eviction", lambda: workload.is_deleted("large-h100"))
