@@ -73,6 +73,15 @@ def test_the_startup_taint_of_the_device_plugin_does_not_keep_the_driver_away() 
     assert pod_of(tolerations=[])["tolerations"] == [], "the user decides"
 
 
+def test_both_containers_see_the_processes_of_the_host_and_share_the_mounts_of_the_driver_with_it() -> None:
+    found = pod_of()
+    assert found["hostPID"] is True
+    for container in (*found["initContainers"], *found["containers"]):
+        (run,) = (each for each in container["volumeMounts"] if each["mountPath"] == "/run/nvidia")
+        assert run["mountPropagation"] == "Bidirectional", container["name"]
+        assert container["securityContext"]["privileged"] is True
+
+
 def test_only_the_nodes_of_the_pool_get_the_pods() -> None:
     assert pod_of()["nodeSelector"] == {
         GPU_PRESENT: "true",

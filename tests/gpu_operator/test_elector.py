@@ -177,3 +177,25 @@ def test_a_client_that_does_not_lead_sends_no_write() -> None:
         client.request("PATCH", "/api/v1/nodes/n")
     with pytest.raises(KubeError, match="no usable cluster configuration"):
         client.request("GET", "/api/v1/nodes/n")
+
+
+def test_the_lead_counts_from_the_begin_of_a_renewal_and_not_from_its_response() -> None:
+    """The Lease of a slow API server can have expired for others before."""
+    leases, clock = FakeLeases(), Clock()
+    one, request = elector(leases, clock), leases.request
+
+    def respond_late(*arguments: Any, **more: Any) -> dict[str, Any]:
+        clock.now += LEAD_SECONDS / 2
+        return request(*arguments, **more)
+
+    leases.request = respond_late  # type: ignore[method-assign]
+    one.step()
+    assert not one.is_leader()
+
+
+def test_a_controller_that_stops_does_not_lead_any_more() -> None:
+    one = elector(FakeLeases(), Clock())
+    one.step()
+    assert one.is_leader()
+    one.stop()
+    assert not one.is_leader()
