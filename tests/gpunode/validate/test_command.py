@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,13 @@ REPORT = Report(
         skipped(Name.CONTAINER, Name.CDI),
     )
 )
-FLAGS = ("--simulate", "h100x8", "--podresources-socket")
+
+
+def check(folder: Path, *more: str) -> Any:
+    """Runs the checks of simulated GPUs with folders of the test. The kubelet has a folder, but no socket."""
+    sockets = ("--podresources-socket", str(folder / "kubelet.sock"), "--runtime-socket", str(folder / "runtime.sock"))
+    folders = ("--lock-dir", str(folder), "--cdi-dir", str(folder / "cdi"))
+    return run_verb("validate", "--simulate", "h100x8", *sockets, *folders, *more)
 
 
 def test_each_check_has_a_row_with_its_verdict() -> None:
@@ -41,20 +48,20 @@ def test_the_document_has_the_remedies() -> None:
 
 
 def test_without_a_cluster_the_checks_of_simulated_gpus_pass(tmp_path: Path) -> None:
-    result = run_verb("validate", *FLAGS, str(tmp_path / "missing" / "kubelet.sock"))
+    result = check(tmp_path, "--podresources-socket", str(tmp_path / "missing" / "kubelet.sock"))
     assert (result.exit_code, result.stderr) == (0, "")
     assert "driver 550.54.15 lists 8 simulated GPUs" in result.stdout
     assert "not applicable   this machine has no kubelet" in result.stdout
 
 
 def test_a_failed_check_has_its_remedy_and_the_exit_status_1(tmp_path: Path) -> None:
-    result = run_verb("validate", *FLAGS, str(tmp_path / "kubelet.sock"))
+    result = check(tmp_path)
     assert result.exit_code == 1
     assert "kubelet:      check that the kubelet runs" in result.stdout
 
 
 def test_the_output_can_be_json(tmp_path: Path) -> None:
-    result = run_verb("validate", *FLAGS, str(tmp_path / "kubelet.sock"), "-o", "json")
+    result = check(tmp_path, "-o", "json")
     assert result.exit_code == 1
     assert {each["name"]: each["verdict"] for each in json.loads(result.stdout)["checks"]}["kubelet"] == "failed"
 
@@ -79,6 +86,6 @@ def test_wrong_flags_have_the_exit_status_2(flags: tuple[str, ...], message: str
 
 
 def test_checks_can_be_skipped(tmp_path: Path) -> None:
-    result = run_verb("validate", "--skip-checks", "kubelet,container", *FLAGS, str(tmp_path / "kubelet.sock"))
+    result = check(tmp_path, "--skip-checks", "kubelet,container")
     assert result.exit_code == 0
     assert result.stdout.count("switched off by --skip-checks") == 2
