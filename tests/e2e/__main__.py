@@ -29,6 +29,7 @@ OPTIONS = (
     "tests/e2e/test_real_cluster.py",
     "tests/e2e/test_policy.py",
     "tests/e2e/test_dra_scheduling.py",
+    "tests/e2e/test_dra_daemon_set.py",
     "tests/e2e/test_dra_pods.py",
 )
 

@@ -1,0 +1,162 @@
+"""The DaemonSet gpu-dra-driver of the chart on a real node: each example, an update with claims in use, and a taint that comes and goes."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from node_core.runtime.instance_lock import DEFAULT_DIRECTORY
+from tests.e2e.cluster import Cluster, attach
+from tests.e2e.cluster.image import GPUNODE
+from tests.e2e.examples import EXAMPLES, parse_expected, tidy, use_test_image
+from tests.e2e.timings import Timings
+from tests.e2e.tokens import NAMESPACE
+from tests.manifests.helm import MANIFESTS, load, template
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+WAIT_S = 180.0
+SCENARIO = DEFAULT_DIRECTORY / "dra-e2e.yaml"
+EIGHT = """
+driver: {{version: "570.1", cuda: "12.8"}}
+mig_state: {folder}/dra-e2e-mig.json
+gpus:
+  - {{model: NVIDIA H100 80GB HBM3, count: {count}, memory: 81559Mi, compute: "9.0", device_id: "2330", numa: 0, mig: {{mode: disabled}}}}
+"""
+FAULTS = """
+faults:
+  - {at: 6, gpu: 0, kind: xid, code: 48}
+  - {at: 6, for: 20, gpu: 0, kind: recovery, action: reset}
+"""
+FILES = sorted((EXAMPLES / "dra").glob("*.yaml"))
+VALUES = (
+    "--set=dra.enabled=true",
+    "--set=devicePlugin.enabled=false",
+    "--set=dra.dynamicMIG=true",
+    "--set=dra.extendedResource=nvidia.com/gpu",
+    f"--set=image.repository={GPUNODE.rpartition(':')[0]}",
+    f"--set-string=image.tag={GPUNODE.rpartition(':')[2]}",
+    "--set=image.pullPolicy=Never",
+    f'--set-json=dra.extraArgs=["--simulate={SCENARIO}"]',
+    "--show-only=templates/gpu-dra-driver.yaml",
+)
+
+
+class Driver:
+    """The DaemonSet on the cluster's node."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.objects = load(template(*VALUES))
+
+    def install(self) -> None:
+        kubectl = self.cluster.kubectl
+        kubectl("apply", "-f", str(MANIFESTS / "base" / "namespace.yaml"))
+        kubectl("delete", "daemonsets", "--all", "-n", NAMESPACE)
+        kubectl("apply", "-f", str(MANIFESTS / "overlays" / "dra" / "account.yaml"))
+        kubectl("label", "node", self.cluster.node_name, "nvidia.com/gpu.present=true", "--overwrite")
+        self.simulate(8)
+        kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=yaml.safe_dump_all(self.objects))
+        self.until_ready()
+
+    def simulate(self, count: int, faults: str = "") -> None:
+        """Writes the scenario that the next pod of the driver reads. The pods mount this folder."""
+        SCENARIO.parent.mkdir(exist_ok=True)
+        (DEFAULT_DIRECTORY / "dra-e2e-mig.json").unlink(missing_ok=True)
+        SCENARIO.write_text(EIGHT.format(folder=DEFAULT_DIRECTORY, count=count) + faults)
+
+    def restart(self) -> None:
+        self.cluster.kubectl("rollout", "restart", "daemonset/gpu-dra-driver", "-n", NAMESPACE)
+        self.until_ready()
+
+    def until_ready(self) -> None:
+        self.cluster.kubectl("rollout", "status", "daemonset/gpu-dra-driver", "-n", NAMESPACE, "--timeout=90s")
+
+    def until(self, what: str, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + WAIT_S
+        while not condition():
+            if time.monotonic() > deadline:
+                log = self.cluster.kubectl("logs", "-n", NAMESPACE, "ds/gpu-dra-driver", "--tail=30", check=False)
+                events = self.cluster.kubectl("get", "events", "-n", "default", check=False)
+                raise AssertionError(f"timeout, waiting for {what}\n{log}\n{events[-2000:]}")
+            time.sleep(0.2)
+
+    def slices(self) -> dict[str, tuple[str, int]]:
+        """Name -> UID and generation of the pool."""
+        return {
+            each["metadata"]["name"]: (each["metadata"]["uid"], each["spec"]["pool"]["generation"])
+            for each in self._list("resourceslices")
+        }
+
+    def taints(self) -> set[str]:
+        """The taints of all devices, as `key=value`."""
+        devices = [device for each in self._list("resourceslices") for device in each["spec"].get("devices", ())]
+        return {f"{taint['key']}={taint.get('value', '')}" for device in devices for taint in device.get("taints", ())}
+
+    def phases(self) -> dict[str, str]:
+        return {each["metadata"]["name"]: each["status"]["phase"] for each in self._list("pods")}
+
+    def apply(self, file: Path) -> None:
+        objects = [use_test_image(obj) if obj["kind"] == "Pod" else obj for obj in yaml.safe_load_all(file.read_text())]
+        self.cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
+
+    def clean(self) -> None:
+        self.cluster.kubectl("delete", "pods", "--all", "--timeout=60s")
+        self.cluster.kubectl("delete", "resourceclaims,resourceclaimtemplates", "--all", "--timeout=60s")
+
+    def _list(self, kind: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.cluster.kubectl("get", kind, "-o", "json"))["items"]
+        return found
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[Driver]:
+    cluster = attach()
+    assert cluster is not None, "no cluster is running: run `make e2e`, which starts a cluster and runs these tests"
+    driver = Driver(cluster)
+    driver.install()
+    yield driver
+    cluster.kubectl(
+        "delete", "-n", NAMESPACE, "-f", "-", "--ignore-not-found", stdin=yaml.safe_dump_all(driver.objects)
+    )
+    cluster.kubectl("delete", "resourceslices", "--all")
+    SCENARIO.unlink()
+
+
+def test_each_example_has_the_documented_result(driver: Driver, timings: Timings) -> None:
+    driver.until("the slices", driver.slices)
+    began = time.monotonic()
+    for file in FILES:
+        driver.apply(file)
+    (expected,) = parse_expected((EXAMPLES / "dra" / "README.md").read_text())
+    driver.until("running pods", lambda: tidy(driver.cluster.kubectl(*expected.command)) == expected.output)
+    timings.add("six pods with claims to running containers", time.monotonic() - began)
+
+
+def test_an_update_of_the_driver_changes_neither_slices_nor_pods(driver: Driver) -> None:
+    before, phases = driver.slices(), driver.phases()
+    assert len(phases) == 6
+    driver.restart()
+    assert driver.slices() == before
+    assert driver.phases() == phases
+    driver.clean()
+
+
+def test_an_xid_taints_a_gpu_until_the_gpu_has_recovered(driver: Driver) -> None:
+    driver.simulate(1, FAULTS)
+    driver.restart()
+    driver.until("the taint of the Xid", lambda: "gpu.nvidia.com/xid=48" in driver.taints())
+    driver.apply(EXAMPLES / "dra" / "product-and-memory.yaml")
+    driver.until("a pending pod", lambda: driver.phases() == {"large-h100": "Pending"})
+    driver.until(
+        "the taint of the hold-down",
+        lambda: driver.taints() != set() and "gpu.nvidia.com/recovery-action=reset" not in driver.taints(),
+    )
+    assert driver.phases() == {"large-h100": "Pending"}
+    driver.until("the end of the taints", lambda: not driver.taints())
+    driver.until("a running pod", lambda: driver.phases() == {"large-h100": "Running"})
+    driver.clean()
