@@ -118,8 +118,10 @@ def _prepare(prepare: Prepare, claim: ClaimRef) -> pb.NodePrepareResourceRespons
 
 
 def _render(device: PreparedDevice) -> pb.Device:
+    """A subrequest `gpu/large` becomes the request `gpu`: containers name requests, and the kubelet compares whole names."""
+    requests = dict.fromkeys(name.partition("/")[0] for name in device.requests)
     rendered = pb.Device(
-        request_names=device.requests, pool_name=device.pool, device_name=device.device, cdi_device_ids=device.cdi
+        request_names=requests, pool_name=device.pool, device_name=device.device, cdi_device_ids=device.cdi
     )
     if device.share_id is not None:
         rendered.share_id = device.share_id

@@ -53,6 +53,8 @@ class Driver:
             raise MigError("GPU 0 is gone")
         if claim.name == "broken":
             raise ZeroDivisionError
+        if claim.name == "alternatives":
+            return (replace(DEVICE, requests=("gpu/large", "gpu/small", "other")),)
         return (DEVICE,)
 
     def unprepare(self, claim: ClaimRef) -> None:
@@ -86,6 +88,14 @@ def test_a_claim_that_fails_does_not_affect_the_others(driver: Driver, service: 
     assert response.claims["u-bad"].error == "GPU 0 is gone"
     assert response.claims["u-broken"].error.startswith("ZeroDivisionError")
     assert len(response.claims) == 3
+
+
+def test_the_kubelet_gets_the_request_of_a_subrequest_because_containers_name_requests(driver: Driver) -> None:
+    method = f"/k8s.io.kubelet.pkg.apis.dra.{SERVICES[0]}/NodePrepareResources"
+    request = pb.NodePrepareResourcesRequest(claims=claims("alternatives"))
+    with Client(driver.paths.socket) as client:
+        response = call(client, method, request, pb.NodePrepareResourcesResponse, timeout=10)
+    assert [*response.claims["u-alternatives"].devices[0].request_names] == ["gpu", "other"]
 
 
 def test_a_client_of_the_grpc_library_gets_one_response(driver: Driver) -> None:
