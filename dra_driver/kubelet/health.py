@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from node_core.grpc_h2.methods import Methods, ResponseStream, Streaming
 from node_core.kubelet import dra_health_pb2 as pb
 
+HEALTH_SERVICE = "v1alpha1.DRAResourceHealth"
+"""As the driver registers the service. Kubelets until 1.36 call the service in any case, newer ones only if it is registered."""
 TIMEOUT = 300
 """Seconds without an update after which the kubelet regards the health as unknown: several times the interval of the discoveries."""
 _MAX_MESSAGE = 1024
@@ -32,7 +34,7 @@ class HealthBroadcaster:
 
     @property
     def methods(self) -> Methods:
-        return {"/v1alpha1.DRAResourceHealth/NodeWatchResources": Streaming(self._watch)}
+        return {f"/{HEALTH_SERVICE}/NodeWatchResources": Streaming(self._watch)}
 
     def publish(self, devices: Sequence[DeviceHealth], now: float) -> None:
         """Sends the health of all devices. now: Unix seconds of the observation."""

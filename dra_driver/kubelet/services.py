@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from dra_driver.claims.ref import ClaimRef
+from dra_driver.kubelet.health import HEALTH_SERVICE
 from dra_driver.names import DRIVER
 from node_core.errors import NodeError
 from node_core.grpc_h2.methods import Methods, ResponseStream, Streaming, Unary
@@ -65,7 +66,8 @@ def registration_methods(endpoint: str, on_status: Callable[[str | None], None])
 
     on_status: called in the server's thread with None if the kubelet has registered the driver, or with the kubelet's error.
     """
-    info = registration.PluginInfo(type="DRAPlugin", name=DRIVER, endpoint=endpoint, supported_versions=SERVICES)
+    services = (*SERVICES, HEALTH_SERVICE)
+    info = registration.PluginInfo(type="DRAPlugin", name=DRIVER, endpoint=endpoint, supported_versions=services)
 
     def report(content: bytes) -> bytes:
         status = parse(registration.RegistrationStatus, content)

@@ -174,7 +174,7 @@ def test_the_kubelet_gets_the_versions_and_reports_the_result(driver: Driver) ->
                 timeout=10,
             )
     assert (info.type, info.name, info.endpoint) == ("DRAPlugin", "gpu.nvidia.com", str(driver.paths.socket))
-    assert tuple(info.supported_versions) == SERVICES
+    assert tuple(info.supported_versions) == (*SERVICES, "v1alpha1.DRAResourceHealth")
     assert driver.statuses == [None, "no", "the kubelet gave no reason"]
 
 
