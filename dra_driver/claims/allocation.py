@@ -3,7 +3,7 @@
 Source: Kubernetes API, ResourceClaim of resource.k8s.io (v1, v1beta2 and v1beta1 have the same status).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,7 @@ def parse_allocation(claim: Mapping[str, Any] | None, ref: ClaimRef, pool: str) 
     claim: the JSON of the claim; None if it does not exist.
     """
     allocation = _read_allocation(claim, ref)
-    results = [each for each in (allocation.results or ()) if each.driver == DRIVER and each.pool == pool]
+    results = _results_of(allocation, pool)
     if not results:
         raise ClaimError(f"claim {ref} has no device of {DRIVER} in the pool {pool}")
     try:
@@ -83,12 +83,20 @@ def parse_allocation(claim: Mapping[str, Any] | None, ref: ClaimRef, pool: str) 
         raise ClaimError(f"claim {ref}: {error.message}", hint=error.hint) from error
 
 
-def holds(claim: Mapping[str, Any] | None, ref: ClaimRef) -> bool:
-    """Whether the claim still exists with this UID, and is allocated. The devices of any other claim are free."""
+def holds(claim: Mapping[str, Any] | None, ref: ClaimRef, pool: str, devices: Iterable[str]) -> bool:
+    """Whether the claim still exists with this UID, and all these devices of the pool are allocated to it.
+
+    The devices of any other claim are free: also those of a claim that is allocated again, to other devices or on another node.
+    """
     try:
-        return bool(_read_allocation(claim, ref))
+        allocated = {each.device for each in _results_of(_read_allocation(claim, ref), pool)}
     except ClaimError:
         return False
+    return bool(allocated) and allocated.issuperset(devices)
+
+
+def _results_of(allocation: _Devices, pool: str) -> list[_Result]:
+    return [each for each in (allocation.results or ()) if each.driver == DRIVER and each.pool == pool]
 
 
 def _read_allocation(claim: Mapping[str, Any] | None, ref: ClaimRef) -> _Devices:

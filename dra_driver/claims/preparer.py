@@ -82,20 +82,27 @@ class ClaimPreparer:
 
     def clean(self) -> None:
         """Reverts the claims that do not exist any more, or are not allocated any more: the kubelet may not know them."""
-        refs = [claim.ref(uid) for uid, claim in self.prepared().items()]
-        unnamed = {} if all(ref.name for ref in refs) else {_uid(each): each for each in self._around.claims.list_all()}
-        for ref in refs:
-            found = self._around.claims.get(ref.namespace, ref.name) if ref.name else unnamed.get(ref.uid)
-            if not holds(found, ref):
-                self._revert_stale(ref)
-            elif found is not None and not ref.name:
-                self._complete(ref.uid, found)
+        claims = self.prepared()
+        is_named = all(claim.name for claim in claims.values())
+        unnamed = {} if is_named else {_uid(each): each for each in self._around.claims.list_all()}
+        for uid, claim in claims.items():
+            found = self._around.claims.get(claim.namespace, claim.name) if claim.name else unnamed.get(uid)
+            try:
+                self._check(uid, claim, found)
+            except (ClaimError, MigError, NvmlError) as error:  # one claim must not leave the others unchecked
+                log.warning("claim_not_checked", claim=str(claim.ref(uid)), uid=uid, why=str(error))
 
-    def _revert_stale(self, ref: ClaimRef) -> None:
+    def _check(self, uid: str, claim: Claim, found: Obj | None) -> None:
+        if not self._holds(found, uid, claim):
+            self._revert_stale(uid)
+        elif found is not None and not claim.name:
+            self._complete(uid, found)
+
+    def _revert_stale(self, uid: str) -> None:
         """Reads the claim again while no claim can be prepared: the scheduler may have allocated the claim again meanwhile."""
         with self._locked() as claims:
-            if ref.uid in claims and not self._is_alive(ref):
-                self._revert((ref.uid,), claims)
+            if uid in claims and not self._is_alive(uid, claims[uid]):
+                self._revert((uid,), claims)
 
     def prepared(self) -> Claims:
         """Returns the claims of the node."""
@@ -136,15 +143,18 @@ class ClaimPreparer:
         """Reverts stale claims that overlap. Raises ClaimError if an overlapping claim is not stale."""
         conflicts = dict(find_conflicts(ref.uid, holdings, claims))
         for uid, held in conflicts.items():
-            other = claims[uid].ref(uid)
-            if self._is_alive(other):
+            if self._is_alive(uid, claims[uid]):
+                other = claims[uid].ref(uid)
                 raise ClaimError(f"claim {ref}: the claim {other} holds {held.device}", hint="wait until its pods end")
         return self._revert(conflicts, claims)
 
-    def _is_alive(self, ref: ClaimRef) -> bool:
-        if ref.name:
-            return holds(self._around.claims.get(ref.namespace, ref.name), ref)
-        return any(holds(each, ref) for each in self._around.claims.list_all())
+    def _is_alive(self, uid: str, claim: Claim) -> bool:
+        if claim.name:
+            return self._holds(self._around.claims.get(claim.namespace, claim.name), uid, claim)
+        return any(self._holds(each, uid, claim) for each in self._around.claims.list_all())
+
+    def _holds(self, found: Obj | None, uid: str, claim: Claim) -> bool:
+        return holds(found, claim.ref(uid), self._around.pool, (each.device for each in claim.holdings))
 
     def _make_or_retry(self, uid: str, claims: Claims, node: NodeDevices) -> Claims:
         """Makes the devices of a claim. Returns the claims that are left.
@@ -157,7 +167,7 @@ class ClaimPreparer:
         except MigError:
             gpus = {each.gpu for each in claims[uid].holdings}
             others = [one for one, claim in claims.items() if one != uid and any(h.gpu in gpus for h in claim.holdings)]
-            rest = self._revert([one for one in others if not self._is_alive(claims[one].ref(one))], claims)
+            rest = self._revert([one for one in others if not self._is_alive(one, claims[one])], claims)
             if rest is claims:
                 raise
             self._make(uid, rest, self._around.hardware.read())

@@ -241,6 +241,30 @@ def test_a_claim_that_is_allocated_again_during_the_check_stays(node: Node) -> N
     assert (node.recorded["uid-a"].is_prepared, node.specs.uids(), node.instances[0]) == (True, ("uid-a",), [(0, 1)])
 
 
+@pytest.mark.parametrize(("devices", "pool"), [((LARGE,), "n2"), (("gpu-1",), "n1")])
+def test_the_devices_of_a_claim_that_is_allocated_elsewhere_are_free(
+    node: Node, devices: tuple[str, ...], pool: str
+) -> None:
+    node.preparer.prepare(node.allocate("a", LARGE))
+    node.allocate("a", *devices, pool=pool)
+    node.preparer.prepare(node.allocate("b", SMALL))
+    assert [*node.recorded] == ["uid-b"]
+    node.preparer.prepare(node.allocate("c", OTHER))
+    node.allocate("c", *devices, pool=pool)
+    node.preparer.clean()
+    assert ([*node.recorded], node.instances[0]) == (["uid-b"], [(0, 1)])
+
+
+def test_a_claim_that_cannot_be_checked_does_not_prevent_the_check_of_the_others(node: Node) -> None:
+    node.preparer.prepare(node.allocate("a", SMALL))
+    node.file.unlink()  # the record is recovered, and cannot be completed: the config is not valid
+    node.preparer.prepare(gone := node.allocate("b", OTHER))
+    node.allocate("a", SMALL, config=opaque("GpuConfig", unknown=1))
+    node.delete(gone)
+    node.preparer.clean()
+    assert ([*node.recorded], node.instances[0]) == (["uid-a"], [(0, 1)])
+
+
 def test_with_a_full_disk_nothing_is_changed(node: Node) -> None:
     ref, node.kill_at, node.error = node.allocate("a", SMALL), 2, ClaimError("no space")
     node.preparer.recover()
