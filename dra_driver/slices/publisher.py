@@ -24,6 +24,9 @@ from node_core.runtime.worker import RETRIES, Worker
 
 log = structlog.get_logger(__name__)
 
+_NOT_ACCEPTED = (404, 422)
+"""Statuses of an API server that was upgraded, and accepts another version or other fields than before."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
@@ -102,6 +105,8 @@ class SlicePublisher(Worker):
             self.problem = str(error)
             with self._changed:
                 self._must_check = True
+                if error.status in _NOT_ACCEPTED:
+                    self.features = None
             return self._failed("slices_not_written", error)
         self.problem = None
         return self._succeeded()

@@ -271,6 +271,19 @@ def test_a_version_that_is_gone_is_discovered_again(publishing: Publishing) -> N
     assert publishing.publisher.features == SliceFeatures()
 
 
+def test_an_upgraded_api_server_that_needs_counters_in_their_own_slices_is_discovered_again(
+    publishing: Publishing,
+) -> None:
+    publishing.server.combined = True
+    every = devices(has_dynamic_mig=True)
+    publishing.desire(Pool(devices=every))
+    publishing.server.combined = False
+    publishing.desire(Pool(devices=every, taints={"gpu-1": (XID,)}))
+    assert publishing.publisher.features == SliceFeatures()
+    assert [*publishing.server.slices[NAME]["spec"]].count("devices") == 0
+    assert publishing.publisher.problem is None
+
+
 def test_nothing_is_written_before_the_devices_are_known(publishing: Publishing) -> None:
     publishing.publisher.observe({})
     publishing.settle()
