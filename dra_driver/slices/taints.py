@@ -15,6 +15,9 @@ from gpu_core.domain.inventory import GpuUuid
 from gpu_core.health.assessment import GpuPart
 from gpu_core.mig.model import MigGpu
 
+MAX_TAINTS = 4
+"""Taints of one device that Kubernetes 1.33 and 1.34 accept; newer versions accept 16. All have the same effect, so one is enough."""
+
 
 class TaintEffect(StrEnum):
     """NO_SCHEDULE: new pods do not get the device. NO_EXECUTE: pods that use the device are also evicted."""
@@ -39,7 +42,7 @@ def taints_of(
     *,
     effect: TaintEffect = TaintEffect.NO_SCHEDULE,
 ) -> Mapping[str, tuple[DeviceTaint, ...]]:
-    """Returns the taints of each device that must not be used, sorted. Devices without taints are absent.
+    """Returns the taints of each device that must not be used, sorted, at most MAX_TAINTS. Devices without taints are absent.
 
     A problem of a GPU instance concerns the devices that occupy the memory slices of the instance.
     """
@@ -53,7 +56,7 @@ def taints_of(
                     if _concerns(part, device, mig_gpus)
                     for key, value in pairs
                 }
-            )
+            )[:MAX_TAINTS]
         )
         for device in devices
     }

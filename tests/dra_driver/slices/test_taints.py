@@ -3,11 +3,12 @@ import dataclasses
 import pytest
 
 from dra_driver.devices.collect import devices_of
-from dra_driver.slices.taints import TaintEffect, taints_of
+from dra_driver.slices.taints import MAX_TAINTS, TaintEffect, taints_of
 from gpu_core.domain.evidence import GpuState, RecoveryAction
 from gpu_core.domain.health import Health, Incident, Phase
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.xid import XidClass
+from gpu_core.health.assessment import GpuPart
 from tests.dra_driver.devices.gpus import gpu, inventory, mig_device, mig_of
 from tests.gpu_core.mig.boards import instance
 
@@ -52,6 +53,14 @@ def test_the_policy_sets_the_effect() -> None:
     health = Health(phase=Phase.UNHEALTHY, incidents=(XID_79,))
     found = taints_of(devices_of(inventory(gpu())), {(UUID, None): health}, effect=TaintEffect.NO_EXECUTE)
     assert [taint.effect for taint in found["gpu-0"]] == [TaintEffect.NO_EXECUTE]
+
+
+def test_a_gpu_with_many_reasons_has_as_many_taints_as_each_version_of_kubernetes_accepts() -> None:
+    incidents: dict[GpuPart, Health] = {
+        (UUID, part): Health(phase=Phase.UNHEALTHY, incidents=(dataclasses.replace(XID_79, xid=part),))
+        for part in range(1, 8)
+    }
+    assert len(taints_of(devices_of(inventory(gpu())), incidents)["gpu-0"]) == MAX_TAINTS
 
 
 def test_a_problem_of_a_gpu_instance_concerns_what_occupies_its_memory_slices() -> None:
