@@ -35,7 +35,7 @@ class DriverSettings:
         "--driver-config-digest DRIVER_CONFIG_DIGEST",
         "",
         "Digest of the configuration of the driver container. If the last driver container has recorded the same digest, and its modules"
-        " are loaded, the driver stays loaded and workloads live on. Empty: a loaded driver is always replaced.",
+        " are loaded, the driver stays loaded and workloads continue. Empty: a loaded driver is always replaced.",
     )
     version: str = setting(
         "--driver-version DRIVER_VERSION",
