@@ -42,6 +42,8 @@ VIEWER = {
     **{("batch", kind): {"get", "list"} for kind in ("cronjobs", "jobs")},
     ("nfd.k8s-sigs.io", "nodefeaturerules"): {"list"},
     ("nfd.openshift.io", "nodefeaturerules"): {"list"},
+    ("resource.k8s.io", "resourceslices"): {"list"},
+    ("resource.k8s.io", "resourceclaims"): {"list"},
 }
 
 

@@ -267,6 +267,8 @@ def test_the_commands_for_people(cluster: Cluster) -> None:
     for arguments in COMMANDS:
         result = run_verb(*arguments, environment={"KUBECONFIG": cluster.kubeconfig})
         assert "not permitted" not in result.stderr
+    load_cluster(cluster.server, "dra")
+    run_verb("node", "dra-1", environment={"KUBECONFIG": cluster.kubeconfig})
     list_cluster_rules(cluster.api)
     feed = ClusterFeed(cluster.api)  # of `nodes --watch` and `ui`
     feed.start()

@@ -27,6 +27,7 @@ _MIG_COUNT = re.compile(r"nvidia\.com/mig-(.+)\.count")
 _MIG_PRODUCT = re.compile(r"-MIG-(\d+(?:c\.\d+)?g\.\d+gb.*)$")
 _SUFFIX = re.compile(r"(-MIG-.*)?(-SHARED)?$")
 _READY = "Ready"
+NO_RESOURCES = "the Node has GPUs, but no GPU resources"
 
 
 class Resource(ApiStruct, frozen=True, omit_defaults=False):
@@ -234,7 +235,7 @@ def _problems(node: Node, resources: tuple[Resource, ...], drivers: Iterable[Dri
         if each.unhealthy:
             yield f"{each.unhealthy} of {each.capacity} {each.name} are not allocatable"
     if node.labels.get(PRESENT) == "true" and not resources and not stage:
-        yield "the Node has GPUs, but no GPU resources"
+        yield NO_RESOURCES
 
 
 def _not_ready(node: Node) -> Condition | None:

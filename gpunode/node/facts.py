@@ -1,4 +1,4 @@
-"""Reads everything about one Node: the object with its field managers, its Pods with devices, and Events. Sends only read requests."""
+"""Reads everything about one Node: the object with its field managers, Pods and claims with devices, and Events. It only reads."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 
+from gpunode.cluster.claim_devices import ClaimDevice
+from gpunode.cluster.claims import ClaimReader
 from gpunode.cluster.events import list_events, sort_events
-from gpunode.cluster.fleet import GpuNode, describe_node, requested_devices, select_pods
+from gpunode.cluster.fleet import GpuNode, describe_node, select_pods
 from gpunode.cluster.holders import read_pods_of
 from gpunode.cluster.label_owners import LabelsByOwner, group_labels
 from gpunode.cluster.names import read_node
@@ -27,6 +29,7 @@ UNKNOWN = "Which devices a pod has is not known here"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFacts:
     """pods: with devices. devices: with the pods that have them. note: why they are unknown, in a sentence without a period; else empty.
+    claim_devices: of ResourceSlices.
 
     events: of the Node and of the pods, the newest first. events_problem: why they are unknown; else empty.
     """
@@ -37,6 +40,7 @@ class NodeFacts:
     pods: tuple[Pod, ...]
     devices: tuple[DeviceUse, ...] = ()
     note: str = ""
+    claim_devices: tuple[ClaimDevice, ...] = ()
     events: tuple[Event, ...] = ()
     events_problem: str = ""
 
@@ -46,8 +50,11 @@ def read_facts(api: ApiClient, name: str) -> NodeFacts:
     raw: dict[str, Any] = read_node(api, name, dict[str, Any])
     node = parse_response(partial(msgspec.convert, type=Node), raw)
     placed = read_pods_of(api, node.name)
-    pods = tuple(sorted((pod for pod in placed if requested_devices(pod)), key=lambda pod: pod.key))
-    gpus = describe_node(node, select_pods(placed).get(node.name, ()))
+    known = describe_node(node, select_pods(placed).get(node.name, ()))
+    claims = ClaimReader(api, node.name)
+    claim_devices, gpus = claims.devices_of(known), claims.add_to(known)
+    held = {holder.key for holder in gpus.holders}
+    pods = tuple(sorted((pod for pod in placed if pod.key in held), key=lambda pod: pod.key))
     devices, note = read_devices(api, node, pods)
     events, problem = read_events(api, node.name, pods)
     return NodeFacts(
@@ -56,7 +63,8 @@ def read_facts(api: ApiClient, name: str) -> NodeFacts:
         labels=parse_response(group_labels, raw),
         pods=pods,
         devices=devices,
-        note=note,
+        note="" if claim_devices else note,
+        claim_devices=claim_devices,
         events=events,
         events_problem=problem,
     )

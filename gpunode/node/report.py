@@ -1,10 +1,11 @@
-"""The text of `gpunode node`: facts, resources, pods, devices, health, Events and labels, each below its title. PURE."""
+"""The text of `gpunode node`: facts, resources, pods, devices, claims, health, Events and labels, each below its title. PURE."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from gpunode.cluster.fleet import GPU_DOMAIN, requested_devices
+from gpunode.cluster.claim_devices import ClaimDevice
+from gpunode.cluster.fleet import GPU_DOMAIN
 from gpunode.cluster.label_owners import OTHERS
 from gpunode.node.facts import NodeFacts
 from gpunode.nodes.columns import describe_mig, describe_model, describe_sharing
@@ -33,6 +34,13 @@ PODS = (
     Column(header="STATUS", priority=1),
     Column(header="AGE", priority=2),
 )
+CLAIM_DEVICES = (
+    Column(header="DEVICE"),
+    Column(header="MODEL", priority=4),
+    Column(header="CLAIMS", priority=2),
+    Column(header="PODS", priority=1),
+    Column(header="TAINTS", priority=3),
+)
 EVENTS = (
     Column(header="AGE"),
     Column(header="TYPE", priority=2),
@@ -48,6 +56,7 @@ def render_report(facts: NodeFacts, terminal: Terminal, wall: float) -> list[str
         "Resources": _resources(facts, terminal),
         "Pods with devices": _pods(facts, terminal, wall),
         "Devices": _devices(facts, terminal),
+        "Devices of ResourceSlices": _claim_devices(facts, terminal),
         "Health": _health(facts, terminal, wall),
         "Events": _events(facts, terminal, wall),
         **{_title(owner): _labels(labels, terminal) for owner, labels in facts.labels.items()},
@@ -97,13 +106,18 @@ def _resources(facts: NodeFacts, terminal: Terminal) -> list[str]:
 
 
 def _pods(facts: NodeFacts, terminal: Terminal, wall: float) -> Iterator[str]:
-    yield from TableWriter(terminal, PODS).render([_pod_row(pod, wall) for pod in facts.pods])
+    yield from TableWriter(terminal, PODS).render(_pod_rows(facts, wall))
     if facts.note:
         yield from render_paragraph(terminal, Styled(f"{facts.note}.", "yellow"))
 
 
-def _pod_row(pod: Pod, wall: float) -> tuple[Cell, ...]:
-    devices = ", ".join(f"{count} {name.removeprefix(GPU_DOMAIN)}" for name, count in requested_devices(pod).items())
+def _pod_rows(facts: NodeFacts, wall: float) -> list[tuple[Cell, ...]]:
+    held = {holder.key: holder.resources for holder in facts.gpus.holders}
+    return [_pod_row(pod, held[pod.key], wall) for pod in facts.pods]
+
+
+def _pod_row(pod: Pod, held: Mapping[str, int], wall: float) -> tuple[Cell, ...]:
+    devices = ", ".join(f"{count} {name.removeprefix(GPU_DOMAIN)}" for name, count in held.items())
     status = "Terminating" if pod.metadata.deletion_timestamp else pod.status.phase
     return pod.key, devices, status, render_age(pod.metadata.creation_timestamp, wall)
 
@@ -114,6 +128,22 @@ def _devices(facts: NodeFacts, terminal: Terminal) -> list[str]:
     from gpunode.top.render import render_uses  # noqa: PLC0415 - only with gpu-exporter
 
     return render_uses([msgspec.structs.replace(use, node="") for use in facts.devices], terminal)
+
+
+def _claim_devices(facts: NodeFacts, terminal: Terminal) -> list[str]:
+    rows = [_claim_row(each) for each in facts.claim_devices if each.is_shown]
+    return TableWriter(terminal, CLAIM_DEVICES).render(rows)
+
+
+def _claim_row(device: ClaimDevice) -> tuple[Cell, ...]:
+    taints = ", ".join(device.taints)
+    return (
+        device.name,
+        device.model,
+        ", ".join(device.claims),
+        ", ".join(device.pods),
+        Styled(taints, "red") if taints else "",
+    )
 
 
 def _health(facts: NodeFacts, terminal: Terminal, wall: float) -> Iterator[str]:

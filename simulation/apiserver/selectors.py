@@ -12,6 +12,7 @@ _COMMON_FIELDS = ("metadata.name", "metadata.namespace")
 _FIELDS = {
     "Node": ("spec.unschedulable",),
     "Pod": ("spec.nodeName", "spec.schedulerName", "status.phase"),
+    "ResourceSlice": ("spec.driver", "spec.nodeName"),
     "Event": (
         *(f"involvedObject.{name}" for name in ("kind", "namespace", "name", "uid", "apiVersion", "fieldPath")),
         *("reason", "reportingComponent", "source", "type"),

@@ -21,6 +21,8 @@ RESOURCES = {
     "StatefulSet": "statefulsets.apps",
     "Job": "jobs.batch",
     "CronJob": "cronjobs.batch",
+    "ResourceSlice": "resourceslices.resource.k8s.io",
+    "ResourceClaim": "resourceclaims.resource.k8s.io",
 }
 CREATED = datetime(2026, 3, 1, 8, tzinfo=UTC)
 """The creationTimestamp of all objects."""

@@ -36,6 +36,8 @@ def _fixed_time(monkeypatch: pytest.MonkeyPatch) -> None:
         ("mixed", "gpu-h100-2"),
         ("mixed", "cpu-1"),
         ("drivers", "not-pulled"),
+        ("dra", "dra-1"),
+        ("dra", "dra-2"),
     ],
 )
 def test_the_text_is_the_golden_file(
@@ -150,3 +152,16 @@ def test_control_characters_never_reach_the_terminal(server: ApiServer, run: Run
             assert result.exit_code == 0
             text = without_styles(result.stdout)
             assert not [letter for letter in text if not letter.isprintable() and letter != "\n"], arguments
+
+
+def test_the_document_has_the_devices_of_resource_slices_with_their_claims_and_pods(
+    server: ApiServer, run: Run
+) -> None:
+    load_cluster(server, "dra")
+    document = json.loads(run("node", "dra-1", "-o", "json").stdout)
+    devices = {each["name"]: each for each in document["claimDevices"]}
+    assert devices["gpu-2"]["claims"] == ["team/shared"]
+    assert devices["gpu-2"]["pods"] == ["team/web-a", "team/web-b"]
+    assert devices["gpu-4"]["taints"] == ["gpu.nvidia.com/xid=79:NoSchedule"]
+    assert {pod["name"]: pod["resources"] for pod in document["pods"]}["train"] == {"gpu.nvidia.com": 2}
+    assert json.loads(run("node", "plugin-1", "-o", "json").stdout)["claimDevices"] == []

@@ -7,8 +7,9 @@ import json
 import pytest
 import yaml
 
-from gpunode.cluster import holders, lists
+from gpunode.cluster import claims, holders, lists
 from gpunode.nodes import fleet_list
+from node_core.errors import KubeError
 from simulation.apiserver import ApiServer
 from tests.conftest import Golden
 from tests.gpunode.nodes.conftest import Run
@@ -19,12 +20,14 @@ PRODUCTS = (
     "None of the 8 Nodes with GPUs has a product with 'B200' and has a problem. Products: NVIDIA-A100-SXM4-40GB,"
     " NVIDIA-A100-SXM4-40GB-MIG-1g.5gb, NVIDIA-H100-80GB-HBM3, NVIDIA-L40S, Tesla-T4, Tesla-T4-SHARED.\n"
 )
+SLICES = "/apis/resource.k8s.io/v1/resourceslices"
+CLAIMS = "/apis/resource.k8s.io/v1/resourceclaims"
 HOSTILE = "a\x1b[2Jb\nc"
 
 
 @pytest.mark.golden
 @pytest.mark.parametrize("columns", [None, 100, 40], ids=["pipe", "100 columns", "40 columns"])
-@pytest.mark.parametrize("cluster", ["drivers", "h100", "mig", "mixed"])
+@pytest.mark.parametrize("cluster", ["dra", "drivers", "h100", "mig", "mixed"])
 def test_the_table_is_the_golden_file(
     server: ApiServer, run: Run, golden: Golden, cluster: str, columns: int | None
 ) -> None:
@@ -129,7 +132,7 @@ def test_the_stage_of_a_driver_needs_no_other_request(
     load_cluster(server, "drivers")
     server.forget_requests()
     expected = run("nodes", "--unhealthy").stdout
-    assert server.requests == {("list", "/api/v1/nodes"): 1, ("list", "/api/v1/pods"): 2}
+    assert server.requests == {("list", "/api/v1/nodes"): 1, ("list", "/api/v1/pods"): 2, ("list", SLICES): 1}
     assert "CrashLoopBackOff" not in expected
     assert "no driver: DriverFails: " in expected
     monkeypatch.setattr(holders, "FEW_PODS", 1)
@@ -178,3 +181,85 @@ def test_without_a_cluster_the_error_says_how_to_name_one(tmp_path: object) -> N
     result = run_verb("nodes", environment={"HOME": str(tmp_path)})
     assert result.exit_code == 1
     assert "set --kubeconfig FILE or KUBECONFIG" in result.stderr
+
+
+@pytest.fixture
+def dra(server: ApiServer) -> ApiServer:
+    load_cluster(server, "dra")
+    server.forget_requests()
+    return server
+
+
+def test_resource_slices_and_claims_are_listed_once_and_only_for_gpus_that_the_kubelet_does_not_have(
+    dra: ApiServer, run: Run
+) -> None:
+    run("nodes")
+    assert (dra.requests[("list", SLICES)], dra.requests[("list", CLAIMS)]) == (1, 1)
+    dra.forget_requests()
+    run("nodes", "-l", "kubernetes.io/hostname=plugin-1")
+    assert dra.requests == {("list", "/api/v1/nodes"): 1, ("list", "/api/v1/pods"): 2}
+
+
+@pytest.mark.usefixtures("dra")
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (("--free", "1"), "dra-1 dra-2"),
+        (("--free", "2"), ""),
+        (("--free", "1", "--resource", "mig.nvidia.com"), "dra-2"),
+        (("--resource", "gpu.nvidia.com"), "dra-1 dra-2"),
+        (("--product", "a100"), "dra-2"),
+        (("--unhealthy",), "dra-1 dra-2 silent-1"),
+    ],
+)
+def test_nodes_are_selected_by_their_devices_in_resource_slices(
+    run: Run, arguments: tuple[str, ...], names: str
+) -> None:
+    assert run("nodes", *arguments, "-o", "name").stdout.split() == [f"node/{name}" for name in names.split()]
+
+
+@pytest.mark.usefixtures("dra")
+def test_the_pods_of_claims_are_holders(run: Run) -> None:
+    nodes = {node["name"]: node for node in json.loads(run("nodes", "-o", "json").stdout)["nodes"]}
+    held = {holder["name"]: holder["resources"] for name in ("dra-1", "dra-2") for holder in nodes[name]["holders"]}
+    gpu, mig = {"gpu.nvidia.com": 1}, {"mig.nvidia.com": 1}
+    assert held == {
+        "train": {"gpu.nvidia.com": 2},
+        "web-a": gpu,
+        "web-b": gpu,
+        "old-style": gpu,
+        "slice-a": mig,
+        "slice-b": mig,
+    }
+    assert nodes["plugin-1"]["holders"][0]["resources"] == {"nvidia.com/gpu": 1}
+
+
+@pytest.mark.usefixtures("dra")
+def test_without_the_right_to_list_resource_slices_the_other_facts_are_shown(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise KubeError("you are not permitted to list resourceslices", status=403)
+
+    monkeypatch.setattr(claims, "read_resource_version", refuse)
+    result = run("nodes", "-o", "csv")
+    assert result.exit_code == 0
+    problems = {row["name"]: row["problems"] for row in csv.DictReader(io.StringIO(result.stdout))}
+    assert problems["plugin-1"] == ""
+    assert problems["dra-1"].endswith(
+        "ResourceSlices or ResourceClaims were not read: you are not permitted to list resourceslices"
+    )
+
+
+@pytest.mark.usefixtures("dra")
+@pytest.mark.parametrize("served", [[], ["v1alpha3"]])
+def test_a_cluster_without_dynamic_resource_allocation_has_no_devices_by_claims(
+    run: Run, monkeypatch: pytest.MonkeyPatch, served: list[str]
+) -> None:
+    def read(*_: object) -> None:
+        raise KubeError(f"the API server has resource.k8s.io in {served} only", status=404)
+
+    monkeypatch.setattr(claims, "read_resource_version", read)
+    result = run("nodes", "-o", "csv")
+    problems = {row["name"]: row["problems"] for row in csv.DictReader(io.StringIO(result.stdout))}
+    assert problems["dra-2"] == problems["silent-1"] == "the Node has GPUs, but no GPU resources"

@@ -1,0 +1,122 @@
+"""The devices of ResourceSlices of a Node, with the ResourceClaims and Pods that have them. PURE.
+
+Source: Kubernetes documentation, Dynamic Resource Allocation; KEP-4815, partitionable devices; KEP-5055, device taints.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from gpu_core.pods.device_names import DRA_DRIVER
+from gpunode.cluster.claim_objects import DeviceContent, ResourceClaim, ResourceSlice, SliceDevice
+from gpunode.cluster.fleet import render_taint
+from node_core.scheduling.objects import ApiStruct
+
+GPU_CLASS = "gpu.nvidia.com"
+MIG_CLASS = "mig.nvidia.com"
+CLASSES = {"gpu": GPU_CLASS, "mig": MIG_CLASS}
+"""The attribute `type` of a device -> the DeviceClass."""
+NO_EFFECT = "None"
+"""A taint with this effect informs people, and the scheduler ignores the taint."""
+
+
+class ClaimDevice(ApiStruct, frozen=True, omit_defaults=False):
+    """One device of a ResourceSlice. Empty texts are unknown.
+
+    device_class: GPU_CLASS or MIG_CLASS. gpu: the UUID of the GPU. profile: of a MIG device. taints: `key=value:effect`. claims, pods:
+    `namespace/name`, of the claims that have the device, and of the pods that may use these claims. counter_sets: devices of the same
+    counter sets exclude each other.
+    """
+
+    name: str
+    device_class: str
+    model: str = ""
+    gpu: str = ""
+    profile: str = ""
+    taints: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
+    pods: tuple[str, ...] = ()
+    counter_sets: tuple[str, ...] = ()
+
+    @property
+    def is_on_demand(self) -> bool:
+        """Whether the device is a MIG device that is created when a claim is prepared."""
+        return self.device_class == MIG_CLASS and bool(self.counter_sets)
+
+    @property
+    def is_shown(self) -> bool:
+        """The many places where a MIG device could be created are not shown."""
+        return bool(self.claims) or not self.is_on_demand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimUse:
+    """Who has one device: claims and pods as in ClaimDevice."""
+
+    claims: tuple[str, ...] = ()
+    pods: tuple[str, ...] = ()
+
+
+NOBODY = ClaimUse()
+
+
+def select_devices(
+    slices: Iterable[ResourceSlice], claims: Iterable[ResourceClaim]
+) -> dict[str, tuple[ClaimDevice, ...]]:
+    """Returns Node -> its devices, in the order of the slices. Slices of an old generation of a pool do not count."""
+    current = _select_current(slices)
+    uses = _uses(claims)
+    found: dict[str, list[ClaimDevice]] = {}
+    for each in current:
+        pool = each.spec.pool.name
+        devices = (_describe(device, uses.get((pool, device.name), NOBODY)) for device in each.spec.devices)
+        found.setdefault(each.spec.node_name, []).extend(device for device in devices if device is not None)
+    return {name: tuple(devices) for name, devices in found.items() if name and devices}
+
+
+def _select_current(slices: Iterable[ResourceSlice]) -> list[ResourceSlice]:
+    listed = list(slices)
+    newest: dict[str, int] = {}
+    for each in listed:
+        pool = each.spec.pool
+        newest[pool.name] = max(pool.generation, newest.get(pool.name, pool.generation))
+    return [each for each in listed if each.spec.pool.generation == newest[each.spec.pool.name]]
+
+
+def _uses(claims: Iterable[ResourceClaim]) -> Mapping[tuple[str, str], ClaimUse]:
+    found: dict[tuple[str, str], ClaimUse] = {}
+    for claim in sorted(claims, key=lambda each: each.key):
+        pods = tuple(f"{claim.metadata.namespace}/{name}" for name in claim.pods)
+        for device in claim.devices_of(DRA_DRIVER):
+            key = device.pool, device.device
+            use = found.get(key, NOBODY)
+            found[key] = ClaimUse(claims=(*use.claims, claim.key), pods=tuple(dict.fromkeys((*use.pods, *pods))))
+    return found
+
+
+def _describe(device: SliceDevice, use: ClaimUse) -> ClaimDevice | None:
+    """Returns None for a device of another type, such as a GPU for virtual machines."""
+    content = device.content
+    attributes = _attributes(content)
+    if (device_class := CLASSES.get(attributes.get("type", ""))) is None:
+        return None
+    return ClaimDevice(
+        name=device.name,
+        device_class=device_class,
+        model=attributes.get("productName", ""),
+        gpu=attributes.get("parentUUID") or attributes.get("uuid", ""),
+        profile=attributes.get("profile", ""),
+        taints=tuple(_taints(content)),
+        claims=use.claims,
+        pods=use.pods,
+        counter_sets=tuple(each.counter_set for each in content.consumes_counters),
+    )
+
+
+def _taints(content: DeviceContent) -> Iterator[str]:
+    return (render_taint(each.key, each.value, each.effect) for each in content.taints if each.effect != NO_EFFECT)
+
+
+def _attributes(content: DeviceContent) -> dict[str, str]:
+    """Returns the attributes that are texts. The domain of the driver may be omitted in their names."""
+    texts = {name.removeprefix(f"{DRA_DRIVER}/"): value.get("string") for name, value in content.attributes.items()}
+    return {name: text for name, text in texts.items() if isinstance(text, str)}

@@ -1,0 +1,96 @@
+"""The fields of ResourceSlices and ResourceClaims that name devices and their users. PURE.
+
+Source: Kubernetes API, resource.k8s.io v1, v1beta2 and v1beta1, whose devices have one level more (`basic`).
+"""
+
+from typing import Any
+
+import msgspec
+
+from node_core.scheduling.objects import ApiStruct, Metadata, Taint
+
+
+class CounterConsumption(ApiStruct, frozen=True):
+    counter_set: str = ""
+
+
+class DeviceContent(ApiStruct, frozen=True):
+    """attributes: name -> `{"string": ...}`, `{"int": ...}`, `{"bool": ...}` or `{"version": ...}`."""
+
+    attributes: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+    consumes_counters: tuple[CounterConsumption, ...] = ()
+
+
+class SliceDevice(DeviceContent, frozen=True):
+    name: str = ""
+    basic: DeviceContent | None = None
+
+    @property
+    def content(self) -> DeviceContent:
+        return self if self.basic is None else self.basic
+
+
+class Pool(ApiStruct, frozen=True):
+    name: str = ""
+    generation: int = 0
+
+
+class SliceSpec(ApiStruct, frozen=True):
+    node_name: str = ""
+    pool: Pool = Pool()
+    devices: tuple[SliceDevice, ...] = ()
+
+
+class ResourceSlice(ApiStruct, frozen=True):
+    spec: SliceSpec
+
+
+class AllocatedDevice(ApiStruct, frozen=True):
+    """admin_access: the claim observes a device that other claims hold, and does not allocate it."""
+
+    driver: str = ""
+    pool: str = ""
+    device: str = ""
+    admin_access: bool | None = None
+
+
+class DeviceAllocation(ApiStruct, frozen=True):
+    results: tuple[AllocatedDevice, ...] = ()
+
+
+class Allocation(ApiStruct, frozen=True):
+    devices: DeviceAllocation = DeviceAllocation()
+
+
+class Consumer(ApiStruct, frozen=True):
+    """resource: the plural, `pods` for a Pod."""
+
+    resource: str = ""
+    name: str = ""
+
+
+class ClaimStatus(ApiStruct, frozen=True):
+    allocation: Allocation | None = None
+    reserved_for: tuple[Consumer, ...] = ()
+
+
+class ResourceClaim(ApiStruct, frozen=True):
+    metadata: Metadata
+    status: ClaimStatus = ClaimStatus()
+
+    @property
+    def key(self) -> str:
+        """`namespace/name`."""
+        return f"{self.metadata.namespace}/{self.metadata.name}"
+
+    @property
+    def pods(self) -> tuple[str, ...]:
+        """The names of the pods of its namespace that may use the claim."""
+        return tuple(each.name for each in self.status.reserved_for if each.resource == "pods")
+
+    def devices_of(self, driver: str) -> tuple[AllocatedDevice, ...]:
+        """Returns the devices of a driver that are allocated to the claim."""
+        allocation = self.status.allocation
+        results = allocation.devices.results if allocation is not None else ()
+        return tuple(each for each in results if each.driver == driver and not each.admin_access)
