@@ -17,6 +17,7 @@ from dra_driver.kubelet.plugin import DraSockets
 from dra_driver.offer import device_healths, find_plugin_resources, plugin_problem
 from dra_driver.slices.publisher import Pool, SlicePublisher
 from dra_driver.slices.taints import TaintEffect, taints_of
+from gpu_core.health.state_file import StateFile
 from gpu_core.health.tracker import HealthTracker
 from gpu_core.health.xid_queue import XidQueue
 from gpu_core.nvml.poller import InventoryPoller
@@ -49,12 +50,16 @@ class DraDiscovery:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """executor: runs what waits for the API server or the driver. registration: returns the kubelet's last status, NOT_REGISTERED first."""
+    """executor: runs what waits for the API server or the driver. registration: returns the kubelet's last status, NOT_REGISTERED first.
+
+    health_file: the incidents of GPUs for the next process, so that a restart removes no taint.
+    """
 
     sockets: DraSockets
     registration: Callable[[], str | None]
     poller: InventoryPoller[DraDiscovery]
     tracker: HealthTracker
+    health_file: StateFile
     xids: XidQueue
     publisher: SlicePublisher
     health: HealthBroadcaster
@@ -77,6 +82,7 @@ class DraController:
     def start(self) -> None:
         for check in ("node", "gpus", "kubelet", "slices"):
             self._services.readiness.expect(f"{NAME}/{check}")
+        self._parts.tracker.healths = self._parts.health_file.read(self._services.clock())
         self._timers.set_after(SERVE, 0.0)
         self._timers.set_after(CLEAN, 0.0)
         self._parts.poller.request()
@@ -114,6 +120,7 @@ class DraController:
         if result is not None:
             self._record(result)
         if result is not None or attributed:
+            self._parts.health_file.write(self._parts.tracker.healths)
             self._offer()
         self._report_slices()
 

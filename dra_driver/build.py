@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from dra_driver.agent import NOT_REGISTERED, DraController, DraDiscovery, Parts
+from dra_driver.agent import NAME, NOT_REGISTERED, DraController, DraDiscovery, Parts
 from dra_driver.claims.driver_edits import DriverEdits
 from dra_driver.claims.hardware import NodeHardware
 from dra_driver.claims.preparer import ClaimPreparer
@@ -20,6 +20,7 @@ from dra_driver.slices.taints import TaintEffect
 from gpu_core.assembly import Dependencies
 from gpu_core.domain.health import HealthPolicy
 from gpu_core.domain.inventory import Inventory
+from gpu_core.health.state_file import StateFile
 from gpu_core.health.tracker import HealthTracker
 from gpu_core.health.watch import GpuWatch
 from gpu_core.health.xid_queue import XidQueue
@@ -84,6 +85,7 @@ def build_agent(settings: DraSettings, dependencies: Dependencies, services: Ser
         registration=lambda: registration.status,
         poller=poller,
         tracker=tracker,
+        health_file=_health_file(dependencies),
         xids=xids,
         publisher=publisher,
         health=health,
@@ -125,6 +127,12 @@ def build_hardware(settings: DraSettings, dependencies: Dependencies) -> NodeHar
             return None  # the attribute is optional, as on machines without sysfs
 
     return NodeHardware(nvml.open, discover, edits.plan, pcie_root=pcie_root, has_dynamic_mig=settings.dynamic_mig)
+
+
+def _health_file(dependencies: Dependencies) -> StateFile:
+    folder = dependencies.common.lock_dir
+    path = None if folder is None else folder / f"{NAME}.{dependencies.common.node_name}.health.json"
+    return StateFile(path, read_boot_id())
 
 
 def _discover(hardware: NodeHardware, services: Services) -> DraDiscovery:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from device_plugin.health.state_file import StateFile
 from gpu_core.domain.cdi_schema import problems_of
+from gpu_core.health.state_file import StateFile
 from gpu_core.host.release_requests import read_requests
 
 CDI_FILE = "k8s.device-plugin.nvidia.com-gpu.json"
 WRITERS = {
     "health": """
-from device_plugin.health.state_file import StateFile
+from gpu_core.health.state_file import StateFile
 from gpu_core.domain.health import Health, Incident
 from gpu_core.domain.xid import XidClass
 def write(folder, at):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from device_plugin.health.gpu_events import GpuEventRecorder
 from device_plugin.health.monitor import HealthMonitor
-from device_plugin.health.state_file import StateFile
 from device_plugin.health.status_writer import HealthStatusWriter
 from device_plugin.mig_gate import MigGate
 from device_plugin.settings import PluginSettings
@@ -15,6 +14,7 @@ from gpu_core.cdi.roots import OWN_ROOT, discover_roots
 from gpu_core.discovery.node_facts import error_facts, read_facts
 from gpu_core.domain.inventory import Inventory
 from gpu_core.domain.node_assessment import NodeFacts
+from gpu_core.health.state_file import StateFile
 from gpu_core.health.watch import GpuWatch
 from gpu_core.host.mig_status import MigStatus, mig_status_path, read_mig_status
 from gpu_core.host.missing_nodes import add_missing_nodes

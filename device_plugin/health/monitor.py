@@ -7,11 +7,11 @@ import structlog
 from device_plugin.devices import Plan
 from device_plugin.health.gpu_events import GpuEvent
 from device_plugin.health.reporter import HealthReporter
-from device_plugin.health.state_file import StateFile
 from gpu_core.domain.health import HealthPolicy
 from gpu_core.domain.inventory import Inventory, Platform
 from gpu_core.domain.node_assessment import NodeFacts
 from gpu_core.health.assessment import GpuAssessment
+from gpu_core.health.state_file import StateFile
 from gpu_core.health.tracker import HealthTracker
 from gpu_core.health.watch import StartWatch, Watch
 from gpu_core.health.xid_queue import XidQueue

@@ -128,6 +128,15 @@ def test_an_xid_makes_a_device_unhealthy_for_the_kubelet_and_not_another(place: 
     place.wait_for_health("gpu-0", health_pb.HEALTHY)
 
 
+def test_a_restart_of_the_driver_does_not_make_a_gpu_healthy(place: Place) -> None:
+    running = place.start(scenario=SCENARIO + XID)
+    place.wait_for_health("gpu-1", health_pb.UNHEALTHY)
+    running.stop()
+    place.start()
+    found = place.wait_for_health("gpu-1", health_pb.UNHEALTHY)
+    assert found.message == "gpu.nvidia.com/xid=79"
+
+
 def test_a_gpu_that_is_lost_stays_a_device_and_is_unhealthy(place: Place) -> None:
     place.start(scenario=SCENARIO + LOST)
     place.wait_for_health("gpu-1", health_pb.UNHEALTHY, "gpu.nvidia.com/gpu-lost")

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_plugin.health.state_file import StateFile
 from gpu_core.discovery.vfio import read_vfio
 from gpu_core.domain.health import Health, Incident, Phase
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.xid import XidClass
+from gpu_core.health.state_file import StateFile
 from gpu_core.host.driver_files import read_driver_files
 from gpu_core.host.pci_config import read_vgpus
 from gpu_core.nvml.driver_version import read_driver_versions

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from device_plugin.health.monitor import HealthMonitor
-from device_plugin.health.state_file import StateFile
 from gpu_core.domain.evidence import XidEvent
 from gpu_core.domain.health import HealthPolicy, Phase
 from gpu_core.domain.inventory import Driver, Gpu, GpuUuid, Inventory
+from gpu_core.health.state_file import StateFile
 from gpu_core.health.tracker import HealthTracker
 from node_core.runtime.services import Services
 

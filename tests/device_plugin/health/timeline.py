@@ -14,7 +14,6 @@ from device_plugin.agent import NAME, PluginController
 from device_plugin.devices import ResourceOffer
 from device_plugin.health.gpu_events import GpuEventRecorder
 from device_plugin.health.monitor import NO_FILE, HealthMonitor
-from device_plugin.health.state_file import StateFile
 from device_plugin.health.status_writer import HealthStatusWriter
 from device_plugin.inventory_poller import DiscoveryResult
 from device_plugin.manager import Manager
@@ -26,6 +25,7 @@ from gpu_core.domain.evidence import GpuState, RecoveryAction, XidEvent
 from gpu_core.domain.inventory import Driver, Fault, Gpu, GpuUuid, Inventory
 from gpu_core.domain.node_assessment import NodeFacts
 from gpu_core.domain.resources import ResourceName
+from gpu_core.health.state_file import StateFile
 from gpu_core.host.mig_status import MigStatus
 from gpu_core.nvml.poller import InventoryPoller
 from node_core.domain.conditions import parse_conditions

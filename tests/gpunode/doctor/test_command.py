@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from device_plugin.health.state_file import StateFile
 from gpu_core import assembly
 from gpu_core.domain.health import Health, Incident, Phase
 from gpu_core.domain.inventory import GpuUuid, Inventory
 from gpu_core.domain.xid import XidClass
+from gpu_core.health.state_file import StateFile
 from gpunode.doctor import here
 from gpunode.doctor.command import main
 from node_core.host.boot_id import read_boot_id

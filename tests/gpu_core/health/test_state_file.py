@@ -8,13 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from device_plugin.health.monitor import HealthMonitor
-from device_plugin.health.state_file import StateFile
 from gpu_core.domain.evidence import GpuState
 from gpu_core.domain.health import Health, HealthPolicy, Incident, Phase, observe
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.xid import XidClass
-from node_core.runtime.services import Services
+from gpu_core.health.state_file import StateFile
 
 INCIDENT = Incident(xid=48, kind=XidClass.RESET, at=110.0)
 HURT = Health(phase=Phase.UNHEALTHY, incidents=(INCIDENT,), returns=(5.0,))
@@ -121,8 +119,7 @@ def test_an_unreadable_or_read_only_folder_is_not_an_error(tmp_path: Path) -> No
 WRITER = """
 import sys
 from pathlib import Path
-from device_plugin.health.monitor import HealthMonitor
-from device_plugin.health.state_file import StateFile
+from gpu_core.health.state_file import StateFile
 from gpu_core.domain.health import Health, Incident
 from gpu_core.domain.xid import XidClass
 
@@ -145,12 +142,3 @@ def test_a_process_that_is_killed_during_a_write_leaves_a_complete_file(path: Pa
 def test_without_a_boot_id_nothing_is_stored(path: Path) -> None:
     StateFile(path, "").write(HEALTHS)
     assert not path.exists()
-
-
-def test_an_agent_that_restarts_in_its_process_retains_its_state(path: Path) -> None:
-    part = (GpuUuid("GPU-0"), None)
-    monitor = HealthMonitor("a", Services(clock=lambda: 300.0), lambda: None, file=StateFile(path, "boot"))
-    monitor.start()
-    StateFile(path, "boot").write({part: HURT})
-    monitor.start()
-    assert part not in monitor._tracker.healths

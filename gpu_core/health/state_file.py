@@ -1,4 +1,4 @@
-"""Stores the incidents of GPUs for the next process, so that a restart of the plugin does not make a GPU healthy.
+"""Stores the incidents of GPUs for the next process, so that a restart of an agent does not make a GPU healthy.
 
 The file is valid until the next boot, because a reboot resets all GPUs. Times are monotonic seconds, which all processes of a boot share.
 """
