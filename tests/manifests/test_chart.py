@@ -560,11 +560,26 @@ def mounts(values: Obj, agent: str) -> dict[str, list[str]]:
     return found
 
 
-def test_the_notes_warn_of_simulated_gpus() -> None:
-    def notes(*flags: str) -> str:
-        install = ("install", "gpunode", str(CHART), "--dry-run=client", "--disable-openapi-validation")
-        return helm(*install, *flags).partition("NOTES:")[2]
+def notes(*flags: str) -> str:
+    install = ("install", "gpunode", str(CHART), "--dry-run=client", "--disable-openapi-validation")
+    return helm(*install, *flags).partition("NOTES:")[2]
 
+
+def test_the_notes_name_what_drivers_need_without_the_container_toolkit() -> None:
+    assert "set privileged=true" in notes("--set=driver.enabled=true")
+    for setting in ("privileged=true", "runtimeClassName=nvidia"):
+        shown = notes("--set=driver.enabled=true", f"--set={setting}")
+        assert "kubectl get nvidiadrivers" in shown
+        assert "set privileged=true" not in shown
+    assert "nvidiadrivers" not in notes()
+
+
+def test_the_notes_name_the_strategy_that_older_runtimes_need() -> None:
+    assert "deviceListStrategy=cdi-cri" in notes("--set=toolkit.enabled=true")
+    assert "deviceListStrategy" not in notes("--set=toolkit.enabled=true", "--set=deviceListStrategy=cdi-cri")
+
+
+def test_the_notes_warn_of_simulated_gpus() -> None:
     assert "WARNING: the agents simulate GPUs (simulate=h100x8)" in notes("--set=simulate=h100x8")
     assert "simulate" not in notes()
 
