@@ -31,7 +31,8 @@ class ToolkitSettings:
     mode: Literal["apply", "report", "revert"] = setting(
         "--toolkit-mode TOOLKIT_MODE",
         "apply",
-        "apply: switch CDI on if it is off. report: change nothing. revert: put back what was changed, before the agent is uninstalled.",
+        "apply: switch CDI on if it is off. report: change nothing."
+        " revert: restore the files that were changed, before the agent is uninstalled.",
     )
     socket: str | None = setting(
         "--runtime-socket RUNTIME_SOCKET CONTAINERD_SOCKET",
@@ -104,7 +105,7 @@ class ToolkitSettings:
     )
 
 
-_DECIDED = "the runtime is asked"
+_DECIDED = "the agent asks the runtime"
 TOOLKIT = (
     ToolkitSettings,
     ignored_option("--runtime", "RUNTIME", "the runtime is discovered on each node"),

@@ -44,7 +44,8 @@ class ValidatorSettings:
     validations: Path | None = setting(
         "--validations-dir OUTPUT_DIR",
         FOLDER,
-        "Folder in which driver-ready, toolkit-ready, cuda-ready and plugin-ready exist while their checks pass. Empty: write no files.",
+        "Folder in which driver-ready, toolkit-ready, cuda-ready and plugin-ready exist while none of their checks fails."
+        " Empty: write no files.",
         parse=optional_path,
         shown=str(FOLDER),
         fixed=True,

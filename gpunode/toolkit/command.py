@@ -49,7 +49,7 @@ def _add(options: tuple[Callable[[Function], Function], ...]) -> Callable[[Funct
     examples=(
         ("status", "whether pods get GPUs by CDI, and what is missing"),
         ("apply", "switch CDI on in the runtime"),
-        ("revert", "put back what apply, or the agent, has changed"),
+        ("revert", "restore the files that apply, or the agent, has changed"),
     ),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
