@@ -154,7 +154,7 @@ class DraController:
             return
         self._services.readiness.report(f"{NAME}/gpus", None)
         before = {} if self._found is None else self._found.devices
-        devices = retain_lost(before, result.node.devices, result.node.inventory)
+        devices = retain_lost(before, result.node.devices, result.node.inventory, result.node.mig_gpus)
         self._found = replace(result.node, devices=devices)
         self._parts.tracker.record_inventory(result.node.inventory, result.began)
         due = self._parts.tracker.next_discovery_at()

@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import pytest
 
 from dra_driver.devices.collect import devices_of
 from dra_driver.devices.model import Device
 from dra_driver.devices.retain import retain_lost
 from gpu_core.domain.inventory import Fault, GpuUuid, Inventory
-from tests.dra_driver.devices.gpus import gpu, inventory
+from tests.dra_driver.devices.gpus import gpu, inventory, mig_device, mig_of
+from tests.gpu_core.mig.boards import instance
 
 
 def by_name(found: Inventory) -> dict[str, Device]:
@@ -35,3 +38,22 @@ def test_a_gpu_that_is_read_again_has_its_new_device() -> None:
     retained = retain_lost(BEFORE, by_name(found), found)
     assert retained["gpu-0"].attributes["productName"] == "new"
     assert len(retained) == 3
+
+
+def test_a_gpu_whose_mig_layout_cannot_be_read_keeps_its_devices_and_counters() -> None:
+    found = inventory(gpu(0), gpu(1))
+    migs = [mig_of(gpu(0)), mig_of(gpu(1))]
+    before = {each.name: each for each in devices_of(found, migs, has_dynamic_mig=True)}
+    now = {each.name: each for each in devices_of(found, migs[1:], has_dynamic_mig=True)}
+    assert now["gpu-0"].counter_set is None
+    assert retain_lost(before, now, found, migs[1:]) == before
+
+
+def test_existing_mig_devices_stay_while_their_layout_cannot_be_read_and_not_after_the_end_of_the_mig_mode() -> None:
+    divided = gpu(0, mig_enabled=True, mig_devices=(mig_device(1, "3g.40gb", 4),))
+    mig = replace(mig_of(divided), instances=(instance(1, "3g.40gb", 4),))
+    before = {each.name: each for each in devices_of(inventory(divided), [mig])}
+    assert list(before) == ["gpu-0-mig-3g40gb-98-4"]
+    assert retain_lost(before, {}, inventory(divided), ()) == before
+    whole = by_name(inventory(gpu(0)))
+    assert retain_lost(before, whole, inventory(gpu(0)), ()) == whole
