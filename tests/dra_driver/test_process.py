@@ -17,7 +17,7 @@ from node_core.kubelet import dra_pb2 as pb
 from node_core.kubelet import plugin_registration_pb2 as registration
 from node_core.kubelet.rpc import call
 from node_core.runtime.process import ProcessRunner
-from simulation.apiserver import ApiServer
+from simulation.apiserver import ApiServer, resources
 from tests.waiting import until
 
 NODE = "n1"
@@ -86,7 +86,11 @@ def problems(running: ProcessRunner) -> dict[str, str | None]:
     return {name.partition("/")[2]: problem for name, problem in running.services.readiness.problems().items()}
 
 
-def test_without_dra_in_the_api_server_and_the_kubelet_the_driver_waits_and_says_so(place: Place) -> None:
+def test_without_dra_in_the_api_server_and_the_kubelet_the_driver_waits_and_says_so(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = [each for each in resources.RESOURCES if each.group != "resource.k8s.io"]
+    monkeypatch.setattr(resources, "RESOURCES", served)
     running = place.start()
     until(lambda: "resource.k8s.io" in str(problems(running)["slices"]), lambda: str(problems(running)))
     until(lambda: "has not registered" in str(problems(running)["kubelet"]), lambda: str(problems(running)))
