@@ -17,7 +17,7 @@ from node_core.kubelet import dra_pb2 as pb
 from node_core.kubelet import plugin_registration_pb2 as registration
 from node_core.kubelet.rpc import call
 from node_core.runtime.process import ProcessRunner
-from simulation.apiserver import ApiServer, resources
+from simulation.apiserver import ApiServer, discovery
 from tests.waiting import until
 
 NODE = "n1"
@@ -89,8 +89,7 @@ def problems(running: ProcessRunner) -> dict[str, str | None]:
 def test_without_dra_in_the_api_server_and_the_kubelet_the_driver_waits_and_says_so(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served = [each for each in resources.RESOURCES if each.group != "resource.k8s.io"]
-    monkeypatch.setattr(resources, "RESOURCES", served)
+    monkeypatch.delitem(discovery.documents(), "/apis/resource.k8s.io")
     running = place.start()
     until(lambda: "resource.k8s.io" in str(problems(running)["slices"]), lambda: str(problems(running)))
     until(lambda: "has not registered" in str(problems(running)["kubelet"]), lambda: str(problems(running)))
