@@ -1,5 +1,6 @@
 """The GPUs of the node for claims: reads devices and MIG layouts, changes layouts, and reads what containers need."""
 
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
@@ -44,7 +45,8 @@ class NodeHardware:
     ) -> None:
         self._open_nvml, self._discover, self._plan_cdi = open_nvml, discover, plan_cdi
         self._pcie_root, self.has_dynamic_mig = pcie_root, has_dynamic_mig
-        self._last: BoundedCall[Any] | None = None
+        self._lock = threading.Lock()
+        self._hanging: tuple[BoundedCall[Any], ...] = ()
 
     def read(self) -> NodeDevices:
         inventory = self._discover()
@@ -71,17 +73,27 @@ class NodeHardware:
         return select_edits(self._plan_cdi(inventory), uuids, is_simulated=inventory.simulated)
 
     def _bounded(self, use: Callable[[Nvml], T]) -> T:
-        """Raises NvmlError TIMEOUT, at once while an earlier call hangs."""
-        if self._last is not None and self._last.is_hanging:
-            self._last.result()
+        """Raises NvmlError TIMEOUT, at once while any earlier call hangs: a change that continues later must not meet another change."""
+        self._raise_if_hanging()
 
         def run() -> T:
             with self._open_nvml() as nvml:
                 return use(nvml)
 
-        self._last = call = BoundedCall(run, DEADLINE)
+        call = BoundedCall(run, DEADLINE)
         call.start()
-        return call.result()
+        try:
+            return call.result()
+        finally:
+            if call.is_hanging:
+                with self._lock:
+                    self._hanging = (*self._hanging, call)
+
+    def _raise_if_hanging(self) -> None:
+        with self._lock:
+            self._hanging = tuple(each for each in self._hanging if each.is_hanging)
+            for each in self._hanging:
+                each.result()
 
 
 def _change(nvml: Nvml, plan: GpuPlan) -> bool:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,11 @@ PLAN = CdiPlan(
 )
 
 
+class NoGpus:
+    def device_get_count(self) -> int:
+        return 0
+
+
 def test_a_mig_mode_that_needs_a_reset_is_not_left_pending(tmp_path: Path) -> None:
     node = Node(tmp_path, compute="8.0")
     with pytest.raises(ClaimError, match="does not change its MIG mode now"):
@@ -52,6 +57,26 @@ def test_while_a_call_of_the_driver_hangs_the_next_one_fails_at_once(monkeypatch
             node.read_mig_gpus()
     goes_on.set()
     assert len(sessions) == 1
+
+
+def test_a_call_that_works_does_not_hide_another_one_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "DEADLINE", 0.3)
+    goes_on, sessions = threading.Event(), []
+
+    @contextmanager
+    def open_nvml() -> Iterator[Any]:
+        sessions.append(1)
+        if len(sessions) == 1:
+            with suppress(NvmlError):  # the discovery of the agent, at the same time
+                node.read_mig_gpus()
+            goes_on.wait(60)
+        yield NoGpus()
+
+    node = NodeHardware(open_nvml, lambda: pytest.fail("not called"), lambda _: CdiPlan())
+    for _ in range(2):
+        with pytest.raises(NvmlError, match="TIMEOUT"):
+            node.read_mig_gpus()
+    goes_on.set()
 
 
 def test_a_claim_gets_the_nodes_of_its_gpu_and_the_edits_of_every_container() -> None:
