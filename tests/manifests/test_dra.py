@@ -50,6 +50,15 @@ def test_the_gpus_of_a_cluster_can_be_divided_by_node() -> None:
 
 
 @pytest.mark.usefixtures("helm_binary")
+def test_the_mig_instances_of_a_node_belong_to_one_agent() -> None:
+    both = (*ON, "--set=dra.dynamicMIG=true", "--set=migManager.enabled=true")
+    with pytest.raises(ClusterError, match=r"dra\.dynamicMIG: mig-manager would destroy"):
+        template(*both)
+    template(*both, "--set=dra.nodeSelector.gpus=dra", "--set=migManager.nodeSelector.gpus=plugin")
+    template(*ON, "--set=migManager.enabled=true")
+
+
+@pytest.mark.usefixtures("helm_binary")
 def test_the_driver_is_off_by_default() -> None:
     assert not {("DaemonSet", "gpu-dra-driver"), ("DeviceClass", "gpu.nvidia.com")} & named(load(template())).keys()
 

@@ -51,6 +51,9 @@
 {{- else if and .Values.devicePlugin.enabled (or (empty .Values.dra.nodeSelector) (empty .Values.devicePlugin.nodeSelector) (eq (toJson .Values.dra.nodeSelector) (toJson .Values.devicePlugin.nodeSelector))) }}
 - dra.enabled: the device plugin would hand out the same GPUs. Set devicePlugin.enabled to false, or select different nodes by dra.nodeSelector and devicePlugin.nodeSelector.
 {{- end }}
+{{- if and .Values.dra.dynamicMIG .Values.migManager.enabled (or (empty .Values.dra.nodeSelector) (empty .Values.migManager.nodeSelector) (eq (toJson .Values.dra.nodeSelector) (toJson .Values.migManager.nodeSelector))) }}
+- dra.dynamicMIG: mig-manager would destroy the MIG instances of claims, and the driver those of mig-manager. Set migManager.enabled to false, or select different nodes by dra.nodeSelector and migManager.nodeSelector.
+{{- end }}
 {{- if semverCompare "<1.32.0-0" .Capabilities.KubeVersion.Version }}
 - dra.enabled: needs Kubernetes 1.32 or newer.
 {{- end }}
