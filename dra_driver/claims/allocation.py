@@ -104,7 +104,7 @@ def _read_allocation(claim: Mapping[str, Any] | None, ref: ClaimRef) -> _Devices
         raise ClaimError(f"claim {ref} does not exist")
     try:
         found = msgspec.convert(claim, type=_Claim)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # a text with half of a surrogate pair
         raise ClaimError(f"claim {ref} is not a ResourceClaim: {error}") from error
     if found.metadata.uid != ref.uid:
         raise ClaimError(f"claim {ref} has the UID {found.metadata.uid} in place of {ref.uid}: it was created again")

@@ -109,7 +109,7 @@ def test_a_missing_node_is_a_problem(cluster: Cluster, report: Any) -> None:
     wait_for_lock(cluster)
     cluster.server.store.delete("nodes", NODE)
     status, found = report()
-    assert status == 1
+    assert status == 1, found
     assert problems(found)["node"] == "the cluster has no Node n1"
 
 
