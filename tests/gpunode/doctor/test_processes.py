@@ -62,7 +62,7 @@ def wait_for_gpus(cluster: Cluster, gpus: str = "8") -> None:
 
 def wait_for_lock(cluster: Cluster) -> None:
     lock = cluster.directory / "lock" / f"gpu-device-plugin.{NODE}.lock"
-    cluster.until(lambda: lock.exists() and is_locked(lock))
+    cluster.until(lambda: lock.exists() and is_locked(lock) and lock.read_text() != "")  # the pid follows the lock
 
 
 def problems(report: dict[str, Any]) -> dict[str, str]:
