@@ -44,6 +44,7 @@ VIEWER = {
     ("nfd.openshift.io", "nodefeaturerules"): {"list"},
     ("resource.k8s.io", "resourceslices"): {"list"},
     ("resource.k8s.io", "resourceclaims"): {"list"},
+    ("resource.k8s.io", "deviceclasses"): {"list"},
 }
 
 

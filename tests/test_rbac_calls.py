@@ -269,6 +269,7 @@ def test_the_commands_for_people(cluster: Cluster) -> None:
         assert "not permitted" not in result.stderr
     load_cluster(cluster.server, "dra")
     run_verb("node", "dra-1", environment={"KUBECONFIG": cluster.kubeconfig})
+    run_verb("why", "wants-two", "-n", "team", environment={"KUBECONFIG": cluster.kubeconfig})
     list_cluster_rules(cluster.api)
     feed = ClusterFeed(cluster.api)  # of `nodes --watch` and `ui`
     feed.start()

@@ -75,8 +75,47 @@ class ClaimStatus(ApiStruct, frozen=True):
     reserved_for: tuple[Consumer, ...] = ()
 
 
+class DeviceRequirement(ApiStruct, frozen=True):
+    """device_class_name: empty in the other forms of a request. count: 0 for one device. allocation_mode: `All` for all devices."""
+
+    device_class_name: str = ""
+    count: int = 0
+    allocation_mode: str = ""
+    admin_access: bool | None = None
+    selectors: tuple[dict[str, Any], ...] = ()
+    tolerations: tuple[dict[str, Any], ...] = ()
+
+
+class DeviceRequest(DeviceRequirement, frozen=True):
+    """exactly: since v1beta2; in v1beta1 its fields are those of the request. first_available: alternatives."""
+
+    name: str = ""
+    exactly: DeviceRequirement | None = None
+    first_available: tuple[DeviceRequirement, ...] = ()
+
+    @property
+    def requirement(self) -> DeviceRequirement | None:
+        """Returns None for a request with alternatives."""
+        if self.first_available:
+            return None
+        return self if self.exactly is None else self.exactly
+
+
+class DeviceClaim(ApiStruct, frozen=True):
+    requests: tuple[DeviceRequest, ...] = ()
+
+
+class ClaimSpec(ApiStruct, frozen=True):
+    devices: DeviceClaim = DeviceClaim()
+
+
+class DeviceClass(ApiStruct, frozen=True):
+    metadata: Metadata
+
+
 class ResourceClaim(ApiStruct, frozen=True):
     metadata: Metadata
+    spec: ClaimSpec = ClaimSpec()
     status: ClaimStatus = ClaimStatus()
 
     @property

@@ -1,11 +1,11 @@
 """Reads the devices of ResourceSlices and the ResourceClaims that have them. Sends only read requests."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gpu_core.pods.device_names import DRA_DRIVER
 from gpunode.cluster.claim_devices import ClaimDevice, select_devices
-from gpunode.cluster.claim_objects import ResourceClaim, ResourceSlice
+from gpunode.cluster.claim_objects import DeviceClass, ResourceClaim, ResourceSlice
 from gpunode.cluster.claimed_node import add_claims, add_problem, needs_claims
 from gpunode.cluster.fleet import GpuNode
 from gpunode.cluster.lists import Kind, list_pages
@@ -52,11 +52,9 @@ def read_claimed(api: ApiClient, node: str = "") -> Claimed:
     """
     try:
         version = read_resource_version(api)
-        selector = f"spec.driver={DRA_DRIVER}{f',spec.nodeName={node}' if node else ''}"
-        kind = Kind(path=f"{GROUP}/{version}/resourceslices", name="resourceslices")
-        pages = list_pages(api, kind, ResourceSlice, {"fieldSelector": selector})
-        slices = [each for page in pages for each in page]
-        return Claimed(devices=select_devices(slices, _read_claims(api, version) if slices else ()))
+        slices = read_slices(api, version, node)
+        claims = (each for each in read_claims(api, version) if each.status.allocation) if slices else ()
+        return Claimed(devices=select_devices(slices, claims))
     except KubeError as error:
         if error.status == 404:
             return Claimed()
@@ -65,8 +63,23 @@ def read_claimed(api: ApiClient, node: str = "") -> Claimed:
         raise
 
 
-def _read_claims(api: ApiClient, version: str) -> list[ResourceClaim]:
-    """Returns the claims that have devices."""
-    kind = Kind(path=f"{GROUP}/{version}/resourceclaims", name="resourceclaims")
-    pages = list_pages(api, kind, ResourceClaim)
-    return [each for page in pages for each in page if each.status.allocation is not None]
+def read_slices(api: ApiClient, version: str, node: str = "") -> list[ResourceSlice]:
+    """Returns the ResourceSlices of the driver gpu.nvidia.com. version: of resource.k8s.io. Raises KubeError."""
+    selector = f"spec.driver={DRA_DRIVER}{f',spec.nodeName={node}' if node else ''}"
+    pages = list_pages(api, _kind(version, "resourceslices"), ResourceSlice, {"fieldSelector": selector})
+    return [each for page in pages for each in page]
+
+
+def read_claims(api: ApiClient, version: str) -> Iterator[ResourceClaim]:
+    """Yields the claims of all namespaces. Raises KubeError."""
+    return (each for page in list_pages(api, _kind(version, "resourceclaims"), ResourceClaim) for each in page)
+
+
+def read_classes(api: ApiClient, version: str) -> frozenset[str]:
+    """Returns the names of the DeviceClasses. Raises KubeError."""
+    pages = list_pages(api, _kind(version, "deviceclasses"), DeviceClass)
+    return frozenset(each.metadata.name for page in pages for each in page)
+
+
+def _kind(version: str, plural: str) -> Kind:
+    return Kind(path=f"{GROUP}/{version}/{plural}", name=plural)

@@ -6,6 +6,7 @@ from fractions import Fraction
 import msgspec
 
 from gpunode.why.amounts import render_names, render_requests
+from gpunode.why.claims import explain_claims
 from gpunode.why.evaluate import Evaluation, evaluate
 from gpunode.why.explanation import Explanation, State
 from gpunode.why.manifest_checks import list_refusals
@@ -69,12 +70,18 @@ def _explain_placement(subject: Subject, requests: Mapping[str, Fraction], snaps
     found = evaluate(subject.pod, requests, snapshot)
     message = scheduler_message(subject.pod, subject.events)
     others = other_reasons(message) if found.fitting else ()
-    state, what = select_state(subject, found, has_other_reasons=bool(others))
-    own = tuple(filter(None, (*_creation_findings(subject), *(f"The scheduler states: {each}." for each in others))))
+    claims = explain_claims(subject, snapshot.claims)
+    state, what = select_state(subject, found, has_other_reasons=bool(others), claims_are_blocked=claims.is_blocked)
+    own = tuple(
+        filter(
+            None,
+            (*_creation_findings(subject), *claims.findings, *(f"The scheduler states: {each}." for each in others)),
+        )
+    )
     explanation = _explanation(
         subject, requests, state, what,
         findings=(*own, *found.findings),
-        advice=tuple(_advice(subject, found, state)),
+        advice=(*claims.advice, *_advice(subject, found, state)),
         notes=(*snapshot.notes, *_unchecked(subject, state)),
     )  # fmt: skip
     return msgspec.structs.replace(
@@ -128,7 +135,7 @@ def _unchecked(subject: Subject, state: State) -> Iterator[str]:
         "topology spread constraints": spec.topology_spread_constraints,
         "volumes": [each for each in spec.volumes if each.persistent_volume_claim or each.ephemeral],
         "host ports": [port for each in spec.containers for port in each.ports if port.host_port],
-        "resource claims": spec.resource_claims,
+        "selectors and constraints of resource claims": spec.resource_claims,
     }
     present = [name for name, value in kinds.items() if value]
     if present and state is State.PLACEABLE:

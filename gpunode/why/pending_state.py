@@ -6,10 +6,12 @@ from gpunode.why.scheduler_words import SCHEDULED
 from gpunode.why.subject import DEFAULT_SCHEDULER, Subject
 
 
-def select_state(subject: Subject, found: Evaluation, *, has_other_reasons: bool) -> tuple[State, str]:
+def select_state(
+    subject: Subject, found: Evaluation, *, has_other_reasons: bool, claims_are_blocked: bool = False
+) -> tuple[State, str]:
     """Returns the state, and the rest of a sentence whose subject is the pod.
 
-    has_other_reasons: the scheduler has reasons that are not evaluated here.
+    has_other_reasons: the scheduler has reasons that are not evaluated here. claims_are_blocked: a ResourceClaim cannot be allocated.
     """
     if subject.creation_errors:
         return State.NOT_CREATED, "has too few pods: the API server refuses to create them"
@@ -18,8 +20,9 @@ def select_state(subject: Subject, found: Evaluation, *, has_other_reasons: bool
         return State.WAITING, f"{obstacle}. {then}"
     if not found.fitting:
         return State.BLOCKED, f"cannot be placed: {_describe_none(found.total)}"
-    if has_other_reasons:
-        words = f"its selectors, tolerations and requests fit {found.share}, but the scheduler has another reason"
+    if has_other_reasons or claims_are_blocked:
+        reason = "its claims cannot be allocated" if claims_are_blocked else "the scheduler has another reason"
+        words = f"its selectors, tolerations and requests fit {found.share}, but {reason}"
         return State.BLOCKED, f"cannot be placed: {words}"
     return State.PLACEABLE, f"can be placed: {found.share} can run it"
 

@@ -16,7 +16,7 @@ from gpunode.why.manifest import parse_manifests
 from gpunode.why.reads import Reader
 from gpunode.why.render import render_text
 from gpunode.why.scheduler_words import scheduler_message
-from gpunode.why.snapshot import read_snapshot
+from gpunode.why.snapshot import add_claims, read_snapshot
 from gpunode.why.subject import EMPTY, Subject
 from node_core.decode import parse_documents, read_input, text_of
 from node_core.domain.labels import namespace_name_problem
@@ -65,6 +65,8 @@ def _explain(connection: Connection, subjects: Sequence[Subject]) -> list[Explan
         snapshot = read_snapshot(connection.api, resources) if waiting else EMPTY
     except KubeError as error:
         raise _with_message(error, waiting) from error
+    if any(each.pod.spec.resource_claims for each in waiting):
+        snapshot = add_claims(snapshot, connection.api)
     return [explain_pod(each, snapshot) for each in subjects]
 
 

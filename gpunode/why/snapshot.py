@@ -1,13 +1,17 @@
-"""Reads the Nodes of the cluster, and what Pods use on them. Retains only what the question needs."""
+"""Reads the Nodes of the cluster, what Pods use on them, and ResourceClaims. Retains only what the question needs."""
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from fractions import Fraction
 
+from gpunode.cluster.claim_devices import select_devices
+from gpunode.cluster.claims import read_claims, read_classes, read_slices
 from gpunode.cluster.fleet import Holder
 from gpunode.cluster.lists import UNFINISHED, list_nodes, list_pods
-from gpunode.why.subject import Snapshot
+from gpunode.why.subject import ClaimSnapshot, Snapshot
 from node_core.errors import KubeError
 from node_core.kube.http import ApiClient
+from node_core.kube.resource_claims import read_resource_version
 from node_core.scheduling.objects import Pod
 from node_core.scheduling.requests import Amounts, add, is_extended, pod_requests
 
@@ -29,6 +33,25 @@ def read_snapshot(api: ApiClient, resources: Collection[str]) -> Snapshot:
             raise
         notes = (f"What pods use is unknown, so all devices count as free: {error}.",)
     return Snapshot(nodes=nodes, used=used, holders={name: tuple(each) for name, each in holders.items()}, notes=notes)
+
+
+def add_claims(snapshot: Snapshot, api: ApiClient) -> Snapshot:
+    """Returns the snapshot with the claims and devices of the cluster, or with a note that they are unknown. Raises KubeError."""
+    try:
+        return replace(snapshot, claims=_read_claims(api))
+    except KubeError as error:
+        if error.status not in (403, 404):
+            raise
+        return replace(
+            snapshot, notes=(*snapshot.notes, f"The resource claims of the pod were not evaluated: {error}.")
+        )
+
+
+def _read_claims(api: ApiClient) -> ClaimSnapshot:
+    version = read_resource_version(api)
+    claims = {each.key: each for each in read_claims(api, version)}
+    devices = select_devices(read_slices(api, version), claims.values())
+    return ClaimSnapshot(claims=claims, devices=devices, classes=read_classes(api, version))
 
 
 def _placed_pods(api: ApiClient) -> Iterator[Pod]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from gpunode.cluster.claim_devices import ClaimDevice
+from gpunode.cluster.claim_objects import ResourceClaim
 from gpunode.cluster.fleet import Holder
 from gpunode.why.pod import PodDetails
 from gpunode.why.workloads import POD, Pause
@@ -48,12 +50,25 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimSnapshot:
+    """claims: by namespace and name. devices: Node -> its devices in ResourceSlices. classes: the names of the DeviceClasses."""
+
+    claims: Mapping[str, ResourceClaim] = field(default_factory=dict)
+    devices: Mapping[str, tuple[ClaimDevice, ...]] = field(default_factory=dict)
+    classes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The Nodes of the cluster. used, holders: by the name of the Node. notes: what could not be read."""
+    """The Nodes of the cluster. used, holders: by the name of the Node. notes: what could not be read.
+
+    claims: None if no pod in question has claims, or if they are unknown.
+    """
 
     nodes: tuple[Node, ...]
     used: Mapping[str, Mapping[str, Fraction]] = field(default_factory=dict)
     holders: Mapping[str, tuple[Holder, ...]] = field(default_factory=dict)
+    claims: ClaimSnapshot | None = None
     notes: tuple[str, ...] = ()
 
 

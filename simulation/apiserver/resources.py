@@ -85,6 +85,7 @@ RESOURCES = (
     Resource(plural="daemonsets", kind="DaemonSet", group="apps", short=("ds",), status=True, generation=True),
     Resource(plural="controllerrevisions", kind="ControllerRevision", group="apps"),
     Resource(plural="resourceslices", kind="ResourceSlice", group="resource.k8s.io", namespaced=False, generation=True),
+    Resource(plural="deviceclasses", kind="DeviceClass", group="resource.k8s.io", namespaced=False, generation=True),
     Resource(plural="resourceclaims", kind="ResourceClaim", group="resource.k8s.io", status=True),
 )
 

@@ -22,6 +22,7 @@ RESOURCES = {
     "Job": "jobs.batch",
     "CronJob": "cronjobs.batch",
     "ResourceSlice": "resourceslices.resource.k8s.io",
+    "DeviceClass": "deviceclasses.resource.k8s.io",
     "ResourceClaim": "resourceclaims.resource.k8s.io",
 }
 CREATED = datetime(2026, 3, 1, 8, tzinfo=UTC)
