@@ -19,11 +19,14 @@ from dra_driver.slices.publisher import Pool, SlicePublisher
 from dra_driver.slices.taints import TaintEffect, taints_of
 from gpu_core.health.state_file import StateFile
 from gpu_core.health.tracker import HealthTracker
+from gpu_core.health.watch import needs_refresh
 from gpu_core.health.xid_queue import XidQueue
+from gpu_core.nvml.api import DRIVER_NOT_LOADED
 from gpu_core.nvml.poller import InventoryPoller
+from gpu_core.nvml.source import is_released
 from node_core.domain.backoff import Backoff
 from node_core.domain.node import NodeView
-from node_core.errors import KubeletError, NodeError
+from node_core.errors import KubeletError, NodeError, NvmlError
 from node_core.runtime import metrics
 from node_core.runtime.control_loop import Timers
 from node_core.runtime.messages import AgentMessage, InputsChanged, NodeChanged, NodeUnavailable, Resync
@@ -36,6 +39,8 @@ DISCOVER, SERVE, CLEAN, REPORT = "discover", "serve", "clean", "report"
 """Timers: the next discovery that can change the health of a GPU, the next attempt to serve the sockets, the check of all claims, and the
 next report of the slices while they are not up to date."""
 CLEAN_SECONDS = 300.0
+MIN_INTERVAL = 5.0
+"""The minimum seconds until the next discovery of a timer: a GPU with a pending row remapping is due until somebody resets it."""
 RETRIES = Backoff(first=1.0, maximum=30.0)
 NOT_REGISTERED = "the kubelet has not registered the driver yet: Dynamic Resource Allocation needs Kubernetes 1.34, or a feature gate"
 
@@ -52,7 +57,8 @@ class DraDiscovery:
 class Parts:
     """executor: runs what waits for the API server or the driver. registration: returns the kubelet's last status, NOT_REGISTERED first.
 
-    health_file: the incidents of GPUs for the next process, so that a restart removes no taint.
+    health_file: the incidents of GPUs for the next process, so that a restart removes no taint. refresh: registers for the events of all
+    GPUs again.
     """
 
     sockets: DraSockets
@@ -61,6 +67,7 @@ class Parts:
     tracker: HealthTracker
     health_file: StateFile
     xids: XidQueue
+    refresh: Callable[[], None]
     publisher: SlicePublisher
     health: HealthBroadcaster
     preparer: ClaimPreparer
@@ -151,15 +158,25 @@ class DraController:
         if isinstance(result, NodeError):
             self._services.metrics.add(metrics.ERRORS, agent=NAME, check="gpus")
             self._services.readiness.report(f"{NAME}/gpus", str(result))
+            self._record_failure(result)
             return
         self._services.readiness.report(f"{NAME}/gpus", None)
+        if needs_refresh(None if self._found is None else self._found.inventory, result.node.inventory):
+            self._parts.refresh()
         before = {} if self._found is None else self._found.devices
         devices = retain_lost(before, result.node.devices, result.node.inventory, result.node.mig_gpus)
         self._found = replace(result.node, devices=devices)
         self._parts.tracker.record_inventory(result.node.inventory, result.began)
         due = self._parts.tracker.next_discovery_at()
         if due is not None:
-            self._timers.set_at(DISCOVER, due)
+            self._timers.set_at(DISCOVER, max(due, self._services.clock() + MIN_INTERVAL))
+
+    def _record_failure(self, error: NodeError) -> None:
+        """While NVML is released it sends no events. A driver that is unloaded clears the errors of its GPUs."""
+        if is_released(error):
+            self._parts.tracker.restart_hold_down()
+        elif isinstance(error, NvmlError) and error.code == DRIVER_NOT_LOADED:
+            self._parts.tracker.record_driver_unloaded()
 
     def _offer(self) -> None:
         if self._found is None or self._node is None:

@@ -80,18 +80,6 @@ def build_agent(settings: DraSettings, dependencies: Dependencies, services: Ser
     registration, health = Registration(wake), HealthBroadcaster()
     publisher = SlicePublisher(SliceApi(dependencies.node.api), services)
     poller = InventoryPoller(lambda: _discover(hardware, services), wake)
-    parts = Parts(
-        sockets=_build_sockets(paths, preparer, health, registration, executor),
-        registration=lambda: registration.status,
-        poller=poller,
-        tracker=tracker,
-        health_file=_health_file(dependencies),
-        xids=xids,
-        publisher=publisher,
-        health=health,
-        preparer=preparer,
-        executor=executor,
-    )
     watch = GpuWatch(
         dependencies.nvml,
         xids,
@@ -99,6 +87,19 @@ def build_agent(settings: DraSettings, dependencies: Dependencies, services: Ser
         dependencies.inventory.invalidate,
         kernel_log=dependencies.simulated is None,
         nvml_release=dependencies.nvml_release,
+    )
+    parts = Parts(
+        sockets=_build_sockets(paths, preparer, health, registration, executor),
+        registration=lambda: registration.status,
+        poller=poller,
+        tracker=tracker,
+        health_file=_health_file(dependencies),
+        xids=xids,
+        refresh=watch.refresh,
+        publisher=publisher,
+        health=health,
+        preparer=preparer,
+        executor=executor,
     )
     dependencies.background_services += [publisher, watch, DirectoryWatch(paths.registry, wake)]
     controller = DraController(services, timers, parts, pool=node_name, effect=TaintEffect(settings.taint_effect))

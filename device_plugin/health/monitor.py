@@ -13,7 +13,7 @@ from gpu_core.domain.node_assessment import NodeFacts
 from gpu_core.health.assessment import GpuAssessment
 from gpu_core.health.state_file import StateFile
 from gpu_core.health.tracker import HealthTracker
-from gpu_core.health.watch import StartWatch, Watch
+from gpu_core.health.watch import StartWatch, Watch, needs_refresh
 from gpu_core.health.xid_queue import XidQueue
 from gpu_core.nvml.api import DRIVER_NOT_LOADED
 from gpu_core.nvml.source import CACHE_SECONDS
@@ -77,7 +77,7 @@ class HealthMonitor:
 
     def discovery_succeeded(self, inventory: Inventory, began: float) -> None:
         """Processes an inventory. The inventory may be up to CACHE_SECONDS older than the start of the discovery, see InventorySource."""
-        if self._watch is not None and _may_differ(self._inventory, inventory):
+        if self._watch is not None and needs_refresh(self._inventory, inventory):
             self._watch.refresh()
         self._inventory, self.facts = inventory, self._read_facts(None)
         self._discovery_ended()
@@ -151,10 +151,3 @@ class HealthMonitor:
     def _assess(self) -> None:
         self.gpu_assessments = self._tracker.assess_gpus()
         self._file.write(self._tracker.healths)
-
-
-def _may_differ(before: Inventory | None, now: Inventory) -> bool:
-    """Whether the watch must register GPUs again: the set of GPUs changed, or a lost GPU may have returned."""
-    if now.faults or any(state.lost for state in now.states):
-        return True
-    return before is not None and {gpu.uuid for gpu in before.gpus} != {gpu.uuid for gpu in now.gpus}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gpu_core.domain.evidence import XidEvent
-from gpu_core.domain.inventory import GpuUuid
+from gpu_core.domain.inventory import GpuUuid, Inventory
 from gpu_core.health.xid_queue import XidQueue
 from gpu_core.host.kernel_log import KernelLog
 from gpu_core.host.xid_dedup import XidDeduplicator
@@ -35,6 +35,13 @@ class Watch(Protocol):
 
 
 StartWatch = Callable[[XidQueue, UuidOf], Watch]
+
+
+def needs_refresh(before: Inventory | None, now: Inventory) -> bool:
+    """Whether a watch must register GPUs again: the set of GPUs changed, or a lost GPU may have returned. PURE."""
+    if now.faults or any(state.lost for state in now.states):
+        return True
+    return before is not None and {gpu.uuid for gpu in before.gpus} != {gpu.uuid for gpu in now.gpus}
 
 
 class GpuWatch:
