@@ -165,3 +165,29 @@ def test_the_document_has_the_devices_of_resource_slices_with_their_claims_and_p
     assert devices["gpu-4"]["taints"] == ["gpu.nvidia.com/xid=79:NoSchedule"]
     assert {pod["name"]: pod["resources"] for pod in document["pods"]}["train"] == {"gpu.nvidia.com": 2}
     assert json.loads(run("node", "plugin-1", "-o", "json").stdout)["claimDevices"] == []
+
+
+def test_control_characters_of_resource_slices_and_claims_never_reach_the_terminal(server: ApiServer, run: Run) -> None:
+    server.store.create("nodes", {"metadata": {"name": "a", "labels": {"nvidia.com/gpu.present": "true"}}})
+    device = {
+        "name": HOSTILE,
+        "attributes": {name: {"string": HOSTILE} for name in ("productName", "uuid", "profile")}
+        | {"type": {"string": "gpu"}},
+        "taints": [{"key": HOSTILE, "value": HOSTILE, "effect": HOSTILE}],
+    }
+    spec = {"driver": "gpu.nvidia.com", "nodeName": "a", "pool": {"name": "a", "generation": 1}, "devices": [device]}
+    server.store.create("resourceslices.resource.k8s.io", {"metadata": {"name": "s"}, "spec": spec})
+    result = {"driver": "gpu.nvidia.com", "pool": "a", "device": HOSTILE}
+    status = {
+        "allocation": {"devices": {"results": [result]}},
+        "reservedFor": [{"resource": "pods", "name": HOSTILE}],
+    }
+    server.store.create(
+        "resourceclaims.resource.k8s.io", {"metadata": {"name": "c", "namespace": "team"}, "status": status}
+    )
+    for arguments in (("nodes",), ("nodes", "-o", "csv"), ("node", "a"), ("node", "a", "-o", "json")):
+        found = run(*arguments)
+        assert found.exit_code == 0
+        text = without_styles(found.stdout)
+        assert "[2Jb" in text, arguments
+        assert not [letter for letter in text if not letter.isprintable() and letter != "\n"], arguments
