@@ -198,7 +198,7 @@ class ClaimPreparer:
         self._around.specs.remove(uid)
         rest = {other: claim for other, claim in claims.items() if other != uid}
         gpus = {each.gpu for each in claims[uid].holdings if each.profile is not None and not each.is_admin}
-        if gpus:
+        if gpus and self._around.hardware.has_dynamic_mig:
             self._destroy(gpus, rest)
         self._around.store.write(rest)
         return rest

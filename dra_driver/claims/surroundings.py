@@ -14,7 +14,13 @@ Obj = Mapping[str, Any]
 
 
 class Hardware(Protocol):
-    """The GPUs of the node. Each method may raise NvmlError or MigError."""
+    """The GPUs of the node. Each method may raise NvmlError or MigError.
+
+    has_dynamic_mig: whether the driver makes and destroys MIG devices. If not, it changes none, and has no right to: those that it made
+    before are existing MIG devices.
+    """
+
+    has_dynamic_mig: bool
 
     def read(self) -> NodeDevices: ...
 

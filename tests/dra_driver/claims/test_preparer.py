@@ -83,6 +83,15 @@ def test_existing_mig_devices_are_used_and_stay_without_dynamic_mig(tmp_path: Pa
     assert dynamic.instances[0] == [(0, 1)]
 
 
+def test_a_claim_with_a_mig_device_on_demand_ends_after_the_driver_no_longer_changes_mig_devices(node: Node) -> None:
+    node.preparer.prepare(ref := node.allocate("a", SMALL))
+    node.has_dynamic_mig = False
+    node.preparer.unprepare(ref)
+    assert (node.recorded, node.instances[0]) == ({}, [(0, 1)])
+    node.preparer.prepare(node.allocate("b", SMALL))
+    assert node.recorded["uid-b"].holdings[0].mig is not None
+
+
 @pytest.mark.parametrize(
     ("first", "second"), [("gpu-0", "gpu-0"), ("gpu-0", SMALL), (SMALL, "gpu-0"), (SMALL, LARGE), (LARGE, OTHER)]
 )
