@@ -17,14 +17,14 @@ from node_core.errors import ClaimError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllocatedDevice:
-    """request: of the claim; `gpu/large` for a subrequest. config: the one that takes precedence, or None."""
+    """request: of the claim; `gpu/large` for a subrequest. configs: for the request, see `select_config`."""
 
     request: str
     pool: str
     device: str
     is_admin: bool = False
     share_id: str | None = None
-    config: DeviceConfig | None = None
+    configs: tuple[tuple[DeviceConfig, bool], ...] = ()
 
 
 class _Result(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -115,20 +115,19 @@ def _read_allocation(claim: Mapping[str, Any] | None, ref: ClaimRef) -> _Devices
 
 
 def _allocated(result: _Result, devices: _Devices) -> AllocatedDevice:
-    parameters = [*_parameters(result.request, devices)]
     return AllocatedDevice(
         request=result.request,
         pool=result.pool,
         device=result.device,
         is_admin=bool(result.admin_access),
         share_id=result.share_id,
-        config=[decode_config(each) for each in parameters][-1] if parameters else None,
+        configs=tuple(_configs(result.request, devices)),
     )
 
 
-def _parameters(request: str, devices: _Devices) -> Iterator[Any]:
-    """Yields the configs of this driver for a request, in increasing precedence: those of the class come first in the allocation."""
+def _configs(request: str, devices: _Devices) -> Iterator[tuple[DeviceConfig, bool]]:
+    """Yields the configs of this driver for a request, those of the class first, and whether each names the request."""
     names = {request, request.partition("/")[0]}
     for each in devices.config or ():
         if each.opaque is not None and each.opaque.driver == DRIVER and (not each.requests or names & {*each.requests}):
-            yield each.opaque.parameters
+            yield decode_config(each.opaque.parameters), bool(each.requests)

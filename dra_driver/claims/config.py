@@ -4,7 +4,7 @@ Source: documentation of NVIDIA's DRA driver, GPU sharing. Unknown fields are er
 refused: a pod must not run with other limits than its claim states.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -71,6 +71,16 @@ def decode_config(parameters: Any) -> DeviceConfig:
         return decode_struct(parameters, _KINDS[kind][0], source=f"config {kind}")
     except SettingsError as error:
         raise ClaimError("; ".join(error.problems)) from error
+
+
+def select_config(configs: Iterable[tuple[DeviceConfig, bool]], kind: DeviceKind) -> DeviceConfig | None:
+    """Returns the config of a device: the last one that applies, or None.
+
+    configs: with whether the config names the request, in increasing precedence. A config for all requests of a claim applies to the
+    devices of its type, so that a claim of GPUs and MIG devices can have one for each.
+    """
+    found = [config for config, is_named in configs if is_named or _KINDS[config.kind][1] is kind]
+    return found[-1] if found else None
 
 
 def check_config(config: DeviceConfig, kind: DeviceKind, device: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from dra_driver.claims.allocation import AllocatedDevice
-from dra_driver.claims.config import check_config
+from dra_driver.claims.config import check_config, select_config
 from dra_driver.claims.ref import ClaimRef
 from dra_driver.devices.model import Device
 from gpu_core.domain.inventory import Inventory
@@ -87,8 +87,8 @@ def plan_holdings(ref: ClaimRef, allocated: Sequence[AllocatedDevice], node: Nod
                 f"claim {ref}: the device {each.device} does not exist on this node",
                 hint="delete the pod, so that the scheduler selects another device",
             )
-        if each.config is not None:
-            check_config(each.config, device.kind, each.device)
+        if (config := select_config(each.configs, device.kind)) is not None:
+            check_config(config, device.kind, each.device)
         key = each.device, each.is_admin, each.share_id
         requests = (*(found[key].requests if key in found else ()), each.request)
         found[key] = _hold(each, device, node.mig_gpus, tuple(dict.fromkeys(requests)))
