@@ -53,7 +53,10 @@ def select_removable(pods: Iterable[DrainPod]) -> tuple[DrainPod, ...]:
 
 
 def select_gpu_pods(pods: Iterable[DrainPod]) -> tuple[DrainPod, ...]:
-    """Returns the pods with resources of NVIDIA. DRAIN_SKIP has no effect on them, because they would lose their GPUs anyway."""
+    """Returns the pods with resources of NVIDIA or with ResourceClaims, whose devices a pod does not name: they can be GPUs.
+
+    DRAIN_SKIP has no effect on them, because they would lose their GPUs anyway.
+    """
     return tuple(pod for pod in pods if _is_removable(pod) and _uses_gpus(pod))
 
 
@@ -66,7 +69,7 @@ def _is_removable(pod: DrainPod) -> bool:
 def _uses_gpus(pod: DrainPod) -> bool:
     containers: tuple[Container, ...] = (*pod.spec.containers, *pod.spec.init_containers)
     asked = (name for each in containers for name in {**each.resources.requests, **each.resources.limits})
-    return any(name.startswith(RESOURCES) for name in asked)
+    return bool(pod.spec.resource_claims) or any(name.startswith(RESOURCES) for name in asked)
 
 
 def find_obstacles(pods: Iterable[DrainPod], *, force: bool, deletes_local_data: bool) -> tuple[str, ...]:

@@ -20,7 +20,10 @@ MIRROR = "kubernetes.io/config.mirror"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodFacts:
-    """A pod on a Node. is_fixed: the pod belongs to the Node, because a DaemonSet or a file of the kubelet creates it."""
+    """A pod on a Node. is_fixed: the pod belongs to the Node, because a DaemonSet or a file of the kubelet creates it.
+
+    uses_gpu: also with a ResourceClaim. A pod does not name the devices of a claim, and they can be GPUs.
+    """
 
     namespace: str
     name: str
@@ -51,7 +54,7 @@ def read_pod(pod: Obj) -> PodFacts:
         is_fixed=MIRROR in annotations_of(pod) or any(each.get("kind") == "DaemonSet" for each in owners),
         has_controller=bool(owners),
         has_empty_dir=any("emptyDir" in each for each in spec.get("volumes") or ()),
-        uses_gpu=any(name.startswith(RESOURCES) for name in _resources(spec)),
+        uses_gpu=bool(spec.get("resourceClaims")) or any(name.startswith(RESOURCES) for name in _resources(spec)),
     )
 
 

@@ -48,6 +48,12 @@ def test_each_resource_of_nvidia_counts(resource: str, part: str) -> None:
     assert len(select_gpu_pods(parse(made))) == 1
 
 
+def test_a_pod_with_a_claim_counts_because_the_claim_can_have_gpus() -> None:
+    made = pod("a")
+    made["spec"]["resourceClaims"] = [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}]
+    assert len(select_gpu_pods(parse(made))) == 1
+
+
 def test_obstacles_name_the_pods_and_the_setting() -> None:
     local = pod("local")
     local["spec"]["volumes"] = [{"name": "v", "emptyDir": {}}, {"name": "w", "configMap": {"name": "c"}}]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from gpu_operator.upgrade.driver_pod import newest_revisions
 from gpu_operator.upgrade.facts import read_fleet
 from gpu_operator.upgrade.keys import PROGRESS, STATE, State, parse_state
+from gpu_operator.upgrade.pods import read_pod
 from gpu_operator.upgrade.progress import Progress, parse_progress, render_progress
 from gpu_operator.view import COMPONENT, DRIVER_COMPONENT, OWNER, ClusterView
 
@@ -145,3 +146,16 @@ def test_a_time_that_is_too_large_is_none() -> None:
 
 def test_unknown_states_are_the_first_state() -> None:
     assert [parse_state(text) for text in ("", "x", "upgrade-done")] == [State.UNKNOWN, State.UNKNOWN, State.DONE]
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"resourceClaims": [{"name": "gpu", "resourceClaimName": "shared"}]}, True),
+        ({"resourceClaims": []}, False),
+        ({"initContainers": [{"resources": {"requests": {"nvidia.com/mig-1g.10gb": "1"}}}]}, True),
+        ({"containers": [{"resources": {"requests": {"cpu": "1"}}}]}, False),
+    ],
+)
+def test_a_pod_with_a_claim_may_use_a_gpu(spec: dict[str, Any], expected: bool) -> None:
+    assert read_pod({"metadata": {"name": "a"}, "spec": spec}).uses_gpu is expected
