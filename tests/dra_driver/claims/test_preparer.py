@@ -117,6 +117,15 @@ def test_an_engine_of_a_claim_that_is_gone_is_free(node: Node) -> None:
     assert ([*node.recorded], node.instances[0]) == (["uid-b", "uid-c"], [(1, 1), (2, 1)])
 
 
+def test_an_instance_of_another_profile_in_the_same_place_is_replaced(node: Node) -> None:
+    node.preparer.prepare(node.allocate("a", "gpu-0-mig-1g10gb-me-20-0"))
+    node.file.unlink()
+    node.specs.remove("uid-a")
+    node.preparer.prepare(node.allocate("b", SMALL))
+    (instance,) = node.mig_gpus[0].instances
+    assert (instance.profile, instance.placement.start) == (node.devices[SMALL].profile.number, 0)  # type: ignore[union-attr]
+
+
 def test_while_the_api_server_does_not_respond_a_new_claim_fails_and_others_stay(node: Node) -> None:
     node.preparer.prepare(node.allocate("a", "gpu-0"))
     node.has_api = False

@@ -90,6 +90,15 @@ def test_a_restart_writes_nothing(publishing: Publishing) -> None:
     assert again.publisher.problem is None
 
 
+def test_slices_of_several_generations_are_written_again(publishing: Publishing) -> None:
+    publishing.desire(Pool(devices=devices(70)))
+    assert len(publishing.server.slices) == 2
+    publishing.server.slices[NAME]["spec"]["pool"]["generation"] = 7
+    publishing.publisher.observe(copy.deepcopy(publishing.server.slices))
+    publishing.settle()
+    assert publishing.generations == {8}
+
+
 def test_a_stop_removes_nothing(publishing: Publishing) -> None:
     publishing.desire(Pool(devices=devices()))
     publishing.publisher.stop()
