@@ -77,7 +77,7 @@ def build_agent(settings: DraSettings, dependencies: Dependencies, services: Ser
         )
     )
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix="claims")
-    registration, health = Registration(wake), HealthBroadcaster()
+    registration, health = Registration(wake), HealthBroadcaster(dependencies.common.interval)
     publisher = SlicePublisher(SliceApi(dependencies.node.api), services)
     poller = InventoryPoller(lambda: _discover(hardware, services), wake)
     watch = GpuWatch(

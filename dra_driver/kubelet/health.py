@@ -10,7 +10,8 @@ from node_core.kubelet import dra_health_pb2 as pb
 HEALTH_SERVICE = "v1alpha1.DRAResourceHealth"
 """As the driver registers the service. Kubelets until 1.36 call the service in any case, newer ones only if it is registered."""
 TIMEOUT = 300
-"""Seconds without an update after which the kubelet regards the health as unknown: several times the interval of the discoveries."""
+"""Minimum seconds without an update after which the kubelet regards the health as unknown."""
+NEVER = 2**31 - 1
 _MAX_MESSAGE = 1024
 
 
@@ -25,9 +26,13 @@ class DeviceHealth:
 
 
 class HealthBroadcaster:
-    """Sends the newest health to each kubelet that watches it. Thread-safe."""
+    """Sends the newest health to each kubelet that watches it. Thread-safe.
 
-    def __init__(self) -> None:
+    interval: seconds between the periodic discoveries, each of which sends the health; None for none.
+    """
+
+    def __init__(self, interval: float | None = 60.0) -> None:
+        self._timeout = NEVER if interval is None else min(NEVER, max(TIMEOUT, int(3 * interval)))
         self._lock = threading.Lock()
         self._streams: list[ResponseStream] = []
         self._newest: bytes | None = None
@@ -38,7 +43,7 @@ class HealthBroadcaster:
 
     def publish(self, devices: Sequence[DeviceHealth], now: float) -> None:
         """Sends the health of all devices. now: Unix seconds of the observation."""
-        message = pb.NodeWatchResourcesResponse(devices=[_render(each, int(now)) for each in devices])
+        message = pb.NodeWatchResourcesResponse(devices=[_render(each, int(now), self._timeout) for each in devices])
         with self._lock:
             self._newest = message.SerializeToString()
             for stream in self._streams:
@@ -56,12 +61,12 @@ class HealthBroadcaster:
             self._streams.remove(out)
 
 
-def _render(health: DeviceHealth, now: int) -> pb.DeviceHealth:
+def _render(health: DeviceHealth, now: int, timeout: int) -> pb.DeviceHealth:
     status = {True: pb.HEALTHY, False: pb.UNHEALTHY, None: pb.UNKNOWN}[health.is_healthy]
     return pb.DeviceHealth(
         device=pb.DeviceIdentifier(pool_name=health.pool, device_name=health.device),
         health=status,
         last_updated_time=now,
-        health_check_timeout_seconds=TIMEOUT,
+        health_check_timeout_seconds=timeout,
         message=health.message[:_MAX_MESSAGE],
     )
