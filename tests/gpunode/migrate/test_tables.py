@@ -84,7 +84,7 @@ def test_the_schema_accepts_the_default_values() -> None:
 
 def test_the_keys_of_nfd_master_conf_in_the_guide_are_read() -> None:
     page = (ROOT / "docs" / "how-to" / "migrate.md").read_text()
-    table = page[page.index("### nfd-master.conf") : page.index("## You come from the GPU operator")]
+    table = page[page.index("### nfd-master.conf") : page.index("## You come from the GPU Operator")]
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     keys = {name.partition(".")[0] for cell in cells for name in re.findall(r"`(\w+)", cell)}
     assert len(keys) > 8
