@@ -25,6 +25,7 @@ KERNELS = ("5.15.0-105-generic", "6.1.0-18", "6.8.0-50-generic")
 ARCHITECTURES = ("amd64", "arm64")
 COMBINATIONS = tuple(itertools.product(SYSTEMS, KERNELS, ARCHITECTURES))
 NODES = 40
+DEPLOY_DRIVER = "nvidia.com/gpu.deploy.driver"
 OWNER = "nvidia.com/gpu-operator.driver.owner"
 PREFIX = "nvidia-driver-daemonset-"
 
@@ -76,25 +77,28 @@ def bad_objects_and_nodes_are_named_and_stop_nothing_else(world: World) -> None:
 
 
 def a_second_controller_takes_over_when_the_first_is_killed(world: World) -> None:
-    with installed(world, driver("default")), operator(world) as first, operator(world):
+    with installed(world, driver("default")), operator(world) as first:
         world.until("the DaemonSets", lambda: len(daemon_sets(world)) == len(SYSTEMS) * len(ARCHITECTURES))
         holder = lease(world)
-        first.kill()
-        with world.measured("gpu-operator killed -> another one leads"):
-            world.until("another leader", lambda: lease(world) not in ("", holder))
-        world.kubectl("label", "node", "gpu-0", f"{FEATURE}/system-os_release.VERSION_ID=26.04", "--overwrite")
-        world.until("a pass of the second", lambda: name(("ubuntu", "26.04"), "", "amd64") in daemon_sets(world))
+        with operator(world):
+            first.kill()
+            with world.measured("gpu-operator killed -> another one leads"):
+                world.until("another leader", lambda: lease(world) not in ("", holder))
+            world.kubectl("label", "node", "gpu-0", f"{FEATURE}/system-os_release.VERSION_ID=26.04", "--overwrite")
+            world.until("a pass of the second", lambda: name(("ubuntu", "26.04"), "", "amd64") in daemon_sets(world))
 
 
 @contextlib.contextmanager
 def installed(world: World, *drivers: Obj) -> Iterator[None]:
-    """The Nodes and the objects in the block."""
+    """The Nodes and the objects in the block. The Node of the cluster, which may have labels of the agents, gets no driver."""
     world.kubectl("create", "namespace", NAMESPACE)
     world.kubectl("create", "serviceaccount", "gpu-driver", "-n", NAMESPACE)
+    world.kubectl("label", "node", world.node, f"{DEPLOY_DRIVER}=false", "--overwrite")
     world.apply(*(gpu_node(index) for index in range(NODES)), *drivers)
     try:
         yield
     finally:
+        world.kubectl("label", "node", world.node, f"{DEPLOY_DRIVER}-")
         world.kubectl("delete", "nvidiadrivers", "--all")
         world.kubectl("delete", "namespace", NAMESPACE)
 

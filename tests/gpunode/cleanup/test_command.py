@@ -87,7 +87,7 @@ def test_only_host_needs_no_cluster(cluster: Cluster) -> None:
     (cluster.directory / "lock").mkdir()
     (cluster.directory / "lock" / f"gfd.{NODE}.lock").touch()
     files = ["--lock-dir", str(cluster.directory / "lock"), "--cdi-dir", str(cluster.directory / "cdi")]
-    files += ["--kubelet-socket", str(cluster.kubelet.socket)]
+    files += ["--kubelet-socket", str(cluster.kubelet.socket), "--mig-state-dir", str(cluster.directory / "records")]
     done = gpunode(*files, f"--node-name={NODE}", "--only=host", "--kubeconfig=/missing")
     assert (done.exit_code, done.stdout) == (0, f"removed: state in {cluster.directory}/lock\n")
     assert cluster.labels["nvidia.com/gpu.count"] == "8"
