@@ -11,7 +11,11 @@ from tests.docs import DOCS, render_all
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(DOCS.rglob("*.md"))
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *PAGES, *(ROOT / "manifests").rglob("*.md"), *(ROOT / "tests").glob("*.md")])
-FOLDERS = sorted(path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith("."))
+RESULTS = ("build", "dist")
+"""Folders that commands create. git ignores them."""
+FOLDERS = sorted(
+    path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".") and path.name not in RESULTS
+)
 PRODUCT = ("node_core", "gpu_core", "nfd_lite", "gfd", "device_plugin", "gpunode")
 PATH = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w/.-]*)[`:]")  # a path, or a path and the name of a test
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
