@@ -57,7 +57,7 @@ def build_changer(
         command=_restart_command(settings, run_here, beat),
         read=read,
         running=lambda: client().running(),
-        has_succeeded=lambda container: client().has_succeeded(container),
+        is_done=lambda container: client().is_done(container),
         sleep=sleep,
     )
     return Changer(

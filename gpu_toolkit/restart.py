@@ -19,14 +19,14 @@ Check = Callable[[Runtime], str | None]
 class Restart:
     """command: restarts the runtime; may raise HostCommandError. None: nothing is restarted.
 
-    read: the runtime; running: its containers; has_succeeded: whether a container has ended with status 0. All three raise
+    read: the runtime; running: its containers; is_done: whether a container has ended with status 0 or was removed. All three raise
     RuntimeConfigError if the runtime does not answer. clock: monotonic; wall: Unix seconds.
     """
 
     command: Callable[[Runtime | None], None] | None
     read: Callable[[], Runtime]
     running: Callable[[], tuple[RunningContainer, ...]]
-    has_succeeded: Callable[[str], bool] = lambda _: False
+    is_done: Callable[[str], bool] = lambda _: False
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
@@ -37,7 +37,7 @@ class Restart:
 
     def run(self, runtime: Runtime | None, check: Check) -> str | None:
         """Returns what is wrong after HEALTHY_SECONDS, as a clause, or None. runtime: None if it does not answer now."""
-        missing = self._steady()
+        ran, missing = self._containers()
         try:
             if self.command is not None:
                 self.command(runtime)
@@ -45,27 +45,31 @@ class Restart:
             return error.message
         before = None if runtime is None else runtime.identity
         deadline = self.clock() + HEALTHY_SECONDS
-        while (problem := self._problem(before, missing, check)) is not None:
+        while (problem := self._problem(before, ran, missing, check)) is not None:
             if self.clock() >= deadline:
                 return problem
             self.sleep(POLL_SECONDS)
         return None
 
-    def _steady(self) -> set[str]:
+    def _containers(self) -> tuple[frozenset[str], set[str]]:
+        """Returns the ids of all running containers, and those of the containers that must run again."""
         try:
             running = self.running()
         except RuntimeConfigError:
-            return set()
-        return {each.id for each in running if self.wall() - each.created_at >= STEADY_SECONDS}
+            return frozenset(), set()
+        steady = {each.id for each in running if self.wall() - each.created_at >= STEADY_SECONDS}
+        return frozenset(each.id for each in running), steady
 
-    def _problem(self, before: str | None, missing: set[str], check: Check) -> str | None:
+    def _problem(self, before: str | None, ran: frozenset[str], missing: set[str], check: Check) -> str | None:
         """missing: containers that have not been found since the restart; loses those that are found. What ends later, ends by itself."""
         try:
             runtime = self.read()
             if before is not None and runtime.identity == before:
                 return "the runtime was not restarted"
-            missing -= {each.id for each in self.running()}
-            missing -= {each for each in missing if self.has_succeeded(each)}
+            running = {each.id for each in self.running()}
+            missing -= running
+            if running & ran:  # a runtime that has lost all its containers does not know any of them either
+                missing -= {each for each in missing if self.is_done(each)}
         except RuntimeConfigError as error:
             return error.message
         if missing:

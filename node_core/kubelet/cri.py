@@ -75,19 +75,31 @@ class CriClient:
             if each.state == pb.CONTAINER_RUNNING
         )
 
-    def has_succeeded(self, container: str) -> bool:
-        """Returns whether the container with this id has ended with status 0."""
+    def is_done(self, container: str) -> bool:
+        """Returns whether the container with this id has ended with status 0, or was removed, for example with its pod."""
         request = pb.ContainerStatusRequest(container_id=container)
-        status = self._call("ContainerStatus", request, pb.ContainerStatusResponse).status
+        try:
+            status = self._try_call("ContainerStatus", request, pb.ContainerStatusResponse).status
+        except CallError as error:
+            if error.code == "NOT_FOUND":
+                return True
+            raise self._no_answer("ContainerStatus", error) from error
         return bool(status.state == pb.CONTAINER_EXITED and status.exit_code == 0)
 
     def _call(self, method: str, request: Any, response_type: Any) -> Any:
         try:
-            with Client(self._socket, max_bytes=MAX_BYTES) as client:
-                return call(client, f"{_SERVICE}/{method}", request, response_type, timeout=self._timeout)
+            return self._try_call(method, request, response_type)
         except CallError as error:
-            why = f"the container runtime at {self._socket} did not answer {method}: {error.code}: {error.message}"
-            raise RuntimeConfigError(why) from error
+            raise self._no_answer(method, error) from error
+
+    def _try_call(self, method: str, request: Any, response_type: Any) -> Any:
+        """Raises CallError."""
+        with Client(self._socket, max_bytes=MAX_BYTES) as client:
+            return call(client, f"{_SERVICE}/{method}", request, response_type, timeout=self._timeout)
+
+    def _no_answer(self, method: str, error: CallError) -> RuntimeConfigError:
+        why = f"the container runtime at {self._socket} did not answer {method}: {error.code}: {error.message}"
+        return RuntimeConfigError(why)
 
 
 def _problem(conditions: Any) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.e2e.cluster import Cluster
 from tests.e2e.cluster.build import cache_folder
+from tests.e2e.cluster.errors import ClusterError
 from tests.e2e.cluster.processes import kill, read_processes, read_shims, select_descendants
 from tests.e2e.driver import make_driver
 from tests.e2e.driver_image.build import build_driver, read_os_tag, write_gpu_host
@@ -20,6 +21,7 @@ from tests.e2e.world import ContainerView, Runtime, Setup, World
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
 ROLLOUT_S = 120
+LOG_CHARACTERS = 2000
 CPU_STATE = Path("/var/lib/kubelet/cpu_manager_state")
 
 
@@ -48,7 +50,10 @@ class RealWorld(World):
     def agents(self, setup: Setup) -> None:
         self.start_agents(setup)
         for agent in agents_of(setup):
-            self.kubectl("rollout", "status", f"daemonset/{agent}", "-n", NAMESPACE, f"--timeout={ROLLOUT_S}s")
+            try:
+                self.kubectl("rollout", "status", f"daemonset/{agent}", "-n", NAMESPACE, f"--timeout={ROLLOUT_S}s")
+            except ClusterError as error:
+                raise ClusterError(f"{error}\n{self.log(agent)[-LOG_CHARACTERS:]}") from error
 
     def start_agents(self, setup: Setup) -> None:
         self.apply_manifests(setup)

@@ -23,15 +23,15 @@ class Node:
     """
 
     def __init__(
-        self, *answers: Runtime | None, running: tuple[str, ...] = ("ab",), young: str = "", succeeded: str = ""
+        self, *answers: Runtime | None, running: tuple[str, ...] = ("ab",), young: str = "", done: str = ""
     ) -> None:
-        self.answers, self.after, self.young, self.succeeded = list(answers), list(running), young, succeeded
+        self.answers, self.after, self.young, self.done = list(answers), list(running), young, done
         self.restarts, self.reads, self.now = 0, 0, 1000.0
         self.restart = Restart(
             command=self.command,
             read=self.read,
             running=self.running,
-            has_succeeded=lambda container: container in self.succeeded,
+            is_done=lambda container: container in self.done,
             clock=lambda: self.now,
             wall=lambda: self.now,
             sleep=self.sleep,
@@ -94,8 +94,12 @@ def test_a_container_that_is_still_listed_by_the_old_runtime_has_not_survived() 
     assert Node(OLD, NEW, running=("ab", "a")).run() == "1 containers that ran before do not run any more"
 
 
-def test_a_job_may_succeed_during_the_restart() -> None:
-    assert Node(NEW, running=("a",), succeeded="b").run() is None
+def test_a_job_may_succeed_and_a_pod_may_be_deleted_during_the_restart() -> None:
+    assert Node(NEW, running=("a",), done="b").run() is None
+
+
+def test_a_runtime_that_does_not_know_any_container_of_before_has_lost_them() -> None:
+    assert Node(NEW, running=("c",), done="ab").run() == "2 containers that ran before do not run any more"
 
 
 def test_a_restart_that_fails_is_the_problem() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from node_core.errors import RuntimeConfigError
 from node_core.grpc_h2.methods import Unary
+from node_core.grpc_h2.status import CallError
 from node_core.kubelet import cri_pb2 as pb
 from node_core.kubelet.cri import CriClient, RunningContainer
 from node_core.kubelet.server import UnixServer
@@ -29,14 +30,22 @@ def test_only_running_containers_are_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "code", "has_succeeded"),
+    ("state", "code", "is_done"),
     [(pb.CONTAINER_EXITED, 0, True), (pb.CONTAINER_EXITED, 137, False), (pb.CONTAINER_RUNNING, 0, False)],
 )
-def test_a_container_has_succeeded_if_it_ended_with_status_0(
-    state: pb.ContainerState, code: int, has_succeeded: bool
-) -> None:
+def test_a_container_is_done_if_it_ended_with_status_0(state: pb.ContainerState, code: int, is_done: bool) -> None:
     with cri_server(ended=(state, code)) as socket:
-        assert CriClient(socket).has_succeeded("a") is has_succeeded
+        assert CriClient(socket).is_done("a") is is_done
+
+
+def test_a_container_that_was_removed_is_done() -> None:
+    with cri_server(error=CallError("NOT_FOUND", "an error occurred when try to find container")) as socket:
+        assert CriClient(socket).is_done("a")
+
+
+def test_a_runtime_that_does_not_know_the_state_of_a_container_is_an_error() -> None:
+    with cri_server(error=CallError("UNKNOWN", "no")) as socket, pytest.raises(RuntimeConfigError, match="UNKNOWN: no"):
+        CriClient(socket).is_done("a")
 
 
 def test_a_runtime_that_does_not_answer_is_an_error(tmp_path: Path) -> None:
