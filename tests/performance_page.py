@@ -101,8 +101,10 @@ def render_scale(results: Results) -> str:
 
 def _render_phase(phase: Results) -> tuple[str, ...]:
     memory = phase["memory"]
+    delays = phase.get("delays")
+    reached = f" (a Node has the change after {delays[0]:.1f} s, p99 {delays[1]:.1f} s)" if delays else ""
     return (
-        phase["title"],
+        f"{phase['title']}{reached}",
         f"{phase['seconds']:.1f}",
         ", ".join(f"{count} {verb}" for verb, count in sorted(phase["by_verb"].items())),
         str(phase["refused"]),

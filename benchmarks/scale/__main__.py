@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -23,6 +23,7 @@ from typing import Any
 
 import structlog
 
+from benchmarks.figures import percentile
 from benchmarks.scale.api_metrics import WRITES, Series, Work, count_watches, parse_metrics, subtract
 from benchmarks.scale.control_plane import ControlPlane, open_control_plane
 from benchmarks.scale.fleet import Place
@@ -30,7 +31,6 @@ from benchmarks.scale.workers import Workers, open_workers
 from node_core.errors import KubeError
 
 RULE = "scale"
-KEY = "feature.node.kubernetes.io/scale"
 GFD, NFD = "nvidia.com/gpu.count", "feature.node.kubernetes.io/system-os_release.ID"
 MATCH = [{"feature": "kernel.version", "matchExpressions": {"major": {"op": "Exists"}}}]
 PASSES = 10
@@ -40,6 +40,7 @@ WATCHES_OF_NODE = 2
 """Watches of a node in a cluster without OpenShift: its Node and the NodeFeatureRules."""
 HOUR = 3600.0
 RATE_SECONDS = 1.0
+POLL_SECONDS = 0.1
 DOWN_SECONDS = 3.0
 IMAGES = 20
 
@@ -48,6 +49,7 @@ IMAGES = 20
 class Phase:
     """seconds: until all nodes have their labels. peak: the highest number of requests in a second. memory: MiB by program.
 
+    delays: median, 99th percentile and maximum of the seconds from a change of a rule until the watch of a Node reports its label.
     problems: one sentence for each check that failed.
     """
 
@@ -56,6 +58,7 @@ class Phase:
     work: Work
     peak: float
     memory: Mapping[str, float]
+    delays: tuple[float, float, float] | None = None
     problems: tuple[str, ...] = ()
 
 
@@ -65,11 +68,13 @@ class Run:
     workers: Workers
     nodes: int
     phases: list[Phase] = field(default_factory=list)
+    delays: list[float] = field(default_factory=list)
 
     @contextmanager
     def phase(self, title: str, check: Callable[[Work], Iterator[str]], *, is_restart: bool = False) -> Iterator[None]:
         """Measures a phase, which ends when its work is done. is_restart: the counts of the API server start again."""
         before: Series = {} if is_restart else parse_metrics(self.plane.metrics())
+        self.delays = []
         began = time.monotonic()
         with sampled_rate(self.plane) as rates:
             yield
@@ -78,7 +83,8 @@ class Run:
         lost = self.count_lost()
         problems = [*check(work), *([f"{lost} of {self.nodes} Nodes lack labels"] if lost else [])]
         self.phases.append(Phase(
-            title=title, seconds=seconds, work=work, peak=max(rates, default=0.0), memory=self.plane.memory(), problems=tuple(problems)
+            title=title, seconds=seconds, work=work, peak=max(rates, default=0.0), memory=self.plane.memory(),
+            delays=summarise(self.delays), problems=tuple(problems),
         ))  # fmt: skip
         print(render_phase(self.phases[-1]), flush=True)
 
@@ -96,9 +102,14 @@ class Run:
                 return
 
     def wait(self, method: str, *arguments: Any) -> None:
-        """Waits until a method of the fleets counts all nodes."""
-        while self.workers.count(method, *arguments) < self.nodes:
-            time.sleep(0.1)
+        """Waits until a method of all fleets returns True."""
+        while not all(self.workers.call(method, *arguments)):
+            time.sleep(POLL_SECONDS)
+
+    def wait_for_label(self, value: str | None, since: float) -> None:
+        """Waits until each node has this value of the label of the rule. Records the delays from the time of the change."""
+        self.wait("is_labelled", value)
+        self.delays = [delay for fleet in self.workers.call("delays", since) for delay in fleet]
 
 
 @contextmanager
@@ -127,7 +138,13 @@ def sampled_rate(plane: ControlPlane) -> Iterator[list[float]]:
         thread.join()
 
 
+def summarise(delays: Sequence[float]) -> tuple[float, float, float] | None:
+    """Returns median, 99th percentile and maximum."""
+    return (percentile(delays, 0.5), percentile(delays, 0.99), max(delays)) if delays else None
+
+
 def render_phase(phase: Phase) -> str:
+    delays = phase.delays
     verbs = ", ".join(f"{count} {verb}" for verb, count in sorted(phase.work.by_verb.items()))
     latency = ", ".join(f"{verb} {p50:g} and {p99:g}" for verb, (p50, p99) in sorted(phase.work.latency.items()))
     memory = ", ".join(f"{name} {mib:.0f} MiB" for name, mib in phase.memory.items())
@@ -135,6 +152,11 @@ def render_phase(phase: Phase) -> str:
         f"{phase.title}: {phase.seconds:.1f} s",
         f"  requests: {verbs or 'none'}; refused with 429: {phase.work.count(status='429')}; at most {phase.peak:.0f} in a second",
         f"  latency below, median and p99, s: {latency or '-'}",
+        *(
+            [f"  until a Node has the change: median {delays[0]:.2f}, p99 {delays[1]:.2f}, at most {delays[2]:.2f} s"]
+            if delays
+            else []
+        ),
         f"  {phase.work.received / 2**20:.1f} MiB sent by the API server; {memory}",
         *(f"  FAILED: {problem}" for problem in phase.problems),
     ]
@@ -159,18 +181,20 @@ def run_phases(run: Run, hour: float, start: float) -> None:
         lambda work: at_most(work, WRITES, 2 * nodes, "writes"),
     ):
         run.workers.call("start", start)
-        run.wait("count_published")
+        run.wait("is_published")
     with run.phase(
         "all agents restart, a tenth of the Nodes at a time", lambda work: at_most(work, WRITES, 0, "writes")
     ):
-        run.workers.call("restart", max(1, nodes // 10 // len(run.workers.call("count_published"))))
-        run.wait("count_published")
+        run.workers.call("restart", max(1, nodes // 10 // len(run.workers)))
+        run.wait("is_published")
     with run.phase("a rule adds a label to every Node", lambda work: at_most(work, WRITES, nodes + 1, "writes")):
+        since = time.monotonic()
         add_rule(run.plane)
-        run.wait("count_labelled", KEY, "true")
+        run.wait_for_label("true", since)
     with run.phase("the rule is deleted", lambda work: at_most(work, WRITES, nodes + 1, "writes")):
+        since = time.monotonic()
         run.plane.admin.request("DELETE", f"/apis/nfd.k8s-sigs.io/v1alpha1/nodefeaturerules/{RULE}")
-        run.wait("count_labelled", KEY, None)
+        run.wait_for_label(None, since)
     with run.phase("etcd is compacted", lambda work: at_most(work, WRITES | LIST, 0, "writes and lists")):
         run.plane.compact()
         time.sleep(DOWN_SECONDS)

@@ -1,7 +1,8 @@
 """Many nodes in one process: the informers, control loops, reconcilers and writers of nfd-lite and gfd, on simulated hosts.
 
-Each node has its own connections and threads. The nodes with the same GPUs share a discovery, because a simulated NVML costs CPU time that
-a real one does not. Sockets of the kubelet, hardware events and file watches do not run: they send no request to the API server.
+Each node has its own connections and threads, see worker.py. All nodes of a process share one scan of this machine, and those with the same
+GPUs one discovery, so that the agents leave the CPU to the API server. Sockets of the kubelet, hardware events and file watches do not run:
+they send no request to the API server.
 """
 
 import os
@@ -22,8 +23,12 @@ from gfd.agent import build_agent as build_gfd
 from gfd.settings import GfdSettings
 from gpu_core.assembly import Dependencies
 from gpu_core.nvml.source import InventorySource
+from nfd_lite import collector
 from nfd_lite.agent import build_agent as build_nfd
+from nfd_lite.cpu.cpuid import read_cpu
 from nfd_lite.settings import NfdSettings
+from nfd_lite.sources import Collection, Host, collect
+from node_core.host.root import HostRoot
 from node_core.kube import cluster, informer
 from node_core.runtime.label_controller import LabelLoop
 from node_core.runtime.messages import Resync, Stop
@@ -37,6 +42,8 @@ from simulation.node import SimulatedNode, load_simulated_node
 SCENARIOS = ("h100x8", "a100x8", "l40sx4", "t4x1")
 STACK_BYTES = 256 * 1024
 JOIN_SECONDS = 10.0
+KEY = "feature.node.kubernetes.io/scale"
+"""The label whose changes are timed."""
 PUBLISHED = ("nfd-lite/published", "gfd/published")
 
 
@@ -51,7 +58,15 @@ class Place:
 @cache
 def simulated(name: str) -> tuple[SimulatedNode, InventorySource]:
     node = load_simulated_node(name)
-    return node, node.inventory_source()
+    source = node.inventory_source()
+    inventory = source.discover()
+    source.discover = lambda: inventory  # type: ignore[method-assign]
+    return node, source
+
+
+@cache
+def shared_scan() -> Collection:
+    return collect(Host(root=HostRoot(Path("/")), cpu=read_cpu), NfdSettings().source_settings)
 
 
 class AgentsOfNode:
@@ -73,6 +88,8 @@ class AgentsOfNode:
         )
         for loop in self.loops:
             dependencies.node.subscribe(loop.mailbox)
+        self.changed_at = 0.0
+        dependencies.node.on_label_change(KEY, self._record_change)
         self._informers: tuple[BackgroundService, ...] = (dependencies.node, *dependencies.collections)
         self._threads = [threading.Thread(target=loop.run, daemon=True) for loop in self.loops]
 
@@ -94,6 +111,9 @@ class AgentsOfNode:
         for loop in self.loops:
             loop.mailbox.post(Resync())
 
+    def _record_change(self) -> None:
+        self.changed_at = time.monotonic()
+
     @property
     def labels(self) -> Mapping[str, str]:
         """The labels of the Node that its watch has reported."""
@@ -113,6 +133,7 @@ class Fleet:
         address = urlsplit(place.url)
         os.environ |= {"KUBERNETES_SERVICE_HOST": str(address.hostname), "KUBERNETES_SERVICE_PORT": str(address.port)}
         cluster.SERVICE_ACCOUNT = place.account
+        collector.__dict__["collect"] = lambda *_, **__: shared_scan()  # replaces the scan of a pass
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
         threading.stack_size(STACK_BYTES)
         self._metrics = Metrics()
@@ -145,12 +166,16 @@ class Fleet:
         """Changes the duration of the watches that open from now on."""
         informer.WATCH_SECONDS, informer.WATCH_SPREAD_SECONDS = seconds, spread
 
-    def count_published(self) -> int:
-        return sum(node.is_published for node in self._nodes.values())
+    def is_published(self) -> bool:
+        return all(node.is_published for node in self._nodes.values())
 
-    def count_labelled(self, key: str, value: str | None) -> int:
-        """Returns the number of nodes whose watch reports the label. value: None for no label."""
-        return sum(node.labels.get(key) == value for node in self._nodes.values())
+    def is_labelled(self, value: str | None) -> bool:
+        """Whether the watch of each node reports this value of the label KEY. value: None for no label."""
+        return all(node.labels.get(KEY) == value for node in self._nodes.values())
+
+    def delays(self, since: float) -> list[float]:
+        """Returns for each node the seconds from a time of the monotonic clock until its watch reported the last change of KEY."""
+        return [node.changed_at - since for node in self._nodes.values()]
 
     def rest(self, seconds: float, passes: int) -> None:
         """Lets each agent make a number of passes in this time, with the jitter of the schedule."""

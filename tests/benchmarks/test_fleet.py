@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.scale.__main__ import KEY, MATCH, RULE
+from benchmarks.scale.__main__ import MATCH, RULE
 from benchmarks.scale.fleet import Fleet, Place
+from nfd_lite import collector
 from node_core.kube import cluster, informer
 from simulation.apiserver import ApiServer
 from simulation.apiserver.resources import resource_named
@@ -22,6 +23,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServe
     for name in ("WATCH_SECONDS", "WATCH_SPREAD_SECONDS"):
         monkeypatch.setattr(informer, name, getattr(informer, name))
     monkeypatch.setattr(cluster, "SERVICE_ACCOUNT", tmp_path)
+    monkeypatch.setattr(collector, "collect", collector.collect)
     for name in ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
         monkeypatch.setenv(name, "")
     with ApiServer() as server:
@@ -36,7 +38,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServe
 def fleet(server: ApiServer, tmp_path: Path) -> Iterator[Fleet]:
     fleet = Fleet(Place(url=server.url, account=tmp_path), NAMES)
     fleet.start(0.0)
-    wait_for(lambda: fleet.count_published() == len(NAMES))
+    wait_for(fleet.is_published)
     server.forget_requests()
     yield fleet
     fleet.stop()
@@ -49,7 +51,7 @@ def wait_for(is_true: Callable[[], bool]) -> None:
 
 def test_agents_that_restart_write_nothing(server: ApiServer, fleet: Fleet) -> None:
     fleet.restart(len(NAMES))
-    assert fleet.count_published() == len(NAMES)
+    assert fleet.is_published()
     assert server.writes == 0
     assert server.requests["list", "/api/v1/nodes"] == len(NAMES)
 
@@ -58,7 +60,7 @@ def test_a_rule_is_one_write_of_each_node(server: ApiServer, fleet: Fleet) -> No
     spec = {"rules": [{"name": "all", "labels": {"scale": "true"}, "matchFeatures": MATCH}]}
     rule = {"metadata": {"name": RULE}, "spec": spec}
     server.api.create(Target(resource=RULES), rule, Writer(manager="kubectl"))
-    wait_for(lambda: fleet.count_labelled(KEY, "true") == len(NAMES))
+    wait_for(lambda: fleet.is_labelled("true"))
     assert server.requests["patch", "/api/v1/nodes/{name}"] == len(NAMES)
 
 
