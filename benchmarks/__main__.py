@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks.against import Other, measure_other, parse_other
 from benchmarks.agents import measure_rest, measure_starts
 from benchmarks.calls import measure_calls
+from benchmarks.cluster_agents import measure_cluster_agents
 from benchmarks.exporter import measure_memory
 from benchmarks.oneshot import measure_oneshot
 from benchmarks.passes import measure_passes
@@ -50,6 +51,7 @@ PARTS: Mapping[str, Part] = {
     "starts": lambda bench, sizes: measure_starts(bench, sizes.starts),
     "rest": lambda bench, sizes: measure_rest(bench, sizes.runs, sizes.rest),
     "exporter": lambda bench, sizes: measure_memory(bench, sizes.runs),
+    "operator": lambda bench, sizes: measure_cluster_agents(bench, sizes.runs),
     "oneshot": lambda bench, sizes: measure_oneshot(bench, sizes.oneshot),
     "calls": lambda bench, sizes: measure_calls(bench, sizes.calls),
     "recovery": lambda bench, sizes: measure_recovery(bench, sizes.recovery),

@@ -31,6 +31,8 @@ SECTIONS: Mapping[str, Sequence[Number]] = {
         Number(key="pss the three", title="the three together", unit="MiB", goal=120),
         Number(key="pss gpunode run", title="`gpunode run`, the three in one process", unit="MiB", goal=58),
         Number(key="pss gpu-exporter", title="`gpu-exporter`, 56 MIG devices and pods", unit="MiB", goal=45),
+        Number(key="pss gpu-validator", title="`gpu-validator`", unit="MiB"),
+        Number(key="pss gpu-operator", title="`gpu-operator`, 100 Nodes", unit="MiB"),
     ),
     "At rest": (
         Number(key="cpu gpunode run", title="CPU time of `gpunode run`", unit="ms/s", goal=0.8),
@@ -56,6 +58,10 @@ SECTIONS: Mapping[str, Sequence[Number]] = {
         Number(
             key="label gpunode run", title="`gpunode run`: process start to the labels on the Node", unit="s", goal=0.6
         ),
+        Number(
+            key="start gpu-validator", title="`gpu-validator`: process start to the condition on the Node", unit="s"
+        ),
+        Number(key="start gpu-operator", title="`gpu-operator`: process start to the DaemonSet of drivers", unit="s"),
         Number(key="oneshot gfd", title="`gfd --oneshot`", unit="ms", goal=150),
         Number(key="oneshot nfd-lite", title="`nfd-lite --oneshot`", unit="ms", goal=150),
     ),
