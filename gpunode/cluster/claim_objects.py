@@ -109,8 +109,15 @@ class ClaimSpec(ApiStruct, frozen=True):
     devices: DeviceClaim = DeviceClaim()
 
 
+class ClassSpec(ApiStruct, frozen=True):
+    """extended_resource_name: the extended resource that the scheduler serves with devices of the class; None for none."""
+
+    extended_resource_name: str | None = None
+
+
 class DeviceClass(ApiStruct, frozen=True):
     metadata: Metadata
+    spec: ClassSpec = ClassSpec()
 
 
 class ResourceClaim(ApiStruct, frozen=True):

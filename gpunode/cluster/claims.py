@@ -75,10 +75,10 @@ def read_claims(api: ApiClient, version: str) -> Iterator[ResourceClaim]:
     return (each for page in list_pages(api, _kind(version, "resourceclaims"), ResourceClaim) for each in page)
 
 
-def read_classes(api: ApiClient, version: str) -> frozenset[str]:
-    """Returns the names of the DeviceClasses. Raises KubeError."""
+def read_classes(api: ApiClient, version: str) -> tuple[DeviceClass, ...]:
+    """Raises KubeError."""
     pages = list_pages(api, _kind(version, "deviceclasses"), DeviceClass)
-    return frozenset(each.metadata.name for page in pages for each in page)
+    return tuple(each for page in pages for each in page)
 
 
 def _kind(version: str, plural: str) -> Kind:

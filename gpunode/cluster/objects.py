@@ -55,13 +55,15 @@ class ContainerStatus(ApiStruct, frozen=True):
 class DetailedStatus(PodStatus, frozen=True):
     """nominated_node_name: the Node on which the scheduler evicts other Pods for this Pod.
 
-    resource_claim_statuses: as in the API, the ResourceClaims that were created from templates.
+    resource_claim_statuses: as in the API, the ResourceClaims that were created from templates. extended_resource_claim_status: as in the
+    API, the ResourceClaim that the scheduler created for extended resources.
     """
 
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()
     nominated_node_name: str = ""
     resource_claim_statuses: tuple[dict[str, Any], ...] = ()
+    extended_resource_claim_status: dict[str, Any] | None = None
 
 
 class DetailedPod(Pod, frozen=True):

@@ -44,8 +44,17 @@ def explain_claims(subject: Subject, snapshot: ClaimSnapshot | None) -> ClaimsEx
     )
 
 
+def own_claim(subject: Subject) -> str:
+    """Returns the ResourceClaim that the scheduler created for the extended resources of a Pod, `namespace/name`; empty without one."""
+    status = subject.pod.status.extended_resource_claim_status or {}
+    name = status.get("resourceClaimName")
+    return f"{subject.pod.metadata.namespace}/{name}" if name else ""
+
+
 def _findings(subject: Subject, snapshot: ClaimSnapshot) -> Iterator[Finding]:
     namespace = subject.pod.metadata.namespace
+    if key := own_claim(subject):
+        yield from _explain_claim(key, snapshot)
     created = {
         str(each.get("name")): each.get("resourceClaimName") for each in subject.pod.status.resource_claim_statuses
     }
@@ -92,7 +101,7 @@ def _explain_request(start: str, wanted: DeviceRequirement | None, snapshot: Cla
     is_simple = wanted.allocation_mode != "All" and not wanted.admin_access
     if name not in CLASSES.values() or not is_simple:
         return Finding(text=f"{requests}. The scheduler alone evaluates which devices match.")
-    return _explain_devices(requests, wanted, amount, _select(name, snapshot.devices))
+    return _explain_devices(requests, wanted, amount, select_candidates(name, snapshot.devices))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,23 +123,26 @@ class Candidate:
         return not self.is_allocated and bool(wanted.tolerations or not self.device.taints)
 
 
-def _select(device_class: str, devices: Mapping[str, Sequence[ClaimDevice]]) -> dict[str, list[Candidate]]:
-    """Returns Node -> the devices of a class."""
+def select_candidates(
+    device_class: str, devices: Mapping[str, Sequence[ClaimDevice]], claim: str = ""
+) -> dict[str, list[Candidate]]:
+    """Returns Node -> the devices of a class. claim: the devices of this claim count as free."""
     found = {
-        node: [_candidate(each, node, members) for each in members if each.device_class == device_class]
+        node: [_candidate(each, node, members, claim) for each in members if each.device_class == device_class]
         for node, members in devices.items()
     }
     return {node: candidates for node, candidates in found.items() if candidates}
 
 
-def _candidate(device: ClaimDevice, node: str, members: Sequence[ClaimDevice]) -> Candidate:
-    beside = [each for each in members if each.claims and not set(each.counter_sets).isdisjoint(device.counter_sets)]
+def _candidate(device: ClaimDevice, node: str, members: Sequence[ClaimDevice], claim: str) -> Candidate:
+    others = [each for each in members if set(each.claims) - {claim}]
+    beside = [each for each in others if not set(each.counter_sets).isdisjoint(device.counter_sets)]
     taken = [each for each in beside if not (each.is_on_demand and device.is_on_demand)]
     return Candidate(
         device=device,
         node=node,
-        is_allocated=bool(device.claims or taken),
-        pods=tuple(pod for each in (device, *taken) for pod in each.pods),
+        is_allocated=bool(taken) or device in others,
+        pods=tuple(dict.fromkeys(pod for each in (device, *taken) if each in others for pod in each.pods)),
         is_uncertain=device.is_on_demand and bool(beside),
     )
 

@@ -6,9 +6,10 @@ from fractions import Fraction
 import msgspec
 
 from gpunode.why.amounts import render_names, render_requests
-from gpunode.why.claims import explain_claims
+from gpunode.why.claims import explain_claims, own_claim
 from gpunode.why.evaluate import Evaluation, evaluate
 from gpunode.why.explanation import Explanation, State
+from gpunode.why.extended import describe_served, find_served, offer_devices
 from gpunode.why.manifest_checks import list_refusals
 from gpunode.why.pending_state import is_ignored, select_state
 from gpunode.why.scheduler_words import other_reasons, scheduler_message
@@ -67,7 +68,8 @@ def _explain_status(subject: Subject, requests: Mapping[str, Fraction]) -> Expla
 
 
 def _explain_placement(subject: Subject, requests: Mapping[str, Fraction], snapshot: Snapshot) -> Explanation:
-    found = evaluate(subject.pod, requests, snapshot)
+    served = find_served(requests, snapshot.claims, own_claim(subject))
+    found = evaluate(subject.pod, requests, offer_devices(snapshot, served, requests))
     message = scheduler_message(subject.pod, subject.events)
     others = other_reasons(message) if found.fitting else ()
     claims = explain_claims(subject, snapshot.claims)
@@ -75,7 +77,12 @@ def _explain_placement(subject: Subject, requests: Mapping[str, Fraction], snaps
     own = tuple(
         filter(
             None,
-            (*_creation_findings(subject), *claims.findings, *(f"The scheduler states: {each}." for each in others)),
+            (
+                *_creation_findings(subject),
+                *describe_served([each for each in served if each.resource in requests], snapshot.nodes),
+                *claims.findings,
+                *(f"The scheduler states: {each}." for each in others),
+            ),
         )
     )
     explanation = _explanation(

@@ -65,8 +65,9 @@ def _explain(connection: Connection, subjects: Sequence[Subject]) -> list[Explan
         snapshot = read_snapshot(connection.api, resources) if waiting else EMPTY
     except KubeError as error:
         raise _with_message(error, waiting) from error
-    if any(each.pod.spec.resource_claims for each in waiting):
-        snapshot = add_claims(snapshot, connection.api)
+    is_claimed = any(each.pod.spec.resource_claims for each in waiting)
+    if is_claimed or any("/" in name for name in resources):  # an extended resource
+        snapshot = add_claims(snapshot, connection.api, resources, is_claimed=is_claimed)
     return [explain_pod(each, snapshot) for each in subjects]
 
 

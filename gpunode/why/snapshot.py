@@ -8,6 +8,7 @@ from gpunode.cluster.claim_devices import select_devices
 from gpunode.cluster.claims import read_claims, read_classes, read_slices
 from gpunode.cluster.fleet import Holder
 from gpunode.cluster.lists import UNFINISHED, list_nodes, list_pods
+from gpunode.why.extended import map_resources
 from gpunode.why.subject import ClaimSnapshot, Snapshot
 from node_core.errors import KubeError
 from node_core.kube.http import ApiClient
@@ -35,23 +36,34 @@ def read_snapshot(api: ApiClient, resources: Collection[str]) -> Snapshot:
     return Snapshot(nodes=nodes, used=used, holders={name: tuple(each) for name, each in holders.items()}, notes=notes)
 
 
-def add_claims(snapshot: Snapshot, api: ApiClient) -> Snapshot:
-    """Returns the snapshot with the claims and devices of the cluster, or with a note that they are unknown. Raises KubeError."""
+def add_claims(snapshot: Snapshot, api: ApiClient, resources: Collection[str], *, is_claimed: bool) -> Snapshot:
+    """Returns the snapshot with the claims and devices of the cluster, or with a note that they are unknown. Raises KubeError.
+
+    resources: those that the pods in question request. is_claimed: a pod in question has claims. Else claims are read only if a DeviceClass
+    serves an extended resource.
+    """
     try:
-        return replace(snapshot, claims=_read_claims(api))
+        return replace(snapshot, claims=_read_claims(api, resources, is_claimed=is_claimed))
     except KubeError as error:
         if error.status not in (403, 404):
             raise
-        return replace(
-            snapshot, notes=(*snapshot.notes, f"The resource claims of the pod were not evaluated: {error}.")
-        )
+        if error.status == 404 and not is_claimed:
+            return snapshot
+        what = "The resource claims of the pod were" if is_claimed else "Whether resource claims serve the pod was"
+        return replace(snapshot, notes=(*snapshot.notes, f"{what} not evaluated: {error}."))
 
 
-def _read_claims(api: ApiClient) -> ClaimSnapshot:
+def _read_claims(api: ApiClient, resources: Collection[str], *, is_claimed: bool) -> ClaimSnapshot | None:
     version = read_resource_version(api)
+    classes = read_classes(api, version)
+    served = map_resources(classes)
+    has_named = any(each.spec.extended_resource_name for each in classes)
+    if not is_claimed and not has_named and not served.keys() & set(resources):
+        return None
     claims = {each.key: each for each in read_claims(api, version)}
     devices = select_devices(read_slices(api, version), claims.values())
-    return ClaimSnapshot(claims=claims, devices=devices, classes=read_classes(api, version))
+    names = frozenset(each.metadata.name for each in classes)
+    return ClaimSnapshot(claims=claims, devices=devices, classes=names, resources=served)
 
 
 def _placed_pods(api: ApiClient) -> Iterator[Pod]:

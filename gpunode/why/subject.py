@@ -51,18 +51,22 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimSnapshot:
-    """claims: by namespace and name. devices: Node -> its devices in ResourceSlices. classes: the names of the DeviceClasses."""
+    """claims: by namespace and name. devices: Node -> its devices in ResourceSlices. classes: the names of the DeviceClasses.
+
+    resources: extended resource -> the DeviceClass that serves it.
+    """
 
     claims: Mapping[str, ResourceClaim] = field(default_factory=dict)
     devices: Mapping[str, tuple[ClaimDevice, ...]] = field(default_factory=dict)
     classes: frozenset[str] = frozenset()
+    resources: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The Nodes of the cluster. used, holders: by the name of the Node. notes: what could not be read.
 
-    claims: None if no pod in question has claims, or if they are unknown.
+    claims: None if no pod in question needs claims, or if they are unknown.
     """
 
     nodes: tuple[Node, ...]
