@@ -42,8 +42,8 @@ VIEWER = {
     **{("batch", kind): {"get", "list"} for kind in ("cronjobs", "jobs")},
     ("nfd.k8s-sigs.io", "nodefeaturerules"): {"list"},
     ("nfd.openshift.io", "nodefeaturerules"): {"list"},
-    ("resource.k8s.io", "resourceslices"): {"list"},
-    ("resource.k8s.io", "resourceclaims"): {"list"},
+    ("resource.k8s.io", "resourceslices"): {"list", "watch"},
+    ("resource.k8s.io", "resourceclaims"): {"list", "watch"},
     ("resource.k8s.io", "deviceclasses"): {"list"},
 }
 

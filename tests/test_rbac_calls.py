@@ -273,7 +273,8 @@ def test_the_commands_for_people(cluster: Cluster) -> None:
     list_cluster_rules(cluster.api)
     feed = ClusterFeed(cluster.api)  # of `nodes --watch` and `ui`
     feed.start()
-    cluster.wait_for(("watch", NODES), ("watch", "/api/v1/pods"))
+    watched = (f"/apis/resource.k8s.io/v1/{each}" for each in ("resourceslices", "resourceclaims"))
+    cluster.wait_for(("watch", NODES), ("watch", "/api/v1/pods"), *(("watch", each) for each in watched))
     feed.stop()
     requested = cluster.requested(namespaced=False)
     assert requested == grants_of("ClusterRole", "gpunode-viewer")

@@ -3,8 +3,10 @@
 Source: Kubernetes documentation, Dynamic Resource Allocation; KEP-4815, partitionable devices; KEP-5055, device taints.
 """
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from gpu_core.pods.device_names import DRA_DRIVER
 from gpunode.cluster.claim_objects import DeviceContent, ResourceClaim, ResourceSlice, SliceDevice
@@ -59,18 +61,43 @@ class ClaimUse:
 NOBODY = ClaimUse()
 
 
+class DeviceIndex:
+    """The devices of each Node. Describes a Node again only if its slices, or the users of its pools, changed. Callable from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[Any, tuple[ClaimDevice, ...]]] = {}
+
+    def update(
+        self, slices: Iterable[ResourceSlice], claims: Iterable[ResourceClaim]
+    ) -> dict[str, tuple[ClaimDevice, ...]]:
+        """Returns Node -> its devices, in the order of the slices. Slices of an old generation of a pool do not count."""
+        by_node: dict[str, list[ResourceSlice]] = {}
+        for each in _select_current(slices):
+            by_node.setdefault(each.spec.node_name, []).append(each)
+        uses = _uses(claims)
+        with self._lock:
+            self._known = {name: self._describe(name, listed, uses) for name, listed in by_node.items() if name}
+            return {name: devices for name, (_, devices) in self._known.items() if devices}
+
+    def _describe(
+        self, node: str, slices: list[ResourceSlice], uses: Mapping[str, Mapping[str, ClaimUse]]
+    ) -> tuple[Any, tuple[ClaimDevice, ...]]:
+        known, state = self._known.get(node), (slices, [uses.get(each.spec.pool.name, {}) for each in slices])
+        if known is not None and known[0] == state:
+            return known
+        pairs = zip(*state, strict=True)
+        found = (
+            _describe(device, users.get(device.name, NOBODY)) for each, users in pairs for device in each.spec.devices
+        )
+        return state, tuple(device for device in found if device is not None)
+
+
 def select_devices(
     slices: Iterable[ResourceSlice], claims: Iterable[ResourceClaim]
 ) -> dict[str, tuple[ClaimDevice, ...]]:
-    """Returns Node -> its devices, in the order of the slices. Slices of an old generation of a pool do not count."""
-    current = _select_current(slices)
-    uses = _uses(claims)
-    found: dict[str, list[ClaimDevice]] = {}
-    for each in current:
-        pool = each.spec.pool.name
-        devices = (_describe(device, uses.get((pool, device.name), NOBODY)) for device in each.spec.devices)
-        found.setdefault(each.spec.node_name, []).extend(device for device in devices if device is not None)
-    return {name: tuple(devices) for name, devices in found.items() if name and devices}
+    """Returns Node -> its devices, as `DeviceIndex.update`."""
+    return DeviceIndex().update(slices, claims)
 
 
 def _select_current(slices: Iterable[ResourceSlice]) -> list[ResourceSlice]:
@@ -82,14 +109,16 @@ def _select_current(slices: Iterable[ResourceSlice]) -> list[ResourceSlice]:
     return [each for each in listed if each.spec.pool.generation == newest[each.spec.pool.name]]
 
 
-def _uses(claims: Iterable[ResourceClaim]) -> Mapping[tuple[str, str], ClaimUse]:
-    found: dict[tuple[str, str], ClaimUse] = {}
+def _uses(claims: Iterable[ResourceClaim]) -> dict[str, dict[str, ClaimUse]]:
+    """Returns pool -> device -> its users."""
+    found: dict[str, dict[str, ClaimUse]] = {}
     for claim in sorted(claims, key=lambda each: each.key):
         pods = tuple(f"{claim.metadata.namespace}/{name}" for name in claim.pods)
         for device in claim.devices_of(DRA_DRIVER):
-            key = device.pool, device.device
-            use = found.get(key, NOBODY)
-            found[key] = ClaimUse(claims=(*use.claims, claim.key), pods=tuple(dict.fromkeys((*use.pods, *pods))))
+            pool = found.setdefault(device.pool, {})
+            use = pool.get(device.device, NOBODY)
+            claims_of = (*use.claims, claim.key)
+            pool[device.device] = ClaimUse(claims=claims_of, pods=tuple(dict.fromkeys((*use.pods, *pods))))
     return found
 
 

@@ -6,12 +6,30 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from gpunode.cluster.claim_devices import GPU_CLASS, MIG_CLASS, ClaimDevice
-from gpunode.cluster.fleet import NO_RESOURCES, GpuNode, Holder, Resource
+from gpunode.cluster.fleet import NO_RESOURCES, GpuNode, Holder, Resource, has_gpus, is_gpu_resource
+from node_core.scheduling.objects import Node
 
 
 def needs_claims(node: GpuNode) -> bool:
     """Whether the GPUs of a Node can come from ResourceSlices: the Node has GPUs, but the kubelet has no devices for pods."""
     return node.has_gpus and not node.allocatable
+
+
+def lacks_devices(node: Node) -> bool:
+    """The same as `needs_claims`, for a Node that is not described."""
+    allocatable = (amount for name, amount in node.status.allocatable.items() if is_gpu_resource(name))
+    return has_gpus(node) and not any(str(amount) != "0" for amount in allocatable)
+
+
+def add_known_claims(node: GpuNode, devices: Sequence[ClaimDevice], problem: str) -> GpuNode:
+    """Returns the node with the devices of its ResourceSlices, if its GPUs can come from there.
+
+    problem: why ResourceSlices or ResourceClaims are unknown; empty if they are known.
+    """
+    if not needs_claims(node):
+        return node
+    added = add_claims(node, devices)
+    return msgspec.structs.replace(added, problems=(*added.problems, problem)) if problem else added
 
 
 def add_claims(node: GpuNode, devices: Sequence[ClaimDevice]) -> GpuNode:
@@ -31,11 +49,6 @@ def add_claims(node: GpuNode, devices: Sequence[ClaimDevice]) -> GpuNode:
         holders=_merge_holders(node.holders, devices, {each.name for each in registered}),
         problems=(*(each for each in node.problems if each != NO_RESOURCES), *_problems(devices)),
     )
-
-
-def add_problem(node: GpuNode, problem: str) -> GpuNode:
-    """problem: why ResourceSlices or ResourceClaims are unknown."""
-    return msgspec.structs.replace(node, problems=(*node.problems, problem))
 
 
 def _resources(devices: Iterable[ClaimDevice]) -> Iterator[Resource]:

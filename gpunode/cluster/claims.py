@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from gpu_core.pods.device_names import DRA_DRIVER
 from gpunode.cluster.claim_devices import ClaimDevice, select_devices
 from gpunode.cluster.claim_objects import DeviceClass, ResourceClaim, ResourceSlice
-from gpunode.cluster.claimed_node import add_claims, add_problem, needs_claims
+from gpunode.cluster.claimed_node import add_known_claims, needs_claims
 from gpunode.cluster.fleet import GpuNode
 from gpunode.cluster.lists import Kind, list_pages
 from node_core.errors import KubeError
@@ -35,9 +35,7 @@ class ClaimReader:
 
     def add_to(self, node: GpuNode) -> GpuNode:
         """Returns the node with the devices of its ResourceSlices, or with the problem that they are unknown. Raises KubeError."""
-        added = add_claims(node, self.devices_of(node))
-        problem = self._read().problem if needs_claims(node) else ""
-        return add_problem(added, problem) if problem else added
+        return add_known_claims(node, self.devices_of(node), self._read().problem) if needs_claims(node) else node
 
     def _read(self) -> Claimed:
         if self._claimed is None:
@@ -59,8 +57,13 @@ def read_claimed(api: ApiClient, node: str = "") -> Claimed:
         if error.status == 404:
             return Claimed()
         if error.status == 403:
-            return Claimed(problem=f"ResourceSlices or ResourceClaims were not read: {error}")
+            return Claimed(problem=describe_refusal(error))
         raise
+
+
+def describe_refusal(error: KubeError) -> str:
+    """Returns the problem of a Node whose devices are unknown because of a missing right."""
+    return f"ResourceSlices or ResourceClaims were not read: {error}"
 
 
 def read_slices(api: ApiClient, version: str, node: str = "") -> list[ResourceSlice]:

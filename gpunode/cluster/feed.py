@@ -1,4 +1,7 @@
-"""The current Nodes, and the current Pods that request devices or install drivers, from one informer for each kind."""
+"""The current Nodes, and the current Pods that request devices or install drivers, from one informer for each kind.
+
+If the GPUs of a Node can come from ResourceSlices, the feed also follows ResourceSlices and ResourceClaims.
+"""
 
 import threading
 import time
@@ -8,12 +11,17 @@ from typing import Any
 
 import msgspec
 
+from gpunode.cluster.claim_feed import CLAIMS, SLICES, ClaimFeed
+from gpunode.cluster.claim_objects import ResourceClaim, ResourceSlice
+from gpunode.cluster.claimed_node import lacks_devices
+from gpunode.cluster.claims import describe_refusal
 from gpunode.cluster.fleet import NodePod, describe_pod
 from gpunode.cluster.lists import NODES, PODS, UNFINISHED, Kind, explain
 from gpunode.cluster.objects import DetailedPod
 from node_core.errors import KubeError
 from node_core.kube.http import ApiClient
 from node_core.kube.informer import Informer
+from node_core.kube.resource_claims import GROUP
 from node_core.kube.resources import Obj, Resource
 from node_core.scheduling.objects import ApiStruct, Node, Pod
 
@@ -22,10 +30,13 @@ MAX_OBJECTS = 200_000
 
 
 class DevicePod(ApiStruct, frozen=True):
-    """A Pod that requests devices, and has not ended, or a driver pod. described: its devices, or the state of the driver."""
+    """A Pod that requests devices or has claims, and has not ended, or a driver pod.
+
+    described: its devices, or the state of the driver; None if the Pod has only claims.
+    """
 
     pod: Pod
-    described: NodePod
+    described: NodePod | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +51,9 @@ class Problem:
 class Snapshot:
     """version: increases with each change. nodes: by name. pods: by `namespace/name`.
 
-    problems: nodes or pods -> why they are not current. is_complete: both kinds have been listed.
+    problems: nodes, pods, resourceslices or resourceclaims -> why they are not current. is_complete: all kinds have been listed. slices,
+    claims: of the driver gpu.nvidia.com, by name or `namespace/name`; empty if no Node needs them. claim_problem: the missing right to list
+    them, in a sentence; else empty.
     """
 
     version: int = 0
@@ -48,6 +61,9 @@ class Snapshot:
     pods: Mapping[str, DevicePod] = field(default_factory=dict)
     problems: Mapping[str, Problem] = field(default_factory=dict)
     is_complete: bool = False
+    slices: Mapping[str, ResourceSlice] = field(default_factory=dict)
+    claims: Mapping[str, ResourceClaim] = field(default_factory=dict)
+    claim_problem: str = ""
 
     @property
     def first_problem(self) -> Problem | None:
@@ -57,7 +73,7 @@ class Snapshot:
         """Returns Node -> its Pods that have devices and its driver pods, by name."""
         found: dict[str, list[NodePod]] = {}
         for _, each in sorted(self.pods.items()):
-            if name := each.pod.spec.node_name:
+            if (name := each.pod.spec.node_name) and each.described is not None:
                 found.setdefault(name, []).append(each.described)
         return found
 
@@ -84,9 +100,17 @@ class ClusterFeed:
         self._version = 0
         self._objects: dict[str, Mapping[str, Any]] = {}
         self._problems: dict[str, Problem] = {}
-        self._informers = (
+        self._refusals: dict[str, KubeError] = {}
+        self._informers = [
             self._informer(api, NODES, {"labelSelector": selector} if selector else {}, parse_node),
             self._informer(api, PODS, {"fieldSelector": UNFINISHED}, parse_pod),
+        ]
+        self._needed = {NODES.name, PODS.name}
+        self._is_stopping = False
+        self._claim_feed = ClaimFeed(
+            api,
+            lambda kind, query, parse: self._follow(self._informer(api, kind, query, parse)),
+            self._fail_claims,
         )
 
     def start(self) -> None:
@@ -94,6 +118,9 @@ class ClusterFeed:
             informer.start()
 
     def stop(self) -> None:
+        with self._changed:
+            self._is_stopping = True
+        self._claim_feed.stop()
         for informer in self._informers:
             informer.stop()
 
@@ -117,10 +144,35 @@ class ClusterFeed:
                 pods=self._objects.get(PODS.name, {}),
                 problems=dict(self._problems),
                 is_complete=self._is_complete(),
+                slices=self._objects.get(SLICES, {}),
+                claims=self._objects.get(CLAIMS, {}),
+                claim_problem=next((describe_refusal(each) for each in self._refusals.values()), ""),
             )
 
     def _is_complete(self) -> bool:
-        return len(self._objects) == len(self._informers)
+        return self._objects.keys() >= self._needed
+
+    def _follow(self, informer: Informer[Any]) -> None:
+        with self._changed:
+            if self._is_stopping:
+                return
+            self._informers.append(informer)
+        informer.start()
+
+    def _need_claims(self) -> None:
+        """Follows claims from the first Node that needs them."""
+        if SLICES not in self._needed:
+            self._needed |= {SLICES, CLAIMS}
+            self._claim_feed.start()
+
+    def _fail_claims(self, error: KubeError) -> None:
+        """Handles an error before the informers. A cluster without resource.k8s.io has no claims."""
+        kinds = [Kind(path=GROUP, name=each) for each in (SLICES, CLAIMS)]
+        for kind in kinds:
+            if error.status == 404:
+                self._replace(kind.name, {})
+            else:
+                self._fail(kind, error, {})
 
     def _informer(
         self, api: ApiClient, kind: Kind, selector: Mapping[str, str], parse: Callable[[Obj, int], Any]
@@ -137,6 +189,9 @@ class ClusterFeed:
             is_changed = kind in self._problems or not is_equal(self._objects.get(kind), objects)
             self._objects[kind] = objects
             self._problems.pop(kind, None)
+            is_changed |= self._refusals.pop(kind, None) is not None
+            if kind == NODES.name and is_changed and any(map(lacks_devices, objects.values())):
+                self._need_claims()
             if is_changed:
                 self._publish()
 
@@ -144,8 +199,12 @@ class ClusterFeed:
         with self._changed:
             earlier = self._problems.get(kind.name)
             explained = explain(error, kind, "watch" if kind.name in self._objects else "list", selector)
-            since = self._clock() if earlier is None else earlier.since
-            self._problems[kind.name] = Problem(error=explained, since=since)
+            if kind.name in (SLICES, CLAIMS) and error.status == 403:
+                self._refusals[kind.name] = explained
+                self._objects.setdefault(kind.name, {})
+            else:
+                since = self._clock() if earlier is None else earlier.since
+                self._problems[kind.name] = Problem(error=explained, since=since)
             self._publish()
 
     def _publish(self) -> None:
@@ -164,7 +223,8 @@ def parse_pod(obj: Obj, _: int) -> DevicePod | None:
     """Returns None for the many other Pods."""
     pod = msgspec.convert(obj, DetailedPod)
     described = describe_pod(pod)
-    return None if described is None else DevicePod(pod=pod, described=described)
+    is_relevant = described is not None or (pod.spec.resource_claims and not pod.is_finished)
+    return DevicePod(pod=pod, described=described) if is_relevant else None
 
 
 def is_equal(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import click
 
+from gpunode.cluster.claim_devices import ClaimDevice, DeviceIndex
+from gpunode.cluster.claimed_node import add_known_claims
 from gpunode.cluster.feed import ClusterFeed, Problem, Snapshot
 from gpunode.cluster.fleet import GpuNode, NodePod, describe_node
 from gpunode.nodes.changes import ChangeLog
@@ -21,7 +23,9 @@ from node_core.scheduling.objects import Node
 
 SECONDS = 1.0
 """The interval in which changes are shown."""
-Described = tuple[Node, tuple[NodePod, ...], GpuNode]
+Facts = tuple[Node, tuple[NodePod, ...], tuple[ClaimDevice, ...], str]
+"""A Node, its Pods, its devices in ResourceSlices, and why these are unknown."""
+Described = tuple[Facts, GpuNode]
 HINT = "select nodes with --free, --product or -l"
 
 
@@ -45,6 +49,7 @@ class FleetWatch:
             clock,
         )
         self._log = ChangeLog()
+        self._devices = DeviceIndex()
         self._described: dict[str, Described] = {}
         self._selected: tuple[int, dict[str, GpuNode]] | None = None
 
@@ -70,23 +75,27 @@ class FleetWatch:
 
     def _select_again(self, snapshot: Snapshot) -> dict[str, GpuNode]:
         pods = snapshot.pods_by_node()
+        devices = self._devices.update(snapshot.slices.values(), snapshot.claims.values())
         self._described = {
-            name: self._describe(node, tuple(pods.get(name, ()))) for name, node in snapshot.nodes.items()
+            name: self._describe((node, tuple(pods.get(name, ())), devices.get(name, ()), snapshot.claim_problem))
+            for name, node in snapshot.nodes.items()
         }
         narrowed = (self._criteria.narrow(node) for *_, node in self._described.values())
         shown = sort_nodes((node for node in narrowed if self._criteria.matches(node)), self._sort)
         return {node.name: node for node in shown}
 
-    def _describe(self, node: Node, pods: tuple[NodePod, ...]) -> Described:
-        """Describes a Node again only if the Node or its Pods changed."""
+    def _describe(self, facts: Facts) -> Described:
+        """Describes a Node again only if its facts changed."""
+        node, pods, devices, problem = facts
         known = self._described.get(node.name)
-        is_same = known is not None and known[0] is node and known[1] == pods
-        return known if known is not None and is_same else (node, pods, describe_node(node, pods))
+        if known is not None and known[0] == facts:
+            return known
+        return facts, add_known_claims(describe_node(node, pods), devices, problem)
 
     def _last(self, name: str) -> GpuNode:
         known = self._described.get(name)
         return (
-            self._criteria.narrow(known[2])
+            self._criteria.narrow(known[1])
             if known is not None
             else GpuNode(name=name, problems=("the Node was deleted",))
         )

@@ -6,6 +6,8 @@ from urllib.parse import quote
 
 import msgspec
 
+from gpunode.cluster.claim_devices import ClaimDevice, DeviceIndex
+from gpunode.cluster.claimed_node import add_known_claims, needs_claims
 from gpunode.cluster.connection import Connection
 from gpunode.cluster.events import list_events
 from gpunode.cluster.feed import ClusterFeed, Snapshot
@@ -27,6 +29,8 @@ from node_core.kube.http import parse_response
 from node_core.scheduling.objects import Event, Pod
 
 SHOWN_EVENTS = 20
+Devices = Mapping[str, tuple[ClaimDevice, ...]]
+"""Node -> its devices in ResourceSlices."""
 
 
 class Documents:
@@ -34,11 +38,12 @@ class Documents:
 
     def __init__(self, connection: Connection, feed: ClusterFeed, history: HealthHistory) -> None:
         self._connection, self._feed, self._history = connection, feed, history
+        self._devices = DeviceIndex()
 
     def fleet(self) -> dict[str, Any]:
         """Returns all Nodes with GPUs, and the Pods that request devices and are pending."""
         snapshot = self._feed.snapshot()
-        nodes = list(describe_nodes(snapshot))
+        nodes = list(describe_nodes(snapshot, self._devices_of(snapshot)))
         return {
             "version": snapshot.version,
             "cluster": self._connection.api.server,
@@ -54,9 +59,12 @@ class Documents:
         snapshot = self._feed.snapshot()
         if (node := snapshot.nodes.get(name)) is None:
             raise KubeError(f"there is no Node {name}", status=404)
-        pods = snapshot.pods_by_node().get(name, [])
+        pods, devices = snapshot.pods_by_node().get(name, []), self._devices_of(snapshot).get(name, ())
+        described = describe_node(node, pods)
+        shown = [each for each in devices if each.is_shown] if needs_claims(described) else []
         return {
-            **render_document(describe_node(node, pods)),
+            **render_document(add_known_claims(described, devices, snapshot.claim_problem)),
+            "claimDevices": [msgspec.to_builtins(each) for each in shown],
             "stale": describe_problems(snapshot),
             "kubelet": node.status.node_info.kubelet_version,
             "topology": describe_topology(node.labels),
@@ -66,17 +74,23 @@ class Documents:
         }
 
     def pod(self, namespace: str, name: str) -> dict[str, Any]:
-        """Raises KubeError if the Pod does not exist, has ended, or requests no devices."""
-        found = self._feed.snapshot().pods.get(f"{namespace}/{name}")
+        """Raises KubeError if the Pod does not exist, has ended, or requests neither devices nor claims."""
+        snapshot, key = self._feed.snapshot(), f"{namespace}/{name}"
+        found = snapshot.pods.get(key)
         if found is None:
-            raise KubeError(f"there is no running or pending Pod {namespace}/{name} that requests GPUs", status=404)
+            raise KubeError(f"there is no running or pending Pod {key} that requests GPUs", status=404)
         pod = found.pod
+        devices = self._devices_of(snapshot).get(pod.spec.node_name, ())
         return {
             **render_pending(pod),
             "node": pod.spec.node_name,
+            "claimDevices": [msgspec.to_builtins(each) for each in devices if key in each.pods],
             "why": "" if pod.spec.node_name else self._explain(namespace, name),
             "events": self._events("Pod", name, namespace),
         }
+
+    def _devices_of(self, snapshot: Snapshot) -> Devices:
+        return self._devices.update(snapshot.slices.values(), snapshot.claims.values())
 
     def _explain(self, namespace: str, name: str) -> str:
         """Returns the text of `gpunode why`."""
@@ -92,12 +106,13 @@ class Documents:
         return [render_event(each) for each in list_events(self._connection.api, kind, name, namespace)[:SHOWN_EVENTS]]
 
 
-def describe_nodes(snapshot: Snapshot) -> Iterator[GpuNode]:
-    """Yields the Nodes with GPUs, by name."""
+def describe_nodes(snapshot: Snapshot, devices: Devices) -> Iterator[GpuNode]:
+    """Yields the Nodes with GPUs, by name. devices: of ResourceSlices."""
     pods = snapshot.pods_by_node()
     for name, node in sorted(snapshot.nodes.items()):
         if has_gpus(node) or name in pods:
-            yield describe_node(node, pods.get(name, ()))
+            described = describe_node(node, pods.get(name, ()))
+            yield add_known_claims(described, devices.get(name, ()), snapshot.claim_problem)
 
 
 def describe_problems(snapshot: Snapshot) -> dict[str, str]:
@@ -116,7 +131,7 @@ def count_totals(nodes: list[GpuNode]) -> dict[str, int]:
 
 
 def pending_pods(snapshot: Snapshot) -> list[Pod]:
-    """Returns the Pods without a Node that request devices, the oldest first."""
+    """Returns the Pods without a Node that request devices or have claims, the oldest first."""
     pods = (each.pod for each in snapshot.pods.values() if not each.pod.spec.node_name)
     return sorted(pods, key=lambda pod: (pod.metadata.creation_timestamp, pod.key))
 
@@ -124,7 +139,10 @@ def pending_pods(snapshot: Snapshot) -> list[Pod]:
 def render_pending(pod: Pod) -> dict[str, Any]:
     """summary: the reason of the scheduler."""
     scheduled = next((each for each in pod.status.conditions if each.type == "PodScheduled"), None)
-    requests = ", ".join(f"{name}: {amount}" for name, amount in requested_devices(pod).items())
+    amounts = [f"{name}: {amount}" for name, amount in requested_devices(pod).items()]
+    requests = ", ".join(
+        (*amounts, *(f"claim: {name}" for each in pod.spec.resource_claims if (name := each.get("name"))))
+    )
     summary = scheduled.message if scheduled is not None and scheduled.message else pod.status.phase
     return {"namespace": pod.metadata.namespace, "name": pod.metadata.name, "requests": requests, "summary": summary}
 

@@ -1,4 +1,4 @@
-"""The parsers of external input, with their inputs and the errors that they may raise. test_parsers.py compares this list with the code."""
+"""The parsers of external input, with their inputs and the errors that they may raise. test_table.py compares this list with the code."""
 
 import gzip
 import json
@@ -67,6 +67,7 @@ from gpu_toolkit.toml_edit import restore_values, set_values
 from gpu_validator.device_nodes import parse_majors
 from gpu_validator.settings import parse_skipped
 from gpunode.cdi import device_names
+from gpunode.cluster.claim_feed import parse_claim, parse_slice
 from gpunode.cluster.feed import parse_node as parse_watched_node
 from gpunode.cluster.feed import parse_pod as parse_watched_pod
 from gpunode.cluster.metrics import parse_samples
@@ -179,6 +180,20 @@ MANAGED = [
 METADATA = {
     "name": "n", "namespace": "d", "uid": "u", "resourceVersion": "7", "labels": {"a/b": "1", "nfd.node.kubernetes.io/node-name": "n"},
     "annotations": {"c": "d"}, "managedFields": MANAGED, "ownerReferences": [{"uid": "u", "kind": "Node"}],
+}  # fmt: skip
+RESOURCE_SLICE = {
+    "metadata": METADATA,
+    "spec": {
+        "driver": "gpu.nvidia.com", "nodeName": "n", "pool": {"name": "n", "generation": 1},
+        "devices": [{"name": "gpu-0", "attributes": {"type": {"string": "gpu"}}, "taints": [{"key": "a", "effect": "NoSchedule"}]}],
+    },
+}  # fmt: skip
+RESOURCE_CLAIM = {
+    "metadata": METADATA, "spec": {"devices": {"requests": [{"name": "gpu", "exactly": {"deviceClassName": "gpu.nvidia.com"}}]}},
+    "status": {
+        "allocation": {"devices": {"results": [{"driver": "gpu.nvidia.com", "pool": "n", "device": "gpu-0"}]}},
+        "reservedFor": [{"resource": "pods", "name": "p", "uid": "u"}],
+    },
 }  # fmt: skip
 DEVICE_POD = {
     "metadata": METADATA, "status": {"phase": "Running"},
@@ -502,6 +517,12 @@ PARSERS: Mapping[str, Parser] = {
         json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "version: v1", "b": "core: {}"}}).encode(),
         b"config: {map: {a: 'version: v1', b: {flags: {}}}}\nnfd: {worker: {config: {core: {}}}}\n",
         refuses=REFUSED,
+    ),
+    "gpunode.cluster.claim_feed:parse_slice": document(
+        lambda data: parse_response(lambda obj: parse_slice(obj, 1), data), RESOURCE_SLICE, refuses=(KubeError,)
+    ),
+    "gpunode.cluster.claim_feed:parse_claim": document(
+        lambda data: parse_response(lambda obj: parse_claim(obj, 1), data), RESOURCE_CLAIM, refuses=(KubeError,)
     ),
     "gpunode.cluster.feed:parse_node": document(
         lambda data: parse_response(lambda node: parse_watched_node(node, 1), data), NODE, refuses=(KubeError,)

@@ -142,10 +142,20 @@ function nodePage(node) {
             link(["pods", each.namespace, each.name], `${each.namespace}/${each.name}`),
             Object.entries(each.resources).map(([name, amount]) => `${name}: ${amount}`).join(", ")]))
         : el("p", { class: "muted" }, "No pod has a device of this node.")),
+    claimDevices(node.claimDevices),
     el("div", { class: "columns" },
       el("section", {}, el("h3", {}, "Health over time"), health(node.health)),
       el("section", {}, el("h3", {}, "Recent Events"), events(node.events))),
     el("section", {}, el("h3", {}, "Labels by agent"), groups)];
+}
+
+function claimDevices(devices) {
+  if (!devices.length) return "";
+  return el("section", {}, el("h3", {}, "Devices of ResourceSlices"),
+    table("", ["Device", "Model", "Claims", "Pods", "Taints"], devices.map((each) => [
+      each.name, each.model, each.claims.join(", "),
+      each.pods.flatMap((pod, index) => [index ? ", " : "", link(["pods", ...pod.split("/")], pod)]),
+      each.taints.map((taint) => el("span", { class: "taint" }, breakable(taint)))])));
 }
 
 function mig(node) {
@@ -215,6 +225,7 @@ function podPage(pod) {
     el("h2", {}, `Pod ${pod.namespace}/${pod.name}`),
     pod.node ? "" : el("section", {}, el("h3", {}, "Why the pod does not run"), el("pre", { tabindex: "0" }, pod.why)),
     pairs([["Node", pod.node && link(["nodes", pod.node], pod.node)], ["Requests", pod.requests]]),
+    claimDevices(pod.claimDevices),
     el("section", {}, el("h3", {}, "Recent Events"), events(pod.events))];
 }
 

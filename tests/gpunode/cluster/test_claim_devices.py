@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gpunode.cluster.claim_devices import ClaimDevice, select_devices
-from gpunode.cluster.claim_objects import ResourceClaim, ResourceSlice
+from gpunode.cluster.claim_devices import ClaimDevice, DeviceIndex, select_devices
+from gpunode.cluster.claim_objects import Pool, ResourceClaim, ResourceSlice
 from gpunode.cluster.claimed_node import add_claims
 from gpunode.cluster.fleet import GpuNode, Holder, Resource
 
@@ -111,3 +111,13 @@ def test_a_pod_with_an_extended_resource_that_a_claim_serves_counts_once() -> No
     found = add_claims(node, (device,))
     assert [(each.name, each.allocated) for each in found.resources] == [("gpu.nvidia.com", 1)]
     assert found.holders == (Holder(namespace="team", name="a", resources={"gpu.nvidia.com": 1}),)
+
+
+def test_a_node_is_described_again_only_if_its_slices_or_users_changed() -> None:
+    index, one = DeviceIndex(), slice_of({"name": "gpu-0", "attributes": GPU})
+    two = msgspec.structs.replace(one, spec=msgspec.structs.replace(one.spec, node_name="n2", pool=Pool(name="n2")))
+    first = index.update([one, two], [])
+    second = index.update([one, two], [claim("c", "gpu-0", "a")])
+    assert second["n2"] is first["n2"]
+    assert second["n1"][0].claims == ("team/c",)
+    assert index.update([one], []) == {"n1": first["n1"]}

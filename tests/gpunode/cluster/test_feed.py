@@ -1,15 +1,21 @@
 """Nodes, and Pods with devices, followed in a simulated cluster."""
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from gpunode.cluster import claim_feed
+from gpunode.cluster.claim_devices import select_devices
 from gpunode.cluster.connection import Connection
 from gpunode.cluster.feed import ClusterFeed, is_equal, parse_node
 from gpunode.cluster.fleet import Holder
 from node_core.errors import KubeError
+from node_core.kube.http import ApiClient
+from node_core.kube.resource_claims import read_resource_version
 from simulation.apiserver import ApiServer
+from tests.gpunode.recorded import load_cluster
 from tests.waiting import until
 
 GPU = "nvidia.com/gpu"
@@ -139,3 +145,72 @@ def test_after_a_failure_the_objects_remain_with_the_problem_and_its_time(server
     assert list(snapshot.nodes) == ["x"]
     server.start()
     until(lambda: not feed.snapshot().problems)
+
+
+def test_claims_are_followed_from_the_first_node_that_needs_them(server: ApiServer, follow: Follow) -> None:
+    server.add_node("x")
+    feed = follow()
+    feed.wait_for_lists()
+    assert not [path for _, path in server.requests if "resource.k8s.io" in path]
+    load_cluster(server, "dra")
+    until(lambda: feed.snapshot().is_complete and feed.snapshot().slices)
+    snapshot = feed.snapshot()
+    devices = select_devices(snapshot.slices.values(), snapshot.claims.values())
+    assert {each.name: each.pods for each in devices["dra-1"]}["gpu-2"] == ("team/web-a", "team/web-b")
+    assert "ops/admin" not in snapshot.claims
+    assert "team/wants-two" in snapshot.pods
+    server.store.delete("resourceclaims.resource.k8s.io", "shared", namespace="team")
+    until(lambda: "team/shared" not in feed.snapshot().claims)
+    assert (
+        sum(count for (verb, path), count in server.requests.items() if verb == "list" and "resource.k8s.io" in path)
+        == 2
+    )
+
+
+def test_a_cluster_without_dra_has_no_claims(
+    server: ApiServer, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> str:
+        raise KubeError("the API server has no resource.k8s.io", status=404)
+
+    monkeypatch.setattr(claim_feed, "read_resource_version", refuse)
+    server.add_node("x", labels={f"{GPU}.present": "true"})
+    feed = follow()
+    feed.wait_for_lists()
+    assert (feed.snapshot().slices, feed.snapshot().problems, feed.snapshot().claim_problem) == ({}, {}, "")
+
+
+def test_a_missing_right_for_claims_is_a_problem_of_the_nodes_only(
+    server: ApiServer, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> str:
+        raise KubeError("forbidden", status=403)
+
+    monkeypatch.setattr(claim_feed, "read_resource_version", refuse)
+    server.add_node("x", labels={f"{GPU}.present": "true"})
+    feed = follow()
+    feed.wait_for_lists()
+    assert feed.snapshot().problems == {}
+    assert feed.snapshot().claim_problem.startswith(
+        "ResourceSlices or ResourceClaims were not read: you are not permitted"
+    )
+
+
+def test_an_api_server_that_fails_before_the_claims_are_read_is_a_problem_until_it_responds(
+    server: ApiServer, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, fails = read_resource_version, threading.Event()
+
+    def fail_once(api: ApiClient) -> str:
+        if not fails.is_set():
+            fails.set()
+            raise KubeError("overloaded", status=503)
+        return read(api)
+
+    monkeypatch.setattr(claim_feed, "read_resource_version", fail_once)
+    load_cluster(server, "dra")
+    feed = follow()
+    with pytest.raises(KubeError, match="overloaded"):
+        feed.wait_for_lists()
+    until(lambda: feed.snapshot().is_complete and not feed.snapshot().problems)
+    assert len(feed.snapshot().slices) == 3

@@ -181,6 +181,23 @@ def test_a_change_appears_and_an_api_server_that_goes_away_leaves_the_table(
     assert "gpu-t4-2" in last
 
 
+def test_devices_of_claims_are_followed(server: ApiServer, kubeconfig: Path) -> None:
+    load_cluster(server, "dra")
+    started = TerminalProcess(30, 160, "nodes", "--watch", "--kubeconfig", str(kubeconfig))
+    try:
+        started.until_written("the device gpu-4")
+        server.store.delete("resourceclaims.resource.k8s.io", "two-gpus", namespace="team")
+        started.until_written("dra-1: ALLOCATED 4 -> 2, FREE 1 -> 3")
+    finally:
+        started.close()
+
+
+def test_a_node_whose_claims_cannot_be_read_states_this() -> None:
+    lacking = msgspec.convert({"metadata": {"name": "a", "labels": {f"{GPU}.present": "true"}}}, Node)
+    watched = Watched(replace(state(lacking, node("b")), claim_problem="ResourceSlices were not read"))
+    assert [line.count("were not read") for line in watched.draw()[3:]] == [1, 0]
+
+
 def test_ctrl_c_ends_the_watch(process: TerminalProcess) -> None:
     process.process.send_signal(signal.SIGINT)
     assert process.end() == 130

@@ -7,6 +7,7 @@ import pytest
 import urllib3
 
 from tests.conftest import Golden
+from tests.gpunode.recorded import read_cluster, store_objects
 from tests.gpunode.ui.conftest import SECRET, Page
 
 XID = {"type": "GPUReady", "status": "False", "reason": "AllGPUsUnhealthy", "message": "<b>0\x1b[2J</b>"}
@@ -95,7 +96,7 @@ def test_a_change_is_streamed_and_recorded(page: Page) -> None:
 
 def test_the_last_nodes_remain_while_the_api_server_is_away(page: Page) -> None:
     page.cluster.stop()
-    page.until(lambda: set(page.document("/api/fleet")["stale"]) == {"nodes", "pods"})
+    page.until(lambda: set(page.document("/api/fleet")["stale"]) >= {"nodes", "pods"})
     fleet = page.document("/api/fleet")
     assert "the API server does not respond" in fleet["stale"]["nodes"]
     assert len(fleet["nodes"]) == 8
@@ -112,3 +113,23 @@ def test_a_pod_and_its_requests(page: Page) -> None:
     assert "Did you mean NVIDIA-H100-80GB-HBM3?" in pod["why"]
     assert page.document("/api/pods/research/llama-eval-0")["why"] == ""
     assert page.get("/api/pods/research/missing").status == 404
+
+
+def test_devices_of_claims_their_pods_and_pods_that_wait_for_claims(page: Page) -> None:
+    store_objects(page.cluster, [each for each in read_cluster("dra") if each["metadata"]["name"] != "plugin-1"])
+    page.until(lambda: {"team/shared", "team/slice-b"} <= page.feed.snapshot().claims.keys())
+    page.until(lambda: "dra-2" in page.feed.snapshot().nodes)
+    page.until(lambda: {"team/web-b", "team/wants-two"} <= page.feed.snapshot().pods.keys())
+    page.until(lambda: len(page.feed.snapshot().slices) == 3)
+    fleet, node = page.document("/api/fleet"), page.document("/api/nodes/dra-1")
+    (summary,) = (each for each in fleet["nodes"] if each["name"] == "dra-1")
+    assert {each["name"] for each in summary["holders"]} == {"train", "old-style", "web-a", "web-b"}
+    shown = {each["name"]: each for each in node["claimDevices"]}
+    assert (shown["gpu-2"]["claims"], shown["gpu-2"]["pods"]) == (["team/shared"], ["team/web-a", "team/web-b"])
+    assert shown["gpu-4"]["taints"] == ["gpu.nvidia.com/xid=79:NoSchedule"]
+    assert [each["name"] for each in page.document("/api/nodes/dra-2")["claimDevices"] if "-mig-" in each["name"]]
+    (device,) = page.document("/api/pods/team/web-a")["claimDevices"]
+    assert (device["name"], device["claims"]) == ("gpu-2", ["team/shared"])
+    waiting = {each["name"]: each["requests"] for each in fleet["pending"]}
+    assert waiting["wants-two"].startswith("claim: ")
+    assert page.document("/api/nodes/gpu-h100-1")["claimDevices"] == []
