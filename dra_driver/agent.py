@@ -1,8 +1,12 @@
 """The controller of gpu-dra-driver: serves the kubelet, offers the devices of the node, and reverts stale claims.
 
 Claims are prepared in separate threads. The controller never exits because of the state of the node, of the kubelet or of the API server.
+
+During an update two processes serve the kubelet. One of them is the publisher: it writes the slices and the health of devices, and reverts
+stale claims. The other one becomes the publisher as soon as the first one begins to end.
 """
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -29,18 +33,23 @@ from node_core.domain.node import NodeView
 from node_core.errors import KubeletError, NodeError, NvmlError
 from node_core.runtime import metrics
 from node_core.runtime.control_loop import Timers
+from node_core.runtime.instance_lock import RETRY, InstanceLock
 from node_core.runtime.messages import AgentMessage, InputsChanged, NodeChanged, NodeUnavailable, Resync
 from node_core.runtime.services import Services
 
 log = structlog.get_logger(__name__)
 
 NAME = "gpu-dra-driver"
-DISCOVER, SERVE, CLEAN, REPORT = "discover", "serve", "clean", "report"
-"""Timers: the next discovery that can change the health of a GPU, the next attempt to serve the sockets, the check of all claims, and the
-next report of the slices while they are not up to date."""
+DISCOVER, SERVE, CLEAN, REPORT, ROLE = "discover", "serve", "clean", "report", "role"
+"""Timers: the next discovery that can change the health of a GPU, the next attempt to serve the sockets, the check of all claims, the next
+report of the slices while they are not up to date, and the next attempt to become the publisher."""
 CLEAN_SECONDS = 300.0
 MIN_INTERVAL = 5.0
 """The minimum seconds until the next discovery of a timer: a GPU with a pending row remapping is due until somebody resets it."""
+DRAIN_SECONDS = 20.0
+"""How long calls of the kubelet may take to end while the process ends: less than the grace period of a pod (30 s)."""
+STOP_SECONDS = DRAIN_SECONDS + 5.0
+"""How long the agent may take to stop: the calls of the kubelet, and the end of the publisher and of the servers."""
 RETRIES = Backoff(first=1.0, maximum=30.0)
 NOT_REGISTERED = "the kubelet has not registered the driver yet: Dynamic Resource Allocation needs Kubernetes 1.34, or a feature gate"
 
@@ -58,7 +67,7 @@ class Parts:
     """executor: runs what waits for the API server or the driver. registration: returns the kubelet's last status, NOT_REGISTERED first.
 
     health_file: the incidents of GPUs for the next process, so that a restart removes no taint. refresh: registers for the events of all
-    GPUs again.
+    GPUs again. role: the lock of the publisher; None without a folder for locks, and then the process is the publisher.
     """
 
     sockets: DraSockets
@@ -72,6 +81,7 @@ class Parts:
     health: HealthBroadcaster
     preparer: ClaimPreparer
     executor: Executor
+    role: InstanceLock | None = None
 
 
 class DraController:
@@ -85,13 +95,12 @@ class DraController:
         self._is_known = False
         self._failures = 0
         self._is_cleaning = False
+        self._is_publisher = False
 
     def start(self) -> None:
         for check in ("node", "gpus", "kubelet", "slices"):
             self._services.readiness.expect(f"{NAME}/{check}")
-        self._parts.tracker.healths = self._parts.health_file.read(self._services.clock())
         self._timers.set_after(SERVE, 0.0)
-        self._timers.set_after(CLEAN, 0.0)
         self._parts.poller.request()
 
     def handle(self, message: AgentMessage) -> None:
@@ -113,10 +122,12 @@ class DraController:
             self._parts.poller.request()
         elif name == CLEAN:
             self._begin_cleaning()
+            self._parts.sockets.remove_dead()
             self._timers.set_after(CLEAN, CLEAN_SECONDS)
 
     def reconcile(self) -> None:
         self._serve()
+        self._acquire_role()
         drained = self._parts.xids.drain()
         attributed = self._parts.tracker.record_xids(drained.xids)
         for each in attributed:
@@ -126,15 +137,23 @@ class DraController:
         result = self._parts.poller.pop_result()
         if result is not None:
             self._record(result)
-        if result is not None or attributed:
+        if self._is_publisher and (result is not None or attributed):
             self._parts.health_file.write(self._parts.tracker.healths)
             self._offer()
         self._report_slices()
 
     def close(self, *, is_final: bool) -> None:  # noqa: ARG002 - claims stay prepared in both cases
-        """The slices stay, so that a new pod of the driver leaves no gap; claims that are in use stay prepared."""
+        """The slices stay, so that a new pod of the driver leaves no gap; claims that are in use stay prepared.
+
+        Another process becomes the publisher. The kubelet gets the responses of its calls before the sockets are removed.
+        """
+        self._parts.publisher.stop()
+        if self._parts.role is not None:
+            self._parts.role.release()
+        drain = threading.Thread(target=self._parts.executor.shutdown, name="drain", daemon=True)
+        drain.start()
+        drain.join(DRAIN_SECONDS)
         self._parts.sockets.stop()
-        self._parts.executor.shutdown(wait=False, cancel_futures=True)
 
     def _serve(self) -> None:
         """Serves the sockets again if they disappeared. Does not try again before the timer, unless the kubelet's folder changed."""
@@ -150,6 +169,21 @@ class DraController:
         status = self._parts.registration()
         is_expected = status == NOT_REGISTERED
         self._services.readiness.report(f"{NAME}/kubelet", status, is_expected=is_expected)
+
+    def _acquire_role(self) -> None:
+        """Becomes the publisher unless another process is the publisher."""
+        if self._is_publisher:
+            return
+        other = None if self._parts.role is None else self._parts.role.acquire()
+        if other is not None:
+            if not self._timers.is_set(ROLE):
+                self._timers.set_after(ROLE, RETRY)
+            return
+        self._is_publisher = True
+        log.info("publisher_role_acquired")
+        self._parts.tracker.restore(self._parts.health_file.read(self._services.clock()))
+        self._timers.set_after(CLEAN, 0.0)
+        self._parts.poller.request()
 
     def _record(self, result: DraDiscovery | NodeError) -> None:
         """A failed discovery leaves the devices: an error never removes what pods may use."""
@@ -179,7 +213,7 @@ class DraController:
             self._parts.tracker.record_driver_unloaded()
 
     def _offer(self) -> None:
-        if self._found is None or self._node is None:
+        if self._found is None or self._node is None or not self._is_publisher:
             return
         devices = () if find_plugin_resources(self._node) else tuple(self._found.devices.values())
         healths = self._parts.tracker.healths
@@ -189,9 +223,10 @@ class DraController:
         self._parts.health.publish(states, self._services.wall())
 
     def _report_slices(self) -> None:
-        problem = plugin_problem(find_plugin_resources(self._node)) or self._parts.publisher.problem
+        unwritten = self._parts.publisher.problem if self._is_publisher else None
+        problem = plugin_problem(find_plugin_resources(self._node)) or unwritten
         self._services.readiness.report(f"{NAME}/slices", problem)
-        if self._parts.publisher.problem is not None and not self._timers.is_set(REPORT):
+        if unwritten is not None and not self._timers.is_set(REPORT):
             self._timers.set_after(REPORT, 1.0)
 
     def _begin_cleaning(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from dra_driver.agent import NAME, NOT_REGISTERED, DraController, DraDiscovery, Parts
+from dra_driver.agent import NAME, NOT_REGISTERED, STOP_SECONDS, DraController, DraDiscovery, Parts
 from dra_driver.claims.driver_edits import DriverEdits
 from dra_driver.claims.hardware import NodeHardware
 from dra_driver.claims.preparer import ClaimPreparer
@@ -100,7 +100,9 @@ def build_agent(settings: DraSettings, dependencies: Dependencies, services: Ser
         health=health,
         preparer=preparer,
         executor=executor,
+        role=dependencies.lock(NAME),
     )
+    dependencies.stop_seconds = STOP_SECONDS
     dependencies.background_services += [publisher, watch, DirectoryWatch(paths.registry, wake)]
     controller = DraController(services, timers, parts, pool=node_name, effect=TaintEffect(settings.taint_effect))
     return ControlLoop(controller, services, mailbox=mailbox, timers=timers)

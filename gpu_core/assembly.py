@@ -35,7 +35,7 @@ from node_core.runtime.instance_lock import InstanceLock
 from node_core.runtime.label_controller import LabelLoop
 from node_core.runtime.messages import Resync
 from node_core.runtime.named_config import ConfigFolder, ConfigSource, NamedConfigOptions
-from node_core.runtime.process import Agent, BackgroundService, ProcessSpec, Program
+from node_core.runtime.process import STOP_SECONDS, Agent, BackgroundService, ProcessSpec, Program
 from node_core.runtime.schedule import PeriodicTrigger
 from node_core.runtime.services import Services
 from node_core.runtime.settings import CommonSettings, common_settings
@@ -56,7 +56,7 @@ class Dependencies:
     driver_root: where the driver root is mounted. libnvidia-ml is searched there first, then by the dynamic linker. library_dirs: see
     find_libraries. discovery: the
     strategy; simulated GPUs are discovered through a simulated NVML. feature_informers, collections, background_services: run in addition
-    to the agents. uses_nvml: set by agents that use NVML, so that NVML is released on request.
+    to the agents. uses_nvml: set by agents that use NVML, so that NVML is released on request. stop_seconds: see ProcessSpec.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class Dependencies:
         self.collections: list[CollectionInformer] = []
         self.background_services: list[BackgroundService] = []
         self.uses_nvml = False
+        self.stop_seconds = STOP_SECONDS
         self._event_recorder: EventRecorder | None = None
         self._config_maps: dict[ConfigMapName, CollectionInformer] = {}
         self.simulated: SimulatedNode | None = None
@@ -307,4 +308,4 @@ def _build_process(
         dependencies.nvml_release.activate(services.metrics, discover_again)
         background.append(dependencies.nvml_release)
     background += (HardwareEvents(discover_again), PeriodicTrigger(dependencies.common.interval, discover_again))
-    return ProcessSpec(agents=agents, background_services=tuple(background))
+    return ProcessSpec(agents=agents, background_services=tuple(background), stop_seconds=dependencies.stop_seconds)

@@ -1,9 +1,11 @@
 """The sockets of the driver: the kubelet discovers one in its folder plugins_registry, and calls the driver on the other.
 
 The kubelet watches plugins_registry: a new socket file makes it register the driver, and a removed one makes it forget the driver.
-A kubelet that starts registers all sockets that it finds. Source: Kubernetes, pkg/kubelet/pluginmanager.
+A kubelet that starts registers all sockets that it finds. Since Kubernetes 1.33 a driver may have several registrations: the kubelet calls
+the newest one that it can reach. Sources: Kubernetes, pkg/kubelet/pluginmanager; k8s.io/dynamic-resource-allocation/kubeletplugin.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +79,7 @@ class DraSockets:
             self._paths.data.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise KubeletError(f"cannot create {self._paths.data}: {error.strerror}") from error
-        self._remove_dead()
+        self.remove_dead()
         for path, methods in (
             (self._paths.socket, self._plugin),
             (self._paths.registration_socket, self._registration),
@@ -87,11 +89,13 @@ class DraSockets:
             self._servers = (*self._servers, server)
         log.info("dra_sockets_served", registration=str(self._paths.registration_socket))
 
-    def _remove_dead(self) -> None:
+    def remove_dead(self) -> None:
         """Removes the sockets of killed pods, which the kubelet would try again and again."""
+        own = {server.path for server in self._servers}
         for path in (*self._paths.registry.glob(f"{DRIVER}-*.sock"), *self._paths.data.glob("dra-*.sock")):
-            if path.is_socket() and not is_served(path):
-                path.unlink(missing_ok=True)
+            if path not in own and path.is_socket() and not is_served(path):
+                with suppress(OSError):  # the kubelet only tries the socket again
+                    path.unlink(missing_ok=True)
 
     def stop(self) -> None:
         """Removes the registration first, so that the kubelet calls no socket that does not exist."""

@@ -94,6 +94,23 @@ def record_xid(health: Health, event: XidEvent, policy: HealthPolicy) -> Health:
     return replace(health, phase=Phase.UNHEALTHY, incidents=tuple(incidents[:MAX_INCIDENTS]), healthy_since=None)
 
 
+def add_incidents(health: Health, other: Health) -> Health:
+    """The health with the incidents that another process recorded for the same GPU. Equal to `health` if it has these incidents."""
+    known = {incident.xid for incident in health.incidents}
+    missing = [incident for incident in other.incidents if incident.xid not in known]
+    returns = max(health.returns, other.returns, key=len)
+    if not missing:
+        return replace(health, returns=returns)
+    incidents = sorted([*health.incidents, *missing], key=_severity)
+    return replace(
+        health,
+        phase=Phase.UNHEALTHY,
+        incidents=tuple(incidents[:MAX_INCIDENTS]),
+        returns=returns,
+        healthy_since=None,
+    )
+
+
 def observe(health: Health, state: GpuState | None, now: float, policy: HealthPolicy) -> Health:
     """The health after a successful discovery. state: None if the GPU is missing."""
     if state is None:

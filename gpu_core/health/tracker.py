@@ -8,6 +8,7 @@ from gpu_core.domain.health import (
     Health,
     HealthPolicy,
     Phase,
+    add_incidents,
     advice,
     next_discovery_at,
     observe,
@@ -73,6 +74,11 @@ class HealthTracker:
             for part, each in self.healths.items()
             if each.incidents or each.returns or not each.phase.is_usable or (part[1] is None and not each.was_missing)
         }
+
+    def restore(self, stored: Mapping[GpuPart, Health]) -> None:
+        """Adds what another process of this node recorded: its Xids may have come while this process did not receive Xids yet."""
+        for part, other in stored.items():
+            self.healths[part] = add_incidents(self.healths.get(part, Health()), other)
 
     def restart_hold_down(self) -> None:
         """Restarts the hold-down of recovering GPUs, because events of the GPUs are not available."""

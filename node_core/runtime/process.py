@@ -33,7 +33,7 @@ from node_core.version import VERSION
 log = structlog.get_logger(__name__)
 
 STOP_SECONDS = 1.5
-"""The process exits after this many seconds even if agents or background services have not stopped."""
+"""The process exits after this many seconds even if background services have not stopped, or agents without a longer time of their own."""
 CONFIG_CHANGED = 0
 """Queued in place of a signal number when a config file has changed. 0 is not a signal number."""
 
@@ -68,10 +68,14 @@ class BackgroundService(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSpec:
-    """The agents and background services of a program. They are built, but not started."""
+    """The agents and background services of a program. They are built, but not started.
+
+    stop_seconds: how long the agents may take to stop.
+    """
 
     agents: Sequence[Agent]
     background_services: Sequence[BackgroundService] = ()
+    stop_seconds: float = STOP_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +228,7 @@ class ProcessRunner:
 
         is_final: see Agent.
         """
-        deadline = self.services.clock() + STOP_SECONDS
+        began = self.services.clock()
         self._is_final = is_final
         self._stopping.set()
         for agent in self._built.agents:
@@ -233,8 +237,9 @@ class ProcessRunner:
         ending = [threading.Thread(target=stop, name="stop", daemon=True) for stop in stops]
         for thread in ending:
             thread.start()
-        for thread in (*self._threads, *ending):
-            thread.join(max(0.0, deadline - self.services.clock()))
+        for threads, seconds in ((self._threads, self._built.stop_seconds), (ending, STOP_SECONDS)):
+            for thread in threads:
+                thread.join(max(0.0, began + seconds - self.services.clock()))
 
     def _thread_problem(self, thread: threading.Thread) -> str | None:
         is_sound = thread.is_alive() or self._stopping.is_set()

@@ -1,17 +1,19 @@
-"""The controller without threads: what a discovery, a failed discovery and a timer change."""
+"""The controller without threads: what a discovery, a failed discovery and a timer change, and which of two processes publishes."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from dra_driver.agent import DISCOVER, MIN_INTERVAL, DraController, DraDiscovery, Parts
+from dra_driver.agent import CLEAN, DISCOVER, MIN_INTERVAL, NAME, DraController, DraDiscovery, Parts
 from dra_driver.claims.holding import NodeDevices
 from dra_driver.slices.taints import TaintEffect
 from gpu_core.domain.evidence import GpuState, RecoveryAction, XidEvent
-from gpu_core.domain.health import HealthPolicy, Phase
+from gpu_core.domain.health import HealthPolicy, Incident, Phase
 from gpu_core.domain.inventory import Gpu, GpuUuid
 from gpu_core.health.state_file import StateFile
 from gpu_core.health.tracker import HealthTracker
@@ -19,8 +21,11 @@ from gpu_core.health.xid_queue import XidQueue
 from gpu_core.nvml.api import DRIVER_NOT_LOADED
 from gpu_core.nvml.poller import InventoryPoller
 from gpu_core.nvml.source import RELEASED
+from node_core.domain.node import NodeView
 from node_core.errors import NodeError, NvmlError
 from node_core.runtime.control_loop import Timers
+from node_core.runtime.instance_lock import RETRY, InstanceLock
+from node_core.runtime.messages import NodeChanged
 from node_core.runtime.services import Services
 from tests.dra_driver.devices.gpus import gpu, inventory
 
@@ -36,31 +41,55 @@ class Ignores:
         return lambda *_, **__: None
 
 
+class Records:
+    """A part whose calls are recorded by name."""
+
+    problem = None
+
+    def __init__(self, calls: list[str]) -> None:
+        self._calls = calls
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: self._calls.append(name)
+
+
 @dataclass
 class Agent:
+    """files: the folder of the lock and of the health file, which two processes share."""
+
+    files: Path | None = None
     now: float = 100.0
-    result: NodeError | tuple[tuple[Gpu, ...], tuple[GpuState, ...]] = ((), ())
+    result: NodeError | tuple[tuple[Gpu, ...], tuple[GpuState, ...]] = field(
+        default_factory=lambda: NodeError("not read yet")
+    )
     refreshes: list[float] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         services = Services(clock=lambda: self.now)
         self.timers = Timers(services.clock)
         self.tracker, self.xids = HealthTracker(HealthPolicy()), XidQueue(lambda: None)
         ignores = cast("Any", Ignores())
+        role = None if self.files is None else InstanceLock(self.files, NAME, "n1")
         parts = Parts(
             sockets=ignores,
             registration=lambda: None,
             poller=InventoryPoller(self._discover, lambda: None, start=lambda run: run()),
             tracker=self.tracker,
-            health_file=StateFile(None, ""),
+            health_file=StateFile(None if self.files is None else self.files / "health.json", "boot"),
             xids=self.xids,
             refresh=lambda: self.refreshes.append(self.now),
-            publisher=ignores,
-            health=ignores,
+            publisher=cast("Any", Records(self.calls)),
+            health=cast("Any", Records(self.calls)),
             preparer=ignores,
-            executor=cast("ThreadPoolExecutor", ignores),
+            executor=cast("ThreadPoolExecutor", Records(self.calls)),
+            role=role,
         )
+        self.services = services
         self.controller = DraController(services, self.timers, parts, pool="n1", effect=TaintEffect.NO_SCHEDULE)
+        self.controller.start()
+        self.controller.handle(NodeChanged(NodeView(name="n1", uid="u1", resource_version="1", labels={})))
+        self.wake()
 
     def _discover(self) -> DraDiscovery:
         if isinstance(self.result, NodeError):
@@ -68,6 +97,16 @@ class Agent:
         gpus, states = self.result
         found = inventory(*gpus, states=states)
         return DraDiscovery(node=NodeDevices(devices={}, mig_gpus=(), inventory=found), began=self.now)
+
+    def wake(self) -> None:
+        """One pass of the loop."""
+        for name in self.timers.pop_due():
+            self.controller.timer(name)
+        self.controller.reconcile()
+
+    @property
+    def slices(self) -> str | None:
+        return self.services.readiness.problems()[f"{NAME}/slices"]
 
     def discover(self, *gpus: Gpu, state: GpuState | None = None, error: NodeError | None = None) -> None:
         self.now += 10
@@ -95,6 +134,7 @@ def test_the_events_of_gpus_that_appear_are_registered(agent: Agent) -> None:
 def test_a_gpu_whose_row_remapping_is_pending_is_not_discovered_without_a_pause(agent: Agent) -> None:
     agent.discover(gpu(0))
     agent.xids.add(XidEvent(xid=79, gpu=UUID, at=agent.now))
+    agent.timers.cancel(CLEAN)
     pending = GpuState(gpu=UUID, remap_pending=True, recovery_action=RecoveryAction.NONE)
     for _ in range(40):
         agent.discover(gpu(0), state=pending)
@@ -120,3 +160,63 @@ def test_the_time_without_events_does_not_count_for_the_return_of_a_gpu(agent: A
     assert agent.tracker.healths[UUID, None].healthy_since is not None
     agent.discover(error=NvmlError("NVML", RELEASED))
     assert agent.tracker.healths[UUID, None].healthy_since is None
+
+
+def test_one_of_two_processes_publishes_and_cleans(tmp_path: Path) -> None:
+    first, second = Agent(tmp_path), Agent(tmp_path)
+    for each in (first, second):
+        each.discover(gpu(0))
+        each.wake()
+    assert {"desire", "publish", "submit"} <= {*first.calls}
+    assert second.calls == []
+    assert second.slices is None, "the update continues"
+
+
+def test_a_process_becomes_the_publisher_when_the_other_one_begins_to_end(tmp_path: Path) -> None:
+    first, second = Agent(tmp_path), Agent(tmp_path)
+    second.discover(gpu(0))
+    at_end: list[str] = []
+    first.calls.clear()
+
+    def stop() -> None:
+        second.wake()
+        at_end.extend(second.calls)
+
+    first.controller._parts.sockets.stop = stop  # type: ignore[method-assign]
+    assert second.timers.next_due() == 100.0 + RETRY
+    first.controller.close(is_final=True)
+    assert first.calls == ["stop", "shutdown"]
+    assert {"desire", "publish"} <= {*at_end}
+
+
+def test_the_next_publisher_has_the_xids_of_both_processes(tmp_path: Path) -> None:
+    first, second = Agent(tmp_path), Agent(tmp_path)
+    for each in (first, second):
+        each.discover(gpu(0))
+    first.xids.add(XidEvent(xid=79, gpu=UUID, at=first.now))
+    first.wake()
+    assert second.has(Phase.HEALTHY)
+    second.xids.add(XidEvent(xid=48, gpu=UUID, at=second.now))
+    second.wake()
+    assert [each.xid for each in stored(tmp_path)] == [79]
+    first.controller.close(is_final=True)
+    second.wake()
+    second.discover(gpu(0))
+    assert {each.xid for each in stored(tmp_path)} == {79, 48}
+    assert second.has(Phase.UNHEALTHY)
+
+
+def stored(folder: Path) -> Sequence[Incident]:
+    return StateFile(folder / "health.json", "boot").read(0.0)[UUID, None].incidents
+
+
+def test_the_calls_of_the_kubelet_end_before_the_sockets_are_removed(tmp_path: Path) -> None:
+    agent, executor, ends = Agent(tmp_path), ThreadPoolExecutor(1), threading.Event()
+    calls: list[Future[Any]] = [executor.submit(ends.wait, 30), executor.submit(int)]
+    done: list[bool] = []
+    parts = agent.controller._parts
+    parts.publisher.stop = ends.set  # type: ignore[method-assign]
+    parts.sockets.stop = lambda: done.extend(call.done() and not call.cancelled() for call in calls)  # type: ignore[method-assign]
+    agent.controller._parts = replace(parts, executor=executor)
+    agent.controller.close(is_final=True)
+    assert done == [True, True]

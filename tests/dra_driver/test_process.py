@@ -21,6 +21,8 @@ from simulation.apiserver import ApiServer, discovery
 from tests.waiting import until
 
 NODE = "n1"
+UID, OTHER = "0123abcd-e", "4567abcd-e"
+"""Of two pods of the node."""
 SCENARIO = """
 driver: {version: "570.1", cuda: "12.8"}
 gpus:
@@ -45,7 +47,7 @@ class Place:
     stack: contextlib.ExitStack
 
     def __post_init__(self) -> None:
-        self.paths = plugin_paths(self.folder, "0123abcd-e")
+        self.paths = plugin_paths(self.folder, UID)
         self.paths.registry.mkdir(parents=True)
         self.server.write_kubeconfig(self.folder / "kubeconfig")
         self.api = NodeApi(NODE, kubeconfig=str(self.folder / "kubeconfig"), user_agent="test")
@@ -55,7 +57,7 @@ class Place:
         program = parse([
             "--node-name", NODE, "--kubeconfig", str(self.folder / "kubeconfig"), "--simulate",
             str(self.folder / "scenario.yaml"), "--lock-dir", str(self.folder), "--http-address", "", "--kubelet-root",
-            str(self.folder), "--cdi-dir", str(self.folder / "cdi"), "--pod-uid", "0123abcd-e", *flags,
+            str(self.folder), "--cdi-dir", str(self.folder / "cdi"), "--pod-uid", UID, *flags,
         ])  # fmt: skip
         assert program is not None
         running = ProcessRunner(program)
@@ -63,9 +65,10 @@ class Place:
         self.stack.callback(running.stop)
         return running
 
-    def wait_for_health(self, device: str, status: int, message: str = "") -> health_pb.DeviceHealth:
-        until(self.paths.socket.is_socket)
-        with Client(self.paths.socket) as client:
+    def wait_for_health(self, device: str, status: int, message: str = "", *, uid: str = UID) -> health_pb.DeviceHealth:
+        path = plugin_paths(self.folder, uid).socket
+        until(path.is_socket)
+        with Client(path) as client:
             for content in client.stream("/v1alpha1.DRAResourceHealth/NodeWatchResources", b"", timeout=60):
                 for each in health_pb.NodeWatchResourcesResponse.FromString(content).devices:
                     if (each.device.device_name, each.health) == (device, status) and message in each.message:
@@ -171,3 +174,20 @@ def test_the_sockets_are_removed_at_the_end(place: Place) -> None:
     running.stop()
     assert not place.paths.registration_socket.exists()
     assert not place.paths.socket.exists()
+
+
+def test_a_second_process_serves_the_kubelet_and_publishes_when_the_first_one_ends(place: Place) -> None:
+    first = place.start()
+    until(
+        lambda: "dryRun" in str(problems(first)["slices"]), lambda: str(problems(first))
+    )  # of the simulated API server
+    second = place.start("--pod-uid", OTHER)
+    paths = plugin_paths(place.folder, OTHER)
+    until(paths.registration_socket.is_socket)
+    until(lambda: problems(second)["gpus"] is None, lambda: str(problems(second)))
+    assert place.paths.registration_socket.is_socket()
+    assert problems(second)["slices"] is None
+    first.stop()
+    place.wait_for_health("gpu-0", health_pb.HEALTHY, uid=OTHER)
+    until(lambda: "dryRun" in str(problems(second)["slices"]), lambda: str(problems(second)))
+    assert [*place.paths.registry.glob("*.sock")] == [paths.registration_socket]

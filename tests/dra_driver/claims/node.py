@@ -39,6 +39,7 @@ class Node:
     """claims: namespace/name -> JSON of the claims in the API. kill_at: the number of the change at which the process ends, or 0.
 
     kills_before: the process ends before this change, not after it. after_get: called once, after the API server has read a claim.
+    before: called with the number of each change, before the change.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class Node:
     has_api: bool = True
     changes: int = 0
     after_get: Callable[[], object] = lambda: None
+    before: Callable[[int], object] = lambda _: None
     reads: int = 0
 
     def __post_init__(self) -> None:
@@ -147,6 +149,7 @@ class Node:
     def change(self, make: Callable[[], Any]) -> Any:
         """Makes one change, unless the process ends before it."""
         self.changes += 1
+        self.before(self.changes)
         if self.changes == self.kill_at and self.kills_before:
             raise self.error
         result = make()

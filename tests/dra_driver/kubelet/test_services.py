@@ -224,3 +224,17 @@ def test_the_kubelet_gets_the_health_at_once_and_at_each_change(driver: Driver) 
         second = health_pb.NodeWatchResourcesResponse.FromString(next(stream))
     assert (first.devices[0].health, first.devices[0].last_updated_time) == (health_pb.HEALTHY, 5)
     assert (second.devices[0].health, len(second.devices[0].message)) == (health_pb.UNHEALTHY, 1024)
+
+
+def test_only_the_sockets_of_killed_pods_are_removed(driver: Driver) -> None:
+    other = plugin_paths(driver.paths.data.parents[1], "bbbbbbbb-2")
+    running = DraSockets(other, {}, {})
+    running.ensure()
+    dead = driver.paths.registry / "gpu.nvidia.com-cccccccc-reg.sock"
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(dead))
+    driver.sockets.remove_dead()
+    assert not dead.exists()
+    assert driver.sockets.is_in_place
+    assert running.is_in_place
+    running.stop()

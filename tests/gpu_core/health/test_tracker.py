@@ -118,3 +118,16 @@ def test_a_gpu_that_cannot_be_read_is_named_by_index_with_its_own_reason(gpu: Ma
         ("GPU 1 (GPU-1)", "the GPU needs a reset"),
         ("GPU 2 (GPU-2)", "the GPU cannot be read (nvmlDeviceGetName returned UNKNOWN)"),
     ]
+
+
+def test_the_xids_of_another_process_are_added_and_known_ones_change_nothing(gpu: MakeGpu) -> None:
+    own, other = tracker_of(gpu(0)), tracker_of(gpu(0), gpu(1))
+    for tracker, number, xid in ((own, 0, 79), (other, 0, 48), (other, 1, 79)):
+        tracker.record_xids([XidEvent(xid=xid, gpu=gpu(number).uuid, at=1.0)])
+    before = own.healths[gpu(0).uuid, None]
+    own.restore({(gpu(0).uuid, None): before})
+    assert own.healths[gpu(0).uuid, None] == before
+    own.restore(other.healths)
+    found = {part[0]: {each.xid for each in health.incidents} for part, health in own.healths.items()}
+    assert found == {gpu(0).uuid: {48, 79}, gpu(1).uuid: {79}}
+    assert {*phases(own).values()} == {"unhealthy"}

@@ -27,6 +27,7 @@ from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, Stop
 from node_core.runtime.process import (
     CONFIG_CHANGED,
+    STOP_SECONDS,
     ProcessRunner,
     ProcessSpec,
     Program,
@@ -225,6 +226,36 @@ def test_stop_does_not_wait_forever() -> None:
     left = [thread for thread in threading.enumerate() if thread.name in {"blocked", "stop"}]
     assert [thread.daemon for thread in left] == [True] * 3
     released.set()
+
+
+def test_an_agent_may_have_a_longer_time_to_stop() -> None:
+    released = threading.Event()
+
+    class Slow:
+        name = "slow"
+        ended = False
+
+        def __init__(self) -> None:
+            self.mailbox: Mailbox[AgentMessage] = Mailbox()
+
+        def run(self) -> None:
+            released.wait(60)
+
+        def close(self, *, is_final: bool) -> None:
+            self.ended = True
+
+    def clock() -> float:
+        if agent.mailbox.wait_for(Stop, 0.0):
+            released.set()
+            return STOP_SECONDS + 1
+        return 0.0
+
+    agent = Slow()
+    built = ProcessSpec(agents=[agent], stop_seconds=60.0)
+    running = ProcessRunner(Program(common=common(), build=lambda _: built), Services(clock=clock))
+    running.start()
+    running.stop()
+    assert agent.ended
 
 
 def test_gauges_are_replaced_without_a_gap() -> None:
