@@ -1,4 +1,7 @@
-"""Evicts pods from this node, and waits until they have ended. Needs `list` on pods and `create` on pods/eviction."""
+"""Evicts pods from this node, and waits until they have ended.
+
+Needs `list` on pods, `get` on resourceclaims, and `create` on pods/eviction.
+"""
 
 import math
 from collections.abc import Callable
@@ -6,8 +9,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from driver_manager.eviction import DrainPod, find_obstacles, parse_drain_pods, select_gpu_pods, select_removable
+from driver_manager.obstacles import find_obstacles
 from driver_manager.wait import Waiter
+from gpu_core.pods.claimants import find_claimants
+from gpu_core.pods.eviction import DrainPod, parse_drain_pods, select_gpu_pods, select_removable
 from node_core.errors import DriverError, KubeError
 from node_core.kube.http import ApiClient, parse_response
 from node_core.kube.pods import PodApi
@@ -38,12 +43,16 @@ class Evictor:
     waiter: Waiter
 
     def evict_gpu_pods(self) -> None:
-        """Evicts the pods that have resources of NVIDIA."""
-        self._evict(lambda: select_gpu_pods(self._list()))
+        """Evicts the pods that have resources of NVIDIA, or ResourceClaims with GPUs."""
+        self._evict(self._list_gpu_pods)
 
     def drain(self) -> None:
         """Evicts all pods, or those of the selector."""
         self._evict(lambda: select_removable(self._list(self.policy.selector)))
+
+    def _list_gpu_pods(self) -> tuple[DrainPod, ...]:
+        pods = self._list()
+        return select_gpu_pods(pods, find_claimants(pods, self.api))
 
     def _list(self, selector: str = "") -> tuple[DrainPod, ...]:
         query = {"fieldSelector": f"spec.nodeName={self.node_name}"} | ({"labelSelector": selector} if selector else {})
@@ -67,7 +76,7 @@ class Evictor:
 
     def _request(self, pod: DrainPod, refused: dict[str, str]) -> None:
         """Requests the eviction of a pod that has not begun to end. Logs the first refusal by a disruption budget."""
-        if pod.metadata.deletion_timestamp:
+        if pod.is_terminating:
             return
         try:
             PodApi(self.api).evict(pod.metadata.namespace, pod.metadata.name, uid=pod.metadata.uid or None)

@@ -49,7 +49,7 @@ class DriverSettings:
     evicts_gpu_pods: bool = setting(
         "--enable-gpu-pod-eviction ENABLE_GPU_POD_EVICTION",
         True,
-        "Before modules are unloaded, cordon the Node and evict the pods that request resources of NVIDIA.",
+        "Before modules are unloaded, cordon the Node and evict the pods with resources of NVIDIA or ResourceClaims of GPUs.",
     )
     drains: bool = setting(
         "--enable-auto-drain ENABLE_AUTO_DRAIN",

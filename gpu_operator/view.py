@@ -1,6 +1,6 @@
 """What the controller knows about the cluster at one moment. PURE."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ class ClusterView:
 
     nodes: all Nodes, without status.images. daemon_sets: the DaemonSets of drivers, and controller_revisions: their ControllerRevisions.
     pods: the pods of drivers, and all pods of the Nodes that the upgrade works on (see `upgrading_nodes`). All in the operator's namespace,
-    except for the other pods of the Nodes.
+    except for the other pods of the Nodes. claimants: `namespace/name` of those pods that have GPUs by ResourceClaims.
     """
 
     nodes: Mapping[str, Obj] = field(default_factory=dict)
@@ -22,6 +22,7 @@ class ClusterView:
     daemon_sets: Mapping[str, Obj] = field(default_factory=dict)
     pods: Mapping[str, Obj] = field(default_factory=dict)
     controller_revisions: Mapping[str, Obj] = field(default_factory=dict)
+    claimants: Collection[str] = ()
 
 
 def labels_of(obj: Obj) -> Mapping[str, str]:

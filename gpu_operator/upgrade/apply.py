@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 import structlog
 
+from gpu_core.pods.eviction import DrainPod
 from gpu_operator.upgrade.budget import select_starts
 from gpu_operator.upgrade.keys import BUSY, REASON, STATE, State
-from gpu_operator.upgrade.pods import PodFacts
 from gpu_operator.upgrade.steps import NodeStep, Steps
 from node_core.domain.events import Event, Reference, event_name, render_event, shorten
 from node_core.errors import KubeError
@@ -104,12 +104,12 @@ class _Applier:
         except KubeError as error:
             self._report(f"the Event about Node {step.node}", error)
 
-    def _remove(self, pods: Iterable[PodFacts], *, is_evicted: bool) -> Iterator[str]:
+    def _remove(self, pods: Iterable[DrainPod], *, is_evicted: bool) -> Iterator[str]:
         """Yields why pods are not removed."""
         remove = self._pods.evict if is_evicted else self._pods.delete
         for pod in pods:
             try:
-                remove(pod.namespace, pod.name, uid=pod.uid)
+                remove(pod.metadata.namespace, pod.metadata.name, uid=pod.metadata.uid)
             except KubeError as error:
                 self._report(f"pod {pod.key}", error)
                 if error.status not in GONE_OR_CHANGED:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from gpu_core.pods.eviction import DrainPod
 from gpu_operator.upgrade.keys import State
-from gpu_operator.upgrade.pods import PodFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +19,6 @@ class Decision:
     is_candidate: bool = False
     cordons: bool = False
     uncordons: bool = False
-    evict: tuple[PodFacts, ...] = ()
-    delete: tuple[PodFacts, ...] = ()
+    evict: tuple[DrainPod, ...] = ()
+    delete: tuple[DrainPod, ...] = ()
     after_s: float | None = None

@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gpu_operator.upgrade.pods import PodFacts, read_pod
+from gpu_core.pods.eviction import DrainPod, parse_drain_pod
 from gpu_operator.view import Obj, labels_of, owner_uid
 
 REVISION = "controller-revision-hash"
@@ -21,7 +21,7 @@ STUCK = frozenset(
 class DriverPod:
     """revision: empty if the DaemonSet of the pod was deleted. problem: why the pod does not become ready by itself, or empty."""
 
-    pod: PodFacts
+    pod: DrainPod
     revision: str
     is_ready: bool
     problem: str
@@ -46,7 +46,7 @@ def read_driver_pod(pod: Obj, daemon_set: str | None) -> DriverPod:
     """daemon_set: the uid of the DaemonSet of the Node."""
     status = pod.get("status") or {}
     conditions = {each.get("type"): each.get("status") for each in status.get("conditions") or ()}
-    facts = read_pod(pod)
+    facts = parse_drain_pod(pod)
     return DriverPod(
         pod=facts,
         revision=labels_of(pod).get(REVISION, "") if owner_uid(pod) == daemon_set else "",

@@ -1,8 +1,9 @@
 """Facts about the Nodes of one driver, from the raw objects of a view. PURE."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from gpu_core.pods.eviction import DrainPod, parse_drain_pod
 from gpu_operator.plan.node_facts import NodeFacts as DriverLabels
 from gpu_operator.upgrade.driver_pod import REVISION, DriverPod, newest_revisions, read_driver_pod, select_driver_pod
 from gpu_operator.upgrade.keys import (
@@ -15,7 +16,6 @@ from gpu_operator.upgrade.keys import (
     State,
     parse_state,
 )
-from gpu_operator.upgrade.pods import PodFacts, read_pod
 from gpu_operator.upgrade.progress import Progress, parse_progress
 from gpu_operator.view import OWNER, ClusterView, Obj, annotations_of, is_driver_pod, labels_of, node_of, owner_uid
 
@@ -30,7 +30,7 @@ class NodeFacts:
     """label: the text of the state label, None without the label. state: the same as a state, UNKNOWN for another text.
 
     driver: the name of the NVIDIADriver. revision: the newest revision of the DaemonSet; None while it is not known. pod: the driver pod.
-    pods: all pods of the Node, in the states of WITH_PODS. is_validated: None without the condition.
+    pods: all pods of the Node, in the states of WITH_PODS. claimants: see ClusterView. is_validated: None without the condition.
     """
 
     name: str
@@ -49,7 +49,8 @@ class NodeFacts:
     driver: str = ""
     revision: str | None = None
     pod: DriverPod | None = None
-    pods: tuple[PodFacts, ...] = ()
+    pods: tuple[DrainPod, ...] = ()
+    claimants: Collection[str] = ()
 
     @property
     def is_current(self) -> bool:
@@ -96,7 +97,7 @@ def read_fleet(view: ClusterView) -> Fleet:
         driver_pod = None if pod is None else read_driver_pod(pod, uid)
         is_known = driver_pod is None or driver_pod.revision in known
         revision = revisions.get(uid or "") if is_known else None
-        facts = _read_node(node, driver, revision, driver_pod, others.get(name, ()))
+        facts = _read_node(node, driver, revision, driver_pod, others.get(name, ()), view.claimants)
         if driver in fleet:
             fleet[driver].append(facts)
         elif facts.progress is not None or facts.is_cordoned:
@@ -131,7 +132,14 @@ def _selects(daemon_set: Obj, labels: Mapping[str, str]) -> bool:
     return bool(selector) and selector.items() <= labels.items()
 
 
-def _read_node(node: Obj, driver: str, revision: str | None, pod: DriverPod | None, pods: Iterable[Obj]) -> NodeFacts:
+def _read_node(
+    node: Obj,
+    driver: str,
+    revision: str | None,
+    pod: DriverPod | None,
+    pods: Iterable[Obj],
+    claimants: Collection[str],
+) -> NodeFacts:
     labels, annotations = labels_of(node), annotations_of(node)
     conditions = {each.get("type"): each for each in (node.get("status") or {}).get("conditions") or ()}
     state, validated = parse_state(labels.get(STATE, "")), conditions.get(VALIDATED)
@@ -152,5 +160,6 @@ def _read_node(node: Obj, driver: str, revision: str | None, pod: DriverPod | No
         driver=driver,
         revision=revision,
         pod=pod,
-        pods=tuple(map(read_pod, pods)) if state in WITH_PODS else (),
+        pods=tuple(map(parse_drain_pod, pods)) if state in WITH_PODS else (),
+        claimants=claimants,
     )

@@ -11,8 +11,6 @@ STATE = UPGRADE_STATE
 """Label of a Node: a `State`."""
 SKIP = "nvidia.com/gpu-driver-upgrade.skip"
 """Label of a Node. With the value `true`, no upgrade starts on the Node."""
-SKIP_DRAIN = "nvidia.com/gpu-driver-upgrade-drain.skip"
-"""Label of a pod. With the value `true`, a drain does not evict the pod."""
 WAS_UNSCHEDULABLE = "nvidia.com/gpu-driver-upgrade.node-initial-state.unschedulable"
 """Annotation of a Node that was unschedulable before its upgrade, so that the Node remains unschedulable afterwards."""
 CORDONED = "nvidia.com/gpunode.driver-upgrade.cordoned"

@@ -3,18 +3,12 @@
 Source: NVIDIA GPU Operator documentation, GPU Driver Upgrades.
 """
 
+from gpu_core.pods.eviction import DrainPod, select_gpu_pods
 from gpu_operator.spec import Drain, PodDeletion, UpgradePolicy, WaitForCompletion
 from gpu_operator.upgrade.decision import Decision
 from gpu_operator.upgrade.facts import NodeFacts
 from gpu_operator.upgrade.keys import State
-from gpu_operator.upgrade.pods import (
-    PodFacts,
-    describe_blocked,
-    name_pods,
-    select_drained,
-    select_gpu_pods,
-    select_jobs,
-)
+from gpu_operator.upgrade.pods import describe_blocked, name_pods, select_drained, select_jobs
 
 RETRY_S = 5.0
 """Seconds between two requests to evict a pod, as in `kubectl drain`. Pods that end cause no pass: only driver pods are watched."""
@@ -43,7 +37,7 @@ def _wait(node: NodeFacts, options: WaitForCompletion, passed: float) -> Decisio
 
 def _evict(node: NodeFacts, policy: UpgradePolicy, passed: float) -> Decision:
     """Evicts the pods that use GPUs. If they cannot be evicted, the drain follows, if it is enabled."""
-    pods = select_gpu_pods(node.pods)
+    pods = select_gpu_pods(node.pods, node.claimants)
     decision = _remove(node, pods, policy.pod_deletion, "spec.upgradePolicy.podDeletion", passed)
     return Decision(state=State.DRAIN) if decision.state is State.FAILED and policy.drain.enable else decision
 
@@ -55,7 +49,7 @@ def _drain(node: NodeFacts, options: Drain, passed: float) -> Decision:
 
 
 def _remove(
-    node: NodeFacts, pods: tuple[PodFacts, ...], options: PodDeletion | Drain, path: str, passed: float
+    node: NodeFacts, pods: tuple[DrainPod, ...], options: PodDeletion | Drain, path: str, passed: float
 ) -> Decision:
     """Evicts the pods. After the time-out, `force` deletes them; after the same time again, or without `force`, the upgrade fails."""
     if not pods:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from gpu_core.pods.eviction import DrainPod
 from gpu_operator.upgrade.change import Patch
 from gpu_operator.upgrade.keys import State
-from gpu_operator.upgrade.pods import PodFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +20,8 @@ class NodeStep:
     state: State | None = None
     reason: str = ""
     written_reason: str = ""
-    evict: tuple[PodFacts, ...] = ()
-    delete: tuple[PodFacts, ...] = ()
+    evict: tuple[DrainPod, ...] = ()
+    delete: tuple[DrainPod, ...] = ()
 
     @property
     def is_empty(self) -> bool:

@@ -36,18 +36,25 @@ class Killed(BaseException):
     """The process ends at once. No `except` clause of the product catches this exception."""
 
 
-def pod(name: str, *, gpus: int = 0, kind: str = "ReplicaSet", selector: dict[str, str] | None = None) -> Obj:
+def pod(
+    name: str, *, gpus: int = 0, kind: str = "ReplicaSet", selector: dict[str, str] | None = None, claim: str = ""
+) -> Obj:
     owners = [{"kind": kind, "name": "o", "uid": "o", "controller": True}] if kind else []
     limits = {"nvidia.com/gpu": str(gpus)} if gpus else {}
+    claims = [{"name": "gpu", "resourceClaimName": claim}] if claim else []
+    containers = [{"name": "c", "resources": {"limits": limits}}]
     return {
         "metadata": {"name": name, "namespace": "ml", "uid": f"uid-{name}", "ownerReferences": owners},
-        "spec": {"nodeSelector": selector or {}, "containers": [{"name": "c", "resources": {"limits": limits}}]},
+        "spec": {"nodeSelector": selector or {}, "containers": containers, "resourceClaims": claims},
         "status": {"phase": "Running"},
     }
 
 
 class FakeApi(NodeApi):
-    """Serves the Node and its pods. An eviction ends the pod, except for names in `protected`. errors: raised by the next requests."""
+    """Serves the Node and its pods. An eviction ends the pod, except for names in `protected`.
+
+    claims: ResourceClaim -> the driver of its device. errors: raised by the next requests.
+    """
 
     def __init__(self, effect: Callable[[str], None]) -> None:
         super().__init__(NODE, kubeconfig=None, user_agent="test")
@@ -56,6 +63,7 @@ class FakeApi(NodeApi):
             "spec": {},
         }
         self.pods: dict[str, Obj] = {}
+        self.claims: dict[str, str] = {}
         self.protected: set[str] = set()
         self.errors: list[KubeError] = []
         self.writes: list[str] = []
@@ -69,6 +77,8 @@ class FakeApi(NodeApi):
         if verb != "GET":
             self._effect(f"{verb} {path}")
             self.writes.append(f"{verb} {path}")
+        if path.startswith("/apis/resource.k8s.io"):
+            return self._claims(path)
         if path == "/api/v1/pods":
             return {"items": self._running()}
         if path.endswith("/eviction"):
@@ -82,6 +92,15 @@ class FakeApi(NodeApi):
             if each["spec"]["nodeSelector"].items() - labels.items():
                 del self.pods[name]
         return list(self.pods.values())
+
+    def _claims(self, path: str) -> Obj:
+        if path == "/apis/resource.k8s.io":
+            return {"versions": [{"version": "v1"}]}
+        return {
+            "status": {
+                "allocation": {"devices": {"results": [{"driver": self.claims[path.rsplit("/", maxsplit=1)[-1]]}]}}
+            }
+        }
 
     def _evict(self, name: str) -> Obj:
         if name in self.protected:

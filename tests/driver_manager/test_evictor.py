@@ -15,6 +15,13 @@ def test_pods_with_gpus_are_evicted_and_others_stay(place: Place) -> None:
     assert [*place.api.pods] == ["web"]
 
 
+def test_pods_with_claims_are_evicted_if_the_claims_have_gpus(place: Place) -> None:
+    place.add_pods([pod("train", claim="gpu"), pod("render", claim="nic")])
+    place.api.claims = {"gpu": "gpu.nvidia.com", "nic": "nic.example.com"}
+    place.uninstaller().evictor.evict_gpu_pods()
+    assert [*place.api.pods] == ["render"]
+
+
 def test_a_drain_evicts_all_pods_except_those_of_daemon_sets(place: Place) -> None:
     place.add_pods([pod("train", gpus=2), pod("web"), pod("agent", kind="DaemonSet")])
     place.uninstaller().evictor.drain()

@@ -22,7 +22,6 @@ from dra_driver.claims.config import check_config, decode_config
 from dra_driver.claims.ref import ClaimRef
 from dra_driver.devices.attributes import parse_version as parse_driver_version
 from dra_driver.devices.model import DeviceKind
-from driver_manager.eviction import parse_drain_pods
 from driver_manager.mounts import parse_mountinfo
 from gotemplate.errors import TemplateError
 from gotemplate.functions.semver import parse_version as parse_semver
@@ -49,6 +48,8 @@ from gpu_core.nvml.driver_version import parse_proc_version
 from gpu_core.nvml.inventory import parse_bus_id
 from gpu_core.pods.cgroups import parse_cgroup
 from gpu_core.pods.checkpoint import parse_checkpoint
+from gpu_core.pods.claimants import parse_claim_drivers
+from gpu_core.pods.eviction import parse_drain_pod, parse_drain_pods
 from gpu_core.pods.processes import parse_start
 from gpu_core.settings.nvidia_config import decode_nvidia_config
 from gpu_exporter.counters_file import parse_counters
@@ -489,9 +490,23 @@ PARSERS: Mapping[str, Parser] = {
         lambda data: parse_response(parse_served_versions, data), {"versions": [{"version": "v1"}]}, refuses=(KubeError,)
     ),
     "driver_manager.mounts:parse_mountinfo": text(parse_mountinfo, r"36 35 98:0 /m /run/a\040b rw master:1 - ext4 /dev/x rw"),
-    "driver_manager.eviction:parse_drain_pods": document(
+    "gpu_core.pods.eviction:parse_drain_pods": document(
         lambda given: parse_response(parse_drain_pods, given),
         {"items": [{"metadata": {"name": "a"}, "spec": {"volumes": [{"emptyDir": {}}]}, "status": {"phase": "Running"}}]},
+        refuses=(KubeError,),
+    ),
+    "gpu_core.pods.eviction:parse_drain_pod": document(
+        lambda given: parse_response(parse_drain_pod, given).claims,
+        {
+            "metadata": {"name": "a"},
+            "spec": {"resourceClaims": [{"name": "c", "resourceClaimName": "d"}]},
+            "status": {"resourceClaimStatuses": [{"name": "c", "resourceClaimName": "d"}]},
+        },
+        refuses=(KubeError,),
+    ),
+    "gpu_core.pods.claimants:parse_claim_drivers": document(
+        lambda given: parse_response(parse_claim_drivers, given),
+        {"status": {"allocation": {"devices": {"results": [{"driver": "gpu.nvidia.com"}]}}}},
         refuses=(KubeError,),
     ),
     "gpu_exporter.pods.api_pods:parse_pod": document(

@@ -21,7 +21,7 @@ class NodeApi:
 
     def request(self, verb: str, path: str, *, body: Any = None, **_: Any) -> Obj:
         if not path.startswith("/api/v1/nodes/"):
-            return {}
+            return {"items": []}
         metadata = body["metadata"]
         if metadata.get("resourceVersion", str(self.version)) != str(self.version):
             raise KubeError("the Node has changed", status=409)

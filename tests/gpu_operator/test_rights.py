@@ -22,7 +22,8 @@ def rights(kind: str, name: str) -> dict[tuple[str, str], set[str]]:
 
 def test_the_controller_writes_daemon_sets_and_deletes_pods_only_in_its_namespace() -> None:
     everywhere = rights("ClusterRole", "gpunode-operator")
-    assert {group for group, _ in everywhere} == {"", "nvidia.com"}
+    assert {group for group, _ in everywhere} == {"", "nvidia.com", "resource.k8s.io"}
+    assert everywhere["resource.k8s.io", "resourceclaims"] == {"get"}
     assert everywhere["", "pods"] == {"list"}
     own = rights("Role", "gpunode-operator")
     assert own["apps", "daemonsets"] >= {"create", "patch", "delete"}

@@ -164,6 +164,17 @@ def test_the_pods_of_nodes_that_are_upgraded_are_read() -> None:
     assert "managedFields" not in found.pods["team/job"]["metadata"]
 
 
+def test_the_claims_of_pods_on_nodes_that_are_upgraded_are_read() -> None:
+    job: Obj = {
+        "metadata": {"name": "job", "namespace": "team"},
+        "spec": {"nodeName": "b", "resourceClaims": [{"name": "gpu", "resourceClaimName": "gpu"}]},
+    }
+    allocation = {"devices": {"results": [{"driver": "gpu.nvidia.com"}]}}
+    api = FakeApi(response={"items": [job], "versions": [{"version": "v1"}], "status": {"allocation": allocation}})
+    nodes = [node("b", {"nvidia.com/gpu-driver-upgrade-state": "pod-deletion-required"})]
+    assert add_workloads(view(nodes), api).claimants == {"team/job"}  # type: ignore[arg-type]
+
+
 def test_without_an_upgrade_no_pods_are_read() -> None:
     api, before = FakeApi(), view([node("a", {"nvidia.com/gpu-driver-upgrade-state": "upgrade-done"})])
     assert add_workloads(before, api) is before  # type: ignore[arg-type]

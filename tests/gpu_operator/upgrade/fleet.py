@@ -49,6 +49,7 @@ class Fleet:
         self.writes: list[tuple[str, str, Any]] = []
         self.reads = 0
         self.broken: set[str] = set()
+        self.claimants: set[str] = set()
         self.before: Callable[[int], None] = lambda _: None
         self.after: Callable[[int], None] = lambda _: None
         self._version = 0
@@ -181,6 +182,7 @@ class Fleet:
             daemon_sets={f"{NAMESPACE}/{DAEMON_SET}": self._daemon_set()},
             pods=copied(pods),
             controller_revisions=dict(self._revisions()),
+            claimants=self.claimants,
         )
 
     def _daemon_set(self) -> Obj:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from gpu_operator.upgrade.driver_pod import newest_revisions
 from gpu_operator.upgrade.facts import read_fleet
 from gpu_operator.upgrade.keys import PROGRESS, STATE, State, parse_state
-from gpu_operator.upgrade.pods import read_pod
 from gpu_operator.upgrade.progress import Progress, parse_progress, render_progress
 from gpu_operator.view import COMPONENT, DRIVER_COMPONENT, OWNER, ClusterView
 
@@ -69,7 +68,7 @@ def test_a_pod_that_does_not_terminate_precedes_a_newer_one_that_does() -> None:
     new = pod("new", "n1", creationTimestamp="2026-01-02T00:00:00Z", deletionTimestamp="now")
     (facts,) = read_fleet(view(old, new, nodes={"n1": {}}, sets=(daemon_set("ds", "a"),))).nodes["a"]
     assert facts.pod is not None
-    assert facts.pod.pod.name == "old"
+    assert facts.pod.pod.metadata.name == "old"
 
 
 def test_a_pod_whose_daemon_set_was_deleted_is_outdated_and_precedes_the_pod_that_waits_for_its_end() -> None:
@@ -81,7 +80,7 @@ def test_a_pod_whose_daemon_set_was_deleted_is_outdated_and_precedes_the_pod_tha
     seen = view(orphan, new, nodes={"n1": {"labels": {"os": "ubuntu"}}}, sets=sets, revisions=revisions)
     (facts,) = read_fleet(seen).nodes["a"]
     assert facts.pod is not None
-    assert (facts.pod.pod.name, facts.is_outdated) == ("orphan", True)
+    assert (facts.pod.pod.metadata.name, facts.is_outdated) == ("orphan", True)
 
 
 @pytest.mark.parametrize("labels", [{"os": "sles"}, {"os": "ubuntu", "nvidia.com/gpu.deploy.driver": "pre-installed"}])
@@ -146,16 +145,3 @@ def test_a_time_that_is_too_large_is_none() -> None:
 
 def test_unknown_states_are_the_first_state() -> None:
     assert [parse_state(text) for text in ("", "x", "upgrade-done")] == [State.UNKNOWN, State.UNKNOWN, State.DONE]
-
-
-@pytest.mark.parametrize(
-    ("spec", "expected"),
-    [
-        ({"resourceClaims": [{"name": "gpu", "resourceClaimName": "shared"}]}, True),
-        ({"resourceClaims": []}, False),
-        ({"initContainers": [{"resources": {"requests": {"nvidia.com/mig-1g.10gb": "1"}}}]}, True),
-        ({"containers": [{"resources": {"requests": {"cpu": "1"}}}]}, False),
-    ],
-)
-def test_a_pod_with_a_claim_may_use_a_gpu(spec: dict[str, Any], expected: bool) -> None:
-    assert read_pod({"metadata": {"name": "a"}, "spec": spec}).uses_gpu is expected

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from gpu_operator.upgrade.keys import SKIP_DRAIN, State
+from gpu_core.pods.eviction import DRAIN_SKIP
+from gpu_operator.upgrade.keys import State
 from tests.gpu_operator.upgrade.fleet import GUARDED, Fleet, state
 from tests.gpu_operator.upgrade.test_states import NO_DRAIN, only, reason, upgrading
 
@@ -28,8 +29,10 @@ def test_pods_that_use_gpus_are_evicted_and_others_remain() -> None:
     fleet.add_pod("done", "n0")["status"]["phase"] = "Succeeded"
     fleet.add_pod("static", "n0")["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "x"}
     fleet.add_pod("elsewhere", "n1")
+    fleet.add_pod("claimed", "n0", namespace="web", resourceClaims=[{"name": "gpu", "resourceClaimName": "gpu"}])
+    fleet.claimants = {"web/claimed"}
     fleet.run(20)
-    assert removed(fleet) == ["ml/train", "web/mig"]
+    assert removed(fleet) == ["ml/train", "web/claimed", "web/mig"]
     assert state(only(fleet)) == State.DONE
 
 
@@ -107,7 +110,7 @@ def test_the_drain_follows_if_pods_with_gpus_cannot_be_evicted() -> None:
     fleet.add_pod("bare", "n0", owner="")
     fleet.add_pod("web", "n0", namespace="web")
     fleet.add_pod("db", "n0", namespace="web", labels={"app": "db"})
-    fleet.add_pod("skipped", "n0", namespace="web", labels={SKIP_DRAIN: "true"})
+    fleet.add_pod("skipped", "n0", namespace="web", labels={DRAIN_SKIP: "true"})
     fleet.run(20)
     assert removed(fleet) == ["ml/bare", "web/web"]
     assert state(only(fleet)) == State.DONE

@@ -1,0 +1,71 @@
+"""Finds the pods whose ResourceClaims have GPUs. Needs `get` on resourceclaims. Source: Kubernetes API, resource.k8s.io."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+import structlog
+
+from gpu_core.pods.device_names import DRA_DRIVER
+from gpu_core.pods.eviction import DrainPod
+from node_core.errors import KubeError
+from node_core.kube.http import ApiClient, parse_response
+from node_core.kube.resource_claims import ResourceClaimApi
+from node_core.scheduling.objects import ApiStruct
+
+log = structlog.get_logger(__name__)
+
+
+class _Result(ApiStruct, frozen=True):
+    driver: str = ""
+
+
+class _Devices(ApiStruct, frozen=True):
+    results: tuple[_Result, ...] = ()
+
+
+class _Allocation(ApiStruct, frozen=True):
+    devices: _Devices = _Devices()
+
+
+class _Status(ApiStruct, frozen=True):
+    allocation: _Allocation = _Allocation()
+
+
+class _Claim(ApiStruct, frozen=True):
+    status: _Status = _Status()
+
+
+def find_claimants(pods: Iterable[DrainPod], api: ApiClient) -> frozenset[str]:
+    """Returns `namespace/name` of the pods with a ResourceClaim that has a device of the driver gpu.nvidia.com.
+
+    Sends requests only if a pod that can be evicted has claims. Without the right to read claims, each claim can have GPUs. Without
+    resource.k8s.io no claim has any. Raises KubeError.
+    """
+    names = {pod.key: [(pod.metadata.namespace, name) for name in pod.claims] for pod in pods if pod.is_removable}
+    claims = ResourceClaimApi(api)
+    try:
+        with_gpus = {
+            claim for claim in {each for of_pod in names.values() for each in of_pod} if _has_gpus(claims, *claim)
+        }
+    except KubeError as error:
+        if error.status == 404:
+            return frozenset()
+        if error.status != 403:
+            raise
+        log.warning(
+            "claims_not_read", why=error.message, effect="each pod with ResourceClaims counts as a user of GPUs"
+        )
+        return frozenset(key for key, of_pod in names.items() if of_pod)
+    return frozenset(key for key, of_pod in names.items() if not with_gpus.isdisjoint(of_pod))
+
+
+def parse_claim_drivers(claim: Mapping[str, Any]) -> frozenset[str]:
+    """Returns the drivers of the devices that are allocated to a ResourceClaim. Raises ValueError. PURE."""
+    results = msgspec.convert(claim, type=_Claim).status.allocation.devices.results
+    return frozenset(each.driver for each in results)
+
+
+def _has_gpus(claims: ResourceClaimApi, namespace: str, name: str) -> bool:
+    claim = claims.get(namespace, name)
+    return claim is not None and DRA_DRIVER in parse_response(parse_claim_drivers, claim)
