@@ -29,6 +29,7 @@ from gpu_validator.files import DriverPlace
 from gpu_validator.host_paths import HostPaths, Mount
 from gpu_validator.inputs import InputReader
 from gpu_validator.kubelet import KubeletFacts, NodeState
+from gpu_validator.sandbox import ContainerEnd, ContainerRun, Runtime, find_socket
 from gpu_validator.settings import CDI_FOLDER, STATIC_CDI_FOLDER, ValidatorSettings
 from gpu_validator.validation import Sources, Validator
 from node_core.decode import describe_os_error
@@ -41,7 +42,6 @@ from node_core.host.root import HostRoot
 from node_core.kube.node_feature import find_pod_namespace
 from node_core.kubelet.allocations import read_node_resources
 from node_core.kubelet.podresources import list_pod_devices
-from node_core.kubelet.sandbox import ContainerEnd, ContainerRun, Runtime, find_socket
 from node_core.runtime.instance_lock import DEFAULT_DIRECTORY
 from node_core.runtime.services import Services
 

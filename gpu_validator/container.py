@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from gpu_core.domain.inventory import Inventory
 from gpu_validator.cdi import CdiDevices, list_container_paths, select_names
 from gpu_validator.check import Check, Name, failed, not_applicable, passed
+from gpu_validator.sandbox import ContainerEnd, ContainerRun
 from node_core.errors import KubeletError
-from node_core.kubelet.sandbox import ContainerEnd, ContainerRun
 
 SECONDS = 60.0
 ATTEMPTS = 3

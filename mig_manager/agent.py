@@ -12,6 +12,7 @@ from gpu_core.assembly import Dependencies
 from gpu_core.clients.pause import Pause
 from mig_manager.attempts import Attempts
 from mig_manager.build import build_changer, build_plugin_status
+from mig_manager.busy_policy import BusyPolicy
 from mig_manager.events import MigEventRecorder
 from mig_manager.node_writer import MigStatusWriter
 from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Rebooting, Released, Request, Stopping
@@ -20,7 +21,6 @@ from mig_manager.settings import MigSettings
 from mig_manager.status import NOT_REQUESTED, Status
 from mig_manager.surroundings import Progress
 from node_core.domain.backoff import Backoff
-from node_core.domain.busy_policy import BusyPolicy
 from node_core.domain.conditions import MIG_CONFIGURED
 from node_core.domain.labels import MIG_CONFIG
 from node_core.domain.node import NodeView

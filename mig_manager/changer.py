@@ -16,16 +16,16 @@ from gpu_core.mig.planner import plan_gpu
 from gpu_core.nvml.api import DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND
 from gpu_core.nvml.mig_reader import read_mig_gpus
 from gpu_core.nvml.source import is_released
+from mig_manager.busy_policy import BusyPolicy
 from mig_manager.describe import describe_plan
 from mig_manager.execution import Execution
 from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Rebooting, Released, Request, Stopping
+from mig_manager.pod_removal import remove_pod
 from mig_manager.policy import Usage, select_pods
 from mig_manager.recovery import Recovery
 from mig_manager.surroundings import Changes, Progress, Surroundings
-from node_core.domain.busy_policy import BusyPolicy
+from mig_manager.systemd import SECONDS
 from node_core.errors import MigError, NodeError, NotReadError, NvmlError, SettingsError
-from node_core.host.systemd import SECONDS
-from node_core.kube.pods import remove_pod
 
 log = structlog.get_logger(__name__)
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Protocol
 
 from mig_manager.policy import Usage
+from mig_manager.stopped_units import StoppedUnits
+from mig_manager.systemd import SECONDS, Systemd
 from node_core.errors import MigError, NodeError
 from node_core.host.host_command import run_on_host
-from node_core.host.stopped_units import StoppedUnits
-from node_core.host.systemd import SECONDS, Systemd
 from node_core.scheduling.objects import Pod
 
 SERVICES_FILE = "mig-stopped-services.json"
@@ -37,7 +37,7 @@ class DaemonSets(Protocol):
 
 
 class Services(Protocol):
-    """See node_core.host.stopped_units. Each method raises NodeError."""
+    """See mig_manager.stopped_units. Each method raises NodeError."""
 
     def stop(self, patterns: Sequence[str]) -> None: ...
 

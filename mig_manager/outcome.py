@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mig_manager.busy_policy import BusyPolicy
 from mig_manager.policy import Usage, describe_busy
-from node_core.domain.busy_policy import BusyPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

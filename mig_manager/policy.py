@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from node_core.domain.busy_policy import BusyPolicy
+from mig_manager.busy_policy import BusyPolicy
 from node_core.schema import suggest
 
 ANNOTATION = "nvidia.com/gpunode.mig-busy-policy"

@@ -11,9 +11,9 @@ from gpu_core.nvml.api import Nvml, OpenNvml
 from mig_manager.clients import OtherClients
 from mig_manager.hooks import HookRunner
 from mig_manager.journal import Journal
+from mig_manager.pod_removal import PodRemover
 from mig_manager.policy import Usage, select_busy
 from mig_manager.reboot import RebootPolicy
-from node_core.kube.pods import PodRemover
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

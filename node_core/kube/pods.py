@@ -5,12 +5,11 @@ API-initiated Eviction; the field selector spec.nodeName of pods.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
-from node_core.domain.busy_policy import BusyPolicy
 from node_core.errors import KubeError
 from node_core.kube.http import ApiClient, parse_response
 from node_core.scheduling.objects import Pod
@@ -20,14 +19,6 @@ _JSON = "application/json"
 
 class _PodList(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[Pod, ...]
-
-
-class PodRemover(Protocol):
-    """See PodApi. Both methods raise KubeError."""
-
-    def evict(self, namespace: str, name: str) -> None: ...
-
-    def delete(self, namespace: str, name: str) -> None: ...
 
 
 class PodApi:
@@ -71,21 +62,6 @@ class PodApi:
 def parse_pods(response: Mapping[str, Any]) -> tuple[Pod, ...]:
     """Parses a list of pods. Raises ValueError for an object that is not a pod. PURE."""
     return msgspec.convert(response, type=_PodList).items
-
-
-def remove_pod(api: PodRemover, namespace: str, name: str, policy: BusyPolicy) -> str | None:
-    """Evicts or deletes a pod; with the policy WAIT, does nothing. Returns why the pod is not removed, or None."""
-    try:
-        match policy:
-            case BusyPolicy.EVICT:
-                api.evict(namespace, name)
-            case BusyPolicy.FORCE:
-                api.delete(namespace, name)
-            case BusyPolicy.WAIT:
-                return None
-    except KubeError as error:
-        return f"pod {namespace}/{name} is not removed: {error}"
-    return None
 
 
 def _path(namespace: str, name: str) -> str:

@@ -79,6 +79,7 @@ from gpunode.why.explain import explain_pod
 from gpunode.why.find import parse_target
 from gpunode.why.manifest import parse_manifests
 from gpunode.why.scheduler_words import parse_message
+from mig_manager.systemd import parse_units
 from nfd_lite.config import decode_worker_config
 from nfd_lite.cpu.cpuid_decode import CpuidDump, decode_x86
 from nfd_lite.cpu.cpuinfo import parse_cpuinfo, translate_flags
@@ -114,7 +115,6 @@ from node_core.errors import ClaimError, HostReadError, KubeError, KubeletError,
 from node_core.grpc_h2.headers import parse_request as parse_call
 from node_core.grpc_h2.headers import parse_timeout
 from node_core.grpc_h2.status import CallError, decode_message, parse_status
-from node_core.host.systemd import parse_units
 from node_core.host.uevents import is_hardware, parse_uevent
 from node_core.kube.access import parse_access_review, parse_token_review
 from node_core.kube.http import parse_event, parse_response
@@ -621,7 +621,7 @@ PARSERS: Mapping[str, Parser] = {
     "node_core.domain.label_selector:parse_label_selector": text(
         parse_label_selector, "a=b,c!=d,e in (f,g),!h", refuses=VALUE_ERROR
     ),
-    "node_core.host.systemd:parse_units": text(parse_units, "nvsm.service loaded active running NVSM\n"),
+    "mig_manager.systemd:parse_units": text(parse_units, "nvsm.service loaded active running NVSM\n"),
     "node_core.kube.pods:parse_pods": document(
         lambda data: parse_response(parse_pods, data),
         {"items": [{**POD_MANIFEST, "metadata": {"name": "p", "uid": "u", "ownerReferences": [{"kind": "DaemonSet"}]}}]},

@@ -15,13 +15,13 @@ from gpu_validator.build import Host, may_have_kubelet
 from gpu_validator.container import CONTAINER_LOCK, SECONDS
 from gpu_validator.files import DriverPlace
 from gpu_validator.kubelet import NodeState
+from gpu_validator.sandbox import ContainerRun, find_socket
 from gpu_validator.settings import ValidatorSettings
 from node_core.errors import KubeletError
 from node_core.host.flock import open_locked
 from node_core.host.root import HostRoot
-from node_core.kubelet.sandbox import ContainerRun, find_socket
 from node_core.runtime.settings import CommonSettings
-from tests.node_core.kubelet.runtime import FakeRuntime
+from tests.gpu_validator.runtime import FakeRuntime
 from tests.roots.drivers.layout import lay_out, lay_out_all
 
 CONTAINER = "/run/nvidia/driver"

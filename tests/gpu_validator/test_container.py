@@ -9,8 +9,8 @@ import pytest
 from gpu_validator.cdi import CdiDevices, SpecFile, select_devices
 from gpu_validator.check import Check, Verdict
 from gpu_validator.container import FIRST_MISSING, MAX_PATHS, ContainerCheck, container_command, judge
+from gpu_validator.sandbox import ContainerEnd, ContainerRun
 from node_core.errors import KubeletError
-from node_core.kubelet.sandbox import ContainerEnd, ContainerRun
 from tests.gpu_validator.nodes import KIND, inventory, spec
 
 FOUND = inventory()

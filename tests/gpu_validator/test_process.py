@@ -20,7 +20,7 @@ from node_core.kubelet.server import UnixServer
 from node_core.runtime.process import ProcessRunner
 from simulation.apiserver import ApiServer
 from tests.gpu_validator.nodes import RESOURCE, spec
-from tests.node_core.kubelet.runtime import FakeRuntime
+from tests.gpu_validator.runtime import FakeRuntime
 from tests.waiting import until
 
 NODE = "n1"

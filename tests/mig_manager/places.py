@@ -16,6 +16,7 @@ from gpu_core.nvml.api import Nvml
 from gpu_core.nvml.inventory import read_inventory
 from gpu_core.nvml.mig_reader import read_mig_gpus
 from gpu_core.nvml.source import RELEASED
+from mig_manager.busy_policy import BusyPolicy
 from mig_manager.changer import LayoutChanger
 from mig_manager.clients import OtherClients
 from mig_manager.journal import Journal
@@ -23,7 +24,6 @@ from mig_manager.outcome import Outcome, Request
 from mig_manager.policy import Holder, Usage
 from mig_manager.reboot import RebootPolicy
 from mig_manager.surroundings import Surroundings
-from node_core.domain.busy_policy import BusyPolicy
 from node_core.errors import KubeError, MigError, NvmlError
 from simulation.node import SimulatedNode
 from simulation.scenarios.scenario import parse_scenario

@@ -9,12 +9,12 @@ import pytest
 from gpu_core.clients.pause import Pause
 from mig_manager.agent import HANG_SECONDS, POLL_SECONDS, REBOOT_SECONDS, SETTLE_SECONDS, MigController
 from mig_manager.attempts import Attempts
+from mig_manager.busy_policy import BusyPolicy
 from mig_manager.outcome import Applied, Busy, Failed, NotReady, Outcome, Reason, Rebooting, Released, Request, Stopping
 from mig_manager.policy import ANNOTATION, Holder
 from mig_manager.settings import MigSettings
 from mig_manager.status import Status
 from mig_manager.surroundings import Progress
-from node_core.domain.busy_policy import BusyPolicy
 from node_core.domain.conditions import MIG_CONFIGURED, ObservedCondition
 from node_core.domain.labels import MIG_CONFIG
 from node_core.domain.node import NodeView

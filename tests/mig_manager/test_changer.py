@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from gpu_core.domain.inventory import Gpu
 from gpu_core.mig.plan import Layout
 from gpu_core.nvml.api import Nvml
+from mig_manager.busy_policy import BusyPolicy
 from mig_manager.journal import Journal
 from mig_manager.outcome import Applied, Busy, Failed, NotReady, Reason, Released, Request
 from mig_manager.policy import Usage
 from mig_manager.surroundings import Changes
-from node_core.domain.busy_policy import BusyPolicy
 from node_core.errors import KubeError, MigError, NotReadError, NvmlError
 from tests.mig_manager.places import POD, Killed, Place
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from mig_manager.busy_policy import BusyPolicy
 from mig_manager.policy import ANNOTATION, Holder, describe_busy, select_busy, select_pods, select_policy
-from node_core.domain.busy_policy import BusyPolicy
 
 POD = Holder(namespace="ml", pod="train-0")
 PROCESS = Holder(process="process 7 (python)")

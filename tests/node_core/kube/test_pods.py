@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from node_core.domain.busy_policy import BusyPolicy
 from node_core.errors import KubeError
 from node_core.kube.client import NodeApi
-from node_core.kube.pods import PodApi, parse_pods, remove_pod
+from node_core.kube.pods import PodApi, parse_pods
 
 
 class Client:
@@ -57,16 +56,6 @@ def test_a_pod_that_is_gone_is_not_an_error() -> None:
 def test_a_refusal_is_an_error(status: int) -> None:
     with pytest.raises(KubeError):
         pods_of(Client(status)).evict("ml", "train-0")
-
-
-def test_the_policy_decides_how_a_pod_is_removed() -> None:
-    client = Client()
-    assert [remove_pod(pods_of(client), "ml", "train-0", policy) for policy in BusyPolicy] == [None] * 3
-    assert [kind for *_, kind in client.requests] == ["Eviction", "DeleteOptions"]
-
-
-def test_a_disruption_budget_is_a_reason_and_no_error() -> None:
-    assert remove_pod(pods_of(Client(429)), "ml", "a", BusyPolicy.EVICT) == "pod ml/a is not removed: refused"
 
 
 def test_the_pods_of_a_node_are_listed(api: NodeApi) -> None:

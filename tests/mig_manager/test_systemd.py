@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from mig_manager.stopped_units import StoppedUnits
+from mig_manager.systemd import Systemd, parse_units
 from node_core.errors import HostCommandError, HostReadError
-from node_core.host.stopped_units import StoppedUnits
-from node_core.host.systemd import Systemd, parse_units
 
 ACTIVE = """\
 nvidia-dcgm.service loaded active running NVIDIA DCGM service
@@ -129,6 +129,14 @@ def test_a_record_that_cannot_be_written_prevents_the_stop(host: Host) -> None:
     host.path.parent.write_text("a file")
     with pytest.raises(HostReadError):
         host.units.stop(tuple(host.running))
+    assert host.running["nvidia-dcgm.service"]
+
+
+def test_a_record_that_cannot_be_read_prevents_the_stop_and_is_an_error(host: Host) -> None:
+    host.path.mkdir(parents=True)
+    for change in (lambda: host.units.stop(tuple(host.running)), host.units.start):
+        with pytest.raises(HostReadError, match="the record"):
+            change()
     assert host.running["nvidia-dcgm.service"]
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from mig_manager.systemd import Systemd
 from node_core.decode import describe_os_error
 from node_core.errors import HostCommandError, HostReadError
 from node_core.host.atomic_write import write_atomically
-from node_core.host.systemd import Systemd
 
 log = structlog.get_logger(__name__)
 

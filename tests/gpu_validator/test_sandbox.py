@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from gpu_validator.sandbox import SYSTEMD_SLICE, ContainerRun, Runtime, find_socket
 from node_core.errors import KubeletError
 from node_core.grpc_h2.status import CallError
 from node_core.kubelet import cri_pb2 as pb
-from node_core.kubelet.sandbox import SYSTEMD_SLICE, ContainerRun, Runtime, find_socket
-from tests.node_core.kubelet.runtime import FakeRuntime
+from tests.gpu_validator.runtime import FakeRuntime
 
 LABELS = {"app": "check"}
 RUN = ContainerRun(name="check", image="sha256:1", command=("python3", "-c", "0"), devices=("k/gpu=0",), labels=LABELS)
