@@ -16,6 +16,8 @@ def test_the_file_has_the_new_text_and_the_mode_with_any_umask(tmp_path: Path) -
     try:
         write_atomically(tmp_path / "a", "1\n")
         assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
+        write_bytes_atomically(tmp_path / "a", b"3\n")
+        assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
         write_atomically(tmp_path / "a", "2\n", 0o640)
     finally:
         os.umask(before)

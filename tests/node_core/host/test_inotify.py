@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from node_core.host.inotify import DirectoryWatch, Event, Inotify, nearest_directory
+from tests.descriptors import open_files
 from tests.waiting import until
 
 
@@ -166,13 +167,22 @@ def test_changed_contents_are_reported_with_contents(
 def test_changed_contents_are_not_reported_without_contents(
     tmp_path: Path, calls: Calls, watching: Callable[..., DirectoryWatch]
 ) -> None:
+    names: set[str] = set()
+
+    class Recording(Inotify):
+        def drain(self) -> frozenset[Event]:
+            events = super().drain()
+            names.update(name for _, name in events)
+            return events
+
     (tmp_path / "a").touch()
-    watching(tmp_path)
+    watching(tmp_path, open_watches=Recording)
     before = calls.count
     (tmp_path / "a").write_text("1")
     with calls.one_more():
         (tmp_path / "b").touch()
     assert calls.count == before + 1
+    assert names == {"b"}, "the kernel does not wake the thread for contents"
 
 
 def test_two_writes_with_equal_times_cause_two_calls(
@@ -324,6 +334,16 @@ def test_a_directory_that_cannot_be_watched_and_an_unknown_watch_are_errors(tmp_
             inotify.add(tmp_path / "missing")
         with pytest.raises(OSError, match="Invalid argument"):
             inotify.remove(7)
+
+
+def test_a_watch_that_has_ended_leaves_no_descriptor(tmp_path: Path, calls: Calls) -> None:
+    before = open_files()
+    for _ in range(3):
+        watch = DirectoryWatch(tmp_path, calls)
+        with calls.one_more():
+            watch.start()
+        watch.stop()
+    assert open_files() <= before
 
 
 def test_a_removed_watch_is_also_removed_in_the_kernel(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from node_core.errors import HostReadError
 from node_core.host.root import HostRoot, NotReadable
 from tests.descriptors import open_files
+from tests.unprivileged import unprivileged
 
 
 @pytest.fixture
@@ -112,6 +114,23 @@ def test_only_regular_files_inside_the_folder_are_read(root: HostRoot) -> None:
     assert root.read_regular("/sys", "gone", limit=100) is None
     for name in ("out", "near", "sub", "loop", "driver"):
         assert isinstance(root.read_regular("/sys", name, limit=100), NotReadable)
+
+
+def test_a_file_without_the_right_to_read_it_is_an_error_with_its_path() -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        (folder / "closed").mkdir()
+        (folder / "closed" / "a").write_text("a")
+        (folder / "link").symlink_to("closed/a")
+        (folder / "secret").write_text("a")
+        for path in (folder / "closed", folder / "secret"):
+            path.chmod(0)
+        with unprivileged():
+            for entry in ("link", "secret"):
+                with pytest.raises(HostReadError, match=f"cannot read /{folder.name}/{entry}: Permission denied"):
+                    HostRoot(folder.parent).read_regular(f"/{folder.name}", entry, limit=100)
+        (folder / "closed").chmod(0o700)
 
 
 def test_a_folder_may_be_a_link(root: HostRoot) -> None:
