@@ -3,7 +3,7 @@
 Custom rules (built in, from the config file, from drop-in files) are evaluated first, with the features of this host. The
 NodeFeatureRules of the cluster are evaluated with the same features and with the features of other NodeFeature objects. A rule that
 cannot be evaluated retains the outputs that it may have published: the outputs that it names, and labels with any name if it has a
-template. If rules cannot be read at all, all published outputs that no other owner claims are retained.
+template. If rules cannot be read at all, all published outputs that belong to no other owner are retained.
 """
 
 import json

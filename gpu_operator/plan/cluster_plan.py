@@ -7,9 +7,9 @@ from gpu_operator.plan.assign import Assignment, assign_nodes, node_selector
 from gpu_operator.plan.driver_pods import Reason, Wait, find_wait, pods_by_node
 from gpu_operator.plan.names import name_pools
 from gpu_operator.plan.node_facts import NodeFacts, read_facts
-from gpu_operator.plan.pools import Pool, Pools, divide_nodes
+from gpu_operator.plan.pools import NodePool, NodePools, divide_nodes
 from gpu_operator.plan.stale import Deletion, plan_deletions
-from gpu_operator.plan.status import DriverState, PoolState
+from gpu_operator.plan.status import DriverState, NodePoolState
 from gpu_operator.render.daemon_set import is_applied, render_daemon_set
 from gpu_operator.render.image import driver_image
 from gpu_operator.render.pod import OperatorImages
@@ -77,12 +77,12 @@ def _state(
     name: str,
     decoded: Decoded,
     usable: Mapping[str, DriverSpec],
-    pools: Pools,
-    names: Mapping[Pool, str],
+    pools: NodePools,
+    names: Mapping[NodePool, str],
     waits: Mapping[str, Wait],
 ) -> DriverState:
     states = [
-        PoolState(pool=pool, name=names[pool], image=driver_image(usable[name], pool), nodes=nodes)
+        NodePoolState(pool=pool, name=names[pool], image=driver_image(usable[name], pool), nodes=nodes)
         for pool, nodes in pools.nodes.items()
         if pool.driver == name
     ]
@@ -92,7 +92,7 @@ def _state(
 def _find_waits(
     facts: tuple[NodeFacts, ...],
     assignment: Assignment,
-    pools: Pools,
+    pools: NodePools,
     specs: Mapping[str, DriverSpec | None],
     view: ClusterView,
 ) -> dict[str, dict[str, Wait]]:
@@ -132,7 +132,7 @@ def _claimed(drivers: tuple[str, ...]) -> Wait:
     return Wait(reason=Reason.CLAIMED_TWICE, message=message)
 
 
-def _pool_wait(node: NodeFacts, pools: Pools) -> Wait | None:
+def _pool_wait(node: NodeFacts, pools: NodePools) -> Wait | None:
     if (missing := pools.missing.get(node.name)) is not None:
         message = f"The Node lacks the labels {', '.join(missing)}. Run nfd-lite or Node Feature Discovery on the Node."
         return Wait(reason=Reason.MISSING_LABELS, message=message)

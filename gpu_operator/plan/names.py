@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from gpu_operator.plan.assign import DEFAULT
-from gpu_operator.plan.pools import Pool
+from gpu_operator.plan.pools import NodePool
 from gpu_operator.view import DRIVER_APP
 
 MAX_NAME = 63
@@ -18,16 +18,16 @@ _DIGEST = 8
 _USUAL = "amd64"
 
 
-def name_pools(pools: Iterable[Pool]) -> Mapping[Pool, str]:
+def name_pools(pools: Iterable[NodePool]) -> Mapping[NodePool, str]:
     """Returns the name of the DaemonSet of each pool. All names differ."""
-    names: dict[Pool, str] = {}
+    names: dict[NodePool, str] = {}
     for pool in sorted(pools):
         name = daemon_set_name(pool)
         names[pool] = name if name not in names.values() else _with_digest(name, pool)
     return names
 
 
-def daemon_set_name(pool: Pool) -> str:
+def daemon_set_name(pool: NodePool) -> str:
     """Returns `nvidia-driver-daemonset[-KERNEL]-OS[-ARCHITECTURE][-OBJECT]`."""
     is_default = pool.driver == DEFAULT
     kernel = pool.kernel.replace("_", ".")
@@ -43,7 +43,7 @@ def _valid(text: str) -> str:
     return re.sub(r"[.-]*\.[.-]*", ".", re.sub(r"[^a-z0-9.-]", "-", text.lower())).strip("-.")
 
 
-def _with_digest(name: str, pool: Pool) -> str:
+def _with_digest(name: str, pool: NodePool) -> str:
     key = (pool.driver, pool.os_id, pool.os_version, pool.architecture, pool.kernel)
     digest = hashlib.sha256(repr(key).encode()).hexdigest()[:_DIGEST]
     return f"{name[: MAX_NAME - _DIGEST - 1].rstrip('-.')}-{digest}"

@@ -13,7 +13,7 @@ NO_TOOLKIT = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Pool:
+class NodePool:
     """The Nodes of an NVIDIADriver that share these values. kernel: empty unless the images are precompiled.
 
     version_label: the label with the value os_version.
@@ -40,19 +40,19 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pools:
+class NodePools:
     """nodes: pool -> names of its Nodes, sorted. missing: Node -> the labels that it lacks. refused: Node -> why it cannot get a driver."""
 
-    nodes: Mapping[Pool, tuple[str, ...]] = field(default_factory=dict)
+    nodes: Mapping[NodePool, tuple[str, ...]] = field(default_factory=dict)
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def divide_nodes(
     nodes: Iterable[NodeFacts], owners: Mapping[str, str], specs: Mapping[str, DriverSpec | None]
-) -> Pools:
+) -> NodePools:
     """owners: Node -> its NVIDIADriver. Nodes of an object without a usable spec are in no pool."""
-    pools: dict[Pool, list[str]] = {}
+    pools: dict[NodePool, list[str]] = {}
     missing: dict[str, tuple[str, ...]] = {}
     refused: dict[str, str] = {}
     for node in nodes:
@@ -67,12 +67,12 @@ def divide_nodes(
         else:
             pools.setdefault(pool_of(node, owner, is_precompiled=spec.use_precompiled), []).append(node.name)
     ordered = {pool: tuple(sorted(pools[pool])) for pool in sorted(pools)}
-    return Pools(nodes=ordered, missing=missing, refused=refused)
+    return NodePools(nodes=ordered, missing=missing, refused=refused)
 
 
-def pool_of(node: NodeFacts, driver: str, *, is_precompiled: bool) -> Pool:
+def pool_of(node: NodeFacts, driver: str, *, is_precompiled: bool) -> NodePool:
     """Returns the pool of a Node that has all required labels."""
-    return Pool(
+    return NodePool(
         driver=driver,
         os_id=node.labels[OS_ID],
         os_version=node.labels[node.os_version_label],

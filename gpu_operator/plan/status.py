@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpu_operator.plan.driver_pods import EXCLUDED, NEEDS_PERSON, Reason, Wait
-from gpu_operator.plan.pools import Pool
+from gpu_operator.plan.pools import NodePool
 from gpu_operator.spec import Decoded
 from gpu_operator.view import Obj
 
@@ -18,10 +18,10 @@ READY, ERROR = "Ready", "Error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PoolState:
+class NodePoolState:
     """A pool, with the name and the image of its DaemonSet. nodes: their names."""
 
-    pool: Pool
+    pool: NodePool
     name: str
     image: str
     nodes: Sequence[str]
@@ -35,7 +35,7 @@ class DriverState:
     """
 
     decoded: Decoded
-    pools: Sequence[PoolState] = ()
+    pools: Sequence[NodePoolState] = ()
     waits: Mapping[str, Wait] = field(default_factory=dict)
     problem: str | None = None
 
@@ -120,7 +120,7 @@ def render_groups(waits: Mapping[str, Wait]) -> list[dict[str, Any]]:
     ]
 
 
-def _render_pool(state: PoolState, waits: Mapping[str, Wait]) -> dict[str, Any]:
+def _render_pool(state: NodePoolState, waits: Mapping[str, Wait]) -> dict[str, Any]:
     pool = state.pool
     return {
         "daemonSet": state.name,

@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from gpu_operator.plan.pools import Pool
+from gpu_operator.plan.pools import NodePool
 from gpu_operator.render.pod import OperatorImages, pod_labels, render_template, selector_labels
 from gpu_operator.spec import API_VERSION, KIND, DriverSpec
 from gpu_operator.view import Obj, annotations_of
@@ -16,7 +16,7 @@ PART_OF = {"app.kubernetes.io/part-of": "gpunode", "app.kubernetes.io/managed-by
 
 
 def render_daemon_set(
-    name: str, namespace: str, spec: DriverSpec, pool: Pool, *, driver_uid: str, images: OperatorImages
+    name: str, namespace: str, spec: DriverSpec, pool: NodePool, *, driver_uid: str, images: OperatorImages
 ) -> dict[str, Any]:
     """Renders the DaemonSet for a server-side apply. driver_uid: of the NVIDIADriver, whose deletion deletes the DaemonSet.
 
@@ -30,7 +30,7 @@ def render_daemon_set(
 
 
 def _render(
-    name: str, namespace: str, spec: DriverSpec, pool: Pool, *, driver_uid: str, images: OperatorImages
+    name: str, namespace: str, spec: DriverSpec, pool: NodePool, *, driver_uid: str, images: OperatorImages
 ) -> dict[str, Any]:
     owner = {"apiVersion": API_VERSION, "kind": KIND, "name": pool.driver, "uid": driver_uid, "controller": True}
     return {

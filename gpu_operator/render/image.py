@@ -1,12 +1,12 @@
 """The names of images. PURE."""
 
-from gpu_operator.plan.pools import Pool
+from gpu_operator.plan.pools import NodePool
 from gpu_operator.spec import DriverSpec, ImageSection
 
 _DIGEST = "sha256:"
 
 
-def driver_image(spec: DriverSpec, pool: Pool) -> str:
+def driver_image(spec: DriverSpec, pool: NodePool) -> str:
     """Returns `REPOSITORY/IMAGE:VERSION[-KERNEL]-OS`, or `REPOSITORY/IMAGE@DIGEST`."""
     name = _name(spec.repository, spec.image)
     if spec.version.startswith(_DIGEST):

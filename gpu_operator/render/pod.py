@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpu_operator.plan.node_facts import REFUSED_VALUES
-from gpu_operator.plan.pools import Pool
+from gpu_operator.plan.pools import NodePool
 from gpu_operator.render.image import driver_image, manager_image
 from gpu_operator.render.mounts import DRIVER_MOUNTS, HOST_VOLUMES, MANAGER_MOUNTS, config_mounts, config_volumes
 from gpu_operator.spec import RESERVED_ENV, DriverSpec, EnvVar, Probe
@@ -62,7 +62,7 @@ class OperatorImages:
     pull_secrets: tuple[str, ...] = ()
 
 
-def render_template(name: str, spec: DriverSpec, pool: Pool, images: OperatorImages) -> Fields:
+def render_template(name: str, spec: DriverSpec, pool: NodePool, images: OperatorImages) -> Fields:
     """Renders the pod template. name: of the DaemonSet."""
     secrets = dict.fromkeys((*spec.image_pull_secrets, *spec.manager.image_pull_secrets, *images.pull_secrets))
     main = _driver_container(spec, pool)
@@ -93,7 +93,7 @@ def selector_labels(name: str) -> dict[str, str]:
     return {APP: DRIVER_APP, INSTANCE: name}
 
 
-def pod_labels(name: str, spec: DriverSpec, pool: Pool) -> dict[str, str]:
+def pod_labels(name: str, spec: DriverSpec, pool: NodePool) -> dict[str, str]:
     precompiled = str(spec.use_precompiled).lower()
     return {**selector_labels(name), COMPONENT: DRIVER_COMPONENT, PRECOMPILED: precompiled, OWNER: pool.driver}
 
@@ -129,7 +129,7 @@ def _manager_container(spec: DriverSpec, images: OperatorImages, digest: str) ->
     }
 
 
-def _driver_container(spec: DriverSpec, pool: Pool) -> Fields:
+def _driver_container(spec: DriverSpec, pool: NodePool) -> Fields:
     settings = {"KERNEL_MODULE_TYPE": spec.module_type}
     probes = {
         "startupProbe": _probe(_STARTED, _STARTUP, spec.startup_probe),

@@ -41,7 +41,7 @@ class CollectorResult:
     """The desired outputs of one owner. A field is None if the owner failed and the outputs of this kind are unknown.
 
     owns: prefixes of the label keys that belong to the owner. catch_all: the owner may publish labels with any key; if the owner
-    fails, all published labels that no other owner claims remain. declared: names that the owner may publish in addition to `owns`;
+    fails, all published labels that belong to no other owner remain. declared: names that the owner may publish in addition to `owns`;
     None if the owner may publish any name of every kind.
     """
 
@@ -81,15 +81,15 @@ NOTHING = DeclaredNames()
 class NameHistory:
     """The names that each owner had in this process. They bound what remains published for an owner that fails. Not thread-safe.
 
-    If an unbounded owner fails, published names that no owner claims remain. A name that another owner had in this process, and no longer
-    has, is not one of them.
+    If an unbounded owner fails, published names that belong to no owner remain. A name that another owner had in this process, and no
+    longer has, is not one of them.
     """
 
     def __init__(self) -> None:
         self._names: dict[str, DeclaredNames] = {}
 
     def add(self, results: tuple[CollectorResult, ...]) -> tuple[CollectorResult, ...]:
-        """Returns the results, and if an unbounded owner failed, one result that claims the former names of all other owners."""
+        """Returns the results, and if an unbounded owner failed, one result that owns the former names of all other owners."""
         is_unbounded = any(each.is_unbounded for each in results)
         names = {each.name: each.names for each in results if not each.is_failed}
         failed = {each.name for each in results if each.is_failed}
@@ -155,11 +155,11 @@ def merge_published(observed: Outputs, before: Outputs) -> Outputs:
 def complete(desired: Desired, published: Outputs) -> Outputs:
     """Returns the desired outputs without unknown parts: the outputs of a failed owner come from `published`."""
     results = desired.results
-    labels = [(each.labels, _label_claim(each)) for each in results]
-    annotations = [(each.annotations, _claim(each, (each.declared or NOTHING).annotations)) for each in results]
-    taints = [(each.taints, _claim(each, (each.declared or NOTHING).taints)) for each in results]
+    labels = [(each.labels, _label_ownership(each)) for each in results]
+    annotations = [(each.annotations, _ownership(each, (each.declared or NOTHING).annotations)) for each in results]
+    taints = [(each.taints, _ownership(each, (each.declared or NOTHING).taints)) for each in results]
     resources = [
-        (each.extended_resources, _claim(each, (each.declared or NOTHING).extended_resources)) for each in results
+        (each.extended_resources, _ownership(each, (each.declared or NOTHING).extended_resources)) for each in results
     ]
     return Outputs(
         labels=_merge(labels, published.labels),
@@ -176,7 +176,7 @@ def merge_labels(results: Iterable[CollectorResult], published: Labels) -> dict[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Claim:
+class _Ownership:
     names: frozenset[str] | frozenset[TaintId]
     prefixes: tuple[str, ...] = ()
     catch_all: bool = False
@@ -185,27 +185,27 @@ class _Claim:
         return name in self.names or (isinstance(name, str) and name.startswith(self.prefixes))
 
 
-def _claim(result: CollectorResult, names: frozenset[str] | frozenset[TaintId]) -> _Claim:
-    return _Claim(names=names, catch_all=result.declared is None)
+def _ownership(result: CollectorResult, names: frozenset[str] | frozenset[TaintId]) -> _Ownership:
+    return _Ownership(names=names, catch_all=result.declared is None)
 
 
-def _label_claim(result: CollectorResult) -> _Claim:
+def _label_ownership(result: CollectorResult) -> _Ownership:
     names = result.declared.labels if result.declared else frozenset[str]()
-    return _Claim(names=names, prefixes=result.owns, catch_all=result.catch_all or result.declared is None)
+    return _Ownership(names=names, prefixes=result.owns, catch_all=result.catch_all or result.declared is None)
 
 
 def _merge(
-    parts: Sequence[tuple[Mapping[Key, Value] | None, _Claim]], published: Mapping[Key, Value]
+    parts: Sequence[tuple[Mapping[Key, Value] | None, _Ownership]], published: Mapping[Key, Value]
 ) -> dict[Key, Value]:
-    """Merges parts; later parts win. If a failed owner may publish any name, published names that no owner claims remain.
+    """Merges parts; later parts win. If a failed owner may publish any name, published names that belong to no owner remain.
 
     Every part wins over these remaining names.
     """
     merged: dict[Key, Value] = {}
-    if any(values is None and taints_annotation.catch_all for values, taints_annotation in parts):
-        claims = [taints_annotation for _, taints_annotation in parts]
-        merged = {name: value for name, value in published.items() if not any(each.covers(name) for each in claims)}
-    for values, taints_annotation in parts:
-        retained = {name: value for name, value in published.items() if taints_annotation.covers(name)}
+    if any(values is None and ownership.catch_all for values, ownership in parts):
+        owned = [ownership for _, ownership in parts]
+        merged = {name: value for name, value in published.items() if not any(each.covers(name) for each in owned)}
+    for values, ownership in parts:
+        retained = {name: value for name, value in published.items() if ownership.covers(name)}
         merged.update(retained if values is None else values)
     return dict(sorted(merged.items()))

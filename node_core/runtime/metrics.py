@@ -17,7 +17,9 @@ class Metric:
     labels: tuple[str, ...] = ("agent",)
 
 
-PASSES = Metric(name="passes", kind="counter", help="Passes: each pass discovers the state of the node.")
+PASSES = Metric(
+    name="passes", kind="counter", help="Passes. A pass reads the state of the node, and writes what differs."
+)
 PASS_SECONDS = Metric(
     name="pass_seconds", kind="gauge", help="Duration of the last pass, including the publication, in seconds."
 )

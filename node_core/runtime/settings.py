@@ -65,7 +65,8 @@ class CommonSettings:
     interval: float | None = setting(
         "--sleep-interval {agent}_SLEEP_INTERVAL core.sleepInterval flags.gfd.sleepInterval",
         60.0,
-        "Time between full passes. Less than a second is one second; zero, or infinite, means never.",
+        "Time between two passes. A pass reads everything again, and writes what differs. Less than a second is one second; zero, or"
+        " infinite, means never.",
         in_file=str | int | float,
         parse=parse_sleep_interval,
         metavar="DURATION",

@@ -6,14 +6,14 @@ import pytest
 
 from device_plugin.health.startup_taint import parse_startup_taint
 from gpu_operator.plan.node_facts import KERNEL, OS_ID, OS_VERSION
-from gpu_operator.plan.pools import Pool
+from gpu_operator.plan.pools import NodePool
 from gpu_operator.render.daemon_set import HASH, render_daemon_set
 from gpu_operator.render.pod import OperatorImages
 from gpu_operator.spec import RESERVED_ENV, DriverSpec, decode_spec
 from gpu_operator.view import COMPONENT, DRIVER_COMPONENT, GPU_PRESENT, OWNER
 from tests.gpu_operator.clusters import IMAGES
 
-POOL = Pool(
+POOL = NodePool(
     driver="d", os_id="ubuntu", os_version="22.04", architecture="amd64", kernel="5.15", version_label=OS_VERSION
 )
 
@@ -24,7 +24,7 @@ def spec(**more: Any) -> DriverSpec:
     return decoded.spec
 
 
-def render(images: OperatorImages = IMAGES, pool: Pool = POOL, **more: Any) -> dict[str, Any]:
+def render(images: OperatorImages = IMAGES, pool: NodePool = POOL, **more: Any) -> dict[str, Any]:
     return render_daemon_set("name", "ns", spec(**more), pool, driver_uid="u", images=images)
 
 
@@ -168,7 +168,7 @@ def test_the_times_of_the_probes_are_those_of_the_spec() -> None:
 
 @pytest.mark.parametrize(("os_id", "folder"), [("ubuntu", "/etc/apt/sources.list.d"), ("rhel", "/etc/yum.repos.d")])
 def test_config_maps_are_mounted_where_the_system_expects_them(os_id: str, folder: str) -> None:
-    pool = Pool(driver="d", os_id=os_id, os_version="9", architecture="amd64", version_label=OS_VERSION)
+    pool = NodePool(driver="d", os_id=os_id, os_version="9", architecture="amd64", version_label=OS_VERSION)
     found = render(pool=pool, repoConfig={"name": "repos"})["spec"]["template"]["spec"]
     assert {"name": "repo-config", "configMap": {"name": "repos"}} in found["volumes"]
     assert {"name": "repo-config", "mountPath": folder, "readOnly": True} in found["containers"][0]["volumeMounts"]

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from gpu_operator.plan.names import MAX_NAME, daemon_set_name, name_pools
 from gpu_operator.plan.node_facts import OS_VERSION
-from gpu_operator.plan.pools import Pool
+from gpu_operator.plan.pools import NodePool
 from gpu_operator.render.image import driver_image, manager_image
 from gpu_operator.spec import DriverSpec, ImageSection
 from node_core.domain.labels import object_name_problem
 
-POOL = Pool(driver="default", os_id="ubuntu", os_version="22.04", architecture="amd64", version_label=OS_VERSION)
+POOL = NodePool(driver="default", os_id="ubuntu", os_version="22.04", architecture="amd64", version_label=OS_VERSION)
 DIGEST = f"sha256:{'a' * 64}"
 
 
@@ -32,7 +32,7 @@ DIGEST = f"sha256:{'a' * 64}"
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_names_are_those_of_upstream_with_what_distinguishes_them(pool: Pool, name: str) -> None:
+def test_the_names_are_those_of_upstream_with_what_distinguishes_them(pool: NodePool, name: str) -> None:
     assert daemon_set_name(pool) == name
 
 
@@ -42,7 +42,7 @@ def test_an_object_that_is_named_as_an_architecture_has_other_names() -> None:
 
 WORD = st.text("aZ9._-", min_size=1, max_size=63)
 POOLS = st.builds(
-    Pool,
+    NodePool,
     driver=st.sampled_from(["default", "a", "a-b", "x" * 200]),
     os_id=WORD,
     os_version=WORD,
@@ -53,7 +53,7 @@ POOLS = st.builds(
 
 
 @given(st.sets(POOLS, max_size=6))
-def test_every_name_is_valid_and_no_two_pools_share_one(pools: set[Pool]) -> None:
+def test_every_name_is_valid_and_no_two_pools_share_one(pools: set[NodePool]) -> None:
     names = name_pools(pools)
     assert len(set(names.values())) == len(pools)
     for name in names.values():
@@ -63,7 +63,7 @@ def test_every_name_is_valid_and_no_two_pools_share_one(pools: set[Pool]) -> Non
 
 
 @given(st.sets(POOLS, min_size=2, max_size=6))
-def test_another_pool_does_not_change_a_name_that_differs(pools: set[Pool]) -> None:
+def test_another_pool_does_not_change_a_name_that_differs(pools: set[NodePool]) -> None:
     first = min(pools)
     assert name_pools(pools)[first] == name_pools({first})[first]
 
@@ -77,7 +77,7 @@ def test_another_pool_does_not_change_a_name_that_differs(pools: set[Pool]) -> N
         (DriverSpec(version="1", repository="", image="i"), POOL, "i:1-ubuntu22.04"),
     ],
 )
-def test_the_image_of_a_driver(spec: DriverSpec, pool: Pool, image: str) -> None:
+def test_the_image_of_a_driver(spec: DriverSpec, pool: NodePool, image: str) -> None:
     assert driver_image(spec, pool) == image
 
 
