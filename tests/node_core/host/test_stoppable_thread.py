@@ -124,15 +124,19 @@ def test_a_second_stop_during_the_first_closes_no_other_descriptor() -> None:
     assert not first.is_alive()
 
 
-def test_an_exception_in_the_thread_is_a_liveness_problem_until_the_next_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_in_the_thread_is_logged_and_a_liveness_problem_until_the_next_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     thread = StoppableThread("watch")
+    logged: list[type[BaseException]] = []
 
     def fail() -> None:
         raise ZeroDivisionError("a fault")
 
-    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    monkeypatch.setattr(threading, "excepthook", lambda found: logged.append(found.exc_type))
     thread.start(fail)
     thread.stop()
+    assert logged == [ZeroDivisionError], "node_core.runtime.log replaces the hook"
     assert thread.liveness_problem() == "the thread watch has ended: ZeroDivisionError: a fault"
     thread.start(lambda: None)
     thread.stop()
