@@ -31,10 +31,10 @@ def select_preferred_ids(
     required_ids = tuple(dict.fromkeys(required_ids))
     requested = {*available_ids, *required_ids}
     known = [device for id_, device in devices.items() if id_ in requested]
-    required = [device for device in known if device.id in required_ids]
-    available = [device for device in known if device.is_healthy and device.id not in required_ids]
+    required = [device for device in known if device.id in required_ids] if required_ids else []
+    available = [device for device in known if device.why_unhealthy is None and device.id not in required_ids]
     count = min(max(0, size - len(required_ids)), len(available))
-    return required_ids + tuple(device.id for device in _choose(offer, available, required, count))
+    return required_ids + tuple([device.id for device in _choose(offer, available, required, count)])
 
 
 def select_method(offer: ResourceOffer, candidates: Sequence[Device]) -> Method:

@@ -4,10 +4,13 @@ The selection only counts replicas, because all replicas of a device are equal. 
 """
 
 import heapq
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import attrgetter
 
 from device_plugin.devices import Device, DeviceId, Policy, ResourceOffer
+
+_UUID = attrgetter("uuid")
 
 
 def refusal_reason(offer: ResourceOffer, devices: Mapping[DeviceId, Device], ids: Collection[str]) -> str | None:
@@ -28,21 +31,26 @@ def choose_replicas(
     distributed: uses the device with the fewest replicas in use, then with the fewest replicas in this request, then the first one.
     packed: uses the device with the most replicas in use.
     """
-    used = Counter(device.uuid for device in devices)
-    groups: dict[str, list[Device]] = {}
-    for device in reversed(available):
-        groups.setdefault(device.uuid, []).append(device)
-        used[device.uuid] -= 1
-    requested = Counter(device.uuid for device in required)
-    sign = 1 if policy == "distributed" else -1
-    queue = [(sign * used[uuid], requested[uuid], position, uuid) for position, uuid in enumerate(reversed(groups))]
+    groups: defaultdict[str, list[Device]] = defaultdict(list)
+    for device in available:
+        groups[device.uuid].append(device)
+    total, requested = Counter(map(_UUID, devices)), Counter(map(_UUID, required))
+    sign, limit = 1 if policy == "distributed" else -1, len(required) + count + 1
+    # One number for each device, (in use, in this request, position), because numbers compare faster than tuples.
+    queue = [
+        (sign * (total[uuid] - len(group)) * limit + requested[uuid]) * len(groups) + position
+        for position, (uuid, group) in enumerate(groups.items())
+    ]
+    step = (sign * limit + 1) * len(groups)
+    left = [group[::-1] for group in groups.values()]
     heapq.heapify(queue)
     chosen: list[Device] = []
     while len(chosen) < count:
-        in_use, in_request, position, uuid = queue[0]
-        chosen.append(groups[uuid].pop())
-        if groups[uuid]:
-            heapq.heapreplace(queue, (in_use + sign, in_request + 1, position, uuid))
+        first = queue[0]
+        group = left[first % len(left)]
+        chosen.append(group.pop())
+        if group:
+            heapq.heapreplace(queue, first + step)
         else:
             heapq.heappop(queue)
     return tuple(chosen)

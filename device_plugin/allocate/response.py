@@ -65,6 +65,8 @@ def build_response(
     """Builds the response for one container. Raises AllocationError if an id is unknown or the device has become unhealthy."""
     chosen = [_find(resource, devices, each) for each in dict.fromkeys(ids)]
     parts = [strategy(chosen) for strategy in strategies]
+    if len(parts) == 1:
+        return parts[0]
     return Response(
         env={name: value for part in parts for name, value in part.env.items()},
         mounts=tuple(mount for part in parts for mount in part.mounts),

@@ -15,6 +15,7 @@ from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
 
 from node_core.grpc_h2.call import Call
+from node_core.grpc_h2.header_blocks import BlockDecoder, BlockEncoder
 from node_core.grpc_h2.headers import RESPONSE, Headers, parse_request, render_trailers
 from node_core.grpc_h2.messages import MAX_BYTES
 from node_core.grpc_h2.methods import Methods, Unary
@@ -39,6 +40,8 @@ _CONFIG = H2Configuration(
 
 def _open_h2() -> H2Connection:
     connection = H2Connection(_CONFIG)
+    connection.encoder = BlockEncoder()
+    connection.decoder = BlockDecoder(connection.DEFAULT_MAX_HEADER_LIST_SIZE)
     connection.local_settings = Settings(
         client=False,
         initial_values={
@@ -111,8 +114,7 @@ class Connection:
         """Sends as much output as the client accepts without blocking."""
         has_more = not self.is_closed
         while has_more:
-            self._render()
-            has_more = self.wants_write
+            has_more = self._render()
             self._flush()
             has_more = has_more and not self.wants_write
 
@@ -191,12 +193,16 @@ class Connection:
         else:
             method.start(request, _Out(call, partial(self._post, self)))
 
-    def _render(self) -> None:
-        """Renders one frame of each call in turn, until no call can send or the unsent output reaches the limit."""
+    def _render(self) -> bool:
+        """Renders one frame of each call in turn, until no call can send or the unsent output reaches the limit.
+
+        Returns whether a call can send more.
+        """
         waiting = list(self._calls.values())
         while waiting and self.wants_read:
             waiting = [call for call in waiting if self._render_frame(call)]
             self._output += self._h2.data_to_send()
+        return bool(waiting)
 
     def _render_frame(self, call: Call) -> bool:
         """Renders one frame of the call. Returns whether the call has more output."""

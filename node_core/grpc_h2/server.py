@@ -79,7 +79,9 @@ class Server:
             self._end()
 
     def _step(self) -> None:
-        for key, events in self._selector.select(self._wait()):
+        deadline = self._next_deadline()
+        wait = None if deadline is None else max(0.0, deadline - time.monotonic())
+        for key, events in self._selector.select(wait):
             if not isinstance(key.data, Connection):
                 key.data()
                 continue
@@ -89,16 +91,17 @@ class Server:
                 self._serve(key.data, key.data.write)
         while self._posts:
             self._posts.popleft()()
-        self._expire(time.monotonic())
+        if deadline is not None and deadline <= (now := time.monotonic()):
+            self._expire(now)
 
     def _has_work(self) -> bool:
         return any(connection.calls or connection.wants_write for connection in self._connections)
 
-    def _wait(self) -> float | None:
-        """Returns the seconds until the next deadline, or None without a deadline."""
+    def _next_deadline(self) -> float | None:
+        """Returns the next deadline, or None without a deadline. Clock: time.monotonic()."""
         deadlines = [at for connection in self._connections for at in connection.deadlines()]
         deadlines += [at for at in (self._accept_at, self._stop_at) if at is not None]
-        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        return min(deadlines, default=None)
 
     def _expire(self, now: float) -> None:
         for connection in [each for each in self._connections if any(at <= now for at in each.deadlines())]:
