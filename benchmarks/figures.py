@@ -47,6 +47,10 @@ SECTIONS: Mapping[str, Sequence[Number]] = {
         ),
         Number(key="renewals", title="watches that continue in an hour", unit=""),
         Number(key="bytes", title="bytes of the Node that are not labels", unit="B", goal=4096, worst=True),
+        Number(key="bytes names", title="of these, names of labels in `managedFields`", unit="B"),
+        Number(key="bytes fields", title="of these, the rest of `managedFields`", unit="B"),
+        Number(key="bytes annotations", title="of these, annotations", unit="B"),
+        Number(key="bytes condition", title="of these, the condition `GPUReady`", unit="B"),
     ),
     "Start": (
         Number(

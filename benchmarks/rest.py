@@ -36,7 +36,7 @@ def measure_hour(bench: Bench, seconds: float) -> dict[str, list[float]]:
         time.sleep(SETTLE_SECONDS)
         stage.server.forget_requests()
         time.sleep(seconds)
-        return count_requests(stage) | {"bytes": [float(count_bytes(before, stage.server.store.get("nodes", NODE)))]}
+        return count_requests(stage) | count_bytes(before, stage.server.store.get("nodes", NODE))
 
 
 def count_requests(stage: Stage) -> dict[str, list[float]]:
@@ -46,10 +46,24 @@ def count_requests(stage: Stage) -> dict[str, list[float]]:
     return {"writes": [float(stage.server.writes)], "reads": [float(reads)], "renewals": [float(renewals)]}
 
 
-def count_bytes(before: dict[str, Any], after: dict[str, Any]) -> int:
-    """Returns the bytes of JSON, which etcd also has: the fields that the agents own, their annotations, and the condition GPUReady."""
+def count_bytes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, list[float]]:
+    """Returns the bytes of JSON, which etcd also has, that the agents add to a Node in addition to labels, and their parts. PURE.
+
+    The parts are the names of labels in managedFields, the rest of the agents' entries there, annotations, and the condition GPUReady.
+    """
     metadata, known = after["metadata"], before["metadata"].get("annotations") or {}
-    annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if key not in known}
-    fields = [each for each in metadata.get("managedFields") or () if each["manager"] in MANAGERS]
-    conditions = [each for each in after["status"]["conditions"] if each["type"] == "GPUReady"]
-    return sum(len(json.dumps(each, separators=(",", ":"))) for each in (annotations, *fields, *conditions))
+    entries = [each for each in metadata.get("managedFields") or () if each["manager"] in MANAGERS]
+    labels = [each["fieldsV1"].get("f:metadata", {}).get("f:labels", {}) for each in entries]
+    names = sum(_size(name) + len(":{},") for each in labels for name in each)
+    parts = {
+        "bytes names": names,
+        "bytes fields": sum(map(_size, entries)) - names,
+        "bytes annotations": _size({k: v for k, v in (metadata.get("annotations") or {}).items() if k not in known}),
+        "bytes condition": sum(_size(each) for each in after["status"]["conditions"] if each["type"] == "GPUReady"),
+    }
+    return {key: [float(count)] for key, count in {"bytes": sum(parts.values()), **parts}.items()}
+
+
+def _size(value: object) -> int:
+    """Returns the bytes of JSON. An empty value has none."""
+    return len(json.dumps(value, separators=(",", ":"))) if value else 0
