@@ -188,6 +188,27 @@ def test_a_client_without_a_window_gets_the_response_after_opening_one(client: C
     assert raw.status(number) == (b"0", b"")
 
 
+def test_a_client_with_a_large_window_gets_a_large_response_without_sending_more(
+    server: Server, connect: Connect
+) -> None:
+    raw = connect().send_preface()
+    raw.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 8 * MIB})
+    raw.h2.increment_flow_control_window(8 * MIB)
+    assert raw.status(raw.call("/t.T/Big", encode(b""))) == (b"0", b"")
+    assert server.connections == 1
+
+
+def test_a_call_ends_at_its_deadline_although_its_client_sends_nothing(
+    serve: Callable[..., Server], connect: Connect
+) -> None:
+    serve({"/t.T/Wait": Streaming(lambda _, __: None)})
+    raw = connect().send_preface()
+    number = raw.open("/t.T/Wait", render_request("/t.T/Wait", 0.001))
+    raw.h2.send_data(number, encode(b""), end_stream=True)
+    raw.flush()
+    assert raw.status(number)[0] == b"4"
+
+
 def test_too_many_calls_end_their_connection(client: Client, connect: Connect) -> None:
     raw = connect().send_preface()
     encoder = raw.h2.encoder
