@@ -36,7 +36,7 @@ from node_core.decode import describe_os_error
 from node_core.domain.cdi_support import find_cdi_obstacle
 from node_core.domain.pci import PciAddress
 from node_core.errors import HostReadError, KubeletError, NodeError
-from node_core.host.flock import open_locked
+from node_core.host.flock import is_locked, open_locked
 from node_core.host.pci import read_pci
 from node_core.host.root import HostRoot
 from node_core.kube.node_feature import find_pod_namespace
@@ -109,6 +109,14 @@ class Host:
         """Raises HostReadError."""
         return read_device_nodes(self.dev, self._dependencies.root), read_majors(self._dependencies.root)
 
+    def has_dra_driver(self) -> bool:
+        """Returns whether gpu-dra-driver has its lock, which the agents of a node share."""
+        folder = self._dependencies.common.lock_dir or DEFAULT_DIRECTORY
+        try:
+            return any(map(is_locked, folder.glob(f"{DRA_DRIVER_AGENT}.*.lock")))
+        except OSError:
+            return False
+
     def why_no_cdi(self, node: NodeState, inventory: Inventory) -> str | None:
         lists = self._settings.device_lists
         if lists != ("auto",):
@@ -127,7 +135,7 @@ class Host:
             devices = read_node_resources(path).allocatable.devices
         except KubeletError as error:
             return KubeletFacts(error=str(error))
-        return KubeletFacts(devices=devices, allocatable=node.allocatable)
+        return KubeletFacts(devices=devices, allocatable=node.allocatable, has_dra_driver=self.has_dra_driver())
 
     def find_driver(self) -> tuple[str, str | None]:
         """Returns libcuda.so.1, and the driver root if its device nodes are missing in this container; then the path is below the root.
@@ -212,6 +220,10 @@ class Host:
         return frozenset(
             each.address for each in functions if each.is_nvidia_gpu and each.driver == MODULE_DRIVER and not each.is_vf
         )
+
+
+DRA_DRIVER_AGENT = "gpu-dra-driver"
+"""The name of the agent, as in its lock."""
 
 
 def may_have_kubelet(socket: Path) -> bool:

@@ -12,6 +12,8 @@ from node_core.domain.pci import PciAddress
 from node_core.errors import HostReadError
 from node_core.host.root import FileStamp, HostRoot
 
+OF_CLAIMS = "k8s.gpu.nvidia.com-claim_"
+"""The beginning of the names of the specifications that gpu-dra-driver writes for each claim. No check depends on them."""
 Listing = tuple[tuple[str, FileStamp], ...]
 
 
@@ -73,5 +75,5 @@ def _list_files(folders: Iterable[Path]) -> Iterable[tuple[str, FileStamp]]:
         root = HostRoot(folder)
         with suppress(HostReadError):
             for name in root.entries("/"):
-                if not name.startswith(".") and (stamp := root.stamp(name)) is not None:
+                if not name.startswith((".", OF_CLAIMS)) and (stamp := root.stamp(name)) is not None:
                     yield f"{folder}/{name}", stamp

@@ -10,18 +10,21 @@ from gpu_validator.check import Check, Name, failed, not_applicable, passed
 from node_core.domain.node_resources import DeviceGroup
 from node_core.domain.quantity import parse_quantity
 
+BY_CLAIMS = "gpu-dra-driver offers the GPUs in ResourceSlices, and writes a CDI specification for each claim"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KubeletFacts:
     """devices: all devices of the kubelet. error: why the kubelet's devices are not known. allocatable: of the Node; None if unknown.
 
-    has_kubelet: the machine has the folders of a kubelet.
+    has_kubelet: the machine has the folders of a kubelet. has_dra_driver: gpu-dra-driver runs on the node.
     """
 
     devices: tuple[DeviceGroup, ...] = ()
     error: str | None = None
     allocatable: Mapping[str, str] | None = None
     has_kubelet: bool = True
+    has_dra_driver: bool = False
 
     def ids(self, inventory: Inventory) -> frozenset[str]:
         """Returns the ids of the GPUs and MIG devices of the node, of all resources."""
@@ -46,6 +49,8 @@ def check_kubelet(facts: KubeletFacts, inventory: Inventory) -> Check:
             Name.KUBELET, facts.error, "check that the kubelet runs, and that its folder pod-resources is mounted"
         )
     resources = select_gpus(facts.devices, inventory)
+    if not resources and facts.has_dra_driver:
+        return not_applicable(Name.KUBELET, BY_CLAIMS)
     if not resources:
         return failed(Name.KUBELET, "the kubelet has no GPU of this node", ADVICE[Reason.NOT_REGISTERED])
     amounts = {name: len(ids) for name, ids in sorted(resources.items())}

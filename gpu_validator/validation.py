@@ -11,7 +11,7 @@ from gpu_validator.container import ContainerCheck
 from gpu_validator.cuda import KernelCheck
 from gpu_validator.device_nodes import check_device_nodes
 from gpu_validator.driver import DriverFacts, check_driver
-from gpu_validator.kubelet import KubeletFacts, NodeState, check_kubelet
+from gpu_validator.kubelet import BY_CLAIMS, KubeletFacts, NodeState, check_kubelet
 from node_core.errors import NodeError
 
 NEEDS: Mapping[Name, tuple[Name, ...]] = {
@@ -97,14 +97,22 @@ class _Run:
                 return check_device_nodes(inventory, *sources.read_nodes())
             case Name.CDI:
                 self._specs = sources.read_specs()
-                why = sources.why_no_cdi(self._node, inventory)
+                why = BY_CLAIMS if self._has_claims else sources.why_no_cdi(self._node, inventory)
                 return check_cdi(self._specs, inventory, self._ids, sources.find_node, why_not_needed=why)
             case Name.CUDA:
                 return self._validator.kernels.check(inventory)
             case Name.KUBELET:
                 return check_kubelet(self._kubelet, inventory)
             case _:
-                return self._validator.container.check(inventory, select_devices(self._specs), self._ids)
+                devices = select_devices(self._specs)
+                if devices is None and self._has_claims:
+                    return not_applicable(name, BY_CLAIMS)
+                return self._validator.container.check(inventory, devices, self._ids)
+
+    @property
+    def _has_claims(self) -> bool:
+        """Whether pods get the GPUs by ResourceClaims alone."""
+        return self._kubelet.has_dra_driver and not self._ids
 
     @property
     def _ids(self) -> frozenset[str]:

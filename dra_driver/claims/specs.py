@@ -14,7 +14,7 @@ from node_core.errors import ClaimError
 from node_core.host.atomic_write import write_atomically
 
 KIND = "k8s.gpu.nvidia.com/claim"
-_PREFIX = "k8s.gpu.nvidia.com-claim_"
+CLAIM_PREFIX = "k8s.gpu.nvidia.com-claim_"
 _LIMIT = 4 << 20
 
 
@@ -59,10 +59,10 @@ class ClaimSpecs:
     def uids(self) -> tuple[str, ...]:
         """The claims that have a file."""
         try:
-            names = sorted(path.name for path in self._folder.glob(f"{_PREFIX}*.json"))
+            names = sorted(path.name for path in self._folder.glob(f"{CLAIM_PREFIX}*.json"))
         except OSError as error:
             raise ClaimError(f"the folder {self._folder} {describe_os_error(error)}") from error
-        return tuple(uid for name in names if is_uid(uid := name.removeprefix(_PREFIX).removesuffix(".json")))
+        return tuple(uid for name in names if is_uid(uid := name.removeprefix(CLAIM_PREFIX).removesuffix(".json")))
 
     def devices(self, uid: str) -> tuple[str, ...]:
         """The devices in the file of a claim; none if the file is damaged."""
@@ -75,7 +75,7 @@ class ClaimSpecs:
             return ()
 
     def _path(self, uid: str) -> Path:
-        return self._folder / f"{_PREFIX}{uid}.json"
+        return self._folder / f"{CLAIM_PREFIX}{uid}.json"
 
 
 def _device_names(spec: object, uid: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from dra_driver.agent import NAME as DRIVER
 from gpu_core.assembly import Dependencies
 from gpu_validator.build import Host, may_have_kubelet
 from gpu_validator.container import CONTAINER_LOCK, SECONDS
@@ -20,6 +21,7 @@ from gpu_validator.settings import ValidatorSettings
 from node_core.errors import KubeletError
 from node_core.host.flock import open_locked
 from node_core.host.root import HostRoot
+from node_core.runtime.instance_lock import instance_lock_path
 from node_core.runtime.settings import CommonSettings
 from tests.gpu_validator.runtime import FakeRuntime
 from tests.roots.drivers.layout import lay_out, lay_out_all
@@ -83,6 +85,16 @@ def hold(path: Path) -> int:
     descriptor = open_locked(path, fcntl.LOCK_EX)
     assert descriptor is not None
     return descriptor
+
+
+def test_the_driver_for_claims_is_found_by_its_lock_while_it_runs(tmp_path: Path) -> None:
+    common = replace(CommonSettings(), host_root=tmp_path, lock_dir=tmp_path)
+    host = Host(ValidatorSettings(), Dependencies(common, "gpu-validator", tmp_path))
+    assert not host.has_dra_driver()
+    lock = hold(instance_lock_path(tmp_path, DRIVER, "n1"))
+    assert host.has_dra_driver()
+    os.close(lock)
+    assert not host.has_dra_driver()
 
 
 def test_two_validations_of_a_node_run_their_containers_in_turn(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dra_driver.claims.specs import CLAIM_PREFIX
 from gpu_validator.inputs import InputReader, Inputs
 from gpu_validator.kubelet import NodeState
 from node_core.host.root import HostRoot
@@ -46,6 +47,7 @@ def test_without_a_change_the_inputs_are_equal(host: Path) -> None:
     before = read(host)
     write(host, "/dev/other")
     write(host, "/cdi/.a.json.tmp")
+    write(host, f"/cdi/{CLAIM_PREFIX}u1.json")
     assert read(host) == before
 
 

@@ -34,6 +34,12 @@ def test_devices_that_are_all_unhealthy_fail() -> None:
         assert (check.verdict, check.sentence) == (Verdict.FAILED, f"the Node has no allocatable {RESOURCE}")
 
 
+def test_a_node_whose_gpus_come_by_claims_needs_no_devices_of_the_kubelet() -> None:
+    check = check_kubelet(KubeletFacts(devices=DEVICES[1:], has_dra_driver=True), FOUND)
+    assert (check.verdict, "ResourceSlices" in check.sentence) == (Verdict.NOT_APPLICABLE, True)
+    assert check_kubelet(KubeletFacts(devices=DEVICES, has_dra_driver=True), FOUND).verdict is Verdict.PASSED
+
+
 def test_a_kubelet_that_does_not_respond_fails_and_a_machine_without_one_does_not() -> None:
     assert check_kubelet(KubeletFacts(error="no response"), FOUND).verdict is Verdict.FAILED
     assert check_kubelet(KubeletFacts(has_kubelet=False), FOUND).verdict is Verdict.NOT_APPLICABLE
