@@ -6,7 +6,8 @@ gpu-operator has the Nodes of a cluster with NODES GPU nodes, and one NVIDIADriv
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from benchmarks.pod import NODE, Bench, Stage, open_stage
 from benchmarks.procfs import read_pss
@@ -45,7 +46,7 @@ def start_operator(stage: Stage) -> float:
     return stage.wait(lambda: bool(stage.server.store.list(SETS)[0])) - began
 
 
-def create(stage: Stage, resource: str, obj: dict[str, object]) -> None:
+def create(stage: Stage, resource: str, obj: Mapping[str, Any]) -> None:
     stage.server.api.create(
         Target(resource=resource_named(resource)), json.loads(json.dumps(obj)), Writer(manager="bench")
     )

@@ -138,10 +138,20 @@ def find_problems(series: Mapping[str, Sequence[float]]) -> list[str]:
 
 def soak(stage: Stage, scenario: Path, seconds: float) -> tuple[list[float], dict[str, list[float]], list[str]]:
     """Returns the times and the values of the samples, and the problems."""
+    pods = Node(stage.folder, [f"GPU-other-{number}" for number in range(8)])
+    pods.start()
+    try:
+        return run_changes(stage, scenario, seconds, pods)
+    finally:
+        pods.stop()
+
+
+def run_changes(
+    stage: Stage, scenario: Path, seconds: float, pods: Node
+) -> tuple[list[float], dict[str, list[float]], list[str]]:
     configs = stage.folder / "mig.yaml"
     configs.write_text(json.dumps({"version": "v1", "mig-configs": CONFIGS}))
-    pods, port = Node(stage.folder, [f"GPU-other-{number}" for number in range(8)]), free_port()
-    pods.start()
+    port = free_port()
     process = stage.prepare(stage.flags(
         RUN, "--simulate", str(scenario), "--mig-strategy=mixed", "--with-mig-manager", "--mig-config-file", str(configs),
         "--state-dir", str(stage.folder), "--pod-resources-kubelet-socket", str(pods.socket), f"--address=127.0.0.1:{port}",
@@ -168,7 +178,6 @@ def soak(stage: Stage, scenario: Path, seconds: float) -> tuple[list[float], dic
         problems.append(
             f"the last changes are not reported after {END_SECONDS:.0f} s\n{process.log.read_text()[-3000:]}"
         )
-    pods.stop()
     return times, series, problems
 
 
@@ -191,4 +200,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
