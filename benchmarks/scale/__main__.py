@@ -42,6 +42,9 @@ HOUR = 3600.0
 RATE_SECONDS = 1.0
 POLL_SECONDS = 0.1
 DOWN_SECONDS = 3.0
+STARTS_PER_SECOND = 20.0
+RESTARTING = 100
+"""Highest number of Nodes whose agents restart at the same time."""
 IMAGES = 20
 
 
@@ -182,10 +185,11 @@ def run_phases(run: Run, hour: float, start: float) -> None:
     ):
         run.workers.call("start", start)
         run.wait("is_published")
+    restarting = max(1, min(nodes // 10, RESTARTING))
     with run.phase(
-        "all agents restart, a tenth of the Nodes at a time", lambda work: at_most(work, WRITES, 0, "writes")
+        f"all agents restart, {restarting} Nodes at a time", lambda work: at_most(work, WRITES, 0, "writes")
     ):
-        run.workers.call("restart", max(1, nodes // 10 // len(run.workers)))
+        run.workers.call("restart", max(1, restarting // len(run.workers)))
         run.wait("is_published")
     with run.phase("a rule adds a label to every Node", lambda work: at_most(work, WRITES, nodes + 1, "writes")):
         since = time.monotonic()
@@ -277,7 +281,7 @@ def main() -> None:
         place = Place(url=plane.url, account=plane.account)
         with open_workers(place, names, options.workers) as workers:
             run = Run(plane=plane, workers=workers, nodes=options.nodes)
-            run_phases(run, hour, start=options.nodes / 50)
+            run_phases(run, hour, start=options.nodes / STARTS_PER_SECOND)
             memory, threads = workers.memory()
             results = {
                 "nodes": options.nodes, "cpus": os.cpu_count(), "hour": hour, "agents": memory, "threads": threads,

@@ -42,6 +42,9 @@ from simulation.node import SimulatedNode, load_simulated_node
 SCENARIOS = ("h100x8", "a100x8", "l40sx4", "t4x1")
 STACK_BYTES = 256 * 1024
 JOIN_SECONDS = 10.0
+POLL_SECONDS = 0.2
+TIMEOUT = (60.0, 120.0)
+"""As ApiClient.timeout. Thousands of agents on one CPU need longer than one agent until they read a response."""
 KEY = "feature.node.kubernetes.io/scale"
 """The label whose changes are timed."""
 PUBLISHED = ("nfd-lite/published", "gfd/published")
@@ -80,6 +83,7 @@ class AgentsOfNode:
         self.name = name
         self.services = Services(metrics=metrics)
         self._dependencies = dependencies = Dependencies(common, "gpunode")
+        dependencies.node.api.__dict__["_timeout"] = TIMEOUT
         dependencies.simulated, source = simulated(scenario)
         dependencies.__dict__["inventory"] = source  # replaces the cached property
         self.loops: tuple[LabelLoop, ...] = (
@@ -157,7 +161,7 @@ class Fleet:
             self._nodes[name] = node = self._build(number, name)
             node.start()
             while not node.is_published:
-                time.sleep(0.02)
+                time.sleep(POLL_SECONDS)
 
         with ThreadPoolExecutor(parallel) as executor:
             list(executor.map(lambda each: replace(*each), enumerate(list(self._nodes))))
