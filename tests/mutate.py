@@ -5,6 +5,8 @@
 The mutants are selected at random. The same seed selects the same mutants until a module changes. The tests run in a copy of the tree. For
 a mutant of node_core/kube/http.py, tests/node_core/kube/test_http.py runs first, and then the whole folder. If the folder of a module has
 no tests, the tests of the next parent run. A mutant with which the tests exceed their time counts as killed.
+
+Root runs the tests where only /tmp, and file systems that are mounted below /, can be changed: a mutant may delete what it should not.
 """
 
 import argparse
@@ -34,6 +36,8 @@ LONGEST = 900.0
 PASSED = (0, 5)
 """Exit codes of pytest without a failure. 5: `make test` runs none of these tests."""
 OUT_OF_TIME = -1
+READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro / && cd "$PWD" && exec "$@"'
+"""A shell script that runs the command of its arguments while / is read-only. $0: the folder that remains writable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +104,17 @@ def mirrored_tests(root: Path, module: PurePosixPath) -> list[str]:
     return [path.relative_to(root).as_posix() for path in (own, folder) if path.exists()]
 
 
+def protected(*command: str) -> tuple[str, ...]:
+    """Returns the command that runs `command`; for root, in a mount namespace of its own with a read-only /. Source: unshare(1)."""
+    if os.geteuid() != 0:
+        return command
+    return ("unshare", "--mount", "sh", "-c", READ_ONLY, tempfile.gettempdir(), *command)
+
+
 def run_tests(tree: Path, tests: str, limit: float) -> int:
     """Returns the exit code of pytest, or OUT_OF_TIME. Ends processes that the tests have started."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", tests]
     process = subprocess.Popen(
-        command,
+        protected(sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", tests),
         cwd=tree,
         env=os.environ | {"PYTHONPATH": str(tree)},
         stdin=subprocess.DEVNULL,
@@ -220,6 +230,10 @@ def main() -> None:
     given = parser.parse_args()
     if unknown := [package for package in given.packages if not (ROOT / package).is_dir()]:
         parser.error(f"{', '.join(unknown)} is not a folder of this tree. Use paths like node_core/host.")
+    if subprocess.run(protected("true"), check=False).returncode != 0:
+        parser.error(
+            "root cannot make / read-only for the tests. Use an ordinary user, or give this process CAP_SYS_ADMIN."
+        )
     drawn = draw(find_places(ROOT, given.packages), given.count, given.seed)
     with tempfile.TemporaryDirectory(prefix="gpunode-mutate-") as folder:
         print(render(measure(Laboratory(ROOT, Path(folder) / "tree"), drawn, given.wider)))

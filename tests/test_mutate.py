@@ -1,3 +1,4 @@
+import os
 import sys
 import time
 from pathlib import Path, PurePosixPath
@@ -66,6 +67,16 @@ def wait_for_end(pid: int) -> None:
     """A killed process may be a zombie until its new parent notices."""
     while (stat := Path(f"/proc/{pid}/stat")).exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
         time.sleep(0.01)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user cannot delete files of the system")
+def test_the_tests_of_a_mutant_cannot_delete_files_of_the_system(tree: Path) -> None:
+    (tree / "tests" / "test_harm.py").write_text(
+        "import os, pathlib, pytest\n\n\ndef test_harm(tmp_path):\n    (tmp_path / 'file').touch()\n"
+        "    pathlib.Path('file').touch()\n"
+        "    with pytest.raises(OSError, match='Read-only'):\n        os.unlink('/usr/no-such-file')\n"
+    )
+    assert run_tests(tree, "tests/test_harm.py", 60) == 0
 
 
 @pytest.mark.exhaustive

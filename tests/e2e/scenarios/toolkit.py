@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+from gpu_toolkit.settings import STATE_DIR
 from tests.e2e.driver import driver_flags
 from tests.e2e.objects import pod
 from tests.e2e.overlay import NAMESPACE, TOOLKIT
@@ -68,11 +69,14 @@ def cdi_off(runtime: Runtime) -> Iterator[None]:
     before = runtime.config.read_text()
     imports = f'imports = ["{runtime.config.with_name(DROP_INS)}/*.toml"]'
     off = before.replace("enable_cdi = true", "enable_cdi = false").replace("version = 3", f"version = 3\n{imports}")
+    record = STATE_DIR / "toolkit.json"  # a refused change is not tried again while this file exists
+    record.unlink(missing_ok=True)
     runtime.config.write_text(off)
     runtime.restart()
     try:
         yield
     finally:
+        record.unlink(missing_ok=True)
         for file in runtime.config.with_name(DROP_INS).glob("*"):
             file.unlink()
         runtime.config.write_text(before)
