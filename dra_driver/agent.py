@@ -44,6 +44,8 @@ DISCOVER, SERVE, CLEAN, REPORT, ROLE = "discover", "serve", "clean", "report", "
 """Timers: the next discovery that can change the health of a GPU, the next attempt to serve the sockets, the check of all claims, the next
 report of the slices while they are not up to date, and the next attempt to become the publisher."""
 CLEAN_SECONDS = 300.0
+REFRESH = "refresh"
+"""Work after each discovery: the CDI specifications of prepared claims."""
 MIN_INTERVAL = 5.0
 """The minimum seconds until the next discovery of a timer: a GPU with a pending row remapping is due until somebody resets it."""
 DRAIN_SECONDS = 20.0
@@ -52,6 +54,7 @@ STOP_SECONDS = DRAIN_SECONDS + 5.0
 """How long the agent may take to stop: the calls of the kubelet, and the end of the publisher and of the servers."""
 RETRIES = Backoff(first=1.0, maximum=30.0)
 NOT_REGISTERED = "the kubelet has not registered the driver yet: Dynamic Resource Allocation needs Kubernetes 1.34, or a feature gate"
+NOT_OFFERED = "the ResourceSlices are written as soon as the kubelet has registered the driver"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +96,9 @@ class DraController:
         self._node: NodeView | None = None
         self._found: NodeDevices | None = None
         self._is_known = False
+        self._is_registered = False
         self._failures = 0
-        self._is_cleaning = False
+        self._running: set[str] = set()
         self._is_publisher = False
 
     def start(self) -> None:
@@ -121,7 +125,7 @@ class DraController:
         if name == DISCOVER:
             self._parts.poller.request()
         elif name == CLEAN:
-            self._begin_cleaning()
+            self._begin(CLEAN, self._parts.preparer.clean)
             self._parts.sockets.remove_dead()
             self._timers.set_after(CLEAN, CLEAN_SECONDS)
 
@@ -169,6 +173,9 @@ class DraController:
         status = self._parts.registration()
         is_expected = status == NOT_REGISTERED
         self._services.readiness.report(f"{NAME}/kubelet", status, is_expected=is_expected)
+        if status is None and not self._is_registered:
+            self._is_registered = True
+            self._offer()
 
     def _acquire_role(self) -> None:
         """Becomes the publisher unless another process is the publisher."""
@@ -201,6 +208,8 @@ class DraController:
         devices = retain_lost(before, result.node.devices, result.node.inventory, result.node.mig_gpus)
         self._found = replace(result.node, devices=devices)
         self._parts.tracker.record_inventory(result.node.inventory, result.began)
+        if self._is_publisher:
+            self._begin(REFRESH, self._parts.preparer.refresh)
         due = self._parts.tracker.next_discovery_at()
         if due is not None:
             self._timers.set_at(DISCOVER, max(due, self._services.clock() + MIN_INTERVAL))
@@ -213,34 +222,37 @@ class DraController:
             self._parts.tracker.record_driver_unloaded()
 
     def _offer(self) -> None:
+        """Slices are first written after the registration: a kubelet without the driver retries the start of a pod after 60 to 90 s."""
         if self._found is None or self._node is None or not self._is_publisher:
             return
         devices = () if find_plugin_resources(self._node) else tuple(self._found.devices.values())
         healths = self._parts.tracker.healths
         taints = taints_of(devices, healths, self._found.mig_gpus, effect=self._effect)
-        self._parts.publisher.desire(Pool(devices=devices, taints=taints))
+        if self._is_registered or not devices:
+            self._parts.publisher.desire(Pool(devices=devices, taints=taints))
         states = device_healths(devices, taints, self._pool, is_known=self._is_known)
         self._parts.health.publish(states, self._services.wall())
 
     def _report_slices(self) -> None:
         unwritten = self._parts.publisher.problem if self._is_publisher else None
-        problem = plugin_problem(find_plugin_resources(self._node)) or unwritten
-        self._services.readiness.report(f"{NAME}/slices", problem)
-        if unwritten is not None and not self._timers.is_set(REPORT):
+        waiting = NOT_OFFERED if self._is_publisher and not self._is_registered else None
+        problem = plugin_problem(find_plugin_resources(self._node)) or waiting or unwritten
+        self._services.readiness.report(f"{NAME}/slices", problem, is_expected=problem == NOT_OFFERED)
+        if unwritten is not None and self._is_registered and not self._timers.is_set(REPORT):
             self._timers.set_after(REPORT, 1.0)
 
-    def _begin_cleaning(self) -> None:
-        if not self._is_cleaning:
-            self._is_cleaning = True
-            self._parts.executor.submit(self._clean)
+    def _begin(self, name: str, work: Callable[[], None]) -> None:
+        """Begins work on the claims in the executor, unless the same work has not ended yet."""
+        if name not in self._running:
+            self._running.add(name)
+            self._parts.executor.submit(self._work, name, work)
 
-    def _clean(self) -> None:
-        """Runs in the executor."""
+    def _work(self, name: str, work: Callable[[], None]) -> None:
         try:
-            self._parts.preparer.clean()
+            work()
         except NodeError as error:
-            log.warning("claims_not_checked", why=str(error))
+            log.warning("claims_not_checked", work=name, why=str(error))
         except Exception:
-            log.exception("claims_not_checked")
+            log.exception("claims_not_checked", work=name)
         finally:
-            self._is_cleaning = False
+            self._running.discard(name)

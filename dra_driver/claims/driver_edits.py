@@ -48,5 +48,6 @@ class DriverEdits:
             hook_words=hooks.words,
             hook_reason=hooks.why,
             groups_reason=groups_reason(self.runtime()),
+            has_mig_parents=True,
         )
         return plan_specs(inventory, driver, nodes, options)

@@ -1,15 +1,13 @@
 """The GPUs of the node for claims: reads devices and MIG layouts, changes layouts, and reads what containers need."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from dra_driver.claims.holding import NodeDevices
 from dra_driver.devices.collect import devices_of
-from gpu_core.cdi.kinds import CdiClass, kind
 from gpu_core.cdi.plan import CdiPlan
-from gpu_core.domain.cdi import Edits, spec_file_name
 from gpu_core.domain.inventory import Inventory
 from gpu_core.mig.model import MigGpu
 from gpu_core.mig.plan import GpuPlan, read_layout
@@ -22,8 +20,6 @@ from node_core.errors import ClaimError
 
 DEADLINE = 25.0
 """Seconds for the calls of NVML of one step: less than the kubelet waits for a response (45 s)."""
-SIMULATED = "GPUNODE_SIMULATED_DEVICE_"
-"""The prefix of the environment variable that a container gets for each simulated GPU, which has no device nodes."""
 
 T = TypeVar("T")
 
@@ -43,7 +39,7 @@ class NodeHardware:
         pcie_root: Callable[[PciAddress], str | None] = lambda _: None,
         has_dynamic_mig: bool = False,
     ) -> None:
-        self._open_nvml, self._discover, self._plan_cdi = open_nvml, discover, plan_cdi
+        self._open_nvml, self._discover, self.plan_cdi = open_nvml, discover, plan_cdi
         self._pcie_root, self.has_dynamic_mig = pcie_root, has_dynamic_mig
         self._lock = threading.Lock()
         self._hanging: tuple[BoundedCall[Any], ...] = ()
@@ -66,11 +62,6 @@ class NodeHardware:
                 f"{plan.gpu.name} does not change its MIG mode now: the GPU is in use, or needs a reset",
                 hint="end the processes on the GPU, or set the MIG mode with mig-manager or nvidia-smi",
             )
-
-    def edits(self, uuids: tuple[str, ...]) -> tuple[Mapping[str, Edits], Edits]:
-        """See Hardware."""
-        inventory = self._discover()
-        return select_edits(self._plan_cdi(inventory), uuids, is_simulated=inventory.simulated)
 
     def _bounded(self, use: Callable[[Nvml], T]) -> T:
         """Raises NvmlError TIMEOUT, at once while any earlier call hangs: a change that continues later must not meet another change."""
@@ -102,18 +93,3 @@ def _change(nvml: Nvml, plan: GpuPlan) -> bool:
         return True
     restore_layout(nvml, plan.gpu.uuid, read_layout(plan.gpu))
     return False
-
-
-def select_edits(plan: CdiPlan, uuids: tuple[str, ...], *, is_simulated: bool) -> tuple[Mapping[str, Edits], Edits]:
-    """Returns the edits of the devices, by UUID, and those of every container. Raises ClaimError for a device without edits. PURE."""
-    spec = plan.specs.get(spec_file_name(kind(CdiClass.GPU)))
-    names = plan.names.get(CdiClass.GPU, {})
-    by_name = {each.name: each.edits for each in spec.devices} if spec else {}
-    found = {uuid: by_name[names[uuid]] for uuid in uuids if names.get(uuid) in by_name}
-    for number, uuid in enumerate(uuids):
-        if uuid not in found and is_simulated:
-            found[uuid] = Edits(env=(f"{SIMULATED}{uuid.replace('-', '_').upper()}={uuid}",))
-        elif uuid not in found:
-            why = next((note for note in plan.notes if uuid in note), next(iter(plan.notes), ""))
-            raise ClaimError(f"device {number} ({uuid}) cannot be given to containers: {why}".rstrip(": "))
-    return found, spec.edits if spec else Edits()

@@ -11,16 +11,23 @@ import msgspec
 import structlog
 
 from dra_driver.claims.allocation import AllocatedDevice, holds, parse_allocation
+from dra_driver.claims.edits import select_edits
 from dra_driver.claims.holding import Claim, Claims, Holding, NodeDevices, find_conflicts, plan_holdings
 from dra_driver.claims.layout import find_mig_uuid, plan_layouts, plan_release
 from dra_driver.claims.ref import ClaimRef, check_ref
 from dra_driver.claims.specs import cdi_name, plan_spec
 from dra_driver.claims.surroundings import Obj, Surroundings
 from dra_driver.kubelet.services import PreparedDevice
+from gpu_core.cdi.plan import CdiPlan
 from gpu_core.mig.plan import GpuPlan
 from node_core.errors import ClaimError, KubeError, MigError, NvmlError
 
 log = structlog.get_logger(__name__)
+
+
+RETRY_SECONDS = 25.0
+"""How long a call of the kubelet waits for the API server: with one more request less than the kubelet waits for a response (45 s)."""
+_RETRY = 0.5
 
 
 class ClaimPreparer:
@@ -30,8 +37,21 @@ class ClaimPreparer:
         self._around = around
 
     def prepare(self, ref: ClaimRef) -> tuple[PreparedDevice, ...]:
-        """Returns the devices of a claim. A claim that is prepared already is not changed, and does not need the API server."""
+        """Returns the devices of a claim. A claim that is prepared already is not changed, and does not need the API server.
+
+        Waits for an API server that does not respond, because the kubelet repeats a failed call only after 60 to 90 s.
+        """
         check_ref(ref)
+        ends_at = self._around.clock() + RETRY_SECONDS
+        while True:
+            try:
+                return self._prepare_once(ref)
+            except KubeError as error:
+                if error.is_final or self._around.clock() >= ends_at:
+                    raise
+            self._around.sleep(_RETRY)
+
+    def _prepare_once(self, ref: ClaimRef) -> tuple[PreparedDevice, ...]:
         allocated = self._read_allocation(ref)
         with self._locked() as recorded:
             claims, known = recorded, recorded.get(ref.uid)
@@ -91,6 +111,27 @@ class ClaimPreparer:
                 self._check(uid, claim, found)
             except (ClaimError, MigError, NvmlError) as error:  # one claim must not leave the others unchecked
                 log.warning("claim_not_checked", claim=str(claim.ref(uid)), uid=uid, why=str(error))
+
+    def refresh(self) -> None:
+        """Writes the CDI specifications of prepared claims again whose content has changed, for example with the files of the driver.
+
+        A claim whose devices cannot be described now keeps its specification.
+        """
+        with self._locked() as claims:
+            prepared = {uid: claim for uid, claim in claims.items() if claim.is_prepared}
+            if not prepared:
+                return
+            node = self._around.hardware.read()
+            plan = self._around.hardware.plan_cdi(node.inventory)
+            for uid, claim in prepared.items():
+                self._refresh(uid, claim, node, plan)
+
+    def _refresh(self, uid: str, claim: Claim, node: NodeDevices, plan: CdiPlan) -> None:
+        try:
+            if self._write_spec(uid, claim, node, plan):
+                log.info("claim_specification_changed", claim=str(claim.ref(uid)), uid=uid)
+        except ClaimError as error:
+            log.debug("claim_specification_not_changed", claim=str(claim.ref(uid)), uid=uid, why=str(error))
 
     def _check(self, uid: str, claim: Claim, found: Obj | None) -> None:
         if not self._holds(found, uid, claim):
@@ -185,13 +226,17 @@ class ClaimPreparer:
         self._apply(plans)
         if plans:
             node = self._around.hardware.read()
+        self._write_spec(uid, claims[uid], node, self._around.hardware.plan_cdi(node.inventory))
+
+    def _write_spec(self, uid: str, claim: Claim, node: NodeDevices, plan: CdiPlan) -> bool:
+        """Writes the specification of a claim, unless it has this content already. Returns whether it wrote."""
         uuids = {
             each.device: each.mig or (find_mig_uuid(each, node.mig_gpus) if each.slices else each.gpu)
-            for each in claims[uid].holdings
+            for each in claim.holdings
         }
-        edits, common = self._around.hardware.edits(tuple(uuids.values()))
+        edits, common = select_edits(plan, tuple(uuids.values()), is_simulated=node.inventory.simulated)
         spec = plan_spec(uid, {name: edits[uuid] for name, uuid in uuids.items()}, common)
-        self._around.specs.write(uid, spec)
+        return self._around.specs.write(uid, spec)
 
     def _release(self, uid: str, claims: Claims) -> Claims:
         """Removes the specification first, so that no container starts with a device that goes away."""

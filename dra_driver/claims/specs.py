@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dra_driver.claims.ref import is_uid
-from gpu_core.domain.cdi import CdiDevice, Edits, Spec, is_device_name, render_spec
+from gpu_core.cdi.write import write_changed
+from gpu_core.domain.cdi import CdiDevice, Edits, Spec, is_device_name
 from node_core.decode import describe_os_error
 from node_core.errors import ClaimError
-from node_core.host.atomic_write import write_atomically
 
 KIND = "k8s.gpu.nvidia.com/claim"
 CLAIM_PREFIX = "k8s.gpu.nvidia.com-claim_"
@@ -37,12 +37,13 @@ class ClaimSpecs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def write(self, uid: str, spec: Spec) -> None:
+    def write(self, uid: str, spec: Spec) -> bool:
+        """Writes the file of a claim if it has another content. Returns whether it wrote."""
         try:
             if not self._folder.is_dir():
                 self._folder.mkdir(parents=True)
                 self._folder.chmod(0o755)
-            write_atomically(self._path(uid), json.dumps(render_spec(spec), separators=(",", ":")))
+            return write_changed(self._path(uid), spec)
         except OSError as error:
             raise ClaimError(f"the CDI specification {self._path(uid)} cannot be written: {error.strerror}") from error
 

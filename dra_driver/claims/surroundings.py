@@ -1,5 +1,6 @@
 """What the preparation of claims reads and changes. Tests replace each part."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -7,7 +8,8 @@ from typing import Any, Protocol
 from dra_driver.claims.holding import NodeDevices
 from dra_driver.claims.specs import ClaimSpecs
 from dra_driver.claims.store import ClaimStore
-from gpu_core.domain.cdi import Edits
+from gpu_core.cdi.plan import CdiPlan
+from gpu_core.domain.inventory import Inventory
 from gpu_core.mig.plan import GpuPlan
 
 Obj = Mapping[str, Any]
@@ -26,8 +28,8 @@ class Hardware(Protocol):
 
     def apply(self, plan: GpuPlan) -> None: ...
 
-    def edits(self, uuids: tuple[str, ...]) -> tuple[Mapping[str, Edits], Edits]:
-        """Returns the edits of each GPU or MIG device, by UUID, and those of every container. Raises ClaimError if one has none."""
+    def plan_cdi(self, inventory: Inventory) -> CdiPlan:
+        """Reads the files of the driver, and plans the CDI specifications of an inventory."""
         ...
 
 
@@ -43,7 +45,7 @@ class ClaimReader(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """pool: of this node. on_change: called when the MIG layout of a GPU has changed."""
+    """pool: of this node. on_change: called when the MIG layout of a GPU has changed. clock: monotonic seconds. sleep: takes seconds."""
 
     pool: str
     hardware: Hardware
@@ -51,3 +53,5 @@ class Surroundings:
     store: ClaimStore
     specs: ClaimSpecs
     on_change: Callable[[], None] = lambda: None
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], object] = time.sleep

@@ -28,6 +28,8 @@ def common_attributes(
     """
     values: dict[str, Attribute | None] = {
         "productName": gpu.model[:MAX_STRING] or None,
+        "brand": gpu.brand,
+        "addressingMode": gpu.addressing_mode,
         "architecture": family(gpu.compute).replace("-", " ").title() if gpu.compute else None,
         "cudaComputeCapability": _two_parts(gpu.compute.major, gpu.compute.minor) if gpu.compute else None,
         "driverVersion": parse_version(driver.version) if driver else None,

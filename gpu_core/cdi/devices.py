@@ -9,7 +9,7 @@ from gpu_core.cdi.options import NO_GIDS, CdiOptions
 from gpu_core.domain.cdi import CdiDevice, DeviceNodeEdit, Edits, is_device_name, merge
 from gpu_core.domain.inventory import Gpu, Inventory, MigDevice
 from gpu_core.host.device_nodes import BY_PATH, DeviceNodes
-from gpu_core.host.mig_caps import MIG_MINORS, mig_capabilities
+from gpu_core.host.mig_caps import MIG_MINORS, MONITOR, mig_capabilities
 
 _WORLD_READ_WRITE = 0o006
 
@@ -28,11 +28,14 @@ class SkippedDeviceError(Exception):
 
 
 def plan_devices(inventory: Inventory, nodes: DeviceNodes, options: CdiOptions) -> PlannedDevices:
-    """Builds the devices of all GPUs without MIG mode and of all MIG devices. Skips only the devices whose device nodes are missing."""
+    """Builds the devices of all GPUs and MIG devices. Skips the devices whose device nodes are missing.
+
+    A GPU in MIG mode has a device of its own only with the option `has_mig_parents`.
+    """
     devices: list[CdiDevice] = []
     names: dict[str, str] = {}
     notes: list[str] = []
-    for gpu, mig in _gpus_and_mig_devices(inventory):
+    for gpu, mig in _gpus_and_mig_devices(inventory, options):
         uuid, index = (gpu.uuid, str(gpu.index)) if mig is None else (mig.uuid, f"{gpu.index}:{mig.slot}")
         name = uuid if options.id_strategy == "uuid" and is_device_name(uuid) else index
         try:
@@ -56,11 +59,11 @@ def node_edits(paths: Iterable[str], nodes: DeviceNodes, options: CdiOptions) ->
     )
 
 
-def _gpus_and_mig_devices(inventory: Inventory) -> Iterator[tuple[Gpu, MigDevice | None]]:
+def _gpus_and_mig_devices(inventory: Inventory, options: CdiOptions) -> Iterator[tuple[Gpu, MigDevice | None]]:
     for gpu in inventory.gpus:
         if gpu.mig_enabled:
             yield from ((gpu, mig) for mig in gpu.mig_devices)
-        else:
+        if not gpu.mig_enabled or options.has_mig_parents:
             yield gpu, None
 
 
@@ -76,7 +79,8 @@ def _edits(gpu: Gpu, mig: MigDevice | None, nodes: DeviceNodes, options: CdiOpti
             )
     has_graphics = mig is None or "gfx" in (mig.profile or "")
     graphics = _graphics(gpu, nodes, options) if has_graphics else Edits()
-    return merge([node_edits(paths, nodes, options), graphics])
+    monitor = nodes.caps.node(MONITOR) if mig is None and gpu.mig_enabled else None
+    return merge([node_edits([*paths, *([monitor] if monitor else [])], nodes, options), graphics])
 
 
 def _capabilities(minor: int, mig: MigDevice, nodes: DeviceNodes) -> Iterator[str]:

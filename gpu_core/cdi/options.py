@@ -24,7 +24,7 @@ class CdiOptions:
     """hook_path, hook_words, hook_reason: see HookProgram. disabled_hooks: names, or `all`.
 
     groups_reason: why the container runtime cannot read the groups of device nodes, or None. feature_flags: NVIDIA's names; unknown names
-    have no effect. imex_channels: channel numbers.
+    have no effect. imex_channels: channel numbers. has_mig_parents: also a GPU in MIG mode has a device, for containers that monitor it.
     """
 
     roots: Roots
@@ -39,6 +39,7 @@ class CdiOptions:
     gdrcopy: bool = False
     gds: bool = False
     mofed: bool = False
+    has_mig_parents: bool = False
 
 
 def option_notes(feature_flags: Collection[str], disabled_hooks: Collection[str]) -> Iterator[str]:

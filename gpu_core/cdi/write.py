@@ -57,7 +57,7 @@ class SpecWriter:
             path = self._folder / name
             try:
                 if name in specs:
-                    _write_changed(path, render_json(specs[name]))
+                    write_changed(path, specs[name])
                 else:
                     path.unlink(missing_ok=True)
             except OSError as error:
@@ -79,11 +79,14 @@ def _exclusive_lock(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _write_changed(path: Path, content: str) -> None:
+def write_changed(path: Path, spec: Spec) -> bool:
+    """Writes a specification atomically if the file has another content. Returns whether it wrote. Raises OSError."""
+    content = render_json(spec)
     with suppress(FileNotFoundError):
         if path.read_bytes() == content.encode():
-            return
+            return False
     write_atomically(path, content)
+    return True
 
 
 def _sentence(path: Path, error: OSError) -> str:

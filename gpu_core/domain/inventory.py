@@ -139,7 +139,7 @@ class Gpu:
     minor: N of /dev/nvidiaN. memory_bytes: the total of nvmlDeviceGetMemoryInfo; None for a board without its own memory.
     numa_node: from sysfs; None if the kernel reports -1 or no node, or if the node could not be read, see numa_fault.
     mig_capable: nvmlDeviceGetMigMode is supported. switch_links: the number of active NVLinks to an NVSwitch. pci_peers: the other GPUs
-    whose PCI path the driver reports.
+    whose PCI path the driver reports. brand, addressing_mode: see gpu_core.nvml.names; None if NVML does not report a known one.
     """
 
     index: int
@@ -159,6 +159,8 @@ class Gpu:
     switch_links: int = 0
     pci_peers: tuple[PciPeer, ...] = ()
     fabric: Fabric | None = None
+    brand: str | None = None
+    addressing_mode: str | None = None
 
     @property
     def name(self) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from node_core.host.root import HostRoot
 
 MIG_MINORS = "/proc/driver/nvidia-caps/mig-minors"
+MONITOR = "monitor"
+"""The capability that shows all MIG devices of a GPU to a container."""
 _LINE = re.compile(r"([\w/]{1,80}) +(\d{1,7})")
 
 

@@ -119,6 +119,14 @@ class Nvml(UsageNvml, MigNvml, Protocol):
 
     def device_get_name(self, device: Handle) -> str: ...
 
+    def device_get_brand(self, device: Handle) -> int:
+        """One of NVML_BRAND_*."""
+        ...
+
+    def device_get_addressing_mode(self, device: Handle) -> int:
+        """One of NVML_DEVICE_ADDRESSING_MODE_*. Raises FUNCTION_NOT_FOUND with drivers before 575."""
+        ...
+
     def device_get_minor_number(self, device: Handle) -> int: ...
 
     def device_get_bus_id(self, device: Handle) -> str:
@@ -208,6 +216,8 @@ FUNCTIONS: Mapping[str, str] = {
     "device_get_handle_by_index": "nvmlDeviceGetHandleByIndex",
     "device_get_uuid": "nvmlDeviceGetUUID",
     "device_get_name": "nvmlDeviceGetName",
+    "device_get_brand": "nvmlDeviceGetBrand",
+    "device_get_addressing_mode": "nvmlDeviceGetAddressingMode",
     "device_get_minor_number": "nvmlDeviceGetMinorNumber",
     "device_get_bus_id": "nvmlDeviceGetPciInfo",
     "device_get_memory_total": "nvmlDeviceGetMemoryInfo",

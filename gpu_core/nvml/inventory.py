@@ -29,6 +29,7 @@ from gpu_core.domain.inventory import (
 from gpu_core.domain.mig import profile_name
 from gpu_core.host.platform import choose_platform, is_integrated, tegra_id
 from gpu_core.nvml.api import ABSENT, GPU_IS_LOST, NOT_FOUND, GpuInstanceProfile, Handle, NvLinks, Nvml, OpenNvml
+from gpu_core.nvml.names import ADDRESSING_MODES, BRANDS
 from gpu_core.nvml.state import read_states
 from node_core.domain.pci import PciAddress
 from node_core.errors import NvmlError
@@ -152,9 +153,19 @@ def _read_facts(nvml: Nvml, device: Handle, numa_node: NumaNode, index: int, uui
         mig_capable=mig_mode is not None,
         mig_enabled=bool(mig_mode),
         fabric=query_optional(lambda: nvml.device_get_fabric(device)),
+        brand=_query_name(lambda: nvml.device_get_brand(device), BRANDS),
+        addressing_mode=_query_name(lambda: nvml.device_get_addressing_mode(device), ADDRESSING_MODES),
     )
     links = query_optional(lambda: nvml.device_get_nvlinks(device)) or NvLinks()
     return _GpuReading(gpu=_with_mig(nvml, device, gpu) if gpu.mig_enabled else gpu, links=links, device=device)
+
+
+def _query_name(query: Callable[[], int], names: Mapping[int, str]) -> str | None:
+    """The name of a value that only describes the GPU; None if the query fails, which makes no GPU a Fault."""
+    try:
+        return names.get(query())
+    except NvmlError:
+        return None
 
 
 def _with_mig(nvml: Nvml, device: Handle, gpu: Gpu) -> Gpu:

@@ -125,6 +125,12 @@ class PynvmlCalls(HealthCalls, MigCalls, UsageCalls):
     def device_get_name(self, device: Handle) -> str:
         return _text(self.call("nvmlDeviceGetName", device))
 
+    def device_get_brand(self, device: Handle) -> int:
+        return int(self.call("nvmlDeviceGetBrand", device))
+
+    def device_get_addressing_mode(self, device: Handle) -> int:
+        return int(self.call("nvmlDeviceGetAddressingMode", device))
+
     def device_get_minor_number(self, device: Handle) -> int:
         return int(self.call("nvmlDeviceGetMinorNumber", device))
 

@@ -117,6 +117,15 @@ class SimulatedNvml(SimulatedMigCalls, SimulatedUsageCalls):
         model = self._handle(method, device).gpu.model
         return f"{model} MIG {self._mig(method, device).instance.name}" if device.mig else model
 
+    def device_get_brand(self, device: Handle) -> int:
+        """NVML_BRAND_GEFORCE, NVML_BRAND_TESLA or NVML_BRAND_NVIDIA."""
+        model = self._gpu("device_get_brand", device).model
+        return 5 if "GeForce" in model else 2 if "Tesla" in model else 14
+
+    def device_get_addressing_mode(self, device: Handle) -> int:
+        """NVML_DEVICE_ADDRESSING_MODE_ATS for a superchip, otherwise none."""
+        return 2 if "GB200" in self._gpu("device_get_addressing_mode", device).model else 0
+
     def device_get_minor_number(self, device: Handle) -> int:
         return self._gpu("device_get_minor_number", device).index
 

@@ -9,7 +9,17 @@ from typing import Any, cast
 
 import pytest
 
-from dra_driver.agent import CLEAN, DISCOVER, MIN_INTERVAL, NAME, DraController, DraDiscovery, Parts
+from dra_driver.agent import (
+    CLEAN,
+    DISCOVER,
+    MIN_INTERVAL,
+    NAME,
+    NOT_OFFERED,
+    NOT_REGISTERED,
+    DraController,
+    DraDiscovery,
+    Parts,
+)
 from dra_driver.claims.holding import NodeDevices
 from dra_driver.slices.taints import TaintEffect
 from gpu_core.domain.evidence import GpuState, RecoveryAction, XidEvent
@@ -64,6 +74,7 @@ class Agent:
     )
     refreshes: list[float] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    registration: str | None = None
 
     def __post_init__(self) -> None:
         services = Services(clock=lambda: self.now)
@@ -73,7 +84,7 @@ class Agent:
         role = None if self.files is None else InstanceLock(self.files, NAME, "n1")
         parts = Parts(
             sockets=ignores,
-            registration=lambda: None,
+            registration=lambda: self.registration,
             poller=InventoryPoller(self._discover, lambda: None, start=lambda run: run()),
             tracker=self.tracker,
             health_file=StateFile(None if self.files is None else self.files / "health.json", "boot"),
@@ -121,6 +132,16 @@ class Agent:
 @pytest.fixture
 def agent() -> Agent:
     return Agent()
+
+
+def test_devices_are_offered_only_after_the_kubelet_has_registered_the_driver() -> None:
+    agent = Agent(registration=NOT_REGISTERED)
+    agent.discover(gpu(0))
+    assert agent.slices == NOT_OFFERED
+    agent.registration = None
+    agent.controller.reconcile()
+    assert "desire" in agent.calls
+    assert agent.slices is None
 
 
 def test_the_events_of_gpus_that_appear_are_registered(agent: Agent) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dra_driver.__main__ import parse
+from dra_driver.agent import NOT_OFFERED
 from dra_driver.kubelet.plugin import plugin_paths
 from node_core.grpc_h2.client import Client
 from node_core.kube.client import NodeApi
@@ -94,8 +95,8 @@ def test_without_dra_in_the_api_server_and_the_kubelet_the_driver_waits_and_says
 ) -> None:
     monkeypatch.delitem(discovery.documents(), "/apis/resource.k8s.io")
     running = place.start()
-    until(lambda: "resource.k8s.io" in str(problems(running)["slices"]), lambda: str(problems(running)))
     until(lambda: "has not registered" in str(problems(running)["kubelet"]), lambda: str(problems(running)))
+    until(lambda: problems(running)["slices"] == NOT_OFFERED, lambda: str(problems(running)))
     with Client(place.paths.socket) as client:
         request = pb.NodePrepareResourcesRequest(claims=[pb.Claim(namespace="ml", name="a", uid="u")])
         response = call(client, f"{SERVICE}/NodePrepareResources", request, pb.NodePrepareResourcesResponse, timeout=60)

@@ -4,6 +4,7 @@ The driver is a process of the machine with simulated GPUs. The kubelet, the sch
 """
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from gpu_core.cdi.write import CDI_FOLDER
 from tests.e2e.cluster import Cluster, attach
 from tests.e2e.cluster.errors import ClusterError
 from tests.e2e.objects import pod
@@ -22,8 +24,9 @@ from tests.e2e.world import Obj
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-WAIT_S = 90.0
+WAIT_S = 120.0
 CLAIMS = Path("/var/lib/kubelet/plugins/gpu.nvidia.com/claims.json")
+KUBELET_CLAIMS = Path("/var/lib/kubelet/dra_manager_state")
 SCENARIO = """
 driver: {{version: "570.1", cuda: "12.8"}}
 mig_state: {folder}/mig-state.json
@@ -49,6 +52,11 @@ class Node:
             str(self._folder), "--http-address", "", "--dra-dynamic-mig",
         )  # fmt: skip
         self._driver = subprocess.Popen(command, stdout=self._log, stderr=self._log)
+
+    def signal(self, number: int) -> None:
+        """SIGSTOP stops the driver in the middle of what it does, SIGCONT lets the driver continue."""
+        if self._driver is not None:
+            self._driver.send_signal(number)
 
     def kill(self) -> None:
         """Sends SIGKILL."""
@@ -89,6 +97,12 @@ class Node:
         """The UUIDs of the simulated devices in the only container of a pod."""
         shown = self.cluster.kubectl("exec", name, "--", "env").splitlines()
         return sorted(line.partition("=")[2] for line in shown if line.startswith("GPUNODE_SIMULATED_DEVICE_"))
+
+    @property
+    def instances(self) -> list[Any]:
+        """The GPU instances of all GPUs."""
+        changed = json.loads((self._folder / "mig-state.json").read_text())
+        return [each for gpu in changed.values() for each in gpu["now"]["instances"]]
 
     @property
     def recorded(self) -> dict[str, Any]:
@@ -199,3 +213,23 @@ def test_after_kills_of_the_driver_and_the_kubelet_pods_stay_and_new_ones_run(no
     node.until_running("stays", "later", "last")
     assert node.devices("stays") == before
     assert len({*before, *node.devices("later"), *node.devices("last")}) == 3
+
+
+def test_a_kill_of_the_api_server_during_a_prepare_delays_a_pod_and_leaves_nothing(
+    node: Node, timings: Timings
+) -> None:
+    """The kubelet records a claim before it calls the driver. The driver, which is stopped until then, finds no API server."""
+    node.signal(signal.SIGSTOP)
+    node.apply(template("cut", request("mig", MIG.format("1g.10gb"))), user("cut", resourceClaimTemplateName="cut"))
+    node.until("the call of the kubelet", lambda: '"cut-gpu-' in KUBELET_CLAIMS.read_text().replace("\\", ""))
+    node.cluster.stop("kube-apiserver")
+    node.signal(signal.SIGCONT)
+    node.cluster.start("kube-apiserver")
+    began = time.monotonic()
+    node.until_running("cut")
+    timings.add("API server after a kill to running container", time.monotonic() - began)
+    assert len(node.devices("cut")) == len(node.instances) == 1
+    node.cluster.kubectl("delete", "pod", "cut", "--timeout=60s")
+    node.until("the end of the claim", lambda: not node.recorded)
+    assert (node.instances, [*CDI_FOLDER.glob("k8s.gpu.nvidia.com-claim_*")]) == ([], [])
+    node.until("no claim of the kubelet", lambda: '"cut-gpu-' not in KUBELET_CLAIMS.read_text().replace("\\", ""))

@@ -27,6 +27,8 @@ enum {
 
 typedef struct { unsigned long long total, free, used; } nvmlMemory_t;
 typedef struct { unsigned version; unsigned long long total, reserved, free, used; } nvmlMemory_v2_t;
+typedef struct { unsigned version, value; } nvmlDeviceAddressingMode_t;
+#define ADDRESSING_V1 (unsigned)(sizeof(nvmlDeviceAddressingMode_t) | (1u << 24))
 #define MEMORY_V2 (unsigned)(sizeof(nvmlMemory_v2_t) | (2u << 24))
 typedef struct { unsigned gpu, memory; } nvmlUtilization_t;
 typedef struct { unsigned pid; unsigned long long usedGpuMemory; unsigned gpuInstanceId, computeInstanceId; } nvmlProcessInfo_t;
@@ -562,6 +564,19 @@ nvmlReturn_t nvmlDeviceGetName(struct handle *device, char *name, unsigned lengt
     char of_mig[160];
     TRY(device_name(device, of_mig, sizeof of_mig));
     return copy_text(name, length, of_mig);
+}
+
+nvmlReturn_t nvmlDeviceGetBrand(struct handle *device, unsigned *brand) {
+    TRY(check(__func__, device, GPU));
+    *brand = strstr(device->gpu->name, "GeForce") ? 5 : strstr(device->gpu->name, "Tesla") ? 2 : 14;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetAddressingMode(struct handle *device, nvmlDeviceAddressingMode_t *mode) {
+    TRY(check(__func__, device, GPU));
+    if (mode->version != ADDRESSING_V1) return ARGUMENT_VERSION_MISMATCH;
+    mode->value = strstr(device->gpu->name, "GB200") ? 2 : 0;
+    return SUCCESS;
 }
 
 nvmlReturn_t nvmlDeviceGetMinorNumber(struct handle *device, unsigned *minor) {

@@ -33,6 +33,8 @@ GPU_CALLS: dict[str, dict[str, object] | None] = {
     "nvmlDeviceGetNvLinkRemotePciInfo": {},
 }
 """Call -> the fields that change if a GPU does not support the call; None if the GPU becomes a fault."""
+DESCRIPTIONS = {"nvmlDeviceGetBrand": "brand", "nvmlDeviceGetAddressingMode": "addressing_mode"}
+"""Calls that only describe a GPU -> the field that is missing after any error."""
 PAIR_CALL = "nvmlDeviceGetTopologyCommonAncestor"
 ELSEWHERE = f"link {SICK} 0 0000FFFF:01:00.0"
 """A link to a GPU, so that each call about links has an effect."""
@@ -85,6 +87,7 @@ def cases() -> dict[str, str]:
     lines = {f"{call} {code}": f"fault {call} {SICK} {CODES[code]}" for call in GPU_CALLS for code in CODES}
     lines |= {f"{call} {code}": f"fault {call} {SICK} {CODES[code]}" for call in STATE_CALLS for code in CODES}
     lines |= {f"{PAIR_CALL} {code}": f"fault {PAIR_CALL} {SICK} {CODES[code]}" for code in CODES}
+    lines |= {f"{call} {code}": f"fault {call} {SICK} {CODES[code]}" for call in DESCRIPTIONS for code in CODES}
     lines |= {f"{call} {code}": f"fault {call} {MIG_SICK} {CODES[code]}" for call in MIG_CALLS for code in CODES}
     lines |= {f"{call} {code}": f"fault {call} * {CODES[code]}" for call in SYSTEM_CALLS for code in CODES}
     return lines | {f"init {code}": f"init {code}" for code in (9, 12, 18, 999)}
@@ -139,6 +142,16 @@ def test_a_failed_topology_query_affects_both_gpus_only(code: str, discovered: C
     assert siblings(found, SICK) == siblings(healthy, SICK)
     assert (gpu_at(found, SICK), found["faults"]) == ({**gpu_at(healthy, SICK), "pci_peers": []}, [])
     assert all(len(gpu["pci_peers"]) == len(found["gpus"]) - 2 for gpu in found["gpus"] if gpu["index"] != SICK)
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("call", DESCRIPTIONS)
+def test_a_failing_call_that_only_describes_a_gpu_costs_its_own_value(
+    call: str, code: str, discovered: Callable[[str], Any]
+) -> None:
+    healthy, found = discovered("sound"), discovered(f"{call} {code}")
+    assert (found["faults"], siblings(found, SICK)) == ([], siblings(healthy, SICK))
+    assert gpu_at(found, SICK) == {**gpu_at(healthy, SICK), DESCRIPTIONS[call]: None}
 
 
 ADVICE = ("nvmlDeviceGetGpuFabricInfoV", "nvmlDeviceGetCurrentClocksEventReasons")
@@ -235,7 +248,17 @@ def test_a_failed_initialisation_is_an_error_with_its_code(
 
 
 def test_every_call_of_the_scenario_format_is_in_the_table() -> None:
-    known = {*GPU_CALLS, PAIR_CALL, *MIG_CALLS, *STATE_CALLS, *EVENT_CALLS, *SYSTEM_CALLS, *USE_CALLS, *LAYOUT_CALLS}
+    known = {
+        *GPU_CALLS,
+        *DESCRIPTIONS,
+        PAIR_CALL,
+        *MIG_CALLS,
+        *STATE_CALLS,
+        *EVENT_CALLS,
+        *SYSTEM_CALLS,
+        *USE_CALLS,
+        *LAYOUT_CALLS,
+    }
     assert set(FUNCTIONS.values()) <= known
 
 

@@ -38,8 +38,9 @@ class Killed(BaseException):
 class Node:
     """claims: namespace/name -> JSON of the claims in the API. kill_at: the number of the change at which the process ends, or 0.
 
-    kills_before: the process ends before this change, not after it. after_get: called once, after the API server has read a claim.
-    before: called with the number of each change, before the change.
+    kills_before: the process ends before this change, not after it. has_api: whether the API server responds. now: monotonic
+    seconds, which a wait advances. on_wait: called at each wait. cdi: what containers need.
+    after_get: called once, after the API server has read a claim. before: called with the number of each change, before the change.
     """
 
     folder: Path
@@ -57,6 +58,10 @@ class Node:
     after_get: Callable[[], object] = lambda: None
     before: Callable[[int], object] = lambda _: None
     reads: int = 0
+    now: float = 0.0
+    is_simulated: bool = True
+    cdi: CdiPlan = field(default_factory=CdiPlan)
+    on_wait: Callable[[], object] = lambda: None
 
     def __post_init__(self) -> None:
         model = "NVIDIA H100 80GB HBM3" if self.compute == "9.0" else "NVIDIA A100-SXM4-80GB"
@@ -77,12 +82,14 @@ class Node:
                 claims=self,
                 store=_Store(self.file, self.boot, self.change),
                 specs=_Specs(self.folder / "cdi", self.change),
+                clock=lambda: self.now,
+                sleep=self.wait,
             )
         )
 
     @property
     def hardware(self) -> NodeHardware:
-        return NodeHardware(self.open_nvml, self.discover, lambda _: CdiPlan(), has_dynamic_mig=self.has_dynamic_mig)
+        return NodeHardware(self.open_nvml, self.discover, lambda _: self.cdi, has_dynamic_mig=self.has_dynamic_mig)
 
     @property
     def file(self) -> Path:
@@ -143,8 +150,12 @@ class Node:
             raise KubeError("the API server does not respond")
         return tuple(self.claims.values())
 
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.on_wait()
+
     def discover(self) -> Inventory:
-        return read_inventory(self._node.open_nvml, lambda _: None, simulated=True)
+        return read_inventory(self._node.open_nvml, lambda _: None, simulated=self.is_simulated)
 
     def change(self, make: Callable[[], Any]) -> Any:
         """Makes one change, unless the process ends before it."""
@@ -188,8 +199,8 @@ class _Specs(ClaimSpecs):
         super().__init__(folder)
         self._change = change
 
-    def write(self, uid: str, spec: Spec) -> None:
-        self._change(lambda: super(_Specs, self).write(uid, spec))
+    def write(self, uid: str, spec: Spec) -> bool:
+        return bool(self._change(lambda: super(_Specs, self).write(uid, spec)))
 
     def remove(self, uid: str) -> None:
         self._change(lambda: super(_Specs, self).remove(uid))

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dra_driver.claims import hardware
-from dra_driver.claims.hardware import NodeHardware, select_edits
+from dra_driver.claims.edits import select_edits
+from dra_driver.claims.hardware import NodeHardware
 from gpu_core.cdi.plan import CdiPlan
 from gpu_core.domain.cdi import CdiDevice, DeviceNodeEdit, Edits, Spec
 from gpu_core.mig.plan import GpuPlan

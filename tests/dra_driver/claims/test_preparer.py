@@ -10,6 +10,8 @@ import pytest
 
 from dra_driver.claims.config import API_VERSION
 from dra_driver.claims.ref import ClaimRef
+from gpu_core.cdi.plan import CdiPlan
+from gpu_core.domain.cdi import CdiDevice, Edits, Spec
 from node_core.errors import ClaimError, KubeError
 from tests.dra_driver.claims.node import Node
 
@@ -134,6 +136,70 @@ def test_while_the_api_server_does_not_respond_a_new_claim_fails_and_others_stay
     assert [*node.recorded] == ["uid-a"]
 
 
+def test_a_new_claim_waits_for_an_api_server_that_returns(node: Node) -> None:
+    ref, node.has_api = node.allocate("a", SMALL), False
+    node.on_wait = lambda: setattr(node, "has_api", node.now > 10)
+    assert [each.device for each in node.preparer.prepare(ref)] == [SMALL]
+
+
+def test_a_claim_that_waits_for_the_api_server_does_not_delay_a_claim_that_is_prepared(node: Node) -> None:
+    node.preparer.prepare(ready := node.allocate("a", "gpu-0"))
+    node.has_api = False
+    found: list[str] = []
+    node.on_wait = lambda: found.extend(each.device for each in node.preparer.prepare(ready))
+    with pytest.raises(KubeError):
+        node.preparer.prepare(node.allocate("b", "gpu-1"))
+    assert {*found} == {"gpu-0"}
+
+
+def plan_of(*uuids: str, library: str) -> CdiPlan:
+    devices = tuple(CdiDevice(name=uuid, edits=Edits(env=(f"DEVICE={uuid}",))) for uuid in uuids)
+    spec = Spec(kind="k8s.device-plugin.nvidia.com/gpu", devices=devices, edits=Edits(env=(f"LIBRARY={library}",)))
+    return CdiPlan(specs={"k8s.device-plugin.nvidia.com-gpu.json": spec}, names={"gpu": {uuid: uuid for uuid in uuids}})
+
+
+def test_after_the_files_of_the_driver_changed_prepared_claims_get_new_specifications(node: Node) -> None:
+    gpus = [each.uuid for each in node.mig_gpus]
+    node.cdi = plan_of(*gpus, library="libcuda.so.570.1")
+    node.preparer.prepare(node.allocate("a", "gpu-0"))
+    file = node.folder / "cdi" / "k8s.gpu.nvidia.com-claim_uid-a.json"
+    before = file.stat()
+    node.preparer.refresh()
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    node.cdi = plan_of(*gpus, library="libcuda.so.580.1")
+    node.preparer.refresh()
+    assert spec_of(node, "uid-a")["containerEdits"]["env"] == ["LIBRARY=libcuda.so.580.1"]
+    assert file.stat().st_ino != before.st_ino
+
+
+def test_a_claim_whose_device_has_no_files_now_keeps_its_specification_and_others_get_new_ones(node: Node) -> None:
+    one, two = [each.uuid for each in node.mig_gpus]
+    node.cdi = plan_of(one, two, library="old")
+    for name, device in (("a", "gpu-0"), ("b", "gpu-1")):
+        node.preparer.prepare(node.allocate(name, device))
+    node.cdi = plan_of(two, library="new")
+    node.is_simulated = False
+    node.preparer.refresh()
+    found = [spec_of(node, uid)["containerEdits"]["env"] for uid in ("uid-a", "uid-b")]
+    assert found == [["LIBRARY=old"], ["LIBRARY=new"]]
+
+
+def test_a_specification_that_somebody_deleted_is_written_again_with_the_mig_device_of_the_claim(node: Node) -> None:
+    node.preparer.prepare(node.allocate("a", SMALL))
+    before = spec_of(node, "uid-a")
+    node.specs.remove("uid-a")
+    node.preparer.refresh()
+    assert spec_of(node, "uid-a") == before
+
+
+def test_claims_that_are_not_prepared_are_not_refreshed(node: Node) -> None:
+    node.preparer.prepare(node.allocate("a", SMALL))
+    node.file.write_bytes(node.file.read_bytes().replace(b'"is_prepared":true', b'"is_prepared":false'))
+    node.specs.remove("uid-a")
+    node.preparer.refresh()
+    assert node.specs.uids() == ()
+
+
 def test_admin_access_does_not_conflict_and_makes_nothing(node: Node) -> None:
     node.preparer.prepare(node.allocate("a", SMALL))
     monitor = node.allocate("m", SMALL, "gpu-1", adminAccess=True)
@@ -141,6 +207,12 @@ def test_admin_access_does_not_conflict_and_makes_nothing(node: Node) -> None:
     node.preparer.prepare(node.allocate("b", "gpu-1"))
     node.preparer.unprepare(monitor)
     assert node.instances[0] == [(0, 1)]
+
+
+def test_admin_access_to_a_whole_gpu_does_not_change_its_mig_devices(node: Node) -> None:
+    node.preparer.prepare(node.allocate("a", SMALL))
+    assert [each.device for each in node.preparer.prepare(node.allocate("m", "gpu-0", adminAccess=True))] == ["gpu-0"]
+    assert (node.mig_gpus[0].is_enabled, node.instances[0]) == (True, [(0, 1)])
 
 
 def test_a_claim_that_is_allocated_again_gets_its_new_devices(node: Node) -> None:

@@ -150,3 +150,14 @@ def test_an_abstract_mig_device_has_no_uuid() -> None:
 
 def test_a_tegra_gpu_is_not_offered() -> None:
     assert devices_of(inventory(gpu(), platform=Platform.TEGRA)) == ()
+
+
+def test_brand_and_addressing_mode_are_attributes_of_gpus_and_mig_devices_if_nvml_reports_them() -> None:
+    each = gpu(0, brand="Nvidia", addressing_mode="ATS")
+    devices = devices_of(inventory(each), (mig_of(each),), has_dynamic_mig=True)
+    assert {device.kind.value for device in devices} == {"gpu", "mig"}
+    assert {(device.attributes["brand"], device.attributes["addressingMode"]) for device in devices} == {
+        ("Nvidia", "ATS")
+    }
+    (unknown,) = devices_of(inventory(gpu(0)))
+    assert {"brand", "addressingMode"}.isdisjoint(unknown.attributes)

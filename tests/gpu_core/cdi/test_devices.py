@@ -74,6 +74,21 @@ def test_a_missing_capability_is_reported(load_node: LoadNode) -> None:
     )
 
 
+def test_a_gpu_in_mig_mode_has_a_device_with_the_monitor_capability_on_request(load_node: LoadNode) -> None:
+    node = load_node("k3s")
+    nodes = {**node.nodes.nodes, "/dev/nvidia-caps/nvidia-cap2": HostNode(major=237, minor=2, mode=0o666)}
+    caps = MigCaps(minors={**node.nodes.caps.minors, "monitor": 2})
+    node = replace(node, nodes=replace(node.nodes, nodes=nodes, caps=caps))
+    assert CUT not in devices_of(node.plan())
+    found = devices_of(node.with_options(has_mig_parents=True).plan())
+    paths = {each.path for each in found[CUT].device_nodes}
+    assert {"/dev/nvidia1", "/dev/nvidia-caps/nvidia-cap2"} <= paths
+    assert all(
+        "/dev/nvidia-caps/nvidia-cap2" not in {each.path for each in found[name].device_nodes}
+        for name in (WHOLE, *MIGS)
+    )
+
+
 def test_a_gpu_without_a_minor_number_is_skipped(load_node: LoadNode) -> None:
     node = load_node("k3s")
     gpus = (replace(make_gpu(0, WHOLE), minor=None), make_gpu(1, CUT))

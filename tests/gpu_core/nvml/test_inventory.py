@@ -104,6 +104,8 @@ OWN = {method: function for method, function in FUNCTIONS.items() if method not 
 """The methods that a discovery may call."""
 ABSENT_FACTS: dict[str, Callable[[Gpu], Gpu]] = {
     "nvmlDeviceGetMinorNumber": lambda gpu: replace(gpu, minor=None),
+    "nvmlDeviceGetBrand": lambda gpu: replace(gpu, brand=None),
+    "nvmlDeviceGetAddressingMode": lambda gpu: replace(gpu, addressing_mode=None),
     "nvmlDeviceGetPciInfo": lambda gpu: replace(gpu, address=None, numa_node=None, peers=()),
     "nvmlDeviceGetMemoryInfo": lambda gpu: without_names(replace(gpu, memory_bytes=None)),
     "nvmlDeviceGetCudaComputeCapability": lambda gpu: replace(gpu, compute=None),
@@ -213,7 +215,21 @@ def test_a_driver_without_a_version_does_not_hide_its_gpus() -> None:
         assert (inventory.driver.cuda is None) == (call == "nvmlSystemGetCudaDriverVersion")
 
 
-OPTIONAL = sorted(method for method, function in OWN.items() if function in ABSENT_FACTS and "mig" not in method)
+DESCRIPTIONS = ("device_get_brand", "device_get_addressing_mode")
+OPTIONAL = sorted(
+    method
+    for method, function in OWN.items()
+    if function in ABSENT_FACTS and "mig" not in method and method not in DESCRIPTIONS
+)
+
+
+@pytest.mark.parametrize("method", DESCRIPTIONS)
+@pytest.mark.parametrize("code", ["UNKNOWN", "ARGUMENT_VERSION_MISMATCH"])
+def test_an_error_of_a_call_that_only_describes_a_gpu_makes_no_gpu_a_fault(method: str, code: str) -> None:
+    scenario, before = everything(), discover(everything())
+    after = read_inventory(failing(scenario, method, code), numa_of(scenario))
+    assert after != before
+    assert after == replace(before, gpus=tuple(ABSENT_FACTS[OWN[method]](gpu) for gpu in before.gpus))
 
 
 @pytest.mark.parametrize("method", OPTIONAL)
