@@ -74,9 +74,12 @@ def test_a_failure_skips_the_checks_that_need_its_result(sources: dict[str, Any]
 
 
 def test_with_gpus_by_claims_alone_nothing_is_checked_that_only_a_device_plugin_gives() -> None:
-    by_claims = {"read_kubelet": lambda _: KubeletFacts(has_dra_driver=True), "why_no_cdi": lambda *_: None}
+    by_claims: dict[str, Any] = {
+        "read_kubelet": lambda _: KubeletFacts(has_dra_driver=True),
+        "why_no_cdi": lambda *_: None,
+    }
     assert verdicts(validate(**by_claims)) == [OK, OK, NOT, OK, NOT, NOT]
-    both = {"read_kubelet": lambda _: KubeletFacts(devices=(group(*IDS),), has_dra_driver=True)}
+    both: dict[str, Any] = {"read_kubelet": lambda _: KubeletFacts(devices=(group(*IDS),), has_dra_driver=True)}
     assert verdicts(validate(**{**by_claims, **both}))[2] is BAD
 
 
