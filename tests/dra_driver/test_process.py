@@ -179,9 +179,7 @@ def test_the_sockets_are_removed_at_the_end(place: Place) -> None:
 
 def test_a_second_process_serves_the_kubelet_and_publishes_when_the_first_one_ends(place: Place) -> None:
     first = place.start()
-    until(
-        lambda: "dryRun" in str(problems(first)["slices"]), lambda: str(problems(first))
-    )  # of the simulated API server
+    until(lambda: problems(first)["slices"] == NOT_OFFERED, lambda: str(problems(first)))
     second = place.start("--pod-uid", OTHER)
     paths = plugin_paths(place.folder, OTHER)
     until(paths.registration_socket.is_socket)
@@ -190,5 +188,5 @@ def test_a_second_process_serves_the_kubelet_and_publishes_when_the_first_one_en
     assert problems(second)["slices"] is None
     first.stop()
     place.wait_for_health("gpu-0", health_pb.HEALTHY, uid=OTHER)
-    until(lambda: "dryRun" in str(problems(second)["slices"]), lambda: str(problems(second)))
+    until(lambda: problems(second)["slices"] == NOT_OFFERED, lambda: str(problems(second)))
     assert [*place.paths.registry.glob("*.sock")] == [paths.registration_socket]
