@@ -4,14 +4,13 @@ GPU discovery, informers, NVML events and the plugin sockets run in separate thr
 loop. The controller never exits because of the state of the node.
 """
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
-from device_plugin.cdi_sync import MPS_CONTROL, SMI, CdiSpecSync, HostContext
+from device_plugin.cdi_sync import CdiSpecSync
 from device_plugin.desired import Desired, Inputs, plan_desired
 from device_plugin.health.build import build_health, build_mig_gate, build_status_writer, discover_gpus
 from device_plugin.health.kubelet_assessment import SETTLE_SECONDS, KubeletAssessor, assess_registration
@@ -22,11 +21,6 @@ from device_plugin.inventory_poller import DiscoveryResult, discover
 from device_plugin.label_retainer import LabelRetainer
 from device_plugin.manager import Manager
 from device_plugin.mig_gate import WAITING, MigGate
-from device_plugin.mps.apply import MpsTools
-from device_plugin.mps.compute_mode import SmiComputeModes
-from device_plugin.mps.control import MpsControl
-from device_plugin.mps.manager import MpsManager
-from device_plugin.mps.plan import MPS_MOUNT
 from device_plugin.plan.auto import LABEL as MIG_STRATEGY
 from device_plugin.plan.auto import select_mig_strategy
 from device_plugin.plan.options import MigStrategy
@@ -36,9 +30,11 @@ from device_plugin.settings import PluginSettings, plan_options
 from gpu_core.assembly import Dependencies, select_config
 from gpu_core.cdi.write import SpecWriter
 from gpu_core.domain.node_assessment import NodeAssessment
+from gpu_core.mps.apply import MpsTools
+from gpu_core.mps.manager import MpsManager
+from gpu_core.mps.tools import DriverPrograms, mps_tools
 from gpu_core.nvml.poller import InventoryPoller
 from gpu_core.nvml.source import is_released
-from gpu_core.settings.nvidia_settings import ResponseSettings
 from node_core.domain.backoff import Backoff
 from node_core.domain.conditions import GPU_READY
 from node_core.domain.labels import Labels
@@ -243,7 +239,7 @@ class PluginController:
 
     def _discovery_succeeded(self, result: DiscoveryResult) -> None:
         self._failures, self._discovery = (), result
-        self._tools = mps_tools(self._selector.settings.responses, result.context)
+        self._tools = mps_tools(self._selector.settings.responses.mps_root, result.context.programs)
         self._timers.cancel(DISCOVER)
         self._health.discovery_succeeded(result.inventory, result.began)
         self._reporter.check("gpus", None)
@@ -296,7 +292,7 @@ class PluginController:
         if desired.mps is None:
             return
         if self._tools is None:
-            self._tools = mps_tools(self._selector.settings.responses, HostContext())
+            self._tools = mps_tools(self._selector.settings.responses.mps_root, DriverPrograms())
         self._mps.reconcile(desired.mps, self._tools)
 
     def _apply(self, desired: Desired) -> None:
@@ -331,18 +327,6 @@ class PluginController:
             self._timers.cancel(name)
         else:
             self._timers.set_at(name, at)
-
-
-def mps_tools(settings: ResponseSettings, context: HostContext) -> MpsTools:
-    """Returns the MPS programs below the driver root or in PATH, and the MPS root, which is mounted at MPS_MOUNT in pods."""
-    mount = Path(MPS_MOUNT)
-    control, smi = (context.programs.get(name) or shutil.which(name) for name in (MPS_CONTROL, SMI))
-    return MpsTools(
-        root=mount if mount.is_dir() else Path(settings.mps_root or MPS_MOUNT),
-        control=MpsControl(Path(control) if control else None, context.libraries),
-        modes=SmiComputeModes(Path(smi) if smi else None, context.libraries),
-        has_selinux=Path("/sys/fs/selinux/enforce").exists(),
-    )
 
 
 def build_agent(

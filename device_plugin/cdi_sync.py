@@ -5,7 +5,6 @@ The discovery thread calls this module, because the driver's files may be on a s
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from device_plugin.allocate.strategies import AUTO, CDI_LISTS
 from gpu_core.cdi.groups import groups_reason
@@ -18,10 +17,9 @@ from gpu_core.cdi.write import SpecWriter
 from gpu_core.domain.inventory import Inventory, Platform
 from gpu_core.host.device_nodes import DeviceNodes, ReadNode, read_device_nodes, read_node
 from gpu_core.host.driver_files import DriverFiles, read_driver_files
+from gpu_core.mps.tools import DriverPrograms, find_programs
 from gpu_core.settings.nvidia_settings import ResponseSettings
 from node_core.host.root import HostRoot
-
-MPS_CONTROL, SMI = "nvidia-cuda-mps-control", "nvidia-smi"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +29,7 @@ class HostContext:
     cdi_names: see CdiPlan.names. no_specs_reason: why no GPU has a CDI name, or None. dev_root: the host folder that contains `dev`.
     control_nodes, imex_channels: the existing ones. problems: why specifications cannot be written. imex_problems: a sentence for each
     configured channel that is missing. notes: a sentence for
-    each item that the specifications omit. programs: the MPS programs and nvidia-smi, name to path. libraries: a loader path for them.
+    each item that the specifications omit. programs: of the driver.
     """
 
     cdi_names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -42,8 +40,7 @@ class HostContext:
     problems: tuple[str, ...] = ()
     imex_problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    programs: Mapping[str, Path] = field(default_factory=dict)
-    libraries: str | None = None
+    programs: DriverPrograms = field(default_factory=DriverPrograms)
 
 
 class CdiSpecSync:
@@ -80,8 +77,7 @@ class CdiSpecSync:
                 if each not in channels
             ),
             notes=(*_option_notes(settings), *plan.notes),
-            programs=_programs(roots, driver),
-            libraries=_library_path(roots, driver),
+            programs=find_programs(roots, driver),
         )
 
     def plan(self, inventory: Inventory, settings: ResponseSettings, runtime: str = "") -> CdiPlan:
@@ -148,13 +144,3 @@ def _no_specs_reason(problems: tuple[str, ...], plan: CdiPlan, settings: Respons
     if not _needs_specs(settings):
         return "the device list strategies do not use CDI specifications"
     return next(iter((*problems, *plan.notes)), "the node has no GPU for a CDI specification")
-
-
-def _programs(roots: Roots, driver: DriverFiles) -> dict[str, Path]:
-    paths = {Path(file.path).name: file.path for file in driver.binaries}
-    return {name: roots.driver_mount / path.lstrip("/") for name, path in paths.items() if name in (MPS_CONTROL, SMI)}
-
-
-def _library_path(roots: Roots, driver: DriverFiles) -> str | None:
-    folders = dict.fromkeys(str((roots.driver_mount / each.path.lstrip("/")).parent) for each in driver.libraries)
-    return ":".join(folders) or None

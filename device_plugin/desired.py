@@ -11,7 +11,7 @@ from device_plugin.allocate.strategies import CDI_LISTS, DeviceList
 from device_plugin.devices import Plan
 from device_plugin.health.gpu_assessment import count_devices, health_cause
 from device_plugin.inventory_poller import DiscoveryResult
-from device_plugin.mps.plan import STARTING, MpsDaemonSpec, plan_mps
+from device_plugin.mps_plan import plan_mps
 from device_plugin.plan.node import plan_devices
 from device_plugin.plan.options import PlanOptions
 from device_plugin.plan.withhold import (
@@ -35,6 +35,7 @@ from gpu_core.domain.node_assessment import (
 )
 from gpu_core.domain.resources import ResourceName
 from gpu_core.health.assessment import GpuAssessment
+from gpu_core.mps.spec import STARTING, MpsDaemonSpec
 from gpu_core.settings.nvidia_settings import ResponseSettings
 
 FAILURES_UNTIL_UNHEALTHY = 2

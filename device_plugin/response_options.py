@@ -6,9 +6,9 @@ from device_plugin.allocate.choose import Choice, select_device_list
 from device_plugin.allocate.strategies import AUTO, DeviceList, ResponseOptions
 from device_plugin.cdi_sync import HostContext
 from device_plugin.devices import ResourceOffer
-from device_plugin.mps.plan import mps_access
 from gpu_core.domain.resources import ResourceName
 from gpu_core.domain.sharing import SharingStrategy
+from gpu_core.mps.spec import mps_access
 from gpu_core.settings.nvidia_settings import ResponseSettings
 
 

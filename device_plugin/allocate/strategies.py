@@ -20,6 +20,7 @@ from device_plugin.allocate.response import (
 from device_plugin.devices import Device
 from gpu_core.cdi.kinds import IMEX_CHANNEL_PATH, CdiClass, qualified_name
 from gpu_core.domain.cdi import ALL
+from gpu_core.mps.spec import MpsAccess
 
 DeviceList = Literal["envvar", "volume-mounts", "cdi-annotations", "cdi-cri"]
 CDI_LISTS: frozenset[DeviceList] = frozenset({"cdi-annotations", "cdi-cri"})
@@ -30,15 +31,6 @@ OPTIONAL = {"gdrcopy": "NVIDIA_GDRCOPY", "gds": "NVIDIA_GDS", "mofed": "NVIDIA_M
 """CDI class -> the environment variable that enables the same devices in NVIDIA's container runtime."""
 AUTO: Literal["auto"] = "auto"
 """The device list strategy depends on the Node's kubelet and runtime; see `choose`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MpsAccess:
-    """How containers connect to the MPS daemon of their resource. pipe, shm: host folders. container_pipe: the mount path of the pipe."""
-
-    pipe: str
-    shm: str
-    container_pipe: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from device_plugin.mps.apply import MpsTools
+from gpu_core.mps.apply import MpsTools
 from gpu_validator.agent import NAME as VALIDATOR
 from gpu_validator.files import FOLDER as VALIDATIONS
 from gpunode.cleanup.host import (

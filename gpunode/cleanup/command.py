@@ -8,10 +8,8 @@ from typing import Literal
 
 import click
 
-from device_plugin.agent import mps_tools
-from device_plugin.cdi_sync import HostContext
 from gpu_core.cdi.write import CDI_FOLDER
-from gpu_core.settings.nvidia_settings import ResponseSettings
+from gpu_core.mps.tools import DriverPrograms, mps_tools
 from gpunode.cleanup.agent import cleanup_loop
 from gpunode.cleanup.clean import CleanupTargets, Outcome, clean
 from gpunode.cleanup.node import DryRunApi
@@ -111,7 +109,7 @@ def main(arguments: Sequence[str]) -> int:
         state=common.lock_dir,
         records=values["mig_state_dir"],
         namespace=namespace,
-        mps=mps_tools(ResponseSettings(mps_root=values["mps_root"]), HostContext()),
+        mps=mps_tools(values["mps_root"], DriverPrograms()),
         only=values["only"],
         is_dry_run=values["dry_run"],
     )

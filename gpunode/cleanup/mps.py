@@ -2,9 +2,9 @@
 
 from threading import Event
 
-from device_plugin.mps.apply import MpsTools
-from device_plugin.mps.daemon import MpsDaemon
-from device_plugin.mps.state import discover_folders
+from gpu_core.mps.apply import MpsTools
+from gpu_core.mps.daemon import MpsDaemon
+from gpu_core.mps.state import discover_folders
 from node_core.errors import NodeError
 
 TIMEOUT_SECONDS = 60.0

@@ -18,10 +18,6 @@ from device_plugin.health.status_writer import HealthStatusWriter
 from device_plugin.inventory_poller import discover
 from device_plugin.manager import Manager
 from device_plugin.mig_gate import WAIT_SECONDS, MigGate
-from device_plugin.mps.changes import MpsState
-from device_plugin.mps.control import MpsFolder
-from device_plugin.mps.manager import MpsManager
-from device_plugin.mps.state import read_state, write_state
 from device_plugin.response_options import ServedResource
 from device_plugin.settings import PluginSettings
 from gpu_core.assembly import Dependencies
@@ -31,6 +27,10 @@ from gpu_core.domain.resources import GPU, ResourceName
 from gpu_core.domain.sharing import SharedResource, Sharing, SharingStrategy
 from gpu_core.host.mig_status import MigStatus
 from gpu_core.host.release_requests import FOLDER, write_request
+from gpu_core.mps.changes import MpsState
+from gpu_core.mps.control import MpsFolder
+from gpu_core.mps.manager import MpsManager
+from gpu_core.mps.state import read_state, write_state
 from gpu_core.nvml.inventory import read_inventory
 from gpu_core.nvml.poller import InventoryPoller
 from gpu_core.nvml.source import CACHE_SECONDS, InventorySource

@@ -124,9 +124,9 @@ def test_a_missing_configured_imex_channel_is_reported(node: Node) -> None:
 
 def test_mps_programs_are_read_from_the_driver_root(node: Node) -> None:
     found = node.sync_specs()
-    assert found.programs["nvidia-smi"] == node.driver / "usr/bin/nvidia-smi"
-    assert found.libraries is not None
-    assert str(node.driver) in found.libraries
+    assert found.programs.paths["nvidia-smi"] == node.driver / "usr/bin/nvidia-smi"
+    assert found.programs.libraries is not None
+    assert str(node.driver) in found.programs.libraries
 
 
 def test_the_version_of_specifications_follows_the_container_runtime(node: Node) -> None:

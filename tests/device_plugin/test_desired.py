@@ -8,7 +8,6 @@ import pytest
 from device_plugin.cdi_sync import HostContext
 from device_plugin.desired import Desired, Inputs, plan_desired
 from device_plugin.inventory_poller import DiscoveryResult
-from device_plugin.mps.plan import STARTING
 from device_plugin.plan.options import PlanOptions
 from gpu_core.domain.health import Phase
 from gpu_core.domain.inventory import Driver, Gpu, GpuUuid, Inventory
@@ -16,6 +15,7 @@ from gpu_core.domain.node_assessment import NodeFacts, Reason
 from gpu_core.domain.resources import GPU
 from gpu_core.domain.sharing import SharedResource, Sharing, SharingStrategy
 from gpu_core.health.assessment import GpuAssessment
+from gpu_core.mps.spec import STARTING
 from gpu_core.settings.nvidia_settings import ResponseSettings
 
 MakeGpu = Callable[..., Gpu]

@@ -6,9 +6,9 @@ import stat
 import sys
 from pathlib import Path
 
-from tests.device_plugin.mps.fake_program import SCRIPT as MPS_SCRIPT
 from tests.e2e.cluster.image import shared_libraries
 from tests.e2e.world import MPS_CONTROL
+from tests.gpu_core.mps.fake_program import SCRIPT as MPS_SCRIPT
 
 VERSION = "550.54.15"
 CONTROL = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset")

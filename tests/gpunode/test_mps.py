@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from device_plugin.mps.control import MpsFolder
+from gpu_core.mps.control import MpsFolder
 from gpu_core.nvml.inventory import read_inventory
 from node_core.host.atomic_write import write_atomically
 from simulation.nvml.library import numa_of, simulated_nvml
 from simulation.scenarios.scenario import load_scenario
-from tests.device_plugin.mps.fake_program import SCRIPT, SMI
-from tests.device_plugin.mps.stage import is_alive
+from tests.gpu_core.mps.fake_program import SCRIPT, SMI
+from tests.gpu_core.mps.stage import is_alive
 from tests.gpunode.conftest import Cluster
 from tests.nvml.build import IN_CI
 

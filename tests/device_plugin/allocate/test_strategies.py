@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from device_plugin.allocate.response import AllocationError, Response, build_response
 from device_plugin.allocate.strategies import (
     DeviceList,
-    MpsAccess,
     ResponseOptions,
     build_strategies,
 )
@@ -22,6 +21,7 @@ from gpu_core.cdi.kinds import CONTROL_NODES
 from gpu_core.domain.cdi import VENDOR as CDI_VENDOR
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.resources import GPU, ResourceName
+from gpu_core.mps.spec import MpsAccess
 
 RESOURCE = ResourceName("nvidia.com/gpu.shared")
 MIG_PATHS = ("/dev/nvidia0", "/dev/nvidia-caps/nvidia-cap12", "/dev/nvidia-caps/nvidia-cap13")

@@ -18,7 +18,6 @@ from device_plugin.health.status_writer import HealthStatusWriter
 from device_plugin.inventory_poller import DiscoveryResult
 from device_plugin.manager import Manager
 from device_plugin.mig_gate import MigGate
-from device_plugin.mps.manager import MpsManager
 from device_plugin.response_options import ServedResource
 from device_plugin.settings import PluginSettings
 from gpu_core.domain.evidence import GpuState, RecoveryAction, XidEvent
@@ -27,6 +26,7 @@ from gpu_core.domain.node_assessment import NodeFacts
 from gpu_core.domain.resources import ResourceName
 from gpu_core.health.state_file import StateFile
 from gpu_core.host.mig_status import MigStatus
+from gpu_core.mps.manager import MpsManager
 from gpu_core.nvml.poller import InventoryPoller
 from node_core.domain.conditions import parse_conditions
 from node_core.domain.node import NodeView

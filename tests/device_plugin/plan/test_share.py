@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_plugin.devices import Plan
-from device_plugin.mps.plan import plan_mps
+from device_plugin.mps_plan import plan_mps
 from device_plugin.plan.node import MPS_WITH_MIG, plan_devices
 from device_plugin.plan.options import MigStrategy, PlanOptions
 from device_plugin.wire import render_device

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from device_plugin.mps.changes import MpsState
-from device_plugin.mps.compute_mode import EXCLUSIVE_PROCESS
-from device_plugin.mps.state import write_state
+from gpu_core.mps.changes import MpsState
+from gpu_core.mps.compute_mode import EXCLUSIVE_PROCESS
+from gpu_core.mps.state import write_state
 from gpunode.cleanup.mps import stop_mps_daemons
 from node_core.errors import NodeError
-from tests.device_plugin.mps.stage import BEFORE, ONE, TWO, Stage, is_alive
+from tests.gpu_core.mps.stage import BEFORE, ONE, TWO, Stage, is_alive
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ import subprocess
 import pytest
 from structlog.testing import capture_logs
 
-from device_plugin.mps.changes import MpsState
-from device_plugin.mps.control import MpsControl
-from device_plugin.mps.daemon import STABLE_SECONDS
-from device_plugin.mps.state import write_state
+from gpu_core.mps.changes import MpsState
+from gpu_core.mps.control import MpsControl
+from gpu_core.mps.daemon import STABLE_SECONDS
+from gpu_core.mps.state import write_state
 from node_core.domain.backoff import Backoff
-from tests.device_plugin.mps.stage import ALL_EXCLUSIVE, BEFORE, ONE, WANTED, Clock, Stage, is_alive, kill
+from tests.gpu_core.mps.stage import ALL_EXCLUSIVE, BEFORE, ONE, WANTED, Clock, Stage, is_alive, kill
 
 
 class RecordingBackoff(Backoff):

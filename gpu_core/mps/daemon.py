@@ -14,12 +14,12 @@ from threading import Event
 
 import structlog
 
-from device_plugin.mps.apply import POLL_SECONDS, RELEASED, GpusReleasedError, MpsApplier, MpsTools
-from device_plugin.mps.changes import MpsObserved, plan_mps_changes
-from device_plugin.mps.plan import STARTING, MpsDaemonSpec
-from device_plugin.mps.process import find_process
-from device_plugin.mps.state import read_state
 from gpu_core.domain.resources import ResourceName
+from gpu_core.mps.apply import POLL_SECONDS, RELEASED, GpusReleasedError, MpsApplier, MpsTools
+from gpu_core.mps.changes import MpsObserved, plan_mps_changes
+from gpu_core.mps.process import find_process
+from gpu_core.mps.spec import STARTING, MpsDaemonSpec
+from gpu_core.mps.state import read_state
 from node_core.domain.backoff import Backoff
 from node_core.errors import NodeError
 from node_core.host.flock import try_lock

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from device_plugin.mps.compute_mode import SmiComputeModes
-from device_plugin.mps.control import MpsError
 from gpu_core.domain.inventory import GpuUuid
-from tests.device_plugin.mps.fake_program import SMI
+from gpu_core.host.nvidia_smi import NvidiaSmi, SmiError
+from gpu_core.mps.compute_mode import SmiComputeModes
+from gpu_core.mps.control import MpsError
+from tests.gpu_core.mps.fake_program import SMI
 
 ONE, TWO = GpuUuid("GPU-1"), GpuUuid("GPU-2")
 
@@ -20,7 +21,7 @@ def modes(tmp_path: Path) -> SmiComputeModes:
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     (tmp_path / ONE).write_text("Default\n")
     (tmp_path / TWO).write_text("Exclusive_Process\n")
-    return SmiComputeModes(program)
+    return SmiComputeModes(NvidiaSmi(program))
 
 
 def test_modes_of_several_gpus_are_read_and_written_at_once(modes: SmiComputeModes) -> None:
@@ -32,7 +33,7 @@ def test_modes_of_several_gpus_are_read_and_written_at_once(modes: SmiComputeMod
 
 
 def test_an_error_contains_the_output_of_nvidia_smi(modes: SmiComputeModes, tmp_path: Path) -> None:
-    with pytest.raises(MpsError, match="No devices were found"):
+    with pytest.raises(SmiError, match="No devices were found"):
         modes.read([GpuUuid("GPU-3")])
     (tmp_path / ONE).write_text("[N/A]\n")
     with pytest.raises(MpsError, match=r"does not report the compute modes: 'GPU-1, \[N/A\]'"):
@@ -40,7 +41,7 @@ def test_an_error_contains_the_output_of_nvidia_smi(modes: SmiComputeModes, tmp_
 
 
 def test_without_nvidia_smi_there_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(MpsError, match="the driver does not contain nvidia-smi"):
-        SmiComputeModes(None).read([ONE])
-    with pytest.raises(MpsError, match=r"cannot start .*: No such file"):
-        SmiComputeModes(tmp_path / "gone").write([ONE], 0)
+    with pytest.raises(SmiError, match="the driver does not contain nvidia-smi"):
+        SmiComputeModes(NvidiaSmi(None)).read([ONE])
+    with pytest.raises(SmiError, match=r"cannot start .*: No such file"):
+        SmiComputeModes(NvidiaSmi(tmp_path / "gone")).write([ONE], 0)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from device_plugin.mps.changes import MpsState
-from device_plugin.mps.compute_mode import EXCLUSIVE_PROCESS
-from device_plugin.mps.control import MpsControl, MpsFolder
-from device_plugin.mps.manager import MpsManager
-from device_plugin.mps.state import discover_folders, write_state
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.resources import GPU, ResourceName
-from tests.device_plugin.mps.stage import BEFORE, LESS, ONE, TWO, WANTED, Stage, is_alive
+from gpu_core.mps.changes import MpsState
+from gpu_core.mps.compute_mode import EXCLUSIVE_PROCESS
+from gpu_core.mps.control import MpsControl, MpsFolder
+from gpu_core.mps.manager import MpsManager
+from gpu_core.mps.state import discover_folders, write_state
+from tests.gpu_core.mps.stage import BEFORE, LESS, ONE, TWO, WANTED, Stage, is_alive
 
 ALL_EXCLUSIVE = {ONE: EXCLUSIVE_PROCESS, TWO: EXCLUSIVE_PROCESS}
 RENAMED = ResourceName("nvidia.com/gpu.shared")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from device_plugin.mps.changes import MpsState
-from device_plugin.mps.control import MpsError, MpsFolder
 from gpu_core.domain.resources import ResourceName
+from gpu_core.mps.changes import MpsState
+from gpu_core.mps.control import MpsError, MpsFolder
 from node_core.host.atomic_write import write_atomically
 
 NAME = ".gpunode"

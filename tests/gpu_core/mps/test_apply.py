@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from device_plugin.mps.changes import MpsState
-from device_plugin.mps.compute_mode import EXCLUSIVE_PROCESS
-from device_plugin.mps.plan import MpsDaemonSpec
-from device_plugin.mps.state import NAME, write_state
 from gpu_core.domain.resources import GPU
+from gpu_core.mps.changes import MpsState
+from gpu_core.mps.compute_mode import EXCLUSIVE_PROCESS
+from gpu_core.mps.spec import MpsDaemonSpec
+from gpu_core.mps.state import NAME, write_state
 from node_core.domain.backoff import Backoff
-from tests.device_plugin.mps.stage import ALL_EXCLUSIVE, BEFORE, LESS, ONE, TWO, WANTED, Stage, is_alive, kill
+from tests.gpu_core.mps.stage import ALL_EXCLUSIVE, BEFORE, LESS, ONE, TWO, WANTED, Stage, is_alive, kill
 
 
 def test_compute_modes_of_a_killed_process_are_restored_without_a_daemon(stage: Stage) -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import structlog
 
-from device_plugin.mps.changes import MpsChange, MpsObserved, MpsState
-from device_plugin.mps.compute_mode import DEFAULT, EXCLUSIVE_PROCESS, ComputeModes, restore_modes
-from device_plugin.mps.control import MpsControl, MpsError, MpsFolder
-from device_plugin.mps.plan import MpsDaemonSpec
-from device_plugin.mps.process import DaemonProcess, find_process
-from device_plugin.mps.state import discover_folders, read_state, remove_state, write_state
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.resources import ResourceName
+from gpu_core.mps.changes import MpsChange, MpsObserved, MpsState
+from gpu_core.mps.compute_mode import DEFAULT, EXCLUSIVE_PROCESS, ComputeModes, restore_modes
+from gpu_core.mps.control import MpsControl, MpsError, MpsFolder
+from gpu_core.mps.process import DaemonProcess, find_process
+from gpu_core.mps.spec import MpsDaemonSpec
+from gpu_core.mps.state import discover_folders, read_state, remove_state, write_state
 
 log = structlog.get_logger(__name__)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from device_plugin.mps.control import MpsFolder
-from device_plugin.mps.process import DaemonProcess, ends_with_container, find_process
+from gpu_core.mps.control import MpsFolder
+from gpu_core.mps.process import DaemonProcess, ends_with_container, find_process
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import stat
 
 import pytest
 
-from device_plugin.mps.changes import MpsState
-from device_plugin.mps.control import MpsError
-from tests.device_plugin.mps.stage import ALL_EXCLUSIVE, BEFORE, WANTED, Stage
+from gpu_core.mps.changes import MpsState
+from gpu_core.mps.control import MpsError
+from tests.gpu_core.mps.stage import ALL_EXCLUSIVE, BEFORE, WANTED, Stage
 
 
 def test_a_daemon_gets_only_its_own_gpus_and_its_limits(stage: Stage) -> None:

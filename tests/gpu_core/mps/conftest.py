@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.device_plugin.mps.stage import Stage
+from tests.gpu_core.mps.stage import Stage
 
 
 @pytest.fixture

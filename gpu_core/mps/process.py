@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from device_plugin.mps.control import MpsFolder
+from gpu_core.mps.control import MpsFolder
 
 AGENT_PROGRAMS = frozenset({"gpunode", "gpu-device-plugin"})
 

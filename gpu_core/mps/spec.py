@@ -1,19 +1,16 @@
-"""Which MPS daemons a plan needs, with which settings. PURE. Source: NVIDIA MPS documentation, control daemon commands."""
+"""The desired MPS daemon of a resource, and how containers connect to a daemon. PURE.
 
-from collections import Counter
-from collections.abc import Mapping
+Source: NVIDIA MPS documentation, control daemon commands.
+"""
+
 from dataclasses import dataclass
 
-from device_plugin.allocate.strategies import MpsAccess
-from device_plugin.devices import Plan
-from gpu_core.domain.inventory import GpuUuid, Inventory
+from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.resources import ResourceName
-from gpu_core.domain.sharing import SharingStrategy
 
 MPS_MOUNT = "/mps"
 """The mount path of the MPS root in containers, including the plugin's own container."""
 STARTING = "its MPS daemon is starting"
-MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,23 +52,13 @@ class MpsDaemonSpec:
         return (*limits, f"set_default_active_thread_percentage {max(1, share)}")
 
 
-def plan_mps(
-    plan: Plan, inventory: Inventory, before: Mapping[ResourceName, MpsDaemonSpec] | None = None
-) -> Mapping[ResourceName, MpsDaemonSpec]:
-    """Plans one daemon for each resource with devices that are shared by MPS.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MpsAccess:
+    """How containers connect to the MPS daemon of their resource. pipe, shm: host folders. container_pipe: the mount path of the pipe."""
 
-    before: the daemons planned so far. A GPU that is temporarily unreadable remains in the specification, so that one lost GPU does not
-    restart the daemon of the other GPUs.
-    """
-    memory = {gpu.uuid: gpu.memory_mib for each in (before or {}).values() for gpu in each.gpus}
-    memory |= {gpu.uuid: None if gpu.memory_bytes is None else gpu.memory_bytes // MIB for gpu in inventory.gpus}
-    specs = {}
-    for resource, offer in plan.resources.items():
-        replicas = Counter(device.gpu for device in offer.devices if device.replica is not None)
-        if offer.sharing is SharingStrategy.MPS and replicas:
-            gpus = (MpsGpu(uuid=uuid, memory_mib=memory.get(uuid), replicas=count) for uuid, count in replicas.items())
-            specs[resource] = MpsDaemonSpec(resource=resource, gpus=tuple(gpus))
-    return specs
+    pipe: str
+    shm: str
+    container_pipe: str
 
 
 def mps_access(resource: ResourceName, host_root: str) -> MpsAccess:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 
-from device_plugin.mps.plan import MpsDaemonSpec, MpsSettings
 from gpu_core.domain.inventory import GpuUuid
+from gpu_core.mps.spec import MpsDaemonSpec, MpsSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

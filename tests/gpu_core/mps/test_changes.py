@@ -2,10 +2,10 @@
 
 import pytest
 
-from device_plugin.mps.changes import MpsChange, MpsObserved, MpsState, plan_mps_changes
-from device_plugin.mps.plan import MpsDaemonSpec, MpsGpu
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.resources import GPU
+from gpu_core.mps.changes import MpsChange, MpsObserved, MpsState, plan_mps_changes
+from gpu_core.mps.spec import MpsDaemonSpec, MpsGpu
 
 ONE, TWO = GpuUuid("GPU-1"), GpuUuid("GPU-2")
 WANTED = MpsDaemonSpec(resource=GPU, gpus=(MpsGpu(uuid=ONE, memory_mib=8, replicas=2),))

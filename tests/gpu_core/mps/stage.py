@@ -6,20 +6,20 @@ import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from device_plugin.mps.apply import MpsTools
-from device_plugin.mps.changes import MpsState
-from device_plugin.mps.compute_mode import EXCLUSIVE_PROCESS
-from device_plugin.mps.control import MpsControl, MpsFolder
-from device_plugin.mps.daemon import MpsDaemon
-from device_plugin.mps.manager import MpsManager
-from device_plugin.mps.plan import MpsDaemonSpec, MpsGpu
-from device_plugin.mps.process import find_process
-from device_plugin.mps.state import discover_folders, read_state
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.resources import GPU
+from gpu_core.mps.apply import MpsTools
+from gpu_core.mps.changes import MpsState
+from gpu_core.mps.compute_mode import EXCLUSIVE_PROCESS
+from gpu_core.mps.control import MpsControl, MpsFolder
+from gpu_core.mps.daemon import MpsDaemon
+from gpu_core.mps.manager import MpsManager
+from gpu_core.mps.process import find_process
+from gpu_core.mps.spec import MpsDaemonSpec, MpsGpu
+from gpu_core.mps.state import discover_folders, read_state
 from node_core.domain.backoff import Backoff
 from node_core.errors import NvmlError
-from tests.device_plugin.mps.fake_program import SCRIPT
+from tests.gpu_core.mps.fake_program import SCRIPT
 
 ONE, TWO = GpuUuid("GPU-1"), GpuUuid("GPU-2")
 WANTED = MpsDaemonSpec(

@@ -1,8 +1,8 @@
-"""The specifications of MPS daemons."""
+"""The MPS daemons of a plan."""
 
 from dataclasses import replace
 
-from device_plugin.mps.plan import MpsDaemonSpec, MpsGpu, mps_access, plan_mps
+from device_plugin.mps_plan import plan_mps
 from device_plugin.plan.node import plan_devices
 from device_plugin.plan.options import PlanOptions
 from gpu_core.domain.inventory import Fault, Inventory
@@ -11,7 +11,6 @@ from gpu_core.domain.sharing import SharedResource, Sharing, SharingStrategy
 from gpu_core.nvml.inventory import read_inventory
 from simulation.nvml.library import numa_of, simulated_nvml
 from simulation.scenarios.scenario import load_scenario
-from tests.device_plugin.mps.stage import ONE, WANTED
 
 SHARED = PlanOptions(
     sharing=Sharing(
@@ -44,19 +43,3 @@ def test_a_lost_gpu_remains_in_the_specification() -> None:
 
 def test_resources_that_are_not_shared_by_mps_have_no_daemon() -> None:
     assert plan_mps(plan_devices(eight(), PlanOptions()), eight()) == {}
-
-
-def test_containers_connect_to_the_daemon_at_nvidias_paths() -> None:
-    access = mps_access(GPU, "/run/nvidia/mps/")
-    assert access.pipe == "/run/nvidia/mps/nvidia.com/gpu/pipe"
-    assert (access.shm, access.container_pipe) == ("/run/nvidia/mps/shm", "/mps/nvidia.com/gpu/pipe")
-
-
-def test_each_client_gets_its_share_of_memory_and_threads() -> None:
-    assert WANTED.settings.commands == (
-        "set_default_device_pinned_mem_limit 0 20480M",
-        "set_default_device_pinned_mem_limit 1 20480M",
-        "set_default_active_thread_percentage 25",
-    )
-    boundless = MpsDaemonSpec(resource=GPU, gpus=(MpsGpu(uuid=ONE, memory_mib=None, replicas=48),))
-    assert boundless.settings.commands == ("set_default_active_thread_percentage 2",)

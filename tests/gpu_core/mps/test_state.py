@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from device_plugin.mps.changes import MpsState
-from device_plugin.mps.control import MpsError, MpsFolder
-from device_plugin.mps.plan import MpsSettings
-from device_plugin.mps.state import NAME, discover_folders, read_state, remove_state, write_state
 from gpu_core.domain.inventory import GpuUuid
+from gpu_core.mps.changes import MpsState
+from gpu_core.mps.control import MpsError, MpsFolder
+from gpu_core.mps.spec import MpsSettings
+from gpu_core.mps.state import NAME, discover_folders, read_state, remove_state, write_state
 
 ONE = GpuUuid("GPU-1")
 STATE = MpsState(modes={ONE: 0}, pid=7, settings=MpsSettings(visible=ONE, commands=("a", "b")))

@@ -7,12 +7,12 @@ import atexit
 from collections.abc import Callable, Mapping
 from time import monotonic
 
-from device_plugin.mps.apply import MpsTools
-from device_plugin.mps.daemon import MpsDaemon
-from device_plugin.mps.plan import MpsDaemonSpec
-from device_plugin.mps.process import ends_with_container
-from device_plugin.mps.state import discover_folders
 from gpu_core.domain.resources import ResourceName
+from gpu_core.mps.apply import MpsTools
+from gpu_core.mps.daemon import MpsDaemon
+from gpu_core.mps.process import ends_with_container
+from gpu_core.mps.spec import MpsDaemonSpec
+from gpu_core.mps.state import discover_folders
 
 CLOSE_SECONDS = 1.0
 """How long `close` waits for daemons to end."""

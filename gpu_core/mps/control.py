@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gpu_core.host.nvidia_smi import loader_path
 from node_core.errors import NodeError
 
 PROGRAM = "nvidia-cuda-mps-control"
@@ -57,11 +58,6 @@ class MpsFolder:
     @property
     def environment(self) -> dict[str, str]:
         return {"CUDA_MPS_PIPE_DIRECTORY": str(self.pipe), "CUDA_MPS_LOG_DIRECTORY": str(self.log)}
-
-
-def loader_path(libraries: str | None) -> dict[str, str]:
-    """Returns the environment for a program of the driver."""
-    return {"LD_LIBRARY_PATH": libraries} if libraries else {}
 
 
 @dataclass(frozen=True, slots=True)

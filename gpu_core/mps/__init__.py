@@ -1,0 +1,1 @@
+"""CUDA Multi-Process Service (MPS): runs control daemons of the driver, one for each folder."""
