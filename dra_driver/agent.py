@@ -158,6 +158,7 @@ class DraController:
         drain.start()
         drain.join(DRAIN_SECONDS)
         self._parts.sockets.stop()
+        self._parts.preparer.close()
 
     def _serve(self) -> None:
         """Serves the sockets again if they disappeared. Does not try again before the timer, unless the kubelet's folder changed."""

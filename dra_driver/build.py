@@ -6,10 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dra_driver.agent import NAME, NOT_REGISTERED, STOP_SECONDS, DraController, DraDiscovery, Parts
 from dra_driver.claims.driver_edits import DriverEdits
 from dra_driver.claims.hardware import NodeHardware
+from dra_driver.claims.mps_daemons import ClaimDaemons
 from dra_driver.claims.preparer import ClaimPreparer
 from dra_driver.claims.specs import ClaimSpecs
 from dra_driver.claims.store import ClaimStore
 from dra_driver.claims.surroundings import Surroundings
+from dra_driver.claims.time_slices import TimeSlices
 from dra_driver.kubelet.health import HealthBroadcaster
 from dra_driver.kubelet.plugin import DraSockets, PluginPaths, plugin_paths
 from dra_driver.kubelet.services import dra_methods, registration_methods
@@ -65,6 +67,7 @@ def build_agent(settings: DraSettings, dependencies: Dependencies, services: Ser
     node_name = dependencies.common.node_name
     paths = plugin_paths(settings.kubelet_root, settings.pod_uid)
     hardware = build_hardware(settings, dependencies)
+    programs = _driver_edits(settings, dependencies).programs
     tracker, xids = HealthTracker(HealthPolicy()), XidQueue(wake)
     preparer = ClaimPreparer(
         Surroundings(
@@ -73,6 +76,10 @@ def build_agent(settings: DraSettings, dependencies: Dependencies, services: Ser
             claims=ResourceClaimApi(dependencies.node.api),
             store=ClaimStore(paths.claims_file, read_boot_id()),
             specs=ClaimSpecs(settings.claim_cdi_dir),
+            daemons=ClaimDaemons(settings.mps_root, programs, lambda: not dependencies.nvml_release.is_released),
+            time_slices=TimeSlices(
+                paths.claims_file.with_name("time-slices.json"), read_boot_id(), lambda: programs().smi
+            ),
             on_change=lambda: mailbox.post(InputsChanged()),
         )
     )
@@ -108,16 +115,21 @@ def build_agent(settings: DraSettings, dependencies: Dependencies, services: Ser
     return ControlLoop(controller, services, mailbox=mailbox, timers=timers)
 
 
-def build_hardware(settings: DraSettings, dependencies: Dependencies) -> NodeHardware:
-    nvml = ReleasableNvml(dependencies.nvml)
-    dependencies.nvml_release.add(nvml)
-    edits = DriverEdits(
+def _driver_edits(settings: DraSettings, dependencies: Dependencies) -> DriverEdits:
+    return DriverEdits(
         host=dependencies.root,
         roots=lambda: dependencies.roots(settings.driver_root, settings.dev_root),
         runtime=lambda: dependencies.node.container_runtime,
+        loaded=lambda: dependencies.loaded_driver,
         library_dirs=dependencies.library_dirs,
         hook_path=settings.hook_path,
     )
+
+
+def build_hardware(settings: DraSettings, dependencies: Dependencies) -> NodeHardware:
+    nvml = ReleasableNvml(dependencies.nvml)
+    dependencies.nvml_release.add(nvml)
+    edits = _driver_edits(settings, dependencies)
 
     def discover() -> Inventory:
         dependencies.inventory.invalidate()

@@ -46,6 +46,18 @@ class DraSettings:
         "Folder in which the container runtime reads CDI specifications. The driver writes one specification for each claim.",
         fixed=True,
     )
+    mps_root: str | None = setting(
+        "--mps-root MPS_ROOT",
+        None,
+        "The folder of MPS on the host. The daemons of claims with MPS are in its folder dra. Required for claims with MPS.",
+        parse=optional_text,
+        fixed=True,
+    )
+    feature_gates: str = setting(
+        "--feature-gates FEATURE_GATES",
+        "",
+        "Accepted for compatibility, for example TimeSlicingSettings=true,MPSSupport=true. Sharing needs no feature gate.",
+    )
     driver_root: str = setting(
         "--driver-root --nvidia-driver-root NVIDIA_DRIVER_ROOT",
         "/",

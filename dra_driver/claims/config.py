@@ -1,7 +1,6 @@
 """The opaque configs of claims and DeviceClasses: GpuConfig and MigDeviceConfig of resource.nvidia.com/v1beta1. PURE.
 
-Source: documentation of NVIDIA's DRA driver, GPU sharing. Unknown fields are errors, as there. Sharing that this driver cannot set up is
-refused: a pod must not run with other limits than its claim states.
+Source: documentation of NVIDIA's DRA driver, GPU sharing. Unknown fields are errors, as there.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,10 +13,11 @@ from node_core.decode import decode_struct
 from node_core.errors import ClaimError, SettingsError
 
 API_VERSION = "resource.nvidia.com/v1beta1"
+Interval = Literal["Default", "Short", "Medium", "Long"]
 
 
 class TimeSlicingConfig(msgspec.Struct, frozen=True, kw_only=True):
-    interval: Literal["Default", "Short", "Medium", "Long"] = "Default"
+    interval: Interval = "Default"
 
 
 class MpsConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -83,24 +83,7 @@ def select_config(configs: Iterable[tuple[DeviceConfig, bool]], kind: DeviceKind
     return found[-1] if found else None
 
 
-def check_config(config: DeviceConfig, kind: DeviceKind, device: str) -> None:
-    """Raises ClaimError if the config is for other devices, or asks for sharing that this driver does not set up."""
-    expected = _KINDS[config.kind][1]
-    if kind is not expected:
+def check_kind(config: DeviceConfig, kind: DeviceKind, device: str) -> None:
+    """Raises ClaimError if the config is for other devices."""
+    if kind is not _KINDS[config.kind][1]:
         raise ClaimError(f"the config {config.kind} does not apply to {device}, which has the type {kind}")
-    sharing = config.sharing
-    if sharing is None:
-        return
-    if sharing.strategy == "MPS":
-        raise ClaimError(
-            f"the config {config.kind} of {device} asks for MPS, which this driver does not start for claims",
-            hint="remove `sharing`, or share the GPUs by MPS with gpu-device-plugin",
-        )
-    interval = sharing.time_slicing_config if isinstance(sharing, GpuSharing) else None
-    if interval is not None and interval.interval != "Default":
-        raise ClaimError(
-            f"the config {config.kind} of {device} asks for the time slice {interval.interval}, which this driver does not set",
-            hint="use the interval Default",
-        )
-    if sharing.mps_config is not None:
-        raise ClaimError(f"the config {config.kind} of {device} has mpsConfig without the strategy MPS")

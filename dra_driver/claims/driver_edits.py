@@ -10,7 +10,8 @@ from gpu_core.cdi.plan import CdiPlan, plan_specs
 from gpu_core.cdi.roots import Roots
 from gpu_core.domain.inventory import Inventory
 from gpu_core.host.device_nodes import read_device_nodes
-from gpu_core.host.driver_files import read_driver_files
+from gpu_core.host.driver_files import DriverFiles, read_driver_files
+from gpu_core.mps.tools import DriverPrograms, find_programs
 from node_core.host.root import HostRoot
 
 
@@ -18,24 +19,21 @@ from node_core.host.root import HostRoot
 class DriverEdits:
     """host: the root with /proc and /sys. roots: where the driver is now. runtime: the Node's container runtime; empty if unknown.
 
-    library_dirs: see GpuSettings. hook_path: of nvidia-ctk or nvidia-cdi-hook on the host; None for the default.
+    loaded: the version of the loaded driver, or None. library_dirs: see GpuSettings. hook_path: of the hook program on the host; None for
+    the default.
     """
 
     host: HostRoot
     roots: Callable[[], Roots]
     runtime: Callable[[], str]
+    loaded: Callable[[], str | None] = lambda: None
     library_dirs: tuple[str, ...] = ()
     hook_path: str | None = None
 
     def plan(self, inventory: Inventory) -> CdiPlan:
         """Plans the specifications of the present devices. A device without device nodes is not in the plan; its notes state why."""
         roots = self.roots()
-        driver = read_driver_files(
-            roots.driver_mount,
-            self.host,
-            loaded=inventory.driver.version if inventory.driver else None,
-            library_dirs=self.library_dirs,
-        )
+        driver = self._read(roots, inventory.driver.version if inventory.driver else None)
         nodes = read_device_nodes(
             HostRoot(roots.dev_mount),
             self.host,
@@ -51,3 +49,11 @@ class DriverEdits:
             has_mig_parents=True,
         )
         return plan_specs(inventory, driver, nodes, options)
+
+    def programs(self) -> DriverPrograms:
+        """Finds nvidia-smi and the MPS programs of the driver that is there now."""
+        roots = self.roots()
+        return find_programs(roots, self._read(roots, self.loaded()))
+
+    def _read(self, roots: Roots, loaded: str | None) -> DriverFiles:
+        return read_driver_files(roots.driver_mount, self.host, loaded=loaded, library_dirs=self.library_dirs)

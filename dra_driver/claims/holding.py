@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import msgspec
 
 from dra_driver.claims.allocation import AllocatedDevice
-from dra_driver.claims.config import check_config, select_config
+from dra_driver.claims.config import Interval, MpsConfig, check_kind, select_config
 from dra_driver.claims.ref import ClaimRef
+from dra_driver.claims.sharing import MpsShare, check_sharing, mps_of, plan_shares, time_slice_of
 from dra_driver.devices.model import Device
 from gpu_core.domain.inventory import Inventory
 from gpu_core.mig.model import MigGpu, Placement
@@ -19,7 +20,8 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
 
     requests: of the claim. gpu: UUID. slices: memory slices; empty for a full GPU. profile: NVML_GPU_INSTANCE_PROFILE_* of an instance
     that the driver creates for the claim. mig: UUID of a MIG device that others have created. is_dynamic: the driver changes the MIG layout
-    of the GPU. is_admin: the claim has access to a device that other claims hold.
+    of the GPU. is_admin: the claim has access to a device that other claims hold. time_slice: of the GPU; None for the hardware's own.
+    mps: None without MPS.
     """
 
     requests: tuple[str, ...]
@@ -32,6 +34,8 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     is_dynamic: bool = False
     is_admin: bool = False
     share_id: str | None = None
+    time_slice: Interval | None = None
+    mps: MpsShare | None = None
 
     @property
     def placement(self) -> Placement:
@@ -64,6 +68,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         return ClaimRef(namespace=self.namespace, name=self.name, uid=uid)
 
 
+_Key = tuple[str, bool, str | None]
+"""Device, whether the claim has admin access, and share ID."""
 Claims = Mapping[str, Claim]
 """UID -> claim."""
 
@@ -79,7 +85,8 @@ class NodeDevices:
 
 def plan_holdings(ref: ClaimRef, allocated: Sequence[AllocatedDevice], node: NodeDevices) -> tuple[Holding, ...]:
     """Returns the devices of a claim, one for each device and kind of access. Raises ClaimError if one does not exist or does not fit."""
-    found: dict[tuple[str, bool, str | None], Holding] = {}
+    found: dict[_Key, Holding] = {}
+    shared: dict[_Key, MpsConfig | None] = {}
     for each in allocated:
         device = node.devices.get(each.device)
         if device is None:
@@ -87,12 +94,34 @@ def plan_holdings(ref: ClaimRef, allocated: Sequence[AllocatedDevice], node: Nod
                 f"claim {ref}: the device {each.device} does not exist on this node",
                 hint="delete the pod, so that the scheduler selects another device",
             )
-        if (config := select_config(each.configs, device.kind)) is not None:
-            check_config(config, device.kind, each.device)
+        slice_, mps = _sharing(each, device)
         key = each.device, each.is_admin, each.share_id
+        if key in found and (found[key].time_slice, shared[key]) != (slice_, mps):
+            raise ClaimError(f"claim {ref}: the configs of {each.device} differ between its requests")
         requests = (*(found[key].requests if key in found else ()), each.request)
-        found[key] = _hold(each, device, node.mig_gpus, tuple(dict.fromkeys(requests)))
-    return tuple(found.values())
+        made = _hold(each, device, node.mig_gpus, tuple(dict.fromkeys(requests)))
+        found[key], shared[key] = msgspec.structs.replace(made, time_slice=slice_), mps
+    shares = plan_shares([(node.devices[key[0]], mps) for key, mps in shared.items() if mps is not None])
+    return tuple(
+        each if shared[key] is None else msgspec.structs.replace(each, mps=shares[each.device])
+        for key, each in found.items()
+    )
+
+
+def _sharing(allocated: AllocatedDevice, device: Device) -> tuple[Interval | None, MpsConfig | None]:
+    """Returns the time slice and the settings of MPS of a device. Raises ClaimError if the config does not fit."""
+    config = select_config(allocated.configs, device.kind)
+    if config is None:
+        return None, None
+    check_kind(config, device.kind, device.name)
+    check_sharing(config, device.name)
+    found = time_slice_of(config), mps_of(config)
+    if allocated.is_admin and found != (None, None):
+        raise ClaimError(
+            f"the config {config.kind} of {device.name} sets `sharing`, but a claim with adminAccess changes nothing",
+            hint="remove `sharing`",
+        )
+    return found
 
 
 def find_conflicts(uid: str, holdings: Iterable[Holding], claims: Claims) -> Iterator[tuple[str, Holding]]:

@@ -1,10 +1,10 @@
-"""Prepares and reverts claims: record, change the GPUs, write the CDI specification, record the end.
+"""Prepares and reverts claims: record, change the GPUs, write the CDI specification, record the end, start the MPS daemon.
 
 Each step can be repeated, so a killed driver continues with the next call of the kubelet. What two claims hold never overlaps: the
 record of a claim comes before its first change, and the record is removed after the last one.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import msgspec
@@ -19,6 +19,8 @@ from dra_driver.claims.specs import cdi_name, plan_spec
 from dra_driver.claims.surroundings import Obj, Surroundings
 from dra_driver.kubelet.services import PreparedDevice
 from gpu_core.cdi.plan import CdiPlan
+from gpu_core.domain.cdi import merge
+from gpu_core.domain.inventory import GpuUuid
 from gpu_core.mig.plan import GpuPlan
 from node_core.errors import ClaimError, KubeError, MigError, NvmlError
 
@@ -58,10 +60,13 @@ class ClaimPreparer:
             if known is not None and not isinstance(allocated, KubeError) and not known.has(allocated):
                 claims, known = self._release(ref.uid, claims), None
             if known is not None and known.is_prepared and self._around.specs.exists(ref.uid):
-                return _respond(ref.uid, known)
-            if isinstance(allocated, KubeError):
+                self._around.daemons.reconcile(claims)
+            elif isinstance(allocated, KubeError):
                 raise allocated
-            return _respond(ref.uid, self._prepare(ref, allocated, claims))
+            else:
+                known = self._prepare(ref, allocated, claims)
+        self._around.daemons.await_ready(ref.uid, known)
+        return _respond(ref.uid, known)
 
     def _prepare(self, ref: ClaimRef, allocated: tuple[AllocatedDevice, ...], claims: Claims) -> Claim:
         node = self._around.hardware.read()
@@ -69,11 +74,14 @@ class ClaimPreparer:
         free = self._make_room(ref, holdings, claims)
         if free is not claims:
             claims, node = free, self._around.hardware.read()
+        self._around.daemons.check(ref.uid, _full_gpus(holdings), has_mps=any(each.mps for each in holdings))
         claim = Claim(namespace=ref.namespace, name=ref.name, is_prepared=False, holdings=holdings)
         self._around.store.write({**claims, ref.uid: claim})
-        made = self._make_or_retry(ref.uid, {**claims, ref.uid: claim}, node)
-        done = msgspec.structs.replace(claim, is_prepared=True)
-        self._around.store.write({**made, ref.uid: done})
+        left, uuids = self._make_or_retry(ref.uid, {**claims, ref.uid: claim}, node)
+        done = Claim(namespace=ref.namespace, name=ref.name, is_prepared=True, holdings=_made(holdings, uuids))
+        claims = {**left, ref.uid: done}
+        self._around.store.write(claims)
+        self._around.daemons.reconcile(claims)
         log.info("claim_prepared", claim=str(ref), uid=ref.uid, devices=[each.device for each in holdings])
         return done
 
@@ -101,8 +109,13 @@ class ClaimPreparer:
             pass
 
     def clean(self) -> None:
-        """Reverts the claims that do not exist any more, or are not allocated any more: the kubelet may not know them."""
-        claims = self.prepared()
+        """Reverts the claims that do not exist any more, or are not allocated any more: the kubelet may not know them.
+
+        First starts the daemons and restores the time slices that an earlier process or an error has left.
+        """
+        with self._locked() as claims:
+            self._around.daemons.reconcile(claims)
+            self._set_time_slices(claims)
         is_named = all(claim.name for claim in claims.values())
         unnamed = {} if is_named else {_uid(each): each for each in self._around.claims.list_all()}
         for uid, claim in claims.items():
@@ -144,6 +157,10 @@ class ClaimPreparer:
         with self._locked() as claims:
             if uid in claims and not self._is_alive(uid, claims[uid]):
                 self._revert((uid,), claims)
+
+    def close(self) -> None:
+        """Claims stay prepared, and their daemons continue to run."""
+        self._around.daemons.close()
 
     def prepared(self) -> Claims:
         """Returns the claims of the node."""
@@ -197,23 +214,21 @@ class ClaimPreparer:
     def _holds(self, found: Obj | None, uid: str, claim: Claim) -> bool:
         return holds(found, claim.ref(uid), self._around.pool, (each.device for each in claim.holdings))
 
-    def _make_or_retry(self, uid: str, claims: Claims, node: NodeDevices) -> Claims:
-        """Makes the devices of a claim. Returns the claims that are left.
+    def _make_or_retry(self, uid: str, claims: Claims, node: NodeDevices) -> tuple[Claims, Mapping[str, str]]:
+        """Makes the devices of a claim. Returns the claims that are left, and the UUIDs of the devices.
 
         A claim without overlapping memory can still occupy an engine: `1g.10gb+me` exists once for each GPU. So stale claims on the GPU are
         reverted if the GPU refuses the change.
         """
         try:
-            self._make(uid, claims, node)
+            return claims, self._make(uid, claims, node)
         except MigError:
             gpus = {each.gpu for each in claims[uid].holdings}
             others = [one for one, claim in claims.items() if one != uid and any(h.gpu in gpus for h in claim.holdings)]
             rest = self._revert([one for one in others if not self._is_alive(one, claims[one])], claims)
             if rest is claims:
                 raise
-            self._make(uid, rest, self._around.hardware.read())
-            return rest
-        return claims
+            return rest, self._make(uid, rest, self._around.hardware.read())
 
     def _revert(self, stale: Iterable[str], claims: Claims) -> Claims:
         for uid in stale:
@@ -221,32 +236,54 @@ class ClaimPreparer:
             claims = self._release(uid, claims)
         return claims
 
-    def _make(self, uid: str, claims: Claims, node: NodeDevices) -> None:
+    def _make(self, uid: str, claims: Claims, node: NodeDevices) -> Mapping[str, str]:
+        """Returns the UUID of each device."""
         plans = plan_layouts(uid, claims, node.mig_gpus)
         self._apply(plans)
         if plans:
             node = self._around.hardware.read()
+        self._set_time_slices(claims, _full_gpus(claims[uid].holdings))
         self._write_spec(uid, claims[uid], node, self._around.hardware.plan_cdi(node.inventory))
+        return _uuids(claims[uid], node)
 
     def _write_spec(self, uid: str, claim: Claim, node: NodeDevices, plan: CdiPlan) -> bool:
         """Writes the specification of a claim, unless it has this content already. Returns whether it wrote."""
-        uuids = {
-            each.device: each.mig or (find_mig_uuid(each, node.mig_gpus) if each.slices else each.gpu)
-            for each in claim.holdings
-        }
+        uuids = _uuids(claim, node)
         edits, common = select_edits(plan, tuple(uuids.values()), is_simulated=node.inventory.simulated)
-        spec = plan_spec(uid, {name: edits[uuid] for name, uuid in uuids.items()}, common)
-        return self._around.specs.write(uid, spec)
+        devices = {name: edits[uuid] for name, uuid in uuids.items()}
+        for each in claim.holdings:
+            if each.mps is not None:
+                devices[each.device] = merge((devices[each.device], self._around.daemons.edits(uid)))
+        return self._around.specs.write(uid, plan_spec(uid, devices, common))
+
+    def _set_time_slices(self, claims: Claims, gpus: Collection[str] | None = None) -> None:
+        """gpus: of one claim, and then raises ClaimError if one cannot be set; None for all GPUs of the node."""
+        held = [each for claim in claims.values() for each in claim.holdings]
+        wanted = {each.gpu: each.time_slice for each in held if each.time_slice is not None}
+        failed = self._around.time_slices.set(wanted, gpus)
+        for gpu, why in failed.items():
+            if gpus is not None:
+                raise ClaimError(f"the time slice of {gpu} cannot be set: {why}")
+            log.warning("time_slice_not_set", gpu=gpu, why=why)
 
     def _release(self, uid: str, claims: Claims) -> Claims:
         """Removes the specification first, so that no container starts with a device that goes away."""
         self._around.specs.remove(uid)
         rest = {other: claim for other, claim in claims.items() if other != uid}
+        self._around.daemons.stop(uid, rest)
+        self._restore_time_slices(rest, _full_gpus(claims[uid].holdings))
         gpus = {each.gpu for each in claims[uid].holdings if each.profile is not None and not each.is_admin}
         if gpus and self._around.hardware.has_dynamic_mig:
             self._destroy(gpus, rest)
         self._around.store.write(rest)
         return rest
+
+    def _restore_time_slices(self, claims: Claims, gpus: Collection[str]) -> None:
+        """A GPU that does not respond does not prevent the end of a pod: its next claim waits until the time slice is restored."""
+        try:
+            self._set_time_slices(claims, gpus)
+        except ClaimError as error:
+            log.warning("time_slice_left", why=str(error))
 
     def _destroy(self, gpus: set[str], claims: Claims) -> None:
         """A GPU that cannot be read does not prevent the end of a pod: its instances go when the GPU is changed next."""
@@ -274,6 +311,28 @@ class ClaimPreparer:
                 holdings = plan_holdings(ref, allocated, self._around.hardware.read())
                 claim = Claim(namespace=ref.namespace, name=ref.name, is_prepared=False, holdings=holdings)
                 self._around.store.write({**claims, uid: claim})
+
+
+def _uuids(claim: Claim, node: NodeDevices) -> Mapping[str, str]:
+    """Returns the UUID of each device. Raises ClaimError."""
+    return {
+        each.device: each.mig or (find_mig_uuid(each, node.mig_gpus) if each.slices else each.gpu)
+        for each in claim.holdings
+    }
+
+
+def _full_gpus(holdings: Iterable[Holding]) -> tuple[GpuUuid, ...]:
+    return tuple(GpuUuid(each.gpu) for each in holdings if not each.slices and not each.is_admin)
+
+
+def _made(holdings: tuple[Holding, ...], uuids: Mapping[str, str]) -> tuple[Holding, ...]:
+    """Records the UUIDs of the devices that an MPS daemon serves, so that the next process can start the daemon again."""
+    return tuple(
+        each
+        if each.mps is None
+        else msgspec.structs.replace(each, mps=msgspec.structs.replace(each.mps, visible=uuids[each.device]))
+        for each in holdings
+    )
 
 
 def _uid(claim: Obj) -> str:

@@ -1,15 +1,17 @@
 """What the preparation of claims reads and changes. Tests replace each part."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from dra_driver.claims.holding import NodeDevices
+from dra_driver.claims.holding import Claim, Claims, NodeDevices
 from dra_driver.claims.specs import ClaimSpecs
 from dra_driver.claims.store import ClaimStore
+from dra_driver.claims.time_slices import TimeSlices
 from gpu_core.cdi.plan import CdiPlan
-from gpu_core.domain.inventory import Inventory
+from gpu_core.domain.cdi import Edits
+from gpu_core.domain.inventory import GpuUuid, Inventory
 from gpu_core.mig.plan import GpuPlan
 
 Obj = Mapping[str, Any]
@@ -43,6 +45,22 @@ class ClaimReader(Protocol):
     def list_all(self) -> tuple[Obj, ...]: ...
 
 
+class Daemons(Protocol):
+    """The MPS daemons of claims, see ClaimDaemons. Each method may raise ClaimError or MpsError."""
+
+    def check(self, uid: str, gpus: Iterable[GpuUuid], *, has_mps: bool) -> None: ...
+
+    def edits(self, uid: str) -> Edits: ...
+
+    def reconcile(self, claims: Claims) -> None: ...
+
+    def await_ready(self, uid: str, claim: Claim) -> None: ...
+
+    def stop(self, uid: str, rest: Claims) -> None: ...
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
     """pool: of this node. on_change: called when the MIG layout of a GPU has changed. clock: monotonic seconds. sleep: takes seconds."""
@@ -52,6 +70,8 @@ class Surroundings:
     claims: ClaimReader
     store: ClaimStore
     specs: ClaimSpecs
+    daemons: Daemons
+    time_slices: TimeSlices
     on_change: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep

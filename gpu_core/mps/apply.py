@@ -1,6 +1,6 @@
 """Applies the planned changes of one MPS folder: compute modes, the daemon, its limits, and the state file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -114,7 +114,7 @@ class MpsApplier:
         """Starts the daemon. After any failure no daemon continues to run without all of its settings."""
         assert self._wanted is not None  # noqa: S101  # nosec B101 # as planned
         self._check_may_open()
-        state = self._claim([gpu.uuid for gpu in self._wanted.gpus])
+        state = self._claim(self._wanted.exclusive)
         settings = self._wanted.settings
         self.process = DaemonProcess(self._control.start(self._folder, settings.visible))
         try:
@@ -128,7 +128,7 @@ class MpsApplier:
             self._quit()
             raise
 
-    def _claim(self, gpus: list[GpuUuid]) -> MpsState:
+    def _claim(self, gpus: Sequence[GpuUuid]) -> MpsState:
         """Saves the current compute modes, then sets EXCLUSIVE_PROCESS. Modes that an earlier process saved take precedence."""
         self._check_unclaimed(gpus)
         known = read_state(self._folder) or MpsState()
@@ -138,10 +138,11 @@ class MpsApplier:
             modes = {gpu: DEFAULT if mode == EXCLUSIVE_PROCESS else mode for gpu, mode in modes.items()}
         state = MpsState(modes={**known.modes, **modes})
         write_state(self._folder, state)
-        self._modes.write(gpus, EXCLUSIVE_PROCESS)
+        if gpus:
+            self._modes.write(gpus, EXCLUSIVE_PROCESS)
         return state
 
-    def _check_unclaimed(self, gpus: list[GpuUuid]) -> None:
+    def _check_unclaimed(self, gpus: Sequence[GpuUuid]) -> None:
         """If a GPU moves to another resource, the daemon of the previous resource must restore its compute mode first."""
         for resource in discover_folders(self._tools.root):
             state = read_state(self._tools.folder(resource))

@@ -39,7 +39,7 @@ class MpsFolder:
 
     @property
     def shm(self) -> Path:
-        """The folder in the MPS root that the daemons of all resources share; `base` is `<MPS root>/nvidia.com/gpu`."""
+        """The folder in the MPS root that all its daemons share; `base` is `<MPS root>/nvidia.com/gpu`."""
         return self.base.parent.parent / "shm"
 
     def prepare(self) -> None:

@@ -4,7 +4,7 @@ A daemon can outlive the manager that started it: the next manager discovers the
 """
 
 import atexit
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from time import monotonic
 
 from gpu_core.domain.resources import ResourceName
@@ -38,13 +38,22 @@ class MpsManager:
         self._daemons: dict[ResourceName, MpsDaemon] = {}
         self._tools: MpsTools | None = None
 
-    def reconcile(self, desired: Mapping[ResourceName, MpsDaemonSpec], tools: MpsTools) -> None:
-        """Starts, adopts and stops daemons, including daemons of earlier processes, to reach the desired state. Returns at once."""
+    def reconcile(
+        self,
+        desired: Mapping[ResourceName, MpsDaemonSpec],
+        tools: MpsTools,
+        *,
+        ignored: Collection[ResourceName] = (),
+    ) -> None:
+        """Starts, adopts and stops daemons, including daemons of earlier processes, to reach the desired state. Returns at once.
+
+        ignored: their daemons stay as they are, unless they are desired.
+        """
         self._tools = tools
         ended = [resource for resource, daemon in self._daemons.items() if not daemon.desired and daemon.done.is_set()]
         for resource in ended:
             del self._daemons[resource]
-        for resource in {*desired, *self._daemons, *discover_folders(tools.root)}:
+        for resource in {*desired, *self._daemons, *discover_folders(tools.root)} - ({*ignored} - desired.keys()):
             daemon = self._daemons.get(resource)
             if daemon is None or not daemon.matches(desired.get(resource), tools):
                 self._replace(resource, desired.get(resource), tools)
@@ -54,6 +63,11 @@ class MpsManager:
         return {
             resource: daemon.problem for resource, daemon in self._daemons.items() if daemon.desired and daemon.problem
         }
+
+    def has_ended(self, resource: ResourceName) -> bool:
+        """Whether no thread changes the folder of the resource any more."""
+        daemon = self._daemons.get(resource)
+        return daemon is None or (daemon.desired is None and daemon.done.is_set())
 
     def close(self, *, is_final: bool) -> None:
         """Lets the daemons run for the next manager. In a container, where they end with the process, stops them before the exit.

@@ -15,7 +15,7 @@ STARTING = "its MPS daemon is starting"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MpsGpu:
-    """memory_mib: None if NVML does not report it; the memory of clients is then not limited. replicas: how many clients share the GPU."""
+    """uuid: of a GPU or MIG device. memory_mib: None for no limit. replicas: how many clients share the memory."""
 
     uuid: GpuUuid
     memory_mib: int | None
@@ -32,10 +32,19 @@ class MpsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MpsDaemonSpec:
-    """The desired daemon of one resource. gpus: in NVML's order, because the daemon numbers GPUs in this order."""
+    """The desired daemon of one resource.
+
+    gpus: in NVML's order, because the daemon numbers GPUs in this order. threads: percentage for each client; None for an equal share.
+    """
 
     resource: ResourceName
     gpus: tuple[MpsGpu, ...]
+    threads: int | None = None
+
+    @property
+    def exclusive(self) -> tuple[GpuUuid, ...]:
+        """The GPUs whose compute mode allows only the daemon. MIG devices have no compute mode."""
+        return tuple(gpu.uuid for gpu in self.gpus if not gpu.uuid.startswith("MIG-"))
 
     @property
     def settings(self) -> MpsSettings:
@@ -48,7 +57,7 @@ class MpsDaemonSpec:
             for ordinal, gpu in enumerate(self.gpus)
             if gpu.memory_mib
         )
-        share = 100 // max(gpu.replicas for gpu in self.gpus)
+        share = self.threads or 100 // max(gpu.replicas for gpu in self.gpus)
         return (*limits, f"set_default_active_thread_percentage {max(1, share)}")
 
 

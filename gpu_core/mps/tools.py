@@ -44,11 +44,15 @@ def find_programs(roots: Roots, driver: DriverFiles) -> DriverPrograms:
     )
 
 
-def mps_tools(host_root: str | None, programs: DriverPrograms) -> MpsTools:
-    """host_root: the MPS root on the host. In pods it is mounted at MPS_MOUNT."""
+def mps_root(host_root: str | None) -> Path:
+    """Returns the MPS root in this process. host_root: on the host. In pods the root is mounted at MPS_MOUNT."""
     mount = Path(MPS_MOUNT)
+    return mount if mount.is_dir() else Path(host_root or MPS_MOUNT)
+
+
+def mps_tools(host_root: str | None, programs: DriverPrograms) -> MpsTools:
     return MpsTools(
-        root=mount if mount.is_dir() else Path(host_root or MPS_MOUNT),
+        root=mps_root(host_root),
         control=programs.control,
         modes=SmiComputeModes(programs.smi),
         has_selinux=Path("/sys/fs/selinux/enforce").exists(),

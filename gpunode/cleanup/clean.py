@@ -33,7 +33,7 @@ class CleanupTargets:
     """Where the agents may have written.
 
     cdi, sockets, state, records, validations: folders, as mounted in this container. state: None if the agents run without a lock folder.
-    records: of mig-manager. namespace: of the agents' pods and NodeFeature objects. mps: None to ignore MPS daemons. only: `cluster` for
+    records: of mig-manager. namespace: of the agents' pods and NodeFeature objects. mps: each root with MPS daemons. only: `cluster` for
     the objects of the cluster, `host` for the files of this machine, None for both. is_dry_run: only report what would be removed.
     """
 
@@ -43,7 +43,7 @@ class CleanupTargets:
     records: Path
     namespace: str
     validations: Path = VALIDATIONS
-    mps: MpsTools | None = None
+    mps: tuple[MpsTools, ...] = ()
     only: Literal["cluster", "host"] | None = None
     is_dry_run: bool = False
 
@@ -135,9 +135,9 @@ def _locked_agents(targets: CleanupTargets, node: str, stack: ExitStack) -> Iter
 def _host_steps(targets: CleanupTargets, node: str) -> Iterator[Step]:
     dry = targets.is_dry_run
     yield f"CDI specs in {targets.cdi}", partial(remove_specs, targets.cdi, is_dry_run=dry)
-    if targets.mps is not None:
-        what = f"MPS daemons and their compute modes in {targets.mps.root}"
-        yield what, partial(stop_mps_daemons, targets.mps, is_dry_run=dry)
+    for tools in targets.mps:
+        what = f"MPS daemons and their compute modes in {tools.root}"
+        yield what, partial(stop_mps_daemons, tools, is_dry_run=dry)
     yield f"sockets in {targets.sockets}", partial(remove_sockets, targets.sockets, is_dry_run=dry)
     yield "services that mig-manager has stopped", partial(start_services, targets.records, is_dry_run=dry)
     what = f"records of mig-manager in {targets.records}"

@@ -8,6 +8,7 @@ from typing import Literal
 
 import click
 
+from dra_driver.claims.mps_daemons import dra_root
 from gpu_core.cdi.write import CDI_FOLDER
 from gpu_core.mps.tools import DriverPrograms, mps_tools
 from gpunode.cleanup.agent import cleanup_loop
@@ -43,7 +44,7 @@ class CleanupSettings:
     mps_root: str = setting(
         "--mps-root MPS_ROOT",
         "/run/nvidia/mps",
-        "The folder of MPS on the host. Cleanup stops the MPS daemons of the device plugin and restores compute modes.",
+        "The folder of MPS on the host. Cleanup stops the MPS daemons of the agents and restores compute modes.",
     )
     mig_state_dir: Path = setting(
         "--mig-state-dir MIG_MANAGER_STATE_DIR", STATE_DIR, "The folder of mig-manager's records (--state-dir)."
@@ -109,7 +110,7 @@ def main(arguments: Sequence[str]) -> int:
         state=common.lock_dir,
         records=values["mig_state_dir"],
         namespace=namespace,
-        mps=mps_tools(values["mps_root"], DriverPrograms()),
+        mps=tuple(mps_tools(root, DriverPrograms()) for root in (values["mps_root"], dra_root(values["mps_root"]))),
         only=values["only"],
         is_dry_run=values["dry_run"],
     )

@@ -18,10 +18,10 @@ from device_plugin.health.checks import parse_checks
 from device_plugin.health.kubelet_assessment import parse_amount
 from device_plugin.health.startup_taint import parse_startup_taint
 from dra_driver.claims.allocation import parse_allocation
-from dra_driver.claims.config import check_config, decode_config
+from dra_driver.claims.config import decode_config
 from dra_driver.claims.ref import ClaimRef
+from dra_driver.claims.sharing import check_sharing
 from dra_driver.devices.attributes import parse_version as parse_driver_version
-from dra_driver.devices.model import DeviceKind
 from driver_manager.mounts import parse_mountinfo
 from gotemplate.errors import TemplateError
 from gotemplate.functions.semver import parse_version as parse_semver
@@ -484,7 +484,7 @@ PARSERS: Mapping[str, Parser] = {
         refuses=(ClaimError,),
     ),
     "dra_driver.claims.config:decode_config": document(
-        lambda data: check_config(decode_config(data), DeviceKind.GPU, "gpu-0"), GPU_CONFIG, refuses=(ClaimError,)
+        lambda data: check_sharing(decode_config(data), "gpu-0"), GPU_CONFIG, refuses=(ClaimError,)
     ),
     "node_core.kube.resource_claims:parse_served_versions": document(
         lambda data: parse_response(parse_served_versions, data), {"versions": [{"version": "v1"}]}, refuses=(KubeError,)

@@ -349,6 +349,13 @@ def test_mps_folders_are_mounted_at_the_paths_of_the_plugin() -> None:
     assert "mps" not in mounts({"mps": {"root": "/run/nvidia/mps"}}, "gfd")
 
 
+def test_the_dra_driver_has_its_own_mps_folder() -> None:
+    values = {"mps": {"root": "/run/nvidia/mps"}, "dra": {"enabled": True}, "devicePlugin": {"enabled": False}}
+    found = mounts(values, "gpu-dra-driver")
+    assert (found["dra-mps"], found["dra-mps-shm"]) == (["/mps"], ["/dev/shm"])
+    assert "dra-mps" not in mounts({**values, "mps": {"root": None}}, "gpu-dra-driver")
+
+
 def test_the_hook_program_outside_of_the_driver_root_is_mounted_because_the_plugin_reads_its_hooks() -> None:
     hook = {"nvidiaHookPath": "/usr/local/nvidia/toolkit/nvidia-cdi-hook"}
     own = {"nvidiaDriverRoot": "/run/nvidia/driver", "cdi": hook}

@@ -1,23 +1,28 @@
 """A simulated node for claims: NVML of a scenario, an API server with claims, and a driver that can be killed at each change."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from dra_driver.claims.hardware import NodeHardware
-from dra_driver.claims.holding import Claims
+from dra_driver.claims.holding import Claim, Claims
+from dra_driver.claims.mps_daemons import ClaimDaemons, plan_daemon
 from dra_driver.claims.preparer import ClaimPreparer
 from dra_driver.claims.ref import ClaimRef
 from dra_driver.claims.specs import ClaimSpecs
 from dra_driver.claims.store import ClaimStore
 from dra_driver.claims.surroundings import Surroundings
+from dra_driver.claims.time_slices import TimeSlices
 from dra_driver.devices.model import Device
 from gpu_core.cdi.plan import CdiPlan
 from gpu_core.domain.cdi import Spec
-from gpu_core.domain.inventory import Inventory
+from gpu_core.domain.inventory import GpuUuid, Inventory
+from gpu_core.host.nvidia_smi import NvidiaSmi, SmiError
 from gpu_core.mig.model import MigGpu
+from gpu_core.mps.spec import MpsDaemonSpec
+from gpu_core.mps.tools import DriverPrograms
 from gpu_core.nvml.api import Nvml
 from gpu_core.nvml.inventory import read_inventory
 from gpu_core.nvml.mig_reader import read_mig_gpus
@@ -41,6 +46,8 @@ class Node:
     kills_before: the process ends before this change, not after it. has_api: whether the API server responds. now: monotonic
     seconds, which a wait advances. on_wait: called at each wait. cdi: what containers need.
     after_get: called once, after the API server has read a claim. before: called with the number of each change, before the change.
+    running: UID of a claim -> its MPS daemon. slices: UUID -> the time slice that nvidia-smi has set. lost: GPUs that nvidia-smi cannot
+    change. done: the names of the changes of NVML and of daemons.
     """
 
     folder: Path
@@ -62,6 +69,10 @@ class Node:
     is_simulated: bool = True
     cdi: CdiPlan = field(default_factory=CdiPlan)
     on_wait: Callable[[], object] = lambda: None
+    running: dict[str, MpsDaemonSpec] = field(default_factory=dict)
+    slices: dict[str, str] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+    done: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         model = "NVIDIA H100 80GB HBM3" if self.compute == "9.0" else "NVIDIA A100-SXM4-80GB"
@@ -84,6 +95,10 @@ class Node:
                 specs=_Specs(self.folder / "cdi", self.change),
                 clock=lambda: self.now,
                 sleep=self.wait,
+                daemons=_Daemons(self),
+                time_slices=TimeSlices(
+                    self.folder / "time-slices.json", self.boot, lambda: cast("NvidiaSmi", _Smi(self))
+                ),
             )
         )
 
@@ -171,18 +186,59 @@ class Node:
     @contextmanager
     def open_nvml(self) -> Iterator[Nvml]:
         with self._node.open_nvml() as nvml:
-            yield _Killable(nvml, self.change)
+            yield _Killable(nvml, self)
 
 
 class _Killable:
-    def __init__(self, nvml: Nvml, change: Callable[[Callable[[], Any]], Any]) -> None:
-        self._nvml, self._change = nvml, change
+    def __init__(self, nvml: Nvml, node: Node) -> None:
+        self._nvml, self._node = nvml, node
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._nvml, name)
         if not name.startswith(CHANGES):
             return found
-        return lambda *arguments: self._change(lambda: found(*arguments))
+        self._node.done.append(name)
+        return lambda *arguments: self._node.change(lambda: found(*arguments))
+
+
+class _Daemons(ClaimDaemons):
+    """Daemons without processes."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__("/run/nvidia/mps", DriverPrograms, lambda: True)
+        self._node = node
+
+    def check(self, uid: str, gpus: Iterable[GpuUuid], *, has_mps: bool) -> None:
+        pass
+
+    def reconcile(self, claims: Claims) -> None:
+        wanted = {
+            uid: each for uid, each in self._node.running.items() if uid in claims and not claims[uid].is_prepared
+        }
+        wanted |= {uid: spec for uid, claim in claims.items() if (spec := plan_daemon(uid, claim))}
+        if wanted != self._node.running:
+            self._node.done.append("daemons")
+            self._node.change(lambda: setattr(self._node, "running", wanted))
+
+    def await_ready(self, uid: str, claim: Claim) -> None:
+        assert self._node.running.get(uid) == plan_daemon(uid, claim)
+
+    def stop(self, uid: str, rest: Claims) -> None:
+        assert uid not in rest
+        self.reconcile(rest)
+
+
+class _Smi:
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def run(self, *arguments: str, seconds: float) -> str:
+        command, _, gpu, flag, number = arguments
+        assert (command, flag, seconds) == ("compute-policy", "--set-timeslice", 20.0)
+        if gpu in self._node.lost:
+            raise SmiError("Unable to determine the device handle")
+        self._node.change(lambda: self._node.slices.update({gpu: number}))
+        return ""
 
 
 class _Store(ClaimStore):

@@ -201,6 +201,7 @@ labels:
 {{- include "gpunode.flags" (list
   (list "dra-dynamic-mig" (ternary true "" .Values.dra.dynamicMIG))
   (list "dra-taint-effect" (eq .Values.dra.taintEffect "NoSchedule" | ternary "" .Values.dra.taintEffect))
+  (list "mps-root" .Values.mps.root)
   (list "kubelet-root" (eq .Values.kubeletRootDir "/var/lib/kubelet" | ternary "" .Values.kubeletRootDir))
   (list "nvidia-driver-root" (eq .Values.nvidiaDriverRoot "/" | ternary "" .Values.nvidiaDriverRoot))
   (list "nvidia-dev-root" .Values.nvidiaDevRoot)

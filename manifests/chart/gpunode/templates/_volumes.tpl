@@ -27,6 +27,8 @@ hook: {path: {{ dir . }}, at: [/host{{ dir . }}], why: "the hooks that NVIDIA's 
 lock: {path: /run/gpunode, at: [/run/gpunode], type: DirectoryOrCreate, write: true, why: "the lock against a second agent; health state; requests of gpunode release"}
 mps: {path: {{ .Values.mps.root | default "" | quote }}, at: [/mps], type: DirectoryOrCreate, write: true, why: "pipes and logs of MPS daemons"}
 mps-shm: {path: {{ .Values.mps.root }}/shm, at: [/dev/shm], type: DirectoryOrCreate, write: true, why: "memory that MPS clients share with their daemon"}
+dra-mps: {path: {{ .Values.mps.root }}/dra, at: [/mps], type: DirectoryOrCreate, write: true, why: "pipes and logs of the MPS daemons of claims"}
+dra-mps-shm: {path: {{ .Values.mps.root }}/dra/shm, at: [/dev/shm], type: DirectoryOrCreate, write: true, why: "memory that MPS clients share with their daemon"}
 configs: {configMap: {{ .Values.config.name | default "gpunode-configs" }}, at: [/etc/gpunode/configs]}
 tls: {secret: {{ .Values.metrics.tlsSecret | default "" | quote }}, at: [/etc/gpunode/tls]}
 counters: {configMap: {{ .Values.dcgmExporter.config.name | default "" | quote }}, at: [/etc/dcgm-exporter]}
@@ -99,6 +101,7 @@ nfd-worker: {configMap: nfd-lite-config, at: [/etc/gpunode/nfd-worker]}
 {{- if or .Values.privileged .Values.dra.dynamicMIG }}{{ $seen = append $seen "dev" }}{{ end }}
 {{- $hook := .Values.cdi.nvidiaHookPath | default "" | dir }}
 {{- if not (or (has $hook (list "." "/")) (not (hasPrefix "/" $hook)) (eq .Values.nvidiaDriverRoot "/")) }}{{ $seen = append $seen "hook" }}{{ end }}
+{{- if .Values.mps.root }}{{ $seen = append $seen "dra-mps" | concat (list "dra-mps-shm") }}{{ end }}
 {{- toJson $seen }}
 {{- end }}
 
