@@ -23,7 +23,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServe
     for name in ("WATCH_SECONDS", "WATCH_SPREAD_SECONDS"):
         monkeypatch.setattr(informer, name, getattr(informer, name))
     monkeypatch.setattr(cluster, "SERVICE_ACCOUNT", tmp_path)
-    monkeypatch.setattr(collector, "collect", collector.collect)
+    monkeypatch.setitem(collector.__dict__, "collect", collector.__dict__["collect"])
     for name in ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
         monkeypatch.setenv(name, "")
     with ApiServer() as server:
