@@ -5,7 +5,6 @@
 Prints medians with minimum and maximum, in milliseconds of CPU time, for all eight GPUs together. Other load does not count.
 """
 
-import dataclasses
 import statistics
 import sys
 import time
@@ -16,6 +15,7 @@ from gpu_core.mig.model import ComputeInstance, GpuInstance, MigGpu
 from gpu_core.mig.planner import DesiredGpu, plan_gpu
 from gpu_core.nvml.mig_reader import read_mig_gpus
 from node_core.errors import MigError
+from node_core.values import replace
 from simulation.nvml.library import simulated_nvml
 from simulation.scenarios.scenario import load_scenario
 
@@ -42,7 +42,7 @@ CHANGES: Mapping[str, tuple[Mapping[str, int], Mapping[str, int], int]] = {
 def empty_gpus() -> Sequence[MigGpu]:
     with simulated_nvml(load_scenario(NODE), lambda: 0.0)() as nvml:
         gpus, _ = read_mig_gpus(nvml)
-    return [dataclasses.replace(gpu, is_enabled=True, is_pending=True) for gpu in gpus]
+    return [replace(gpu, is_enabled=True, is_pending=True) for gpu in gpus]
 
 
 def divide(gpu: MigGpu, devices: Mapping[str, int]) -> MigGpu:
@@ -60,7 +60,7 @@ def divide(gpu: MigGpu, devices: Mapping[str, int]) -> MigGpu:
         )
         for number, new in enumerate(created)
     )
-    return dataclasses.replace(gpu, instances=tuple(instances))
+    return replace(gpu, instances=tuple(instances))
 
 
 def milliseconds(gpus: Sequence[MigGpu], devices: Mapping[str, int], busy: frozenset[MigUuid]) -> float:

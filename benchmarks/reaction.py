@@ -18,7 +18,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ from node_core.runtime.messages import Resync
 from node_core.runtime.process import ProcessRunner
 from node_core.runtime.services import Services
 from node_core.runtime.settings import CommonSettings
+from node_core.values import replace
 from simulation.apiserver import ApiServer
 from simulation.kubelet.kubelet import Kubelet
 from simulation.kubelet.node_agent import NodeAgent

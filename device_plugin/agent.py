@@ -5,7 +5,6 @@ loop. The controller never exits because of the state of the node.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -46,6 +45,7 @@ from node_core.runtime.control_loop import HEARTBEAT, ControlLoop, Timers
 from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, InputsChanged, NodeChanged, NodeUnavailable, Resync, Wake
 from node_core.runtime.services import Services
+from node_core.values import replace
 
 log = structlog.get_logger(__name__)
 

@@ -4,7 +4,8 @@ The discovery thread calls this module, because the driver's files may be on a s
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from device_plugin.allocate.strategies import AUTO, CDI_LISTS
 from gpu_core.cdi.groups import groups_reason
@@ -20,10 +21,10 @@ from gpu_core.host.driver_files import DriverFiles, read_driver_files
 from gpu_core.mps.tools import DriverPrograms, find_programs
 from gpu_core.settings.nvidia_settings import ResponseSettings
 from node_core.host.root import HostRoot
+from node_core.values import replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostContext:
+class HostContext(msgspec.Struct, frozen=True, kw_only=True):
     """What Allocate responses need to know about the host.
 
     cdi_names: see CdiPlan.names. no_specs_reason: why no GPU has a CDI name, or None. dev_root: the host folder that contains `dev`.
@@ -32,7 +33,7 @@ class HostContext:
     each item that the specifications omit. programs: of the driver.
     """
 
-    cdi_names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    cdi_names: Mapping[str, Mapping[str, str]] = msgspec.field(default_factory=dict)
     no_specs_reason: str | None = "the first discovery of GPUs has not ended"
     dev_root: str = "/"
     control_nodes: tuple[str, ...] = ()
@@ -40,7 +41,7 @@ class HostContext:
     problems: tuple[str, ...] = ()
     imex_problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    programs: DriverPrograms = field(default_factory=DriverPrograms)
+    programs: DriverPrograms = msgspec.field(default_factory=DriverPrograms)
 
 
 class CdiSpecSync:

@@ -4,7 +4,8 @@
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from device_plugin.allocate.choose import Choice
 from device_plugin.allocate.strategies import CDI_LISTS, DeviceList
@@ -42,8 +43,7 @@ FAILURES_UNTIL_UNHEALTHY = 2
 """After this number of failed discoveries in a row all devices become unhealthy. A single failure changes nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
+class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the plan depends on.
 
     is_open: the gate is open and the settings are valid. gate_problem: what the labels of the Node lack; None if they open the gate, or
@@ -59,13 +59,13 @@ class Inputs:
     has_condition: bool = False
     discovery: DiscoveryResult | None = None
     failures: tuple[str, ...] = ()
-    facts: NodeFacts = NodeFacts()  # noqa: RUF009 - frozen
-    options: PlanOptions = PlanOptions()  # noqa: RUF009 - frozen
-    responses: ResponseSettings = ResponseSettings()  # noqa: RUF009 - frozen
-    software: NodeSoftware = NodeSoftware()  # noqa: RUF009 - frozen
+    facts: NodeFacts = NodeFacts()
+    options: PlanOptions = PlanOptions()
+    responses: ResponseSettings = ResponseSettings()
+    software: NodeSoftware = NodeSoftware()
     gpu_assessments: tuple[GpuAssessment, ...] = ()
-    mps: Mapping[ResourceName, MpsDaemonSpec] = field(default_factory=dict)
-    mps_problems: Mapping[ResourceName, str] = field(default_factory=dict)
+    mps: Mapping[ResourceName, MpsDaemonSpec] = msgspec.field(default_factory=dict)
+    mps_problems: Mapping[ResourceName, str] = msgspec.field(default_factory=dict)
     leaving: frozenset[str] = frozenset()
 
     @property
@@ -73,8 +73,7 @@ class Inputs:
         return len(self.failures) >= FAILURES_UNTIL_UNHEALTHY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desired:
+class Desired(msgspec.Struct, frozen=True, kw_only=True):
     """The desired state.
 
     plan: the devices that exist, before unhealthy devices are marked. resources: the resources to advertise. choice: the device list
@@ -82,8 +81,8 @@ class Desired:
     assessment: the assessment of the whole node; None until a discovery ends.
     """
 
-    plan: Plan = Plan()  # noqa: RUF009 - frozen
-    resources: Mapping[ResourceName, ServedResource] = field(default_factory=dict)
+    plan: Plan = Plan()
+    resources: Mapping[ResourceName, ServedResource] = msgspec.field(default_factory=dict)
     choice: Choice | None = None
     mps: Mapping[ResourceName, MpsDaemonSpec] | None = None
     assessment: NodeAssessment | None = None

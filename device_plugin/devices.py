@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NewType
 
+import msgspec
+
 from gpu_core.domain.inventory import ComputeCapability, GpuUuid
 from gpu_core.domain.node_assessment import Reason
 from gpu_core.domain.resources import ResourceName
@@ -64,8 +66,7 @@ class Device:
         return numbers, self.uuid, -1 if self.replica is None else self.replica
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResourceOffer:
+class ResourceOffer(msgspec.Struct, frozen=True, kw_only=True):
     """The devices of one resource, in NVML's order. sharing: how the replicas among them share a GPU; None without replicas.
 
     fail_requests_greater_than_one: refuse a container that requests more than one replica, because a second replica provides no
@@ -78,8 +79,7 @@ class ResourceOffer:
     policy: Policy = "packed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReservedDevice:
+class ReservedDevice(msgspec.Struct, frozen=True, kw_only=True):
     """A device that exists but is not advertised. why: a sentence."""
 
     device: Device
@@ -87,11 +87,10 @@ class ReservedDevice:
     reason: Reason = Reason.EXCLUDED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The resources to advertise, in order. notes: a sentence for each device or setting that cannot be applied as configured."""
 
-    resources: Mapping[ResourceName, ResourceOffer] = field(default_factory=dict)
+    resources: Mapping[ResourceName, ResourceOffer] = msgspec.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     reserved: tuple[ReservedDevice, ...] = ()
 

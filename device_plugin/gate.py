@@ -1,12 +1,11 @@
 """The gate: the Node label that allows the plugin to advertise GPUs. PURE."""
 
-from dataclasses import dataclass
+import msgspec
 
 from node_core.domain.labels import GPU_PRESENT, Labels, key_problem, value_problem
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
     """A label of the Node. An empty key means that the gate is always open; the plugin still waits until it has read the Node."""
 
     key: str = GPU_PRESENT

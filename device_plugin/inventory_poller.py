@@ -1,7 +1,8 @@
 """A discovery of the GPUs of this node, with what Allocate responses need to know about the host."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from device_plugin.cdi_sync import HostContext
 from gpu_core.domain.inventory import Inventory
@@ -12,8 +13,7 @@ from node_core.host.root import HostRoot
 NO_CAPS = MigCaps()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiscoveryResult:
+class DiscoveryResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one successful discovery.
 
     caps: the device nodes of MIG capabilities. caps_problem: why these nodes cannot be read, or None. context: what Allocate responses
@@ -23,7 +23,7 @@ class DiscoveryResult:
     inventory: Inventory
     caps: MigCaps = NO_CAPS
     caps_problem: str | None = None
-    context: HostContext = HostContext()  # noqa: RUF009 - frozen
+    context: HostContext = HostContext()
     began: float = 0.0
 
 

@@ -10,9 +10,10 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from device_plugin.allocate.response import Strategy
@@ -34,15 +35,14 @@ CHECK_SECONDS = 1.0
 """After this time a check postpones the remaining resources to the next check, so that a kubelet that hangs does not block the agent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """retries: delays after a failed registration or socket. watch_timeout: how long the kubelet may take to call ListAndWatch.
 
     register_timeout: seconds for one registration. chance: uniform in [0, 1). clock: monotonic seconds.
     """
 
-    retries: Backoff = field(default_factory=lambda: Backoff(first=0.5, maximum=30.0))
-    watch_timeout: Backoff = field(default_factory=lambda: Backoff(first=2.0, maximum=60.0))
+    retries: Backoff = msgspec.field(default_factory=lambda: Backoff(first=0.5, maximum=30.0))
+    watch_timeout: Backoff = msgspec.field(default_factory=lambda: Backoff(first=2.0, maximum=60.0))
     register_timeout: float = TIMEOUT
     chance: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic

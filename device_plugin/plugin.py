@@ -5,8 +5,9 @@ The thread that owns the plugin calls all other methods. Source: Kubernetes docu
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from device_plugin.allocate.preferred import select_preferred_ids
 from device_plugin.allocate.replicas import refusal_reason
@@ -32,8 +33,7 @@ def socket_path(directory: Path, resource: ResourceName) -> Path:
     return directory / f"nvidia-{short_name(resource)}.sock"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Snapshot:
+class _Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The state from which calls are handled, replaced as a whole so that a call never uses half of a change. devices: by id."""
 
     offer: ResourceOffer

@@ -1,6 +1,6 @@
 """Plans how Allocate responses pass devices to containers, by the settings and by what the node supports. PURE."""
 
-from dataclasses import dataclass
+import msgspec
 
 from device_plugin.allocate.choose import Choice, select_device_list
 from device_plugin.allocate.strategies import AUTO, DeviceList, ResponseOptions
@@ -12,16 +12,14 @@ from gpu_core.mps.spec import mps_access
 from gpu_core.settings.nvidia_settings import ResponseSettings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeSoftware:
+class NodeSoftware(msgspec.Struct, frozen=True, kw_only=True):
     """Versions from the Node's status.nodeInfo, such as `v1.31.2` and `containerd://2.0.1`; empty until the Node is read."""
 
     kubelet: str = ""
     runtime: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServedResource:
+class ServedResource(msgspec.Struct, frozen=True, kw_only=True):
     """A resource that the kubelet is offered: its devices, and how Allocate responses pass them to containers."""
 
     offer: ResourceOffer

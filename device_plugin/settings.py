@@ -1,7 +1,7 @@
 """The settings of gpu-device-plugin, in addition to those of every agent. Source: k8s-device-plugin README, "Configuration Flags"."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,6 +23,7 @@ from node_core.kubelet.registration import VERSIONS, ApiVersion
 from node_core.kubelet.sockets import KUBELET_SOCKET
 from node_core.runtime.named_config import NAMED_CONFIG, NamedConfigOptions, parse_named_config
 from node_core.runtime.setting import build, setting
+from node_core.values import replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

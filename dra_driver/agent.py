@@ -9,7 +9,7 @@ stale claims. The other one becomes the publisher as soon as the first one begin
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
@@ -36,6 +36,7 @@ from node_core.runtime.control_loop import Timers
 from node_core.runtime.instance_lock import RETRY, InstanceLock
 from node_core.runtime.messages import AgentMessage, InputsChanged, NodeChanged, NodeUnavailable, Resync
 from node_core.runtime.services import Services
+from node_core.values import replace
 
 log = structlog.get_logger(__name__)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from node_core.domain.duration import parse_duration
 from node_core.runtime.command import ignored_option
 from node_core.runtime.setting import build, make_option, setting, settings_of
 from node_core.runtime.settings import CommonSettings
+from node_core.values import replace
 
 NAME = "gpu-driver-manager"
 HOST = Path("/host")

@@ -1,7 +1,6 @@
 """Chooses the concrete dependencies of all three agents: real or simulated GPUs, the cluster, the host."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
@@ -39,6 +38,7 @@ from node_core.runtime.process import STOP_SECONDS, Agent, BackgroundService, Pr
 from node_core.runtime.schedule import PeriodicTrigger
 from node_core.runtime.services import Services
 from node_core.runtime.settings import CommonSettings, common_settings
+from node_core.values import replace
 from node_core.version import VERSION
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ Threads read the GPUs, the events of NVML and the pods, and store the results. A
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -34,6 +33,7 @@ from node_core.runtime.control_loop import ControlLoop, Timers
 from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, Resync
 from node_core.runtime.services import Services
+from node_core.values import replace
 
 log = structlog.get_logger(__name__)
 

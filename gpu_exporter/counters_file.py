@@ -6,8 +6,9 @@ Source: dcgm-exporter's documentation, Metric Selection Model, and its default-c
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from node_core.domain.text import to_printable
 from node_core.schema import suggest
@@ -26,8 +27,7 @@ class FieldType(StrEnum):
     LABEL = "label"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CounterField:
+class CounterField(msgspec.Struct, frozen=True, kw_only=True):
     """name: a field of DCGM, `DCGM_FI_DEV_GPU_TEMP`. help: the text for Prometheus, which may be empty."""
 
     name: str
@@ -35,8 +35,7 @@ class CounterField:
     help: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CountersFile:
+class CountersFile(msgspec.Struct, frozen=True, kw_only=True):
     """fields: in the order of the file, each name once. problems: a sentence for each line that is ignored, with its number."""
 
     fields: tuple[CounterField, ...] = ()

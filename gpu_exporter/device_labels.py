@@ -4,7 +4,8 @@ Source: dcgm-exporter's documentation, DCGM Exporter Metrics.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from gpu_core.domain.inventory import Fault, Gpu
 from gpu_core.pods.holders import Holder
@@ -29,8 +30,7 @@ RESERVED = frozenset(
 """The names that labels of pods cannot replace, in series that have labels of pods."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelOptions:
+class LabelOptions(msgspec.Struct, frozen=True, kw_only=True):
     """hostname_label: its name; empty for none. replaces_blanks: in names of models."""
 
     hostname_label: str = "Hostname"

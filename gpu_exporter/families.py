@@ -1,12 +1,11 @@
 """The series that the exporter computes itself, as data. The values of `fields` come from NVML directly. PURE."""
 
-from dataclasses import dataclass
+import msgspec
 
 from gpu_exporter.counters_file import FieldType
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class Family(msgspec.Struct, frozen=True, kw_only=True):
     """number: the DCGM field id, or None. labels: in addition to those of the device."""
 
     name: str

@@ -4,13 +4,15 @@ docs/reference/gpu-metrics.md is generated from this table. Sources: DCGM API re
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+import msgspec
 
 from gpu_core.domain.mig import MIB
 from gpu_core.nvml.usage_api import ALL_LINKS, Clock, FieldId, PcieCounter
 from gpu_exporter.counters_file import FieldType
 from gpu_exporter.sources import FieldSum, Gpm, LinkSum, Query, Source
+from node_core.values import replace
 
 KIB, MEGABYTE = 1 << 10, 1e6
 PERCENT, MILLI, NANO = 0.01, 0.001, 1e-9
@@ -31,8 +33,7 @@ class Boards(StrEnum):
     VGPU = "vGPUs in virtual machines"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class Field(msgspec.Struct, frozen=True, kw_only=True):
     """A series of each GPU.
 
     number: the DCGM field id; None for a name that DCGM does not have. sources: the first one that the board supports counts. labels: of

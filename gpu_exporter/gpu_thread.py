@@ -4,7 +4,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 
 import structlog
 
@@ -13,6 +12,7 @@ from gpu_core.nvml.api import Nvml, OpenNvml
 from gpu_exporter.reader import GpuReader, OutdatedLayoutError, ReadingPlan
 from gpu_exporter.reading import GpuReading, GpuState
 from node_core.errors import NvmlError
+from node_core.values import replace
 
 log = structlog.get_logger(__name__)
 

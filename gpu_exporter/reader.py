@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import partial
+
+import msgspec
 
 from gpu_core.domain.inventory import Gpu
 from gpu_core.domain.usage import ProcessSample, RunningProcess
@@ -18,6 +19,7 @@ from gpu_exporter.part_reader import PartReader
 from gpu_exporter.pods.usage import DeviceProcesses, GpuProcess, SmSample
 from gpu_exporter.reading import GpuReading, InstanceReading, Values, instance_profile
 from node_core.errors import NvmlError
+from node_core.values import replace
 
 SLOW_SECONDS = 60.0
 """Slow fields are read once in each period. Periods begin at multiples, as readings do, so that delays do not add up."""
@@ -32,8 +34,7 @@ class OutdatedLayoutError(Exception):
     """The MIG devices of the GPU have changed since the discovery."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clocks:
+class Clocks(msgspec.Struct, frozen=True, kw_only=True):
     """In seconds. wall: Unix time. boot: CLOCK_BOOTTIME."""
 
     monotonic: Callable[[], float] = time.monotonic
@@ -41,8 +42,7 @@ class Clocks:
     boot: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadingPlan:
+class ReadingPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What is read. with_processes: for the use of pods. read_facts: reads the processes with these pids from /proc."""
 
     fields: tuple[Field, ...]
@@ -51,8 +51,7 @@ class ReadingPlan:
     clocks: Clocks = Clocks()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Instance:
+class _Instance(msgspec.Struct, frozen=True, kw_only=True):
     gpu_instance: int
     profile: str | None
     part: PartReader

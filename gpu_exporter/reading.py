@@ -1,7 +1,8 @@
 """What was read of the GPUs, as frozen values. All parts of a reading belong to one MIG layout."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from gpu_core.domain.inventory import Fault, Gpu
 from gpu_core.pods.cgroups import ProcessFacts
@@ -11,8 +12,7 @@ Values = Mapping[str, float]
 """`Field.key` -> value. A field without a value has no key."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceReading:
+class InstanceReading(msgspec.Struct, frozen=True, kw_only=True):
     """A GPU instance. gpu_instance: its id. profile: of the GPU instance, `3g.40gb`; None if unknown."""
 
     gpu_instance: int
@@ -20,8 +20,7 @@ class InstanceReading:
     values: Values
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuReading:
+class GpuReading(msgspec.Struct, frozen=True, kw_only=True):
     """at: Unix seconds. devices: what NVML lists of processes, for the GPU or for each GPU instance. processes: those that still exist.
 
     errors: NVML function and error code of the failed queries, without unsupported ones. fault: the first of them, as a sentence.
@@ -29,17 +28,16 @@ class GpuReading:
 
     gpu: Gpu
     at: float
-    values: Values = field(default_factory=dict)
+    values: Values = msgspec.field(default_factory=dict)
     instances: tuple[InstanceReading, ...] = ()
     devices: tuple[DeviceProcesses, ...] = ()
-    processes: Mapping[int, ProcessFacts] = field(default_factory=dict)
+    processes: Mapping[int, ProcessFacts] = msgspec.field(default_factory=dict)
     errors: frozenset[tuple[str, str]] = frozenset()
     fault: str | None = None
     is_lost: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuState:
+class GpuState(msgspec.Struct, frozen=True, kw_only=True):
     """What is known about a GPU at present. reading: None before the first one, and if it is out of date. fault: why, as a sentence.
 
     errors: NVML function and error code -> failed queries since the agent started.
@@ -48,7 +46,7 @@ class GpuState:
     gpu: Gpu
     reading: GpuReading | None = None
     fault: str | None = None
-    errors: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    errors: Mapping[tuple[str, str], int] = msgspec.field(default_factory=dict)
 
     @property
     def shown_gpu(self) -> Gpu:
@@ -56,8 +54,7 @@ class GpuState:
         return self.gpu if self.reading is None else self.reading.gpu
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """The present state of each GPU, in the order of NVML. faults: GPUs that were never read."""
 
     gpus: tuple[GpuState, ...] = ()

@@ -1,8 +1,9 @@
 """Selects the exported series: the defaults, or those of a file of counters. PURE."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import groupby
+
+import msgspec
 
 from gpu_exporter.counters_file import CounterField, CountersFile, FieldType
 from gpu_exporter.families import DRIVER_VERSION, SELECTABLE, Family
@@ -15,8 +16,7 @@ KNOWN = frozenset(
 """The names that a file of counters can select."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
+class Exported(msgspec.Struct, frozen=True, kw_only=True):
     """fields: the rows of one name; empty for a family that the exporter computes."""
 
     name: str
@@ -25,8 +25,7 @@ class Exported:
     fields: tuple[Field, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """series: in the order of the output. labels: whose values are labels of all series of the device. problems: of the file."""
 
     series: tuple[Exported, ...]

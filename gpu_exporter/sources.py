@@ -4,29 +4,27 @@ Source: NVML API reference, device queries, field value queries, GPM functions.
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+
+import msgspec
 
 from gpu_core.nvml.usage_api import FieldId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldSum:
+class FieldSum(msgspec.Struct, frozen=True, kw_only=True):
     """The sum of values of nvmlDeviceGetFieldValues. All of them are necessary."""
 
     ids: tuple[FieldId, ...]
     scale: float = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkSum:
+class LinkSum(msgspec.Struct, frozen=True, kw_only=True):
     """The sum of a value of nvmlDeviceGetFieldValues over all NVLinks of the GPU. number: NVML_FI_*."""
 
     number: int
     scale: float = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(msgspec.Struct, frozen=True, kw_only=True):
     """A method of `Nvml` with one value, or one attribute of its value. of_instance: NVML also answers for a MIG device."""
 
     method: str
@@ -36,8 +34,7 @@ class Query:
     of_instance: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gpm:
+class Gpm(msgspec.Struct, frozen=True, kw_only=True):
     """A metric of nvmlGpmMetricsGet: the mean since the last reading. of_instance: NVML also gives it for a GPU instance."""
 
     metric: int

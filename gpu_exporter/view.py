@@ -1,7 +1,8 @@
 """What the exposition is rendered from, and the devices that have series. PURE."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.pods.device_names import DeviceKey
@@ -16,32 +17,29 @@ from gpu_exporter.selection import Selection
 from gpu_exporter.xids import GpuXids
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class Known(msgspec.Struct, frozen=True, kw_only=True):
     """What is known at present. Equal values give the same text. watched: the GPUs whose Xids are reported.
 
     driver: its version; empty if unknown.
     """
 
-    sample: Sample = Sample()  # noqa: RUF009 - frozen
-    pods: PodsSnapshot = PodsSnapshot()  # noqa: RUF009 - frozen
-    xids: Mapping[GpuUuid, GpuXids] = field(default_factory=dict)
+    sample: Sample = Sample()
+    pods: PodsSnapshot = PodsSnapshot()
+    xids: Mapping[GpuUuid, GpuXids] = msgspec.field(default_factory=dict)
     watched: frozenset[GpuUuid] = frozenset()
     driver: str = ""
     is_simulated: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class View(msgspec.Struct, frozen=True, kw_only=True):
     """What is known, with devices and processes attributed to pods."""
 
     known: Known = Known()
-    holders: Holders = Holders()  # noqa: RUF009 - frozen
+    holders: Holders = Holders()
     usages: tuple[PodUsage, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
+class Device(msgspec.Struct, frozen=True, kw_only=True):
     """A GPU or a GPU instance. text: the rendered labels, without pods. with_pod: and the pod that has the device alone."""
 
     key: DeviceKey

@@ -7,11 +7,14 @@ an Xid that leaves a GPU healthy stays for the window.
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+import msgspec
 
 from gpu_core.domain.evidence import GpuState, XidEvent
 from gpu_core.domain.health import Health, HealthPolicy, observe, record_xid
 from gpu_core.domain.inventory import GpuUuid, Inventory
+from node_core.values import replace
 
 MAX_KEYS = 256
 """Different Xids of a GPU. Further ones are counted as Xid 0, so that a broken driver does not fill the memory."""
@@ -20,20 +23,18 @@ MAX_RECENT = 4096
 NO_XID = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class XidKey:
+class XidKey(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """gpu_instance: -1 for the whole GPU."""
 
     xid: int
     gpu_instance: int = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuXids:
+class GpuXids(msgspec.Struct, frozen=True, kw_only=True):
     """total: since the agent started. recent: within the window. last: the last Xid, or 0 if the GPU is healthy again."""
 
-    total: Mapping[XidKey, int] = field(default_factory=dict)
-    recent: Mapping[XidKey, int] = field(default_factory=dict)
+    total: Mapping[XidKey, int] = msgspec.field(default_factory=dict)
+    recent: Mapping[XidKey, int] = msgspec.field(default_factory=dict)
     last: int = NO_XID
 
 

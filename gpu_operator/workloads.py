@@ -4,7 +4,6 @@ gpu-operator watches only the pods of drivers.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from gpu_core.pods.claimants import find_claimants
 from gpu_core.pods.eviction import DrainPod, parse_drain_pods
@@ -12,6 +11,7 @@ from gpu_operator.view import ClusterView, Obj, upgrading_nodes
 from node_core.kube.http import ApiClient, parse_response
 from node_core.kube.informer import object_key
 from node_core.kube.resources import without_managed_fields
+from node_core.values import replace
 
 
 def add_workloads(view: ClusterView, api: ApiClient) -> ClusterView:

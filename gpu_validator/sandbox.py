@@ -7,9 +7,10 @@ Source: Kubernetes documentation, Container Runtime Interface; crictl, "Run pod 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from node_core.errors import KubeletError
 from node_core.grpc_h2.client import Client
@@ -29,8 +30,7 @@ _POD, _NAMESPACE = "io.kubernetes.pod.name", "io.kubernetes.pod.namespace"
 """The kubelet sets these labels."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerRun:
+class ContainerRun(msgspec.Struct, frozen=True, kw_only=True):
     """A container to run. name: of the sandbox and the container. image: of an image that the node has. devices: qualified CDI names.
 
     labels: identify the sandboxes of the caller.
@@ -40,19 +40,17 @@ class ContainerRun:
     image: str
     command: tuple[str, ...]
     devices: tuple[str, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerEnd:
+class ContainerEnd(msgspec.Struct, frozen=True, kw_only=True):
     """How a container ended. reason: of the runtime, for example `OOMKilled`."""
 
     exit_code: int
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Runtime:
+class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     """The container runtime at a socket. Methods raise KubeletError. wait: sleeps for some seconds."""
 
     socket: Path

@@ -1,7 +1,7 @@
 """`gpunode run`: the agents in one process, with one NVML session, one inventory and one watch of the Node. Needs less memory."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from device_plugin.agent import build_agent as build_plugin
@@ -23,6 +23,7 @@ from node_core.runtime.config_selector import ReadSettings, settings_reader
 from node_core.runtime.process import Agent, Program, run_program
 from node_core.runtime.services import Services
 from node_core.runtime.setting import setting
+from node_core.values import replace
 
 PROGRAM = "gpunode run"
 

@@ -4,7 +4,6 @@ The attempts run in a separate thread. The controller never exits because of the
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import structlog
 
@@ -29,6 +28,7 @@ from node_core.runtime.control_loop import ControlLoop, Timers
 from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, InputsChanged, NodeChanged, NodeUnavailable, Resync, Wake
 from node_core.runtime.services import Services
+from node_core.values import replace
 
 log = structlog.get_logger(__name__)
 

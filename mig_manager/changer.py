@@ -4,7 +4,6 @@ Nothing is destroyed before everything that must go, on all GPUs, is free.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -26,6 +25,7 @@ from mig_manager.recovery import Recovery
 from mig_manager.surroundings import Changes, Progress, Surroundings
 from mig_manager.systemd import SECONDS
 from node_core.errors import MigError, NodeError, NotReadError, NvmlError, SettingsError
+from node_core.values import replace
 
 log = structlog.get_logger(__name__)
 

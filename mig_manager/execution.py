@@ -5,8 +5,8 @@ pods may use its new devices already.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import structlog
 
 from gpu_core.mig.hooks import Hook, HookPoint
@@ -25,8 +25,7 @@ from node_core.errors import MigError, NodeError
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """config: the requested one, for which the node may be rebooted; None for no reboot. on_change: called before the first change."""
 
     around: Surroundings

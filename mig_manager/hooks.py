@@ -3,10 +3,10 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from subprocess import TimeoutExpired  # nosec B404 # only the error
 
+import msgspec
 import structlog
 
 from gpu_core.mig.hooks import Hook, HookPoint, Hooks, decode_hooks
@@ -24,8 +24,7 @@ MAX_OUTPUT = 400
 ReportHook = Callable[[HookPoint, Hook], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HookRunner:
+class HookRunner(msgspec.Struct, frozen=True, kw_only=True):
     """path: of the hooks file, which is read before each change; None for no hooks."""
 
     path: Path | None = None

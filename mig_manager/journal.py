@@ -7,7 +7,6 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -20,6 +19,7 @@ from node_core.decode import describe_os_error
 from node_core.errors import MigError
 from node_core.host.atomic_write import write_atomically
 from node_core.host.flock import open_locked
+from node_core.values import replace
 
 log = structlog.get_logger(__name__)
 
@@ -27,8 +27,7 @@ LIMIT = 1 << 20
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """The change of one GPU: its layouts before and after."""
 
     gpu: GpuUuid

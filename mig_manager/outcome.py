@@ -1,14 +1,14 @@
 """The request for a layout, and the result of one attempt to apply it. PURE."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from mig_manager.busy_policy import BusyPolicy
 from mig_manager.policy import Usage, describe_busy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """config: the name of a MIG config, from the label of the Node; None to complete an interrupted change only.
 
     policy: for pods that use devices that must go. is_overdue: the time to wait for these pods is over.
@@ -35,15 +35,13 @@ class Reason(StrEnum):
     NOT_REQUESTED = "NotRequested"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
     """The GPUs have the requested layouts. changes: a clause for each GPU that was changed."""
 
     changes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Busy:
+class Busy(msgspec.Struct, frozen=True, kw_only=True):
     """Nothing was changed, because devices that must go are in use. refusals: why pods were not evicted, one clause each."""
 
     usage: Usage
@@ -54,15 +52,13 @@ class Busy:
         return "; ".join((describe_busy(self.usage), *self.refusals))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stopping:
+class Stopping(msgspec.Struct, frozen=True, kw_only=True):
     """Nothing was changed yet, because GPU clients of others have not ended. message: a clause."""
 
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
     """The GPUs do not have the requested layout. reason: INVALID or FAILED. has_driver: False if the driver is not loaded yet."""
 
     reason: Reason
@@ -70,20 +66,17 @@ class Failed:
     has_driver: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rebooting:
+class Rebooting(msgspec.Struct, frozen=True, kw_only=True):
     """A reboot of the node is planned, or systemd executes it. message: a sentence."""
 
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(msgspec.Struct, frozen=True):
     """A release request has closed NVML. The process attempts again when the release ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotReady:
+class NotReady(msgspec.Struct, frozen=True):
     """The configs are not read yet. Their first state causes a new attempt."""
 
 

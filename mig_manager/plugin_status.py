@@ -1,9 +1,9 @@
 """Publishes to gpu-device-plugin what it must know about the layouts; see `gpu_core.host.mig_status`."""
 
 import threading
-from dataclasses import replace
 
 from gpu_core.host.mig_status import MigStatus, MigStatusFile
+from node_core.values import replace
 
 
 class PluginStatus:

@@ -5,7 +5,6 @@ A record on the disk precedes the reboot. So neither a restart of the agent nor 
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -36,8 +35,7 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True):
     expected_until: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RebootPolicy:
+class RebootPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """path: the record. boot_id: of the present boot; empty if it is not known. run: reboots the node; raises NodeError."""
 
     path: Path

@@ -1,8 +1,8 @@
 """Completes or reverts the change of an attempt whose process has ended in the middle."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+import msgspec
 import structlog
 
 from gpu_core.domain.inventory import GpuUuid
@@ -18,8 +18,7 @@ from node_core.errors import MigError, NodeError
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recovery:
+class Recovery(msgspec.Struct, frozen=True, kw_only=True):
     around: Surroundings
     report: Report
 

@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from subprocess import TimeoutExpired  # nosec B404 # only the error
 
+import msgspec
 import structlog
 
 from gpu_core.host.driver_files import read_driver_files
@@ -42,8 +42,7 @@ RunReset = Callable[[Sequence[MigGpu]], None]
 """Resets GPUs that nobody uses. Raises MigError."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuReset:
+class GpuReset(msgspec.Struct, frozen=True, kw_only=True):
     """is_released: whether this process may not open NVML. sleep: seconds. renew_seconds: see RENEW_SECONDS."""
 
     lock_dir: Path
@@ -116,8 +115,7 @@ def refuse_reset(gpus: Sequence[MigGpu]) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SmiReset:
+class SmiReset(msgspec.Struct, frozen=True, kw_only=True):
     """find: returns nvidia-smi, None if the driver does not contain it, and the loader path of its libraries."""
 
     find: Callable[[], tuple[Path | None, str]]

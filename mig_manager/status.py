@@ -4,8 +4,9 @@ Source of the label and its values: NVIDIA's documentation of the MIG Manager.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from mig_manager.outcome import Reason
 from node_core.domain.conditions import MIG_CONFIGURED, Condition
@@ -36,8 +37,7 @@ STATES = {
 """Reason -> the value of the label; None for no label."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the config with this name. message: a sentence."""
 
     config: str
@@ -65,16 +65,14 @@ NOT_REQUESTED = Status(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateWrite:
+class StateWrite(msgspec.Struct, frozen=True, kw_only=True):
     """Writes the label, or removes the label of this agent. uid: the UID of the Node."""
 
     uid: str
     labels: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConditionWrite:
+class ConditionWrite(msgspec.Struct, frozen=True, kw_only=True):
     uid: str
     condition: Condition
 

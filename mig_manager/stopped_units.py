@@ -1,7 +1,6 @@
 """Stops services of the host for the time of a change. A record on the disk precedes the stop, so a later process can start them again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -21,8 +20,7 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True):
     stopped: list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoppedUnits:
+class StoppedUnits(msgspec.Struct, frozen=True, kw_only=True):
     """path: the record."""
 
     path: Path

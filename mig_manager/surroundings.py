@@ -1,7 +1,8 @@
 """What an attempt reads and changes, and what it reports about its progress."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from gpu_core.domain.inventory import Fault, Gpu, GpuUuid, Inventory
 from gpu_core.mig.model import MigGpu
@@ -16,8 +17,7 @@ from mig_manager.policy import Usage, select_busy
 from mig_manager.reboot import RebootPolicy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """open_nvml: raises NvmlError RELEASED during a release. discover: returns the present inventory; raises NvmlError.
 
     select: returns the requested layout of each GPU that a config selects; raises MigError, SettingsError or NotReadError.
@@ -35,8 +35,8 @@ class Surroundings:
     pods: Callable[[], PodRemover]
     journal: Journal
     end_reset: Callable[[], None] = lambda: None
-    clients: OtherClients = field(default_factory=OtherClients)
-    hooks: HookRunner = field(default_factory=HookRunner)
+    clients: OtherClients = msgspec.field(default_factory=OtherClients)
+    hooks: HookRunner = msgspec.field(default_factory=HookRunner)
     reboot: RebootPolicy | None = None
 
     def read_usage(self, nvml: Nvml) -> Usage:
@@ -44,8 +44,7 @@ class Surroundings:
         return self.read_usage_of(nvml, self.discover().gpus)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
     """What an attempt has to do. plans: only those that are not empty. faults: the GPUs that cannot be read."""
 
     plans: tuple[GpuPlan, ...] = ()
@@ -68,8 +67,7 @@ class Changes:
         return select_busy(self.usage, self.leaving)
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """One step of an attempt. is_changing: whether the attempt changes layouts. waits: seconds that the step may wait for others."""
 
     step: str = ""

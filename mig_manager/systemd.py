@@ -1,14 +1,14 @@
 """Stops and starts services of the host through its systemctl. Source: systemctl(1)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 SECONDS = 120.0
 """How long systemctl may wait for a service: systemd kills it after 90 s by default."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Systemd:
+class Systemd(msgspec.Struct, frozen=True, kw_only=True):
     """run: runs a command of the host, and returns its output; see host_command.run_on_host. It raises HostCommandError."""
 
     run: Callable[[Sequence[str]], str]

@@ -5,8 +5,9 @@ The kubelet knows a pod from the moment at which it gives the device to the pod.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
 
 from gpu_core.domain.inventory import Gpu
 from gpu_core.nvml.api import Nvml
@@ -19,14 +20,14 @@ from gpu_core.pods.processes import PROC, read_processes
 from mig_manager.policy import Holder, Usage
 from node_core.errors import KubeletError, MigError, NvmlError
 from node_core.kubelet.podresources import PodDevices, list_pod_devices
+from node_core.values import replace
 
 Pids = Mapping[str, frozenset[int]]
 """UUID of a GPU or MIG device -> its processes."""
 COMMAND_BYTES = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageReader:
+class UsageReader(msgspec.Struct, frozen=True, kw_only=True):
     """socket: of the kubelet's pod-resources API. folder: of the kubelet's device plugins, with the checkpoint. proc: of the host."""
 
     socket: Path

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from node_core.domain.features import exclude_features
 from node_core.domain.labels import Labels
 from node_core.domain.node import NodeView
 from node_core.runtime.readiness import Readiness
+from node_core.values import replace
 
 log = structlog.get_logger(__name__)
 

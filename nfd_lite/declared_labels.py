@@ -1,7 +1,6 @@
 """The labels of nfd-lite as data, for the documentation and `gpunode labels`. The agent does not import this module."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from nfd_lite import gpu_present, pre_installed_driver
 from nfd_lite.label_keys import PREFIX
@@ -9,6 +8,7 @@ from nfd_lite.rule_pass import CUSTOM
 from nfd_lite.rules import custom
 from nfd_lite.sources import ALL, DRIVER_COLLECTOR, GPU_PRESENT_COLLECTOR
 from node_core.domain.label_declaration import LabelDeclaration
+from node_core.values import replace
 
 
 def _qualify(declared: LabelDeclaration) -> LabelDeclaration:

@@ -2,7 +2,8 @@
 
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from node_core.errors import HostReadError
 from node_core.host.root import HostRoot
@@ -10,8 +11,7 @@ from node_core.host.root import HostRoot
 _LIMIT = 16 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kconfig:
+class Kconfig(msgspec.Struct, frozen=True, kw_only=True):
     """The build options of a kernel: option without CONFIG_ -> value. path: the file with the options."""
 
     path: str

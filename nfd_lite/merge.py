@@ -4,8 +4,9 @@ Anyone who may create NodeFeature objects can write them, so the content is not 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
+
+import msgspec
 
 from nfd_lite.label_keys import qualify_keys
 from node_core.domain.features import Attributes, Features
@@ -29,8 +30,7 @@ LabelResolver = Callable[[str, str, Mapping[str, Attributes]], str]
 """(full key, value, attributes of the node) -> value of the label to publish. Raises ValueError with the reason."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeatureProblem:
+class FeatureProblem(msgspec.Struct, frozen=True, kw_only=True):
     """object: `namespace/name`. where: the path of the field that was left out. why: a sentence."""
 
     object: str
@@ -38,8 +38,7 @@ class FeatureProblem:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergeResult:
+class MergeResult(msgspec.Struct, frozen=True, kw_only=True):
     """features: of this host and of the objects. labels: of the objects; if two objects have the same label, the later object wins."""
 
     features: Features
@@ -47,8 +46,7 @@ class MergeResult:
     problems: tuple[FeatureProblem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeContext:
+class NodeContext(msgspec.Struct, frozen=True, kw_only=True):
     """The node and the namespace of this agent's pod."""
 
     node_name: str

@@ -1,13 +1,13 @@
 """The feature `node.label`: the labels of the Node for rules, including the labels of gfd."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from node_core.decode import parse_documents
 from node_core.domain.features import Features
 from node_core.domain.labels import GFD_TIMESTAMP, Labels
 from node_core.domain.node import NodeView
 from node_core.errors import SettingsError
+from node_core.values import replace
 
 MANAGER = "nfd-lite"
 """The field manager of nfd-lite. Rules do not see its labels."""

@@ -8,9 +8,9 @@ template. If rules cannot be read at all, all published outputs that belong to n
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+import msgspec
 import structlog
 
 from nfd_lite.feature_names import describe_unknown, is_open, unknown_features
@@ -27,6 +27,7 @@ from node_core.domain.features import Attributes, Features
 from node_core.domain.node_feature import OPENSHIFT_GROUP
 from node_core.errors import SettingsError
 from node_core.host.root import HostRoot
+from node_core.values import replace
 
 log = structlog.get_logger(__name__)
 
@@ -36,8 +37,7 @@ MAX_ANNOTATIONS = 128 << 10
 Objects = Mapping[str, Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleSettings:
+class RuleSettings(msgspec.Struct, frozen=True, kw_only=True):
     """configured: custom rules, such as `sources.custom` of the config file. custom_dir: the host folder of drop-in files.
 
     taints: rules may taint this Node. node_feature_labels: NodeFeatures of other programs may label this Node.
@@ -45,13 +45,12 @@ class RuleSettings:
 
     configured: tuple[RuleSet, ...] = ()
     custom_dir: str = CUSTOM_DIR
-    policy: OutputPolicy = field(default_factory=OutputPolicy)
+    policy: OutputPolicy = msgspec.field(default_factory=OutputPolicy)
     taints: bool = False
     node_feature_labels: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleResults:
+class RuleResults(msgspec.Struct, frozen=True, kw_only=True):
     """custom: results of custom rules. cluster: results of NodeFeatures and NodeFeatureRules, which take precedence over all sources."""
 
     custom: tuple[CollectorResult, ...]
@@ -237,8 +236,7 @@ class CachedEvaluation:
         return self.last
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Decoded:
+class _Decoded(msgspec.Struct, frozen=True, kw_only=True):
     """A decoded NodeFeatureRule. rules: the last valid rules; None if there never were valid rules. salvaged: in place of such rules."""
 
     version: object

@@ -8,7 +8,6 @@ import hashlib
 import sys
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,8 +41,7 @@ MAX_HINTS = 100
 _LONG = 253
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class Document(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a YAML or JSON file. source: the name of the document in problems."""
 
     source: str
@@ -279,8 +277,7 @@ class _KubectlLoader(_UniqueKeys, KubectlLoader):
     """The loader for files that kubectl reads, too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cursor:
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     """A value in a document, and the path of the value. problems, warnings: one list for the whole document.
 
     lenient: scalars are accepted in place of text, as in nfd-worker. A warning reports a number that is not read as it is written.
@@ -288,8 +285,8 @@ class Cursor:
 
     value: Any
     path: str = ""
-    problems: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    problems: list[str] = msgspec.field(default_factory=list)
+    warnings: list[str] = msgspec.field(default_factory=list)
     lenient: bool = False
 
     def report(self, why: str) -> None:

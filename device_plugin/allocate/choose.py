@@ -4,14 +4,13 @@ node_core/domain/cdi_support.py has the versions that support CDI. All other nod
 container runtime.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from device_plugin.allocate.strategies import DeviceList
 from node_core.domain.cdi_support import find_cdi_obstacle
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """The selected strategy. why: the reason, as a sentence."""
 
     device_list: DeviceList

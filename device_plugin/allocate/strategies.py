@@ -5,8 +5,9 @@ the Container Device Interface, annotations; CUDA Multi-Process Service, environ
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from device_plugin.allocate.response import (
     VISIBLE_DEVICES,
@@ -33,8 +34,7 @@ AUTO: Literal["auto"] = "auto"
 """The device list strategy depends on the Node's kubelet and runtime; see `choose`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResponseOptions:
+class ResponseOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How Allocate responses pass devices to containers.
 
     lists: device list strategies, at least one. cdi_names: class -> device id -> name in a written CDI specification. device_specs: also
@@ -44,7 +44,7 @@ class ResponseOptions:
 
     lists: tuple[DeviceList, ...] = ("envvar",)
     id_strategy: IdStrategy = "uuid"
-    cdi_names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    cdi_names: Mapping[str, Mapping[str, str]] = msgspec.field(default_factory=dict)
     annotation_prefix: str = "cdi.k8s.io/"
     device_specs: bool = False
     control_nodes: tuple[str, ...] = ()

@@ -1,7 +1,6 @@
 """Builds the health monitor and the status writer with their concrete dependencies."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from device_plugin.health.gpu_events import GpuEventRecorder
@@ -26,6 +25,7 @@ from node_core.host.root import HostRoot
 from node_core.kube.events import EventApi
 from node_core.kubelet.podresources import SOCKET, list_pod_devices, select_pods
 from node_core.runtime.services import Services
+from node_core.values import replace
 
 
 def build_health(

@@ -4,7 +4,7 @@ Both are comma-separated lists of words: an Xid number, `xids` for every Xid, or
 checks take precedence over disabled checks.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from gpu_core.domain.xid import XidPolicy
 
@@ -12,8 +12,7 @@ _ALL = "all"
 _XIDS = "xids"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checks:
+class Checks(msgspec.Struct, frozen=True, kw_only=True):
     """xids: the policy without the classes of the config file. polled: whether the polled state of GPUs counts. ignored: invalid words."""
 
     xids: XidPolicy

@@ -1,6 +1,6 @@
 """Examines a node once, with the same rules as the agent. For `gpunode doctor`."""
 
-from dataclasses import dataclass, field
+import msgspec
 
 from device_plugin.cdi_sync import HostContext
 from device_plugin.devices import Plan
@@ -21,8 +21,7 @@ from node_core.errors import HostReadError, NodeError
 from node_core.runtime.services import Services
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Examination:
+class Examination(msgspec.Struct, frozen=True, kw_only=True):
     """inventory: None if the discovery failed. plan: the devices that the plugin advertises. gpu_assessments: of all GPUs.
 
     notes: sentences about settings that cannot be applied and about release requests. caps_problem: why the capabilities of MIG devices
@@ -31,7 +30,7 @@ class Examination:
 
     assessment: NodeAssessment
     inventory: Inventory | None = None
-    plan: Plan = field(default_factory=Plan)
+    plan: Plan = msgspec.field(default_factory=Plan)
     gpu_assessments: tuple[GpuAssessment, ...] = ()
     notes: tuple[str, ...] = ()
     caps_problem: str | None = None

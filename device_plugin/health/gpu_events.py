@@ -1,9 +1,9 @@
 """Records Kubernetes Events about GPUs: for the Node, and for the pods that use the devices."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from device_plugin.devices import DeviceId
@@ -18,8 +18,7 @@ PodsOfDevices = Callable[[frozenset[str]], Iterable[tuple[str, str]]]
 """Returns namespace and name of the pods that use one of the devices. May raise KubeletError."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuEvent:
+class GpuEvent(msgspec.Struct, frozen=True, kw_only=True):
     """reason: CamelCase, for machines. note: a sentence. at: Unix seconds. devices: pods that use one of them also get the Event."""
 
     reason: str

@@ -1,7 +1,6 @@
 """Assesses whether the kubelet has the devices that the plugin offers: registration, ListAndWatch, and the Node's allocatable resources."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from device_plugin.devices import Plan
 from gpu_core.domain.node_assessment import NodeAssessment, Reason, assess_kubelet
@@ -9,6 +8,7 @@ from gpu_core.domain.resources import ResourceName
 from node_core.domain.conditions import GPU_READY
 from node_core.domain.node import NodeView
 from node_core.domain.quantity import parse_api_quantity
+from node_core.values import replace
 
 SETTLE_SECONDS = 30.0
 """How long the kubelet may take before the condition changes: the kubelet restarts, or updates the Node every ten seconds."""

@@ -4,7 +4,8 @@ The desired status is always compared with the observed Node and not with earlie
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from device_plugin.health.startup_taint import STARTUP_TAINT_ANNOTATION, had_gpus, plan_startup_taint
 from gpu_core.domain.node_assessment import NodeAssessment
@@ -13,24 +14,21 @@ from node_core.domain.node import NodeView
 from node_core.domain.taints import Taint, TaintPlan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeStatus:
+class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """condition: None to leave the condition unchanged. is_tainted: whether the Node must have the startup taint; None for no change."""
 
     condition: Condition | None = None
     is_tainted: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConditionWrite:
+class ConditionWrite(msgspec.Struct, frozen=True, kw_only=True):
     """uid: the UID of the Node."""
 
     uid: str
     condition: Condition
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaintWrite:
+class TaintWrite(msgspec.Struct, frozen=True, kw_only=True):
     """uid: the UID of the Node. is_tainted: whether the Node has the startup taint after the write."""
 
     uid: str

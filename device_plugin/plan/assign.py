@@ -4,7 +4,8 @@ Reservations and exclusions take precedence over pools, and pools take precedenc
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from device_plugin.devices import Device, ReservedDevice
 from device_plugin.plan.layout import Layout
@@ -13,8 +14,7 @@ from gpu_core.domain.resources import ResourceName, short_name
 from gpu_core.domain.selection import DeviceRef
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """assigned: the devices to advertise, with their resources. reserved: all other devices."""
 
     assigned: tuple[tuple[ResourceName, Device], ...]

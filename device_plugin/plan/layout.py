@@ -5,7 +5,8 @@ Source: NVIDIA device plugin's MIG strategies none, single and mixed.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from device_plugin.devices import Device
 from device_plugin.plan.options import MigStrategy
@@ -14,8 +15,7 @@ from gpu_core.domain.node_assessment import Reason
 from gpu_core.domain.resources import GPU, ResourceName, ResourceNames, mig_resource
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """problem: why strategy `single` cannot advertise this node's devices as one resource; None if it can."""
 
     strategy: MigStrategy

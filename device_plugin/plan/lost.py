@@ -4,10 +4,10 @@ A device that is missing although the discovery has no faults is dropped, becaus
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from device_plugin.devices import Device, sort_devices
 from gpu_core.domain.inventory import Fault, GpuUuid, Inventory
+from node_core.values import replace
 
 
 def list_lost_devices(known: Sequence[Device], inventory: Inventory, present: Sequence[Device]) -> Iterator[Device]:

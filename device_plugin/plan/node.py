@@ -1,7 +1,6 @@
 """Plans the resources that a node advertises. PURE."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from device_plugin.devices import Device, DeviceId, Plan, ResourceOffer, sort_devices
 from device_plugin.plan.assign import assign_devices
@@ -14,6 +13,7 @@ from gpu_core.domain.inventory import Inventory
 from gpu_core.domain.resources import ResourceName
 from gpu_core.domain.sharing import Sharing
 from gpu_core.host.mig_caps import MigCaps
+from node_core.values import replace
 
 MPS_WITH_MIG = "A GPU is in MIG mode, and MPS does not support MIG: no device is shared."
 

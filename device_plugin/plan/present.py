@@ -5,12 +5,12 @@ in MIG mode has its MIG devices.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from device_plugin.devices import Device, DeviceId
 from device_plugin.plan.link_weights import weigh_links
 from gpu_core.domain.inventory import Gpu, GpuUuid, Inventory, MigDevice, Platform
 from gpu_core.host.mig_caps import MigCaps, mig_capabilities
+from node_core.values import replace
 
 WSL_DEVICE = "all"
 WSL_NODE = "/dev/dxg"

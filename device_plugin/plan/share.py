@@ -4,13 +4,14 @@ Source: k8s-device-plugin README, "Shared Access to GPUs".
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from device_plugin.devices import Device, DeviceId
 from gpu_core.domain.inventory import Inventory
 from gpu_core.domain.resources import ResourceName
 from gpu_core.domain.selection import AllDevices, DeviceCount, select_devices
 from gpu_core.domain.sharing import SharedResource, Sharing, SharingStrategy, is_mps_blocked_by_mig
+from node_core.values import replace
 
 Pair = tuple[ResourceName, Device]
 

@@ -4,19 +4,20 @@ A device that is already unhealthy retains its reason; otherwise the first cause
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from device_plugin.devices import Device, Plan
 from gpu_core.domain.node_assessment import Reason
 from gpu_core.domain.resources import ResourceName
+from node_core.values import replace
 
 NO_SPECIFICATION = "no CDI specification contains the device: see the log of the plugin"
 
 LEAVING = "mig-manager destroys the device as soon as no pod uses it"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
     """why: returns why a device of a resource is unhealthy, as a sentence; None if the cause does not apply.
 
     reason: the reason of the Node condition if the cause applies to all devices; None if the cause concerns single GPUs.

@@ -5,13 +5,13 @@ instances from its GPU, so the layout of a GPU never prevents a claim that the s
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from dra_driver.claims.holding import Claims, Holding
 from gpu_core.domain.inventory import GpuUuid, MigUuid
 from gpu_core.mig.model import GpuInstance, MigGpu
 from gpu_core.mig.plan import GpuPlan, Layout, NewInstance, plan_restore
 from node_core.errors import ClaimError
+from node_core.values import replace
 
 
 def plan_layouts(uid: str, claims: Claims, mig_gpus: Iterable[MigGpu]) -> tuple[GpuPlan, ...]:

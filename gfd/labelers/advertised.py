@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from gfd.labelers.api import LabelOptions
 from gpu_core.domain.inventory import ComputeCapability, Gpu, Inventory, MigDevice
@@ -11,8 +12,7 @@ from gpu_core.domain.selection import select_devices
 from gpu_core.domain.sharing import Sharing, is_mps_blocked_by_mig
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResourceOffer:
+class ResourceOffer(msgspec.Struct, frozen=True, kw_only=True):
     """How a device is advertised. replicas: 0 if the device is not advertised. suffixes: of the product name."""
 
     replicas: int
@@ -24,8 +24,7 @@ UNSHARED = ResourceOffer(replicas=1)
 NOT_OFFERED = ResourceOffer(replicas=0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A GPU or MIG device, as the config file selects it; see selection.SelectableDevice."""
 
     index: str

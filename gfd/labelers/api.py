@@ -1,8 +1,9 @@
 """The types of labelers, and their options."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from gpu_core.domain.device_rules import DeviceRules
 from gpu_core.domain.inventory import Inventory
@@ -15,8 +16,7 @@ MigStrategy = Literal["none", "single", "mixed"]
 NVIDIA = "nvidia.com"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelOptions:
+class LabelOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The input of labelers, in addition to the inventory.
 
     machine: the machine type of the host; None if it could not be read. timestamp: seconds since 1970; None for no label.
@@ -28,7 +28,7 @@ class LabelOptions:
     machine: str | None
     timestamp: int | None = None
     sharing: Sharing | None = None
-    rules: DeviceRules = field(default_factory=DeviceRules)
+    rules: DeviceRules = msgspec.field(default_factory=DeviceRules)
     pci_classes: Mapping[PciAddress, str] | None = None
 
 

@@ -1,7 +1,8 @@
 """Builds the CDI device of each GPU and MIG device: the device nodes that a container gets."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from gpu_core.cdi.hook_program import LINKS
 from gpu_core.cdi.hooks import has_hook, link_hook
@@ -14,12 +15,11 @@ from gpu_core.host.mig_caps import MIG_MINORS, MONITOR, mig_capabilities
 _WORLD_READ_WRITE = 0o006
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedDevices:
+class PlannedDevices(msgspec.Struct, frozen=True, kw_only=True):
     """devices: the devices of the specification. names: UUID -> CDI name. notes: a sentence for each skipped or renamed device."""
 
     devices: tuple[CdiDevice, ...] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = msgspec.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 

@@ -1,7 +1,6 @@
 """Builds the edits that give every GPU container the driver's files and control nodes."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import PurePosixPath
 
 from gpu_core.cdi.devices import node_edits
@@ -16,6 +15,7 @@ from gpu_core.host.device_nodes import DeviceNodes
 from gpu_core.host.driver_files import DriverFiles
 from gpu_core.host.driver_libraries import SHARED_STEMS
 from gpu_core.host.driver_root import DriverFile, Layout
+from node_core.values import replace
 
 HOOKS: tuple[str, ...] = (LINKS, COMPAT_BY_DRIVER, LDCACHE, NO_NODES, PROFILE)
 _NEEDED_NODES = ("/dev/nvidia-uvm", "/dev/nvidiactl")

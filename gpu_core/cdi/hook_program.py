@@ -8,9 +8,10 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
+
+import msgspec
 
 from gpu_core.cdi.roots import Roots, rebase
 from gpu_core.host.driver_root import DriverRoot
@@ -44,8 +45,7 @@ _WRAPPER_SIZE = 1 << 20
 _MAX_WRAPPERS, _MAX_TARGETS = 3, 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HookProgram:
+class HookProgram(msgspec.Struct, frozen=True, kw_only=True):
     """path: on the host; None if specifications must not use a hook program. words: the WORDS that may be used.
 
     why: why specifications cannot use the hooks of the program, as the second half of a sentence; None if its hooks are known.

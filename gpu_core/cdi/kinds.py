@@ -1,8 +1,9 @@
 """The names of CDI specifications, classes and devices. NVIDIA's device plugin uses the same names."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from gpu_core.domain.cdi import VENDOR, Spec, spec_file_name
 
@@ -35,11 +36,10 @@ FILE_NAMES = frozenset(spec_file_name(kind(cls)) for cls in CdiClass)
 """The file names of the plugin's own specifications."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassPlan:
+class ClassPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The specification of one class. names: device id -> name in the specification. notes: a sentence for each omitted item."""
 
     cls: CdiClass
     spec: Spec | None = None
-    names: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = msgspec.field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -1,8 +1,9 @@
 """The settings that CDI specifications depend on."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from gpu_core.cdi.hook_program import WORDS
 from gpu_core.cdi.roots import Roots
@@ -19,8 +20,7 @@ HOOK_NAMES = ("all", "chmod", *sorted(word for word in WORDS if not word.startsw
 """The names that disabled hooks may have. Specifications never contain the hook `chmod`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CdiOptions:
+class CdiOptions(msgspec.Struct, frozen=True, kw_only=True):
     """hook_path, hook_words, hook_reason: see HookProgram. disabled_hooks: names, or `all`.
 
     groups_reason: why the container runtime cannot read the groups of device nodes, or None. feature_flags: NVIDIA's names; unknown names

@@ -1,7 +1,8 @@
 """Plans the CDI specifications of a node and the names of their devices. PURE."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from gpu_core.cdi import driver as nvml
 from gpu_core.cdi import tegra, wsl
@@ -15,19 +16,19 @@ from gpu_core.domain.inventory import Inventory, Platform
 from gpu_core.host.device_nodes import DeviceNodes
 from gpu_core.host.driver_files import DriverFiles
 from gpu_core.host.tegra import LISTS
+from node_core.values import replace
 
 _GROUPS_NOTE = "CDI specifications omit the groups of device nodes: {}. In containers only root can open nodes that the host restricts."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CdiPlan:
+class CdiPlan(msgspec.Struct, frozen=True, kw_only=True):
     """specs: file name -> specification. names: class -> device id (a UUID, `all`, `tegra` or an IMEX channel) -> CDI name.
 
     A class or device that is not in names cannot be requested. notes: a sentence for each omitted item.
     """
 
-    specs: Mapping[str, Spec] = field(default_factory=dict)
-    names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    specs: Mapping[str, Spec] = msgspec.field(default_factory=dict)
+    names: Mapping[str, Mapping[str, str]] = msgspec.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 

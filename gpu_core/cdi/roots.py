@@ -5,17 +5,18 @@ where the driver is. Source: NVIDIA device plugin's settings NVIDIA_DRIVER_ROOT,
 """
 
 import os
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+
+import msgspec
 
 from gpu_core.host.driver_libraries import locate_driver
 from gpu_core.host.driver_root import DRIVER_CONTAINER, is_in_container
+from node_core.values import replace
 
 OWN_ROOT = Path("/")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Roots:
+class Roots(msgspec.Struct, frozen=True, kw_only=True):
     """driver, dev: host paths. dev: the folder that contains `dev` with the device nodes. driver_mount, dev_mount: mount paths.
 
     container: DRIVER_CONTAINER if the driver is in a driver container below the driver root; otherwise empty.

@@ -1,7 +1,6 @@
 """Builds the CDI device for the GPU of a Jetson from the Jetson's file lists. Source: NVIDIA Container Runtime on Jetson, mount plugins."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import PurePosixPath
 
 from gpu_core.cdi.devices import PlannedDevices, node_edits
@@ -17,6 +16,7 @@ from gpu_core.host.device_nodes import DeviceNodes
 from gpu_core.host.driver_root import DriverFile
 from gpu_core.host.mig_caps import MIG_MINORS, mig_capabilities
 from gpu_core.host.tegra import TegraFiles
+from node_core.values import replace
 
 TEGRA = "tegra"
 """The name of a Jetson's GPU if devices are named by UUID."""

@@ -3,7 +3,6 @@
 Source: NVIDIA, CUDA on WSL User Guide.
 """
 
-from dataclasses import replace
 from pathlib import PurePosixPath
 
 from gpu_core.cdi.devices import PlannedDevices, node_edits
@@ -18,6 +17,7 @@ from gpu_core.domain.inventory import Inventory
 from gpu_core.host.device_nodes import DeviceNodes
 from gpu_core.host.driver_files import DriverFiles
 from gpu_core.host.driver_root import DriverFile
+from node_core.values import replace
 
 DXG = "/dev/dxg"
 SMI = "/usr/bin/nvidia-smi"

@@ -1,9 +1,9 @@
 """Pauses the DaemonSets of others on this node, and resumes them. Needs `get` and `patch` on nodes, and `list` on pods."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from gpu_core.clients.pause import MetadataPatch, Pause, Previous, parse_record, plan_pause, plan_resume, select_leaving
@@ -27,8 +27,7 @@ class NodeApi(Protocol):
     ) -> NodeView: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DaemonSetPause:
+class DaemonSetPause(msgspec.Struct, frozen=True, kw_only=True):
     """api: of this Node. list_pods: returns the pods of the Node with this name. manager: the field manager. Each call raises KubeError."""
 
     api: NodeApi

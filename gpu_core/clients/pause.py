@@ -7,8 +7,9 @@ a record, and whoever may write the Node can restore the labels.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from node_core.domain.labels import Labels, value_problem
 from node_core.scheduling.filters import find_unmatched
@@ -37,8 +38,7 @@ Previous = Mapping[str, str | None]
 """Key of a label -> its value before a pause; None for a label that did not exist."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetadataPatch:
+class MetadataPatch(msgspec.Struct, frozen=True, kw_only=True):
     """Key -> new value; None to remove the key."""
 
     labels: Previous

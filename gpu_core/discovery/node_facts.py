@@ -1,7 +1,6 @@
 """Reads the facts that explain missing GPUs: the PCI bus, the driver's kernel module and its device nodes."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from gpu_core.domain.node_assessment import NodeFacts
@@ -10,6 +9,7 @@ from gpu_core.nvml.api import TIMEOUT
 from node_core.errors import HostReadError, NodeError
 from node_core.host.pci import has_nvidia_gpu
 from node_core.host.root import HostRoot
+from node_core.values import replace
 
 MODULE = "/sys/module/nvidia"
 CONTROL = "/dev/nvidiactl"

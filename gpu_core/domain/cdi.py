@@ -5,8 +5,11 @@ Source: Container Device Interface Specification 1.1.0 (github.com/cncf-tags/con
 
 import re
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
+
+import msgspec
+
+from node_core.values import replace
 
 VENDOR = "k8s.device-plugin.nvidia.com"
 """Of the specs that gpu-device-plugin and NVIDIA's device plugin write."""
@@ -21,8 +24,7 @@ _DEVICE_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.:]*[A-Za-z0-9])?")
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceNodeEdit:
+class DeviceNodeEdit(msgspec.Struct, frozen=True, kw_only=True):
     """path: in the container. major, minor: None if the node could not be read. file_mode: permission bits. gid: 0 is root."""
 
     path: str
@@ -34,15 +36,13 @@ class DeviceNodeEdit:
     permissions: str = "rwm"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MountEdit:
+class MountEdit(msgspec.Struct, frozen=True, kw_only=True):
     host_path: str
     container_path: str
     options: tuple[str, ...] = READ_ONLY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HookEdit:
+class HookEdit(msgspec.Struct, frozen=True, kw_only=True):
     """path: of the program, on the host. args: argv, including the name of the program."""
 
     path: str
@@ -51,8 +51,7 @@ class HookEdit:
     name: str = "createContainer"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edits:
+class Edits(msgspec.Struct, frozen=True, kw_only=True):
     """env: `NAME=value`. additional_gids: groups that the container's process joins."""
 
     env: tuple[str, ...] = ()
@@ -65,8 +64,7 @@ class Edits:
         return bool(self.env or self.device_nodes or self.mounts or self.hooks or self.additional_gids)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CdiDevice:
+class CdiDevice(msgspec.Struct, frozen=True, kw_only=True):
     """Raises ValueError for an invalid name or for empty edits."""
 
     name: str
@@ -79,8 +77,7 @@ class CdiDevice:
             raise ValueError(f"CDI device {self.name!r} has no edits")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spec:
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """kind: `<vendor>/<class>`. devices: at least one. edits: apply to each device of the spec."""
 
     kind: str
@@ -180,7 +177,7 @@ def _unique(items: Iterable[_T], key: Callable[[_T], Hashable]) -> tuple[_T, ...
 def _without(device: CdiDevice, common: Edits) -> CdiDevice:
     edits = merge([device.edits])
     specific = Edits(
-        **{each.name: _difference(getattr(edits, each.name), getattr(common, each.name)) for each in fields(Edits)}
+        **{name: _difference(getattr(edits, name), getattr(common, name)) for name in Edits.__struct_fields__}
     )
     return CdiDevice(name=device.name, edits=_sorted(specific or edits))
 

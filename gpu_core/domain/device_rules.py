@@ -5,37 +5,35 @@ extensions of this project.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from gpu_core.domain.resources import ResourceName, ResourceNames
 from gpu_core.domain.selection import DeviceRef, SelectableDevice
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reservation:
+class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     """Devices that are not advertised. why: a sentence for people."""
 
     devices: tuple[DeviceRef, ...]
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
+class Pool(msgspec.Struct, frozen=True, kw_only=True):
     """Devices that are advertised as this resource only."""
 
     resource: ResourceName
     devices: tuple[DeviceRef, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceRules:
+class DeviceRules(msgspec.Struct, frozen=True, kw_only=True):
     """include: the devices to advertise; None for all. exclude: devices not to advertise. Pools do not overlap."""
 
     include: tuple[DeviceRef, ...] | None = None
     exclude: tuple[DeviceRef, ...] = ()
     reserved: tuple[Reservation, ...] = ()
     pools: tuple[Pool, ...] = ()
-    names: ResourceNames = field(default_factory=ResourceNames)
+    names: ResourceNames = msgspec.field(default_factory=ResourceNames)
 
     def reservation_reason(self, device: SelectableDevice) -> str | None:
         """Returns why the config does not advertise the device, as a sentence; None if it does. Takes precedence over pools."""

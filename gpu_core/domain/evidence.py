@@ -3,9 +3,10 @@
 Sources: NVML API reference (events, field values, remapped rows, retired pages), NVIDIA Xid errors.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
+
+import msgspec
 
 from gpu_core.domain.inventory import GpuUuid
 from node_core.domain.pci import PciAddress
@@ -21,8 +22,7 @@ class RecoveryAction(StrEnum):
     DRAIN_RESET = "drain-reset"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class XidEvent:
+class XidEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One Xid, or several equal Xids. gpu or address: whichever the source reports. gpu_instance, compute_instance: of a MIG device.
 
     count: the number of Xids. at: monotonic seconds, of the last Xid.
@@ -38,8 +38,7 @@ class XidEvent:
     count: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuState:
+class GpuState(msgspec.Struct, frozen=True, kw_only=True):
     """The polled state of a GPU. None: not supported (an older driver, a board without the feature), or the query failed, see fault.
 
     lost: calls return GPU_IS_LOST or time out. uncorrectable: volatile uncorrectable ECC errors since the driver was loaded.

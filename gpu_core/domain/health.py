@@ -14,11 +14,13 @@ Time is monotonic seconds, passed in by the caller.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+import msgspec
 
 from gpu_core.domain.evidence import GpuState, RecoveryAction, XidEvent
 from gpu_core.domain.xid import XidClass, XidPolicy, xid_of
+from node_core.values import replace
 
 MAX_INCIDENTS = 16
 """Incidents per GPU; the most severe and newest are retained."""
@@ -37,22 +39,20 @@ class Phase(StrEnum):
         return self in (Phase.HEALTHY, Phase.SUSPECT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealthPolicy:
+class HealthPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """hold_down: seconds that a GPU has to be healthy before it returns. max_returns: within flap_period seconds.
 
     polled: whether the polled state of a GPU counts, besides Xids.
     """
 
-    xids: XidPolicy = field(default_factory=XidPolicy)
+    xids: XidPolicy = msgspec.field(default_factory=XidPolicy)
     hold_down: float = 60.0
     max_returns: int = 3
     flap_period: float = 3600.0
     polled: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incident:
+class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """An Xid that made the GPU unhealthy. at: of the last occurrence. reset_at: when the GPU was reset afterwards, or None."""
 
     xid: int
@@ -65,8 +65,7 @@ class Incident:
         return f"Xid {self.xid}: {xid_of(self.xid).description}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class Health(msgspec.Struct, frozen=True, kw_only=True):
     """incidents: the most severe first. state, state_at: of the last discovery; None before the first, and while the GPU is missing.
 
     was_missing: the GPU was missing, and no discovery has read it since. healthy_since: None while a problem exists. returns: the times

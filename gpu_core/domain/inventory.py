@@ -1,8 +1,9 @@
 """The GPUs of a node, as frozen values. An absent value is None. A GPU that could not be read is a Fault."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NewType
+
+import msgspec
 
 from node_core.domain.pci import PciAddress
 
@@ -29,8 +30,7 @@ class Platform(StrEnum):
     WSL = "wsl"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CudaVersion:
+class CudaVersion(msgspec.Struct, frozen=True, kw_only=True):
     """The newest CUDA version that the driver supports (nvmlSystemGetCudaDriverVersion)."""
 
     major: int
@@ -41,24 +41,21 @@ UNKNOWN_VERSION = "unknown.unknown.unknown"
 """The version of a driver that was not discovered through NVML, as GPU Feature Discovery writes it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Driver:
+class Driver(msgspec.Struct, frozen=True, kw_only=True):
     """version: of nvmlSystemGetDriverVersion, `550.54.15`; empty if not supported. cuda: None if not supported."""
 
     version: str
     cuda: CudaVersion | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class ComputeCapability:
+class ComputeCapability(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """nvmlDeviceGetCudaComputeCapability."""
 
     major: int
     minor: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigAttributes:
+class MigAttributes(msgspec.Struct, frozen=True, kw_only=True):
     """nvmlDeviceGetAttributes_v2 of a MIG device."""
 
     memory_mib: int
@@ -72,8 +69,7 @@ class MigAttributes:
     ofa_engines: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigDevice:
+class MigDevice(msgspec.Struct, frozen=True, kw_only=True):
     """One compute instance of a MIG-enabled GPU.
 
     slot: NVML's index among the parent's MIG devices; gaps are possible. profile: the name from `domain.mig.profile_name`, `1g.10gb+me`;
@@ -89,16 +85,14 @@ class MigDevice:
     start: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigFault:
+class MigFault(msgspec.Struct, frozen=True, kw_only=True):
     """A MIG device that the GPU lists but that could not be read. slot: see MigDevice. reason: call and code."""
 
     slot: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NvLinkPeer:
+class NvLinkPeer(msgspec.Struct, frozen=True, kw_only=True):
     """links: the number of active NVLinks directly to the GPU at `address`. `Gpu.switch_links` counts NVLinks to an NVSwitch."""
 
     address: PciAddress
@@ -116,24 +110,21 @@ class PciPath(StrEnum):
     SYSTEM = "system"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PciPeer:
+class PciPeer(msgspec.Struct, frozen=True, kw_only=True):
     """Another GPU of the node, and the PCI path to that GPU."""
 
     gpu: GpuUuid
     path: PciPath
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fabric:
+class Fabric(msgspec.Struct, frozen=True, kw_only=True):
     """nvmlDeviceGetGpuFabricInfo of an attached GPU: state completed, status success, with a cluster UUID."""
 
     cluster_uuid: str
     clique: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gpu:
+class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     """One physical GPU.
 
     minor: N of /dev/nvidiaN. memory_bytes: the total of nvmlDeviceGetMemoryInfo; None for a board without its own memory.
@@ -167,8 +158,7 @@ class Gpu:
         return gpu_name(self.uuid, self.index)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """A GPU that NVML counts but that could not be read. uuid: None if unknown. reason: call and code."""
 
     index: int
@@ -180,8 +170,7 @@ class Fault:
         return gpu_name(self.uuid, self.index)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inventory:
+class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one discovery.
 
     driver: None for a node without an NVIDIA driver and without GPUs. gpus, faults: in NVML index order. why_empty: a sentence, if there

@@ -4,11 +4,13 @@ A node without GPUs always gets a reason.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
+import msgspec
+
 from gpu_core.domain.inventory import Inventory
+from node_core.values import replace
 
 
 class Reason(StrEnum):
@@ -84,8 +86,7 @@ NVML_REASONS: Mapping[str, Reason] = {
 """Codes of NvmlError that determine the reason without other facts. RELEASED is a code of this project, see `nvml.source`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeFacts:
+class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the host shows besides the GPUs, and the error of a failed discovery.
 
     has_gpus: the PCI bus, the SoC or WSL has an NVIDIA GPU. module: the driver's kernel module is loaded. control_node: /dev/nvidiactl
@@ -102,8 +103,7 @@ class NodeFacts:
     is_simulated: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceCounts:
+class DeviceCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers of devices. excluded: not advertised. problems: a sentence for each GPU that is not usable, or for what devices lack.
 
     unit: `GPUs` if each device is a whole GPU that is not shared. excluded_reasons: a sentence for each reason. excluded_by, unhealthy_by:
@@ -122,8 +122,7 @@ class DeviceCounts:
     needs_action: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeAssessment:
+class NodeAssessment(msgspec.Struct, frozen=True, kw_only=True):
     """sentence, todo: without a capital letter and a period. todo: what an administrator does; None for nothing."""
 
     reason: Reason

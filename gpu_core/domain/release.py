@@ -7,7 +7,8 @@ delays the agents by minutes only.
 """
 
 import math
-from dataclasses import dataclass
+
+import msgspec
 
 from node_core.domain.duration import parse_duration
 
@@ -16,8 +17,7 @@ MAX_SECONDS = 3600.0
 """To extend a release, write the file again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseRequest:
+class ReleaseRequest(msgspec.Struct, frozen=True, kw_only=True):
     """name: of the file. identity: changes when the file is written again. left: seconds. problem: why the file is not valid, or None."""
 
     name: str

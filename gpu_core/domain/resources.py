@@ -1,7 +1,8 @@
 """The resource names of GPUs and MIG devices. Source: Kubernetes documentation, Extended Resources; NVIDIA MIG strategies."""
 
-from dataclasses import dataclass
 from typing import NewType
+
+import msgspec
 
 from gpu_core.domain.mig import label_form
 from gpu_core.domain.selection import is_product, is_profile
@@ -43,16 +44,14 @@ def mig_resource(profile: str) -> ResourceName:
     return resource_name(f"mig-{label_form(profile)}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamePattern:
+class NamePattern(msgspec.Struct, frozen=True, kw_only=True):
     """pattern: matches a product or a MIG profile."""
 
     pattern: str
     resource: ResourceName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResourceNames:
+class ResourceNames(msgspec.Struct, frozen=True, kw_only=True):
     """The configured resource names of GPUs and MIG devices. The first matching pattern applies."""
 
     gpus: tuple[NamePattern, ...] = ()

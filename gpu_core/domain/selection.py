@@ -6,9 +6,10 @@ reference to a GPU in MIG mode matches all its MIG devices.
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeVar
+
+import msgspec
 
 from gpu_core.domain.mig import label_form
 from node_core.domain.labels import sanitize
@@ -73,8 +74,7 @@ _MATCHERS: Mapping[DeviceForm, Callable[[str, SelectableDevice], bool]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceRef:
+class DeviceRef(msgspec.Struct, frozen=True, kw_only=True):
     """One item of a list of devices.
 
     text: `3`, `0:1` (GPU:slot), `GPU-<uuid>`, `MIG-<uuid>` or `MIG-GPU-<uuid>/<gi>/<ci>`, `0000:17:00.0`, or a pattern for the product
@@ -99,20 +99,17 @@ class DeviceRef:
         return self == other
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AllDevices:
+class AllDevices(msgspec.Struct, frozen=True, kw_only=True):
     """Every device of the resource."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceCount:
+class DeviceCount(msgspec.Struct, frozen=True, kw_only=True):
     """The first devices of the resource, at least 1."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceList:
+class DeviceList(msgspec.Struct, frozen=True, kw_only=True):
     """These devices, each once, in the order of the file."""
 
     devices: tuple[DeviceRef, ...]

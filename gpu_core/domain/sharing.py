@@ -4,12 +4,14 @@ Source: k8s-device-plugin README, "Shared Access to GPUs".
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+import msgspec
 
 from gpu_core.domain.inventory import ComputeCapability, Driver, Inventory
 from gpu_core.domain.resources import ResourceName, resource_name
 from gpu_core.domain.selection import AllDevices, DeviceSelection
+from node_core.values import replace
 
 VOLTA = ComputeCapability(major=7, minor=0)
 MPS_CLIENTS = 48
@@ -30,22 +32,20 @@ class SharingStrategy(StrEnum):
     MPS = "mps"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SharedResource:
+class SharedResource(msgspec.Struct, frozen=True, kw_only=True):
     """One shared resource. replicas: of each device; 1 only with MPS. advertised: the name that pods request."""
 
     resource: ResourceName
     replicas: int
     advertised: ResourceName
-    devices: DeviceSelection = field(default_factory=AllDevices)
+    devices: DeviceSelection = msgspec.field(default_factory=AllDevices)
 
     @property
     def is_renamed(self) -> bool:
         return self.advertised != self.resource
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sharing:
+class Sharing(msgspec.Struct, frozen=True, kw_only=True):
     """The sharing of a node: at least one resource. Entries of the same resource have lists of devices that do not overlap.
 
     fail_requests_greater_than_one: requests for more than one replica are rejected, because they give no larger share of a GPU.

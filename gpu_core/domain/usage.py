@@ -2,14 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import msgspec
+
 from gpu_core.domain.inventory import GpuUuid
+from node_core.values import replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryUsage:
+class MemoryUsage(msgspec.Struct, frozen=True, kw_only=True):
     """nvmlDeviceGetMemoryInfo, in bytes. reserved: by driver and firmware; None with drivers that count it as used."""
 
     total: int
@@ -18,16 +19,14 @@ class MemoryUsage:
     reserved: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Utilization:
+class Utilization(msgspec.Struct, frozen=True, kw_only=True):
     """nvmlDeviceGetUtilizationRates: percent of the time in which a kernel ran, and in which the memory was read or written."""
 
     gpu: int
     memory: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunningProcess:
+class RunningProcess(msgspec.Struct, frozen=True, kw_only=True):
     """nvmlProcessInfo_t. memory: bytes; None if NVML does not report it. gpu_instance, compute_instance: None without MIG."""
 
     pid: int
@@ -44,8 +43,7 @@ class ProcessSample(NamedTuple):
     sm: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessUsage:
+class ProcessUsage(msgspec.Struct, frozen=True, kw_only=True):
     """The use of a GPU, or of a GPU instance, by one process. pid: in the host's PID namespace.
 
     sm: mean percent of the multiprocessors since the last reading; None in MIG mode.
@@ -58,16 +56,14 @@ class ProcessUsage:
     sm: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceUsage:
+class InstanceUsage(msgspec.Struct, frozen=True, kw_only=True):
     """The use of a GPU instance. gpu_instance: its id."""
 
     gpu_instance: int
     memory: MemoryUsage | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuUsage:
+class GpuUsage(msgspec.Struct, frozen=True, kw_only=True):
     """power: watts. temperature: degrees Celsius. processes: None if NVML does not list them. fault: the first failed query."""
 
     gpu: GpuUuid

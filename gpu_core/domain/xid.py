@@ -9,8 +9,9 @@ the catalog calls unused: NVIDIA, "XID Errors". The table differs from the immed
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 TABLE_VERSION = 2
 """Increased when a class changes."""
@@ -50,8 +51,7 @@ ACTIONS: Mapping[XidClass, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Xid:
+class Xid(msgspec.Struct, frozen=True, kw_only=True):
     """action: what an administrator does, if ACTIONS of the class is not specific enough."""
 
     number: int
@@ -180,14 +180,13 @@ def xid_of(number: int) -> Xid:
     return _KNOWN.get(number) or Xid(number=number, kind=XidClass.DEVICE, description="an Xid that is not in the table")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class XidPolicy:
+class XidPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Which Xids count on this node.
 
     classes: overrides of the config file. The other fields: DP_DISABLE_HEALTHCHECKS and DP_ENABLE_HEALTHCHECKS.
     """
 
-    classes: Mapping[int, XidClass] = field(default_factory=dict)
+    classes: Mapping[int, XidClass] = msgspec.field(default_factory=dict)
     disabled: Collection[int] = frozenset()
     enabled: Collection[int] = frozenset()
     all_disabled: bool = False

@@ -1,6 +1,6 @@
 """The assessment of one GPU, or of one GPU instance. PURE."""
 
-from dataclasses import dataclass
+import msgspec
 
 from gpu_core.domain.health import Phase
 from gpu_core.domain.inventory import GpuUuid, gpu_name
@@ -9,8 +9,7 @@ GpuPart = tuple[GpuUuid, int | None]
 """A whole GPU (None), or one of its GPU instances."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuAssessment:
+class GpuAssessment(msgspec.Struct, frozen=True, kw_only=True):
     """The health of a GPU, or of one GPU instance. index: NVML's index; None if unknown. why: a sentence; None if healthy.
 
     todo: what an administrator does. outlook: how a GPU that is not usable returns.

@@ -1,7 +1,8 @@
 """Tracks the health of a node's GPUs. Not thread-safe: the agent's thread calls it with Xids, inventories and the time."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from gpu_core.domain.evidence import GpuState, RecoveryAction, XidEvent
 from gpu_core.domain.health import (
@@ -22,10 +23,10 @@ from gpu_core.domain.xid import XidClass
 from gpu_core.health.assessment import GpuAssessment, GpuPart
 from gpu_core.nvml.api import RESET_REQUIRED
 from node_core.domain.pci import PciAddress
+from node_core.values import replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttributedXid:
+class AttributedXid(msgspec.Struct, frozen=True, kw_only=True):
     """An Xid, its GPU, and its class by the policy of this node. index: of the GPU; None if unknown."""
 
     event: XidEvent

@@ -2,17 +2,18 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from gpu_core.domain.evidence import XidEvent
 from node_core.errors import NodeError
+from node_core.values import replace
 
 MAX_XIDS = 1024
 """The maximum number of different Xids between two calls of `drain`. Further Xids are dropped."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DrainedXids:
+class DrainedXids(msgspec.Struct, frozen=True, kw_only=True):
     """xids: the newest event of each different Xid, with its count. needs_discovery: another event occurred, such as a MIG change."""
 
     xids: tuple[XidEvent, ...] = ()

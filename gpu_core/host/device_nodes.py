@@ -6,8 +6,9 @@ Source: kernel Documentation/admin-guide/devices.rst; sysfs of DRM devices, `/sy
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+
+import msgspec
 
 from gpu_core.host.links import resolve_inside
 from gpu_core.host.mig_caps import MigCaps, read_mig_caps
@@ -22,8 +23,7 @@ _IN_DEV = ("nvidia", "dxg", "gdrdrv")
 """Prefixes of names in /dev."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostNode:
+class HostNode(msgspec.Struct, frozen=True, kw_only=True):
     """A character device. mode: permission bits."""
 
     major: int
@@ -36,17 +36,16 @@ ReadNode = Callable[[Path], HostNode | None]
 """Returns None if the path is not a character device."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceNodes:
+class DeviceNodes(msgspec.Struct, frozen=True, kw_only=True):
     """nodes: by path below the dev root, `/dev/nvidia0`. drm: paths of a GPU's DRM nodes. by_path: name of a link below BY_PATH -> path.
 
     caps: of MIG devices. problems: a sentence for each failed read.
     """
 
-    nodes: Mapping[str, HostNode] = field(default_factory=dict)
-    drm: Mapping[PciAddress, tuple[str, ...]] = field(default_factory=dict)
-    by_path: Mapping[str, str] = field(default_factory=dict)
-    caps: MigCaps = field(default_factory=MigCaps)
+    nodes: Mapping[str, HostNode] = msgspec.field(default_factory=dict)
+    drm: Mapping[PciAddress, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    by_path: Mapping[str, str] = msgspec.field(default_factory=dict)
+    caps: MigCaps = msgspec.field(default_factory=MigCaps)
     problems: tuple[str, ...] = ()
 
 

@@ -2,10 +2,11 @@
 
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from itertools import islice, product
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
+
+import msgspec
 
 from gpu_core.host.driver_libraries import DriverLocation, Library, locate_driver, read_libraries
 from gpu_core.host.driver_root import PROGRAM_FOLDERS, DriverFile, DriverRoot, Layout
@@ -14,6 +15,7 @@ from gpu_core.host.tegra import TegraFiles, read_tegra
 from gpu_core.host.wsl import read_wsl
 from node_core.errors import HostReadError
 from node_core.host.root import HostRoot
+from node_core.values import replace
 
 BINARIES = (
     "nvidia-smi", "nvidia-debugdump", "nvidia-persistenced", "nvidia-cuda-mps-control", "nvidia-cuda-mps-server",
@@ -53,8 +55,7 @@ ModeFilter = Callable[[int], bool]
 """Whether a file with this st_mode matches."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriverFiles:
+class DriverFiles(msgspec.Struct, frozen=True, kw_only=True):
     """The files of a driver below a root.
 
     layout: None without a driver. version, machine: see DriverLocation. wsl: the files of the Windows driver, instead of all others.

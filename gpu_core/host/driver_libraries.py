@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+import msgspec
 
 from gpu_core.host.driver_root import LIBRARY_FOLDERS, DriverRoot, find_libraries
 from gpu_core.host.elf import elf_machine
@@ -24,8 +25,7 @@ _NAME = re.compile(r"(?:lib[\w.+-]+|nvidia-drm_gbm)\.so(?:\.[\w.]+)?")
 _VERSION = re.compile(r"\.so\.(\d{3,4}(?:\.\d{1,4}){1,3})$")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Library:
+class Library(msgspec.Struct, frozen=True, kw_only=True):
     """path: below the driver root, links resolved. folder: the folder in a container.
 
     names: below folder. First the name of the file, then the names of links, the longest first: `libcuda.so.550.54.15`,
@@ -41,8 +41,7 @@ class Library:
         return _stem(self.path)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriverLocation:
+class DriverLocation(msgspec.Struct, frozen=True, kw_only=True):
     """The library by which a driver was located. version: `550.54.15`; None if the file name has none. machine: as in `uname -m`.
 
     library_dirs: see find_libraries.

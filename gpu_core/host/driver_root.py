@@ -6,9 +6,10 @@ cannot cause files outside the root to be loaded or mounted.
 
 import platform
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
+
+import msgspec
 
 from gpu_core.host.elf import elf_machine
 from gpu_core.host.ld_cache import parse_ld_cache
@@ -91,16 +92,14 @@ _NESTED_LAYOUTS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriverFile:
+class DriverFile(msgspec.Struct, frozen=True, kw_only=True):
     """path: below the driver root, links resolved. place: the path in a container."""
 
     path: str
     place: str
 
 
-@dataclass(frozen=True, slots=True)
-class DriverRoot:
+class DriverRoot(msgspec.Struct, frozen=True):
     """base: where the root is mounted. nested: one of NESTED_ROOTS, or where SMI_LINKS lead, if the driver has its own root below base.
 
     A `place` is a path below the driver's own root. A `path` is a path below base. Both are absolute, as if that root were `/`.

@@ -8,7 +8,6 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 import structlog
 
@@ -17,6 +16,7 @@ from gpu_core.host.xid_dedup import XidDeduplicator
 from gpu_core.host.xid_lines import parse_guid, parse_record, parse_xid
 from node_core.domain.coalescer import Coalescer
 from node_core.host.stoppable_thread import ThreadedService, WakeReason
+from node_core.values import replace
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,8 @@ capability: `config 1`, `gpu0/gi1/access 12`, `gpu0/gi1/ci0/access 13`.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from node_core.host.root import HostRoot
 
@@ -16,11 +17,10 @@ MONITOR = "monitor"
 _LINE = re.compile(r"([\w/]{1,80}) +(\d{1,7})")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigCaps:
+class MigCaps(msgspec.Struct, frozen=True, kw_only=True):
     """minors: name of a capability -> N of /dev/nvidia-caps/nvidia-capN."""
 
-    minors: Mapping[str, int] = field(default_factory=dict)
+    minors: Mapping[str, int] = msgspec.field(default_factory=dict)
 
     def node(self, capability: str) -> str | None:
         """The path of a capability's device node; None for an unknown capability."""

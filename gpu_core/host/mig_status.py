@@ -3,7 +3,6 @@
 The file belongs to one boot: the layouts of the previous boot are gone.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -18,8 +17,7 @@ FOLDER = "mig.d"
 LIMIT = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigStatus:
+class MigStatus(msgspec.Struct, frozen=True, kw_only=True):
     """is_settled: mig-manager has made the layouts of this boot, or cannot make them. leaving: UUIDs of devices that are about to be
     destroyed, and must not get new pods.
     """

@@ -1,11 +1,11 @@
 """Finds GPUs whose device node is missing. A container with such a GPU cannot start."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from gpu_core.domain.inventory import Gpu, GpuUuid, Inventory
 from node_core.errors import HostReadError
 from node_core.host.root import HostRoot
+from node_core.values import replace
 
 
 def add_missing_nodes(inventory: Inventory, dev: HostRoot) -> Inventory:

@@ -1,8 +1,9 @@
 """Runs nvidia-smi of the driver. Source: nvidia-smi(1)."""
 
 import subprocess  # nosec B404 # the driver's nvidia-smi alone
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from node_core.errors import NodeError
 
@@ -15,8 +16,7 @@ class SmiError(NodeError):
     """nvidia-smi does not exist, or failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class NvidiaSmi:
+class NvidiaSmi(msgspec.Struct, frozen=True):
     """program: the full path; None if the driver does not contain it. libraries: its loader path, or None."""
 
     program: Path | None

@@ -6,7 +6,8 @@ The hypervisor writes these bytes, so they are not trusted: an invalid offset or
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from node_core.domain.pci import PciAddress
 from node_core.errors import HostReadError
@@ -26,8 +27,7 @@ HOST_DRIVER = 0
 FIELD = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vgpu:
+class Vgpu(msgspec.Struct, frozen=True, kw_only=True):
     """A virtual GPU. version, branch: of the host's driver (`460.16`, `r460_00`); empty if the record is missing or broken."""
 
     address: PciAddress
@@ -35,8 +35,7 @@ class Vgpu:
     branch: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VgpuScan:
+class VgpuScan(msgspec.Struct, frozen=True, kw_only=True):
     """unreadable: GPUs whose configuration space is not fully readable, so that they may be virtual. Both sorted by address."""
 
     vgpus: tuple[Vgpu, ...] = ()

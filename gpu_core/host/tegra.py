@@ -6,8 +6,9 @@ A line of a list is a kind and a path: `dev, /dev/nvmap`, `dir, /usr/share/cuda`
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from gpu_core.host.driver_root import DriverFile, DriverRoot, is_plain
 from gpu_core.host.platform import TEGRA_RELEASE
@@ -25,8 +26,7 @@ class Entry(NamedTuple):
     place: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TegraFiles:
+class TegraFiles(msgspec.Struct, frozen=True, kw_only=True):
     """devices: paths of nodes. files: folders and libraries. links: the target of each link, and the file that the link leads to.
 
     missing: places in a list that do not exist.

@@ -6,11 +6,11 @@ NVML also reports the MIG device. So an Xid of the log is delayed for half a sec
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 
 from gpu_core.domain.evidence import XidEvent
 from gpu_core.domain.inventory import GpuUuid
 from node_core.domain.pci import PciAddress
+from node_core.values import replace
 
 SAME = 2.0
 """Maximum seconds between the two reports of one Xid."""

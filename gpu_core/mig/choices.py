@@ -2,8 +2,9 @@
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from operator import itemgetter
+
+import msgspec
 
 from gpu_core.domain.inventory import MigUuid
 from gpu_core.mig.model import ComputeInstance, GpuInstance, InstanceProfile, MigGpu, Placement
@@ -16,8 +17,7 @@ Amounts = tuple[int, ...]
 """MIG devices by requested name, and then what the requested devices could use more than the GPU has."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayoutItem:
+class LayoutItem(msgspec.Struct, frozen=True, kw_only=True):
     """A GPU instance of the layout. present: the instance to retain; None: create one. devices: the names of the MIG devices."""
 
     placement: Placement
@@ -26,8 +26,7 @@ class LayoutItem:
     present: GpuInstance | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """item: None leaves the slice free. end: the next slice to decide. need: what the item uses.
 
     cost: of the item, and of the present instances that start before `end` and are not retained.

@@ -5,7 +5,6 @@ Source: mig-parted README, "Configuration"; the file has the same meaning here. 
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -22,8 +21,7 @@ _Index = Annotated[int, Meta(ge=0)]
 _Count = Annotated[int, Meta(ge=0, le=1000)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigEntry:
+class ConfigEntry(msgspec.Struct, frozen=True, kw_only=True):
     """The layout of some GPUs of a node.
 
     device_filter: PCI ids as in `MigGpu.pci_id`, with `:` and the subsystem where it matters; empty: GPUs of all models.
@@ -33,7 +31,7 @@ class ConfigEntry:
     device_filter: tuple[str, ...] = ()
     devices: tuple[int, ...] | None = None
     is_enabled: bool
-    mig_devices: Mapping[str, int] = field(default_factory=dict)
+    mig_devices: Mapping[str, int] = msgspec.field(default_factory=dict)
 
 
 MigConfigs = Mapping[str, tuple[ConfigEntry, ...]]

@@ -6,12 +6,12 @@ one profile as possible, with `.` in place of `+`.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from gpu_core.domain.mig import label_form
 from gpu_core.mig.config import ConfigEntry, MigConfigs
 from gpu_core.mig.model import InstanceProfile, MigGpu
 from gpu_core.mig.search import search_layout
+from node_core.values import replace
 
 
 def generate_configs(gpus: Sequence[MigGpu]) -> MigConfigs:

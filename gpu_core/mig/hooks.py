@@ -4,7 +4,6 @@ Source: mig-parted README, "Hooks". Unknown keys are errors.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -23,14 +22,13 @@ class HookPoint(StrEnum):
     APPLY_EXIT = "apply-exit"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hook:
+class Hook(msgspec.Struct, frozen=True, kw_only=True):
     """A command. workdir: its working directory; None for the present one. command: a path, or a name in PATH. envs: more variables."""
 
     command: str
     workdir: str | None = None
     args: tuple[str, ...] = ()
-    envs: Mapping[str, str] = field(default_factory=dict)
+    envs: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 Hooks = Mapping[HookPoint, tuple[Hook, ...]]

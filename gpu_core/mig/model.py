@@ -4,14 +4,13 @@ A GPU instance occupies memory slices; compute instances divide the GPU instance
 Source: NVML API reference, MIG management; NVIDIA MIG user guide, partitioning.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from gpu_core.domain.inventory import GpuUuid, MigUuid, gpu_name
 from node_core.domain.pci import PciAddress
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Placement:
+class Placement(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """nvmlGpuInstancePlacement_t: the first memory slice of a GPU instance, and their number."""
 
     start: int
@@ -22,8 +21,7 @@ class Placement:
         return frozenset(range(self.start, self.start + self.size))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Engines:
+class Engines(msgspec.Struct, frozen=True, kw_only=True):
     """What the GPU instances of one GPU divide, besides memory slices. The sum of all GPU instances cannot exceed the whole GPU.
 
     copy: on some boards GPU instances share copy engines, so this sum alone can exceed the whole GPU.
@@ -37,8 +35,7 @@ class Engines:
     ofa: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComputeProfile:
+class ComputeProfile(msgspec.Struct, frozen=True, kw_only=True):
     """A compute instance profile within a GPU instance profile.
 
     number: NVML_COMPUTE_INSTANCE_PROFILE_*. name: of the MIG device, `1c.3g.40gb`, or `3g.40gb` for the whole GPU instance.
@@ -51,8 +48,7 @@ class ComputeProfile:
     max_count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceProfile:
+class InstanceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """A GPU instance profile that the GPU supports.
 
     number: NVML_GPU_INSTANCE_PROFILE_*. board_id: the id of the profile on this board, as `nvidia-smi mig -lgip` prints it.
@@ -71,8 +67,7 @@ class InstanceProfile:
     compute: tuple[ComputeProfile, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComputeInstance:
+class ComputeInstance(msgspec.Struct, frozen=True, kw_only=True):
     """id: within the GPU instance. profile: NVML_COMPUTE_INSTANCE_PROFILE_*. uuid: of the MIG device; None while NVML lists no device."""
 
     id: int
@@ -80,8 +75,7 @@ class ComputeInstance:
     uuid: MigUuid | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuInstance:
+class GpuInstance(msgspec.Struct, frozen=True, kw_only=True):
     """id: within the GPU. profile: NVML_GPU_INSTANCE_PROFILE_*. compute: sorted by id."""
 
     id: int
@@ -90,8 +84,7 @@ class GpuInstance:
     compute: tuple[ComputeInstance, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigGpu:
+class MigGpu(msgspec.Struct, frozen=True, kw_only=True):
     """A GPU that supports MIG, its present layout and its profiles.
 
     pci_id: device and vendor as `0x233010DE`, the form of a `device-filter`. pci_subsystem: the same for the subsystem. Both are None if

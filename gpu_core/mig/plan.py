@@ -5,15 +5,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from gpu_core.domain.inventory import MigUuid
 from gpu_core.domain.mig import COMPUTE_INSTANCE_SLICES
 from gpu_core.mig.model import ComputeInstance, GpuInstance, MigGpu, Placement
+from node_core.values import replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class NewInstance:
+class NewInstance(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """A GPU instance to create. profile: NVML_GPU_INSTANCE_PROFILE_*. compute: NVML_COMPUTE_INSTANCE_PROFILE_*, in order of creation."""
 
     profile: int
@@ -21,8 +22,7 @@ class NewInstance:
     compute: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuPlan:
+class GpuPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The changes of one GPU, in the order of the fields: first everything is destroyed, then the mode changes, then instances are created.
 
     gpu: with its present layout. mode: the MIG mode to set; None if current and pending mode are the requested one. destroy: with all
@@ -52,8 +52,7 @@ class GpuPlan:
         return frozenset(each.uuid for each in (*single, *within) if each.uuid is not None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """A layout with its placements, without ids and UUIDs. instances: sorted."""
 
     is_enabled: bool

@@ -6,7 +6,8 @@ Instances that both layouts contain stay, with the UUIDs of their MIG devices an
 import difflib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from gpu_core.domain.inventory import MigUuid
 from gpu_core.mig.choices import LayoutItem, divide_compute
@@ -16,15 +17,14 @@ from gpu_core.mig.search import search_layout
 from node_core.errors import MigError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DesiredGpu:
+class DesiredGpu(msgspec.Struct, frozen=True, kw_only=True):
     """The requested layout of one GPU. devices: names of profiles with `+` -> count: `{"1g.10gb+me": 1, "1c.3g.40gb": 2}`.
 
     Without devices, is_enabled means MIG mode without MIG devices.
     """
 
     is_enabled: bool
-    devices: Mapping[str, int] = field(default_factory=dict)
+    devices: Mapping[str, int] = msgspec.field(default_factory=dict)
 
 
 def plan_gpu(gpu: MigGpu, desired: DesiredGpu, busy: Collection[MigUuid] = ()) -> GpuPlan:

@@ -7,16 +7,16 @@ or leaves the slice free. The rest of the layout depends only on the next slice 
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from operator import mul, sub
+
+import msgspec
 
 from gpu_core.domain.inventory import MigUuid
 from gpu_core.mig.choices import MISSING, Amounts, Choices, LayoutItem
 from gpu_core.mig.model import MigGpu
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """items: sorted by placement. missing: the requested devices that do not fit, without zeros."""
 
     items: tuple[LayoutItem, ...]

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from gpu_core.domain.inventory import GpuUuid
@@ -15,6 +15,7 @@ from gpu_core.mps.control import MpsControl, MpsError, MpsFolder
 from gpu_core.mps.process import DaemonProcess, find_process
 from gpu_core.mps.spec import MpsDaemonSpec
 from gpu_core.mps.state import discover_folders, read_state, remove_state, write_state
+from node_core.values import replace
 
 log = structlog.get_logger(__name__)
 
@@ -28,8 +29,7 @@ class GpusReleasedError(MpsError):
     """NVML must not be opened at present."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MpsTools:
+class MpsTools(msgspec.Struct, frozen=True, kw_only=True):
     """root: the path of the MPS root in this process. has_selinux: containers can only access folders with the container label."""
 
     root: Path

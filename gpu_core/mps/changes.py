@@ -1,21 +1,21 @@
 """Plans the changes of one MPS folder. PURE."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum, auto
+
+import msgspec
 
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.mps.spec import MpsDaemonSpec, MpsSettings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MpsState:
+class MpsState(msgspec.Struct, frozen=True, kw_only=True):
     """modes: the original nvmlComputeMode_t of each GPU. pid: the pid of the daemon; None before its start.
 
     settings: the settings of the daemon; None until the daemon has accepted all of them. is_damaged: the file cannot be decoded.
     """
 
-    modes: Mapping[GpuUuid, int] = field(default_factory=dict)
+    modes: Mapping[GpuUuid, int] = msgspec.field(default_factory=dict)
     pid: int | None = None
     settings: MpsSettings | None = None
     is_damaged: bool = False
@@ -29,8 +29,7 @@ class MpsChange(StrEnum):
     START = auto()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MpsObserved:
+class MpsObserved(msgspec.Struct, frozen=True, kw_only=True):
     """state: the state file; None if the plugin owns nothing in the folder. is_alive: a daemon runs or responds in the folder."""
 
     state: MpsState | None

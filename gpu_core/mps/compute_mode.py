@@ -4,8 +4,9 @@ Source: nvidia-smi(1), `-c` and `--query-gpu=compute_mode`.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.host.nvidia_smi import NvidiaSmi
@@ -26,8 +27,7 @@ class ComputeModes(Protocol):
     def write(self, gpus: Collection[GpuUuid], mode: int) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class SmiComputeModes:
+class SmiComputeModes(msgspec.Struct, frozen=True):
     smi: NvidiaSmi
 
     def read(self, gpus: Collection[GpuUuid]) -> Mapping[GpuUuid, int]:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from gpu_core.host.nvidia_smi import loader_path
 from node_core.errors import NodeError
 
@@ -22,8 +24,7 @@ class MpsError(NodeError):
     """MPS is not available on this node at present."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MpsFolder:
+class MpsFolder(msgspec.Struct, frozen=True, kw_only=True):
     """The folder of one resource below the MPS root. has_selinux: containers can only access folders with the container label."""
 
     base: Path

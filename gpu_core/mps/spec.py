@@ -3,7 +3,7 @@
 Source: NVIDIA MPS documentation, control daemon commands.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.resources import ResourceName
@@ -13,8 +13,7 @@ MPS_MOUNT = "/mps"
 STARTING = "its MPS daemon is starting"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MpsGpu:
+class MpsGpu(msgspec.Struct, frozen=True, kw_only=True):
     """uuid: of a GPU or MIG device. memory_mib: None for no limit. replicas: how many clients share the memory."""
 
     uuid: GpuUuid
@@ -22,16 +21,14 @@ class MpsGpu:
     replicas: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MpsSettings:
+class MpsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The start parameters of a daemon. visible: CUDA_VISIBLE_DEVICES. commands: sent through the control program, in order."""
 
     visible: str
     commands: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MpsDaemonSpec:
+class MpsDaemonSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The desired daemon of one resource.
 
     gpus: in NVML's order, because the daemon numbers GPUs in this order. threads: percentage for each client; None for an equal share.
@@ -61,8 +58,7 @@ class MpsDaemonSpec:
         return (*limits, f"set_default_active_thread_percentage {max(1, share)}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MpsAccess:
+class MpsAccess(msgspec.Struct, frozen=True, kw_only=True):
     """How containers connect to the MPS daemon of their resource. pipe, shm: host folders. container_pipe: the mount path of the pipe."""
 
     pipe: str

@@ -2,8 +2,9 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from gpu_core.cdi.roots import Roots
 from gpu_core.host.driver_files import DriverFiles
@@ -14,11 +15,10 @@ from gpu_core.mps.control import PROGRAM, MpsControl
 from gpu_core.mps.spec import MPS_MOUNT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriverPrograms:
+class DriverPrograms(msgspec.Struct, frozen=True, kw_only=True):
     """paths: name to path of the MPS control program and nvidia-smi. libraries: a loader path for them."""
 
-    paths: Mapping[str, Path] = field(default_factory=dict)
+    paths: Mapping[str, Path] = msgspec.field(default_factory=dict)
     libraries: str | None = None
 
     @property

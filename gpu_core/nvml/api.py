@@ -6,9 +6,10 @@ Method names are NVML's, without `nvml` and in snake case. Source: NVML API refe
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any, Protocol
+
+import msgspec
 
 from gpu_core.domain.inventory import Fabric, MigAttributes
 from gpu_core.nvml.mig_api import MIG_FUNCTIONS, MigNvml
@@ -31,8 +32,7 @@ ABSENT = frozenset({NOT_SUPPORTED, FUNCTION_NOT_FOUND})
 """Codes for a feature that the board or driver does not have. Such a result is not a failure."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuInstanceProfile:
+class GpuInstanceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Ids of nvmlGpuInstanceProfileInfo_t and nvmlComputeInstanceProfileInfo_t behind a MIG device; see `domain.mig`.
 
     These are the numbers of NVML_GPU_INSTANCE_PROFILE_* and NVML_COMPUTE_INSTANCE_PROFILE_*, which are the same on every board. They are
@@ -44,8 +44,7 @@ class GpuInstanceProfile:
     start: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NvLinks:
+class NvLinks(msgspec.Struct, frozen=True, kw_only=True):
     """A GPU's active NVLinks. remotes: for each link to a GPU, the bus id of that GPU. switched: the number of links to a switch."""
 
     remotes: tuple[str, ...] = ()
@@ -67,8 +66,7 @@ class EventType(IntFlag):
     RECOVERY_ACTION = 0x8000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NvmlEvent:
+class NvmlEvent(msgspec.Struct, frozen=True, kw_only=True):
     """nvmlEventData_t. device: the registered handle. type: a bit of EventType. data: the Xid, for an Xid event.
 
     gpu_instance, compute_instance: of the affected MIG device; None if NVML reports 0xFFFFFFFF.
@@ -81,16 +79,14 @@ class NvmlEvent:
     compute_instance: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemappedRows:
+class RemappedRows(msgspec.Struct, frozen=True, kw_only=True):
     """pending: a memory row will be remapped at the next reset. failed: the remapping of a row failed."""
 
     pending: bool
     failed: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FabricHealth:
+class FabricHealth(msgspec.Struct, frozen=True, kw_only=True):
     """nvmlGpuFabricInfoV_t. state: NVML_GPU_FABRIC_STATE_*. status: an nvmlReturn_t, valid if the state is completed. mask: healthMask."""
 
     state: int

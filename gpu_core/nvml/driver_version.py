@@ -6,8 +6,9 @@ LIB_RM_VERSION_MISMATCH. Sources: /sys/module/<name>/version, /proc/driver/nvidi
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from gpu_core.host.driver_root import find_libraries
 from gpu_core.nvml.library import LIBRARY
@@ -23,8 +24,7 @@ _IN_PROC = re.compile(rf"^NVRM version:.*?\s({_VERSION}){_SUFFIX}\s", re.MULTILI
 _IN_NAME = re.compile(rf"\.so\.({_VERSION})$")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriverVersions:
+class DriverVersions(msgspec.Struct, frozen=True, kw_only=True):
     """module: of the loaded kernel module. library: of libnvidia-ml.so. None: missing, or the version is unknown."""
 
     module: str | None

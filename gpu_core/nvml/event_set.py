@@ -5,15 +5,15 @@ Source: NVML API reference, nvmlEventSetCreate, nvmlDeviceGetSupportedEventTypes
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from gpu_core.domain.inventory import GpuUuid, gpu_name
 from gpu_core.nvml.api import ABSENT, FUNCTIONS, NOT_SUPPORTED, EventSet, EventType, Handle, Nvml
 from node_core.errors import NvmlError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateChange:
+class StateChange(msgspec.Struct, frozen=True, kw_only=True):
     """The meaning of an event that is not an Xid. seconds: within which equal changes of a GPU are reported as one."""
 
     description: str
@@ -30,8 +30,7 @@ STATE_CHANGES: Mapping[int, StateChange] = {
 EVENT_TYPES = int(EventType.XID) | sum(STATE_CHANGES)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registration:
+class Registration(msgspec.Struct, frozen=True, kw_only=True):
     """gpus: UUID and handle of registered GPUs. unregistered: name -> why a GPU is not registered. should_retry: one of these may
     succeed later."""
 

@@ -9,7 +9,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 
 import structlog
 
@@ -20,6 +19,7 @@ from gpu_core.nvml.event_set import STATE_CHANGES, Registration, event_set, regi
 from node_core.domain.backoff import Backoff
 from node_core.domain.coalescer import Coalescer
 from node_core.errors import NodeError, NvmlError
+from node_core.values import replace
 
 log = structlog.get_logger(__name__)
 

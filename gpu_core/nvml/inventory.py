@@ -8,8 +8,9 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import TypeVar
+
+import msgspec
 
 from gpu_core.domain.inventory import (
     ComputeCapability,
@@ -34,6 +35,7 @@ from gpu_core.nvml.state import read_states
 from node_core.domain.pci import PciAddress
 from node_core.errors import NvmlError
 from node_core.host.pci import NumaNode, try_read_numa_node
+from node_core.values import replace
 
 Result = TypeVar("Result")
 
@@ -52,8 +54,7 @@ PCI_PATHS = {
 """nvmlGpuTopologyLevel_t -> path."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _GpuReading:
+class _GpuReading(msgspec.Struct, frozen=True, kw_only=True):
     """A GPU, all its NVLinks, and its NVML handle."""
 
     gpu: Gpu

@@ -5,8 +5,9 @@ Source: NVML API reference, Multi Instance GPU management.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from gpu_core.mig.model import Engines, Placement
 
@@ -22,8 +23,7 @@ INSUFFICIENT_RESOURCES = "INSUFFICIENT_RESOURCES"
 NO_PERMISSION = "NO_PERMISSION"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceProfileInfo:
+class InstanceProfileInfo(msgspec.Struct, frozen=True, kw_only=True):
     """nvmlGpuInstanceProfileInfo_t, or nvmlComputeInstanceProfileInfo_t without memory. id: the id of the profile on this board."""
 
     id: int
@@ -33,8 +33,7 @@ class InstanceProfileInfo:
     memory_mib: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceInfo:
+class InstanceInfo(msgspec.Struct, frozen=True, kw_only=True):
     """nvmlGpuInstanceInfo_t or nvmlComputeInstanceInfo_t. profile_id: the id of the profile on this board."""
 
     id: int

@@ -4,8 +4,9 @@ Source: NVML API reference, field value queries, event handling.
 """
 
 import ctypes
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from gpu_core.nvml.api import (
     FUNCTION_NOT_FOUND,
@@ -25,12 +26,11 @@ _SUCCESS = 0
 _NO_INSTANCE = 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Events:
+class _Events(msgspec.Struct, frozen=True, kw_only=True):
     """raw: NVML's event set. devices: the registered handles, by target address."""
 
     raw: Any
-    devices: dict[int | None, Handle] = field(default_factory=dict)
+    devices: dict[int | None, Handle] = msgspec.field(default_factory=dict)
 
 
 class HealthCalls(Calls):

@@ -4,12 +4,12 @@ Source: NVML API reference, device queries.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from gpu_core.domain.inventory import Gpu
 from gpu_core.domain.usage import GpuUsage, InstanceUsage, ProcessSample, RunningProcess, merge_processes
 from gpu_core.nvml.api import Handle, Nvml
 from gpu_core.nvml.queries import GpuQueries
+from node_core.values import replace
 
 
 class SampleReader:

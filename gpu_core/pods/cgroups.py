@@ -8,8 +8,9 @@ Sources: cgroups(7) and cgroup_namespaces(7); Kubernetes documentation, Containe
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 _POD = re.compile(
     r"(?:.*-)?pod([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8}(?:_[0-9a-f]{4}){3}_[0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?"
@@ -25,8 +26,7 @@ class PodCgroup(NamedTuple):
     container_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessFacts:
+class ProcessFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A process of the host. started: the latest possible time of its start, in seconds of CLOCK_BOOTTIME.
 
     pods: around the process, the outermost first.

@@ -4,7 +4,6 @@ The pod-resources API has no UIDs, and the cgroups of processes have nothing els
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -17,8 +16,7 @@ CHECKPOINT = "kubelet_internal_checkpoint"
 MAX_BYTES = 16 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allocation:
+class Allocation(msgspec.Struct, frozen=True, kw_only=True):
     """The devices of one resource of a container."""
 
     pod_uid: str

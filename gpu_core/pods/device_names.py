@@ -7,8 +7,9 @@ vgpu); documentation of NVIDIA's DRA driver (gpu-0, gpu-0-mig-1g10gb-19-0).
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from gpu_core.domain.inventory import Gpu
 from node_core.kubelet.podresources import ClaimedDevice
@@ -29,12 +30,11 @@ class DeviceKey(NamedTuple):
     gpu_instance: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceNames:
+class DeviceNames(msgspec.Struct, frozen=True, kw_only=True):
     """ids: ids of device plugins. claims: names in ResourceSlices of NVIDIA's DRA driver, without numbers of profiles."""
 
-    ids: Mapping[str, DeviceKey] = field(default_factory=dict)
-    claims: Mapping[str, DeviceKey] = field(default_factory=dict)
+    ids: Mapping[str, DeviceKey] = msgspec.field(default_factory=dict)
+    claims: Mapping[str, DeviceKey] = msgspec.field(default_factory=dict)
 
     def find(self, device_id: str) -> DeviceKey | None:
         """Returns the device of an id of a device plugin; None for any other text, such as the id of another kind of device."""

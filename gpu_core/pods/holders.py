@@ -1,12 +1,15 @@
 """Selects the pods that have each device. PURE."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+import msgspec
 
 from gpu_core.domain.inventory import Gpu
 from gpu_core.pods.cgroups import PodCgroup
 from gpu_core.pods.device_names import DeviceKey, DeviceNames, name_devices
 from node_core.kubelet.podresources import ContainerDevices, PodDevices
+from node_core.values import replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,24 +26,22 @@ class Holder:
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodIdentity:
+class PodIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """What else is known about a pod of the node. containers: id of a container, 64 hexadecimal digits -> name."""
 
     uid: str
     namespace: str
     name: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    containers: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+    containers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holders:
+class Holders(msgspec.Struct, frozen=True, kw_only=True):
     """devices: device -> its holders, sorted. pods: UID -> pod, with `containers` as in PodIdentity."""
 
-    devices: Mapping[DeviceKey, tuple[Holder, ...]] = field(default_factory=dict)
-    pods: Mapping[str, PodIdentity] = field(default_factory=dict)
-    only_containers: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    devices: Mapping[DeviceKey, tuple[Holder, ...]] = msgspec.field(default_factory=dict)
+    pods: Mapping[str, PodIdentity] = msgspec.field(default_factory=dict)
+    only_containers: Mapping[tuple[str, str], str] = msgspec.field(default_factory=dict)
     """Namespace and name of a pod with one container -> the name of the container."""
 
     def of_device(self, gpu_uuid: str, gpu_instance: int | None = None) -> tuple[Holder, ...]:

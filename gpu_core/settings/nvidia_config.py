@@ -4,7 +4,6 @@ Unknown keys are errors, so that no setting is silently ignored.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 import click
@@ -24,6 +23,7 @@ from node_core.errors import SettingsError
 from node_core.runtime.config_file import config_option
 from node_core.runtime.setting import file_struct, settings_of, values_in
 from node_core.runtime.settings import PublishSettings
+from node_core.values import replace
 
 Section = Literal["gfd", "plugin"]
 STRATEGIES = ("timeSlicing", "mps")
@@ -66,13 +66,12 @@ SECTIONS: tuple[str, ...] = _File.__struct_fields__
 """The keys at the top level of the file."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NvidiaConfig:
+class NvidiaConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The decoded sections of the file, without flags. health: without the Xids of the environment."""
 
     sharing: Sharing | None = None
-    rules: DeviceRules = field(default_factory=DeviceRules)
-    health: HealthPolicy = field(default_factory=HealthPolicy)
+    rules: DeviceRules = msgspec.field(default_factory=DeviceRules)
+    health: HealthPolicy = msgspec.field(default_factory=HealthPolicy)
 
     def health_policy(self, xids: XidPolicy, *, polled: bool) -> HealthPolicy:
         """The policy of file and environment. xids, polled: of the environment."""

@@ -6,9 +6,9 @@ the thread also sends a request each 15 s.
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from gpu_core.pods.checkpoint import parse_checkpoint, read_checkpoint, select_identities
@@ -19,6 +19,7 @@ from node_core.kubelet.podresources import PodDevices, list_pod_devices
 from node_core.kubelet.sockets import DEVICE_PLUGIN_DIR
 from node_core.runtime import metrics
 from node_core.runtime.services import Services
+from node_core.values import replace
 
 log = structlog.get_logger(__name__)
 
@@ -32,8 +33,7 @@ STALE_SECONDS = 300.0
 STOP_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodsSnapshot:
+class PodsSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The pods of the node and their devices. is_known: False before the first response, and if the last one is too old.
 
     identities: the pods whose UIDs are known, each namespace and name once.

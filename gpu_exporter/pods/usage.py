@@ -4,22 +4,21 @@ Source: NVML API reference, nvmlDeviceGetComputeRunningProcesses and nvmlDeviceG
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from gpu_core.pods.cgroups import ProcessFacts
 from gpu_core.pods.holders import Holder, Holders
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuProcess:
+class GpuProcess(msgspec.Struct, frozen=True, kw_only=True):
     """An entry of nvmlDeviceGetComputeRunningProcesses or ...GraphicsRunningProcesses. memory_bytes: None if not available."""
 
     pid: int
     memory_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SmSample:
+class SmSample(msgspec.Struct, frozen=True, kw_only=True):
     """A sample of nvmlDeviceGetProcessUtilization. percent: smUtil. at: the time of the sample, in seconds of CLOCK_BOOTTIME."""
 
     pid: int
@@ -27,8 +26,7 @@ class SmSample:
     at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceProcesses:
+class DeviceProcesses(msgspec.Struct, frozen=True, kw_only=True):
     """What NVML reports for a GPU, or for all compute instances of a GPU instance, at one time. A process may be in the list twice.
 
     queried_at: seconds of CLOCK_BOOTTIME before the first call. memory_used_bytes, sm_ratio: of the whole device; sm_ratio from 0 to 1.
@@ -44,8 +42,7 @@ class DeviceProcesses:
     samples: tuple[SmSample, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodUsage:
+class PodUsage(msgspec.Struct, frozen=True, kw_only=True):
     """What the processes of a container use of a device. holder: `pod` is empty if only the UID of the pod is known.
 
     memory_bytes: None if NVML does not report the memory of a process. sm_ratio: from 0 to 1; None if NVML reports no utilization.

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +22,7 @@ from node_core.kube.client import APPLY
 from node_core.kube.http import ApiClient
 from node_core.runtime import metrics
 from node_core.runtime.services import Services
+from node_core.values import replace
 
 log = structlog.get_logger(__name__)
 

@@ -5,7 +5,7 @@ if they were true. Only if both results differ, the result is not known.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gpu_operator.feature_groups.values import FeatureValue
 from nfd_lite.rules.evaluate import RULE_MATCHED, apply_rule
@@ -14,6 +14,7 @@ from nfd_lite.rules.match import match_term
 from nfd_lite.rules.model import Op, Rule, Term
 from nfd_lite.rules.work import WorkBudget, WorkError
 from node_core.domain.features import Attributes, Features
+from node_core.values import replace
 
 NEVER = Term(feature="")
 """A condition that is false: no feature has this name."""

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from dataclasses import replace
 from typing import Any
 
 from gpu_operator.plan.pools import NodePool
 from gpu_operator.render.pod import OperatorImages, pod_labels, render_template, selector_labels
 from gpu_operator.spec import API_VERSION, KIND, DriverSpec
 from gpu_operator.view import Obj, annotations_of
+from node_core.values import replace
 
 HASH = "nvidia.com/last-applied-hash"
 """Annotation: the hash of the DaemonSet as it was applied. Equal hashes need no write."""

@@ -1,12 +1,12 @@
 """Adds to the status of each NVIDIADriver why the upgrades of its Nodes wait or have failed. PURE."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from gpu_operator.plan.cluster_plan import ClusterPlan
 from gpu_operator.plan.driver_pods import Reason, Wait
 from gpu_operator.upgrade.keys import BUSY, STATE, State
 from gpu_operator.upgrade.status import DriverUpgrade, NodeUpgrade
+from node_core.values import replace
 
 
 def add_upgrades(plan: ClusterPlan, upgrades: Mapping[str, DriverUpgrade]) -> ClusterPlan:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from node_core.errors import NodeError
 from node_core.host.flock import is_locked
 from node_core.kube.client import NodeApi
 from node_core.runtime.instance_lock import InstanceLock, instance_lock_path
+from node_core.values import replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,6 @@
 """Diagnoses the node on which doctor runs: the GPUs, the agents, the kubelet and the Node object."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from device_plugin.agent import NAME
 from device_plugin.devices import Plan
@@ -23,6 +22,7 @@ from nfd_lite.agent import NAME as NFD
 from node_core.kubelet.sockets import is_served
 from node_core.runtime.http_port import parse_address
 from node_core.runtime.services import Services
+from node_core.values import replace
 
 START = (
     "start gpu-device-plugin on this node. If it runs in a pod, run doctor in that pod:"

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -21,6 +21,7 @@ from node_core.errors import SettingsError
 from node_core.runtime.command import parse_command
 from node_core.runtime.config_selector import settings_reader
 from node_core.runtime.services import Services
+from node_core.values import replace
 
 PROGRAM = "gpunode doctor"
 CONFIG_FLAGS = {"--config-file": "nvidia_config", "--config-dir": "config_dir", "--config-map": "config_map"}

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from gfd.agent import build_collector as build_gfd
@@ -22,6 +22,7 @@ from node_core.domain.labels import GFD_TIMESTAMP, InvalidLabel, Labels, split_v
 from node_core.domain.node import NodeView
 from node_core.errors import HostReadError, NvmlError
 from node_core.runtime.services import Services
+from node_core.values import replace
 
 NFD, GFD = "nfd-lite", "gfd"
 

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -25,6 +24,7 @@ from node_core.domain.labels import Labels, key_problem
 from node_core.domain.text import to_printable
 from node_core.errors import SettingsError
 from node_core.runtime.log import configure_log
+from node_core.values import replace
 
 HELP = """Show the labels that nfd-lite and gfd would set on the Node of this host, each with the source of its value: a file of the host,
 an NVML function, a rule, or a setting. Nothing is published, and no cluster is needed.

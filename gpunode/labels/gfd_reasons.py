@@ -1,7 +1,6 @@
 """Why gfd does not publish a label: a setting, no GPU, a value that NVML does not report, or a failure."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import get_args
 
 from gfd.agent import VGPU_KEYS
@@ -14,6 +13,7 @@ from gpunode.labels.published import find_declaration, plain
 from gpunode.labels.reason import RETAINED, Reason
 from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import SIMULATED
+from node_core.values import replace
 
 
 def find_gfd_reasons(key: str, agents: Agents) -> Iterator[Reason]:

@@ -1,11 +1,12 @@
 """Which files of the host a collector reads, for sources that name several files."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from nfd_lite.sources import ALL, Host, SourceSettings
 from nfd_lite.sources.api import ScanCache, ScanContext
 from node_core.errors import HostReadError
 from node_core.host.root import HostRoot
+from node_core.values import replace
 
 ALTERNATIVES = ("kernel.config", "system.osrelease")
 """The collectors that use the first of several files."""

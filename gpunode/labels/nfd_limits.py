@@ -6,7 +6,7 @@ Whether a setting does so is tried: nfd-lite runs again without the limit, and t
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial, reduce
 from typing import Any
 
@@ -21,6 +21,7 @@ from nfd_lite.sources.api import OFF_BY_DEFAULT
 from nfd_lite.sources.usb import FIELDS as USB_FIELDS
 from node_core.domain.labels import Labels
 from node_core.host.pci import ID_FIELDS
+from node_core.values import replace
 
 Edit = Callable[[NfdSettings], NfdSettings]
 Run = Callable[[NfdSettings], Labels]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 
 from gfd.labelers import DECLARED as OF_GFD
@@ -20,6 +20,7 @@ from node_core.domain.desired import CollectorResult
 from node_core.domain.label_declaration import LabelDeclaration
 from node_core.domain.labels import Labels
 from node_core.errors import HostReadError
+from node_core.values import replace
 
 ANY = "<key>"
 """The key of the declaration for feature files, which matches every label."""

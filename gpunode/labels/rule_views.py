@@ -1,7 +1,7 @@
 """The evaluation of each rule on this host: which labels the rule sets, and why the rule does not match."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gpunode.labels.agents import Agents
 from gpunode.labels.rule_objects import Objects
@@ -14,6 +14,7 @@ from nfd_lite.rules.evaluate import EvaluationContext, identify_rules, required_
 from nfd_lite.rules.explain import GroupTrace, RuleTrace, TermTrace, trace
 from nfd_lite.rules.model import Rule, RuleSet
 from node_core.errors import SettingsError
+from node_core.values import replace
 
 CLUSTER = "rules"
 """The collector of NodeFeatureRules."""

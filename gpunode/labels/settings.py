@@ -1,7 +1,7 @@
 """The settings of `gpunode labels`: those settings of nfd-lite and gfd that decide about labels, with the same flags and names."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -16,6 +16,7 @@ from node_core.errors import SettingsError
 from node_core.runtime.command import PROBLEMS
 from node_core.runtime.config_file import config_option, inline_config_option
 from node_core.runtime.setting import make_option, settings_of
+from node_core.values import replace
 
 PROGRAM = "gpunode labels"
 Command = Callable[..., Any] | click.Command

@@ -1,7 +1,5 @@
 """The values of the chart of Node Feature Discovery, version 0.19 and older (its values.yaml), also as a section of NVIDIA's charts."""
 
-from dataclasses import replace
-
 from gpunode.migrate.convert import false_only, omit, own_args, own_env
 from gpunode.migrate.correspondence import (
     ALL_AGENTS,
@@ -26,6 +24,7 @@ from gpunode.migrate.correspondence import (
     same,
     unnecessary,
 )
+from node_core.values import replace
 
 MASTER = "Each nfd-lite evaluates the rules and labels its own Node."
 OWN = "The section nfd has defaults for the values of the worker that have no counterpart."

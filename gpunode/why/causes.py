@@ -1,7 +1,7 @@
 """The causes that prevent a Pod from running on one Node. PURE."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
@@ -19,6 +19,7 @@ from node_core.scheduling.filters import (
 )
 from node_core.scheduling.objects import Node, Pod, Requirement, Taint
 from node_core.scheduling.requests import PODS, parse_amounts
+from node_core.values import replace
 
 
 class CauseKind(StrEnum):

@@ -1,7 +1,7 @@
 """Changes of a Pod or of one Node that remove a cause. PURE."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -18,6 +18,7 @@ from node_core.scheduling.objects import (
     Taint,
     Toleration,
 )
+from node_core.values import replace
 
 LOST_KEYS = (NOT_READY.key, UNREACHABLE_KEY)
 READY = Condition(type="Ready", status="True")

@@ -6,7 +6,7 @@ the Pod. Source: Kubernetes documentation, Dynamic Resource Allocation, extended
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import msgspec
@@ -19,6 +19,7 @@ from gpunode.why.claims import MOST_NAMES, Candidate, select_candidates
 from gpunode.why.subject import ClaimSnapshot, Snapshot
 from node_core.scheduling.objects import Node
 from node_core.scheduling.requests import parse_amounts
+from node_core.values import replace
 
 IMPLICIT = "deviceclass.resource.kubernetes.io/"
 """The prefix of the extended resource that each DeviceClass has without naming one."""

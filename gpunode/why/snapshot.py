@@ -1,7 +1,6 @@
 """Reads the Nodes of the cluster, what Pods use on them, and ResourceClaims. Retains only what the question needs."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 from fractions import Fraction
 
 from gpunode.cluster.claim_devices import select_devices
@@ -15,6 +14,7 @@ from node_core.kube.http import ApiClient
 from node_core.kube.resource_claims import read_resource_version
 from node_core.scheduling.objects import Pod
 from node_core.scheduling.requests import Amounts, add, is_extended, pod_requests
+from node_core.values import replace
 
 PLACED = f"{UNFINISHED},spec.nodeName!="
 """The field selector of Pods that use resources of a Node."""

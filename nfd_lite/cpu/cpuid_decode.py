@@ -3,7 +3,8 @@
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from nfd_lite.cpu.cpuid_flags import EAX, EBX, ECX, EDX, FIXED_COUNTERS, FLAG_BITS, MICROARCHITECTURE_LEVELS
 
@@ -48,8 +49,7 @@ _HYPERVISORS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CpuidDump:
+class CpuidDump(msgspec.Struct, frozen=True, kw_only=True):
     """xcr0: extended control register 0; 0 if the operating system has not enabled XSAVE."""
 
     leaves: Leaves
@@ -59,8 +59,7 @@ class CpuidDump:
         return self.leaves.get((leaf, subleaf), _NOTHING)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CpuInfo:
+class CpuInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A decoded processor. family, model: as lscpu shows them on x86. hypervisor: `none` if the processor itself reports bare metal;
     None if the processor does not report hypervisors.
 
@@ -74,8 +73,8 @@ class CpuInfo:
     family: str = "0"
     model: str = "0"
     hypervisor: str | None = None
-    flags: frozenset[str] = field(default_factory=frozenset)
-    rdt: frozenset[str] = field(default_factory=frozenset)
+    flags: frozenset[str] = msgspec.field(default_factory=frozenset)
+    rdt: frozenset[str] = msgspec.field(default_factory=frozenset)
     avx10_version: int | None = None
     epc_bytes: int = 0
     base_mhz: int = 0

@@ -4,13 +4,13 @@ Sources: Intel SDM volume 2A (CPUID), Intel Architecture Instruction Set Extensi
 """
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 EAX, EBX, ECX, EDX = range(4)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlagBit:
+class FlagBit(msgspec.Struct, frozen=True, kw_only=True):
     """A flag is present if `bit` of `register` (0 EAX .. 3 EDX) is set and all `needs` are fulfilled: other flags, or conditions.
 
     Conditions: YMM and ZMM (the operating system saves these registers, see XCR0), AMD (the vendor is AMD).

@@ -6,7 +6,8 @@ asm/cputable.h, getauxval(3).
 
 import ctypes
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from nfd_lite.cpu.cpuid_decode import NO_HYPERVISOR, UNKNOWN_VENDOR, CpuInfo, clean_name
 from nfd_lite.cpu.cpuinfo import Cpuinfo, parse_cpuinfo
@@ -18,8 +19,7 @@ Auxval = Callable[[int], int]
 _MIDR = "/sys/devices/system/cpu/cpu0/regs/identification/midr_el1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HwcapNames:
+class HwcapNames(msgspec.Struct, frozen=True, kw_only=True):
     """Bit number -> name, for AT_HWCAP and AT_HWCAP2."""
 
     hwcap: Mapping[int, str]

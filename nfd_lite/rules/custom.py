@@ -5,8 +5,9 @@ documents.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from nfd_lite.rules.decode import decode_rule_sets, decode_rules
 from nfd_lite.rules.evaluate import EvaluationContext, combine_steps, run_rules
@@ -69,8 +70,7 @@ def decode_custom_rules(data: Any, name: str = CONFIG_KEY) -> RuleSet:
     return RuleSet(name=name, rules=rules)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleFile:
+class RuleFile(msgspec.Struct, frozen=True, kw_only=True):
     """is_custom: the file is a list of custom rules; otherwise NodeFeatureRule documents."""
 
     sets: tuple[RuleSet, ...]

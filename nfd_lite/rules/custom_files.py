@@ -1,8 +1,9 @@
 """Reads drop-in files with custom rules. While a file cannot be used, its last valid rules remain in effect."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from nfd_lite.rules.custom import parse_rule_file
 from nfd_lite.rules.decode import salvage_rule
@@ -15,8 +16,7 @@ from node_core.host.root import HostRoot
 CUSTOM_DIR = "/etc/kubernetes/node-feature-discovery/custom.d"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DropIn:
+class DropIn(msgspec.Struct, frozen=True, kw_only=True):
     """One file.
 
     text: the current content; None if it could not be read. sets: the last valid rules; None if there never were valid rules.
@@ -33,14 +33,13 @@ class DropIn:
         return self.sets is None and self.text is None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CustomFiles:
+class CustomFiles(msgspec.Struct, frozen=True, kw_only=True):
     """The drop-ins by host path, in order.
 
     problem: why the folder cannot be read. is_known: the folder could be read at least once.
     """
 
-    files: Mapping[str, DropIn] = field(default_factory=dict)
+    files: Mapping[str, DropIn] = msgspec.field(default_factory=dict)
     problem: str | None = None
     is_known: bool = True
 

@@ -6,7 +6,6 @@ of its outputs, because an agent that starts must know which published outputs m
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from nfd_lite.rules.check import check_rule
@@ -16,6 +15,7 @@ from node_core.domain.node_feature import API_VERSION, OPENSHIFT_GROUP
 from node_core.domain.taints import EFFECTS, Taint
 from node_core.errors import SettingsError
 from node_core.schema import suggest
+from node_core.values import replace
 
 KIND = "NodeFeatureRule"
 API_VERSIONS = (API_VERSION, f"{OPENSHIFT_GROUP}/v1alpha1", f"{OPENSHIFT_GROUP}/v1", "nfd.kubernetes.io/v1alpha1")

@@ -6,7 +6,8 @@ rules publish the same output, the later rule wins. A rule that fails retains it
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from nfd_lite.rules.expand import expand
 from nfd_lite.rules.expression import RuleError
@@ -24,12 +25,12 @@ from nfd_lite.rules.work import (
 )
 from node_core.domain.features import Attributes, Features
 from node_core.domain.taints import Taint
+from node_core.values import replace
 
 RULE_MATCHED = "rule.matched"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     """The evaluation of one rule. features: the features that the rule saw.
 
     matches: None if the rule did not match or failed. outputs: None if the rule was not evaluated and its previous outputs are not known.
@@ -45,18 +46,17 @@ class Step:
     is_deferred: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationContext:
+class EvaluationContext(msgspec.Struct, frozen=True, kw_only=True):
     """The input of an evaluation, in addition to the rules. previous: the last outcome in this process; None before the first evaluation.
 
     unavailable_features: names, in lower case, of features that could not be read, or only in part.
     """
 
     features: Features
-    policy: OutputPolicy = field(default_factory=OutputPolicy)
+    policy: OutputPolicy = msgspec.field(default_factory=OutputPolicy)
     previous: Outcome | None = None
     unavailable_features: frozenset[str] = frozenset()
-    limits: WorkLimits = field(default_factory=WorkLimits)
+    limits: WorkLimits = msgspec.field(default_factory=WorkLimits)
 
     def previous_outputs(self, id_: RuleId) -> RuleOutputs | None:
         """Returns the previous outputs of a rule that cannot be evaluated; None if they are not known. A new rule has no outputs."""

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from nfd_lite.feature_names import suggest_feature
 from nfd_lite.rules.evaluate import EvaluationContext, Step, run_rules
@@ -25,8 +26,7 @@ _SHOWN = 3
 _LONG = 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpressionTrace:
+class ExpressionTrace(msgspec.Struct, frozen=True, kw_only=True):
     """name: the element; empty for matchName. condition: operator and values. matched: None for an error. observed: the node's values."""
 
     name: str
@@ -35,8 +35,7 @@ class ExpressionTrace:
     observed: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TermTrace:
+class TermTrace(msgspec.Struct, frozen=True, kw_only=True):
     """matched: None for an error. why: an explanation."""
 
     feature: str
@@ -45,16 +44,14 @@ class TermTrace:
     expressions: tuple[ExpressionTrace, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupTrace:
+class GroupTrace(msgspec.Struct, frozen=True, kw_only=True):
     """The terms of matchFeatures, or of one element of matchAny. matched: None for an error that decides the result."""
 
     matched: bool | None
     terms: tuple[TermTrace, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleTrace:
+class RuleTrace(msgspec.Struct, frozen=True, kw_only=True):
     """matched: None if the rule could not be evaluated. problems: why the rule failed, which outputs were refused, and warnings."""
 
     set_name: str

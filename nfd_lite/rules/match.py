@@ -5,10 +5,11 @@ its other terms have. So the result does not depend on the order of terms.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
 from typing import TypeVar
+
+import msgspec
 
 from nfd_lite.rules.expression import RuleError, is_true
 from nfd_lite.rules.model import Expression, Op, Rule, Term
@@ -23,8 +24,7 @@ Match = Mapping[str, Elements]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeatureValues:
+class FeatureValues(msgspec.Struct, frozen=True, kw_only=True):
     """The values of one feature, by kind. None: the node has no values of this kind."""
 
     flags: frozenset[str] | None

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+import msgspec
+
 from node_core.domain.features import Attributes
 from node_core.domain.labels import Labels
 from node_core.domain.taints import Taint
@@ -36,8 +38,7 @@ class ValueType(StrEnum):
     VERSION = "version"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expression:
+class Expression(msgspec.Struct, frozen=True, kw_only=True):
     """type: a ValueType, or another text, which only the ordering operators refuse."""
 
     op: Op
@@ -45,8 +46,7 @@ class Expression:
     type: str = ValueType.PLAIN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Term:
+class Term(msgspec.Struct, frozen=True, kw_only=True):
     """One condition on one feature.
 
     feature: `<domain>.<feature>` in the spelling of the rule, which templates use; matching is case-insensitive.
@@ -58,8 +58,7 @@ class Term:
     match_name: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One rule of a NodeFeatureRule or of a file with custom rules.
 
     match_features: all terms must match. match_any: at least one group must match, unless there are no groups.
@@ -68,13 +67,13 @@ class Rule:
     """
 
     name: str
-    labels: Labels = field(default_factory=dict)
+    labels: Labels = msgspec.field(default_factory=dict)
     labels_template: str = ""
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    vars: Attributes = field(default_factory=dict)
+    annotations: Mapping[str, str] = msgspec.field(default_factory=dict)
+    vars: Attributes = msgspec.field(default_factory=dict)
     vars_template: str = ""
     taints: tuple[Taint, ...] = ()
-    extended_resources: Mapping[str, str] = field(default_factory=dict)
+    extended_resources: Mapping[str, str] = msgspec.field(default_factory=dict)
     match_features: tuple[Term, ...] = ()
     match_any: tuple[tuple[Term, ...], ...] = ()
     problems: tuple[str, ...] = ()
@@ -87,16 +86,14 @@ class Rule:
         return (term for group in (self.match_features, *self.match_any) for term in group)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleSet:
+class RuleSet(msgspec.Struct, frozen=True, kw_only=True):
     """The rules of one object or file, in order. name: metadata.name of the object, or the path of the file."""
 
     name: str
     rules: tuple[Rule, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleProblem:
+class RuleProblem(msgspec.Struct, frozen=True, kw_only=True):
     """A problem for the author of a rule.
 
     set_name, rule: the location of the problem. key: the key of the refused output; None if the problem is about the whole rule. why: a
@@ -128,19 +125,18 @@ class RuleId(NamedTuple):
         return self.name if self.ordinal == 1 else f"{self.name} ({self.ordinal})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleOutputs:
+class RuleOutputs(msgspec.Struct, frozen=True, kw_only=True):
     """The outputs of one rule, with full keys and with resolved, valid values.
 
     matched: the labels and variables as the rule writes them. Later rules see them as the feature `rule.matched`.
     """
 
-    labels: Labels = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    labels: Labels = msgspec.field(default_factory=dict)
+    annotations: Mapping[str, str] = msgspec.field(default_factory=dict)
     taints: tuple[Taint, ...] = ()
-    extended_resources: Mapping[str, str] = field(default_factory=dict)
-    vars: Attributes = field(default_factory=dict)
-    matched: Attributes = field(default_factory=dict)
+    extended_resources: Mapping[str, str] = msgspec.field(default_factory=dict)
+    vars: Attributes = msgspec.field(default_factory=dict)
+    matched: Attributes = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,8 @@ Source: Kubernetes API (labels, annotations, taints, node status), Node Feature 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from nfd_lite.label_keys import qualify_keys
 from nfd_lite.rules.model import Rule, RuleOutputs
@@ -21,13 +22,13 @@ from node_core.domain.labels import (
 )
 from node_core.domain.quantity import MAX_AMOUNT, canonical_quantity, parse_quantity
 from node_core.domain.taints import EFFECTS, RULE_TAINTS_ANNOTATION, Taint
+from node_core.values import replace
 
 TAINTS_NAMESPACE = RULE_TAINTS_ANNOTATION.partition("/")[0]
 MAX_ANNOTATION = 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputPolicy:
+class OutputPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """What the cluster administrator allows; Node Feature Discovery has settings with the same names.
 
     deny_label_ns: denied label namespaces: a name, `*.vendor.com` for all namespaces below vendor.com, or `*`. extra_label_ns:
@@ -38,8 +39,7 @@ class OutputPolicy:
     deny_label_ns: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpandedRule:
+class ExpandedRule(msgspec.Struct, frozen=True, kw_only=True):
     """A rule with the labels and variables that include the output of its templates."""
 
     rule: Rule

@@ -1,9 +1,9 @@
 """Renders traces of rules as aligned text, for `nfd-lite rules test`. PURE. Click removes the colour codes if the output is a file."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 import click
+import msgspec
 
 from nfd_lite.rules.explain import GroupTrace, RuleTrace, TermTrace
 from node_core.domain.text import to_printable
@@ -13,8 +13,7 @@ _TITLES = {True: ("matched", "green"), False: ("not matched", "red"), None: ("fa
 _WIDEST = 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, kw_only=True):
     """result: None for an error."""
 
     left: str

@@ -6,8 +6,9 @@ template has its own limit.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
+
+import msgspec
 
 from nfd_lite.rules.expression import VALUELESS, RuleError
 from nfd_lite.rules.match import FeatureValues, find_feature
@@ -24,8 +25,7 @@ class WorkError(RuleError):
     """The work budget is exceeded: this rule and all later rules of the same budget are not evaluated."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkLimits:
+class WorkLimits(msgspec.Struct, frozen=True, kw_only=True):
     """total: maximum steps of all rules in one evaluation. per_object: maximum steps of the rules of one object."""
 
     total: int = 3_000_000

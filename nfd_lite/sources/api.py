@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import msgspec
+
 from nfd_lite.cpu.cpuid import CpuReader
 from nfd_lite.cpu.cpuid_decode import CpuInfo
 from node_core.domain.features import Attributes, Features
@@ -50,8 +52,7 @@ class ScanCache:
         return result
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
+class Host(msgspec.Struct, frozen=True, kw_only=True):
     """The host that all scans read.
 
     extra_pci: simulated PCI functions, as instances of `pci.device`, added to the real ones. has_gpus_off_pci: some simulated GPUs are
@@ -64,18 +65,19 @@ class Host:
     extra_pci: tuple[Attributes, ...] = ()
     has_gpus_off_pci: bool = False
     now: Callable[[], float] = time.time
-    cache: ScanCache = field(default_factory=ScanCache)
+    cache: ScanCache = msgspec.field(default_factory=ScanCache)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FakeSettings:
+class FakeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`sources.fake`: the features and labels of the fake source, with NFD's defaults. labels: keys without the prefix."""
 
-    labels: Mapping[str, str] = field(
+    labels: Mapping[str, str] = msgspec.field(
         default_factory=lambda: dict.fromkeys(("fakefeature1", "fakefeature2", "fakefeature3"), "true")
     )
     flags: tuple[str, ...] = ("flag_1", "flag_2", "flag_3")
-    attributes: Attributes = field(default_factory=lambda: {"attr_1": "true", "attr_2": "false", "attr_3": "10"})
+    attributes: Attributes = msgspec.field(
+        default_factory=lambda: {"attr_1": "true", "attr_2": "false", "attr_3": "10"}
+    )
     instances: tuple[Attributes, ...] = (
         {"attr_1": "true", "attr_2": "false", "attr_3": "10", "attr_4": "foobar", "name": "instance_1"},
         {"attr_1": "true", "attr_2": "true", "attr_3": "100", "name": "instance_2"},
@@ -83,8 +85,7 @@ class FakeSettings:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceSettings:
+class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`sources` of NFD's worker config, with NFD's defaults. A list replaces its default; a cpuid whitelist replaces the blacklist.
 
     feature_sources: the enabled sources; None for all except OFF_BY_DEFAULT. features_dir: the host folder of feature files.
@@ -123,8 +124,7 @@ class ScanContext:
         return result
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartialFeatures:
+class PartialFeatures(msgspec.Struct, frozen=True, kw_only=True):
     """Features together with what could not be read or used. features: None if nothing could be read.
 
     reasons: one sentence for each part that could not be read; published labels of the feature are retained. problems: one sentence
@@ -148,8 +148,7 @@ def no_labels(_features: Features, _settings: SourceSettings) -> Labels:
     return {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeatureCollector:
+class FeatureCollector(msgspec.Struct, frozen=True, kw_only=True):
     """Reads one feature of a source and derives labels from the feature.
 
     name: `<source>.<feature>`, as in Features. read raises HostReadError, OSError or ValueError if the feature cannot be read; a feature

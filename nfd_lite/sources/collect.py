@@ -1,7 +1,8 @@
 """One scan of all sources. A collector that fails affects no other collector, and its published labels are retained."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from gpu_core.host.host_driver import find_host_driver
 from gpu_core.host.platform import has_gpu_off_pci
@@ -23,6 +24,7 @@ from node_core.domain.desired import CollectorResult
 from node_core.domain.features import Features, merge_features
 from node_core.domain.labels import GPU_DEPLOY_DRIVER, GPU_PRESENT
 from node_core.errors import HostReadError
+from node_core.values import replace
 
 GPU_PRESENT_COLLECTOR = "gpu.present"
 DRIVER_COLLECTOR = "gpu.deploy.driver"
@@ -30,8 +32,7 @@ INDEPENDENT = frozenset({GPU_PRESENT_COLLECTOR, DRIVER_COLLECTOR})
 """Collectors of labels on which other programs depend. They do not depend on the selected sources."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collection:
+class Collection(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one scan.
 
     features: of every collector; the previous features of a collector that failed. results: in order of precedence. A collector that
@@ -40,10 +41,10 @@ class Collection:
     users' files. expires_at: Unix seconds of the next scan, when the first of the labels expires; None for no expiry.
     """
 
-    features: Features = field(default_factory=Features)
+    features: Features = msgspec.field(default_factory=Features)
     results: tuple[CollectorResult, ...] = ()
-    errors: Mapping[str, str] = field(default_factory=dict)
-    problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    errors: Mapping[str, str] = msgspec.field(default_factory=dict)
+    problems: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     expires_at: float | None = None
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
+
 from node_core.domain.labels import Labels, key_problem, namespace_problem, value_problem
 
 MAX_PROBLEMS = 10
@@ -17,8 +19,7 @@ _DIRECTIVE = "# +"
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParsedFile:
+class ParsedFile(msgspec.Struct, frozen=True, kw_only=True):
     """labels, features: key as in the file -> value. expires_at: Unix seconds when the first of them expires. problems: sentences."""
 
     labels: Labels

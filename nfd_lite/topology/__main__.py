@@ -4,7 +4,6 @@ import node_core.startup
 
 # isort: split
 import sys
-from dataclasses import replace
 
 from gpu_core.assembly import Dependencies, host_program, node_program
 from nfd_lite.topology.agent import NAME, build_agent
@@ -14,6 +13,7 @@ from node_core.runtime.command import agent_command, parse_command
 from node_core.runtime.process import Program, run_program
 from node_core.runtime.services import Services
 from node_core.runtime.settings import CommonSettings, common_settings
+from node_core.values import replace
 
 node_core.startup.freeze_gc()
 

@@ -4,8 +4,9 @@ Sources: the kubelet's API kubelet.config.k8s.io/v1beta1, KubeletConfiguration; 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from node_core.errors import KubeletError
 
@@ -21,8 +22,7 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KubeletPolicy:
+class KubeletPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """policy: `none`, `best-effort`, `restricted`, `single-numa-node`, or one of a later kubelet. scope: `container` or `pod`."""
 
     policy: str = "none"

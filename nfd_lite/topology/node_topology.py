@@ -1,8 +1,9 @@
 """NodeResourceTopology objects: desired and observed. PURE. Source: the API topology.node.k8s.io/v1alpha2."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from nfd_lite.topology.kubelet_policy import KubeletPolicy
 from nfd_lite.topology.zones import Zone
@@ -16,8 +17,7 @@ FINGERPRINT_ATTRIBUTE = "nodeTopologyPodsFingerprint"
 _CONTENT = ("topologyPolicies", "attributes", "zones")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TopologyView:
+class TopologyView(msgspec.Struct, frozen=True, kw_only=True):
     """An observed object. content: its fields topologyPolicies, attributes and zones. annotations: those that this agent applied.
 
     is_of_agent: this agent has written the object. has_foreign_fingerprint: another client has set the annotation of the fingerprint.
@@ -27,15 +27,14 @@ class TopologyView:
     uid: str
     resource_version: str
     content: Mapping[str, Any]
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = msgspec.field(default_factory=dict)
     is_of_agent: bool = False
     has_foreign_fingerprint: bool = False
     owners: frozenset[str] = frozenset()
     list_number: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeTopology:
+class NodeTopology(msgspec.Struct, frozen=True, kw_only=True):
     """A desired object. fingerprint: of all pods of the node; None to publish none."""
 
     policy: KubeletPolicy

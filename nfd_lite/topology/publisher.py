@@ -1,7 +1,6 @@
 """The destinations of the object: the API server, or standard output."""
 
 import sys
-from dataclasses import replace
 from typing import Protocol, TextIO
 
 from nfd_lite.topology.api import TopologyApi
@@ -11,6 +10,7 @@ from node_core.domain.versions import is_older
 from node_core.kube.client import NodeApi
 from node_core.kubectl_yaml import dump_yaml
 from node_core.publish.object_cache import ObjectCache
+from node_core.values import replace
 
 
 class Publisher(Protocol):

@@ -8,7 +8,8 @@ memory to containers (its policy is `none`), every pod can use all of them, so a
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from node_core.domain.node_resources import DeviceGroup, ExclusiveResources, MemoryBlock, NodeResources, NumaNode
 
@@ -16,8 +17,7 @@ CPU = "cpu"
 ALL_NAMESPACES = "*"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ZoneResource:
+class ZoneResource(msgspec.Struct, frozen=True, kw_only=True):
     """Amounts of one resource in a zone: CPUs, bytes or devices. available <= allocatable <= capacity."""
 
     name: str
@@ -26,8 +26,7 @@ class ZoneResource:
     available: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Zone:
+class Zone(msgspec.Struct, frozen=True, kw_only=True):
     """distances: zone -> distance, in the order of the zones. resources: sorted by name."""
 
     name: str

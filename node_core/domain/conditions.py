@@ -1,8 +1,9 @@
 """Node conditions that agents write. PURE. Source: Kubernetes API v1, NodeCondition."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from node_core.domain.events import shorten
 
@@ -13,8 +14,7 @@ MANAGED_TYPES = (GPU_READY, GPU_VALIDATED, MIG_CONFIGURED)
 """The condition types that agents write. Other conditions are ignored, so a heartbeat of the kubelet does not change a NodeView."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """A desired condition. type, reason: CamelCase, for machines. message: a sentence for people."""
 
     type: str
@@ -27,8 +27,7 @@ class Condition:
         return "True" if self.is_true else "False"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedCondition:
+class ObservedCondition(msgspec.Struct, frozen=True, kw_only=True):
     """A condition of the Node. since: lastTransitionTime, RFC 3339. Missing fields are empty."""
 
     status: str = ""

@@ -5,10 +5,11 @@ The failure does not affect other owners.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 from typing import TypeVar
+
+import msgspec
 
 from node_core.domain.features import Features
 from node_core.domain.labels import Labels
@@ -18,8 +19,7 @@ Key = TypeVar("Key", str, TaintId)
 Value = TypeVar("Value", str, Taint)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeclaredNames:
+class DeclaredNames(msgspec.Struct, frozen=True, kw_only=True):
     """The names that an owner may publish and that are known in advance. taints: key and effect of each taint."""
 
     labels: frozenset[str] = frozenset()
@@ -36,8 +36,7 @@ class DeclaredNames:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CollectorResult:
+class CollectorResult(msgspec.Struct, frozen=True, kw_only=True):
     """The desired outputs of one owner. A field is None if the owner failed and the outputs of this kind are unknown.
 
     owns: prefixes of the label keys that belong to the owner. catch_all: the owner may publish labels with any key; if the owner
@@ -49,10 +48,10 @@ class CollectorResult:
     labels: Labels | None
     owns: tuple[str, ...] = ()
     catch_all: bool = False
-    annotations: Mapping[str, str] | None = field(default_factory=dict)
-    taints: Mapping[TaintId, Taint] | None = field(default_factory=dict)
-    extended_resources: Mapping[str, str] | None = field(default_factory=dict)
-    declared: DeclaredNames | None = field(default_factory=DeclaredNames)
+    annotations: Mapping[str, str] | None = msgspec.field(default_factory=dict)
+    taints: Mapping[TaintId, Taint] | None = msgspec.field(default_factory=dict)
+    extended_resources: Mapping[str, str] | None = msgspec.field(default_factory=dict)
+    declared: DeclaredNames | None = msgspec.field(default_factory=DeclaredNames)
 
     @property
     def is_failed(self) -> bool:
@@ -114,15 +113,14 @@ def failed_result(name: str, declared: DeclaredNames | None = None, *, catch_all
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desired:
+class Desired(msgspec.Struct, frozen=True, kw_only=True):
     """The desired state of an agent. results: in order of precedence, the last one wins. features: for a NodeFeature object.
 
     expires_at: Unix seconds at which a result expires and the agent collects again; None for never.
     """
 
     results: tuple[CollectorResult, ...] = ()
-    features: Features = field(default_factory=Features)
+    features: Features = msgspec.field(default_factory=Features)
     expires_at: float | None = None
 
     @property
@@ -131,15 +129,14 @@ class Desired:
         return bool(self.results) and all(each.labels is None for each in self.results)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outputs:
+class Outputs(msgspec.Struct, frozen=True, kw_only=True):
     """All outputs of an agent. extended_resources: quantities as text. taints: by key and effect."""
 
-    labels: Labels = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    taints: Mapping[TaintId, Taint] = field(default_factory=dict)
-    extended_resources: Mapping[str, str] = field(default_factory=dict)
-    features: Features = field(default_factory=Features)
+    labels: Labels = msgspec.field(default_factory=dict)
+    annotations: Mapping[str, str] = msgspec.field(default_factory=dict)
+    taints: Mapping[TaintId, Taint] = msgspec.field(default_factory=dict)
+    extended_resources: Mapping[str, str] = msgspec.field(default_factory=dict)
+    features: Features = msgspec.field(default_factory=Features)
 
 
 def merge_published(observed: Outputs, before: Outputs) -> Outputs:
@@ -175,8 +172,7 @@ def merge_labels(results: Iterable[CollectorResult], published: Labels) -> dict[
     return dict(complete(Desired(results=tuple(results)), Outputs(labels=published)).labels)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ownership:
+class _Ownership(msgspec.Struct, frozen=True, kw_only=True):
     names: frozenset[str] | frozenset[TaintId]
     prefixes: tuple[str, ...] = ()
     catch_all: bool = False

@@ -5,8 +5,9 @@ The name of an Event contains a hash of its content. So the same Event, sent twi
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from node_core.domain.node_feature import API_VERSION
 
@@ -18,8 +19,7 @@ MAX_STEM = 200
 Obj = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
     """A reference to an object. namespace: empty for a cluster-scoped object. Missing fields are None."""
 
     api_version: str = "v1"
@@ -30,8 +30,7 @@ class Reference:
     resource_version: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, kw_only=True):
     """An Event. name: see `event_name`. about: the involved object. reason: CamelCase, for machines. note: a sentence for people.
 
     at: RFC 3339. agent, node_name: the reporting component and its node.
@@ -90,8 +89,7 @@ def _render_reference(about: Reference) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleFinding:
+class RuleFinding(msgspec.Struct, frozen=True, kw_only=True):
     """A problem of a NodeFeatureRule that its author has to fix. rule: the name of the rule, or "" for the whole object.
 
     key: the key of an output that is not published, or None if the problem is about the rule. why: the reason. is_warning: the rule could

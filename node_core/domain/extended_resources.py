@@ -1,7 +1,8 @@
 """Plans extended resources on the Node. PURE. Source: Kubernetes documentation, Advertise Extended Resources for a Node."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from node_core.domain.node import NodeView
 from node_core.domain.quantity import parse_quantity
@@ -10,15 +11,14 @@ Resources = Mapping[str, str]
 """Name of an extended resource (`example.com/fpga`) -> quantity as Kubernetes writes it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResourcePlan:
+class ResourcePlan(msgspec.Struct, frozen=True, kw_only=True):
     """resources: all resources that the field manager owns afterwards.
 
     cleared: resources that the kubelet set to 0 and that have to be removed first, with their text on the Node.
     """
 
     resources: Resources
-    cleared: Resources = field(default_factory=dict)
+    cleared: Resources = msgspec.field(default_factory=dict)
 
 
 def plan_resources(observed: NodeView, desired: Resources, manager: str) -> ResourcePlan | None:

@@ -1,22 +1,22 @@
 """NFD's feature model: three maps keyed `<source>.<feature>` (NodeFeature v1alpha1, spec.features). All values are strings."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 Attributes = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Features:
+class Features(msgspec.Struct, frozen=True, kw_only=True):
     """The features of a host, from which rules and sources derive labels.
 
     flags: `cpu.cpuid` -> names. attributes: `kernel.version` -> name -> value. instances: `pci.device` -> one mapping per device.
     A feature is missing if it could not be read, and present but empty if the host has no elements. Rules depend on this difference.
     """
 
-    flags: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    attributes: Mapping[str, Attributes] = field(default_factory=dict)
-    instances: Mapping[str, tuple[Attributes, ...]] = field(default_factory=dict)
+    flags: Mapping[str, frozenset[str]] = msgspec.field(default_factory=dict)
+    attributes: Mapping[str, Attributes] = msgspec.field(default_factory=dict)
+    instances: Mapping[str, tuple[Attributes, ...]] = msgspec.field(default_factory=dict)
 
     @property
     def names(self) -> frozenset[str]:

@@ -1,11 +1,11 @@
 """The documentation of a label, beside the code that sets the label. docs/reference/labels.md and `gpunode labels` show it."""
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelDeclaration:
+class LabelDeclaration(msgspec.Struct, frozen=True, kw_only=True):
     """The documentation of a label.
 
     key: with `<...>` for variable parts. value: meaning and unit. source: origin of the value, such as a file of the host or an NVML

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from node_core.domain.labels import key_problem, value_problem
 
@@ -14,8 +15,7 @@ _OPERATORS = {"=": "In", "==": "In", "!=": "NotIn", ">": "Gt", "<": "Lt"}
 _COMMA = re.compile(r",(?![^()]*\))")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelRequirement:
+class LabelRequirement(msgspec.Struct, frozen=True, kw_only=True):
     """operator: In, NotIn, Exists, DoesNotExist, Gt or Lt. NotIn also matches an object without the label.
 
     Gt and Lt have one value, and match labels that are 64-bit integers.

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 Labels = Mapping[str, str]
 """Full key (`nvidia.com/gpu.count`) -> value."""
@@ -95,8 +96,7 @@ def value_problem(value: str) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InvalidLabel:
+class InvalidLabel(msgspec.Struct, frozen=True, kw_only=True):
     """A label that the API server would reject, and the reason."""
 
     key: str

@@ -1,8 +1,9 @@
 """The fields of a Node that agents use. PURE. Source: Kubernetes API v1 Node, FieldsV1."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from node_core.domain.conditions import ObservedCondition, parse_conditions
 from node_core.domain.labels import Labels
@@ -13,8 +14,7 @@ from node_core.domain.versions import is_older
 API_VERSION = "v1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeView:
+class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     """owned: field manager -> applied label keys (managedFields with operation Apply). A key may have several owners.
 
     owned_annotations, owned_capacity: the same for annotations and status.capacity. taints: spec.taints in its order.
@@ -27,14 +27,14 @@ class NodeView:
     uid: str
     resource_version: str
     labels: Labels
-    owned: OwnedKeys = field(default_factory=dict)
+    owned: OwnedKeys = msgspec.field(default_factory=dict)
     taints: tuple[LiveTaint, ...] = ()
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    owned_annotations: OwnedKeys = field(default_factory=dict)
-    capacity: Mapping[str, str] = field(default_factory=dict)
-    allocatable: Mapping[str, str] = field(default_factory=dict)
-    owned_capacity: OwnedKeys = field(default_factory=dict)
-    conditions: Mapping[str, ObservedCondition] = field(default_factory=dict)
+    annotations: Mapping[str, str] = msgspec.field(default_factory=dict)
+    owned_annotations: OwnedKeys = msgspec.field(default_factory=dict)
+    capacity: Mapping[str, str] = msgspec.field(default_factory=dict)
+    allocatable: Mapping[str, str] = msgspec.field(default_factory=dict)
+    owned_capacity: OwnedKeys = msgspec.field(default_factory=dict)
+    conditions: Mapping[str, ObservedCondition] = msgspec.field(default_factory=dict)
     kubelet_version: str = ""
     container_runtime: str = ""
     list_number: int = 0

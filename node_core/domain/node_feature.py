@@ -1,8 +1,9 @@
 """NodeFeature objects: desired and observed. PURE. Source: NFD's API, nfd.k8s-sigs.io/v1alpha1."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from node_core.domain.features import Features
 from node_core.domain.labels import Labels, value_problem
@@ -22,8 +23,7 @@ WORKER_PREFIX = ""
 """The name of the NFD worker's object is the Node's name, without a prefix."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeFeatureView:
+class NodeFeatureView(msgspec.Struct, frozen=True, kw_only=True):
     """An observed object. owned: field manager -> applied keys of spec.labels. owners: the uids in ownerReferences.
 
     managed: metadata.managedFields. list_number: see versions.Versioned; 0 without an informer.
@@ -34,9 +34,9 @@ class NodeFeatureView:
     labels: Labels
     features: Mapping[str, Any]
     node_name: str | None
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = msgspec.field(default_factory=dict)
     owners: frozenset[str] = frozenset()
-    owned: OwnedKeys = field(default_factory=dict)
+    owned: OwnedKeys = msgspec.field(default_factory=dict)
     managed: tuple[Mapping[str, Any], ...] = ()
     list_number: int = 0
 
@@ -52,15 +52,14 @@ class NodeFeatureView:
         return select_owned_part(self.features, find_owned_fields(self.managed, manager, "spec", "features"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeFeature:
+class NodeFeature(msgspec.Struct, frozen=True, kw_only=True):
     """A desired object. node_uid: the Node owns the object. So the object outlives the agent's pods, and is deleted with the Node."""
 
     node_name: str
     node_uid: str
     labels: Labels
-    features: Features = field(default_factory=Features)
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    features: Features = msgspec.field(default_factory=Features)
+    annotations: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     def is_applied_in(self, live: NodeFeatureView | None, manager: str) -> bool:
         """True if this field manager has already applied exactly this state to the live object."""

@@ -4,11 +4,11 @@ Source: Kubernetes documentation, Monitoring device plugin resources; the kubele
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceGroup:
+class DeviceGroup(msgspec.Struct, frozen=True, kw_only=True):
     """Devices of one resource with the same NUMA nodes. numa_nodes: empty for devices without a NUMA node."""
 
     resource: str
@@ -16,8 +16,7 @@ class DeviceGroup:
     numa_nodes: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryBlock:
+class MemoryBlock(msgspec.Struct, frozen=True, kw_only=True):
     """resource: `memory`, or a size of huge pages such as `hugepages-2Mi`. size: bytes, in all of the NUMA nodes together."""
 
     resource: str
@@ -25,8 +24,7 @@ class MemoryBlock:
     numa_nodes: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExclusiveResources:
+class ExclusiveResources(msgspec.Struct, frozen=True, kw_only=True):
     """cpus: the numbers of the CPUs."""
 
     cpus: frozenset[int] = frozenset()
@@ -34,8 +32,7 @@ class ExclusiveResources:
     memory: tuple[MemoryBlock, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodAllocation:
+class PodAllocation(msgspec.Struct, frozen=True, kw_only=True):
     """A pod, and what each of its containers has alone. A pod without such resources has containers with nothing."""
 
     namespace: str
@@ -43,16 +40,14 @@ class PodAllocation:
     containers: tuple[ExclusiveResources, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeResources:
+class NodeResources(msgspec.Struct, frozen=True, kw_only=True):
     """allocatable: what the kubelet can give to containers, also if a container has it. pods: all pods of the node."""
 
     allocatable: ExclusiveResources
     pods: tuple[PodAllocation, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NumaNode:
+class NumaNode(msgspec.Struct, frozen=True, kw_only=True):
     """cpus: the numbers of its CPUs that are online. memory: bytes by resource, `memory` and `hugepages-<size>`.
 
     distances: to each NUMA node that is online; empty if the kernel does not report distances.
@@ -60,5 +55,5 @@ class NumaNode:
 
     number: int
     cpus: frozenset[int] = frozenset()
-    memory: Mapping[str, int] = field(default_factory=dict)
-    distances: Mapping[int, int] = field(default_factory=dict)
+    memory: Mapping[str, int] = msgspec.field(default_factory=dict)
+    distances: Mapping[int, int] = msgspec.field(default_factory=dict)

@@ -1,10 +1,9 @@
 """Rate limiter with bursts (generic cell rate algorithm). PURE: the caller supplies the time and stores the state."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateLimiter:
+class RateLimiter(msgspec.Struct, frozen=True, kw_only=True):
     """Allows `burst` calls at once, then one call each `interval` seconds. Idle time restores the burst."""
 
     interval: float

@@ -5,7 +5,8 @@ scheduled to the Node by a label before the taint exists.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from node_core.domain.desired import Outputs
 from node_core.domain.extended_resources import ResourcePlan, blocked_resources, plan_resources
@@ -21,34 +22,29 @@ YIELDS_TO_ALL = frozenset({GPU_DEPLOY_DRIVER})
 """Labels that also people set. An agent never overwrites the value of another client."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetTaints:
+class SetTaints(msgspec.Struct, frozen=True, kw_only=True):
     """observed: the state of the Node for this plan. The API server rejects the write if the Node has changed since."""
 
     plan: TaintPlan
     observed: NodeView
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetCapacity:
+class SetCapacity(msgspec.Struct, frozen=True, kw_only=True):
     plan: ResourcePlan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApplyMetadata:
+class ApplyMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """All labels and annotations that the field manager owns after the write."""
 
     labels: Labels
     annotations: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApplyNodeFeature:
+class ApplyNodeFeature(msgspec.Struct, frozen=True, kw_only=True):
     node_feature: NodeFeature
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriteText:
+class WriteText(msgspec.Struct, frozen=True, kw_only=True):
     """The whole content of a file, or of one output on standard output."""
 
     text: str
@@ -57,8 +53,7 @@ class WriteText:
 Write = SetTaints | SetCapacity | ApplyMetadata | ApplyNodeFeature | WriteText
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldOwner:
+class FieldOwner(msgspec.Struct, frozen=True, kw_only=True):
     """manager: the field manager, `nfd-lite` or `gfd`. taints_annotation: the annotation that records the taints of this manager.
 
     may_overwrite: a label that another client has set to another value is overwritten.
@@ -72,8 +67,7 @@ class FieldOwner:
         return parse_taint_annotation(node.annotations.get(self.taints_annotation, ""))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockedOutput:
+class BlockedOutput(msgspec.Struct, frozen=True, kw_only=True):
     """A desired output that is not written. event: the log event. kind: the log field for the name. why: the reason, for people."""
 
     event: str

@@ -6,8 +6,9 @@ because nfd-master removes all taints in this annotation that its own rules do n
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
+
+import msgspec
 
 GFD_TAINTS_ANNOTATION = "gpunode.nvidia.com/taints"
 """Records the taints of gfd: `key[=value]:Effect`, sorted and separated by commas. There is no annotation without taints.
@@ -26,8 +27,7 @@ LiveTaint = Mapping[str, Any]
 """A taint of the API, with `timeAdded` and all other fields."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Taint:
+class Taint(msgspec.Struct, frozen=True, kw_only=True, order=True):
     key: str
     value: str = ""
     effect: str
@@ -40,8 +40,7 @@ class Taint:
         return f"{self.key}={self.value}:{self.effect}" if self.value else f"{self.key}:{self.effect}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaintPlan:
+class TaintPlan(msgspec.Struct, frozen=True, kw_only=True):
     """taints: the whole new list, with the taints of others unchanged and in their order. owned: the taints of this agent in the list."""
 
     taints: tuple[LiveTaint, ...]

@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Protocol
 
 
 class Versioned(Protocol):
-    """A dataclass. list_number: the number of lists of the informer so far. A state from a watch has the number of the preceding list."""
+    """A value for `replace`. list_number: the lists of the informer so far. A state from a watch has the number of the preceding list."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from node_core.grpc_h2.status import CallError, Status, encode_message
 
@@ -15,8 +16,7 @@ _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-
 _TIMEOUT = re.compile(rb"(\d{1,8})([HMSmun])")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """The method and the timeout of a call. path: `/package.Service/Method`. timeout: seconds from now; None for no limit."""
 
     path: str

@@ -1,8 +1,9 @@
 """The methods of a server by path. A method is a function from bytes to bytes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 
 class ResponseStream(Protocol):
@@ -25,15 +26,13 @@ class ResponseStream(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Unary:
+class Unary(msgspec.Struct, frozen=True):
     """A method with one request and one response. respond: runs in the server's thread; may raise CallError."""
 
     respond: Callable[[bytes], bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Streaming:
+class Streaming(msgspec.Struct, frozen=True):
     """A method with one request and many responses. start: runs in the server's thread and returns immediately; may raise CallError."""
 
     start: Callable[[bytes, ResponseStream], None]

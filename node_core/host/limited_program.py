@@ -9,9 +9,10 @@ import signal
 import subprocess  # nosec B404 # the caller's arguments
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 KILL_SECONDS = 2.0
 """After this time nobody waits for a killed process any more."""
@@ -19,8 +20,7 @@ LIMIT = 4 << 20
 """Of each output, the last bytes are read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """status: negative for a signal. output, errors: the standard output and the standard error."""
 
     status: int

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from node_core.domain.pci import PciAddress
 from node_core.errors import HostReadError
@@ -22,8 +23,7 @@ _NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
 _PCIE_ROOT = re.compile(r"pci[0-9a-f]{4,8}:[0-9a-f]{2}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PciFunction:
+class PciFunction(msgspec.Struct, frozen=True, kw_only=True):
     """A PCI function. Ids are lower-case hex without 0x: class_code has 6 digits (`030200`), vendor and device have 4.
 
     driver: the kernel driver that is bound to the function. is_vf: True for an SR-IOV virtual function.
@@ -42,16 +42,14 @@ class PciFunction:
         return self.vendor == NVIDIA and self.class_code[:4] in GPU_CLASSES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SkippedFunction:
+class SkippedFunction(msgspec.Struct, frozen=True, kw_only=True):
     """A PCI function that exists but cannot be read."""
 
     address: PciAddress
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PciScan:
+class PciScan(msgspec.Struct, frozen=True, kw_only=True):
     """All PCI functions, sorted by address."""
 
     functions: tuple[PciFunction, ...]

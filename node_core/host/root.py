@@ -6,6 +6,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from node_core.errors import HostReadError
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -18,8 +20,7 @@ FileStamp = tuple[int, int, int, int, int]
 """Device, inode, mtime, ctime and size. A file with the same stamp has not changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotReadable:
+class NotReadable(msgspec.Struct, frozen=True):
     """A directory entry that exists and must not be read. why: the reason, as a phrase to append to the name of the entry."""
 
     why: str

@@ -1,9 +1,10 @@
 """The resources that agents watch: path, selector, and the cached part of each object."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
+
+import msgspec
 
 from node_core.domain.node import NodeView, parse_node
 from node_core.domain.node_feature import (
@@ -30,8 +31,7 @@ NODE_FEATURE_CRD_HINT = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resource(Generic[View]):
+class Resource(msgspec.Struct, Generic[View], frozen=True, kw_only=True):
     """description: the objects, for messages. path: the path of the collection. selector: the query that selects objects.
 
     parse: returns the cached value of an object, or None to ignore the object. Its second argument is the number of the preceding list (see
@@ -43,7 +43,7 @@ class Resource(Generic[View]):
     description: str
     path: str
     parse: Callable[[Obj, int], View | None]
-    selector: Mapping[str, str] = field(default_factory=dict)
+    selector: Mapping[str, str] = msgspec.field(default_factory=dict)
     hint: str | None = None
     is_optional: bool = False
     max_objects: int = MAX_OBJECTS

@@ -5,9 +5,10 @@ its running config as JSON.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from node_core.errors import RuntimeConfigError
 from node_core.grpc_h2.client import Client
@@ -33,18 +34,16 @@ READY = "RuntimeReady"
 _SERVICE = "/runtime.v1.RuntimeService"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuntimeStatus:
+class RuntimeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """name, version: for example `containerd`, `2.1.4`. problem: why the runtime is not ready, or None. info: its own documents by name."""
 
     name: str
     version: str
     problem: str | None = None
-    info: Mapping[str, str] = field(default_factory=dict)
+    info: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunningContainer:
+class RunningContainer(msgspec.Struct, frozen=True, kw_only=True):
     """created_at: Unix seconds."""
 
     id: str

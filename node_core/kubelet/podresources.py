@@ -4,8 +4,9 @@ Source: Kubernetes documentation, Monitoring device plugin resources.
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from node_core.grpc_h2.client import Client
 from node_core.grpc_h2.status import CallError
@@ -19,8 +20,7 @@ MAX_BYTES = 16 << 20
 """The maximum size of the response. gRPC's default of 4 MiB is too small for a node with many pods."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimedDevice:
+class ClaimedDevice(msgspec.Struct, frozen=True, kw_only=True):
     """A device of a ResourceClaim. driver, device: the names in the ResourceSlice. cdi: qualified CDI names, `vendor.com/class=name`."""
 
     driver: str = ""
@@ -28,8 +28,7 @@ class ClaimedDevice:
     cdi: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerDevices:
+class ContainerDevices(msgspec.Struct, frozen=True, kw_only=True):
     """A container, the ids of its devices of all device plugins, and the devices of its ResourceClaims."""
 
     name: str
@@ -37,8 +36,7 @@ class ContainerDevices:
     claimed: tuple[ClaimedDevice, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodDevices:
+class PodDevices(msgspec.Struct, frozen=True, kw_only=True):
     """A pod and all its containers, also those without devices."""
 
     namespace: str

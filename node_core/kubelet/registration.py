@@ -1,8 +1,9 @@
 """Registers a resource with the kubelet, in an API version that the kubelet supports."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
+
+import msgspec
 
 from node_core.errors import KubeletError
 from node_core.grpc_h2.client import Client
@@ -17,8 +18,7 @@ PACKAGES: dict[ApiVersion, str] = {"v1beta1": "v1beta1", "v1alpha": "deviceplugi
 TIMEOUT = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistrationOptions:
+class RegistrationOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The options of a registration. versions: in the order of the attempts. timeout: seconds for one attempt.
 
     The next version is attempted only if the kubelet does not support the version before.

@@ -2,8 +2,9 @@
 
 import socket as sockets
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from node_core.errors import KubeletError
 
@@ -16,8 +17,7 @@ MAX_PATH = 107
 """The maximum length of a Unix socket's path in bytes. Source: unix(7)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     """The identity of the file at a path. A new file has a different stamp, even if the new file has the same inode number."""
 
     device: int

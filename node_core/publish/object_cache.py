@@ -1,9 +1,9 @@
 """The newest known state of an object that an informer watches and a Writer writes."""
 
-from dataclasses import replace
 from typing import Generic, TypeVar
 
 from node_core.domain.versions import Versioned, is_older
+from node_core.values import replace
 
 View = TypeVar("View", bound=Versioned)
 

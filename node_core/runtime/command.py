@@ -7,7 +7,6 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -18,6 +17,7 @@ from node_core.errors import SettingsError
 from node_core.runtime.examples import ExamplesCommand
 from node_core.runtime.setting import GroupedOption, SettingOption, make_option, settings_of
 from node_core.schema import similar, suggest
+from node_core.values import replace
 from node_core.version import VERSION
 
 OWN_PREFIXES = ("GPUNODE_", "NFD_", "GFD_", "DEVICE_PLUGIN_", "DP_")

@@ -2,8 +2,9 @@
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from node_core.decode import Document
 from node_core.domain.labels import namespace_name_problem, object_name_problem
@@ -11,8 +12,7 @@ from node_core.errors import SettingsError
 from node_core.runtime.informers import CollectionInformer
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigMapName:
+class ConfigMapName(msgspec.Struct, frozen=True):
     namespace: str
     name: str
 

@@ -1,10 +1,10 @@
 """The settings of the config that a label of the Node selects, for every agent that reads NVIDIA's config file."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import click
+import msgspec
 import structlog
 
 from node_core.decode import Document
@@ -30,8 +30,7 @@ ReadSettings = Callable[[Document | None], Settings]
 """Returns the settings with a config, or without a config for None. Raises SettingsError."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedConfigs(Generic[Settings]):
+class NamedConfigs(msgspec.Struct, Generic[Settings], frozen=True, kw_only=True):
     """A set of configs. A label of the Node selects one config."""
 
     source: ConfigSource

@@ -4,16 +4,16 @@ import re
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from email.message import Message
+
+import msgspec
 
 from node_core.runtime.bounded_http import MAX_CONNECTIONS, BoundedHandler, BoundedServer, Connections, Context
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class Response(msgspec.Struct, frozen=True, kw_only=True):
     """encoding: the Content-Encoding of the body; None for none. varies: the names of request headers that select the body."""
 
     status: int = 200

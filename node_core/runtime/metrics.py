@@ -1,14 +1,13 @@
 """Prometheus metrics, declared as data. docs/reference/metrics.md is generated from the declarations."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """name: without the prefix `gpunode_`. Prometheus adds the suffix `_total` to counters."""
 
     name: str

@@ -7,10 +7,10 @@ rebuilds all agents unless the settings are wrong.
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from node_core.errors import SettingsError
@@ -66,8 +66,7 @@ class BackgroundService(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessSpec:
+class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The agents and background services of a program. They are built, but not started.
 
     stop_seconds: how long the agents may take to stop.
@@ -78,8 +77,7 @@ class ProcessSpec:
     stop_seconds: float = STOP_SECONDS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+class Program(msgspec.Struct, frozen=True, kw_only=True):
     """common: the settings of the process. build: builds agents that report to the given services.
 
     once: runs in place of the agents with --oneshot, and returns whether the run succeeded. None: --oneshot is not supported.

@@ -3,18 +3,18 @@
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from node_core.runtime.metrics import Metrics
 from node_core.runtime.readiness import Readiness
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
+class Services(msgspec.Struct, frozen=True, kw_only=True):
     """clock: monotonic seconds. wall: Unix seconds. chance: uniform in [0, 1)."""
 
-    readiness: Readiness = field(default_factory=Readiness)
-    metrics: Metrics = field(default_factory=Metrics)
+    readiness: Readiness = msgspec.field(default_factory=Readiness)
+    metrics: Metrics = msgspec.field(default_factory=Metrics)
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     chance: Callable[[], float] = random.random

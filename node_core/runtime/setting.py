@@ -8,7 +8,7 @@ import functools
 import inspect
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -16,13 +16,13 @@ import click
 import msgspec
 
 from node_core.schema import suggest
+from node_core.values import replace
 
 Settings = TypeVar("Settings")
 _META = "gpunode.setting"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """The declaration of a setting. name: the name of the value, from the first flag.
 
     env: environment names. `{agent}` stands for the prefix of the program. keys: paths in config files.

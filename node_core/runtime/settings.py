@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
+import msgspec
+
 from node_core.domain.duration import parse_sleep_interval
 from node_core.domain.labels import node_name_problem
 from node_core.errors import SettingsError
@@ -16,8 +18,7 @@ from node_core.runtime.setting import build, optional_path, setting
 Common = TypeVar("Common", bound="CommonSettings")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
+class Tls(msgspec.Struct, frozen=True, kw_only=True):
     """The PEM files for TLS."""
 
     certificate: Path

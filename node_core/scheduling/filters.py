@@ -6,8 +6,9 @@ Nodes, Taints and Tolerations.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
+
+import msgspec
 
 from node_core.scheduling.objects import Node, NodeSelectorTerm, Pod, Requirement, Taint, Toleration
 from node_core.scheduling.requests import PODS, parse_amounts
@@ -21,20 +22,17 @@ _HARD = ("NoSchedule", "NoExecute")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cordoned:
+class Cordoned(msgspec.Struct, frozen=True, kw_only=True):
     """The Node is cordoned (`spec.unschedulable`)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Untolerated:
+class Untolerated(msgspec.Struct, frozen=True, kw_only=True):
     """The Pod has no toleration for a taint of the Node."""
 
     taint: Taint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unmatched:
+class Unmatched(msgspec.Struct, frozen=True, kw_only=True):
     """The Node does not have the labels that the Pod requires.
 
     selector: the entries of the nodeSelector that do not match, as requirements with the operator In. terms: for each term of the required
@@ -45,8 +43,7 @@ class Unmatched:
     terms: tuple[tuple[Requirement, ...], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Insufficient:
+class Insufficient(msgspec.Struct, frozen=True, kw_only=True):
     """The Node has too little of a resource. used: by other Pods. All amounts are in base units."""
 
     resource: str

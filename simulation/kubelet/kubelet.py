@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from node_core.grpc_h2.status import CallError
@@ -19,6 +19,7 @@ from node_core.kubelet import deviceplugin_pb2 as pb
 from node_core.kubelet.server import UnixServer
 from node_core.kubelet.service import registration_methods
 from node_core.kubelet.sockets import API_VERSION, is_served, require_free_path
+from node_core.values import replace
 from simulation.kubelet.cpus import CpuTable
 from simulation.kubelet.devices import AdmissionError, DeviceTable, Owner, Resource, choose, name_problem
 from simulation.kubelet.endpoint import Endpoint

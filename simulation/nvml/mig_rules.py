@@ -3,14 +3,13 @@
 Each function returns the new state, or raises the NvmlError of the driver. Source: NVML API reference, Multi Instance GPU management.
 """
 
-from dataclasses import replace
-
 from gpu_core.domain.inventory import MigUuid
 from gpu_core.domain.mig import COMPUTE_INSTANCE_SLICES
 from gpu_core.mig.compute import COMPUTE_NUMBERS, COMPUTE_SLICES
 from gpu_core.mig.model import Placement
 from gpu_core.nvml.api import NOT_FOUND, NOT_SUPPORTED, RESET_REQUIRED
 from gpu_core.nvml.mig_api import IN_USE, INSUFFICIENT_RESOURCES
+from node_core.values import replace
 from simulation.nvml.session import error_of
 from simulation.scenarios.mig_layout import MigState, SimulatedInstance, SimulatedMig, next_instance_id
 from simulation.scenarios.mig_placements import can_add

@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ from gpu_core.nvml.mig_api import NO_PERMISSION
 from node_core.errors import NvmlError
 from node_core.host.atomic_write import write_atomically
 from node_core.host.flock import open_locked
+from node_core.values import replace
 from simulation.scenarios.mig_layout import MigState
 from simulation.scenarios.scenario import SimulatedGpu
 

@@ -4,7 +4,7 @@ UUIDs that a file does not specify are computed from the scenario's name and the
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -17,6 +17,7 @@ from node_core.decode import decode_struct, read_yaml
 from node_core.domain.pci import PciAddress
 from node_core.errors import SettingsError
 from node_core.schema import suggest
+from node_core.values import replace
 from simulation.scenarios.checks import SWITCH_LINKS, fault_problems, parse_memory, scenario_problems
 from simulation.scenarios.file_format import FaultEvent, GpuGroup, MigFile, NvLinkFile, PcieFile, ScenarioFile
 from simulation.scenarios.mig_layout import (

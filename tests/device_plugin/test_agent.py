@@ -1,7 +1,6 @@
 """The controller, message by message: the gate, failed discoveries, and reports."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -50,6 +49,7 @@ from node_core.runtime.metrics import Metrics
 from node_core.runtime.named_config import LABEL, NamedConfigOptions
 from node_core.runtime.readiness import Readiness
 from node_core.runtime.services import Services
+from node_core.values import replace
 from simulation.nvml.library import numa_of, simulated_nvml
 from simulation.scenarios.scenario import load_scenario
 from tests.node_core.runtime.settings_of import settings_of

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from gpu_core.domain.inventory import Inventory
 from gpu_core.domain.resources import GPU
 from gpu_core.settings.nvidia_settings import CdiSettings, ResponseSettings
 from node_core.host.root import HostRoot
+from node_core.values import replace
 from tests.gpu_core.cdi.conftest import MIGS, WHOLE, make_inventory
 from tests.roots.drivers.layout import lay_out, lay_out_tree, read_composed_node
 

@@ -1,7 +1,6 @@
 """The desired state, planned from literal inputs."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -17,6 +16,7 @@ from gpu_core.domain.sharing import SharedResource, Sharing, SharingStrategy
 from gpu_core.health.assessment import GpuAssessment
 from gpu_core.mps.spec import STARTING
 from gpu_core.settings.nvidia_settings import ResponseSettings
+from node_core.values import replace
 
 MakeGpu = Callable[..., Gpu]
 SHARED = PlanOptions(

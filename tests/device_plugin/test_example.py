@@ -1,7 +1,6 @@
 """The example in docs/reference/config-file.md has the documented result."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 from device_plugin.__main__ import command
@@ -11,6 +10,7 @@ from device_plugin.settings import plugin_settings
 from gpu_core.domain.inventory import GpuUuid, Inventory
 from node_core.domain.pci import PciAddress
 from node_core.runtime.command import parse_command
+from node_core.values import replace
 from tests.device_plugin.conftest import make_gpu
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "config-file.md"

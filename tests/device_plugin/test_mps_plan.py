@@ -1,7 +1,5 @@
 """The MPS daemons of a plan."""
 
-from dataclasses import replace
-
 from device_plugin.mps_plan import plan_mps
 from device_plugin.plan.node import plan_devices
 from device_plugin.plan.options import PlanOptions
@@ -9,6 +7,7 @@ from gpu_core.domain.inventory import Fault, Inventory
 from gpu_core.domain.resources import GPU
 from gpu_core.domain.sharing import SharedResource, Sharing, SharingStrategy
 from gpu_core.nvml.inventory import read_inventory
+from node_core.values import replace
 from simulation.nvml.library import numa_of, simulated_nvml
 from simulation.scenarios.scenario import load_scenario
 

@@ -4,7 +4,6 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from node_core.errors import KubeletError
 from node_core.grpc_h2.status import CallError
 from node_core.kubelet import deviceplugin_pb2 as pb
 from node_core.kubelet.client import PluginClient
+from node_core.values import replace
 from tests.waiting import until
 
 DEVICES = tuple(

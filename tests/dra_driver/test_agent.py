@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,6 +37,7 @@ from node_core.runtime.control_loop import Timers
 from node_core.runtime.instance_lock import RETRY, InstanceLock
 from node_core.runtime.messages import NodeChanged
 from node_core.runtime.services import Services
+from node_core.values import replace
 from tests.dra_driver.devices.gpus import gpu, inventory
 
 UUID = GpuUuid("GPU-0")

@@ -1,7 +1,5 @@
 """What the node offers: the conflict with gpu-device-plugin, and the health for the kubelet."""
 
-from dataclasses import replace
-
 import pytest
 
 from dra_driver.devices.collect import devices_of
@@ -9,6 +7,7 @@ from dra_driver.kubelet.health import DeviceHealth
 from dra_driver.offer import device_healths, find_plugin_resources, plugin_problem
 from dra_driver.slices.taints import DeviceTaint
 from node_core.domain.node import NodeView
+from node_core.values import replace
 from tests.dra_driver.devices.gpus import gpu, inventory
 
 NODE = NodeView(name="n1", uid="u", resource_version="1", labels={})

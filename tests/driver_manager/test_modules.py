@@ -3,13 +3,13 @@
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
 from driver_manager.modules import ATTEMPTS, NOUVEAU, ORDER, Module, delete_module, read_module, read_modules
 from node_core.errors import DriverError, HostReadError
 from node_core.host.root import HostRoot
+from node_core.values import replace
 from tests.driver_manager.places import LOADED, Place
 
 

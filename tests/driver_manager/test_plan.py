@@ -1,11 +1,10 @@
 """What must happen before a driver container starts."""
 
-from dataclasses import replace
-
 import pytest
 
 from driver_manager.modules import Module
 from driver_manager.plan import Action, DriverFacts, WantedDriver, is_version_of, plan_driver
+from node_core.values import replace
 
 LOADED = DriverFacts(modules=(Module(name="nvidia"),), version="550.54.15", digest="a")
 WANTED = WantedDriver(digest="a")

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from node_core.kube.events import EventApi
 from node_core.kube.node_feature import NodeFeatureApi
 from node_core.publish.node import NodeWriter
 from node_core.publish.writer import write_outputs
+from node_core.values import replace
 from tests.e2e.cluster import Cluster, attach
 from tests.e2e.tokens import NAMESPACE, add_pod, request_token, write_kubeconfig
 

@@ -1,7 +1,6 @@
 """The gfd agent: labels after a discovery that failed or failed in part."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from node_core.runtime.command import parse_command
 from node_core.runtime.messages import Resync
 from node_core.runtime.services import Services
 from node_core.runtime.settings import CommonSettings
+from node_core.values import replace
 from simulation.nvml.library import numa_of, simulated_nvml
 from simulation.scenarios.scenario import load_scenario
 from tests.conftest import Golden

@@ -1,7 +1,6 @@
 """The dependencies of an agent and the writer for --publish."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from node_core.runtime.label_controller import LabelController, LabelLoop
 from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.services import Services
 from node_core.runtime.settings import CommonSettings
+from node_core.values import replace
 from node_core.version import VERSION
 from simulation.apiserver import ApiServer
 

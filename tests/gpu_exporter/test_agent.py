@@ -1,7 +1,6 @@
 """The controller: discoveries, new GPUs, faults in the log, and the port."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from node_core.errors import HostReadError, NodeError, NvmlError
 from node_core.runtime.control_loop import Timers
 from node_core.runtime.messages import Resync
 from node_core.runtime.services import Services
+from node_core.values import replace
 from tests.gpu_core.pods.nodes import gpu
 
 DRIVER = Driver(version="570.1", cuda=None)

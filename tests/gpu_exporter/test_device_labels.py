@@ -1,11 +1,10 @@
 """The labels of devices: names and order of dcgm-exporter."""
 
-from dataclasses import replace
-
 from gpu_core.domain.inventory import Fault
 from gpu_core.pods.holders import Holder
 from gpu_exporter.device_labels import RESERVED, LabelOptions, fault_labels, gpu_labels, instance_labels, pod_labels
 from node_core.domain.pci import PciAddress
+from node_core.values import replace
 from tests.gpu_core.pods.nodes import gpu, uuid
 
 GPU = replace(gpu(1), address=PciAddress("0000:1b:00.0"))

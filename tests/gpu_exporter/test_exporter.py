@@ -2,7 +2,6 @@
 
 import gzip
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -15,6 +14,7 @@ from gpu_exporter.pods.monitor import PodsSnapshot
 from gpu_exporter.render import render
 from gpu_exporter.selection import select_series
 from gpu_exporter.xids import GpuXids
+from node_core.values import replace
 from tests.gpu_core.pods.nodes import pod
 from tests.gpu_exporter.readings import scenario
 from tests.gpu_exporter.views import OPTIONS, WINDOW, expose, find, know, parse

@@ -1,7 +1,6 @@
 """Reading one GPU: which values, with how many calls, and what a failing call costs."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from gpu_core.nvml.usage_api import USAGE_FUNCTIONS
 from gpu_exporter.fields import FIELDS, Field
 from gpu_exporter.reader import RETRY_SECONDS, SLOW_SECONDS, OutdatedLayoutError
 from gpu_exporter.reading import instance_profile
+from node_core.values import replace
 from tests.gpu_exporter.readings import H100, Node, linked, scenario
 
 KEYS = [field.key for field in FIELDS]

@@ -1,7 +1,5 @@
 """The exposition of a node, as Prometheus reads it."""
 
-from dataclasses import replace
-
 import pytest
 
 from gpu_core.domain.inventory import Fault, GpuUuid
@@ -13,6 +11,7 @@ from gpu_exporter.reading import GpuState
 from gpu_exporter.selection import KNOWN, select_series
 from gpu_exporter.view import Known
 from gpu_exporter.xids import GpuXids, XidKey
+from node_core.values import replace
 from simulation.scenarios.scenario import load_scenario, scenario_names
 from tests.conftest import Golden
 from tests.gpu_core.pods.nodes import pod

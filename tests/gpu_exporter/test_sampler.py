@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +14,7 @@ from gpu_core.nvml.sessions import SessionCounter
 from gpu_exporter.gpu_thread import HANG_SECONDS, GpuThread
 from gpu_exporter.reading import Sample
 from gpu_exporter.sampler import Sampler
+from node_core.values import replace
 from simulation.nvml.library import changing_nvml
 from simulation.scenarios.scenario import Scenario
 from tests.gpu_exporter.readings import inventory_of, scenario

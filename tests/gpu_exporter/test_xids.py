@@ -1,6 +1,5 @@
 """Counting Xids, and the last Xid of a GPU until it is healthy again."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from gpu_core.domain.evidence import GpuState, RecoveryAction, XidEvent
 from gpu_core.domain.inventory import Fault, GpuUuid, Inventory
 from gpu_exporter.xids import MAX_KEYS, MAX_RECENT, GpuXids, XidKey, XidLog
+from node_core.values import replace
 
 GPU = GpuUuid("GPU-1")
 WINDOW = 300.0

@@ -1,7 +1,6 @@
 """What the exporter knows about the GPUs of a scenario, without threads."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -15,6 +14,7 @@ from gpu_exporter.reading import GpuState, Sample
 from gpu_exporter.render import render
 from gpu_exporter.selection import Selection, select_series
 from gpu_exporter.view import Known, make_view
+from node_core.values import replace
 from simulation.scenarios.scenario import Scenario
 from tests.gpu_exporter.readings import Node, inventory_of
 

@@ -1,7 +1,6 @@
 """The names of DaemonSets, and of their images."""
 
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,6 +12,7 @@ from gpu_operator.plan.pools import NodePool
 from gpu_operator.render.image import driver_image, manager_image
 from gpu_operator.spec import DriverSpec, ImageSection
 from node_core.domain.labels import object_name_problem
+from node_core.values import replace
 
 POOL = NodePool(driver="default", os_id="ubuntu", os_version="22.04", architecture="amd64", version_label=OS_VERSION)
 DIGEST = f"sha256:{'a' * 64}"

@@ -1,6 +1,6 @@
 """The plan is written, and a refused write is named in the status without preventing the others."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from gpu_operator.workloads import add_workloads
 from node_core.domain.events import Event
 from node_core.errors import KubeError
 from node_core.runtime.services import Services
+from node_core.values import replace
 from tests.gpu_operator.clusters import NAMESPACE, NOW, applied, driver, node, owned, plan, pod, view
 
 

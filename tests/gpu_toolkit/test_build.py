@@ -2,7 +2,6 @@
 
 import time
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from gpu_toolkit.settings import ToolkitSettings, toolkit_settings
 from node_core.errors import HostCommandError, RuntimeConfigError, SettingsError
 from node_core.runtime.command import parse_command
 from node_core.runtime.readiness import STUCK_AFTER
+from node_core.values import replace
 from tests.roots.drivers.layout import lay_out
 
 RUNTIME = Runtime(

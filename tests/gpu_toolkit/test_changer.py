@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -13,6 +12,7 @@ from gpu_toolkit.host import Host
 from gpu_toolkit.model import Cdi, Reason
 from gpu_toolkit.nvidia_runtime import NEEDED
 from node_core.errors import RuntimeConfigError
+from node_core.values import replace
 from tests.gpu_toolkit.places import CONFIGS, DROP_IN, IMPORTING, Killed, Place
 
 OLD = (CONFIGS / "kubeadm-1.7.toml").read_text()

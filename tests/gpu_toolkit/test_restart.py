@@ -1,13 +1,12 @@
 """Restarts of a runtime, and the checks afterwards."""
 
-from dataclasses import replace
-
 import pytest
 
 from gpu_toolkit.model import Process, Runtime
 from gpu_toolkit.restart import HEALTHY_SECONDS, Restart
 from node_core.errors import HostCommandError, RuntimeConfigError
 from node_core.kubelet.cri import RunningContainer
+from node_core.values import replace
 
 OLD = Runtime(
     name="containerd", version="2.1", socket="/s", config="/c", cdi=None,

@@ -1,7 +1,6 @@
 """Nodes with GPUs, for the tests of the checks."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +12,7 @@ from gpu_core.nvml.driver_version import DriverVersions
 from gpu_validator.driver import DriverFacts
 from node_core.domain.node_resources import DeviceGroup
 from node_core.domain.pci import PciAddress
+from node_core.values import replace
 from tests.gpu_core.pods import nodes
 
 VERSION = "550.54.15"

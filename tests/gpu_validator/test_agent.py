@@ -1,7 +1,6 @@
 """The controller: when the checks run, and what the Node shows."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,6 +24,7 @@ from node_core.errors import KubeError
 from node_core.runtime.control_loop import Timers
 from node_core.runtime.messages import InputsChanged, NodeChanged, NodeUnavailable, Resync, Wake
 from node_core.runtime.services import Services
+from node_core.values import replace
 
 NODE = NodeView(name="n1", uid="A", resource_version="1", labels={}, allocatable={"nvidia.com/gpu": "8", "cpu": "4"})
 VALID = Report(checks=(passed(Name.DRIVER, "works"),))

@@ -4,7 +4,6 @@ import fcntl
 import os
 import platform
 import time
-from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -23,6 +22,7 @@ from node_core.host.flock import open_locked
 from node_core.host.root import HostRoot
 from node_core.runtime.instance_lock import instance_lock_path
 from node_core.runtime.settings import CommonSettings
+from node_core.values import replace
 from tests.gpu_validator.runtime import FakeRuntime
 from tests.roots.drivers.layout import lay_out, lay_out_all
 

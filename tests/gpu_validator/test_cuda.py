@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from contextlib import nullcontext
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +13,7 @@ from gpu_validator.check import Check, Verdict
 from gpu_validator.cuda import START_FABRIC, TOTAL_SECONDS, KernelCheck, KernelRunner, render_environment
 from node_core.errors import NvmlError
 from node_core.kubelet.podresources import ClaimedDevice, PodDevices
+from node_core.values import replace
 from tests.gpu_core.pods.nodes import pod
 from tests.gpu_validator.nodes import gpu, inventory, mig
 

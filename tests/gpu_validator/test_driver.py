@@ -1,13 +1,12 @@
 """The check of the driver."""
 
-from dataclasses import replace
-
 import pytest
 
 from gpu_core.domain.inventory import Fault, GpuUuid, Inventory
 from gpu_core.nvml.driver_version import DriverVersions
 from gpu_validator.check import Verdict
 from gpu_validator.driver import check_driver
+from node_core.values import replace
 from tests.gpu_validator.nodes import driver, gpu, inventory
 
 

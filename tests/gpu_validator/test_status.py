@@ -1,7 +1,5 @@
 """The condition and the Events of the Node."""
 
-from dataclasses import replace
-
 import pytest
 
 from gpu_validator.check import Name, Report, failed, not_applicable, passed
@@ -9,6 +7,7 @@ from gpu_validator.events import validation_event
 from gpu_validator.status import REASONS, Reason, Status, describe_status, plan_writes
 from node_core.domain.conditions import GPU_VALIDATED, Condition, ObservedCondition
 from node_core.domain.node import NodeView
+from node_core.values import replace
 
 NODE = NodeView(name="n1", uid="A", resource_version="1", labels={})
 VALID = Report(checks=(passed(Name.DRIVER, "a"), not_applicable(Name.CUDA, "b"), passed(Name.KUBELET, "c")))

@@ -1,7 +1,6 @@
 """The controller: which attempts start, and what the Node shows."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from node_core.errors import KubeError
 from node_core.runtime.control_loop import Timers
 from node_core.runtime.messages import InputsChanged, NodeChanged, NodeUnavailable, Resync, Wake
 from node_core.runtime.services import Services
+from node_core.values import replace
 
 NODE = NodeView(name="n1", uid="A", resource_version="1", labels={})
 BUSY = Busy(usage={"MIG-1": (Holder(namespace="ml", pod="train-0"),)})

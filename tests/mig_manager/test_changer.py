@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,6 +18,7 @@ from mig_manager.outcome import Applied, Busy, Failed, NotReady, Reason, Release
 from mig_manager.policy import Usage
 from mig_manager.surroundings import Changes
 from node_core.errors import KubeError, MigError, NotReadError, NvmlError
+from node_core.values import replace
 from tests.mig_manager.places import POD, Killed, Place
 
 NAMES = ("all-disabled", "all-enabled", "all-1g.10gb", "all-3g.40gb", "all-balanced", "mixed")

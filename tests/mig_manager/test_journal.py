@@ -1,6 +1,5 @@
 """The record of an unfinished change."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from gpu_core.mig.model import Placement
 from gpu_core.mig.plan import Layout, NewInstance
 from mig_manager.journal import Change, Journal, journal_path
 from node_core.errors import MigError
+from node_core.values import replace
 
 LAYOUTS = st.builds(
     Layout,

@@ -1,7 +1,5 @@
 """The label, the condition and the Events of the Node."""
 
-from dataclasses import replace
-
 import pytest
 
 from mig_manager.events import EVENT_REASONS, status_event
@@ -10,6 +8,7 @@ from mig_manager.status import NOT_REQUESTED, ConditionWrite, State, StateWrite,
 from node_core.domain.conditions import MIG_CONFIGURED, ObservedCondition
 from node_core.domain.labels import MIG_CONFIG_STATE
 from node_core.domain.node import NodeView
+from node_core.values import replace
 
 NODE = NodeView(name="n1", uid="A", resource_version="1", labels={})
 APPLIED = Status(config="all-1g.10gb", reason=Reason.APPLIED, message="The GPUs have the layout.")

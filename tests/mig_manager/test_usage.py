@@ -1,7 +1,6 @@
 """The users of GPUs and MIG devices."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from mig_manager.policy import Holder
 from mig_manager.usage import UsageReader, read_pids, select_usage
 from node_core.errors import KubeletError, MigError, NvmlError
 from node_core.kubelet.podresources import ContainerDevices, PodDevices
+from node_core.values import replace
 from tests.device_plugin.conftest import make_gpu
 
 WHOLE, SPLIT = make_gpu(0), make_gpu(1, ["1g.10gb", "1g.10gb", "3g.40gb"])

@@ -1,7 +1,6 @@
 """Rules on the labels of the Node: labels of gfd, no labels of rules, and nothing before the Node is known."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from node_core.domain.taints import Taint
 from node_core.errors import SettingsError
 from node_core.host.root import HostRoot
 from node_core.runtime.services import Services
+from node_core.values import replace
 
 H100 = {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3", "nvidia.com/gpu.memory": "81559"}
 NODE = NodeView(

@@ -1,7 +1,6 @@
 """Reports of rule problems: one Event for all nodes, log lines and the metric."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from node_core.kube.events import EventApi
 from node_core.runtime.event_recorder import EventApi as EventSender
 from node_core.runtime.event_recorder import EventRecorder
 from node_core.runtime.services import Services
+from node_core.values import replace
 from simulation.apiserver import ApiServer
 from simulation.apiserver.resources import resource_named
 from simulation.apiserver.writes import Target, Writer

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.packages import PACKAGES
+
 PROBE = """
 import gc, json, sys
 sys.modules["rich"] = None  # as if rich is not installed: structlog imports rich where it is
@@ -72,3 +74,16 @@ asyncio.run(structlog.get_logger().ainfo("written"))
 def test_asyncio_that_is_already_imported_is_not_replaced() -> None:
     code = "import asyncio, sys; import node_core.startup; assert sys.modules['asyncio'] is asyncio"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_few_of_the_imported_classes_are_dataclasses() -> None:
+    """Python compiles the methods of each dataclass during the import: 1 ms a class. Settings are dataclasses."""
+    code = """
+import gpunode.__main__, gpunode.run, json, sys
+kinds = [kind for module in list(sys.modules.values()) for kind in vars(module).values() if isinstance(kind, type)]
+made = {f"{kind.__module__}.{kind.__qualname__}" for kind in kinds if "__dataclass_fields__" in vars(kind)}
+print(json.dumps(sorted(made)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    ours = [name for name in json.loads(done.stdout) if name.partition(".")[0] in PACKAGES and ".settings." not in name]
+    assert len(ours) <= 30, ours

@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from node_core.errors import NvmlError
 from node_core.host.root import HostRoot
 from node_core.runtime.log import configure_log
 from node_core.runtime.process import run_program
+from node_core.values import replace
 from tests.nvml.exposing import expose_node
 from tests.nvml.scenario_lines import VARIABLE
 from tests.nvml.using import read_all_usage

@@ -6,11 +6,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from node_core.values import replace
 from simulation.apiserver import ApiServer
 from simulation.kubelet.kubelet import Kubelet
 from simulation.scenarios.scenario import load_scenario

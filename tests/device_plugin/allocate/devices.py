@@ -1,12 +1,12 @@
 """Builds GPUs and MIG devices, and requests preferred devices."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from device_plugin.allocate.preferred import select_preferred_ids
 from device_plugin.devices import Device, DeviceId, Policy, ResourceOffer
 from device_plugin.plan.present import list_present_devices
 from gpu_core.domain.inventory import Gpu, GpuUuid, Inventory, PciPath, PciPeer
+from node_core.values import replace
 from tests.device_plugin.conftest import make_gpu
 
 Links = dict[tuple[int, int], int]

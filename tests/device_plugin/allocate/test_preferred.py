@@ -1,10 +1,9 @@
 """Requests of preferred devices."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node_core.values import replace
 from tests.device_plugin.allocate.devices import CUBE, node, prefer
 
 

@@ -1,7 +1,5 @@
 """The response for one container."""
 
-from dataclasses import replace
-
 import pytest
 
 from device_plugin.allocate.response import AllocationError, IdStrategy, Response, Strategy, build_response
@@ -9,6 +7,7 @@ from device_plugin.allocate.strategies import MOUNTS, DeviceList, ResponseOption
 from device_plugin.devices import Device, DeviceId
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.resources import GPU
+from node_core.values import replace
 
 DEVICES = {
     DeviceId(f"GPU-{index}"): Device(

@@ -3,9 +3,9 @@
 import itertools
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
 from typing import get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +22,7 @@ from gpu_core.domain.cdi import VENDOR as CDI_VENDOR
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.resources import GPU, ResourceName
 from gpu_core.mps.spec import MpsAccess
+from node_core.values import replace
 
 RESOURCE = ResourceName("nvidia.com/gpu.shared")
 MIG_PATHS = ("/dev/nvidia0", "/dev/nvidia-caps/nvidia-cap12", "/dev/nvidia-caps/nvidia-cap13")
@@ -74,7 +75,7 @@ def test_a_response_equals_its_golden_file(
 ) -> None:
     plain = ResponseOptions(lists=(device_list,), cdi_names=CDI)
     responses = {
-        how: asdict(allocate(REQUESTS[request_name], response_options))
+        how: msgspec.to_builtins(allocate(REQUESTS[request_name], response_options))
         for how, response_options in (("plain", plain), ("everything", replace(FULL, lists=(device_list,))))
     }
     name = f"{device_list}-{request_name.replace(' ', '-')}.json"

@@ -1,7 +1,6 @@
 """Events about a GPU for the Node and for the pods that use its devices."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from structlog.testing import capture_logs
@@ -12,6 +11,7 @@ from gpu_core.domain.inventory import GpuUuid
 from node_core.errors import KubeError, KubeletError
 from node_core.runtime.event_recorder import EventRecorder
 from node_core.runtime.services import Services
+from node_core.values import replace
 
 LOST = GpuEvent(reason="GPUUnhealthy", note="GPU-0 gets no new pods: Xid 79.", gpu=GpuUuid("GPU-0"), at=1_700_000_000.0)
 USED = replace(LOST, devices=frozenset({DeviceId("GPU-0")}))

@@ -1,6 +1,5 @@
 """GPUReady is True only when the kubelet has the devices, and does not change while the kubelet starts or updates the Node."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from gpu_core.domain.node_assessment import NodeAssessment, Reason
 from gpu_core.domain.resources import GPU, ResourceName
 from node_core.domain.conditions import GPU_READY, ObservedCondition
 from node_core.domain.node import NodeView
+from node_core.values import replace
 
 READY = NodeAssessment(reason=Reason.READY, sentence="8 of 8 GPUs are available")
 BROKEN = NodeAssessment(reason=Reason.NO_DRIVER, sentence="no driver")

@@ -1,7 +1,5 @@
 """The desired condition and startup taint."""
 
-from dataclasses import replace
-
 import pytest
 
 from device_plugin.health.node_status import NodeStatus, plan_node_status, reconcile_node
@@ -10,6 +8,7 @@ from gpu_core.domain.node_assessment import NodeAssessment, Reason
 from node_core.domain.conditions import GPU_READY, Condition
 from node_core.domain.node import NodeView
 from node_core.domain.taints import Taint
+from node_core.values import replace
 
 TAINT = Taint(key="nvidia.com/gpu-not-ready", effect="NoSchedule")
 READY = Condition(type=GPU_READY, is_true=True, reason="GPUsReady", message="8 of 8 GPUs are available.")

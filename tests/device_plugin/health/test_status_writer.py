@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from node_core.domain.taints import Taint, TaintPlan
 from node_core.errors import KubeError
 from node_core.kube.client import NodeApi
 from node_core.runtime.services import Services
+from node_core.values import replace
 from simulation.apiserver import ApiServer
 from tests.waiting import until
 

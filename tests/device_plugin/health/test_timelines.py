@@ -1,7 +1,6 @@
 """Scenarios of GPU faults, and the resulting lines at the kubelet, the Node, the pods and the log, compared with golden files."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from gpu_core.domain.evidence import RecoveryAction, XidEvent
 from gpu_core.domain.inventory import Fault, Gpu
 from gpu_core.domain.resources import GPU
 from gpu_core.domain.sharing import SharedResource, Sharing, SharingStrategy
+from node_core.values import replace
 from tests.conftest import Golden
 from tests.device_plugin.health.timeline import World
 

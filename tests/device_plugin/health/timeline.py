@@ -4,7 +4,6 @@ The controller, the health monitor and the event recorder are real; the manager,
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,6 +38,7 @@ from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, NodeChanged, Resync, Wake
 from node_core.runtime.readiness import Readiness
 from node_core.runtime.services import Services
+from node_core.values import replace
 
 OPEN = NodeView(name="n1", uid="u", resource_version="1", labels={"nvidia.com/gpu.present": "true"})
 START = 1000.0

@@ -1,7 +1,6 @@
 """Pools, reserved devices, and resource names by pattern."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,6 +13,7 @@ from gpu_core.domain.device_rules import DeviceRules, Pool, Reservation
 from gpu_core.domain.inventory import Gpu, Inventory
 from gpu_core.domain.resources import NamePattern, ResourceNames, resource_name
 from gpu_core.domain.selection import DeviceRef, parse_device
+from node_core.values import replace
 from tests.device_plugin.conftest import make_gpu
 
 MakeGpu = Callable[..., Gpu]

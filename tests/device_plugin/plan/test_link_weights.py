@@ -1,11 +1,10 @@
 """Weights of links by NVLink, NVSwitch, PCI and NUMA."""
 
-from dataclasses import replace
-
 import pytest
 
 from device_plugin.plan.link_weights import PATH_WEIGHTS, pair_weight, weigh_links
 from gpu_core.domain.inventory import Fabric, Gpu, GpuUuid, PciPath, PciPeer
+from node_core.values import replace
 from tests.device_plugin.conftest import make_gpu
 
 ONE = Fabric(cluster_uuid="4f1a6d7e-93b2-4c58-8e0d-2ba71c9f5d63", clique=1)

@@ -1,7 +1,5 @@
 """Devices that can no longer be read remain advertised as unhealthy."""
 
-from dataclasses import replace
-
 import pytest
 
 from device_plugin.devices import Plan
@@ -11,6 +9,7 @@ from device_plugin.plan.withhold import global_cause, withhold
 from gpu_core.domain.device_rules import DeviceRules
 from gpu_core.domain.inventory import Fault, GpuUuid, MigDevice
 from gpu_core.domain.selection import DeviceForm, DeviceRef
+from node_core.values import replace
 from tests.device_plugin.plan.plans import MIXED, NONE, SINGLE, MakeGpu, ids, inventory
 
 

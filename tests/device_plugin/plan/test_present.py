@@ -1,7 +1,5 @@
 """The devices of an inventory."""
 
-from dataclasses import replace
-
 import pytest
 
 from device_plugin.plan.node import plan_devices
@@ -11,6 +9,7 @@ from gpu_core.domain.node_assessment import Reason
 from gpu_core.domain.resources import GPU, mig_resource
 from gpu_core.host.mig_caps import MigCaps
 from gpu_core.nvml.inventory import read_inventory
+from node_core.values import replace
 from simulation.nvml.library import numa_of, simulated_nvml
 from simulation.scenarios.scenario import parse_scenario
 from tests.device_plugin.plan.plans import MIXED, MakeGpu, ids, inventory

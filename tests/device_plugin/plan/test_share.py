@@ -1,7 +1,6 @@
 """Replicas of shared devices."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -17,6 +16,7 @@ from gpu_core.domain.inventory import ComputeCapability, CudaVersion, Driver, Fa
 from gpu_core.domain.resources import GPU, ResourceName, resource_name
 from gpu_core.domain.selection import AllDevices, DeviceCount, DeviceSelection, parse_device, parse_devices
 from gpu_core.domain.sharing import LIST_BYTES, SharedResource, Sharing, SharingStrategy
+from node_core.values import replace
 from tests.device_plugin.conftest import make_gpu
 
 MakeGpu = Callable[..., Gpu]

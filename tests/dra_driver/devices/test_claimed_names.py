@@ -1,11 +1,10 @@
 """The other agents know the devices of claims by the names of this package."""
 
-import dataclasses
-
 from dra_driver.devices.collect import devices_of
 from dra_driver.names import DRIVER
 from gpu_core.pods.device_names import DeviceKey, name_devices
 from node_core.kubelet.podresources import ClaimedDevice
+from node_core.values import replace
 from tests.dra_driver.devices.gpus import gpu, inventory, mig_device, mig_of
 from tests.gpu_core.mig.boards import instance
 
@@ -24,7 +23,7 @@ def test_each_device_that_exists_is_found_by_its_name() -> None:
         instance(8, "1g.10gb", 1),
     )
     found = inventory(gpu(0), divided)
-    offered = devices_of(found, [dataclasses.replace(mig_of(divided), instances=instances)])
+    offered = devices_of(found, [replace(mig_of(divided), instances=instances)])
     assert len(offered) == 5
     names = name_devices(found.gpus)
     for device in offered:

@@ -1,4 +1,3 @@
-import dataclasses
 import re
 
 import pytest
@@ -8,6 +7,7 @@ from dra_driver.devices.model import DeviceKind, Version
 from gpu_core.domain.inventory import Driver, Inventory, Platform
 from gpu_core.mig.model import Engines
 from node_core.domain.pci import PciAddress
+from node_core.values import replace
 from tests.dra_driver.devices.gpus import gpu, inventory, mig_device, mig_of
 from tests.gpu_core.mig.boards import PROFILES, instance
 
@@ -34,8 +34,8 @@ def test_a_full_gpu_has_the_attributes_of_nvidia_and_of_kubernetes() -> None:
 
 def test_a_full_gpu_has_the_engines_of_its_largest_mig_profile() -> None:
     mig = mig_of(gpu(), enabled=False)
-    largest = dataclasses.replace(mig.profiles[-1], engines=Engines(multiprocessors=132, copy=8, decoders=7, ofa=1))
-    (device,) = devices_of(inventory(gpu()), [dataclasses.replace(mig, profiles=(*mig.profiles[:-1], largest))])
+    largest = replace(mig.profiles[-1], engines=Engines(multiprocessors=132, copy=8, decoders=7, ofa=1))
+    (device,) = devices_of(inventory(gpu()), [replace(mig, profiles=(*mig.profiles[:-1], largest))])
     assert device.capacity == {
         "memory": 80 << 30,
         "multiprocessors": 132,
@@ -79,7 +79,7 @@ def test_a_driver_version_is_a_semantic_version_or_absent(text: str, expected: s
 def test_a_gpu_in_mig_mode_is_divided_into_its_mig_devices() -> None:
     divided = gpu(mig_enabled=True, mig_devices=(mig_device(1, "3g.40gb", 4), mig_device(7, "1g.10gb+me", 0)))
     instances = (instance(1, "3g.40gb", 4), instance(7, "1g.10gb+me", 0))
-    mig = dataclasses.replace(mig_of(divided), instances=instances)
+    mig = replace(mig_of(divided), instances=instances)
     large, small = devices_of(inventory(divided), [mig])
     assert (large.name, small.name) == ("gpu-0-mig-3g40gb-98-4", "gpu-0-mig-1g10gb-me-93-0")
     assert large.mig is divided.mig_devices[0]
@@ -95,7 +95,7 @@ def test_a_gpu_in_mig_mode_is_divided_into_its_mig_devices() -> None:
 
 def test_mig_devices_of_one_gpu_instance_have_different_names() -> None:
     divided = gpu(mig_enabled=True, mig_devices=(mig_device(1, "1c.3g.40gb", 4, 0), mig_device(1, "2c.3g.40gb", 4, 1)))
-    mig = dataclasses.replace(mig_of(divided), instances=(instance(1, "3g.40gb", 4, "1c.3g.40gb", "2c.3g.40gb"),))
+    mig = replace(mig_of(divided), instances=(instance(1, "3g.40gb", 4, "1c.3g.40gb", "2c.3g.40gb"),))
     assert [device.name for device in devices_of(inventory(divided), [mig])] == [
         "gpu-0-mig-1c3g40gb-98-4-c0",
         "gpu-0-mig-2c3g40gb-98-4-c1",
@@ -103,9 +103,9 @@ def test_mig_devices_of_one_gpu_instance_have_different_names() -> None:
 
 
 def test_mig_devices_without_a_known_profile_are_not_offered() -> None:
-    unknown = dataclasses.replace(mig_device(1, "3g.40gb", 4), profile=None)
+    unknown = replace(mig_device(1, "3g.40gb", 4), profile=None)
     divided = gpu(mig_enabled=True, mig_devices=(unknown, mig_device(9, "1g.10gb", 0)))
-    mig = dataclasses.replace(mig_of(divided), instances=(instance(1, "3g.40gb", 4),))
+    mig = replace(mig_of(divided), instances=(instance(1, "3g.40gb", 4),))
     assert devices_of(inventory(divided), [mig]) == ()
     assert devices_of(inventory(divided)) == ()
 
@@ -117,7 +117,7 @@ def test_mig_devices_without_a_known_profile_are_not_offered() -> None:
 def test_a_gpu_that_needs_a_reset_for_mig_is_offered_only_in_its_present_mode(
     needs_reset: bool, enabled: bool, has_full: bool, has_mig: bool
 ) -> None:
-    mig = dataclasses.replace(mig_of(gpu(), enabled=enabled), needs_reset=needs_reset)
+    mig = replace(mig_of(gpu(), enabled=enabled), needs_reset=needs_reset)
     kinds = {device.kind for device in devices_of(inventory(gpu(mig_enabled=enabled)), [mig], has_dynamic_mig=True)}
     assert (DeviceKind.GPU in kinds, DeviceKind.MIG in kinds) == (has_full, has_mig)
 

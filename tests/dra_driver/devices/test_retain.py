@@ -1,11 +1,10 @@
-from dataclasses import replace
-
 import pytest
 
 from dra_driver.devices.collect import devices_of
 from dra_driver.devices.model import Device
 from dra_driver.devices.retain import retain_lost
 from gpu_core.domain.inventory import Fault, GpuUuid, Inventory
+from node_core.values import replace
 from tests.dra_driver.devices.gpus import gpu, inventory, mig_device, mig_of
 from tests.gpu_core.mig.boards import instance
 

@@ -5,7 +5,6 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -28,6 +27,7 @@ from node_core.kubelet import dra_health_pb2 as health_pb
 from node_core.kubelet import dra_pb2 as pb
 from node_core.kubelet import plugin_registration_pb2 as registration
 from node_core.kubelet.rpc import call
+from node_core.values import replace
 
 DEVICE = PreparedDevice(requests=("gpu",), pool="n1", device="gpu-0", cdi=("k8s.gpu.nvidia.com/claim=u1-gpu-0",))
 

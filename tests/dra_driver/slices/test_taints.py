@@ -1,5 +1,3 @@
-import dataclasses
-
 import pytest
 
 from dra_driver.devices.collect import devices_of
@@ -9,6 +7,7 @@ from gpu_core.domain.health import Health, Incident, Phase
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.xid import XidClass
 from gpu_core.health.assessment import GpuPart
+from node_core.values import replace
 from tests.dra_driver.devices.gpus import gpu, inventory, mig_device, mig_of
 from tests.gpu_core.mig.boards import instance
 
@@ -41,7 +40,7 @@ def test_a_usable_gpu_has_no_taint(phase: Phase) -> None:
     ids=["xid", "lost", "remap", "nodes", "two reasons"],
 )
 def test_each_reason_is_a_taint_of_the_gpu_alone(health: Health, expected: list[str]) -> None:
-    assert keys_of(dataclasses.replace(health, phase=Phase.UNHEALTHY)) == {"gpu-0": expected}
+    assert keys_of(replace(health, phase=Phase.UNHEALTHY)) == {"gpu-0": expected}
 
 
 def test_a_gpu_whose_reasons_are_gone_is_tainted_until_the_hold_down_ends() -> None:
@@ -57,14 +56,13 @@ def test_the_policy_sets_the_effect() -> None:
 
 def test_a_gpu_with_many_reasons_has_as_many_taints_as_each_version_of_kubernetes_accepts() -> None:
     incidents: dict[GpuPart, Health] = {
-        (UUID, part): Health(phase=Phase.UNHEALTHY, incidents=(dataclasses.replace(XID_79, xid=part),))
-        for part in range(1, 8)
+        (UUID, part): Health(phase=Phase.UNHEALTHY, incidents=(replace(XID_79, xid=part),)) for part in range(1, 8)
     }
     assert len(taints_of(devices_of(inventory(gpu())), incidents)["gpu-0"]) == MAX_TAINTS
 
 
 def test_a_problem_of_a_gpu_instance_concerns_what_occupies_its_memory_slices() -> None:
-    mig = dataclasses.replace(mig_of(gpu()), instances=(instance(5, "2g.20gb", 2),))
+    mig = replace(mig_of(gpu()), instances=(instance(5, "2g.20gb", 2),))
     devices = devices_of(inventory(gpu()), [mig], has_dynamic_mig=True)
     found = taints_of(devices, {(UUID, 5): Health(phase=Phase.UNHEALTHY, incidents=(XID_79,))}, [mig])
     for device in devices:
@@ -74,7 +72,7 @@ def test_a_problem_of_a_gpu_instance_concerns_what_occupies_its_memory_slices() 
 
 def test_a_problem_of_a_gpu_instance_concerns_its_own_mig_devices() -> None:
     divided = gpu(mig_enabled=True, mig_devices=(mig_device(1, "3g.40gb", 4), mig_device(2, "3g.40gb", 0)))
-    mig = dataclasses.replace(mig_of(divided), instances=(instance(1, "3g.40gb", 4), instance(2, "3g.40gb", 0)))
+    mig = replace(mig_of(divided), instances=(instance(1, "3g.40gb", 4), instance(2, "3g.40gb", 0)))
     devices = devices_of(inventory(divided), [mig])
     found = taints_of(devices, {(UUID, 2): Health(phase=Phase.UNHEALTHY, incidents=(XID_79,))}, [mig])
     assert list(found) == ["gpu-0-mig-3g40gb-98-0"]

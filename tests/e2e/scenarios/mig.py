@@ -1,7 +1,6 @@
 """MIG devices: the strategies, and allocation by UUID."""
 
-from dataclasses import replace
-
+from node_core.values import replace
 from tests.e2e.driver import driver_flags
 from tests.e2e.objects import pod
 from tests.e2e.scenarios.scenario import NO_CONTAINERS, Scenario

@@ -3,9 +3,9 @@
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 
 from gpu_core.clients.pause import DEPLOY, Pause
+from node_core.values import replace
 from tests.e2e.objects import daemon_set, pod
 from tests.e2e.scenarios.mig import LARGE, PROFILES, SMALL
 from tests.e2e.scenarios.scenario import Scenario

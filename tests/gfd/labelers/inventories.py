@@ -1,12 +1,12 @@
 """Inventories for the tests of labelers, and the labels of a topic."""
 
-from dataclasses import replace
 from typing import Any
 
 from gfd.labelers import LabelOptions, labels
 from gpu_core.domain.inventory import ComputeCapability, CudaVersion, Driver, Fault, Gpu, GpuUuid, Inventory, NvLinkPeer
 from gpu_core.domain.mig import MIB
 from node_core.domain.pci import PciAddress
+from node_core.values import replace
 
 T4 = "Tesla T4"
 A40 = "NVIDIA A40"

@@ -1,6 +1,5 @@
 """The labels describe the devices that the plugin advertises."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from gfd.labelers import LabelOptions
 from gpu_core.domain.inventory import ComputeCapability, Inventory, MigDevice
 from gpu_core.settings.nvidia_config import decode_nvidia_config
+from node_core.values import replace
 from tests.device_plugin.conftest import mig
 from tests.gfd.labelers.inventories import A40, OPTIONS, gpu, labels_below, node
 

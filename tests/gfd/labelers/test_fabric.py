@@ -1,8 +1,7 @@
 """The label of the NVLink clique."""
 
-from dataclasses import replace
-
 from gpu_core.domain.inventory import Fabric
+from node_core.values import replace
 from tests.gfd.labelers.inventories import gpu, labels_below, node
 
 

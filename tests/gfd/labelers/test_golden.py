@@ -1,7 +1,6 @@
 """All labels of every scenario with every MIG strategy, and of states that no scenario has."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -16,6 +15,7 @@ from gpu_core.nvml.inventory import read_inventory
 from gpu_core.nvml.source import InventorySource
 from node_core.domain.desired import CollectorResult, merge_labels
 from node_core.domain.pci import PciAddress
+from node_core.values import replace
 from simulation.nvml.library import numa_of, simulated_nvml
 from simulation.scenarios.scenario import load_scenario, scenario_names
 

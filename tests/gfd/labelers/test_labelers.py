@@ -1,7 +1,6 @@
 """All labelers together: labels of incomplete inventories, and the order of GPUs."""
 
 import random
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from gfd.labelers import labels
 from gpu_core.domain.inventory import Driver, Fabric, Fault, Inventory
 from node_core.domain.labels import split_valid
+from node_core.values import replace
 from tests.gfd.labelers.inventories import A40, DRIVER, OPTIONS, T4, address, gpu, linked, node
 
 

@@ -1,6 +1,5 @@
 """The labels of MIG devices: valid and invalid layouts for each strategy."""
 
-from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -16,6 +15,7 @@ from gpu_core.domain.inventory import (
     MigFault,
     MigUuid,
 )
+from node_core.values import replace
 
 A100 = "NVIDIA A100-SXM4-40GB"
 H100 = "NVIDIA H100 80GB HBM3"

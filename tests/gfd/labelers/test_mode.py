@@ -1,9 +1,8 @@
 """The label of the mode."""
 
-from dataclasses import replace
-
 import pytest
 
+from node_core.values import replace
 from tests.gfd.labelers.inventories import OPTIONS, address, gpu, labels_below, node
 
 

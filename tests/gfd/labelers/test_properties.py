@@ -1,7 +1,5 @@
 """Properties of labels for generated inventories."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +18,7 @@ from gpu_core.domain.inventory import (
 )
 from gpu_core.domain.mig import COMPUTE_INSTANCE_SLICES, GPU_INSTANCE_SLICES, MIB, profile_name
 from node_core.domain.labels import split_valid
+from node_core.values import replace
 
 NUMBERS = st.integers(0, 1 << 16)
 MEMORY = st.integers(1, 1 << 42)
@@ -78,7 +77,11 @@ OPTIONS = st.builds(
     machine=st.text(max_size=90),
     timestamp=st.none() | st.integers(0, 1 << 40),
 )
-INVENTORIES = st.builds(Inventory, driver=st.none() | DRIVERS, gpus=st.lists(GPUS, max_size=5).map(tuple))
+INVENTORIES = st.builds(
+    lambda driver, gpus: Inventory(driver=driver, gpus=gpus),  # hypothesis cannot resolve all annotations of the class
+    st.none() | DRIVERS,
+    st.lists(GPUS, max_size=5).map(tuple),
+)
 
 
 @given(INVENTORIES, OPTIONS)

@@ -1,7 +1,6 @@
 """The labels of a resource with and without sharing."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -21,6 +20,7 @@ from gpu_core.domain.inventory import (
 from gpu_core.domain.mig import MIB
 from gpu_core.domain.resources import NamePattern, ResourceName, ResourceNames, resource_name
 from gpu_core.domain.sharing import SharedResource, Sharing, SharingStrategy
+from node_core.values import replace
 
 GPU = resource_name("gpu")
 MODEL = "MOCKMODEL"

@@ -1,8 +1,7 @@
 """The timestamp label."""
 
-from dataclasses import replace
-
 from gfd.labelers import labels
+from node_core.values import replace
 from tests.gfd.labelers.inventories import OPTIONS, gpu, node
 
 

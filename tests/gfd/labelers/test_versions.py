@@ -1,10 +1,9 @@
 """The labels of the driver version and the CUDA version."""
 
-from dataclasses import replace
-
 import pytest
 
 from gpu_core.domain.inventory import Driver
+from node_core.values import replace
 from tests.gfd.labelers.inventories import DRIVER, gpu, labels_below, node
 
 

@@ -1,7 +1,7 @@
 """A node with fake driver files and device nodes, at their mount paths in the plugin's container."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from gpu_core.host.device_nodes import DeviceNodes, HostNode, read_device_nodes
 from gpu_core.host.driver_files import DriverFiles, read_driver_files
 from node_core.domain.pci import PciAddress
 from node_core.host.root import HostRoot
+from node_core.values import replace
 from tests.roots.drivers.layout import lay_out_tree, read_composed_node
 
 CTK = "/usr/bin/nvidia-ctk"

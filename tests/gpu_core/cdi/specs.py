@@ -1,9 +1,8 @@
 """Reads planned specifications."""
 
-from dataclasses import replace
-
 from gpu_core.cdi.plan import CdiPlan
 from gpu_core.domain.cdi import Edits, Spec
+from node_core.values import replace
 from tests.gpu_core.cdi.conftest import Node
 
 GPU_FILE = "k8s.device-plugin.nvidia.com-gpu.json"

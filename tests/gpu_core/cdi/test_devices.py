@@ -1,7 +1,5 @@
 """The CDI devices of GPUs and MIG devices."""
 
-from dataclasses import replace
-
 import pytest
 
 from gpu_core.cdi.options import NO_GIDS
@@ -9,6 +7,7 @@ from gpu_core.cdi.roots import Roots
 from gpu_core.domain.inventory import MigUuid
 from gpu_core.host.device_nodes import HostNode
 from gpu_core.host.mig_caps import MigCaps
+from node_core.values import replace
 from tests.gpu_core.cdi.conftest import CUT, MIGS, WHOLE, LoadNode, make_gpu, make_mig
 from tests.gpu_core.cdi.specs import devices_of, gpu_spec, without
 

@@ -1,9 +1,9 @@
 """The driver's files in every GPU container."""
 
-from dataclasses import replace
 from pathlib import PurePosixPath
 
 from gpu_core.cdi.options import EXPLICIT_LIBRARIES, NO_IPC
+from node_core.values import replace
 from tests.gpu_core.cdi.conftest import LoadNode, Node
 from tests.gpu_core.cdi.specs import gpu_spec, without
 

@@ -1,6 +1,5 @@
 """The planned specifications, their omissions and their notes."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from gpu_core.domain.cdi import render_spec
 from gpu_core.domain.inventory import Inventory
 from gpu_core.host.device_nodes import DeviceNodes
 from gpu_core.host.driver_files import DriverFiles
+from node_core.values import replace
 from tests.gpu_core.cdi.conftest import CTK, LoadNode
 from tests.gpu_core.cdi.specs import gpu_spec, without
 

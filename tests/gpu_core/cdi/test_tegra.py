@@ -1,13 +1,12 @@
 """The CDI device of a Jetson."""
 
-from dataclasses import replace
-
 import pytest
 
 from gpu_core.cdi.hook_program import COMPAT, LDCACHE, LINKS
 from gpu_core.host.device_nodes import DeviceNodes, HostNode
 from gpu_core.host.driver_files import DriverFiles
 from gpu_core.host.mig_caps import MigCaps
+from node_core.values import replace
 from tests.device_plugin.conftest import mig
 from tests.gpu_core.cdi.conftest import CTK, LoadNode
 from tests.gpu_core.cdi.specs import devices_of, gpu_spec, hooks_of

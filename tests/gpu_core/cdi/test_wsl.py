@@ -1,8 +1,7 @@
 """The CDI device under WSL 2."""
 
-from dataclasses import replace
-
 from gpu_core.host.device_nodes import DeviceNodes
+from node_core.values import replace
 from tests.gpu_core.cdi.conftest import CUT, WHOLE, LoadNode
 from tests.gpu_core.cdi.specs import devices_of
 

@@ -1,7 +1,5 @@
 """The state machine of a GPU's health: what makes a GPU unhealthy, and the conditions under which a GPU returns."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +20,7 @@ from gpu_core.domain.health import (
 )
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.xid import XidClass, XidPolicy
+from node_core.values import replace
 
 POLICY = HealthPolicy()
 HEALTHY = GpuState(gpu=GpuUuid("GPU-0"), recovery_action=RecoveryAction.NONE, remap_pending=False, remap_failed=False)

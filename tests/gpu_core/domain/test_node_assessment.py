@@ -1,12 +1,12 @@
 """The reason, sentence and advice for each kind of broken node."""
 
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from gpu_core.domain.inventory import Driver, Fault, Gpu, GpuUuid, Inventory
 from gpu_core.domain.node_assessment import ADVICE, DeviceCounts, NodeAssessment, NodeFacts, Reason, assess_node
+from node_core.values import replace
 
 DRIVER = Driver(version="550.54.15", cuda=None)
 GPU = Gpu(index=0, uuid=GpuUuid("GPU-0"), minor=0, model="X", memory_bytes=None, compute=None, address=None)

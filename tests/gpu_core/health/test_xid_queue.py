@@ -1,12 +1,12 @@
 """The queue between the watch threads and the agent's thread."""
 
 import threading
-from dataclasses import replace
 
 from gpu_core.domain.evidence import XidEvent
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.health.xid_queue import MAX_XIDS, XidQueue
 from node_core.errors import NvmlError
+from node_core.values import replace
 
 EVENT = XidEvent(xid=31, gpu=GpuUuid("GPU-0"), at=1.0)
 

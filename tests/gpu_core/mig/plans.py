@@ -1,11 +1,11 @@
 """Applies a plan to the facts about a GPU, as NVML would, and checks each step."""
 
-import dataclasses
 from collections import Counter
 
 from gpu_core.domain.inventory import MigUuid
 from gpu_core.mig.model import ComputeInstance, GpuInstance, MigGpu
 from gpu_core.mig.plan import GpuPlan
+from node_core.values import replace
 from tests.gpu_core.mig.brute_force import is_possible
 
 
@@ -15,7 +15,7 @@ def apply_plan(plan: GpuPlan) -> MigGpu:
     mode = gpu.is_enabled if plan.mode is None else plan.mode
     destroyed = set(plan.destroy_compute)
     instances = [
-        dataclasses.replace(each, compute=tuple(part for part in each.compute if (each.id, part) not in destroyed))
+        replace(each, compute=tuple(part for part in each.compute if (each.id, part) not in destroyed))
         for each in gpu.instances
         if each not in plan.destroy
     ]
@@ -28,7 +28,7 @@ def apply_plan(plan: GpuPlan) -> MigGpu:
         for number in new.compute:
             created = _with_compute(created, number)
         instances.append(created)
-    after = dataclasses.replace(gpu, is_enabled=mode, is_pending=mode, instances=tuple(instances))
+    after = replace(gpu, is_enabled=mode, is_pending=mode, instances=tuple(instances))
     check_layout(after)
     return after
 
@@ -55,4 +55,4 @@ def _with_compute(instance: GpuInstance, number: int) -> GpuInstance:
     used = {each.id for each in instance.compute}
     new = next(number for number in range(10) if number not in used)
     part = ComputeInstance(id=new, profile=number, uuid=MigUuid(f"MIG-new-{instance.id}-{new}"))
-    return dataclasses.replace(instance, compute=(*instance.compute, part))
+    return replace(instance, compute=(*instance.compute, part))

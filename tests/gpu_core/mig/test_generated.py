@@ -1,13 +1,12 @@
 """The configs made from the profiles of the GPUs."""
 
-import dataclasses
-
 import pytest
 
 from gpu_core.mig.config import ConfigEntry
 from gpu_core.mig.generated import balance, generate_configs
 from gpu_core.mig.planner import plan_gpu
 from gpu_core.mig.select import select_layouts
+from node_core.values import replace
 from tests.gpu_core.mig.boards import H100, PROFILES, RTX_PRO_6000, THOR, mig_gpu
 from tests.gpu_core.mig.plans import apply_plan, device_counts
 
@@ -61,18 +60,18 @@ def test_a_config_of_a_profile_names_the_models_that_have_it() -> None:
 
 
 def test_a_driver_without_profiles_has_only_the_names_without_devices() -> None:
-    old = dataclasses.replace(mig_gpu(H100, enabled=False), profiles=())
+    old = replace(mig_gpu(H100, enabled=False), profiles=())
     assert list(generate_configs([old])) == ["all-disabled", "all-enabled"]
     assert list(generate_configs([])) == ["all-disabled", "all-enabled"]
 
 
 def test_profiles_of_an_equal_gpu_are_used_for_a_gpu_without_profiles() -> None:
-    old = dataclasses.replace(mig_gpu(A30, enabled=False), profiles=())
+    old = replace(mig_gpu(A30, enabled=False), profiles=())
     assert "all-1g.6gb" in generate_configs([old, mig_gpu(A30, index=1)])
 
 
 def test_a_gpu_without_pci_ids_is_named_by_its_index() -> None:
-    soc = dataclasses.replace(mig_gpu(THOR, index=1), pci_id=None)
+    soc = replace(mig_gpu(THOR, index=1), pci_id=None)
     configs = generate_configs([mig_gpu(A30), soc])
     assert configs["all-1g.0gb"] == (ConfigEntry(devices=(1,), is_enabled=True, mig_devices={"1g.0gb": 2}),)
     assert configs["all-1g.6gb"][0].device_filter == ("0x20B710DE",)

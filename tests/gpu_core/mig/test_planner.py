@@ -1,5 +1,3 @@
-import dataclasses
-
 import pytest
 
 from gpu_core.domain.inventory import MigUuid
@@ -7,6 +5,7 @@ from gpu_core.mig.model import GpuInstance, Placement
 from gpu_core.mig.plan import NewInstance
 from gpu_core.mig.planner import DesiredGpu, plan_gpu
 from node_core.errors import MigError
+from node_core.values import replace
 from tests.gpu_core.mig.boards import H100, PROFILES, RTX_PRO_6000, instance, mig_gpu
 from tests.gpu_core.mig.plans import apply_plan, device_counts
 
@@ -56,7 +55,7 @@ def test_small_devices_share_gpu_instances_and_the_largest_is_created_first() ->
 
 
 def test_an_empty_gpu_instance_is_used_again() -> None:
-    empty = mig_gpu(H100, dataclasses.replace(instance(3, "2g.20gb", 2), compute=()))
+    empty = mig_gpu(H100, replace(instance(3, "2g.20gb", 2), compute=()))
     plan = plan_gpu(empty, DesiredGpu(is_enabled=True, devices={"2g.20gb": 1}))
     assert (plan.destroy, plan.create, plan.create_compute) == ((), (), ((3, 1),))
 
@@ -76,13 +75,13 @@ def test_the_mode_without_devices_destroys_everything_and_leaves_the_mode() -> N
 
 def test_a_pending_mode_is_a_change() -> None:
     gpu = mig_gpu(H100)
-    pending = dataclasses.replace(gpu, is_pending=False)
+    pending = replace(gpu, is_pending=False)
     assert plan_gpu(pending, DesiredGpu(is_enabled=True)).mode is True
 
 
 def test_a_driver_without_profiles_while_the_mode_is_off_gets_a_partial_plan() -> None:
     gpu = mig_gpu(H100, enabled=False)
-    old = dataclasses.replace(gpu, profiles=())
+    old = replace(gpu, profiles=())
     plan = plan_gpu(old, DesiredGpu(is_enabled=True, devices={"1g.10gb": 7}))
     assert (plan.mode, plan.create, plan.is_partial) == (True, (), True)
 

@@ -1,7 +1,5 @@
 """Compute modes and the start of a daemon in one MPS folder."""
 
-from dataclasses import replace
-
 import pytest
 
 from gpu_core.domain.resources import GPU
@@ -10,6 +8,7 @@ from gpu_core.mps.compute_mode import EXCLUSIVE_PROCESS
 from gpu_core.mps.spec import MpsDaemonSpec
 from gpu_core.mps.state import NAME, write_state
 from node_core.domain.backoff import Backoff
+from node_core.values import replace
 from tests.gpu_core.mps.stage import ALL_EXCLUSIVE, BEFORE, LESS, ONE, TWO, WANTED, Stage, is_alive, kill
 
 

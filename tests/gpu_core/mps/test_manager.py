@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from gpu_core.mps.compute_mode import EXCLUSIVE_PROCESS
 from gpu_core.mps.control import MpsControl, MpsFolder
 from gpu_core.mps.manager import MpsManager
 from gpu_core.mps.state import discover_folders, write_state
+from node_core.values import replace
 from tests.gpu_core.mps.stage import BEFORE, LESS, ONE, TWO, WANTED, Stage, is_alive
 
 ALL_EXCLUSIVE = {ONE: EXCLUSIVE_PROCESS, TWO: EXCLUSIVE_PROCESS}

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from node_core.domain.pci import PciAddress
 from node_core.errors import HostReadError, NvmlError
 from node_core.host.pci import read_numa_node, try_read_numa_node
 from node_core.host.root import HostRoot
+from node_core.values import replace
 from simulation.nvml.library import numa_of, simulated_nvml
 from simulation.scenarios.checks import CALLS
 from simulation.scenarios.scenario import Scenario, load_scenario, parse_scenario

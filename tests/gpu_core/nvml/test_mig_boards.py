@@ -1,6 +1,5 @@
 """Plans for every simulated board: the simulated driver, which has its own rules, accepts each change."""
 
-import dataclasses
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
@@ -17,6 +16,7 @@ from gpu_core.nvml.api import Nvml
 from gpu_core.nvml.mig_apply import apply_plan
 from gpu_core.nvml.mig_reader import read_mig_gpus
 from node_core.errors import MigError
+from node_core.values import replace
 from simulation.nvml.library import simulated_nvml
 from simulation.scenarios.mig_profiles import BOARDS
 from simulation.scenarios.scenario import parse_scenario
@@ -93,4 +93,4 @@ def _change_or_refuse(nvml: Nvml, devices: Mapping[str, int]) -> None:
         assert read(nvml) == before
     else:
         assert count_devices(after) == devices
-        assert dataclasses.replace(after, instances=()) == dataclasses.replace(before, instances=())
+        assert replace(after, instances=()) == replace(before, instances=())

@@ -1,7 +1,6 @@
 """Polling the health of GPUs: unsupported values are None, a failing GPU is lost, and neither affects other GPUs."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from gpu_core.domain.evidence import GpuState, RecoveryAction
 from gpu_core.nvml.api import FUNCTIONS, FabricHealth
 from gpu_core.nvml.inventory import read_inventory
 from gpu_core.nvml.state import read_states
+from node_core.values import replace
 from simulation.nvml.library import numa_of, simulated_nvml
 from simulation.scenarios.scenario import Scenario, parse_scenario
 
@@ -39,7 +39,7 @@ def healthy(index: int) -> GpuState:
 
 def changed(index: int, **facts: object) -> tuple[GpuState, ...]:
     """Three healthy GPUs, one of them with other values."""
-    fields = {name: getattr(healthy(index), name) for name in GpuState.__dataclass_fields__}
+    fields = {name: getattr(healthy(index), name) for name in GpuState.__struct_fields__}
     return tuple(GpuState(**{**fields, **facts}) if at == index else healthy(at) for at in range(3))
 
 

@@ -1,13 +1,13 @@
 """The series about pods."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from gpu_core.pods.device_names import DeviceKey
 from gpu_core.pods.holders import Holder, Holders, PodIdentity, select_holders
 from gpu_exporter.families import POD_INFO, POD_MEMORY, POD_SM
 from gpu_exporter.pods.series import pod_samples
 from gpu_exporter.pods.usage import PodUsage
+from node_core.values import replace
 from tests.gpu_core.pods.nodes import gpu, mig, pod, uuid
 
 A, B = f"GPU-{uuid(0)}", f"GPU-{uuid(1)}"

@@ -1,7 +1,6 @@
 """Passes, writes and errors of the controller of groups."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from node_core.errors import KubeError
 from node_core.runtime.control_loop import Timers
 from node_core.runtime.messages import InputsChanged, Wake
 from node_core.runtime.services import Services
+from node_core.values import replace
 from tests.gpu_operator.feature_groups.objects import KERNEL, NAMESPACE, group, nodes, rule, term, view
 
 NEW_KERNEL = rule(matchFeatures=[term("kernel.version", major=("Gt", "5"))])

@@ -3,7 +3,6 @@
 import copy
 import errno
 import socket
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from node_core.domain.taints import GFD_TAINTS_ANNOTATION, Taint, TaintPlan, ren
 from node_core.errors import KubeError, NodeError
 from node_core.kube.client import NodeApi
 from node_core.runtime.instance_lock import InstanceLock
+from node_core.values import replace
 from tests.gpunode.conftest import NODE, Cluster
 
 EARLIER = Taint(key="nvidia.com/gpu.premium", value="true", effect="NoSchedule")

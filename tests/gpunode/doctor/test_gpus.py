@@ -1,7 +1,5 @@
 """The checks of the GPUs, and their list."""
 
-from dataclasses import replace
-
 import pytest
 
 from device_plugin.health.examine import Examination
@@ -11,6 +9,7 @@ from gpu_core.domain.node_assessment import NodeAssessment, Reason
 from gpu_core.health.assessment import GpuAssessment
 from gpu_core.nvml.driver_version import DriverVersions
 from gpunode.doctor.gpus import check_gpus, list_gpus
+from node_core.values import replace
 
 UUID = GpuUuid("GPU-1")
 READY = NodeAssessment(reason=Reason.READY, sentence="1 of 1 GPUs are available")
@@ -19,7 +18,7 @@ EQUAL = DriverVersions(module="1", library="1")
 
 
 def mig(instance: int) -> MigDevice:
-    attributes = MigAttributes(**dict.fromkeys(MigAttributes.__slots__, 1))
+    attributes = MigAttributes(**dict.fromkeys(MigAttributes.__struct_fields__, 1))
     uuid = MigUuid(f"MIG-{instance}")
     return MigDevice(
         uuid=uuid, slot=instance, gpu_instance=instance, compute_instance=0, profile="1g.5gb", attributes=attributes

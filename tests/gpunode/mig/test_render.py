@@ -1,13 +1,12 @@
 """The texts of `gpunode mig`."""
 
-import dataclasses
-
 import pytest
 
 from gpu_core.mig.plan import GpuPlan
 from gpu_core.mig.planner import DesiredGpu, plan_gpu
 from gpunode.mig.changes import Action, list_changes
 from gpunode.mig.render import describe_leaving, describe_mode, layout_rows, render_slices, summarize
+from node_core.values import replace
 from tests.gpu_core.mig.boards import H100, instance, mig_gpu
 
 GPU = mig_gpu(H100, instance(1, "3g.40gb", 4, "1c.3g.40gb", "2c.3g.40gb"), instance(2, "1g.10gb", 0))
@@ -25,9 +24,7 @@ def test_slices_are_ranges(numbers: tuple[int, ...], text: str) -> None:
 
 
 def test_a_pending_mode_is_shown() -> None:
-    assert describe_mode(dataclasses.replace(mig_gpu(enabled=False), is_pending=True)) == (
-        "disabled (enabled after a reset)"
-    )
+    assert describe_mode(replace(mig_gpu(enabled=False), is_pending=True)) == ("disabled (enabled after a reset)")
 
 
 def test_the_room_is_what_fits_besides_the_present_instances() -> None:
@@ -61,6 +58,6 @@ def test_a_change_of_the_mode_needs_the_pods_of_the_whole_gpu_to_end() -> None:
 
 
 def test_a_gpu_instance_without_devices_is_destroyed_without_a_name() -> None:
-    empty = dataclasses.replace(GPU, instances=(dataclasses.replace(GPU.instances[1], compute=()),))
+    empty = replace(GPU, instances=(replace(GPU.instances[1], compute=()),))
     (change,) = list_changes([plan_gpu(empty, DesiredGpu(is_enabled=True))], {})
     assert (change.action, change.device, change.uuid) == (Action.DESTROY, "", None)

@@ -4,7 +4,6 @@ import itertools
 import re
 import signal
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from gpunode.output.screen import ENTER, LEAVE
 from gpunode.output.terminal import Terminal
 from node_core.errors import KubeError
 from node_core.scheduling.objects import Metadata, Node, Pod, PodSpec
+from node_core.values import replace
 from simulation.apiserver import ApiServer
 from tests.gpunode.nodes.conftest import Run
 from tests.gpunode.recorded import load_cluster

@@ -1,7 +1,5 @@
 """The devices that a request gets."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +15,7 @@ from gpunode.topo.allocation import NOT_NAMED, select_allocation
 from gpunode.topo.links import describe_topology
 from gpunode.topo.render_allocation import count_links, explain
 from node_core.errors import NodeError, SettingsError
+from node_core.values import replace
 from tests.device_plugin.conftest import make_gpu
 from tests.device_plugin.plan.plans import MIXED, inventory
 from tests.gpunode.topo.topologies import inventories

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,6 +9,7 @@ from hypothesis import given
 from gpu_core.domain.inventory import Fabric, Gpu, GpuUuid, Inventory, PciPath, PciPeer
 from gpunode.topo.layout import Picture, Rect, near_groups, plan_picture
 from gpunode.topo.links import describe_topology
+from node_core.values import replace
 from simulation.node import load_simulated_node
 from simulation.scenarios.scenario import scenario_names
 from tests.device_plugin.conftest import make_gpu

@@ -1,13 +1,12 @@
 """The matrix, its legend, and the list in narrow terminals."""
 
-from dataclasses import replace
-
 import pytest
 
 from gpu_core.domain.inventory import Fault, GpuUuid, PciPath, PciPeer
 from gpunode.output.terminal import Terminal
 from gpunode.topo.links import TERMS, Topology, describe_topology
 from gpunode.topo.matrix import render_matrix
+from node_core.values import replace
 from tests.device_plugin.conftest import make_gpu
 from tests.device_plugin.plan.plans import inventory
 from tests.gpunode.topo.topologies import topology

@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from node_core.grpc_h2.methods import Unary
 from node_core.kubelet import podresources_pb2 as pb
 from node_core.kubelet.server import UnixServer
 from node_core.runtime.named_config import NamedConfigOptions
+from node_core.values import replace
 from tests.device_plugin.conftest import make_gpu
 from tests.device_plugin.plan.plans import inventory
 

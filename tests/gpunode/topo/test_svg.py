@@ -1,6 +1,5 @@
 """The picture as SVG: well-formed, escaped, with texts for screen readers."""
 
-from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import given
 from gpu_core.domain.inventory import Inventory
 from gpunode.topo.links import describe_topology
 from gpunode.topo.svg import render_svg
+from node_core.values import replace
 from tests.conftest import Golden
 from tests.device_plugin.conftest import make_gpu
 from tests.gpunode.topo.topologies import inventories, topology

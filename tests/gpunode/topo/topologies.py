@@ -1,11 +1,10 @@
 """Builds topologies, also random ones."""
 
-from dataclasses import replace
-
 from hypothesis import strategies as st
 
 from gpu_core.domain.inventory import Gpu, Inventory, PciPath, PciPeer
 from gpunode.topo.links import Topology, describe_topology
+from node_core.values import replace
 from tests.device_plugin.conftest import make_gpu
 from tests.device_plugin.plan.plans import inventory
 

@@ -1,6 +1,5 @@
 """Properties of the evaluation for generated rules and features."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from node_core.decode import Cursor
 from node_core.domain.features import Features
 from node_core.domain.labels import key_problem, split_valid
 from node_core.domain.quantity import canonical_quantity
+from node_core.values import replace
 from tests.exhaustive import many
 from tests.nfd_lite.rules.test_evaluate import context
 

@@ -1,6 +1,5 @@
 """The limits on the work of rules: reproducible on every node, and separate for each object."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ from nfd_lite.rules.evaluate import EvaluationContext, apply_rule, combine_steps
 from nfd_lite.rules.model import Outcome, Rule, RuleId, RuleSet
 from nfd_lite.rules.work import STEPS_PER_OUTPUT, WorkBudget, WorkError, WorkLimits, matching_steps, text_steps
 from node_core.domain.features import Features
+from node_core.values import replace
 from tests.nfd_lite.rules.test_evaluate import rule
 
 INSTANCES = 500

@@ -1,7 +1,7 @@
 """Scans of hosts with unreadable files and invalid content."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from node_core.domain.desired import merge_labels
 from node_core.domain.labels import split_valid
 from node_core.errors import HostReadError
 from node_core.host.root import HostRoot, NotReadable
+from node_core.values import replace
 from tests.exhaustive import params
 from tests.nfd_lite.conftest import ROOTS, LayOut, NamedHost, parse_root
 

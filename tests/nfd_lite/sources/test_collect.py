@@ -3,7 +3,7 @@
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from node_core.domain.desired import merge_labels
 from node_core.domain.features import Features
 from node_core.errors import HostReadError
 from node_core.host.root import HostRoot
+from node_core.values import replace
 
 LayOut = Callable[[dict[str, str]], HostRoot]
 GPU = "/sys/bus/pci/devices/0000:3b:00.0"

@@ -3,7 +3,6 @@
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from nfd_lite.sources.local import LIMIT, LOCAL, MAX_FILES
 from node_core.domain.desired import CollectorResult, merge_labels
 from node_core.errors import HostReadError
 from node_core.host.root import HostRoot, NotReadable
+from node_core.values import replace
 
 PREFIX = "feature.node.kubernetes.io/"
 FOLDER = "etc/kubernetes/node-feature-discovery/features.d"

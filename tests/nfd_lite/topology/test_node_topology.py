@@ -1,7 +1,6 @@
 """NodeResourceTopology objects: golden objects, and the comparison with observed ones."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from nfd_lite.topology.node_topology import MANAGER, NodeTopology, parse_topolog
 from nfd_lite.topology.zones import plan_zones
 from node_core.domain.node_resources import ExclusiveResources, PodAllocation
 from node_core.kubectl_yaml import dump_yaml
+from node_core.values import replace
 from tests.nfd_lite.topology.machines import GIB, TWO_NODES, devices, memory, pod, resources
 from tests.test_crds import problems, read, schema_of
 

@@ -1,7 +1,6 @@
 """Writes of the object to the simulated API server, and the printed object."""
 
 import io
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from nfd_lite.topology.publisher import ApiPublisher, PrintingPublisher
 from node_core.domain.node import NodeView
 from node_core.errors import KubeError
 from node_core.kube.client import APPLY, NodeApi
+from node_core.values import replace
 from simulation.apiserver import ApiServer
 from tests.nfd_lite.topology.test_node_topology import TRAINING, desired
 

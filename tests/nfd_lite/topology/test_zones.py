@@ -1,7 +1,6 @@
 """The amounts of the zones, and the laws of their arithmetic."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from nfd_lite.topology.zones import Zone, distribute, plan_zones
 from node_core.domain.node_resources import ExclusiveResources, MemoryBlock, NodeResources, NumaNode, PodAllocation
+from node_core.values import replace
 from tests.nfd_lite.topology.machines import ALLOCATABLE, GIB, GPU, TWO_NODES, devices, memory, pod, resources
 
 Amounts = dict[str, list[tuple[int, int, int]]]

@@ -2,7 +2,6 @@
 
 import string
 from collections.abc import Mapping
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +18,7 @@ from node_core.domain.desired import (
     merge_published,
 )
 from node_core.domain.taints import Taint
+from node_core.values import replace
 
 KEYS = st.text(string.ascii_lowercase, min_size=1, max_size=4).map(lambda name: f"x/{name}")
 LABELS = st.dictionaries(KEYS, st.text(string.ascii_letters, max_size=4), max_size=6)

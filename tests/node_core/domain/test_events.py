@@ -1,6 +1,5 @@
 """Events: names, limits and the rendered object."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from node_core.domain.events import (
     rule_event,
     shorten,
 )
+from node_core.values import replace
 
 AT = "2023-11-14T22:13:20Z"
 EVENT = Event(

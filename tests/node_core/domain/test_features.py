@@ -1,12 +1,10 @@
 """Merged and hidden features."""
 
-from dataclasses import fields
-
 import pytest
 
 from node_core.domain.features import Features, exclude_features, merge_features
 
-KINDS = [each.name for each in fields(Features)]
+KINDS = Features.__struct_fields__
 VALUES = {"flags": frozenset({"x"}), "attributes": {"x": "1"}, "instances": ({"x": "1"},)}
 EMPTY = {"flags": frozenset[str](), "attributes": dict[str, str](), "instances": ()}
 

@@ -1,7 +1,5 @@
 """The writes that change the observed state into the desired state: in order, only for differences, and never of foreign fields."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +17,7 @@ from node_core.domain.reconcile import (
     select_published,
 )
 from node_core.domain.taints import Taint, TaintPlan, render_taint, render_taint_annotation
+from node_core.values import replace
 
 TAINTS_ANNOTATION = "example.com/taints"
 NFD = FieldOwner(manager="nfd-lite", taints_annotation=TAINTS_ANNOTATION)

@@ -3,7 +3,6 @@
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from node_core.kube.http import JSON, METADATA, METADATA_LIST, ApiClient, EventS
 from node_core.kube.informer import MAX_REFUSALS, PAGE, WATCH_SECONDS, WATCH_SPREAD_SECONDS, Informer
 from node_core.kube.node_feature import NodeFeatureApi
 from node_core.kube.resources import Obj, Resource, node, node_feature_rules, node_features_of
+from node_core.values import replace
 from simulation.apiserver import ApiServer
 from simulation.apiserver.resources import resource_named
 from simulation.apiserver.writes import Target, Writer

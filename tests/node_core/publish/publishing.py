@@ -1,10 +1,9 @@
 """A writer, and the steps of the agent that uses it."""
 
-from dataclasses import replace
-
 from node_core.domain.desired import Outputs
 from node_core.domain.labels import Labels
 from node_core.publish.writer import Writer, write_outputs
+from node_core.values import replace
 
 
 class Publishing:

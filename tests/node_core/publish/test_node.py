@@ -1,7 +1,6 @@
 """Labels and annotations on the Node: one write for each difference, and an overwrite of other managers only after a conflict."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,6 +11,7 @@ from node_core.domain.reconcile import ApplyMetadata, FieldOwner
 from node_core.domain.taints import TaintPlan
 from node_core.errors import KubeError, PublishError
 from node_core.publish.node import NodeWriter
+from node_core.values import replace
 from tests.node_core.publish.publishing import Publishing
 
 

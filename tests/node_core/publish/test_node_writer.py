@@ -1,7 +1,6 @@
 """Taints and extended resources on a Node of the simulated API server, with those of other managers, and with two agents."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from node_core.errors import KubeError
 from node_core.kube.client import NodeApi
 from node_core.publish.node import NodeWriter
 from node_core.publish.writer import ATTEMPTS, write_outputs
+from node_core.values import replace
 from simulation.apiserver import ApiServer
 from simulation.apiserver.patch import merge_patch
 from simulation.apiserver.resources import resource_named

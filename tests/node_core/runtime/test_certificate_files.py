@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from node_core.runtime.certificate_files import CertificateFiles
 from node_core.runtime.process import health_server
 from node_core.runtime.services import Services
 from node_core.runtime.settings import CommonSettings
+from node_core.values import replace
 from simulation.apiserver.certificate import make_certificate
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

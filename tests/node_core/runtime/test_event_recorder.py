@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from node_core.domain.events import Event, Reference, event_name, render_event
 from node_core.errors import KubeError
 from node_core.runtime.event_recorder import MAX_PENDING, EventRecorder, rfc3339
 from node_core.runtime.services import Services
+from node_core.values import replace
 from tests.waiting import until
 
 NODE = Reference(kind="Node", name="n1", uid="n1")

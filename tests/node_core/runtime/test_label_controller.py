@@ -1,7 +1,6 @@
 """The controller of a labelling agent, message by message, with a simulated clock and fixed randomness."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from node_core.runtime.mailbox import Mailbox
 from node_core.runtime.messages import AgentMessage, InputsChanged, NodeChanged, NodeUnavailable, Resync, Stop
 from node_core.runtime.readiness import STUCK_AFTER, Readiness
 from node_core.runtime.services import Services
+from node_core.values import replace
 
 TAINTS_ANNOTATION = "example.com/taints"
 TAINT = Taint(key="x/t", effect="NoSchedule")

@@ -9,7 +9,6 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -38,6 +37,7 @@ from node_core.runtime.readiness import STUCK_AFTER, Readiness
 from node_core.runtime.services import Services
 from node_core.runtime.settings import CommonSettings
 from node_core.runtime.signals import SignalQueue
+from node_core.values import replace
 from tests.waiting import until
 
 

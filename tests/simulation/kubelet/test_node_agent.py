@@ -3,7 +3,6 @@
 import tempfile
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from device_plugin.devices import Device, DeviceId, ResourceOffer
 from device_plugin.plugin import ResourcePlugin
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.resources import GPU
+from node_core.values import replace
 from simulation.kubelet.kubelet import Kubelet
 from simulation.kubelet.node_agent import NodeAgent, device_requests
 from tests.waiting import until
