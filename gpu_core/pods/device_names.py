@@ -7,12 +7,14 @@ vgpu); documentation of NVIDIA's DRA driver (gpu-0, gpu-0-mig-1g10gb-19-0).
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from gpu_core.domain.inventory import Gpu
-from node_core.kubelet.podresources import ClaimedDevice
+
+if TYPE_CHECKING:  # a driver's init container selects pods without the gRPC client
+    from node_core.kubelet.podresources import ClaimedDevice
 
 DRA_DRIVER = "gpu.nvidia.com"
 _SHARE = re.compile(r"(?:::[0-9]{1,9}|/vgpu[0-9]{1,9})$")
@@ -40,7 +42,7 @@ class DeviceNames(msgspec.Struct, frozen=True, kw_only=True):
         """Returns the device of an id of a device plugin; None for any other text, such as the id of another kind of device."""
         return self.ids.get(_SHARE.sub("", device_id))
 
-    def find_claimed(self, device: ClaimedDevice) -> DeviceKey | None:
+    def find_claimed(self, device: "ClaimedDevice") -> DeviceKey | None:
         """Returns the device of a ResourceClaim: by a UUID in its CDI names, or by NVIDIA's names in the ResourceSlice."""
         of_cdi = (self.find(name.partition("=")[2]) for name in device.cdi)
         found = next((key for key in of_cdi if key is not None), None)
