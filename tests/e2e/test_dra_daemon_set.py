@@ -1,17 +1,21 @@
-"""The DaemonSet gpu-dra-driver of the chart on a real node: each example, an update with claims in use, and a taint that comes and goes."""
+"""The DaemonSet gpu-dra-driver of the chart on a real node: each example, updates with claims in use and in preparation, and a taint."""
 
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from dra_driver.kubelet.plugin import KUBELET_ROOT, plugin_paths
 from node_core.runtime.instance_lock import DEFAULT_DIRECTORY
 from tests.e2e.cluster import Cluster, attach
 from tests.e2e.cluster.image import GPUNODE
+from tests.e2e.driver import make_driver
 from tests.e2e.examples import EXAMPLES, parse_expected, tidy, use_test_image
 from tests.e2e.timings import Timings
 from tests.e2e.tokens import NAMESPACE
@@ -20,6 +24,7 @@ from tests.manifests.helm import MANIFESTS, load, template
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 WAIT_S = 180.0
+UPDATES = 3
 SCENARIO = DEFAULT_DIRECTORY / "dra-e2e.yaml"
 EIGHT = """
 driver: {{version: "570.1", cuda: "12.8"}}
@@ -38,6 +43,7 @@ VALUES = (
     "--set=devicePlugin.enabled=false",
     "--set=dra.dynamicMIG=true",
     "--set=dra.extendedResource=nvidia.com/gpu",
+    "--set=dra.rollingUpdate=true",
     f"--set=image.repository={GPUNODE.rpartition(':')[0]}",
     f"--set-string=image.tag={GPUNODE.rpartition(':')[2]}",
     "--set=image.pullPolicy=Never",
@@ -47,11 +53,17 @@ VALUES = (
 
 
 class Driver:
-    """The DaemonSet on the cluster's node."""
+    """The DaemonSet on the cluster's node, with a fake driver that has nvidia-smi and the program of MPS."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self.objects = load(template(*VALUES))
+        root = cluster.run_dir / "driver"
+        if not root.exists():
+            make_driver(root, gpus=8)
+        mps = cluster.run_dir / "mps-of-claims"
+        (mps / "dra" / "shm").mkdir(parents=True, exist_ok=True)
+        host = f"--set=nvidiaDriverRoot={root}", f"--set=mps.root={mps}", "--set=privileged=true"
+        self.objects = load(template(*VALUES, *host))
 
     def install(self) -> None:
         kubectl = self.cluster.kubectl
@@ -85,12 +97,19 @@ class Driver:
                 raise AssertionError(f"timeout, waiting for {what}\n{log}\n{events[-2000:]}")
             time.sleep(0.2)
 
-    def slices(self) -> dict[str, tuple[str, int]]:
-        """Name -> UID and generation of the pool."""
+    def slices(self) -> dict[str, tuple[str, str]]:
+        """Name -> UID and resourceVersion: each write changes one of them."""
         return {
-            each["metadata"]["name"]: (each["metadata"]["uid"], each["spec"]["pool"]["generation"])
+            each["metadata"]["name"]: (each["metadata"]["uid"], each["metadata"]["resourceVersion"])
             for each in self._list("resourceslices")
         }
+
+    @property
+    def uid(self) -> str:
+        """The UID of the only pod; empty while there are two."""
+        command = "get", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=gpu-dra-driver", "-o", "json"
+        found = json.loads(self.cluster.kubectl(*command))["items"]
+        return str(found[0]["metadata"]["uid"]) if len(found) == 1 else ""
 
     def taints(self) -> set[str]:
         """The taints of all devices, as `key=value`."""
@@ -99,6 +118,9 @@ class Driver:
 
     def phases(self) -> dict[str, str]:
         return {each["metadata"]["name"]: each["status"]["phase"] for each in self._list("pods")}
+
+    def runs(self, pod: str) -> bool:
+        return self.phases().get(pod) == "Running"
 
     def apply(self, file: Path) -> None:
         objects = [use_test_image(obj) if obj["kind"] == "Pod" else obj for obj in yaml.safe_load_all(file.read_text())]
@@ -134,15 +156,49 @@ def test_each_example_has_the_documented_result(driver: Driver, timings: Timings
         driver.apply(file)
     (expected,) = parse_expected((EXAMPLES / "dra" / "README.md").read_text())
     driver.until("running pods", lambda: tidy(driver.cluster.kubectl(*expected.command)) == expected.output)
-    timings.add("six pods with claims to running containers", time.monotonic() - began)
+    timings.add("ten pods with claims to running containers", time.monotonic() - began)
 
 
 def test_an_update_of_the_driver_changes_neither_slices_nor_pods(driver: Driver) -> None:
     before, phases = driver.slices(), driver.phases()
-    assert len(phases) == 6
+    assert len(phases) == 10
     driver.restart()
     assert driver.slices() == before
     assert driver.phases() == phases
+    driver.clean()
+
+
+def test_pods_with_claims_start_during_updates_of_the_driver(driver: Driver, timings: Timings) -> None:
+    before = driver.slices()
+    template, pod = yaml.safe_load_all((EXAMPLES / "dra" / "mig-slice.yaml").read_text())
+    driver.cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(template))
+    driver.cluster.kubectl("delete", "events", "--all")
+
+    def update() -> list[str]:
+        uids = [driver.uid]
+        for _ in range(UPDATES):
+            driver.restart()
+            driver.until("one pod", lambda: driver.uid not in ("", uids[-1]))
+            uids.append(driver.uid)
+        return uids
+
+    with ThreadPoolExecutor(1) as pool:
+        updates, number = pool.submit(update), 0
+        while not updates.done():
+            number += 1
+            name, began = f"slice-{number}", time.monotonic()
+            obj = {**pod, "metadata": {"name": name}}
+            driver.cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(use_test_image(obj)))
+            driver.until("a running pod", partial(driver.runs, name))
+            timings.add("a pod with a claim to its container, during updates of the driver", time.monotonic() - began)
+            driver.cluster.kubectl("delete", "pod", name, "--now", "--timeout=60s")
+    assert len({*updates.result()}) == UPDATES + 1
+    assert number > UPDATES
+    failed = driver.cluster.kubectl("get", "events", "--field-selector=reason=FailedPrepareDynamicResources", "-oname")
+    assert failed == "", driver.cluster.kubectl("get", "events")
+    assert driver.slices() == before, "an update writes no slices"
+    expected = plugin_paths(KUBELET_ROOT, driver.uid).registration_socket
+    assert [*expected.parent.glob("gpu.nvidia.com-*.sock")] == [expected]
     driver.clean()
 
 

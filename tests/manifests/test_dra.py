@@ -97,6 +97,24 @@ def test_the_classes_have_a_version_that_the_cluster_serves(cluster: str, versio
 
 
 @pytest.mark.usefixtures("helm_binary")
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), {"maxUnavailable": "10%"}),
+        (("--set=dra.rollingUpdate=true",), {"maxSurge": "10%", "maxUnavailable": 0}),
+        (("--set=dra.rollingUpdate=true", "--set=updateStrategy=null"), {"maxSurge": 1, "maxUnavailable": 0}),
+        (('--set-json=updateStrategy.rollingUpdate={"maxSurge": 2, "maxUnavailable": 0}',), {"maxUnavailable": 2}),
+    ],
+    ids=["default", "on", "no strategy", "a surge for all agents"],
+)
+def test_two_pods_of_a_node_overlap_only_on_request(options: tuple[str, ...], expected: dict[str, Any]) -> None:
+    spec = rendered(*options)["DaemonSet", "gpu-dra-driver"]["spec"]
+    assert spec["updateStrategy"] == {"type": "RollingUpdate", "rollingUpdate": expected}
+    names = {each["name"] for each in spec["template"]["spec"]["containers"][0]["env"]}
+    assert ("POD_UID" in names) is ("maxSurge" in expected)
+
+
+@pytest.mark.usefixtures("helm_binary")
 def test_the_class_of_gpus_serves_an_extended_resource_on_request() -> None:
     objects = rendered("--set=dra.extendedResource=nvidia.com/gpu")
     assert objects["DeviceClass", "gpu.nvidia.com"]["spec"]["extendedResourceName"] == "nvidia.com/gpu"

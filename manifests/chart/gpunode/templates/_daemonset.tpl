@@ -4,7 +4,7 @@ args: of the container; port: of /healthz, /readyz and /metrics; gpuMetrics: whe
 whether the agent runs without root, and therefore without the lock, because root owns its folder (a DaemonSet has one pod on each node);
 once: whether the pods are temporary; changesMig: whether the agent changes MIG layouts; changesHost: whether the agent changes files of the host and runs programs of the host; validates: whether the agent runs a kernel and
 starts a container; readsPlugins: whether the agent only reads the kubelet's folder of device plugins; hasAddress: whether
-the pod knows the address of its node.
+the pod knows the address of its node; overlaps: whether two pods may run on a node during an update, and need the UID of their pod.
 */}}
 {{- define "gpunode.daemonset" -}}
 {{- $values := .root.Values }}
@@ -22,7 +22,7 @@ spec:
   selector:
     matchLabels:
       app.kubernetes.io/name: {{ .name }}
-  {{- with $values.updateStrategy }}
+  {{- with hasKey . "overlaps" | ternary (include "gpunode.updateStrategy" . | fromYaml) $values.updateStrategy }}
   updateStrategy:
     {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -75,6 +75,12 @@ spec:
               valueFrom:
                 fieldRef:
                   fieldPath: spec.nodeName
+            {{- if .overlaps }}
+            - name: POD_UID
+              valueFrom:
+                fieldRef:
+                  fieldPath: metadata.uid
+            {{- end }}
             {{- if .hasAddress }}
             - name: NODE_ADDRESS
               valueFrom:
@@ -167,6 +173,25 @@ spec:
             {{- end }}
           {{- end }}
         {{- end }}
+{{- end }}
+
+{{/* The strategy of the user with a surge, or without: the speed is the same. */}}
+{{- define "gpunode.updateStrategy" -}}
+{{- $strategy := .root.Values.updateStrategy | default dict }}
+{{- $rolling := $strategy.rollingUpdate | default dict }}
+{{- $pods := $rolling.maxSurge | default $rolling.maxUnavailable | default 1 }}
+{{- if and (or .overlaps $rolling.maxSurge) (ne ($strategy.type | default "") "OnDelete") }}
+type: RollingUpdate
+rollingUpdate:
+  {{- if .overlaps }}
+  maxSurge: {{ $pods }}
+  maxUnavailable: 0
+  {{- else }}
+  maxUnavailable: {{ $pods }}
+  {{- end }}
+{{- else }}
+{{- toYaml $strategy }}
+{{- end }}
 {{- end }}
 
 {{/* Root without capabilities can access only files that root owns. */}}

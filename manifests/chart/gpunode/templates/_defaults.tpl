@@ -85,6 +85,7 @@ dra:
   dynamicMIG: false
   taintEffect: NoSchedule
   deviceClasses: true
+  rollingUpdate: false
   extraArgs: []
   extraEnv: []
   securityContext: {}
