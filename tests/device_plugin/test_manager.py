@@ -132,7 +132,10 @@ def test_planned_resources_are_the_capacity_of_the_node(kubelet: Kubelet, owner:
     until(lambda: (owner.manager.registrations, owner.manager.allocations) == ({GPU: 1}, {GPU: 1}))
 
 
-def test_changes_of_health_reach_the_node(kubelet: Kubelet, owner: Owner, eight: Plan, gpu: MakeGpu) -> None:
+def test_changes_of_health_reach_the_node(
+    kubelet: Kubelet, make_owner: Callable[..., Owner], eight: Plan, gpu: MakeGpu
+) -> None:
+    owner = make_owner(timing=Timing(retries=QUICK.retries, watch_timeout=Backoff(first=3600, maximum=3600)))
     kubelet.start()
     owner.offer(eight)
     until(lambda: shows(kubelet, gpu=(8, 8)))

@@ -13,8 +13,8 @@ from tests.gpunode.terminals import TerminalProcess
 
 @pytest.fixture
 def top(tmp_path: Path) -> Iterator[TerminalProcess]:
-    arguments = ("top", "--simulate", "h100x8", "--lock-dir", str(tmp_path), "--interval", "3600")
-    process = TerminalProcess(24, 100, *arguments)
+    folders = "--lock-dir", str(tmp_path), "--pod-resources-socket", str(tmp_path / "kubelet.sock")
+    process = TerminalProcess(24, 100, "top", "--simulate", "h100x8", *folders, "--interval", "3600")
     yield process
     process.close()
 
