@@ -147,7 +147,7 @@ class DraController:
             self._offer()
         self._report_slices()
 
-    def close(self, *, is_final: bool) -> None:  # noqa: ARG002 - claims stay prepared in both cases
+    def close(self, *, is_final: bool) -> None:
         """The slices stay, so that a new pod of the driver leaves no gap; claims that are in use stay prepared.
 
         Another process becomes the publisher. The kubelet gets the responses of its calls before the sockets are removed.
@@ -159,7 +159,7 @@ class DraController:
         drain.start()
         drain.join(DRAIN_SECONDS)
         self._parts.sockets.stop()
-        self._parts.preparer.close()
+        self._parts.preparer.close(is_final=is_final)
 
     def _serve(self) -> None:
         """Serves the sockets again if they disappeared. Does not try again before the timer, unless the kubelet's folder changed."""

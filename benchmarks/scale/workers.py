@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,20 @@ class Worker:
         return self._process.pid
 
     def call(self, method: str, *arguments: Any) -> Any:
-        self._send([method, arguments])
-        if not (line := self._lines.readline()):
+        try:
+            self._send([method, arguments])
+            line = self._lines.readline()
+        except OSError:
+            line = ""
+        if not line:
             raise SystemExit(f"a process of the agents ended with status {self._process.wait()}")
         return json.loads(line)
 
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
-        self._lines.detach()
+        with suppress(OSError):  # calls that the process did not read
+            self._lines.close()
 
     def _send(self, content: object) -> None:
         self._lines.write(json.dumps(content) + "\n")

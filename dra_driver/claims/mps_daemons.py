@@ -19,7 +19,7 @@ from gpu_core.mps.manager import MpsManager
 from gpu_core.mps.spec import STARTING, MpsDaemonSpec, MpsGpu, mps_access
 from gpu_core.mps.state import discover_folders, read_state
 from gpu_core.mps.tools import DriverPrograms, mps_root, mps_tools
-from node_core.errors import ClaimError
+from node_core.errors import ClaimError, NodeError
 
 log = structlog.get_logger(__name__)
 
@@ -45,11 +45,9 @@ class ClaimDaemons:
     def check(self, uid: str, gpus: Iterable[GpuUuid], *, has_mps: bool) -> None:
         """Raises ClaimError if the claim needs MPS and MPS is not set up, or if the daemon of another claim still has one of the GPUs."""
         root, wanted = self._root, {*gpus}
-        if root is None and has_mps:
-            raise ClaimError(
-                "MPS needs a folder for its daemons", hint="set --mps-root (chart values mps.root and privileged)"
-            )
         if root is None:
+            if has_mps:
+                raise _no_root()
             return
         for resource in discover_folders(root):
             state = read_state(MpsFolder(base=root / resource))
@@ -57,8 +55,10 @@ class ClaimDaemons:
                 raise ClaimError(f"the MPS daemon of the claim {resource.partition('/')[2]} still has one of its GPUs")
 
     def edits(self, uid: str) -> Edits:
-        """What a container needs to connect to the daemon of a claim."""
-        access = mps_access(claim_resource(uid), self._host_root or "")
+        """What a container needs to connect to the daemon of a claim. Raises ClaimError if MPS is not set up any more."""
+        if self._host_root is None:
+            raise _no_root()
+        access = mps_access(claim_resource(uid), self._host_root)
         mounts = {access.container_pipe: access.pipe, "/dev/shm": access.shm}  # noqa: S108  # nosec B108 # in the container
         return Edits(
             env=(f"CUDA_MPS_PIPE_DIRECTORY={access.container_pipe}",),
@@ -78,13 +78,15 @@ class ClaimDaemons:
         unknown = {claim_resource(uid) for uid, claim in claims.items() if not claim.is_prepared}
         with self._changed:
             if desired or self._manager.desired or any(discover_folders(self._root)):
-                self._manager.reconcile(desired, mps_tools(self._host_root, self._programs()), ignored=unknown)
+                self._manager.reconcile(desired, mps_tools(self._host_root, self._find_programs()), ignored=unknown)
         self._remove_folders(self._root, claims)
 
     def await_ready(self, uid: str, claim: Claim) -> None:
         """Waits for the daemon of a claim that has one. Raises ClaimError if clients cannot connect to the daemon now."""
         if not any(each.mps for each in claim.holdings):
             return
+        if self._host_root is None:
+            raise _no_root()
         with self._changed:
             self._changed.wait_for(lambda: self._problem(uid) != STARTING, READY_SECONDS)
             problem = self._problem(uid)
@@ -103,10 +105,18 @@ class ClaimDaemons:
             log.warning("mps_daemon_left", claim=uid, why="the daemon or its compute modes need more time")
         self._remove_folders(self._root, rest)
 
-    def close(self) -> None:
-        """The daemons continue to run."""
+    def close(self, *, is_final: bool) -> None:
+        """The daemons continue to run. In a container they end with the process: then they end first, and the next process starts them."""
         with self._changed:
-            self._manager.close(is_final=False)
+            self._manager.close(is_final=is_final)
+
+    def _find_programs(self) -> DriverPrograms:
+        """A driver that cannot be read does not prevent the end of claims. Without programs no daemon starts."""
+        try:
+            return self._programs()
+        except NodeError as error:
+            log.warning("mps_programs_not_read", why=str(error))
+            return DriverPrograms()
 
     @property
     def _root(self) -> Path | None:
@@ -127,6 +137,11 @@ class ClaimDaemons:
             with self._changed:
                 if path.name not in claims and resource not in left and self._manager.has_ended(resource):
                     shutil.rmtree(path, ignore_errors=True)
+
+
+def _no_root() -> ClaimError:
+    hint = "set --mps-root (chart values mps.root and privileged)"
+    return ClaimError("MPS needs a folder for its daemons", hint=hint)
 
 
 def dra_root(mps_root: str) -> str:

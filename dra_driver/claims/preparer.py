@@ -74,6 +74,9 @@ class ClaimPreparer:
         free = self._make_room(ref, holdings, claims)
         if free is not claims:
             claims, node = free, self._around.hardware.read()
+        self._around.daemons.reconcile(
+            claims
+        )  # daemons of claims that are gone end, and free their GPUs for the next call
         self._around.daemons.check(ref.uid, _full_gpus(holdings), has_mps=any(each.mps for each in holdings))
         claim = Claim(namespace=ref.namespace, name=ref.name, is_prepared=False, holdings=holdings)
         self._around.store.write({**claims, ref.uid: claim})
@@ -158,9 +161,9 @@ class ClaimPreparer:
             if uid in claims and not self._is_alive(uid, claims[uid]):
                 self._revert((uid,), claims)
 
-    def close(self) -> None:
-        """Claims stay prepared, and their daemons continue to run."""
-        self._around.daemons.close()
+    def close(self, *, is_final: bool) -> None:
+        """Claims stay prepared. is_final: the process ends."""
+        self._around.daemons.close(is_final=is_final)
 
     def prepared(self) -> Claims:
         """Returns the claims of the node."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 
 from dra_driver.claims.config import Interval
-from gpu_core.host.nvidia_smi import NvidiaSmi, SmiError
+from gpu_core.host.nvidia_smi import NvidiaSmi, SmiTimeoutError
 from node_core.decode import describe_os_error
-from node_core.errors import ClaimError
+from node_core.errors import ClaimError, NodeError
 from node_core.host.atomic_write import write_bytes_atomically
 
 DEFAULT = "Default"
@@ -45,12 +45,14 @@ class TimeSlices:
             interval = wanted.get(gpu, DEFAULT)
             if known.get(gpu, DEFAULT) == interval or not (gpus is None or gpu in gpus):
                 continue
-            known = self._write({**known, gpu: UNKNOWN})
-            smi = smi or self._find()
+            before, known = known, self._write({**known, gpu: UNKNOWN})
             try:
+                smi = smi or self._find()
                 smi.run("compute-policy", "-i", gpu, "--set-timeslice", str(NUMBERS[interval]), seconds=SECONDS)
-            except SmiError as error:
-                failed[gpu] = str(error)
+            except SmiTimeoutError as error:  # the other GPUs may need as long, and the kubelet waits
+                return {**failed, gpu: str(error)}
+            except NodeError as error:  # nothing has changed
+                known, failed[gpu] = self._write(before), str(error)
                 continue
             rest = {other: each for other, each in known.items() if other != gpu}
             known = self._write(rest if interval == DEFAULT else {**rest, gpu: interval})

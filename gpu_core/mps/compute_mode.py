@@ -53,8 +53,17 @@ def restore_modes(modes: ComputeModes, before: Mapping[GpuUuid, int]) -> Mapping
             modes.write(gpus, mode)
         except NodeError as error:
             if len(gpus) == 1:
-                failed[gpus[0]] = str(error)
+                if not _has_mode(modes, gpus[0], mode):
+                    failed[gpus[0]] = str(error)
             else:
                 for gpu in gpus:
                     failed |= restore_modes(modes, {gpu: mode})
     return failed
+
+
+def _has_mode(modes: ComputeModes, gpu: GpuUuid, mode: int) -> bool:
+    """Whether the GPU has the mode. Without the right to change modes, the first change was refused too."""
+    try:
+        return modes.read([gpu])[gpu] == mode
+    except NodeError:
+        return False

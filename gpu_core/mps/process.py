@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gpu_core.mps.control import MpsFolder
 
-AGENT_PROGRAMS = frozenset({"gpunode", "gpu-device-plugin"})
+AGENT_PROGRAMS = frozenset({"gpunode", "gpu-device-plugin", "gpu-dra-driver"})
 
 
 class DaemonProcess:

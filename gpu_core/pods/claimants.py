@@ -21,7 +21,7 @@ class _Result(ApiStruct, frozen=True):
 
 
 class _Devices(ApiStruct, frozen=True):
-    results: tuple[_Result, ...] = ()
+    results: tuple[_Result, ...] | None = None
 
 
 class _Allocation(ApiStruct, frozen=True):
@@ -29,7 +29,7 @@ class _Allocation(ApiStruct, frozen=True):
 
 
 class _Status(ApiStruct, frozen=True):
-    allocation: _Allocation = _Allocation()
+    allocation: _Allocation | None = None
 
 
 class _Claim(ApiStruct, frozen=True):
@@ -62,8 +62,8 @@ def find_claimants(pods: Iterable[DrainPod], api: ApiClient) -> frozenset[str]:
 
 def parse_claim_drivers(claim: Mapping[str, Any]) -> frozenset[str]:
     """Returns the drivers of the devices that are allocated to a ResourceClaim. Raises ValueError. PURE."""
-    results = msgspec.convert(claim, type=_Claim).status.allocation.devices.results
-    return frozenset(each.driver for each in results)
+    allocation = msgspec.convert(claim, type=_Claim).status.allocation
+    return frozenset(each.driver for each in (allocation and allocation.devices.results) or ())
 
 
 def _has_gpus(claims: ResourceClaimApi, namespace: str, name: str) -> bool:

@@ -202,6 +202,7 @@ class ClusterFeed:
             if kind.name in (SLICES, CLAIMS) and error.status == 403:
                 self._refusals[kind.name] = explained
                 self._objects.setdefault(kind.name, {})
+                self._problems.pop(kind.name, None)
             else:
                 since = self._clock() if earlier is None else earlier.since
                 self._problems[kind.name] = Problem(error=explained, since=since)
@@ -223,7 +224,8 @@ def parse_pod(obj: Obj, _: int) -> DevicePod | None:
     """Returns None for the many other Pods."""
     pod = msgspec.convert(obj, DetailedPod)
     described = describe_pod(pod)
-    is_relevant = described is not None or (pod.spec.resource_claims and not pod.is_finished)
+    has_claims = bool(pod.spec.resource_claims or pod.status.extended_resource_claim_status)
+    is_relevant = described is not None or (has_claims and not pod.is_finished)
     return DevicePod(pod=pod, described=described) if is_relevant else None
 
 

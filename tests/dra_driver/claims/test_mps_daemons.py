@@ -13,7 +13,7 @@ from gpu_core.mps.changes import MpsState
 from gpu_core.mps.control import MpsFolder
 from gpu_core.mps.state import write_state
 from gpu_core.mps.tools import DriverPrograms
-from node_core.errors import ClaimError
+from node_core.errors import ClaimError, HostReadError, NodeError
 from tests.gpu_core.mps.fake_program import SCRIPT, SMI
 from tests.gpu_core.mps.stage import is_alive, kill
 from tests.waiting import until
@@ -37,16 +37,19 @@ class Machine:
             (self.bin / name).chmod(0o755)
         (self.bin / GPU).write_text("Default\n")
         self.has_programs = True
+        self.error: NodeError | None = None
         self.drivers: list[ClaimDaemons] = []
 
     def driver(self) -> ClaimDaemons:
         """A new process of the driver."""
         for each in self.drivers:
-            each.close()
+            each.close(is_final=False)
         self.drivers.append(ClaimDaemons(str(self.root), self.programs, lambda: True))
         return self.drivers[-1]
 
     def programs(self) -> DriverPrograms:
+        if self.error is not None:
+            raise self.error
         names = ("nvidia-cuda-mps-control", "nvidia-smi") if self.has_programs else ()
         return DriverPrograms(paths={name: self.bin / name for name in names})
 
@@ -66,7 +69,7 @@ class Machine:
 def machine(tmp_path: Path) -> Iterator[Machine]:
     machine = Machine(tmp_path)
     yield machine
-    machine.has_programs = True
+    machine.has_programs, machine.error = True, None
     last = machine.driver()
     for path in (machine.root / "dra").glob("claims/*"):
         last.stop(path.name, {})
@@ -109,7 +112,7 @@ def test_the_next_process_adopts_a_daemon_and_restarts_a_dead_one(machine: Machi
     first.reconcile({"u1": claim(), "u2": claim("MIG-1")})
     for uid in ("u1", "u2"):
         first.await_ready(uid, claim())
-    first.close()
+    first.close(is_final=False)
     kill(int(machine.lines("u2", "starts")[0]))
     second = machine.driver()
     second.reconcile({"u1": claim(), "u2": claim("MIG-1")})
@@ -163,3 +166,19 @@ def test_without_a_folder_claims_with_mps_are_refused() -> None:
     driver.check("u1", [GPU], has_mps=False)
     with pytest.raises(ClaimError, match="MPS needs a folder"):
         driver.check("u1", [GPU], has_mps=True)
+
+
+def test_a_driver_that_cannot_be_read_does_not_prevent_the_end_of_a_claim(machine: Machine) -> None:
+    driver = machine.driver()
+    driver.reconcile({"u1": claim(), "u2": claim("MIG-1")})
+    driver.await_ready("u1", claim())
+    machine.error = HostReadError("the driver root has an input/output error")
+    driver.stop("u2", {"u1": claim()})
+    driver.await_ready("u1", claim())
+
+
+def test_claims_with_mps_are_refused_while_mps_is_not_set_up(machine: Machine) -> None:
+    driver = ClaimDaemons(None, machine.programs, lambda: True)
+    for call in (lambda: driver.edits("u1"), lambda: driver.await_ready("u1", claim())):
+        with pytest.raises(ClaimError, match="MPS needs a folder for its daemons"):
+            call()

@@ -79,6 +79,14 @@ def test_a_gpu_whose_time_slice_is_not_restored_does_not_keep_its_pod(node: Node
     assert node.slices == {uuid_of(node, "gpu-0"): "0"}
 
 
+def test_a_refused_time_slice_does_not_affect_the_next_claim_of_the_gpu(node: Node) -> None:
+    node.lost = {uuid_of(node, "gpu-0")}
+    with pytest.raises(ClaimError, match="cannot be set"):
+        node.preparer.prepare(ref := node.allocate("a", "gpu-0", config=sliced("Long")))
+    node.preparer.unprepare(ref)
+    node.preparer.prepare(node.allocate("b", "gpu-0"))
+
+
 def test_after_a_reboot_time_slices_are_set_again(node: Node) -> None:
     ref = node.allocate("a", "gpu-0", config=sliced("Long"))
     node.preparer.prepare(ref)

@@ -1,13 +1,14 @@
 """Compute modes through a fake nvidia-smi that stores them in files."""
 
 import stat
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
 
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.host.nvidia_smi import NvidiaSmi, SmiError
-from gpu_core.mps.compute_mode import SmiComputeModes
+from gpu_core.mps.compute_mode import SmiComputeModes, restore_modes
 from gpu_core.mps.control import MpsError
 from tests.gpu_core.mps.fake_program import SMI
 
@@ -45,3 +46,15 @@ def test_without_nvidia_smi_there_is_a_clear_error(tmp_path: Path) -> None:
         SmiComputeModes(NvidiaSmi(None)).read([ONE])
     with pytest.raises(SmiError, match=r"cannot start .*: No such file"):
         SmiComputeModes(NvidiaSmi(tmp_path / "gone")).write([ONE], 0)
+
+
+class ReadOnlyModes:
+    def read(self, gpus: Collection[GpuUuid]) -> Mapping[GpuUuid, int]:
+        return {gpu: {ONE: 0, TWO: 3}[gpu] for gpu in gpus}
+
+    def write(self, gpus: Collection[GpuUuid], mode: int) -> None:
+        raise SmiError("Insufficient Permissions")
+
+
+def test_a_mode_that_was_never_changed_counts_as_restored() -> None:
+    assert restore_modes(ReadOnlyModes(), {ONE: 0, TWO: 0}) == {TWO: "Insufficient Permissions"}

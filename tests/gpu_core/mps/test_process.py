@@ -63,6 +63,7 @@ def test_a_process_that_does_not_end_is_terminated(sleeper: int) -> None:
         ("/sbin/init\0splash\0", 700, False),
         ("/bin/sh\0-c\0sleep inf\0", 700, False),
         ("tini\0--\0gpu-device-plugin\0", 7, True),
+        ("tini\0--\0gpu-dra-driver\0", 7, True),
         ("/bin/sh\0-c\0exec /usr/bin/gpunode run\0", 7, True),
         ("python3\0", 1, True),
     ],

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gpu_core.pods.claimants import find_claimants
+from gpu_core.pods.claimants import find_claimants, parse_claim_drivers
 from gpu_core.pods.eviction import DrainPod, parse_drain_pods
 from node_core.errors import KubeError
 
@@ -95,3 +95,8 @@ def test_without_the_right_to_read_claims_each_pod_with_claims_counts() -> None:
 def test_an_api_server_that_fails_is_an_error() -> None:
     with pytest.raises(KubeError):
         find(pods(a="gpu"), Api({}, status=500))
+
+
+@pytest.mark.parametrize("allocation", [None, {"devices": {}}, {"devices": {"results": None}}])
+def test_a_claim_without_devices_has_no_driver(allocation: Any) -> None:
+    assert parse_claim_drivers({"status": {"allocation": allocation}}) == frozenset()

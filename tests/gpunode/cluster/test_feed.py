@@ -9,7 +9,7 @@ import pytest
 from gpunode.cluster import claim_feed
 from gpunode.cluster.claim_devices import select_devices
 from gpunode.cluster.connection import Connection
-from gpunode.cluster.feed import ClusterFeed, is_equal, parse_node
+from gpunode.cluster.feed import ClusterFeed, is_equal, parse_node, parse_pod
 from gpunode.cluster.fleet import Holder
 from node_core.errors import KubeError
 from node_core.kube.http import ApiClient
@@ -55,6 +55,17 @@ def test_only_pods_with_devices_are_cached(server: ApiServer, follow: Follow) ->
     assert snapshot.pods_by_node() == {
         "x": [Holder(namespace="n", name=name, resources={GPU: 1}) for name in ("a", "b")]
     }
+
+
+def test_a_pod_with_a_claim_for_an_extended_resource_of_another_domain_is_cached() -> None:
+    claim = {"resourceClaimName": "c", "requestMappings": []}
+    obj = {
+        "metadata": {"name": "a", "namespace": "n"},
+        "spec": {"containers": [{"name": "c", "resources": {"limits": {"example.com/gpu": "1"}}}]},
+        "status": {"phase": "Running", "extendedResourceClaimStatus": claim},
+    }
+    assert parse_pod(obj, 1) is not None
+    assert parse_pod({**obj, "status": {"phase": "Succeeded", "extendedResourceClaimStatus": claim}}, 1) is None
 
 
 def test_a_pending_pod_is_cached_and_has_no_devices(server: ApiServer, follow: Follow) -> None:
@@ -183,14 +194,17 @@ def test_a_cluster_without_dra_has_no_claims(
 def test_a_missing_right_for_claims_is_a_problem_of_the_nodes_only(
     server: ApiServer, follow: Follow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    errors = iter((503,))
+
     def refuse(_: object) -> str:
-        raise KubeError("forbidden", status=403)
+        raise KubeError("refused", status=next(errors, 403))
 
     monkeypatch.setattr(claim_feed, "read_resource_version", refuse)
     server.add_node("x", labels={f"{GPU}.present": "true"})
     feed = follow()
-    feed.wait_for_lists()
-    assert feed.snapshot().problems == {}
+    with pytest.raises(KubeError, match="refused"):
+        feed.wait_for_lists()
+    until(lambda: feed.snapshot().problems == {})
     assert feed.snapshot().claim_problem.startswith(
         "ResourceSlices or ResourceClaims were not read: you are not permitted"
     )
