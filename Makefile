@@ -82,6 +82,10 @@ SOAK_SECONDS ?= 600
 soak: $(VENV)/.dev ## Run all agents while everything around them changes, and check that they do not grow (SOAK_SECONDS=600). Needs root.
 	@$(BIN)/python -m benchmarks.soak $(SOAK_SECONDS) $(if $(SAVE),benchmarks/results)
 
+.PHONY: faults
+faults: $(VENV)/.dev ## Break everything around the agents, and count lost labels and allocations (QUICK=1, ONLY=fault). Needs root.
+	@$(BIN)/python -m benchmarks.faults $(BENCH)
+
 golden: $(VENV)/.dev ## Update the golden files. Read the diff before you commit it.
 	@$(BIN)/python -m pytest --golden=write -p no:randomly -n 0 -m golden
 
