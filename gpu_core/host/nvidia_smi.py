@@ -49,6 +49,8 @@ class NvidiaSmi(msgspec.Struct, frozen=True):
             process.kill()
             with suppress(subprocess.TimeoutExpired):  # a process that waits for a GPU that hangs does not end
                 process.communicate(timeout=KILL_SECONDS)
+            for stream in filter(None, (process.stdout, process.stderr)):
+                stream.close()
             raise SmiTimeoutError(f"nvidia-smi {' '.join(arguments)} did not end within {seconds:.0f} s") from error
         if process.returncode != 0:
             raise SmiError(f"nvidia-smi {' '.join(arguments)}: {(errors or output).strip()[:200]}")

@@ -165,12 +165,14 @@ def user(name: str, **claim: str) -> Obj:
 
 def test_a_pod_with_a_claim_runs_with_its_gpu(node: Node, timings: Timings) -> None:
     node.apply(template("one-gpu", request("gpu")))
-    began = time.monotonic()
-    node.apply(user("one", resourceClaimTemplateName="one-gpu"))
-    node.until_running("one")
-    timings.add("pod with a claim to running container", time.monotonic() - began)
-    (found,) = node.devices("one")
-    assert found.startswith("GPU-")
+    for name in ("one", "two"):
+        began = time.monotonic()
+        node.apply(user(name, resourceClaimTemplateName="one-gpu"))
+        node.until_running(name)
+        timings.add("pod with a claim to running container", time.monotonic() - began)
+    devices = {device for name in ("one", "two") for device in node.devices(name)}
+    assert len(devices) == 2
+    assert all(each.startswith("GPU-") for each in devices)
 
 
 def test_two_pods_share_one_claim(node: Node) -> None:

@@ -10,6 +10,10 @@ H100 = {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}
 def a_pod_that_selects_a_product_gets_two_gpus(world: World) -> None:
     world.agents(Setup())
     world.until_allocatable({GPU: "8"})
+    for number in range(world.repeats):
+        with world.measured("pod with a GPU of the device plugin to running container"):
+            world.apply(pod(f"one-{number}", {GPU: 1}))
+            world.until_running(f"one-{number}")
     world.apply(pod("two", {GPU: 2}, selector=H100))
     world.until_running("two")
     assert world.bound_to("two") == world.node
