@@ -74,7 +74,7 @@ def run_faster(rate: float, real: Callable[[], float] = time.monotonic) -> None:
         def wait(self, timeout: float | None = None) -> bool:
             return super().wait(None if timeout is None else timeout / rate)
 
-    informer.threading = SimpleNamespace(**{**vars(threading), "Event": FastEvent})  # type: ignore[assignment]
+    vars(informer)["threading"] = SimpleNamespace(**{**vars(threading), "Event": FastEvent})
     Mailbox.get = lambda self, timeout=None: get(self, None if timeout is None else timeout / rate)  # type: ignore[method-assign]
     Mailbox.wait_for = lambda self, kind, timeout: wait_for(self, kind, timeout / rate)  # type: ignore[method-assign]
 

@@ -99,7 +99,7 @@ def stop_api_server(count: int) -> Row:
     """An outage of `count` minutes by the clock of the agents, during which labels change, the kubelet restarts and pods start."""
     with open_site() as site:
         site.end()
-        site.start(**{RATE: str(HOUR_RATE)})
+        site.start({RATE: str(HOUR_RATE)})
         site.wait_for_devices(site.registrations)
         site.wait(site.is_recovered)
         site.begin_count()
@@ -131,7 +131,7 @@ def kill_at_writes(every: int) -> Row:
             site.change_labels()
             site.touch_spec()
             site.state_file.unlink(missing_ok=True)
-            site.start(**{KILL_AT: str(number)})
+            site.start({KILL_AT: str(number)})
             if site.wait(lambda: is_complete(site, spec), may_end=True):
                 break
             kills += 1
@@ -197,7 +197,7 @@ def change_clock(count: int) -> Row:
         clock = site.folder / "clock"
         set_clock(clock, 0.0)
         before = site.registrations
-        site.start(**{CLOCK: str(clock)})
+        site.start({CLOCK: str(clock)})
         site.wait_for_devices(before)
         site.begin_count()
         for number in range(count):

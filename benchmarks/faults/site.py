@@ -82,7 +82,7 @@ class Site:
         self._version = 0
         self._since: dict[str, int] = {}
 
-    def start(self, *, is_disk_full: bool = False, **variables: str) -> None:
+    def start(self, variables: Mapping[str, str] | None = None, *, is_disk_full: bool = False) -> None:
         """Starts `gpunode run`. variables: of altered.py."""
         flags = [
             "--node-name", NODE, "--kubeconfig", str(self.folder / "kubeconfig"), "--simulate", str(self.scenario),
@@ -92,7 +92,7 @@ class Site:
         ]  # fmt: skip
         command = [sys.executable, "-m", "benchmarks.faults.altered", "run", *flags]
         with self.log.open("ab") as log:
-            self.agents = subprocess.Popen(command, env={**os.environ, **variables}, stderr=log)
+            self.agents = subprocess.Popen(command, env={**os.environ, **(variables or {})}, stderr=log)
         if is_disk_full:
             self.limit_files(0)
 
