@@ -195,10 +195,10 @@ def test_each_example_is_allocated(
     publish(publisher, Pool(devices=devices))
     for file in sorted(path.name for path in (MANIFESTS / "examples" / "dra").glob("*.yaml")):
         workload.example(file)
-    until("five allocations", lambda: len(workload.allocated()) == 5)
+    until("seven allocations", lambda: len(workload.allocated()) == 7)
     until("scheduled pods", lambda: not workload.unscheduled())
     claims = workload.allocated()
-    assert sorted(len(each) for each in claims) == [1, 1, 1, 1, 2]
+    assert sorted(len(each) for each in claims) == [1, 1, 1, 1, 1, 1, 2]
     assert sum("-mig-1g10gb-" in each[0] for each in claims) == 1
     by_name = {device.name: device for device in devices}
     (pair,) = (each for each in claims if len(each) == 2)
