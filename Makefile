@@ -32,7 +32,7 @@ unit: $(VENV)/.dev ## Run only the fast tests.
 	@$(BIN)/python -m pytest
 
 exhaustive: $(VENV)/.dev ## Run the slow tests, and every property with many random examples. CI runs these too.
-	@FUZZ_EXAMPLES=200 $(BIN)/python -m pytest --hypothesis-profile exhaustive \
+	@FUZZ_EXAMPLES=200 $(BIN)/python -m pytest --hypothesis-profile exhaustive --timeout 600 \
 		-m '(exhaustive or hypothesis or fuzz) and not gpu and not e2e and not image and not browser'
 
 .PHONY: mutate

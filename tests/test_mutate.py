@@ -79,7 +79,6 @@ def test_the_tests_of_a_mutant_cannot_delete_files_of_the_system(tree: Path) -> 
 
 
 @pytest.mark.exhaustive
-@pytest.mark.timeout(400)  # many processes of pytest
 def test_a_tree_has_its_score_and_is_not_changed(
     tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,7 +96,6 @@ def test_a_tree_has_its_score_and_is_not_changed(
 
 
 @pytest.mark.exhaustive
-@pytest.mark.timeout(400)  # many processes of pytest
 def test_wider_tests_kill_what_the_mirrored_ones_do_not(tree: Path, tmp_path: Path) -> None:
     (tree / "tests" / "wide").mkdir()
     (tree / "tests/wide/test_more.py").write_text(
