@@ -171,12 +171,7 @@ def fill_disk(count: int) -> Row:
         site.wait(site.state_file.exists)
         site.limit_files(0)
         for number in range(count):
-            if number % LABELS_EACH == 0:
-                site.change_labels()
-            site.restart_kubelet()
-            site.wait(site.is_recovered)
-            site.use()
-            site.check_allocations()
+            change_surroundings(site, number)
         check_files(site)
         site.end()
         before = site.registrations
@@ -202,13 +197,18 @@ def change_clock(count: int) -> Row:
         site.begin_count()
         for number in range(count):
             set_clock(clock, JUMPS[number % len(JUMPS)])
-            if number % LABELS_EACH == 0:
-                site.change_labels()
-            site.restart_kubelet()
-            site.wait(site.is_recovered)
-            site.use()
-            site.check_allocations()
+            change_surroundings(site, number)
         return site.finish("jump of the wall clock", count)
+
+
+def change_surroundings(site: Site, number: int) -> None:
+    """The kubelet restarts, a pod starts, and after some rounds labels change. number: of the round."""
+    if number % LABELS_EACH == 0:
+        site.change_labels()
+    site.restart_kubelet()
+    site.wait(site.is_recovered)
+    site.use()
+    site.check_allocations()
 
 
 def set_clock(file: Path, seconds: float) -> None:
