@@ -36,11 +36,14 @@ def main() -> None:
     options = parser.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("needs root to create the device nodes of simulated GPUs")
+    try:
+        options.folder.mkdir(parents=True, exist_ok=True)  # before the faults, which need minutes
+    except OSError as error:
+        parser.error(f"--folder {options.folder} cannot be created: {error.strerror}")
     rows = []
     for name in options.only or CASES:
         print(f"{name} ...", file=sys.stderr, flush=True)
         rows.append(run_case(name, is_quick=options.quick))
-    options.folder.mkdir(exist_ok=True)
     (options.folder / "faults.json").write_text(json.dumps(to_json(rows), indent=1) + "\n")
     print(render_text(rows), end="")
     sys.exit(0 if all(row.is_passed for row in rows) else 1)
