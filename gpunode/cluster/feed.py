@@ -114,7 +114,7 @@ class ClusterFeed:
         )
 
     def start(self) -> None:
-        for informer in self._informers:
+        for informer in tuple(self._informers):  # the first list of Nodes may add the informers of claims meanwhile
             informer.start()
 
     def stop(self) -> None:

@@ -13,6 +13,7 @@ from gpunode.cluster.feed import ClusterFeed, is_equal, parse_node, parse_pod
 from gpunode.cluster.fleet import Holder
 from node_core.errors import KubeError
 from node_core.kube.http import ApiClient
+from node_core.kube.informer import Informer
 from node_core.kube.resource_claims import read_resource_version
 from simulation.apiserver import ApiServer
 from tests.gpunode.recorded import load_cluster
@@ -176,6 +177,25 @@ def test_claims_are_followed_from_the_first_node_that_needs_them(server: ApiServ
         sum(count for (verb, path), count in server.requests.items() if verb == "list" and "resource.k8s.io" in path)
         == 2
     )
+
+
+def test_nodes_that_need_claims_before_the_pods_are_followed(
+    server: ApiServer, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each informer is started once, also when those of the claims start while `start` is still at the Nodes."""
+    started: list[str] = []
+    start = Informer.start
+
+    def start_slowly(informer: Informer[Any]) -> None:
+        start(informer)
+        started.append(informer.resource.description)
+        if informer.resource.description == "nodes":
+            until(lambda: {"resourceslices", "resourceclaims"} <= set(started))
+
+    monkeypatch.setattr(Informer, "start", start_slowly)
+    load_cluster(server, "dra")
+    follow().wait_for_lists()
+    assert sorted(started) == ["nodes", "pods", "resourceclaims", "resourceslices"]
 
 
 def test_a_cluster_without_dra_has_no_claims(
