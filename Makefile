@@ -67,24 +67,24 @@ cluster-down: $(VENV)/.dev ## Remove the cluster. Built programs remain in the c
 	@$(BIN)/python -m tests.e2e.cluster down
 
 BENCH = $(if $(QUICK),--quick) $(foreach part,$(ONLY),--only $(part)) $(if $(SAVE),--folder benchmarks/results)
+PAGES = $(if $(SAVE),&& $(MAKE) --no-print-directory docs)
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure memory, start, calls and reactions beside their goals (QUICK=1, AGAINST=kind=command). Needs root.
-	@$(BIN)/python -m benchmarks $(BENCH) $(if $(AGAINST),--against '$(AGAINST)') && \
-		if [ -n "$(SAVE)" ]; then $(MAKE) --no-print-directory docs; fi
+	@$(BIN)/python -m benchmarks $(BENCH) $(if $(AGAINST),--against '$(AGAINST)') $(PAGES)
 
 NODES ?= 500
 .PHONY: scale
 scale: $(VENV)/.dev ## Run the agents of NODES=500 Nodes against a real API server, and check their requests. Needs Go.
-	@$(BIN)/python -m benchmarks.scale --nodes $(NODES) $(if $(SAVE),--folder benchmarks/results)
+	@$(BIN)/python -m benchmarks.scale --nodes $(NODES) $(if $(SAVE),--folder benchmarks/results) $(PAGES)
 
 SOAK_SECONDS ?= 600
 .PHONY: soak
 soak: $(VENV)/.dev ## Run all agents while everything around them changes, and check that they do not grow (SOAK_SECONDS=600). Needs root.
-	@$(BIN)/python -m benchmarks.soak $(SOAK_SECONDS) $(if $(SAVE),benchmarks/results)
+	@$(BIN)/python -m benchmarks.soak $(SOAK_SECONDS) $(if $(SAVE),benchmarks/results) $(PAGES)
 
 .PHONY: faults
 faults: $(VENV)/.dev ## Break everything around the agents, and count lost labels and allocations (QUICK=1, ONLY=fault). Needs root.
-	@$(BIN)/python -m benchmarks.faults $(BENCH)
+	@$(BIN)/python -m benchmarks.faults $(BENCH) $(PAGES)
 
 golden: $(VENV)/.dev ## Update the golden files. Read the diff before you commit it.
 	@$(BIN)/python -m pytest --golden=write -p no:randomly -n 0 -m golden

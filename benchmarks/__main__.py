@@ -3,12 +3,10 @@
     sudo .venv/bin/python -m benchmarks [--quick] [--only PART] [--against KIND=COMMAND] [--folder FOLDER]
 
 Prints a table of medians with minimum and maximum beside the goals, and writes bench.json, bench.svg and bench.txt. --quick: fewer
-repetitions, in 90 seconds. --only: a part, repeatable. --against: see against.py, repeatable.
+repetitions, in 90 seconds. bench.json is written after each part. --only: a part, repeatable. --against: see against.py, repeatable.
 """
 
 import argparse
-import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -27,7 +25,7 @@ from benchmarks.reaction import measure_reactions
 from benchmarks.recovery import measure_recovery
 from benchmarks.report import render_text, write_results
 from benchmarks.rest import measure_hour
-from node_core.version import VERSION
+from benchmarks.saved import describe_machine, prepare_folder, save_results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,21 +59,13 @@ PARTS: Mapping[str, Part] = {
 }
 
 
-def describe_machine() -> dict[str, str]:
-    return {
-        "cpus": str(os.cpu_count()),
-        "load": f"{os.getloadavg()[0]:.1f}",
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "gpunode": VERSION,
-    }
-
-
-def measure(bench: Bench, sizes: Sizes, parts: list[str], others: list[Other]) -> dict[str, object]:
+def measure(bench: Bench, sizes: Sizes, parts: list[str], others: list[Other], file: Path) -> dict[str, object]:
+    """Returns the results, and saves those of the parts that have ended."""
     machine, numbers = describe_machine(), dict[str, list[float]]()
     for name in parts:
         began = time.monotonic()
         numbers |= PARTS[name](bench, sizes)
+        save_results(file, {"machine": machine, "complete": False, "numbers": numbers, "against": {}})
         print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     against = {
         other.kind: {
@@ -84,7 +74,7 @@ def measure(bench: Bench, sizes: Sizes, parts: list[str], others: list[Other]) -
         }
         for other in others
     }
-    return {"machine": machine, "numbers": numbers, "against": against}
+    return {"machine": machine, "complete": True, "numbers": numbers, "against": against}
 
 
 def main() -> None:
@@ -98,8 +88,10 @@ def main() -> None:
         others = [parse_other(text) for text in options.against]
     except ValueError as error:
         parser.error(str(error))
+    prepare_folder(options.folder)
     with open_bench() as bench:
-        results = measure(bench, QUICK if options.quick else Sizes(), options.only or list(PARTS), others)
+        sizes, parts = QUICK if options.quick else Sizes(), options.only or list(PARTS)
+        results = measure(bench, sizes, parts, others, options.folder / "bench.json")
     write_results(results, options.folder)
     print(render_text(results))
     print(f"written to {options.folder}", file=sys.stderr)

@@ -1,6 +1,5 @@
 """The results of `make bench`: as a table, as JSON, and as a plot of each median as a part of its goal. PURE, except `write_results`."""
 
-import json
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from benchmarks.figures import NUMBERS, SECTIONS, Number, Samples, is_met, percentile, round_value, spread
 from benchmarks.plot import Bar, render_bars
+from benchmarks.saved import save_results
 
 Results = Mapping[str, Any]
 """machine: facts of the machine. numbers: Samples. against: kind -> command and numbers. JSON has the same shape."""
@@ -82,7 +82,6 @@ def render_plot(results: Results) -> str:
 
 
 def write_results(results: Results, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "bench.json").write_text(json.dumps(results, indent=1) + "\n")
+    save_results(folder / "bench.json", results)
     (folder / "bench.svg").write_text(render_plot(results))
     (folder / "bench.txt").write_text(render_text(results) + "\n")

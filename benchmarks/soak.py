@@ -2,10 +2,10 @@
 
     sudo .venv/bin/python -m benchmarks.soak [seconds] [folder]
 
-`gpunode run --with-mig-manager` with metrics of GPUs runs as in its pod, on a Node with eight simulated GPUs. Labels of others, rules, MIG
-layouts, Xids, the health of GPUs and pods change all the time; the kubelet and the API server restart. Writes the memory,
-the threads and the open files to soak.json and soak.svg in the folder (build). Fails if one of them grows from the second to the last third
-of the time, or if the agents do not report the last changes at the end. The first third fills the pools of the interpreter.
+`gpunode run --with-mig-manager` with metrics of GPUs runs as in its pod, on a Node with eight simulated GPUs. Labels of others, rules,
+MIG layouts, Xids, the health of GPUs and pods change all the time; the kubelet and the API server restart. Writes the memory, the threads
+and the open files to soak.json, after each sample, and soak.svg in the folder (build). Fails if one of them grows from the second to the
+last third of the time, or if the agents do not report the last changes at the end. The first third fills the pools of the interpreter.
 """
 
 import json
@@ -21,6 +21,7 @@ from benchmarks.exporter import RUN, Node, free_port, scrape
 from benchmarks.plot import render_lines
 from benchmarks.pod import NODE, Stage, open_bench, open_stage
 from benchmarks.procfs import count_files, count_threads, read_pss
+from benchmarks.saved import describe_machine, prepare_folder, save_results
 from simulation.apiserver.resources import resource_named
 from simulation.apiserver.writes import Target, Writer
 
@@ -30,6 +31,9 @@ LIMITS = {"memory, MiB": 4.0, "threads": 3.0, "open files": 3.0}
 """Series -> the highest growth from the second to the last third."""
 END_SECONDS = 60.0
 OUTAGE_SECONDS = 2.0
+Series = Mapping[str, Sequence[float]]
+Save = Callable[[Sequence[float], Series], None]
+"""Saves the times of the samples in seconds, and the values of each series at these times."""
 RULES = resource_named("nodefeaturerules.nfd.k8s-sigs.io")
 MIG_LABEL, RULE_LABEL = "nvidia.com/mig.config", "feature.node.kubernetes.io/soak"
 LAYOUTS = {"small": {"1g.10gb": 7}, "large": {"3g.40gb": 2}}
@@ -127,7 +131,7 @@ def measure_growth(values: Sequence[float]) -> float:
     return statistics.median(values[-third:]) - statistics.median(values[third : 2 * third]) if third else 0.0
 
 
-def find_problems(series: Mapping[str, Sequence[float]]) -> list[str]:
+def find_problems(series: Series) -> list[str]:
     """Returns a sentence for each series that grows."""
     return [
         f"{name}: the median of the last third is {growth:.2f} above that of the second; at most {LIMITS[name]} are allowed"
@@ -136,18 +140,20 @@ def find_problems(series: Mapping[str, Sequence[float]]) -> list[str]:
     ]
 
 
-def soak(stage: Stage, scenario: Path, seconds: float) -> tuple[list[float], dict[str, list[float]], list[str]]:
-    """Returns the times and the values of the samples, and the problems."""
+def soak(
+    stage: Stage, scenario: Path, seconds: float, save: Save
+) -> tuple[list[float], dict[str, list[float]], list[str]]:
+    """Returns the times and the values of the samples, and the problems. Saves the samples during the run."""
     pods = Node(stage.folder, [f"GPU-other-{number}" for number in range(8)])
     pods.start()
     try:
-        return run_changes(stage, scenario, seconds, pods)
+        return run_changes(stage, scenario, seconds, pods, save)
     finally:
         pods.stop()
 
 
 def run_changes(
-    stage: Stage, scenario: Path, seconds: float, pods: Node
+    stage: Stage, scenario: Path, seconds: float, pods: Node, save: Save
 ) -> tuple[list[float], dict[str, list[float]], list[str]]:
     configs = stage.folder / "mig.yaml"
     configs.write_text(json.dumps({"version": "v1", "mig-configs": CONFIGS}))
@@ -169,6 +175,7 @@ def run_changes(
             times.append(time.monotonic() - began)
             for name, read in (("memory, MiB", read_pss), ("threads", count_threads), ("open files", count_files)):
                 series[name].append(read(process.pid))
+            save(times, series)
         time.sleep(max(0.0, began + (step + 1) * STEP_SECONDS - time.monotonic()))
     problems = find_problems(series)
     deadline = time.monotonic() + END_SECONDS
@@ -183,14 +190,19 @@ def run_changes(
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_SECONDS
+    folder = Path(sys.argv[2] if len(sys.argv) > 2 else "build")
+    prepare_folder(folder)
+    machine = describe_machine()
+
+    def save(times: Sequence[float], series: Series, *, is_complete: bool = False) -> None:
+        save_results(folder / "soak.json", {"machine": machine, "complete": is_complete, "seconds": times, **series})
+
     with open_bench() as bench:
         scenario = bench.folder / "soak.yaml"
         scenario.write_text(render_scenario(seconds))
         with open_stage(bench, str(scenario)) as stage:
-            times, series, problems = soak(stage, scenario, seconds)
-    folder = Path(sys.argv[2] if len(sys.argv) > 2 else "build")
-    folder.mkdir(exist_ok=True)
-    (folder / "soak.json").write_text(json.dumps({"seconds": times, **series}) + "\n")
+            times, series, problems = soak(stage, scenario, seconds, save)
+    save(times, series, is_complete=True)
     (folder / "soak.svg").write_text(render_lines(f"All agents during {seconds:.0f} s of changes", times, series))
     for name, values in series.items():
         shown = f"{min(values):.1f} to {max(values):.1f}, growth {measure_growth(values):+.2f} (at most {LIMITS[name]})"

@@ -6,8 +6,10 @@ A page has each generated part between two comments, so that the text around the
 import json
 import re
 import statistics
+from collections.abc import Iterable
 from pathlib import Path
 
+from benchmarks.faults.table import HEAD, load_rows, table_rows
 from benchmarks.figures import SECTIONS
 from benchmarks.report import Results, ratio_rows, rows_of, samples_of
 from benchmarks.soak import LIMITS, measure_growth
@@ -27,27 +29,38 @@ BEGIN, END = (
 
 
 def load_results(name: str) -> Results:
-    """name: `bench`, `scale` or `soak`."""
+    """name: `bench`, `faults`, `scale` or `soak`."""
     results: Results = json.loads((RESULTS / f"{name}.json").read_text())
     return results
 
 
-def replace_part(page: str, part: str) -> str:
-    """Replaces the text between the two comments. Raises ValueError if the page does not have them."""
+def replace_parts(page: str, *parts: str) -> str:
+    """Replaces each text between the two comments, in order. Raises ValueError if the page does not have as many of them."""
     pattern = re.compile(f"({re.escape(BEGIN)}).*?({re.escape(END)})", re.DOTALL)
-    if len(pattern.findall(page)) != 1:
-        raise ValueError(f"a page must have one part between {BEGIN.strip()} and {END.strip()}")
-    return pattern.sub(lambda found: f"{found[1]}{part}{found[2]}", page)
+    if len(pattern.findall(page)) != len(parts):
+        raise ValueError(f"a page must have {len(parts)} parts between {BEGIN.strip()} and {END.strip()}")
+    rest = iter(parts)
+    return pattern.sub(lambda found: f"{found[1]}{next(rest)}{found[2]}", page)
+
+
+def render_origin(results: Results) -> str:
+    """Returns where the results are from, and whether they lack parts. Earlier results do not have all facts of the machine."""
+    machine, sentences = results.get("machine", {}), list[str]()
+    programs = (("gpunode", "gpunode"), ("Python", "python"), ("Linux", "kernel"))
+    versions = ", ".join(f"{title} {machine[key]}" for title, key in programs if key in machine)
+    if machine:
+        measured = f"Measured on {machine['cpus']} shared cores, with a load of {machine['load']} at the start"
+        sentences.append(f"{measured} ({versions})." if versions else f"{measured}.")
+    if results.get("quick"):
+        sentences.append("A quick run, with a part of each fault.")
+    if not results.get("complete", True):
+        sentences.append("The run is not complete.")
+    return "".join(f"\n{sentence}" for sentence in sentences) + "\n" if sentences else ""
 
 
 def render_figures(results: Results) -> str:
     """Returns the tables of all numbers beside their goals."""
-    machine = results["machine"]
-    measured = (
-        f"\nMeasured with gpunode {machine['gpunode']}, Python {machine['python']} and Linux {machine['kernel']} on"
-        f" {machine['cpus']} shared cores, with a load of {machine['load']} at the start.\n"
-    )
-    parts = [measured]
+    parts = [render_origin(results)]
     for title, numbers in SECTIONS.items():
         head = (title, "median (minimum to maximum)", "goal", "")
         parts.append(render_table(head, rows_of(numbers, samples_of(results))))
@@ -65,7 +78,21 @@ def render_soak(results: Results) -> str:
         if name in LIMITS
     )
     head = (f"all agents in one process, during {seconds:.0f} s of changes", "range", "growth", "limit")
-    return render_table(head, rows) + "\n"
+    return f"{render_origin(results)}\n{render_table(head, rows)}\n"
+
+
+def render_faults(results: Results) -> str:
+    """Returns the table of `make faults`, and the first line of each problem."""
+    rows = load_rows(results["rows"])
+    table = render_table(HEAD, table_rows(rows))
+    problems = ((row.fault, problem) for row in rows for problem in row.problems)
+    return f"{render_origin(results)}\n{table}\n{_render_problems(problems)}"
+
+
+def _render_problems(problems: Iterable[tuple[str, str]]) -> str:
+    """Returns a list with the first line of each problem. problems: (part, problem)."""
+    lines = [f"- {part}: {problem.strip().splitlines()[0]}\n" for part, problem in problems]
+    return "".join([*lines, "\n"]) if lines else ""
 
 
 def render_sentence(results: Results) -> str:
@@ -81,9 +108,9 @@ def render_sentence(results: Results) -> str:
 
 
 def render_scale(results: Results) -> str:
-    """Returns the table of the phases of `make scale`."""
+    """Returns the table of the phases of `make scale`, and the checks that failed."""
     agents = (
-        f"\nWith {results['nodes']} Nodes on {results['cpus']} shared cores. The agents used {results['agents']:.0f} MiB and"
+        f"With {results['nodes']} Nodes. The agents used {results['agents']:.0f} MiB and"
         f" {results['threads']} threads, and etcd {results['etcd']:.0f} MiB at the end. An hour took {results['hour']:.0f} s.\n\n"
     )
     head = (
@@ -96,7 +123,9 @@ def render_scale(results: Results) -> str:
         "MiB sent",
         "MiB of the API server, etcd",
     )
-    return agents + render_table(head, (_render_phase(phase) for phase in results["phases"])) + "\n"
+    table = render_table(head, (_render_phase(phase) for phase in results["phases"]))
+    problems = ((phase["title"], problem) for phase in results["phases"] for problem in phase["problems"])
+    return f"{render_origin(results)}\n{agents}{table}\n{_render_problems(problems)}"
 
 
 def _render_phase(phase: Results) -> tuple[str, ...]:
@@ -119,7 +148,11 @@ def render_pages() -> dict[Path, str]:
     """Returns the content of the pages that have figures."""
     results = load_results("bench")
     return {
-        SCALE: replace_part(SCALE.read_text(), render_scale(load_results("scale"))),
-        PAGE: replace_part(PAGE.read_text(), render_figures(results) + render_soak(load_results("soak"))),
-        README: replace_part(README.read_text(), render_sentence(results)),
+        SCALE: replace_parts(SCALE.read_text(), render_scale(load_results("scale"))),
+        PAGE: replace_parts(
+            PAGE.read_text(),
+            render_figures(results) + render_soak(load_results("soak")),
+            render_faults(load_results("faults")),
+        ),
+        README: replace_parts(README.read_text(), render_sentence(results)),
     }

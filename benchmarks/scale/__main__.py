@@ -3,20 +3,19 @@
     .venv/bin/python -m benchmarks.scale [--nodes 500] [--workers 2] [--hour SECONDS] [--folder FOLDER]
 
 Prints for each phase: requests by verb, requests that the API server refused (429), latency, bytes, memory, the highest rate of requests,
-and the time until each Node has its labels. Ends with status 1 if a label is lost, or an agent sends more requests than it must.
+and the time until each Node has its labels. Prints the progress to standard error, and writes the phases that have ended to scale.json in
+the folder. Ends with status 1 if a label is lost, or an agent sends more requests than it must.
 """
 
 import argparse
-import json
 import logging
-import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from typing import Any
 import structlog
 
 from benchmarks.figures import percentile
+from benchmarks.saved import describe_machine, prepare_folder, save_results
 from benchmarks.scale.api_metrics import WRITES, Series, Work, count_watches, parse_metrics, subtract
 from benchmarks.scale.control_plane import ControlPlane, open_control_plane
 from benchmarks.scale.fleet import Place
@@ -40,6 +40,8 @@ WATCHES_OF_NODE = 2
 """Watches of a node in a cluster without OpenShift: its Node and the NodeFeatureRules."""
 HOUR = 3600.0
 RATE_SECONDS = 1.0
+PROGRESS_SECONDS = 15.0
+PROGRESS_NODES = 500
 POLL_SECONDS = 0.1
 DOWN_SECONDS = 3.0
 STARTS_PER_SECOND = 20.0
@@ -67,9 +69,14 @@ class Phase:
 
 @dataclass(slots=True, kw_only=True)
 class Run:
+    """hour: seconds of the shortened hour. file: of the results."""
+
     plane: ControlPlane
     workers: Workers
     nodes: int
+    hour: float
+    file: Path
+    machine: Mapping[str, str]
     phases: list[Phase] = field(default_factory=list)
     delays: list[float] = field(default_factory=list)
 
@@ -78,6 +85,7 @@ class Run:
         """Measures a phase, which ends when its work is done. is_restart: the counts of the API server start again."""
         before: Series = {} if is_restart else parse_metrics(self.plane.metrics())
         self.delays = []
+        show_progress(f"{title} ...")
         began = time.monotonic()
         with sampled_rate(self.plane) as rates:
             yield
@@ -90,6 +98,17 @@ class Run:
             delays=summarise(self.delays), problems=tuple(problems),
         ))  # fmt: skip
         print(render_phase(self.phases[-1]), flush=True)
+        self.save(is_complete=False)
+
+    def save(self, *, is_complete: bool) -> Mapping[str, Any]:
+        """Saves what has been measured, and returns it."""
+        memory, threads = self.workers.memory()
+        results = {
+            "machine": self.machine, "complete": is_complete, "nodes": self.nodes, "hour": self.hour, "agents": memory,
+            "threads": threads, "etcd": self.plane.database_bytes() / 2**20, "phases": [to_json(phase) for phase in self.phases],
+        }  # fmt: skip
+        save_results(self.file, results)
+        return results
 
     def count_lost(self) -> int:
         """Returns the number of Nodes in the cluster without the labels of one of the agents."""
@@ -117,20 +136,23 @@ class Run:
 
 @contextmanager
 def sampled_rate(plane: ControlPlane) -> Iterator[list[float]]:
-    """Samples the number of requests per second."""
+    """Samples the number of requests per second, and prints it at times."""
     rates, done = list[float](), threading.Event()
+    began = time.monotonic()
 
     def sample() -> None:
-        before, at = None, time.monotonic()
+        before: int | None = None
+        at = shown_at = began
         while not done.wait(RATE_SECONDS):
-            try:
+            now: int | None = None
+            with suppress(KubeError):  # the API server is restarting
                 now = sum(subtract(parse_metrics(plane.metrics()), {}).requests.values())
-            except KubeError:
-                before = None  # the API server is restarting
-                continue
-            if before is not None and now >= before:
-                rates.append((now - before) / (time.monotonic() - at))
+            rate = find_rate(before, now, time.monotonic() - at)
+            rates.extend([] if rate is None else [rate])
             before, at = now, time.monotonic()
+            if at - shown_at >= PROGRESS_SECONDS:
+                shown_at = at
+                show_progress(render_progress(at - began, now, rate))
 
     thread = threading.Thread(target=sample)
     thread.start()
@@ -139,6 +161,21 @@ def sampled_rate(plane: ControlPlane) -> Iterator[list[float]]:
     finally:
         done.set()
         thread.join()
+
+
+def find_rate(before: int | None, now: int | None, seconds: float) -> float | None:
+    """Returns the requests per second between two counts of the API server. None without an API server, or after its restart."""
+    return None if before is None or now is None or now < before else (now - before) / seconds
+
+
+def render_progress(seconds: float, count: int | None, rate: float | None) -> str:
+    """seconds: since the phase began. count: all requests since the API server started, None if it does not answer."""
+    requests = "the API server does not answer" if count is None else f"{count} requests"
+    return f"  {seconds:.0f} s: {requests}{'' if rate is None else f', {rate:.0f} in the last second'}"
+
+
+def show_progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def summarise(delays: Sequence[float]) -> tuple[float, float, float] | None:
@@ -176,9 +213,9 @@ def at_most(work: Work, verbs: frozenset[str], limit: int, what: str) -> Iterato
 LIST = frozenset({"LIST"})
 
 
-def run_phases(run: Run, hour: float, start: float) -> None:
-    """Runs all phases. hour: seconds of the shortened hour. start: seconds in which the agents start."""
-    nodes = run.nodes
+def run_phases(run: Run, start: float) -> None:
+    """Runs all phases. start: seconds in which the agents start."""
+    nodes, hour = run.nodes, run.hour
     with run.phase(
         f"first labels of {nodes} Nodes, whose agents start within {start:.0f} s",
         lambda work: at_most(work, WRITES, 2 * nodes, "writes"),
@@ -255,7 +292,9 @@ def add_nodes(plane: ControlPlane, names: list[str]) -> None:
         )
 
     with ThreadPoolExecutor(8) as executor:
-        list(executor.map(add, names))
+        for number, _ in enumerate(executor.map(add, names), start=1):
+            if number % PROGRESS_NODES == 0:
+                show_progress(f"  {number} of {len(names)} Nodes are created")
 
 
 def main() -> None:
@@ -265,6 +304,7 @@ def main() -> None:
     parser.add_argument("--hour", type=float, help="seconds of the shortened hour; default: from the number of nodes")
     parser.add_argument("--folder", type=Path, default=Path("build"))
     options = parser.parse_args()
+    prepare_folder(options.folder)
     signal.signal(
         signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
     )  # the programs outlive this process otherwise
@@ -272,6 +312,8 @@ def main() -> None:
     renewals = options.nodes * WATCHES_OF_NODE * HOUR / 570
     hour = options.hour or max(30.0, renewals / RENEWALS_PER_SECOND)
     names = [f"node-{number:05}" for number in range(options.nodes)]
+    machine = describe_machine()
+    show_progress("starting etcd and the API server ...")
     with open_control_plane() as plane:
         add_nodes(plane, names)
         print(
@@ -280,17 +322,13 @@ def main() -> None:
         )
         place = Place(url=plane.url, account=plane.account)
         with open_workers(place, names, options.workers) as workers:
-            run = Run(plane=plane, workers=workers, nodes=options.nodes)
-            run_phases(run, hour, start=options.nodes / STARTS_PER_SECOND)
-            memory, threads = workers.memory()
-            results = {
-                "nodes": options.nodes, "cpus": os.cpu_count(), "hour": hour, "agents": memory, "threads": threads,
-                "etcd": plane.database_bytes() / 2**20, "phases": [to_json(phase) for phase in run.phases],
-            }  # fmt: skip
-    print(f"agents: {memory:.0f} MiB and {threads} threads in {options.workers} processes")
+            run = Run(
+                plane=plane, workers=workers, nodes=options.nodes, hour=hour, file=options.folder / "scale.json", machine=machine
+            )  # fmt: skip
+            run_phases(run, start=options.nodes / STARTS_PER_SECOND)
+            results = run.save(is_complete=True)
+    print(f"agents: {results['agents']:.0f} MiB and {results['threads']} threads in {options.workers} processes")
     print(f"etcd: {results['etcd']:.0f} MiB in use")
-    options.folder.mkdir(parents=True, exist_ok=True)
-    (options.folder / "scale.json").write_text(json.dumps(results, indent=1) + "\n")
     sys.exit(any(phase.problems for phase in run.phases))
 
 

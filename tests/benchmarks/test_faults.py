@@ -1,11 +1,15 @@
 """The table of `make faults`: what is a lost label and a lost allocation, and what is a write of the agents."""
 
+import json
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.faults.__main__ import run_cases
 from benchmarks.faults.altered import is_write
+from benchmarks.faults.cases import CASES
 from benchmarks.faults.table import (
     Row,
     count_xids,
@@ -92,3 +96,25 @@ def test_the_table_has_the_figures_the_verdicts_and_the_problems() -> None:
     ]
     assert render_text([ROW, bad]).splitlines()[-1] == "outage: the labels are lost"
     assert load_rows(to_json([ROW, bad])["rows"]) == [ROW, bad]
+
+
+def test_an_interrupted_run_has_saved_the_rows_of_the_faults_that_ended(tmp_path: Path) -> None:
+    file = tmp_path / "faults.json"
+
+    def run(name: str) -> Row:
+        if name == "clock":
+            raise KeyboardInterrupt
+        return Row(fault=name, count=1)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_cases(["disk", "clock"], run, file)
+    results = json.loads(file.read_text())
+    assert load_rows(results["rows"]) == [Row(fault="disk", count=1, problems=[])]
+    assert not results["complete"]
+
+
+def test_only_a_run_of_all_faults_is_complete(tmp_path: Path) -> None:
+    file = tmp_path / "faults.json"
+    for names, is_complete in ((["disk"], False), (list(CASES), True)):
+        run_cases(names, lambda name: Row(fault=name, count=1), file)
+        assert json.loads(file.read_text())["complete"] is is_complete

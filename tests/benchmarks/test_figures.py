@@ -11,7 +11,16 @@ from benchmarks.figures import NUMBERS, SECTIONS, Number, is_met, percentile, ro
 from benchmarks.plot import render_lines
 from benchmarks.report import Results, ratio_rows, render_plot, render_text
 from benchmarks.soak import find_problems, measure_growth
-from tests.performance_page import load_results, render_sentence, replace_part
+from tests.performance_page import (
+    BEGIN,
+    END,
+    load_results,
+    render_faults,
+    render_origin,
+    render_scale,
+    render_sentence,
+    replace_parts,
+)
 
 SPEED = Number(key="speed", title="speed", unit="ms", goal=2)
 
@@ -94,9 +103,49 @@ def test_the_plot_of_a_soak_has_a_line_for_each_series_and_escapes_its_text() ->
     assert "<polyline " not in render_lines("nothing", [], {})
 
 
-def test_a_page_without_the_comments_is_an_error() -> None:
-    with pytest.raises(ValueError, match="must have one part"):
-        replace_part("text", "figures")
+def test_a_page_has_one_place_for_each_part() -> None:
+    page = f"a\n{BEGIN}old\n{END}b\n{BEGIN}{END}c\n"
+    assert replace_parts(page, "one\n", "two\n") == f"a\n{BEGIN}one\n{END}b\n{BEGIN}two\n{END}c\n"
+    for parts in (("one",), ("one", "two", "three")):
+        with pytest.raises(ValueError, match=f"must have {len(parts)} parts"):
+            replace_parts(page, *parts)
+
+
+MACHINE = {"cpus": "2", "load": "0.1", "kernel": "6.1", "python": "3.12.1", "gpunode": "1.0.0"}
+
+
+def test_a_page_names_the_machine_and_what_a_run_lacks() -> None:
+    measured = "Measured on 2 shared cores, with a load of 0.1 at the start (gpunode 1.0.0, Python 3.12.1, Linux 6.1)."
+    assert render_origin({"machine": MACHINE, "complete": True, "quick": False}) == f"\n{measured}\n"
+    for results in ({"complete": False}, {"machine": MACHINE, "complete": False, "quick": True}):
+        assert render_origin(results).endswith("\nThe run is not complete.\n")
+    assert "A quick run" in render_origin({"quick": True})
+
+
+def test_the_page_has_the_rows_of_all_faults_and_the_problems() -> None:
+    passed = {
+        "fault": "restart",
+        "count": 3,
+        "labels": 0,
+        "allocations": 0,
+        "figures": {"registrations": 3},
+        "problems": [],
+    }
+    lost = {**passed, "fault": "outage", "labels": 2, "problems": ["a label is lost\nlines of a log"]}
+    part = render_faults({"machine": MACHINE, "rows": [passed, lost]})
+    assert "| restart | 3 | 0 | 0 | 3 registrations | pass |\n| outage | 3 | 2 | 0 | 3 registrations | fail |" in part
+    assert part.endswith("\n- outage: a label is lost\n\n")
+    assert "log" not in part
+
+
+def test_the_page_has_the_checks_of_a_fleet_that_failed() -> None:
+    phase = {
+        "title": "restart", "seconds": 1, "peak": 2, "memory": {"kube-apiserver": 3, "etcd": 4}, "problems": ["lost"],
+        "by_verb": {"LIST": 5}, "refused": 0, "received": 0, "latency": {},
+    }  # fmt: skip
+    results = {"nodes": 5, "agents": 1, "threads": 2, "etcd": 3, "hour": 4, "phases": [phase]}
+    assert "| restart | 1.0 | 5 LIST |" in render_scale(results)
+    assert render_scale(results).endswith("\n- restart: lost\n\n")
 
 
 def test_the_sentence_of_the_readme_has_the_medians() -> None:
