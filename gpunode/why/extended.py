@@ -1,7 +1,7 @@
 """Extended resources that the scheduler serves with devices of ResourceSlices. PURE.
 
-A DeviceClass can name an extended resource. On a Node without a device plugin for this resource, the scheduler creates a ResourceClaim for
-the Pod. Source: Kubernetes documentation, Dynamic Resource Allocation, extended resources; KEP-5004.
+A DeviceClass can name an extended resource. On a Node without allocatable devices of a device plugin for this resource, the scheduler creates
+a ResourceClaim for the Pod. Source: Kubernetes documentation, Dynamic Resource Allocation, extended resources; KEP-5004.
 """
 
 from collections import Counter
@@ -16,9 +16,9 @@ from gpunode.cluster.claim_objects import DeviceClass
 from gpunode.cluster.fleet import Holder
 from gpunode.why.amounts import count, render_names
 from gpunode.why.claims import MOST_NAMES, Candidate, select_candidates
+from gpunode.why.resources import allocatable_of
 from gpunode.why.subject import ClaimSnapshot, Snapshot
 from node_core.scheduling.objects import Node
-from node_core.scheduling.requests import parse_amounts
 from node_core.values import replace
 
 IMPLICIT = "deviceclass.resource.kubernetes.io/"
@@ -85,9 +85,11 @@ def describe_served(served: Iterable[Served], nodes: Sequence[Node]) -> Iterator
 
 
 def has_plugin(node: Node, resource: str) -> bool:
-    """Whether a device plugin has devices of the resource on the Node, healthy or not."""
-    status = node.status
-    return any(parse_amounts(amounts).get(resource, 0) > 0 for amounts in (status.capacity, status.allocatable))
+    """Whether the scheduler uses a device plugin for the resource on the Node.
+
+    For five minutes after a device plugin ends, the capacity of its resource remains and nothing is allocatable. DRA serves the resource then.
+    """
+    return allocatable_of(node, resource) > 0
 
 
 def _serve(resource: str, device_class: str, claims: ClaimSnapshot, claim: str) -> Served:

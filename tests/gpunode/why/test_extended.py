@@ -2,16 +2,20 @@
 
 import json
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from gpunode.cluster.claim_devices import ClaimDevice
 from gpunode.cluster.claim_objects import DeviceClass
 from gpunode.why import snapshot
-from gpunode.why.extended import map_resources
+from gpunode.why.extended import find_served, map_resources, offer_devices
+from gpunode.why.subject import ClaimSnapshot, Snapshot
 from node_core.errors import KubeError
+from node_core.scheduling.objects import Node
 from simulation.apiserver import ApiServer
 from tests.conftest import Golden
 from tests.gpunode.recorded import read_cluster, store_objects
@@ -92,6 +96,30 @@ def test_a_node_is_refused_for_the_same_reasons_as_with_a_device_plugin(why: Why
     )
     (group,) = (each for each in item["groups"] if each["nodes"] == [selected])
     assert {each["kind"] for each in group["reasons"]} == kinds
+
+
+def node(allocatable: str) -> Node:
+    status = {"capacity": {"nvidia.com/gpu": "8"}, "allocatable": {"nvidia.com/gpu": allocatable}}
+    return msgspec.convert({"metadata": {"name": "moved"}, "status": status}, Node)
+
+
+def offer(node: Node, *devices: str) -> Node:
+    """Returns the Node with GPUs of ResourceSlices, none of which has a claim."""
+    gpus = tuple(ClaimDevice(name=name, device_class="gpu.nvidia.com", gpu=name) for name in devices)
+    claims = ClaimSnapshot(devices={node.name: gpus}, resources={"nvidia.com/gpu": "gpu.nvidia.com"})
+    served = find_served(["nvidia.com/gpu"], claims)
+    (offered,) = offer_devices(Snapshot(nodes=(node,)), served, {"nvidia.com/gpu": Fraction(1)}).nodes
+    return offered
+
+
+def test_after_the_device_plugin_ended_the_devices_of_the_slices_count_although_its_capacity_remains() -> None:
+    ended = offer(node("0"), "gpu-0", "gpu-1")
+    assert (ended.status.capacity, ended.status.allocatable) == ({"nvidia.com/gpu": "2"}, {"nvidia.com/gpu": "2"})
+    assert offer(node("7"), "gpu-0", "gpu-1") == node("7")
+
+
+def test_without_devices_in_slices_the_devices_of_the_plugin_are_unhealthy() -> None:
+    assert offer(node("0")) == node("0")
 
 
 def test_nodes_with_free_devices_can_run_the_pod(why: Why) -> None:
