@@ -18,7 +18,7 @@ from node_core.scheduling.filters import (
     Untolerated,
 )
 from node_core.scheduling.objects import Node, Pod, Requirement, Taint
-from node_core.scheduling.requests import PODS, parse_amounts
+from node_core.scheduling.requests import DEVICE_CLASS, PODS, parse_amounts
 from node_core.values import replace
 
 
@@ -130,9 +130,13 @@ def affinity_terms(pod: Pod) -> tuple[tuple[Requirement, ...], ...]:
 
 
 def offered_resources(node: Node) -> dict[str, Fraction]:
-    """Returns the GPU resources of a Node that have devices, healthy or not."""
+    """Returns the resources of GPUs and of DeviceClasses of which a Node has devices, healthy or not."""
     amounts = parse_amounts(node.status.capacity or node.status.allocatable)
-    return {name: amount for name, amount in sorted(amounts.items()) if is_gpu_resource(name) and amount > 0}
+    return {name: amount for name, amount in sorted(amounts.items()) if _is_offered(name) and amount > 0}
+
+
+def _is_offered(resource: str) -> bool:
+    return is_gpu_resource(resource) or resource.startswith(DEVICE_CLASS)
 
 
 def _causes(refusal: Refusal, pod: Pod, node: Node) -> Iterator[Cause]:

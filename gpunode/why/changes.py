@@ -167,10 +167,10 @@ NodeChange = Uncordon | FreeResource | RepairDevices | RepairNode
 Change = PodChange | NodeChange
 
 
-def largest_request(allocatable: Fraction, used: Fraction, *, is_extended: bool) -> Fraction:
-    """Returns the largest amount that fits. Devices are whole numbers."""
+def largest_request(allocatable: Fraction, used: Fraction, *, is_whole: bool) -> Fraction:
+    """Returns the largest amount that fits. is_whole: of devices, whose amounts are whole numbers."""
     free = max(allocatable - used, Fraction(0))
-    return Fraction(free.numerator // free.denominator) if is_extended else free
+    return Fraction(free.numerator // free.denominator) if is_whole else free
 
 
 def _with_spec(trial: Trial, **fields: Any) -> Trial:

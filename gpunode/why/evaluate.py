@@ -75,8 +75,8 @@ def _findings(pod: Pod, requests: Mapping[str, Fraction], snapshot: Snapshot) ->
     """Yields what no Node has."""
     if not snapshot.nodes:
         return
-    yield from (
-        describe_unknown_resource(name, snapshot.nodes) for name in find_unknown_resources(requests, snapshot.nodes)
-    )
+    classes = None if snapshot.claims is None else snapshot.claims.classes
+    unknown = find_unknown_resources(requests, snapshot.nodes)
+    yield from (describe_unknown_resource(name, snapshot.nodes, classes) for name in unknown)
     yield from describe_too_large(requests, snapshot.nodes)
     yield from (describe_hopeless(each, snapshot.nodes) for each in find_hopeless(pod, snapshot.nodes))

@@ -1,7 +1,7 @@
 """Extended resources that the scheduler serves with devices of ResourceSlices. PURE.
 
-A DeviceClass can name an extended resource. On a Node without allocatable devices of a device plugin for this resource, the scheduler creates
-a ResourceClaim for the Pod. Source: Kubernetes documentation, Dynamic Resource Allocation, extended resources; KEP-5004.
+A DeviceClass can name an extended resource. On a Node without allocatable devices of a device plugin for this resource, the scheduler
+creates a ResourceClaim for the Pod. Source: Kubernetes documentation, Dynamic Resource Allocation, extended resources; KEP-5004.
 """
 
 from collections import Counter
@@ -16,13 +16,11 @@ from gpunode.cluster.claim_objects import DeviceClass
 from gpunode.cluster.fleet import Holder
 from gpunode.why.amounts import count, render_names
 from gpunode.why.claims import MOST_NAMES, Candidate, select_candidates
-from gpunode.why.resources import allocatable_of
+from gpunode.why.resources import allocatable_of, nearest_class
 from gpunode.why.subject import ClaimSnapshot, Snapshot
 from node_core.scheduling.objects import Node
+from node_core.scheduling.requests import DEVICE_CLASS
 from node_core.values import replace
-
-IMPLICIT = "deviceclass.resource.kubernetes.io/"
-"""The prefix of the extended resource that each DeviceClass has without naming one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,22 +41,22 @@ def map_resources(classes: Iterable[DeviceClass]) -> dict[str, str]:
     by_name = sorted(classes, key=lambda each: each.metadata.name, reverse=True)
     ordered = sorted(by_name, key=lambda each: each.metadata.creation_timestamp)
     named = {each.spec.extended_resource_name: each.metadata.name for each in ordered}
-    implicit = {f"{IMPLICIT}{each.metadata.name}": each.metadata.name for each in ordered}
+    implicit = {f"{DEVICE_CLASS}{each.metadata.name}": each.metadata.name for each in ordered}
     return {**implicit, **{resource: name for resource, name in named.items() if resource}}
 
 
 def find_served(requests: Iterable[str], claims: ClaimSnapshot | None, claim: str = "") -> tuple[Served, ...]:
-    """Returns the resources that a DeviceClass serves: the requested ones, and those that classes name, which are near to typing errors.
+    """Returns the resources that a DeviceClass serves: the requested ones, and those that can be meant by a typing error.
 
     claim: of the Pod itself, whose devices are free for the Pod.
     """
     if claims is None:
         return ()
-    wanted = set(requests)
+    wanted = {name for each in requests for name in (each, nearest_class(each, claims.classes))}
     return tuple(
         _serve(resource, device_class, claims, claim)
         for resource, device_class in claims.resources.items()
-        if resource in wanted or not resource.startswith(IMPLICIT)
+        if resource in wanted or not resource.startswith(DEVICE_CLASS)
     )
 
 
@@ -87,7 +85,7 @@ def describe_served(served: Iterable[Served], nodes: Sequence[Node]) -> Iterator
 def has_plugin(node: Node, resource: str) -> bool:
     """Whether the scheduler uses a device plugin for the resource on the Node.
 
-    For five minutes after a device plugin ends, the capacity of its resource remains and nothing is allocatable. DRA serves the resource then.
+    After a device plugin ends, the capacity of its resource remains for five minutes and nothing is allocatable: DRA serves the resource.
     """
     return allocatable_of(node, resource) > 0
 

@@ -35,7 +35,7 @@ from gpunode.why.labels import find_hopeless, find_nearest, label_of
 from gpunode.why.resources import allocatable_of, capacities, find_unknown_resources, nearest_resource
 from node_core.scheduling.filters import NODE_NAME, Insufficient
 from node_core.scheduling.objects import Pod, Requirement
-from node_core.scheduling.requests import PODS, is_extended
+from node_core.scheduling.requests import PODS, is_counted_in_devices
 from node_core.schema import similar
 
 CONTROL_PLANE = "node-role.kubernetes.io/"
@@ -163,7 +163,7 @@ def _shortage_options(
 
 
 def _smaller_request(short: Insufficient) -> Iterator[Option]:
-    amount = largest_request(short.allocatable, short.used, is_extended=is_extended(short.resource))
+    amount = largest_request(short.allocatable, short.used, is_whole=is_counted_in_devices(short.resource))
     if short.resource != PODS and amount > 0:
         cost = LESS - 0.5 * float(amount / short.requested)
         yield Option(change=RequestLess(resource=short.resource, amount=amount), cost=cost)

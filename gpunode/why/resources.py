@@ -1,7 +1,7 @@
 """Resources that Nodes have too little of, or do not offer. PURE."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from gpunode.cluster.fleet import is_gpu_resource
@@ -10,7 +10,7 @@ from gpunode.why.causes import Candidate, CauseKind, offered_resources
 from node_core.domain.conditions import GPU_READY, GPU_VALIDATED
 from node_core.scheduling.filters import Insufficient
 from node_core.scheduling.objects import Condition, Node
-from node_core.scheduling.requests import PODS, is_extended, parse_amounts
+from node_core.scheduling.requests import DEVICE_CLASS, PODS, is_counted_in_devices, parse_amounts
 from node_core.schema import similar
 
 MIG = "nvidia.com/mig-"
@@ -32,7 +32,7 @@ def describe_shortage(kind: CauseKind, shortages: Sequence[Insufficient], nodes:
     if kind is CauseKind.TOO_FEW:
         return f"{name}: {requested} requested, {render_range(name, capacities(name, nodes))} installed, {free} free"
     unhealthy = [most - each.allocatable for most, each in zip(capacities(name, nodes), shortages, strict=True)]
-    more = f", {render_range(name, unhealthy)} unhealthy" if any(unhealthy) and is_extended(name) else ""
+    more = f", {render_range(name, unhealthy)} unhealthy" if any(unhealthy) and is_counted_in_devices(name) else ""
     return f"{name}: {requested} requested, {free} of {total} free{more}"
 
 
@@ -68,7 +68,7 @@ def render_holders(candidate: Candidate, resource: str) -> str:
 
 def select_unhealthy(resource: str, nodes: Sequence[Node]) -> list[Node]:
     """Returns the Nodes with devices that are installed and not allocatable."""
-    amounts = zip(nodes, capacities(resource, nodes), strict=True) if is_extended(resource) else ()
+    amounts = zip(nodes, capacities(resource, nodes), strict=True) if is_counted_in_devices(resource) else ()
     return [node for node, capacity in amounts if allocatable_of(node, resource) < capacity]
 
 
@@ -99,8 +99,10 @@ def describe_absence(resource: str, nodes: Sequence[Node]) -> str:
     return f"offers {render_names(texts, MOST_RESOURCES)}, not {resource}"
 
 
-def describe_unknown_resource(resource: str, nodes: Sequence[Node]) -> str:
-    """States that no Node offers a resource, and what is nearest."""
+def describe_unknown_resource(resource: str, nodes: Sequence[Node], classes: Collection[str] | None = None) -> str:
+    """States that no Node offers a resource, and what is nearest. classes: the names of the DeviceClasses; None if they are unknown."""
+    if classes is not None and resource.startswith(DEVICE_CLASS) and resource.removeprefix(DEVICE_CLASS) not in classes:
+        return _describe_unknown_class(resource, classes)
     counts = count_offers(nodes)
     near = nearest_resource(resource, counts)
     found = (
@@ -109,12 +111,30 @@ def describe_unknown_resource(resource: str, nodes: Sequence[Node]) -> str:
     return f"No node offers {resource}.{found}{_explain_name(resource, counts, nodes)}"
 
 
+def _describe_unknown_class(resource: str, classes: Collection[str]) -> str:
+    start = f"No DeviceClass has the name {resource.removeprefix(DEVICE_CLASS)}."
+    if not classes:
+        return f"{start} The cluster has none."
+    near = nearest_class(resource, classes)
+    question = f" Did you mean {near}?" if near else ""
+    return f"{start}{question} The DeviceClasses are: {render_names(sorted(classes), MOST_RESOURCES)}."
+
+
+def nearest_class(resource: str, classes: Collection[str]) -> str | None:
+    """Returns the resource of the DeviceClass with the most similar name, for the resource of a DeviceClass that does not exist."""
+    name = resource.removeprefix(DEVICE_CLASS)
+    if name == resource or name in classes:
+        return None
+    near = similar(name, sorted(classes))
+    return f"{DEVICE_CLASS}{near}" if near else None
+
+
 def count_offers(nodes: Iterable[Node]) -> dict[str, int]:
-    """Returns extended resource -> the number of Nodes that have it."""
+    """Returns resource -> the number of Nodes that have it."""
     counts: dict[str, int] = {}
     for node in nodes:
         for name, amount in parse_amounts(node.status.capacity or node.status.allocatable).items():
-            if is_extended(name) and amount > 0:
+            if is_counted_in_devices(name) and amount > 0:
                 counts[name] = counts.get(name, 0) + 1
     return dict(sorted(counts.items()))
 
@@ -157,17 +177,19 @@ def _explain_name(resource: str, counts: Mapping[str, int], nodes: Sequence[Node
 
 
 def find_unknown_resources(requests: Mapping[str, Fraction], nodes: Sequence[Node]) -> Iterator[str]:
-    """Yields the requested extended resources that no Node offers."""
+    """Yields the requested resources that no Node offers."""
     counts = count_offers(nodes)
     yield from (
-        name for name, amount in sorted(requests.items()) if amount and is_extended(name) and name not in counts
+        name
+        for name, amount in sorted(requests.items())
+        if amount and is_counted_in_devices(name) and name not in counts
     )
 
 
 def describe_too_large(requests: Mapping[str, Fraction], nodes: Sequence[Node]) -> Iterator[str]:
-    """Yields the extended resources of which the Pod requests more than any Node has."""
+    """Yields the resources of which the Pod requests more than any Node has."""
     for name, requested in sorted(requests.items()):
-        most = max(capacities(name, nodes), default=Fraction(0)) if is_extended(name) else Fraction(0)
+        most = max(capacities(name, nodes), default=Fraction(0)) if is_counted_in_devices(name) else Fraction(0)
         if 0 < most < requested:
             yield (
                 f"The pod requests {render_amount(name, requested)} {name}, but the largest node has {render_amount(name, most)}."

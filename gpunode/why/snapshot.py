@@ -13,7 +13,7 @@ from node_core.errors import KubeError
 from node_core.kube.http import ApiClient
 from node_core.kube.resource_claims import read_resource_version
 from node_core.scheduling.objects import Pod
-from node_core.scheduling.requests import Amounts, add, is_extended, pod_requests
+from node_core.scheduling.requests import DEVICE_CLASS, Amounts, add, is_extended, pod_requests
 from node_core.values import replace
 
 PLACED = f"{UNFINISHED},spec.nodeName!="
@@ -40,30 +40,29 @@ def add_claims(snapshot: Snapshot, api: ApiClient, resources: Collection[str], *
     """Returns the snapshot with the claims and devices of the cluster, or with a note that they are unknown. Raises KubeError.
 
     resources: those that the pods in question request. is_claimed: a pod in question has claims. Else claims are read only if a DeviceClass
-    serves an extended resource.
+    serves an extended resource, or if a pod requests devices of a DeviceClass.
     """
+    needs_claims = is_claimed or any(each.startswith(DEVICE_CLASS) for each in resources)
     try:
-        return replace(snapshot, claims=_read_claims(api, resources, is_claimed=is_claimed))
+        return replace(snapshot, claims=_read_claims(api, is_needed=needs_claims))
     except KubeError as error:
         if error.status not in (403, 404):
             raise
-        if error.status == 404 and not is_claimed:
+        if error.status == 404 and not needs_claims:
             return snapshot
         what = "The resource claims of the pod were" if is_claimed else "Whether resource claims serve the pod was"
         return replace(snapshot, notes=(*snapshot.notes, f"{what} not evaluated: {error}."))
 
 
-def _read_claims(api: ApiClient, resources: Collection[str], *, is_claimed: bool) -> ClaimSnapshot | None:
+def _read_claims(api: ApiClient, *, is_needed: bool) -> ClaimSnapshot | None:
     version = read_resource_version(api)
     classes = read_classes(api, version)
-    served = map_resources(classes)
-    has_named = any(each.spec.extended_resource_name for each in classes)
-    if not is_claimed and not has_named and not served.keys() & set(resources):
+    if not is_needed and not any(each.spec.extended_resource_name for each in classes):
         return None
     claims = {each.key: each for each in read_claims(api, version)}
     devices = select_devices(read_slices(api, version), claims.values())
     names = frozenset(each.metadata.name for each in classes)
-    return ClaimSnapshot(claims=claims, devices=devices, classes=names, resources=served)
+    return ClaimSnapshot(claims=claims, devices=devices, classes=names, resources=map_resources(classes))
 
 
 def _placed_pods(api: ApiClient) -> Iterator[Pod]:

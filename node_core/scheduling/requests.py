@@ -19,10 +19,18 @@ PODS = "pods"
 SIDECAR = "Always"
 """The restart policy of an init container that runs as long as the Pod."""
 
+DEVICE_CLASS = "deviceclass.resource.kubernetes.io/"
+"""The prefix of the resource that each DeviceClass has without naming one. Source: KEP-5004."""
+
 
 def is_extended(resource: str) -> bool:
     """Returns whether the name is an extended resource such as nvidia.com/gpu."""
     return "/" in resource and not resource.partition("/")[0].endswith("kubernetes.io")
+
+
+def is_counted_in_devices(resource: str) -> bool:
+    """Returns whether the name is an extended resource, or that of a DeviceClass."""
+    return is_extended(resource) or resource.startswith(DEVICE_CLASS)
 
 
 def pod_requests(pod: Pod) -> Amounts:

@@ -46,6 +46,8 @@ PODS = (
     pod("of-the-plugin", node="plugin-1"),
     pod("typo", resource="nvidia.com/gpus"),
     pod("implicit", "9", resource=IMPLICIT),
+    pod("class-typo", resource="deviceclass.resource.kubernetes.io/gpu.nvidia.co"),
+    pod("no-class", resource="deviceclass.resource.kubernetes.io/tpu"),
     pod("other-class", resource="example.com/nic"),
     pod(
         "bound-soon",
@@ -72,7 +74,7 @@ def server() -> Any:
 
 
 @pytest.mark.golden
-@pytest.mark.parametrize("name", ["four-of-dra-1", "tainted", "seven-of-dra-1", "implicit"])
+@pytest.mark.parametrize("name", ["four-of-dra-1", "tainted", "seven-of-dra-1", "implicit", "class-typo"])
 def test_the_explanation_of_an_extended_resource_is_the_golden_file(why: Why, golden: Golden, name: str) -> None:
     result = why(name)
     assert (result.exit_code, result.stderr) == (1, "")
@@ -141,6 +143,24 @@ def test_a_resource_of_a_class_is_near_to_a_typing_error(why: Why) -> None:
     assert "Did you mean nvidia.com/gpu? 3 nodes offer it." in why("typo").stdout.replace("\n", " ")
 
 
+def test_a_class_that_does_not_exist_is_answered_with_those_that_exist_and_with_the_nearest_one(why: Why) -> None:
+    (item,) = json.loads(why("no-class", "-o", "json").stdout)["items"]
+    names = "The DeviceClasses are: gpu.nvidia.com, mig.nvidia.com, nic.example.com."
+    assert item["findings"] == [f"No DeviceClass has the name tpu. {names}"]
+    (item,) = json.loads(why("class-typo", "-o", "json").stdout)["items"]
+    assert item["findings"] == [f"No DeviceClass has the name gpu.nvidia.co. Did you mean {IMPLICIT}? {names}"]
+    (solution,) = item["solutions"]
+    assert solution["nodes"] == ["dra-1", "dra-2"]
+
+
+def test_a_typing_error_in_a_cluster_whose_classes_name_no_resource_is_found(tmp_path: Path) -> None:
+    with ApiServer() as running:
+        store_objects(running, (*read_cluster("dra"), *PODS))
+        running.write_kubeconfig(tmp_path / "kubeconfig")
+        result = run_verb("why", "class-typo", "-n", "team", "--kubeconfig", str(tmp_path / "kubeconfig"))
+    assert f"Did you mean {IMPLICIT}?" in result.stdout.replace("\n", " ")
+
+
 def test_a_class_with_unknown_selectors_is_evaluated_by_the_scheduler_alone(why: Why) -> None:
     (item,) = json.loads(why("other-class", "-o", "json").stdout)["items"]
     (finding,) = item["findings"]
@@ -150,17 +170,17 @@ def test_a_class_with_unknown_selectors_is_evaluated_by_the_scheduler_alone(why:
     assert item["canRun"]
 
 
-@pytest.mark.parametrize("status", [403, 404])
-def test_a_missing_right_is_a_note_and_a_missing_api_is_none(
-    why: Why, monkeypatch: pytest.MonkeyPatch, status: int
+@pytest.mark.parametrize(("name", "status"), [("one", 403), ("one", 404), ("class-typo", 404)])
+def test_a_missing_right_is_a_note_and_a_missing_api_is_one_only_for_a_class(
+    why: Why, monkeypatch: pytest.MonkeyPatch, name: str, status: int
 ) -> None:
     def refuse(*_: object) -> None:
         raise KubeError("you are not permitted to list deviceclasses", status=status)
 
     monkeypatch.setattr(snapshot, "read_classes", refuse)
-    (item,) = json.loads(why("one", "-o", "json").stdout)["items"]
+    (item,) = json.loads(why(name, "-o", "json").stdout)["items"]
     words = "Whether resource claims serve the pod was not evaluated: you are not permitted to list deviceclasses."
-    assert item["notes"] == ([words] if status == 403 else [])
+    assert item["notes"] == ([] if (name, status) == ("one", 404) else [words])
 
 
 def test_claims_are_read_only_if_a_class_serves_an_extended_resource(tmp_path: Path) -> None:

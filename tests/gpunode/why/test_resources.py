@@ -9,6 +9,7 @@ import pytest
 from gpunode.why.amounts import render_amount, render_names, render_range, render_requests
 from gpunode.why.resources import NO_PLUGIN, describe_missing_plugin, describe_unknown_resource, nearest_resource
 from node_core.scheduling.objects import Node
+from node_core.scheduling.requests import DEVICE_CLASS
 
 GPU, SHARED = "nvidia.com/gpu", "nvidia.com/gpu.shared"
 
@@ -49,6 +50,20 @@ def test_the_nearest_resource_is_a_similar_name_or_a_mig_device_that_is_large_en
 )  # fmt: skip
 def test_a_resource_that_no_node_offers_is_explained(resource: str, nodes: list[Node], expected: str) -> None:
     assert expected in describe_unknown_resource(resource, nodes)
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        (("gpu.nvidia.com",), f"No DeviceClass has the name gpu.nvidia. Did you mean {DEVICE_CLASS}gpu.nvidia.com?"),
+        (("nic",), "No DeviceClass has the name gpu.nvidia. The DeviceClasses are: nic."),
+        ((), "No DeviceClass has the name gpu.nvidia. The cluster has none."),
+        (("gpu.nvidia",), f"No node offers {DEVICE_CLASS}gpu.nvidia."),
+        (None, f"No node offers {DEVICE_CLASS}gpu.nvidia."),
+    ],
+)
+def test_a_device_class_that_does_not_exist_is_explained(classes: tuple[str, ...] | None, expected: str) -> None:
+    assert describe_unknown_resource(f"{DEVICE_CLASS}gpu.nvidia", [node(gpu="8")], classes).startswith(expected)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from node_core.scheduling.objects import Pod
-from node_core.scheduling.requests import is_extended, pod_requests, used_by_node
+from node_core.scheduling.requests import is_counted_in_devices, is_extended, pod_requests, used_by_node
 
 GPU = "nvidia.com/gpu"
 
@@ -97,4 +97,9 @@ def test_the_pods_of_a_node_use_its_resources_until_they_are_finished() -> None:
     ],
 )
 def test_an_extended_resource_has_a_domain_of_a_vendor(resource: str, extended: bool) -> None:
-    assert is_extended(resource) is extended
+    assert is_extended(resource) is is_counted_in_devices(resource) is extended
+
+
+def test_the_resource_of_a_device_class_is_counted_in_devices() -> None:
+    name = "deviceclass.resource.kubernetes.io/gpu.nvidia.com"
+    assert (is_extended(name), is_counted_in_devices(name)) == (False, True)
