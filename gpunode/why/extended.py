@@ -60,13 +60,13 @@ def find_served(requests: Iterable[str], claims: ClaimSnapshot | None, claim: st
     )
 
 
-def offer_devices(snapshot: Snapshot, served: Sequence[Served], requests: Mapping[str, Fraction]) -> Snapshot:
+def offer_devices(snapshot: Snapshot, served: Sequence[Served], requested: Mapping[str, Fraction]) -> Snapshot:
     """Returns the snapshot whose Nodes have devices of ResourceSlices as amounts of the served resources.
 
     Nodes with devices of a device plugin are unchanged. A resource whose devices are not counted is no reason to refuse a Node.
     """
     for each in served:
-        snapshot = _offer(snapshot, each, requests.get(each.resource, Fraction(0)))
+        snapshot = _offer(snapshot, each, requested.get(each.resource, Fraction(0)))
     return snapshot
 
 
