@@ -7,7 +7,7 @@ stale claims. The other one becomes the publisher as soon as the first one begin
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -15,12 +15,13 @@ import structlog
 
 from dra_driver.claims.holding import NodeDevices
 from dra_driver.claims.preparer import ClaimPreparer
-from dra_driver.devices.retain import retain_lost
+from dra_driver.devices.retain import Devices, retain_lost, with_lost
 from dra_driver.kubelet.health import HealthBroadcaster
 from dra_driver.kubelet.plugin import DraSockets
 from dra_driver.offer import device_healths, find_plugin_resources, plugin_problem
 from dra_driver.slices.publisher import Pool, SlicePublisher
 from dra_driver.slices.taints import TaintEffect, taints_of
+from gpu_core.domain.inventory import GpuUuid
 from gpu_core.health.state_file import StateFile
 from gpu_core.health.tracker import HealthTracker
 from gpu_core.health.watch import needs_refresh
@@ -36,7 +37,6 @@ from node_core.runtime.control_loop import Timers
 from node_core.runtime.instance_lock import RETRY, InstanceLock
 from node_core.runtime.messages import AgentMessage, InputsChanged, NodeChanged, NodeUnavailable, Resync
 from node_core.runtime.services import Services
-from node_core.values import replace
 
 log = structlog.get_logger(__name__)
 
@@ -60,10 +60,11 @@ NOT_OFFERED = "the ResourceSlices are written as soon as the kubelet has registe
 
 @dataclass(frozen=True, kw_only=True)
 class DraDiscovery:
-    """began: monotonic seconds before the discovery."""
+    """began: monotonic seconds before the discovery. held: the GPUs of the claims of the node; None if unknown."""
 
     node: NodeDevices
     began: float
+    held: Collection[GpuUuid] | None = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,9 @@ class DraController:
         self._services, self._timers, self._parts = services, timers, parts
         self._pool, self._effect = pool, effect
         self._node: NodeView | None = None
-        self._found: NodeDevices | None = None
+        self._discovery: DraDiscovery | None = None
+        self._devices: Devices = {}
+        self._is_recalled = False
         self._is_known = False
         self._is_registered = False
         self._failures = 0
@@ -133,6 +136,7 @@ class DraController:
     def reconcile(self) -> None:
         self._serve()
         self._acquire_role()
+        self._recall()
         drained = self._parts.xids.drain()
         attributed = self._parts.tracker.record_xids(drained.xids)
         for each in attributed:
@@ -191,8 +195,20 @@ class DraController:
         self._is_publisher = True
         log.info("publisher_role_acquired")
         self._parts.tracker.restore(self._parts.health_file.read(self._services.clock()))
+        self._parts.publisher.recall()
         self._timers.set_after(CLEAN, 0.0)
         self._parts.poller.request()
+
+    def _recall(self) -> None:
+        """Adds the devices that an earlier process published: a GPU that was lost meanwhile stays a device."""
+        previous = self._parts.publisher.previous
+        if self._is_recalled or previous is None:
+            return
+        self._is_recalled = True
+        self._devices = {**previous, **self._devices}
+        if self._discovery is not None:
+            self._record_devices(self._discovery)
+            self._offer()
 
     def _record(self, result: DraDiscovery | NodeError) -> None:
         """A failed discovery leaves the devices: an error never removes what pods may use."""
@@ -204,14 +220,16 @@ class DraController:
             self._record_failure(result)
             return
         self._services.readiness.report(f"{NAME}/gpus", None)
-        if needs_refresh(None if self._found is None else self._found.inventory, result.node.inventory):
+        if needs_refresh(None if self._discovery is None else self._discovery.node.inventory, result.node.inventory):
             self._parts.refresh()
-        before = {} if self._found is None else self._found.devices
-        devices = retain_lost(before, result.node.devices, result.node.inventory, result.node.mig_gpus)
-        self._found = replace(result.node, devices=devices)
-        self._parts.tracker.record_inventory(result.node.inventory, result.began)
+        self._record_devices(result)
         if self._is_publisher:
             self._begin(REFRESH, self._parts.preparer.refresh)
+
+    def _record_devices(self, result: DraDiscovery) -> None:
+        node, self._discovery = result.node, result
+        self._devices = retain_lost(self._devices, node.devices, node.inventory, node.mig_gpus, result.held)
+        self._parts.tracker.record_inventory(with_lost(node.inventory, self._devices), result.began)
         due = self._parts.tracker.next_discovery_at()
         if due is not None:
             self._timers.set_at(DISCOVER, max(due, self._services.clock() + MIN_INTERVAL))
@@ -224,13 +242,16 @@ class DraController:
             self._parts.tracker.record_driver_unloaded()
 
     def _offer(self) -> None:
-        """Slices are first written after the registration: a kubelet without the driver retries the start of a pod after 60 to 90 s."""
-        if self._found is None or self._node is None or not self._is_publisher:
+        """Slices are first written after the registration: a kubelet without the driver retries the start of a pod after 60 to 90 s.
+
+        The slices of an earlier process are read before, so that no device of a lost GPU is removed.
+        """
+        if self._discovery is None or self._node is None or not self._is_publisher:
             return
-        devices = () if find_plugin_resources(self._node) else tuple(self._found.devices.values())
+        devices = () if find_plugin_resources(self._node) else tuple(self._devices.values())
         healths = self._parts.tracker.healths
-        taints = taints_of(devices, healths, self._found.mig_gpus, effect=self._effect)
-        if self._is_registered or not devices:
+        taints = taints_of(devices, healths, self._discovery.node.mig_gpus, effect=self._effect)
+        if self._is_recalled and (self._is_registered or not devices):
             self._parts.publisher.desire(Pool(devices=devices, taints=taints))
         states = device_healths(devices, taints, self._pool, is_known=self._is_known)
         self._parts.health.publish(states, self._services.wall())

@@ -68,13 +68,14 @@ def build_agent(settings: DraSettings, dependencies: Dependencies, services: Ser
     paths = plugin_paths(settings.kubelet_root, settings.pod_uid)
     hardware = build_hardware(settings, dependencies)
     programs = _driver_edits(settings, dependencies).programs
+    store = ClaimStore(paths.claims_file, read_boot_id())
     tracker, xids = HealthTracker(HealthPolicy()), XidQueue(wake)
     preparer = ClaimPreparer(
         Surroundings(
             pool=node_name,
             hardware=hardware,
             claims=ResourceClaimApi(dependencies.node.api),
-            store=ClaimStore(paths.claims_file, read_boot_id()),
+            store=store,
             specs=ClaimSpecs(settings.claim_cdi_dir),
             daemons=ClaimDaemons(settings.mps_root, programs, lambda: not dependencies.nvml_release.is_released),
             time_slices=TimeSlices(
@@ -85,8 +86,8 @@ def build_agent(settings: DraSettings, dependencies: Dependencies, services: Ser
     )
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix="claims")
     registration, health = Registration(wake), HealthBroadcaster(dependencies.common.interval)
-    publisher = SlicePublisher(SliceApi(dependencies.node.api), services)
-    poller = InventoryPoller(lambda: _discover(hardware, services), wake)
+    publisher = SlicePublisher(SliceApi(dependencies.node.api), services, on_recall=wake)
+    poller = InventoryPoller(lambda: _discover(hardware, store, services), wake)
     watch = GpuWatch(
         dependencies.nvml,
         xids,
@@ -150,9 +151,9 @@ def _health_file(dependencies: Dependencies) -> StateFile:
     return StateFile(path, read_boot_id())
 
 
-def _discover(hardware: NodeHardware, services: Services) -> DraDiscovery:
+def _discover(hardware: NodeHardware, store: ClaimStore, services: Services) -> DraDiscovery:
     began = services.clock()
-    return DraDiscovery(node=hardware.read(), began=began)
+    return DraDiscovery(node=hardware.read(), began=began, held=store.held_gpus())
 
 
 def _build_sockets(

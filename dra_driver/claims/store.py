@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from dra_driver.claims.holding import Claim, Claims
+from gpu_core.domain.inventory import GpuUuid
 from node_core.decode import describe_os_error
 from node_core.errors import ClaimError
 from node_core.host.atomic_write import write_bytes_atomically
@@ -87,21 +88,33 @@ class ClaimStore:
     def read(self) -> Stored:
         """Reads the claims. Renames a damaged file. Raises ClaimError if the file cannot be read, or is of a newer version."""
         try:
+            return self._load()
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return self._quarantine(str(error))
+
+    def held_gpus(self) -> frozenset[GpuUuid] | None:
+        """Returns the GPUs of the claims, without waiting for the lock. Returns None if the file cannot be read."""
+        try:
+            claims = self._load().claims
+        except (msgspec.DecodeError, UnicodeDecodeError, ClaimError):
+            return None
+        return frozenset(GpuUuid(held.gpu) for claim in claims.values() for held in claim.holdings)
+
+    def _load(self) -> Stored:
+        """Raises ClaimError, and DecodeError or UnicodeDecodeError if the file is damaged."""
+        try:
             with self._path.open("rb") as file:
                 content = file.read(LIMIT)
         except FileNotFoundError:
             return Stored(claims={}, problem="the file does not exist")
         except OSError as error:
             raise ClaimError(f"the claims {self._path} {describe_os_error(error)}") from error
-        try:
-            if msgspec.json.decode(content, type=_Version).version != VERSION:
-                raise ClaimError(
-                    f"the claims {self._path} are of another version than {VERSION}",
-                    hint="run the program that wrote the file, or drain the node and remove the file",
-                )
-            stored = msgspec.json.decode(content, type=_File)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return self._quarantine(str(error))
+        if msgspec.json.decode(content, type=_Version).version != VERSION:
+            raise ClaimError(
+                f"the claims {self._path} are of another version than {VERSION}",
+                hint="run the program that wrote the file, or drain the node and remove the file",
+            )
+        stored = msgspec.json.decode(content, type=_File)
         if self._boot_id and stored.boot_id and stored.boot_id != self._boot_id:
             return Stored(claims={}, is_new_boot=True)
         return Stored(claims=stored.claims)

@@ -56,6 +56,15 @@ class SliceApi:
             lambda page: {each["metadata"]["name"]: {**kind, **each} for each in page["items"]}, found
         )
 
+    def list_previous(self) -> Mapping[str, Obj]:
+        """Returns the slices that earlier processes of the driver wrote. A cluster without DRA has none. Raises KubeError."""
+        try:
+            return self.list(self.discover_version())
+        except KubeError as error:
+            if error.status == 404:
+                return {}
+            raise
+
     def read_node(self) -> Obj:
         """Reads the Node, which owns the slices. Raises KubeError."""
         return self.client.request("GET", f"/api/v1/nodes/{quote(self.client.node_name, safe='')}")

@@ -15,6 +15,7 @@ from dra_driver.slices.api import SliceApi, slices_of
 from dra_driver.slices.changes import SliceWrite, comparable, differs, plan_writes
 from dra_driver.slices.features import SliceFeatures
 from dra_driver.slices.plan import Specs, Taints, plan_slices
+from dra_driver.slices.previous import parse_devices
 from node_core.domain.backoff import Backoff
 from node_core.errors import KubeError
 from node_core.kube.informer import Informer
@@ -50,15 +51,25 @@ OpenWatch = Callable[[str, OnChange, OnError], Watch]
 
 
 class SlicePublisher(Worker):
-    """`desire` may be called from any thread, and does not wait. features, problem: readable from any thread.
+    """`recall` and `desire` may be called from any thread, and do not wait. features, problem, previous: readable from any thread.
 
     features: what the API server accepts; None before the first request. problem: why the slices are not up to date; None if they are.
+    previous: the devices that an earlier process published; None before the response to `recall`. on_recall: called with this response.
     """
 
     def __init__(
-        self, api: SliceApi, services: Services, *, open_watch: OpenWatch | None = None, retries: Backoff = RETRIES
+        self,
+        api: SliceApi,
+        services: Services,
+        *,
+        open_watch: OpenWatch | None = None,
+        retries: Backoff = RETRIES,
+        on_recall: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__("resource slices", services, retries)
+        self.previous: Mapping[str, Device] | None = None
+        self._must_recall = False
+        self._on_recall = on_recall
         self.features: SliceFeatures | None = None
         self.problem: str | None = "the ResourceSlices have not been written yet"
         self._api = api
@@ -68,6 +79,12 @@ class SlicePublisher(Worker):
         self._observed: Mapping[str, Obj] = {}
         self._accepted: dict[str, Any] = {}
         self._must_check = False
+
+    def recall(self) -> None:
+        """Begins to read the devices that an earlier process published."""
+        with self._changed:
+            self._must_recall = True
+            self._changed.notify_all()
 
     def desire(self, pool: Pool) -> None:
         """Sets what the slices must contain."""
@@ -96,6 +113,8 @@ class SlicePublisher(Worker):
             self._watch.stop()
 
     def step(self) -> bool:
+        if self._must_recall:
+            return self._recall()
         with self._changed:
             pool, self._must_check = self._pool, False
         try:
@@ -111,7 +130,19 @@ class SlicePublisher(Worker):
         self.problem = None
         return self._succeeded()
 
+    def _recall(self) -> bool:
+        try:
+            self.previous = parse_devices(self._api.list_previous(), self._api.client.node_name)
+        except KubeError as error:
+            self.problem = str(error)
+            return self._failed("slices_not_read", error)
+        self._must_recall = False
+        self._on_recall()
+        return self._succeeded()
+
     def _has_work(self) -> bool:
+        if self._must_recall:
+            return True
         if self._pool is None or not self._must_check:
             return False
         if self.features is None or self.problem is not None:

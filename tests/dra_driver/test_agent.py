@@ -1,7 +1,7 @@
 """The controller without threads: what a discovery, a failed discovery and a timer change, and which of two processes publishes."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +21,13 @@ from dra_driver.agent import (
     Parts,
 )
 from dra_driver.claims.holding import NodeDevices
+from dra_driver.devices.collect import devices_of
+from dra_driver.devices.model import Device
+from dra_driver.slices.publisher import Pool
 from dra_driver.slices.taints import TaintEffect
 from gpu_core.domain.evidence import GpuState, RecoveryAction, XidEvent
 from gpu_core.domain.health import HealthPolicy, Incident, Phase
-from gpu_core.domain.inventory import Gpu, GpuUuid
+from gpu_core.domain.inventory import Fault, Gpu, GpuUuid
 from gpu_core.health.state_file import StateFile
 from gpu_core.health.tracker import HealthTracker
 from gpu_core.health.xid_queue import XidQueue
@@ -64,6 +67,25 @@ class Records:
         return lambda *_, **__: self._calls.append(name)
 
 
+class Publisher(Records):
+    """previous: the devices of an earlier process; None until the slices are read. pools: what it must write."""
+
+    def __init__(self, calls: list[str], previous: Mapping[str, Device] | None) -> None:
+        super().__init__(calls)
+        self.previous = previous
+        self.pools: list[Pool] = []
+
+    def desire(self, pool: Pool) -> None:
+        self._calls.append("desire")
+        self.pools.append(pool)
+
+    @property
+    def taints(self) -> Mapping[str, list[str]]:
+        """The keys of the taints of each device."""
+        newest = self.pools[-1]
+        return {each.name: [taint.key for taint in newest.taints.get(each.name, ())] for each in newest.devices}
+
+
 @dataclass
 class Agent:
     """files: the folder of the lock and of the health file, which two processes share."""
@@ -76,6 +98,9 @@ class Agent:
     refreshes: list[float] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     registration: str | None = None
+    previous: Mapping[str, Device] | None = field(default_factory=dict)
+    held: tuple[GpuUuid, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
     def __post_init__(self) -> None:
         services = Services(clock=lambda: self.now)
@@ -83,6 +108,7 @@ class Agent:
         self.tracker, self.xids = HealthTracker(HealthPolicy()), XidQueue(lambda: None)
         ignores = cast("Any", Ignores())
         role = None if self.files is None else InstanceLock(self.files, NAME, "n1")
+        self.publisher = Publisher(self.calls, self.previous)
         parts = Parts(
             sockets=ignores,
             registration=lambda: self.registration,
@@ -91,7 +117,7 @@ class Agent:
             health_file=StateFile(None if self.files is None else self.files / "health.json", "boot"),
             xids=self.xids,
             refresh=lambda: self.refreshes.append(self.now),
-            publisher=cast("Any", Records(self.calls)),
+            publisher=cast("Any", self.publisher),
             health=cast("Any", Records(self.calls)),
             preparer=ignores,
             executor=cast("ThreadPoolExecutor", Records(self.calls)),
@@ -107,8 +133,10 @@ class Agent:
         if isinstance(self.result, NodeError):
             raise self.result
         gpus, states = self.result
-        found = inventory(*gpus, states=states)
-        return DraDiscovery(node=NodeDevices(devices={}, mig_gpus=(), inventory=found), began=self.now)
+        found = inventory(*gpus, states=states, faults=self.faults)
+        devices = {each.name: each for each in devices_of(found)}
+        node = NodeDevices(devices=devices, mig_gpus=(), inventory=found)
+        return DraDiscovery(node=node, began=self.now, held=self.held)
 
     def wake(self) -> None:
         """One pass of the loop."""
@@ -143,6 +171,42 @@ def test_devices_are_offered_only_after_the_kubelet_has_registered_the_driver() 
     agent.controller.reconcile()
     assert "desire" in agent.calls
     assert agent.slices is None
+
+
+PREVIOUS = {each.name: each for each in devices_of(inventory(gpu(0), gpu(1)))}
+LOST = {"gpu-0": ["gpu.nvidia.com/gpu-lost"], "gpu-1": []}
+UNKNOWN = Fault(index=0, uuid=None, reason="GPU_IS_LOST")
+
+
+def test_a_gpu_that_was_lost_before_the_start_is_a_tainted_device_until_it_returns() -> None:
+    agent = Agent(previous=PREVIOUS, faults=(UNKNOWN,))
+    agent.discover(gpu(1))
+    assert agent.publisher.taints == LOST
+    agent.faults = ()
+    agent.discover(gpu(0), gpu(1))
+    assert agent.publisher.taints["gpu-0"] == ["gpu.nvidia.com/recovering"]
+    agent.now += 100
+    agent.discover(gpu(0), gpu(1))
+    assert agent.publisher.taints == {"gpu-0": [], "gpu-1": []}
+
+
+def test_a_gpu_that_is_missing_at_the_start_is_a_tainted_device_while_a_claim_holds_it() -> None:
+    agent = Agent(previous=PREVIOUS, held=(UUID,))
+    agent.discover(gpu(1))
+    assert agent.publisher.taints == LOST
+    agent.held = ()
+    agent.discover(gpu(1))
+    assert agent.publisher.taints == {"gpu-1": []}
+
+
+def test_no_slice_is_written_before_those_of_an_earlier_process_are_read() -> None:
+    agent = Agent(previous=None, faults=(UNKNOWN,))
+    agent.discover(gpu(1))
+    assert "recall" in agent.calls
+    assert "desire" not in agent.calls
+    agent.publisher.previous = PREVIOUS
+    agent.wake()
+    assert agent.publisher.taints == LOST
 
 
 def test_the_events_of_gpus_that_appear_are_registered(agent: Agent) -> None:

@@ -10,15 +10,20 @@ import pytest
 
 from dra_driver.__main__ import parse
 from dra_driver.agent import NOT_OFFERED
+from dra_driver.devices.collect import devices_of
 from dra_driver.kubelet.plugin import plugin_paths
+from dra_driver.slices.features import SliceFeatures
+from dra_driver.slices.plan import plan_slices
 from node_core.grpc_h2.client import Client
 from node_core.kube.client import NodeApi
+from node_core.kube.http import JSON
 from node_core.kubelet import dra_health_pb2 as health_pb
 from node_core.kubelet import dra_pb2 as pb
 from node_core.kubelet import plugin_registration_pb2 as registration
 from node_core.kubelet.rpc import call
 from node_core.runtime.process import ProcessRunner
 from simulation.apiserver import ApiServer, discovery
+from tests.dra_driver.devices.gpus import gpu, inventory
 from tests.waiting import until
 
 NODE = "n1"
@@ -37,6 +42,10 @@ LOST = """
 faults:
   - {at: 1, gpu: 1, kind: xid, code: 79}
   - {at: 1, gpu: 1, kind: lost}
+"""
+LOST_BEFORE = """
+faults:
+  - {at: 0, gpu: 1, kind: lost}
 """
 SERVICE = "/k8s.io.kubelet.pkg.apis.dra.v1.DRAPlugin"
 
@@ -65,6 +74,18 @@ class Place:
         running.start()
         self.stack.callback(running.stop)
         return running
+
+    def register(self) -> None:
+        """The kubelet reports that it has registered the driver."""
+        until(self.paths.registration_socket.is_socket)
+        with Client(self.paths.registration_socket) as client:
+            call(
+                client,
+                "/pluginregistration.Registration/NotifyRegistrationStatus",
+                registration.RegistrationStatus(plugin_registered=True),
+                registration.RegistrationStatusResponse,
+                timeout=60,
+            )
 
     def wait_for_health(self, device: str, status: int, message: str = "", *, uid: str = UID) -> health_pb.DeviceHealth:
         path = plugin_paths(self.folder, uid).socket
@@ -106,7 +127,6 @@ def test_without_dra_in_the_api_server_and_the_kubelet_the_driver_waits_and_says
 def test_the_kubelet_registers_the_driver_again_after_its_socket_disappeared(place: Place) -> None:
     running = place.start()
     until(place.paths.registration_socket.is_socket)
-    status = registration.RegistrationStatus(plugin_registered=True)
     with Client(place.paths.registration_socket) as client:
         info = call(
             client,
@@ -115,13 +135,7 @@ def test_the_kubelet_registers_the_driver_again_after_its_socket_disappeared(pla
             registration.PluginInfo,
             timeout=60,
         )
-        call(
-            client,
-            "/pluginregistration.Registration/NotifyRegistrationStatus",
-            status,
-            registration.RegistrationStatusResponse,
-            timeout=60,
-        )
+    place.register()
     assert info.endpoint == str(place.paths.socket)
     until(lambda: problems(running)["kubelet"] is None, lambda: str(problems(running)))
     place.paths.registration_socket.unlink()
@@ -146,6 +160,15 @@ def test_a_restart_of_the_driver_does_not_make_a_gpu_healthy(place: Place) -> No
 
 def test_a_gpu_that_is_lost_stays_a_device_and_is_unhealthy(place: Place) -> None:
     place.start(scenario=SCENARIO + LOST)
+    place.wait_for_health("gpu-1", health_pb.UNHEALTHY, "gpu.nvidia.com/gpu-lost")
+    place.wait_for_health("gpu-0", health_pb.HEALTHY)
+
+
+def test_a_gpu_that_was_lost_before_the_start_stays_a_device_and_is_unhealthy(place: Place) -> None:
+    for name, spec in plan_slices(devices_of(inventory(gpu(1))), {}, NODE, SliceFeatures()).items():
+        body = {"metadata": {"name": name}, "spec": spec}
+        place.api.request("POST", "/apis/resource.k8s.io/v1/resourceslices", body=body, content=JSON)
+    place.start(scenario=SCENARIO + LOST_BEFORE)
     place.wait_for_health("gpu-1", health_pb.UNHEALTHY, "gpu.nvidia.com/gpu-lost")
     place.wait_for_health("gpu-0", health_pb.HEALTHY)
 

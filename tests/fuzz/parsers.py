@@ -22,6 +22,7 @@ from dra_driver.claims.config import decode_config
 from dra_driver.claims.ref import ClaimRef
 from dra_driver.claims.sharing import check_sharing
 from dra_driver.devices.attributes import parse_version as parse_driver_version
+from dra_driver.slices.previous import parse_devices as parse_published_devices
 from driver_manager.mounts import parse_mountinfo
 from gotemplate.errors import TemplateError
 from gotemplate.functions.semver import parse_version as parse_semver
@@ -673,6 +674,23 @@ PARSERS: Mapping[str, Parser] = {
     "gpu_core.nvml.inventory:parse_bus_id": text(parse_bus_id, "00000000:17:00.0"),
     "gpu_core.discovery.pci_ids:parse_device_names": text(
         lambda value: parse_device_names(value, "10de"), "10de  NVIDIA\n\t2330  GH100\n\t\t10de 16c1  H100\n"
+    ),
+    "dra_driver.slices.previous:parse_devices": document(
+        lambda data: parse_published_devices({"n1-gpu.nvidia.com-0": data} if isinstance(data, dict) else {}, "n1"),
+        {
+            "spec": {
+                "sharedCounters": [{"name": "gpu-0-counter-set", "counters": {"memory": {"value": "80Gi"}}}],
+                "devices": [
+                    {
+                        "name": "gpu-0",
+                        "attributes": {"type": {"string": "gpu"}, "uuid": {"string": "GPU-0"}, "n": {"int": 1}},
+                        "capacity": {"memory": {"value": "80Gi"}},
+                        "consumesCounters": [{"counterSet": "gpu-0-counter-set", "counters": {"memory": {"value": "80Gi"}}}],
+                    }
+                ],
+            }
+        },
+        refuses=(),
     ),
     "dra_driver.devices.attributes:parse_version": text(parse_driver_version, "550.54.15", "470.05"),
     "gpu_core.nvml.driver_version:parse_proc_version": text(

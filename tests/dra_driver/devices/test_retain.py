@@ -2,7 +2,7 @@ import pytest
 
 from dra_driver.devices.collect import devices_of
 from dra_driver.devices.model import Device
-from dra_driver.devices.retain import retain_lost
+from dra_driver.devices.retain import NOT_FOUND, retain_lost, with_lost
 from gpu_core.domain.inventory import Fault, GpuUuid, Inventory
 from node_core.values import replace
 from tests.dra_driver.devices.gpus import gpu, inventory, mig_device, mig_of
@@ -56,3 +56,30 @@ def test_existing_mig_devices_stay_while_their_layout_cannot_be_read_and_not_aft
     assert retain_lost(before, {}, inventory(divided), ()) == before
     whole = by_name(inventory(gpu(0)))
     assert retain_lost(before, whole, inventory(gpu(0)), ()) == whole
+
+
+HELD = GpuUuid("GPU-0")
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [((HELD,), ["gpu-0", "gpu-1"]), (None, ["gpu-0", "gpu-1", "gpu-2"])],
+    ids=["held", "unknown"],
+)
+def test_a_gpu_that_is_missing_has_devices_while_a_claim_holds_one(
+    held: tuple[GpuUuid, ...] | None, expected: list[str]
+) -> None:
+    found = inventory(gpu(1))
+    assert list(retain_lost(BEFORE, by_name(found), found, held=held)) == expected
+
+
+def test_a_lost_gpu_whose_name_another_gpu_has_now_has_no_devices() -> None:
+    other = inventory(gpu(0, uuid=GpuUuid("GPU-9"), mig_capable=False))
+    before = {each.name: each for each in devices_of(inventory(gpu(0)), [mig_of(gpu(0))], has_dynamic_mig=True)}
+    assert list(retain_lost(before, by_name(other), other, held=(HELD,))) == ["gpu-0"]
+
+
+def test_each_missing_gpu_with_devices_has_one_fault() -> None:
+    fault = Fault(index=1, uuid=GpuUuid("GPU-1"), reason="GPU_IS_LOST")
+    found = with_lost(inventory(gpu(2), faults=(fault,)), BEFORE)
+    assert found.faults == (fault, Fault(index=0, uuid=HELD, reason=NOT_FOUND))

@@ -31,7 +31,13 @@ class Publishing:
     def __init__(self, server: SliceServer) -> None:
         self.server = server
         self.watches: list[str] = []
-        self.publisher = SlicePublisher(SliceApi(server), Services(), open_watch=self._open)
+        self.recalls: list[list[str]] = []
+        self.publisher = SlicePublisher(
+            SliceApi(server), Services(), open_watch=self._open, on_recall=self._record_recall
+        )
+
+    def _record_recall(self) -> None:
+        self.recalls.append(list(self.publisher.previous or ()))
 
     def _open(self, version: str, on_change: Callable[[Mapping[str, Obj]], None], on_error: object) -> Any:
         self.watches.append(version)
@@ -297,3 +303,36 @@ def test_nothing_is_written_before_the_devices_are_known(publishing: Publishing)
     publishing.publisher.observe({})
     publishing.settle()
     assert (publishing.server.writes, publishing.server.reads) == ([], [])
+
+
+def test_the_devices_of_an_earlier_process_are_read_once_and_nothing_is_written(publishing: Publishing) -> None:
+    publishing.desire(Pool(devices=devices()))
+    again = Publishing(publishing.server)
+    publishing.server.writes.clear()
+    again.publisher.recall()
+    again.settle()
+    assert list(again.publisher.previous or ()) == ["gpu-0", "gpu-1"]
+    assert again.recalls == [["gpu-0", "gpu-1"]]
+    assert publishing.server.writes == []
+
+
+def test_devices_that_cannot_be_read_yet_are_read_again(publishing: Publishing) -> None:
+    request = publishing.server.request
+
+    def failing(*_: Any, **__: Any) -> Mapping[str, Any]:
+        raise KubeError("connection refused")
+
+    publishing.server.request = failing  # type: ignore[method-assign]
+    publishing.publisher.recall()
+    assert publishing.publisher.step() is False
+    assert (publishing.publisher.previous, publishing.publisher.problem) == (None, "connection refused")
+    publishing.server.request = request  # type: ignore[method-assign]
+    publishing.settle()
+    assert publishing.publisher.previous == {}
+
+
+def test_a_cluster_without_dra_has_no_devices_of_an_earlier_process() -> None:
+    publishing = Publishing(SliceServer(served=()))
+    publishing.publisher.recall()
+    publishing.settle()
+    assert publishing.publisher.previous == {}
