@@ -10,11 +10,12 @@ import msgspec
 from device_plugin.allocate.strategies import AUTO, CDI_LISTS
 from gpu_core.cdi.groups import groups_reason
 from gpu_core.cdi.hook_program import HookProgramReader
-from gpu_core.cdi.kinds import CONTROL_NODES, IMEX_CHANNEL_PATH, CdiClass
+from gpu_core.cdi.kinds import CONTROL_NODES, IMEX_CHANNEL_PATH, CdiClass, kind
 from gpu_core.cdi.options import CdiOptions, option_notes
 from gpu_core.cdi.plan import CdiPlan, plan_specs
 from gpu_core.cdi.roots import Roots, discover_roots
 from gpu_core.cdi.write import SpecWriter
+from gpu_core.domain.cdi import spec_file_name
 from gpu_core.domain.inventory import Inventory, Platform
 from gpu_core.host.device_nodes import DeviceNodes, ReadNode, read_device_nodes, read_node
 from gpu_core.host.driver_files import DriverFiles, read_driver_files
@@ -28,9 +29,9 @@ class HostContext(msgspec.Struct, frozen=True, kw_only=True):
     """What Allocate responses need to know about the host.
 
     cdi_names: see CdiPlan.names. no_specs_reason: why no GPU has a CDI name, or None. dev_root: the host folder that contains `dev`.
-    control_nodes, imex_channels: the existing ones. problems: why specifications cannot be written. imex_problems: a sentence for each
-    configured channel that is missing. notes: a sentence for
-    each item that the specifications omit. programs: of the driver.
+    control_nodes, imex_channels: the existing ones. problems: why specifications cannot be written; the names of files that have all
+    devices remain. imex_problems: a sentence for each configured channel that is missing. notes: a sentence for each item that the
+    specifications omit. programs: of the driver.
     """
 
     cdi_names: Mapping[str, Mapping[str, str]] = msgspec.field(default_factory=dict)
@@ -61,7 +62,7 @@ class CdiSpecSync:
         roots, driver, nodes = self._read(inventory, settings)
         plan = self._plan(inventory, driver, nodes, roots, settings, runtime) if _needs_specs(settings) else CdiPlan()
         problems = self._writer.write(plan)
-        names = {} if problems else plan.names
+        names = self._provided_names(plan) if problems else plan.names
         channels = tuple(each for each in settings.imex_channels if f"{IMEX_CHANNEL_PATH}{each}" in nodes.nodes)
         return HostContext(
             cdi_names=names,
@@ -80,6 +81,11 @@ class CdiSpecSync:
             notes=(*_option_notes(settings), *plan.notes),
             programs=find_programs(roots, driver),
         )
+
+    def _provided_names(self, plan: CdiPlan) -> Mapping[str, Mapping[str, str]]:
+        """Returns the names of the classes whose files provide all devices, although they cannot be written."""
+        specs = {name: plan.specs[spec_file_name(kind(name))] for name in plan.names}
+        return {name: plan.names[name] for name, spec in specs.items() if self._writer.provides(spec)}
 
     def plan(self, inventory: Inventory, settings: ResponseSettings, runtime: str = "") -> CdiPlan:
         """Returns what `sync` would write."""

@@ -165,11 +165,12 @@ def is_json(text: str) -> bool:
 
 
 def fill_disk(count: int) -> Row:
-    """The kubelet, labels and Xids change while the disk is full. At the end the agents start on the full disk."""
+    """The kubelet, labels, Xids and the text of the CDI file change while the disk is full. At the end the agents start there."""
     fault = {"at": 1.0, "gpu": BROKEN_GPU, "kind": "xid", "code": XID_FATAL, "times": 3600, "per_second": 1}
     with open_site(fault, healthy=GPUS - 1) as site:
         site.wait(site.state_file.exists)
         site.limit_files(0)
+        site.touch_spec()
         for number in range(count):
             change_surroundings(site, number)
         check_files(site)

@@ -247,7 +247,7 @@ class Site:
         self.server.store.mutate("nodes", NODE, change)
 
     def touch_spec(self) -> None:
-        """Changes the CDI file, so that the plugin must write the file again."""
+        """Changes the text of the CDI file, so that the plugin must write the file again. The devices in the file do not change."""
         with self.spec.open("a") as file:
             file.write("\n")
 

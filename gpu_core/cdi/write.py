@@ -50,6 +50,14 @@ class SpecWriter:
         except OSError as error:
             return (_sentence(self._folder, error),)
 
+    def provides(self, spec: Spec) -> bool:
+        """Whether the present file provides each device of the specification. Call this if `write` has failed."""
+        try:
+            text = (self._folder / spec.file_name).read_text()
+        except (OSError, ValueError):
+            return False
+        return has_devices(text, spec)
+
     def _update(self, specs: Mapping[str, Spec]) -> Iterator[str]:
         present = {path.name for path in self._folder.iterdir()}
         stale = (present & FILE_NAMES - specs.keys()) | {name for name in present if name.startswith(_UNFINISHED)}
@@ -66,6 +74,22 @@ class SpecWriter:
 
 def render_json(spec: Spec) -> str:
     return json.dumps(render_spec(spec), separators=(",", ":"))
+
+
+def has_devices(text: str, spec: Spec) -> bool:
+    """Whether the text is a valid specification with each device of `spec`, with exactly the same edits. It can have other devices."""
+    from gpu_core.domain.cdi_schema import problems_of  # noqa: PLC0415 - only after a failed write
+
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    if problems_of(found):
+        return False
+    planned, devices = render_spec(spec), found["devices"]
+    has_unique_names = len({device["name"] for device in devices}) == len(devices)
+    is_same = found == {**planned, "devices": devices}
+    return has_unique_names and is_same and all(device in devices for device in planned["devices"])
 
 
 @contextmanager

@@ -1,8 +1,11 @@
 """CDI specifications that follow the node, and the responses that use them."""
 
+import fcntl
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +112,41 @@ def test_an_unwritable_folder_is_reported_and_no_cdi_name_is_used(node: Node) ->
     assert any(str(node.cdi) in problem for problem in found.problems)
     assert select_device_lists(node.settings, NEW, found)[0] == ("envvar",)
     assert found.cdi_names == {}
+
+
+@contextmanager
+def unwritable(folder: Path) -> Iterator[None]:
+    """No specification can be written, because another process has the lock of the folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def test_gpus_stay_available_while_a_changed_file_with_all_devices_cannot_be_restored(node: Node) -> None:
+    before, file = node.sync_specs(), node.cdi / GPU_SPEC
+    original = file.read_text()
+    changed = json.dumps(json.loads(original), indent=1)
+    file.write_text(changed)
+    with unwritable(node.cdi):
+        found = node.sync_specs()
+    assert any(str(node.cdi) in problem for problem in found.problems)
+    assert found.no_specs_reason is None
+    assert found.cdi_names["gpu"] == before.cdi_names["gpu"]
+    assert select_device_lists(node.settings, NEW, found)[0] == ("cdi-cri",)
+    assert file.read_text() == changed
+    assert node.sync_specs().problems == ()
+    assert file.read_text() == original
+
+
+def test_a_file_that_cannot_be_written_and_lacks_a_device_provides_none(node: Node) -> None:
+    node.sync_specs(inventory=replace(node.inventory, gpus=node.inventory.gpus[:1]))
+    with unwritable(node.cdi):
+        found = node.sync_specs()
+    assert "gpu" not in found.cdi_names
+    assert found.no_specs_reason == found.problems[0]
 
 
 def test_a_missing_configured_imex_channel_is_reported(node: Node) -> None:

@@ -6,15 +6,16 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gpu_core.cdi.kinds import FILE_NAMES, kind
 from gpu_core.cdi.plan import CdiPlan
-from gpu_core.cdi.write import SpecWriter, render_json
+from gpu_core.cdi.write import SpecWriter, has_devices, render_json
 from gpu_core.domain.cdi import CdiDevice, Edits, Spec
 from tests.nvml.build import IN_CI
 from tests.unprivileged import unprivileged
@@ -206,3 +207,45 @@ def test_with_two_writers_a_reader_always_reads_a_complete_specification(tmp_pat
     found = {problem for each in done for problems in each.result() for problem in problems}
     assert all("stop one of the two" in problem for problem in found)
     assert list(content(tmp_path)) == [GPU_FILE]
+
+
+def test_a_file_with_other_text_or_more_devices_has_the_devices_of_the_plan() -> None:
+    spec = make_plan("GPU-1", "GPU-2").specs[GPU_FILE]
+    more = make_plan("GPU-0", "GPU-2", "GPU-1").specs[GPU_FILE]
+    for text in (render_json(spec), json.dumps(json.loads(render_json(spec)), indent=1) + "\n", render_json(more)):
+        assert has_devices(text, spec)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda spec: spec["devices"].pop(), id="a device is missing"),
+        pytest.param(lambda spec: spec["devices"].append(spec["devices"][0]), id="a device occurs twice"),
+        pytest.param(
+            lambda spec: spec["devices"][0]["containerEdits"].update(env=["A=B"]), id="other edits of a device"
+        ),
+        pytest.param(lambda spec: spec.update(containerEdits={"env": ["A=B"]}), id="more edits of all devices"),
+        pytest.param(lambda spec: spec.update(cdiVersion="1.1.0"), id="another version"),
+        pytest.param(lambda spec: spec.update(kind="vendor.com/gpu"), id="another kind"),
+        pytest.param(lambda spec: spec["devices"].append({"name": "new"}), id="an invalid device"),
+        pytest.param(lambda spec: spec.clear(), id="an empty object"),
+    ],
+)
+def test_a_file_that_would_start_a_container_in_another_way_does_not_have_the_devices(
+    change: Callable[[dict[str, Any]], object],
+) -> None:
+    spec = make_plan("GPU-1", "GPU-2").specs[GPU_FILE]
+    content = json.loads(render_json(spec))
+    change(content)
+    assert not has_devices(json.dumps(content), spec)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"kind":', "[" * 100_000])
+def test_a_file_that_is_no_specification_has_no_devices(text: str) -> None:
+    assert not has_devices(text, make_plan("GPU-1").specs[GPU_FILE])
+
+
+def test_a_missing_file_provides_nothing(tmp_path: Path) -> None:
+    assert not SpecWriter(tmp_path / "missing").provides(make_plan("GPU-1").specs[GPU_FILE])
+    (tmp_path / GPU_FILE).write_bytes(b"\xff")
+    assert not SpecWriter(tmp_path).provides(make_plan("GPU-1").specs[GPU_FILE])
