@@ -2,14 +2,17 @@
 
 A damaged file is renamed and the claims are recovered from the CDI specifications. After a reboot no claim is prepared any more: MIG
 instances are gone, and the kubelet prepares the claims of its pods again.
+
+A newer driver may add fields: an older one retains them in the claims that it does not change. Any other change of the format needs a new
+VERSION, and a driver refuses the file of another VERSION without a change.
 """
 
 import fcntl
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +39,12 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     boot_id: str
     claims: dict[str, Claim]
+
+
+class _Raw(msgspec.Struct, frozen=True, kw_only=True):
+    version: int
+    boot_id: str
+    claims: Mapping[str, msgspec.Raw]
 
 
 class _Version(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,8 +139,26 @@ class ClaimStore:
 
     def write(self, claims: Claims) -> None:
         """Records these claims on the disk, and no others. Raises ClaimError if that is not possible: nothing may be changed then."""
-        content = msgspec.json.encode(_File(version=VERSION, boot_id=self._boot_id, claims=dict(claims)))
+        present = self._read_raw()
+        rendered = {uid: _render(claim, present.get(uid)) for uid, claim in claims.items()}
+        content = msgspec.json.encode(_Raw(version=VERSION, boot_id=self._boot_id, claims=rendered))
         try:
             write_bytes_atomically(self._path, content, mode=0o600)
         except OSError as error:
             raise ClaimError(f"the claims {self._path} cannot be written: {error.strerror}") from error
+
+    def _read_raw(self) -> Mapping[str, msgspec.Raw]:
+        """Returns the JSON of the recorded claims; empty if there is none."""
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=_Raw).claims
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return {}
+
+
+def _render(claim: Claim, present: msgspec.Raw | None) -> msgspec.Raw:
+    """Returns the present JSON of a claim that stays the same, with the fields of a newer driver."""
+    if present is not None:
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            if msgspec.json.decode(present, type=Claim) == claim:
+                return present
+    return msgspec.Raw(msgspec.json.encode(claim))
