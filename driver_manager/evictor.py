@@ -11,7 +11,7 @@ import structlog
 
 from driver_manager.obstacles import find_obstacles
 from driver_manager.wait import Waiter
-from gpu_core.pods.claimants import find_claimants
+from gpu_core.pods.claimants import ClaimantFinder
 from gpu_core.pods.eviction import DrainPod, parse_drain_pods, select_gpu_pods, select_removable
 from node_core.errors import DriverError, KubeError
 from node_core.kube.http import ApiClient, parse_response
@@ -44,15 +44,17 @@ class Evictor:
 
     def evict_gpu_pods(self) -> None:
         """Evicts the pods that have resources of NVIDIA, or ResourceClaims with GPUs."""
-        self._evict(self._list_gpu_pods)
+        claimants = ClaimantFinder(self.api)
+
+        def list_gpu_pods() -> tuple[DrainPod, ...]:
+            pods = self._list()
+            return select_gpu_pods(pods, claimants.find(pods))
+
+        self._evict(list_gpu_pods)
 
     def drain(self) -> None:
         """Evicts all pods, or those of the selector."""
         self._evict(lambda: select_removable(self._list(self.policy.selector)))
-
-    def _list_gpu_pods(self) -> tuple[DrainPod, ...]:
-        pods = self._list()
-        return select_gpu_pods(pods, find_claimants(pods, self.api))
 
     def _list(self, selector: str = "") -> tuple[DrainPod, ...]:
         query = {"fieldSelector": f"spec.nodeName={self.node_name}"} | ({"labelSelector": selector} if selector else {})

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from gpu_core.pods.claimants import ClaimantFinder
 from gpu_operator.assembly import Shared, add_feature_groups, add_garbage_collector
 from gpu_operator.cluster.client import NotLeaderError
 from gpu_operator.cluster.writer import NAME, ClusterWriter
@@ -146,11 +147,12 @@ class Reconciler:
     ) -> None:
         self._services, self._api, self._writer = services, api, writer
         self._namespace, self._images = namespace, images
+        self._claimants = ClaimantFinder(api)
         self._upgrader = Upgrader(api, clock=services.clock, wall=services.wall)
 
     def run(self, view: ClusterView) -> PassResult:
         """Raises KubeError; see ClusterWriter.apply."""
-        view = add_workloads(view, self._api)
+        view = add_workloads(view, self._api, self._claimants)
         plan = add_upgrades(plan_cluster(view, self._namespace, self._images), self._upgrader.status(view))
         self._services.metrics.replace(metrics.DRIVER_NODES, NAME, count_nodes(plan))
         upgrades = self._upgrader.reconcile(view)  # first: its writes need the Nodes as they are in the view

@@ -36,28 +36,45 @@ class _Claim(ApiStruct, frozen=True):
     status: _Status = _Status()
 
 
-def find_claimants(pods: Iterable[DrainPod], api: ApiClient) -> frozenset[str]:
-    """Returns `namespace/name` of the pods with a ResourceClaim that has a device of the driver gpu.nvidia.com.
+class ClaimantFinder:
+    """Used by one thread, pass after pass: logs that claims cannot be read when that changes."""
 
-    Sends requests only if a pod that can be evicted has claims. Without the right to read claims, each claim can have GPUs. Without
-    resource.k8s.io no claim has any. Raises KubeError.
-    """
-    names = {pod.key: [(pod.metadata.namespace, name) for name in pod.claims] for pod in pods if pod.is_removable}
-    claims = ResourceClaimApi(api)
-    try:
-        with_gpus = {
-            claim for claim in {each for of_pod in names.values() for each in of_pod} if _has_gpus(claims, *claim)
-        }
-    except KubeError as error:
-        if error.status == 404:
-            return frozenset()
-        if error.status != 403:
-            raise
-        log.warning(
-            "claims_not_read", why=error.message, effect="each pod with ResourceClaims counts as a user of GPUs"
-        )
-        return frozenset(key for key, of_pod in names.items() if of_pod)
-    return frozenset(key for key, of_pod in names.items() if not with_gpus.isdisjoint(of_pod))
+    def __init__(self, api: ApiClient) -> None:
+        self._api = api
+        self._is_refused = False
+
+    def find(self, pods: Iterable[DrainPod]) -> frozenset[str]:
+        """Returns `namespace/name` of the pods with a ResourceClaim that has a device of the driver gpu.nvidia.com.
+
+        Sends requests only if a pod that can be evicted has claims. Without the right to read claims, each claim can have GPUs. Without
+        resource.k8s.io no claim has any. Raises KubeError.
+        """
+        names = {pod.key: [(pod.metadata.namespace, name) for name in pod.claims] for pod in pods if pod.is_removable}
+        every = {each for of_pod in names.values() for each in of_pod}
+        claims = ResourceClaimApi(self._api)
+        try:
+            with_gpus = {claim for claim in every if _has_gpus(claims, *claim)}
+        except KubeError as error:
+            if error.status == 404:
+                return frozenset()
+            if error.status != 403:
+                raise
+            self._report_refused(error)
+            with_gpus = every
+        else:
+            self._report_read(is_read=bool(every))
+        return frozenset(key for key, of_pod in names.items() if not with_gpus.isdisjoint(of_pod))
+
+    def _report_refused(self, error: KubeError) -> None:
+        if not self._is_refused:
+            effect = "each pod with ResourceClaims counts as a user of GPUs"
+            log.warning("claims_not_read", why=error.message, effect=effect)
+        self._is_refused = True
+
+    def _report_read(self, *, is_read: bool) -> None:
+        if is_read and self._is_refused:
+            log.info("claims_read")
+            self._is_refused = False
 
 
 def parse_claim_drivers(claim: Mapping[str, Any]) -> frozenset[str]:

@@ -113,7 +113,7 @@ def select_removable(pods: Iterable[DrainPod]) -> tuple[DrainPod, ...]:
 
 
 def select_gpu_pods(pods: Iterable[DrainPod], claimants: Collection[str]) -> tuple[DrainPod, ...]:
-    """Returns the pods that use GPUs: by a resource of NVIDIA, or by a ResourceClaim. claimants: `namespace/name`, see find_claimants.
+    """Returns the pods that use GPUs: by a resource of NVIDIA, or by a ResourceClaim. claimants: `namespace/name`, see ClaimantFinder.
 
     DRAIN_SKIP has no effect on them, because they would lose their GPUs anyway.
     """

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gpu_core.pods.claimants import ClaimantFinder
 from gpu_operator.cluster.client import NotLeaderError
 from gpu_operator.cluster.writer import ClusterWriter
 from gpu_operator.plan.status import ERROR, find_condition
@@ -159,7 +160,7 @@ def test_the_pods_of_nodes_that_are_upgraded_are_read() -> None:
     other = {**pod("b", name="job"), "metadata": {"name": "job", "namespace": "team", "managedFields": []}}
     api = FakeApi(response={"items": [other]})
     nodes = [node("a"), node("b", {"nvidia.com/gpu-driver-upgrade-state": "drain-required"})]
-    found = add_workloads(view(nodes, pods=[pod("a")]), api)  # type: ignore[arg-type]
+    found = add_workloads(view(nodes, pods=[pod("a")]), api, ClaimantFinder(api))  # type: ignore[arg-type]
     assert [body for _, _, body in api.sent] == [{"fieldSelector": "spec.nodeName=b"}]
     assert set(found.pods) == {f"{NAMESPACE}/driver-a", "team/job"}
     assert "managedFields" not in found.pods["team/job"]["metadata"]
@@ -173,10 +174,10 @@ def test_the_claims_of_pods_on_nodes_that_are_upgraded_are_read() -> None:
     allocation = {"devices": {"results": [{"driver": "gpu.nvidia.com"}]}}
     api = FakeApi(response={"items": [job], "versions": [{"version": "v1"}], "status": {"allocation": allocation}})
     nodes = [node("b", {"nvidia.com/gpu-driver-upgrade-state": "pod-deletion-required"})]
-    assert add_workloads(view(nodes), api).claimants == {"team/job"}  # type: ignore[arg-type]
+    assert add_workloads(view(nodes), api, ClaimantFinder(api)).claimants == {"team/job"}  # type: ignore[arg-type]
 
 
 def test_without_an_upgrade_no_pods_are_read() -> None:
     api, before = FakeApi(), view([node("a", {"nvidia.com/gpu-driver-upgrade-state": "upgrade-done"})])
-    assert add_workloads(before, api) is before  # type: ignore[arg-type]
+    assert add_workloads(before, api, ClaimantFinder(api)) is before  # type: ignore[arg-type]
     assert api.sent == []

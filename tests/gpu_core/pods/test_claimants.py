@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from gpu_core.pods.claimants import find_claimants, parse_claim_drivers
+from gpu_core.pods.claimants import ClaimantFinder, parse_claim_drivers
 from gpu_core.pods.eviction import DrainPod, parse_drain_pods
 from node_core.errors import KubeError
 
@@ -19,7 +20,7 @@ class Api:
     def __init__(
         self, claims: Mapping[str, tuple[str, ...] | None], *, status: int = 0, has_group: bool = True
     ) -> None:
-        self._claims, self._status, self._has_group = claims, status, has_group
+        self._claims, self.status, self._has_group = claims, status, has_group
         self.requests: list[str] = []
 
     def request(self, verb: str, path: str, **_: Any) -> Any:
@@ -27,10 +28,10 @@ class Api:
         if path == GROUP and self._has_group:
             return {"versions": [{"version": "v1"}]}
         name = path.removeprefix(f"{CLAIMS}/")
-        if path == GROUP or (not self._status and name not in self._claims):
+        if path == GROUP or (not self.status and name not in self._claims):
             raise KubeError("not found", status=404)
-        if self._status:
-            raise KubeError("failed", status=self._status)
+        if self.status:
+            raise KubeError("failed", status=self.status)
         drivers = self._claims[name]
         results = [{"driver": each, "device": "d"} for each in drivers or ()]
         return {"status": {} if drivers is None else {"allocation": {"devices": {"results": results}}}}
@@ -49,7 +50,7 @@ def pods(**claims: str) -> tuple[DrainPod, ...]:
 
 
 def find(found: tuple[DrainPod, ...], api: Api) -> frozenset[str]:
-    return find_claimants(found, api)  # type: ignore[arg-type]
+    return ClaimantFinder(api).find(found)  # type: ignore[arg-type]
 
 
 def test_pods_count_whose_claims_have_a_gpu_of_the_driver() -> None:
@@ -90,6 +91,17 @@ def test_a_cluster_without_claims_has_no_claimants() -> None:
 
 def test_without_the_right_to_read_claims_each_pod_with_claims_counts() -> None:
     assert find(pods(a="gpu", b="nic", c=""), Api({}, status=403)) == {"ml/a", "ml/b"}
+
+
+def test_each_change_of_the_right_to_read_claims_is_logged_once() -> None:
+    api, found = Api({"gpu": ("gpu.nvidia.com",)}, status=403), pods(a="gpu")
+    finder = ClaimantFinder(api)  # type: ignore[arg-type]
+    with capture_logs() as lines:
+        for status in (403, 403, 0, 0, 403):
+            api.status = status
+            assert finder.find(found) == {"ml/a"}
+            finder.find(())
+    assert [line["event"] for line in lines] == ["claims_not_read", "claims_read", "claims_not_read"]
 
 
 def test_an_api_server_that_fails_is_an_error() -> None:
