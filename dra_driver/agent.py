@@ -99,6 +99,7 @@ class DraController:
         self._discovery: DraDiscovery | None = None
         self._devices: Devices = {}
         self._is_recalled = False
+        self._had_slices = False
         self._is_known = False
         self._is_registered = False
         self._failures = 0
@@ -204,7 +205,7 @@ class DraController:
         previous = self._parts.publisher.previous
         if self._is_recalled or previous is None:
             return
-        self._is_recalled = True
+        self._is_recalled, self._had_slices = True, bool(previous)
         self._devices = {**previous, **self._devices}
         if self._discovery is not None:
             self._record_devices(self._discovery)
@@ -242,26 +243,31 @@ class DraController:
             self._parts.tracker.record_driver_unloaded()
 
     def _offer(self) -> None:
-        """Slices are first written after the registration: a kubelet without the driver retries the start of a pod after 60 to 90 s.
-
-        The slices of an earlier process are read before, so that no device of a lost GPU is removed.
-        """
+        """The slices of an earlier process are read first, so that no device of a lost GPU is removed."""
         if self._discovery is None or self._node is None or not self._is_publisher:
             return
         devices = () if find_plugin_resources(self._node) else tuple(self._devices.values())
         healths = self._parts.tracker.healths
         taints = taints_of(devices, healths, self._discovery.node.mig_gpus, effect=self._effect)
-        if self._is_recalled and (self._is_registered or not devices):
+        if self._is_recalled and (self._can_offer or not devices):
             self._parts.publisher.desire(Pool(devices=devices, taints=taints))
         states = device_healths(devices, taints, self._pool, is_known=self._is_known)
         self._parts.health.publish(states, self._services.wall())
 
+    @property
+    def _can_offer(self) -> bool:
+        """Slices are first written after the registration: a kubelet without the driver retries the start of a pod after 60 to 90 s.
+
+        Those of an earlier process are changed at once: a taint must not wait for the kubelet.
+        """
+        return self._is_registered or self._had_slices
+
     def _report_slices(self) -> None:
         unwritten = self._parts.publisher.problem if self._is_publisher else None
-        waiting = NOT_OFFERED if self._is_publisher and not self._is_registered else None
+        waiting = NOT_OFFERED if self._is_publisher and not self._can_offer else None
         problem = plugin_problem(find_plugin_resources(self._node)) or waiting or unwritten
         self._services.readiness.report(f"{NAME}/slices", problem, is_expected=problem == NOT_OFFERED)
-        if unwritten is not None and self._is_registered and not self._timers.is_set(REPORT):
+        if unwritten is not None and self._can_offer and not self._timers.is_set(REPORT):
             self._timers.set_after(REPORT, 1.0)
 
     def _begin(self, name: str, work: Callable[[], None]) -> None:

@@ -173,6 +173,24 @@ def test_devices_are_offered_only_after_the_kubelet_has_registered_the_driver() 
     assert agent.slices is None
 
 
+def test_a_taint_of_an_earlier_process_s_device_does_not_wait_for_the_kubelet() -> None:
+    agent = Agent(registration=NOT_REGISTERED, previous=PREVIOUS)
+    agent.discover(gpu(0), gpu(1))
+    agent.xids.add(XidEvent(xid=79, gpu=UUID, at=agent.now))
+    agent.wake()
+    assert agent.publisher.taints == {"gpu-0": ["gpu.nvidia.com/xid"], "gpu-1": []}
+    assert agent.slices is None
+
+
+@pytest.mark.parametrize("status", [NOT_REGISTERED, "the kubelet refuses the driver"])
+def test_a_taint_does_not_wait_for_a_kubelet_that_is_away_or_restarts(agent: Agent, status: str) -> None:
+    agent.discover(gpu(0), gpu(1))
+    agent.registration = status
+    agent.xids.add(XidEvent(xid=79, gpu=UUID, at=agent.now))
+    agent.wake()
+    assert agent.publisher.taints == {"gpu-0": ["gpu.nvidia.com/xid"], "gpu-1": []}
+
+
 PREVIOUS = {each.name: each for each in devices_of(inventory(gpu(0), gpu(1)))}
 LOST = {"gpu-0": ["gpu.nvidia.com/gpu-lost"], "gpu-1": []}
 UNKNOWN = Fault(index=0, uuid=None, reason="GPU_IS_LOST")
