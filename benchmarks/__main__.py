@@ -74,7 +74,7 @@ def measure(bench: Bench, sizes: Sizes, parts: list[str], others: list[Other], f
         }
         for other in others
     }
-    return {"machine": machine, "complete": True, "numbers": numbers, "against": against}
+    return {"machine": machine, "complete": PARTS.keys() <= set(parts), "numbers": numbers, "against": against}
 
 
 def main() -> None:
