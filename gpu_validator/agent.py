@@ -19,6 +19,7 @@ from gpu_validator.kubelet import NodeState
 from gpu_validator.node_writer import ValidationWriter
 from gpu_validator.runner import ValidationRunner
 from gpu_validator.settings import ValidatorSettings
+from gpu_validator.slices import SliceReader
 from gpu_validator.status import Status, describe_status
 from node_core.domain.backoff import Backoff
 from node_core.domain.conditions import GPU_VALIDATED, Condition
@@ -198,7 +199,8 @@ def build_agent(
     mailbox: Mailbox[AgentMessage] = Mailbox()
     timers = Timers(services.clock)
     host = Host(settings, dependencies)
-    validator = build_validator(settings, dependencies, services, host)
+    slices = SliceReader(dependencies.node.api)
+    validator = build_validator(settings, dependencies, services, host, read_slices=slices.read)
     writer = ValidationWriter(dependencies.node.api, services, agent=NAME)
     watches = [
         DirectoryWatch(

@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from gpu_validator.inputs import InputReader
 from gpu_validator.kubelet import KubeletFacts, NodeState
 from gpu_validator.sandbox import ContainerEnd, ContainerRun, Runtime, find_socket
 from gpu_validator.settings import CDI_FOLDER, STATIC_CDI_FOLDER, ValidatorSettings
+from gpu_validator.slices import NodeSlice
 from gpu_validator.validation import Sources, Validator
 from node_core.decode import describe_os_error
 from node_core.domain.cdi_support import find_cdi_obstacle
@@ -134,7 +135,7 @@ class Host:
         try:
             devices = read_node_resources(path).allocatable.devices
         except KubeletError as error:
-            return KubeletFacts(error=str(error))
+            return KubeletFacts(error=str(error), has_dra_driver=self.has_dra_driver())
         return KubeletFacts(devices=devices, allocatable=node.allocatable, has_dra_driver=self.has_dra_driver())
 
     def find_driver(self) -> tuple[str, str | None]:
@@ -235,8 +236,14 @@ def may_have_kubelet(socket: Path) -> bool:
 
 
 def build_validator(
-    settings: ValidatorSettings, dependencies: Dependencies, services: Services, host: Host
+    settings: ValidatorSettings,
+    dependencies: Dependencies,
+    services: Services,
+    host: Host,
+    *,
+    read_slices: Callable[[], tuple[NodeSlice, ...]] | None = None,
 ) -> Validator:
+    """read_slices: see Sources."""
     pods, nvml = settings.podresources_socket, ReleasableNvml(dependencies.nvml)
     dependencies.nvml_release.add(nvml)
     sources = Sources(
@@ -246,6 +253,7 @@ def build_validator(
         find_node=host.paths.examine,
         why_no_cdi=host.why_no_cdi,
         read_kubelet=host.read_kubelet,
+        read_slices=read_slices,
     )
     kernels = KernelCheck(
         open_nvml=nvml.open,

@@ -13,6 +13,7 @@ class Name(StrEnum):
     CDI = "cdi"
     CUDA = "cuda"
     KUBELET = "kubelet"
+    SLICES = "resource-slices"
     CONTAINER = "container"
 
 

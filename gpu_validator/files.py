@@ -18,7 +18,7 @@ STAGES: Mapping[str, tuple[Name, ...]] = {
     DRIVER: (Name.DRIVER, Name.DEVICE_NODES),
     "toolkit-ready": (Name.DRIVER, Name.DEVICE_NODES, Name.CDI),
     "cuda-ready": (Name.DRIVER, Name.DEVICE_NODES, Name.CDI, Name.CUDA),
-    "plugin-ready": (Name.DRIVER, Name.DEVICE_NODES, Name.CDI, Name.KUBELET, Name.CONTAINER),
+    "plugin-ready": (Name.DRIVER, Name.DEVICE_NODES, Name.CDI, Name.KUBELET, Name.SLICES, Name.CONTAINER),
 }
 """File -> the checks that must not fail."""
 

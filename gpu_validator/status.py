@@ -18,6 +18,7 @@ class Reason(StrEnum):
     CDI = "CDIFailed"
     CUDA = "CUDAFailed"
     KUBELET = "NotRegistered"
+    SLICES = "ResourceSlicesFailed"
     CONTAINER = "ContainerFailed"
 
 
@@ -27,6 +28,7 @@ REASONS: Mapping[Name, Reason] = {
     Name.CDI: Reason.CDI,
     Name.CUDA: Reason.CUDA,
     Name.KUBELET: Reason.KUBELET,
+    Name.SLICES: Reason.SLICES,
     Name.CONTAINER: Reason.CONTAINER,
 }
 

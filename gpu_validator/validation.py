@@ -12,6 +12,7 @@ from gpu_validator.cuda import KernelCheck
 from gpu_validator.device_nodes import check_device_nodes
 from gpu_validator.driver import DriverFacts, check_driver
 from gpu_validator.kubelet import BY_CLAIMS, KubeletFacts, NodeState, check_kubelet
+from gpu_validator.slices import NodeSlice, check_slices
 from node_core.errors import NodeError
 
 NEEDS: Mapping[Name, tuple[Name, ...]] = {
@@ -20,7 +21,8 @@ NEEDS: Mapping[Name, tuple[Name, ...]] = {
     Name.CDI: (Name.DRIVER,),
     Name.CUDA: (Name.DRIVER, Name.DEVICE_NODES),
     Name.KUBELET: (Name.DRIVER,),
-    Name.CONTAINER: (Name.CDI, Name.KUBELET),
+    Name.SLICES: (Name.DRIVER,),
+    Name.CONTAINER: (Name.CDI, Name.KUBELET, Name.SLICES),
 }
 """The checks that must not fail before each check."""
 RETRY = "read the log of gpu-validator; the check runs again"
@@ -28,7 +30,10 @@ RETRY = "read the log of gpu-validator; the check runs again"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Reads the facts of the node. Each one may raise NodeError. why_no_cdi: why pods get their GPUs without CDI, or None."""
+    """Reads the facts of the node. Each one may raise NodeError. why_no_cdi: why pods get their GPUs without CDI, or None.
+
+    read_slices: the ResourceSlices of the node; None without access to the API server.
+    """
 
     read_driver: Callable[[], DriverFacts]
     read_nodes: Callable[[], tuple[DeviceNodes, Mapping[str, int]]]
@@ -36,6 +41,7 @@ class Sources:
     find_node: FindNode
     why_no_cdi: Callable[[NodeState, Inventory], str | None]
     read_kubelet: Callable[[NodeState], KubeletFacts]
+    read_slices: Callable[[], tuple[NodeSlice, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,11 +109,27 @@ class _Run:
                 return self._validator.kernels.check(inventory)
             case Name.KUBELET:
                 return check_kubelet(self._kubelet, inventory)
+            case Name.SLICES:
+                return self._check_slices()
             case _:
-                devices = select_devices(self._specs)
-                if devices is None and self._has_claims:
-                    return not_applicable(name, BY_CLAIMS)
-                return self._validator.container.check(inventory, devices, self._ids)
+                return self._check_container()
+
+    def _check_slices(self) -> Check:
+        if not self._kubelet.has_dra_driver:
+            return not_applicable(Name.SLICES, "gpu-dra-driver does not run on this node")
+        if self._ids:
+            return not_applicable(Name.SLICES, "a device plugin has GPUs of this node")
+        if self._sources.read_slices is None:
+            return not_applicable(
+                Name.SLICES, "gpu-validator checks the ResourceSlices; this command does not use the cluster"
+            )
+        return check_slices(self._sources.read_slices(), self._inventory)
+
+    def _check_container(self) -> Check:
+        devices = select_devices(self._specs)
+        if devices is None and self._has_claims:
+            return not_applicable(Name.CONTAINER, BY_CLAIMS)
+        return self._validator.container.check(self._inventory, devices, self._ids)
 
     @property
     def _has_claims(self) -> bool:

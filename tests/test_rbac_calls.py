@@ -1,7 +1,9 @@
 """The requests of the agents and of the commands for people, recorded by the simulated API server, equal the permissions of their roles."""
 
 import contextlib
+import fcntl
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 import yaml
 
 from device_plugin.__main__ import parse as plugin
+from dra_driver.agent import NAME as DRA_DRIVER
 from gfd.__main__ import parse as gfd
 from gpu_core.clients.pause import DEPLOY, Pause
 from gpu_exporter.__main__ import parse as exporter
@@ -21,9 +24,11 @@ from mig_manager.__main__ import parse as mig_manager
 from nfd_lite.__main__ import parse as nfd
 from nfd_lite.topology.__main__ import parse as topology
 from node_core.domain.labels import MIG_CONFIG
+from node_core.host.flock import open_locked
 from node_core.kube.client import NodeApi
 from node_core.kube.events import EventApi
 from node_core.kube.node_feature import NodeFeatureApi
+from node_core.runtime.instance_lock import instance_lock_path
 from node_core.runtime.process import ProcessRunner, Program
 from simulation.apiserver import ApiServer
 from simulation.kubelet.kubelet import Kubelet
@@ -241,13 +246,18 @@ def test_mig_manager_needs_the_rights_of_its_role(cluster: Cluster) -> None:
 
 
 def test_gpu_validator_needs_the_rights_of_its_role(cluster: Cluster) -> None:
+    """On a node of gpu-dra-driver, which has its lock."""
+    lock = open_locked(instance_lock_path(cluster.directory, DRA_DRIVER, NODE), fcntl.LOCK_EX)
+    assert lock is not None
     cluster.run(
         gpu_validator, "--validations-dir", "", "--podresources-socket", str(cluster.directory / "missing.sock")
     )
-    cluster.wait_for(("list", NODES), ("watch", NODES), ("patch", STATUS), ("create", EVENTS))
+    slices = ("list", "/apis/resource.k8s.io/v1/resourceslices")
+    cluster.wait_for(("list", NODES), ("watch", NODES), ("patch", STATUS), ("create", EVENTS), slices)
+    os.close(lock)
     role = yaml.safe_load_all((ROOT / "manifests/overlays/gpu-validator/gpu-validator.yaml").read_text())
     rules = next(each["rules"] for each in role if each["kind"] == "ClusterRole")
-    allowed = {("", rule["resources"][0]): set(rule["verbs"]) for rule in rules}
+    allowed = {(rule["apiGroups"][0], rule["resources"][0]): set(rule["verbs"]) for rule in rules}
     assert cluster.requested(namespaced=False) == allowed
 
 

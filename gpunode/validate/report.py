@@ -76,5 +76,5 @@ def _print_text(report: Report) -> None:
     for each in report.checks:
         if each.remedy is not None:
             click.echo()
-            for line in render_paragraph(terminal, each.remedy, first=f"{each.name}:", indent=14):
+            for line in render_paragraph(terminal, each.remedy, first=f"{each.name}:", indent=17):
                 click.echo(line)

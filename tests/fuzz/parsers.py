@@ -34,6 +34,7 @@ from gotemplate.times import parse_duration as parse_go_duration
 from gpu_core.clients import pause
 from gpu_core.discovery.pci_ids import parse_device_names
 from gpu_core.domain.cdi_schema import advice_of, problems_of
+from gpu_core.domain.inventory import Inventory
 from gpu_core.domain.release import parse_seconds
 from gpu_core.domain.selection import parse_devices
 from gpu_core.host.ld_cache import parse_ld_cache
@@ -68,6 +69,7 @@ from gpu_toolkit.process import parse_command_line, parse_unit
 from gpu_toolkit.toml_edit import restore_values, set_values
 from gpu_validator.device_nodes import parse_majors
 from gpu_validator.settings import parse_skipped
+from gpu_validator.slices import check_slices, parse_slices
 from gpunode.cdi import device_names
 from gpunode.cluster.claim_feed import parse_claim, parse_slice
 from gpunode.cluster.feed import parse_node as parse_watched_node
@@ -466,6 +468,11 @@ PARSERS: Mapping[str, Parser] = {
         '# x\nDCGM_FI_DEV_GPU_TEMP, gauge, "a, ""b"""\nDCGM_FI_DEV_GPU_TMP, counter, c\n',
     ),
     "gpu_validator.device_nodes:parse_majors": text(parse_majors, "Character devices:\n  1 mem\n195 nvidia\n\nBlock devices:\n259 a\n"),
+    "gpu_validator.slices:parse_slices": document(
+        lambda given: check_slices(parse_response(parse_slices, given), Inventory(driver=None)),
+        {"items": [{"spec": {"pool": {"name": "n", "generation": 1, "resourceSliceCount": 1}, "devices": [{"attributes": {}}]}}]},
+        refuses=(KubeError,),
+    ),
     "gpu_validator.settings:parse_skipped": text(parse_skipped, "cuda", "cuda,container", " cdi ,", refuses=VALUE_ERROR),
     "gpu_exporter.settings:parse_milliseconds": text(parse_milliseconds, "30000", "100", "86400000", refuses=VALUE_ERROR),
     "gpu_exporter.settings:parse_listen": text(parse_listen, ":9400", "", refuses=VALUE_ERROR),

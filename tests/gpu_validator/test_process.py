@@ -2,25 +2,31 @@
 
 import contextlib
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from dra_driver.agent import NAME as DRIVER
 from gpu_validator.__main__ import parse
 from gpu_validator.container import FIRST_MISSING
 from gpu_validator.files import STAGES
+from node_core.domain.backoff import Backoff
 from node_core.domain.conditions import GPU_VALIDATED, ObservedCondition
 from node_core.grpc_h2.methods import Unary
 from node_core.kube.client import NodeApi
 from node_core.kubelet import cri_pb2 as cri
 from node_core.kubelet import podresources_pb2 as pb
 from node_core.kubelet.server import UnixServer
+from node_core.runtime.instance_lock import instance_lock_path
 from node_core.runtime.process import ProcessRunner
 from simulation.apiserver import ApiServer
 from tests.gpu_validator.nodes import RESOURCE, spec
 from tests.gpu_validator.runtime import FakeRuntime
+from tests.gpu_validator.test_build import hold
+from tests.gpu_validator.test_slices import device, slice_of
 from tests.waiting import until
 
 NODE = "n1"
@@ -113,7 +119,7 @@ def test_a_node_is_valid_after_the_registration_and_gets_its_files(place: Place)
     message = place.wait_for("Validated")
     assert (
         message
-        == "The GPUs are simulated. Passed: driver, cdi, kubelet, container. Not applicable: device-nodes, cuda."
+        == "The GPUs are simulated. Passed: driver, cdi, kubelet, container. Not applicable: device-nodes, cuda, resource-slices."
     )
     until(lambda: names(place.files) == set(STAGES))
     (container,) = place.runtime.containers
@@ -130,6 +136,21 @@ def test_a_deleted_specification_makes_the_node_invalid_until_it_is_back(place: 
     assert names(place.files) == {"driver-ready"}
     place.write_spec()
     place.wait_for("Validated")
+
+
+def test_a_node_of_the_dra_driver_is_valid_as_soon_as_its_slices_have_the_gpus(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpu_validator.agent.RETRIES", Backoff(first=0.05, maximum=0.05))
+    place.devices = []
+    place.cdi.unlink()
+    place.stack.callback(os.close, hold(instance_lock_path(place.folder, DRIVER, NODE)))
+    place.start()
+    assert "The Node has no ResourceSlice of gpu.nvidia.com" in place.wait_for("ResourceSlicesFailed")
+    body = {"metadata": {"name": "n1-0"}, **slice_of(device(UUID))}
+    place.api.request("POST", "/apis/resource.k8s.io/v1/resourceslices", body=body, content="application/json")
+    assert "Passed: driver, resource-slices." in place.wait_for("Validated")
+    assert names(place.files) == set(STAGES)
 
 
 def test_a_container_without_its_device_makes_the_node_invalid(place: Place) -> None:

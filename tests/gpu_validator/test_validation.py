@@ -9,7 +9,7 @@ from gpu_validator.check import Name, Report, Verdict, passed
 from gpu_validator.driver import DriverFacts
 from gpu_validator.kubelet import KubeletFacts, NodeState
 from gpu_validator.validation import Sources, Validator
-from node_core.errors import HostReadError, KubeletError
+from node_core.errors import HostReadError, KubeError, KubeletError
 from tests.gpu_validator.nodes import MAJORS, device_nodes, driver, group, inventory
 
 FOUND = inventory()
@@ -56,16 +56,16 @@ def verdicts(report: Report) -> list[Verdict]:
 def test_the_checks_have_their_order() -> None:
     report = validate()
     assert [each.name for each in report.checks] == list(Name)
-    assert verdicts(report) == [OK, OK, NOT, OK, OK, OK]
+    assert verdicts(report) == [OK, OK, NOT, OK, OK, NOT, OK]
 
 
 @pytest.mark.parametrize(
     ("sources", "expected"),
     [
-        ({"found": driver(None, code="TIMEOUT", error="hangs")}, [BAD, SKIPPED, SKIPPED, SKIPPED, SKIPPED, SKIPPED]),
-        ({"read_nodes": lambda: (device_nodes(0), MAJORS)}, [OK, BAD, NOT, SKIPPED, OK, OK]),
-        ({"why_no_cdi": lambda *_: None}, [OK, OK, BAD, OK, OK, SKIPPED]),
-        ({"read_kubelet": lambda _: KubeletFacts(error="down")}, [OK, OK, NOT, OK, BAD, SKIPPED]),
+        ({"found": driver(None, code="TIMEOUT", error="hangs")}, [BAD, *[SKIPPED] * 6]),
+        ({"read_nodes": lambda: (device_nodes(0), MAJORS)}, [OK, BAD, NOT, SKIPPED, OK, NOT, OK]),
+        ({"why_no_cdi": lambda *_: None}, [OK, OK, BAD, OK, OK, NOT, SKIPPED]),
+        ({"read_kubelet": lambda _: KubeletFacts(error="down")}, [OK, OK, NOT, OK, BAD, NOT, SKIPPED]),
     ],
     ids=["driver", "device nodes", "cdi", "kubelet"],
 )
@@ -78,9 +78,26 @@ def test_with_gpus_by_claims_alone_nothing_is_checked_that_only_a_device_plugin_
         "read_kubelet": lambda _: KubeletFacts(has_dra_driver=True),
         "why_no_cdi": lambda *_: None,
     }
-    assert verdicts(validate(**by_claims)) == [OK, OK, NOT, OK, NOT, NOT]
+    assert verdicts(validate(**by_claims)) == [OK, OK, NOT, OK, NOT, NOT, NOT]
     both: dict[str, Any] = {"read_kubelet": lambda _: KubeletFacts(devices=(group(*IDS),), has_dra_driver=True)}
     assert verdicts(validate(**{**by_claims, **both}))[2] is BAD
+
+
+def test_the_resource_slices_are_checked_only_if_pods_get_the_gpus_by_claims_alone() -> None:
+    by_claims: dict[str, Any] = {
+        "read_kubelet": lambda _: KubeletFacts(has_dra_driver=True),
+        "why_no_cdi": lambda *_: None,
+        "read_slices": tuple,
+    }
+    assert verdicts(validate(**by_claims)) == [OK, OK, NOT, OK, NOT, BAD, SKIPPED]
+    plugin: dict[str, Any] = {"read_kubelet": lambda _: KubeletFacts(devices=(group(*IDS),), has_dra_driver=True)}
+    assert verdicts(validate(**{**by_claims, **plugin}))[5] is NOT
+    (check,) = (
+        each
+        for each in validate(**{**by_claims, "read_slices": fail(KubeError("down"))}).checks
+        if each.name is Name.SLICES
+    )
+    assert (check.verdict, check.sentence) == (BAD, "down")
 
 
 def test_a_skipped_check_names_the_first_failure() -> None:
@@ -97,7 +114,7 @@ def test_an_error_is_the_result_of_its_check(error: Exception) -> None:
 
 def test_a_check_that_is_switched_off_does_not_run_and_skips_nothing() -> None:
     report = validate((Name.DEVICE_NODES,), read_nodes=fail(AssertionError("ran")))
-    assert verdicts(report) == [OK, NOT, NOT, OK, OK, OK]
+    assert verdicts(report) == [OK, NOT, NOT, OK, OK, NOT, OK]
 
 
 def test_a_node_without_gpus_has_no_checks() -> None:

@@ -19,8 +19,8 @@ def a_node_is_validated_up_to_a_container_after_the_registration(world: World) -
     start(world)
     message = until_reason(world, "Validated")
     assert (
-        message
-        == "The GPUs are simulated. Passed: driver, cdi, kubelet, container. Not applicable: device-nodes, cuda."
+        message == "The GPUs are simulated. Passed: driver, cdi, kubelet, container."
+        " Not applicable: device-nodes, cuda, resource-slices."
     )
     world.until("the files", lambda: files() == set(STAGES))
     assert "IS_HOST_DRIVER=false" in (FOLDER / "driver-ready").read_text()

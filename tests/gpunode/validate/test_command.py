@@ -57,7 +57,7 @@ def test_without_a_cluster_the_checks_of_simulated_gpus_pass(tmp_path: Path) -> 
 def test_a_failed_check_has_its_remedy_and_the_exit_status_1(tmp_path: Path) -> None:
     result = check(tmp_path)
     assert result.exit_code == 1
-    assert "kubelet:      check that the kubelet runs" in result.stdout
+    assert "kubelet:         check that the kubelet runs" in result.stdout
 
 
 def test_the_output_can_be_json(tmp_path: Path) -> None:
