@@ -222,7 +222,7 @@ def build_agent(
         services,
         timers,
         validate=validator.run,
-        read_inputs=lambda node: host.input_reader.read(node, is_released=dependencies.nvml_release.is_released),
+        read_inputs=host.read_inputs,
         runner=ValidationRunner(lambda: mailbox.post(Wake())),
         writer=writer,
         events=ValidationEventRecorder(

@@ -27,7 +27,7 @@ from gpu_validator.device_nodes import read_majors
 from gpu_validator.driver import DriverFacts
 from gpu_validator.files import DriverPlace
 from gpu_validator.host_paths import HostPaths, Mount
-from gpu_validator.inputs import InputReader
+from gpu_validator.inputs import InputReader, Inputs
 from gpu_validator.kubelet import KubeletFacts, NodeState
 from gpu_validator.sandbox import ContainerEnd, ContainerRun, Runtime, find_socket
 from gpu_validator.settings import CDI_FOLDER, STATIC_CDI_FOLDER, ValidatorSettings
@@ -57,6 +57,7 @@ class Host:
 
     def __init__(self, settings: ValidatorSettings, dependencies: Dependencies) -> None:
         self._settings, self._dependencies = settings, dependencies
+        self._had_claims = False
 
     @property
     def dev(self) -> HostRoot:
@@ -93,6 +94,13 @@ class Host:
             cdi_folders=self.cdi_folders,
             kubelet=self._settings.device_plugin_folder / "kubelet.sock",
         )
+
+    def read_inputs(self, node: NodeState) -> Inputs:
+        """Returns what a validation depends on. The first claim of a pod is a change, and further ones are none."""
+        is_released = self._dependencies.nvml_release.is_released
+        inputs = self.input_reader.read(node, is_released=is_released, had_claims=self._had_claims)
+        self._had_claims = inputs.has_claims
+        return inputs
 
     def read_driver(self) -> DriverFacts:
         """Problems are in the result."""

@@ -20,6 +20,8 @@ from node_core.errors import SettingsError
 SUFFIXES = (".json", ".yaml")
 KINDS = (f"{VENDOR}/gpu", "nvidia.com/gpu")
 """The kinds of the devices that device plugins hand out, the preferred one first."""
+CLAIM_KIND = "k8s.gpu.nvidia.com/claim"
+"""The kind of the devices that gpu-dra-driver describes, in a file for each claim while a pod has the claim."""
 MAX_NAMED = 4
 REMEDY = "see the log of gpu-device-plugin, which writes the specifications again after a change; gpunode cdi list shows them"
 _SHARE = re.compile(r"::[0-9]{1,9}$")
@@ -52,12 +54,12 @@ def read_specs(folders: Iterable[Path]) -> tuple[SpecFile, ...]:
     return tuple(_read(path) for folder in folders for path in _files(folder))
 
 
-def select_devices(files: Sequence[SpecFile]) -> CdiDevices | None:
-    """Returns the devices of the preferred kind; None if no file has one of KINDS. PURE.
+def select_devices(files: Sequence[SpecFile], kinds: Sequence[str] = KINDS) -> CdiDevices | None:
+    """Returns the devices of the first kind that a file has; None if no file has one of the kinds. PURE.
 
     A device that two files of one folder define has no meaning. The folder of a later file takes precedence.
     """
-    of_kind = {kind: [each for each in files if each.spec and each.spec["kind"] == kind] for kind in KINDS}
+    of_kind = {kind: [each for each in files if each.spec and each.spec["kind"] == kind] for kind in kinds}
     kind = next((kind for kind, found in of_kind.items() if found), None)
     if kind is None:
         return None

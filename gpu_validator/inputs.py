@@ -13,7 +13,7 @@ from node_core.errors import HostReadError
 from node_core.host.root import FileStamp, HostRoot
 
 OF_CLAIMS = "k8s.gpu.nvidia.com-claim_"
-"""The beginning of the names of the specifications that gpu-dra-driver writes for each claim. No check depends on them."""
+"""The beginning of the names of the specifications that gpu-dra-driver writes for each claim. Only the first one starts a validation."""
 Listing = tuple[tuple[str, FileStamp], ...]
 
 
@@ -21,7 +21,8 @@ Listing = tuple[tuple[str, FileStamp], ...]
 class Inputs:
     """driver: versions of the module and the library. nodes: names of device nodes. specs: files with CDI specifications.
 
-    kubelet: the socket of the kubelet, which a new kubelet creates. release: the release requests. node: of the Node object.
+    kubelet: the socket of the kubelet, which a new kubelet creates. release: the release requests. has_claims: a pod has a ResourceClaim of
+    gpu-dra-driver, or had one earlier. node: of the Node object.
     """
 
     driver: tuple[str | None, str | None] = (None, None)
@@ -31,6 +32,7 @@ class Inputs:
     specs: Listing = ()
     kubelet: FileStamp | None = None
     is_released: bool = False
+    has_claims: bool = False
     node: NodeState = field(default_factory=NodeState)
 
 
@@ -45,8 +47,11 @@ class InputReader:
     cdi_folders: tuple[Path, ...]
     kubelet: Path
 
-    def read(self, node: NodeState, *, is_released: bool) -> Inputs:
-        """Takes a few milliseconds, most of them for the search of the library. A part that cannot be read is missing."""
+    def read(self, node: NodeState, *, is_released: bool, had_claims: bool = False) -> Inputs:
+        """Takes a few milliseconds, most of them for the search of the library. A part that cannot be read is missing.
+
+        had_claims: the result for `has_claims` of an earlier call.
+        """
         module = find_module_version(self.host)
         gpus: frozenset[PciAddress] = frozenset()
         with suppress(HostReadError):
@@ -59,6 +64,7 @@ class InputReader:
             specs=tuple(_list_files(self.cdi_folders)),
             kubelet=HostRoot().stamp(str(self.kubelet)),
             is_released=is_released,
+            has_claims=had_claims or any(map(_has_claims, self.cdi_folders)),
             node=node,
         )
 
@@ -68,6 +74,12 @@ class InputReader:
             with suppress(HostReadError):
                 names += (f"{folder}/{each}" for each in self.dev.entries(folder) if each.startswith("nvidia"))
         return tuple(names)
+
+
+def _has_claims(folder: Path) -> bool:
+    with suppress(HostReadError):
+        return any(name.startswith(OF_CLAIMS) for name in HostRoot(folder).entries("/"))
+    return False
 
 
 def _list_files(folders: Iterable[Path]) -> Iterable[tuple[str, FileStamp]]:

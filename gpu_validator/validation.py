@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gpu_core.domain.inventory import Inventory
 from gpu_core.host.device_nodes import DeviceNodes
-from gpu_validator.cdi import FindNode, SpecFile, check_cdi, select_devices
+from gpu_validator.cdi import CLAIM_KIND, CdiDevices, FindNode, SpecFile, check_cdi, select_devices
 from gpu_validator.check import Check, Name, Report, Verdict, failed, not_applicable, skipped
 from gpu_validator.container import ContainerCheck
 from gpu_validator.cuda import KernelCheck
@@ -128,8 +128,23 @@ class _Run:
     def _check_container(self) -> Check:
         devices = select_devices(self._specs)
         if devices is None and self._has_claims:
-            return not_applicable(Name.CONTAINER, BY_CLAIMS)
+            return self._check_claim()
         return self._validator.container.check(self._inventory, devices, self._ids)
+
+    def _check_claim(self) -> Check:
+        """Uses a device of a claim that a pod has. The specification of the claim disappears with the pod, also during the check."""
+        before = self._read_claimed()
+        if before is None:
+            return not_applicable(Name.CONTAINER, "no pod has a ResourceClaim of gpu-dra-driver at present")
+        check = self._validator.container.check(self._inventory, before, self._ids)
+        if check.verdict is Verdict.FAILED:
+            after = self._read_claimed()
+            if after is None or not before.edits.keys() <= after.edits.keys():
+                return not_applicable(Name.CONTAINER, "a ResourceClaim ended during the check")
+        return check
+
+    def _read_claimed(self) -> CdiDevices | None:
+        return select_devices(self._sources.read_specs(), (CLAIM_KIND,))
 
     @property
     def _has_claims(self) -> bool:

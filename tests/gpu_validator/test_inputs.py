@@ -9,6 +9,7 @@ from dra_driver.claims.specs import CLAIM_PREFIX
 from gpu_validator.inputs import InputReader, Inputs
 from gpu_validator.kubelet import NodeState
 from node_core.host.root import HostRoot
+from node_core.values import replace
 
 Change = Callable[[Path], object]
 
@@ -30,7 +31,7 @@ def host(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(host: Path, node: NodeState | None = None, *, is_released: bool = False) -> Inputs:
+def read(host: Path, node: NodeState | None = None, *, is_released: bool = False, had_claims: bool = False) -> Inputs:
     root = HostRoot(host)
     reader = InputReader(
         host=root,
@@ -40,15 +41,26 @@ def read(host: Path, node: NodeState | None = None, *, is_released: bool = False
         cdi_folders=(host / "cdi",),
         kubelet=host / "kubelet.sock",
     )
-    return reader.read(node or NodeState(), is_released=is_released)
+    return reader.read(node or NodeState(), is_released=is_released, had_claims=had_claims)
 
 
 def test_without_a_change_the_inputs_are_equal(host: Path) -> None:
     before = read(host)
     write(host, "/dev/other")
     write(host, "/cdi/.a.json.tmp")
-    write(host, f"/cdi/{CLAIM_PREFIX}u1.json")
     assert read(host) == before
+
+
+def test_the_first_claim_is_a_change_and_further_ones_are_none(host: Path) -> None:
+    before = read(host)
+    write(host, f"/cdi/{CLAIM_PREFIX}u1.json")
+    first = read(host)
+    assert (before.has_claims, first) == (False, replace(before, has_claims=True))
+    write(host, f"/cdi/{CLAIM_PREFIX}u2.json")
+    assert read(host) == first
+    for claim in ("u1", "u2"):
+        (host / f"cdi/{CLAIM_PREFIX}{claim}.json").unlink()
+    assert read(host, had_claims=first.has_claims) == first
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dra_driver.agent import NAME as DRIVER
+from dra_driver.claims.specs import CLAIM_PREFIX, KIND
 from gpu_validator.__main__ import parse
 from gpu_validator.container import FIRST_MISSING
 from gpu_validator.files import STAGES
@@ -138,7 +139,7 @@ def test_a_deleted_specification_makes_the_node_invalid_until_it_is_back(place: 
     place.wait_for("Validated")
 
 
-def test_a_node_of_the_dra_driver_is_valid_as_soon_as_its_slices_have_the_gpus(
+def test_a_node_of_the_dra_driver_is_valid_with_its_slices_and_the_first_claim_gets_a_container(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gpu_validator.agent.RETRIES", Backoff(first=0.05, maximum=0.05))
@@ -151,6 +152,12 @@ def test_a_node_of_the_dra_driver_is_valid_as_soon_as_its_slices_have_the_gpus(
     place.api.request("POST", "/apis/resource.k8s.io/v1/resourceslices", body=body, content="application/json")
     assert "Passed: driver, resource-slices." in place.wait_for("Validated")
     assert names(place.files) == set(STAGES)
+    content = spec("u1-gpu-0", kind=KIND)
+    content["devices"][0]["containerEdits"]["deviceNodes"] = [{"path": "/dev/null"}]
+    (place.cdi.parent / f"{CLAIM_PREFIX}u1.json").write_text(json.dumps(content))
+    until(lambda: "Passed: driver, resource-slices, container." in place.condition.message)
+    (container,) = place.runtime.containers
+    assert [each.name for each in container.CDI_devices] == [f"{KIND}=u1-gpu-0"]
 
 
 def test_a_container_without_its_device_makes_the_node_invalid(place: Place) -> None:

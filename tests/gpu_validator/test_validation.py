@@ -1,16 +1,20 @@
 """The order of the checks, and what a failure means for the later ones."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gpu_validator.check import Name, Report, Verdict, passed
+from dra_driver.claims.specs import KIND
+from gpu_validator.cdi import SpecFile
+from gpu_validator.check import Check as Result
+from gpu_validator.check import Name, Report, Verdict, failed, passed
 from gpu_validator.driver import DriverFacts
 from gpu_validator.kubelet import KubeletFacts, NodeState
 from gpu_validator.validation import Sources, Validator
 from node_core.errors import HostReadError, KubeError, KubeletError
-from tests.gpu_validator.nodes import MAJORS, device_nodes, driver, group, inventory
+from tests.gpu_validator.nodes import MAJORS, device_nodes, driver, group, inventory, spec
 
 FOUND = inventory()
 IDS = tuple(each.uuid for each in FOUND.gpus)
@@ -20,11 +24,11 @@ OK, BAD, SKIPPED, NOT = Verdict.PASSED, Verdict.FAILED, Verdict.SKIPPED, Verdict
 class Check:
     """Stands for the checks that start something."""
 
-    def __init__(self, name: Name) -> None:
-        self._name = name
+    def __init__(self, name: Name, result: Result | None = None) -> None:
+        self._result = result or passed(name, "works")
 
     def check(self, *_: object) -> Any:
-        return passed(self._name, "works")
+        return self._result
 
 
 def fail(error: Exception) -> Callable[..., Any]:
@@ -34,7 +38,9 @@ def fail(error: Exception) -> Callable[..., Any]:
     return raise_error
 
 
-def validate(omitted: tuple[Name, ...] = (), found: DriverFacts | None = None, **sources: Any) -> Report:
+def validate(
+    omitted: tuple[Name, ...] = (), found: DriverFacts | None = None, container: Any = None, **sources: Any
+) -> Report:
     given = {
         "read_driver": lambda: found or driver(FOUND),
         "read_nodes": lambda: (device_nodes(), MAJORS),
@@ -44,7 +50,7 @@ def validate(omitted: tuple[Name, ...] = (), found: DriverFacts | None = None, *
         "read_kubelet": lambda _: KubeletFacts(devices=(group(*IDS),)),
     }
     kernels: Any = Check(Name.CUDA)
-    container: Any = Check(Name.CONTAINER)
+    container = container or Check(Name.CONTAINER)
     made = Validator(sources=Sources(**{**given, **sources}), kernels=kernels, container=container, omitted=omitted)
     return made.run(NodeState())
 
@@ -81,6 +87,35 @@ def test_with_gpus_by_claims_alone_nothing_is_checked_that_only_a_device_plugin_
     assert verdicts(validate(**by_claims)) == [OK, OK, NOT, OK, NOT, NOT, NOT]
     both: dict[str, Any] = {"read_kubelet": lambda _: KubeletFacts(devices=(group(*IDS),), has_dra_driver=True)}
     assert verdicts(validate(**{**by_claims, **both}))[2] is BAD
+
+
+def claim(*names: str) -> tuple[SpecFile, ...]:
+    return tuple(SpecFile(path=Path(f"/var/run/cdi/{name}.json"), spec=spec(name, kind=KIND)) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("reads", "end", "verdict"),
+    [
+        ([claim("u1-gpu-0")] * 2, passed(Name.CONTAINER, "works"), OK),
+        ([claim("u1-gpu-0")] * 3, failed(Name.CONTAINER, "lacks a", "b"), BAD),
+        ([*[claim("u1-gpu-0", "u2-gpu-1")] * 2, claim("u2-gpu-1")], failed(Name.CONTAINER, "lacks a", "b"), NOT),
+        ([*[claim("u1-gpu-0")] * 2, ()], failed(Name.CONTAINER, "unresolvable", "b"), NOT),
+        ([claim("u1-gpu-0"), ()], failed(Name.CONTAINER, "started", "b"), NOT),
+    ],
+    ids=["passed", "failed", "ended", "last ended", "no claim"],
+)
+def test_a_container_starts_with_a_device_of_a_claim_that_a_pod_has(
+    reads: list[tuple[SpecFile, ...]], end: Result, verdict: Verdict
+) -> None:
+    """The first read is that of the check cdi."""
+    left = list(reads)
+    given: dict[str, Any] = {
+        "read_kubelet": lambda _: KubeletFacts(has_dra_driver=True),
+        "read_specs": lambda: left.pop(0),
+        "why_no_cdi": lambda *_: None,
+    }
+    assert verdicts(validate(container=Check(Name.CONTAINER, end), **given))[-1] is verdict
+    assert left == []
 
 
 def test_the_resource_slices_are_checked_only_if_pods_get_the_gpus_by_claims_alone() -> None:
