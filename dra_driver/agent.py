@@ -18,6 +18,7 @@ from dra_driver.claims.preparer import ClaimPreparer
 from dra_driver.devices.retain import Devices, retain_lost, with_lost
 from dra_driver.kubelet.health import HealthBroadcaster
 from dra_driver.kubelet.plugin import DraSockets
+from dra_driver.names import AGENT
 from dra_driver.offer import device_healths, find_plugin_resources, plugin_problem
 from dra_driver.slices.publisher import Pool, SlicePublisher
 from dra_driver.slices.taints import TaintEffect, taints_of
@@ -40,7 +41,7 @@ from node_core.runtime.services import Services
 
 log = structlog.get_logger(__name__)
 
-NAME = "gpu-dra-driver"
+NAME = AGENT
 DISCOVER, SERVE, CLEAN, REPORT, ROLE = "discover", "serve", "clean", "report", "role"
 """Timers: the next discovery that can change the health of a GPU, the next attempt to serve the sockets, the check of all claims, the next
 report of the slices while they are not up to date, and the next attempt to become the publisher."""
@@ -246,7 +247,7 @@ class DraController:
         """The slices of an earlier process are read first, so that no device of a lost GPU is removed."""
         if self._discovery is None or self._node is None or not self._is_publisher:
             return
-        devices = () if find_plugin_resources(self._node) else tuple(self._devices.values())
+        devices = () if find_plugin_resources(self._node.allocatable) else tuple(self._devices.values())
         healths = self._parts.tracker.healths
         taints = taints_of(devices, healths, self._discovery.node.mig_gpus, effect=self._effect)
         if self._is_recalled and (self._can_offer or not devices):
@@ -265,7 +266,8 @@ class DraController:
     def _report_slices(self) -> None:
         unwritten = self._parts.publisher.problem if self._is_publisher else None
         waiting = NOT_OFFERED if self._is_publisher and not self._can_offer else None
-        problem = plugin_problem(find_plugin_resources(self._node)) or waiting or unwritten
+        resources = () if self._node is None else find_plugin_resources(self._node.allocatable)
+        problem = plugin_problem(resources) or waiting or unwritten
         self._services.readiness.report(f"{NAME}/slices", problem, is_expected=problem == NOT_OFFERED)
         if unwritten is not None and self._can_offer and not self._timers.is_set(REPORT):
             self._timers.set_after(REPORT, 1.0)

@@ -1,18 +1,20 @@
 """What the node offers: its devices with the taints of those that are not healthy, or nothing while another agent offers the GPUs. PURE."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dra_driver.devices.model import Device
 from dra_driver.kubelet.health import DeviceHealth
 from dra_driver.slices.plan import Taints
-from node_core.domain.node import NodeView
 
 _PREFIXES = ("nvidia.com/gpu", "nvidia.com/mig-")
 
 
-def find_plugin_resources(node: NodeView | None) -> tuple[str, ...]:
-    """Returns the GPU resources that gpu-device-plugin offers on the node. A plugin that has ended leaves an amount of 0."""
-    allocatable: Mapping[str, str] = {} if node is None else node.allocatable
+def find_plugin_resources(allocatable: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the GPU resources that gpu-device-plugin offers on the node. A plugin that has ended leaves an amount of 0.
+
+    allocatable: of the Node.
+    """
     return tuple(sorted(name for name, amount in allocatable.items() if name.startswith(_PREFIXES) and amount != "0"))
 
 

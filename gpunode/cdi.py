@@ -68,7 +68,7 @@ def list_devices(folders: tuple[Path, ...]) -> None:
     names: list[str] = []
     problems: list[str] = []
     files = [path for folder in folders or FOLDERS for path in _files(folder, problems, is_default=not folders)]
-    for file in map(_read, files):
+    for file in map(read_spec_file, files):
         names += file.devices
         problems += file.problems
         if file.problems and file.devices:
@@ -92,7 +92,7 @@ def validate(files: tuple[Path, ...]) -> None:
 
     Also print advice about parts that runtimes accept and that do not work everywhere.
     """
-    read = [_read(path) for path in files]
+    read = [read_spec_file(path) for path in files]
     for advice in (sentence for file in read for sentence in file.advice):
         click.echo(advice, err=True)
     _exit_with([problem for file in read for problem in file.problems])
@@ -108,7 +108,8 @@ class SpecFile:
     advice: tuple[str, ...] = ()
 
 
-def _read(path: Path) -> SpecFile:
+def read_spec_file(path: Path) -> SpecFile:
+    """Reads a specification and checks it by the rules of container runtimes. Errors are problems of the result."""
     try:
         spec, has_more = parse_first_document(read_document(path))
     except SettingsError as error:

@@ -35,7 +35,9 @@ LOCK_SECONDS = 30.0
 _POLL = 0.02
 
 
-class _File(msgspec.Struct, frozen=True, kw_only=True):
+class ClaimsFile(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of the file. boot_id: of the boot in which the claims were prepared; empty if unknown."""
+
     version: int
     boot_id: str
     claims: dict[str, Claim]
@@ -58,6 +60,21 @@ class Stored:
     claims: Claims
     problem: str | None = None
     is_new_boot: bool = False
+
+
+def parse_claims(content: bytes, path: Path) -> ClaimsFile:
+    """Parses the file. Raises ClaimError for another version, and ValueError for a damaged file. path: for the message. PURE."""
+    if msgspec.json.decode(content, type=_Version).version != VERSION:
+        raise ClaimError(
+            f"the claims {path} are of another version than {VERSION}",
+            hint="run the program that wrote the file, or drain the node and remove the file",
+        )
+    return msgspec.json.decode(content, type=ClaimsFile)
+
+
+def damaged_path(path: Path) -> Path:
+    """Returns where a damaged file is. path: of the file."""
+    return path.with_suffix(".damaged")
 
 
 class ClaimStore:
@@ -118,18 +135,13 @@ class ClaimStore:
             return Stored(claims={}, problem="the file does not exist")
         except OSError as error:
             raise ClaimError(f"the claims {self._path} {describe_os_error(error)}") from error
-        if msgspec.json.decode(content, type=_Version).version != VERSION:
-            raise ClaimError(
-                f"the claims {self._path} are of another version than {VERSION}",
-                hint="run the program that wrote the file, or drain the node and remove the file",
-            )
-        stored = msgspec.json.decode(content, type=_File)
+        stored = parse_claims(content, self._path)
         if self._boot_id and stored.boot_id and stored.boot_id != self._boot_id:
             return Stored(claims={}, is_new_boot=True)
         return Stored(claims=stored.claims)
 
     def _quarantine(self, why: str) -> Stored:
-        damaged = self._path.with_suffix(".damaged")
+        damaged = damaged_path(self._path)
         log.warning("claims_file_damaged", path=str(self._path), why=why, renamed_to=str(damaged))
         try:
             self._path.replace(damaged)

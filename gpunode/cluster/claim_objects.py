@@ -32,8 +32,11 @@ class SliceDevice(DeviceContent, frozen=True):
 
 
 class Pool(ApiStruct, frozen=True):
+    """resource_slice_count: the number of slices of the generation."""
+
     name: str = ""
     generation: int = 0
+    resource_slice_count: int = 0
 
 
 class SliceSpec(ApiStruct, frozen=True):

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from device_plugin.agent import NAME as PLUGIN
+from dra_driver.names import AGENT as DRA
 from gfd.agent import NAME as GFD
 from gpu_exporter.agent import NAME as EXPORTER
 from nfd_lite.agent import NAME as NFD
@@ -38,10 +39,13 @@ PROGRAMS = {
     ("gfd",): Program(name="gfd", module="gfd.__main__", agents=(GFD,)),
     ("gpu-device-plugin",): Program(name="gpu-device-plugin", module="device_plugin.__main__", agents=(PLUGIN,)),
     ("gpu-exporter",): Program(name="gpu-exporter", module="gpu_exporter.__main__", agents=(EXPORTER,)),
+    ("gpu-dra-driver",): Program(name="gpu-dra-driver", module="dra_driver.__main__", agents=(DRA,)),
     ("gpunode", "run"): Program(name="gpunode run", module="gpunode.run", agents=(NFD, GFD, PLUGIN, EXPORTER)),
 }
 """The words that name a program -> the program."""
-MODULES = {"nfd_lite": "nfd-lite", "device_plugin": "gpu-device-plugin", "gpu_exporter": "gpu-exporter"}
+MODULES = {
+    "nfd_lite": "nfd-lite", "device_plugin": "gpu-device-plugin", "dra_driver": "gpu-dra-driver", "gpu_exporter": "gpu-exporter",
+}  # fmt: skip
 """Modules that run with `python3 -m` -> the name of the script."""
 
 

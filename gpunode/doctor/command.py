@@ -17,6 +17,7 @@ from gpu_core.settings.nvidia_config import nvidia_config_option
 from gpu_core.settings.nvidia_settings import GpuSettings
 from gpunode.cluster.connection import Connection, connect
 from gpunode.doctor.agents import find_agent
+from gpunode.doctor.dra.driver import find_driver, use_settings_of
 from gpunode.doctor.fleet import diagnose_fleet
 from gpunode.doctor.fleet_report import render_fleet_json, render_fleet_text
 from gpunode.doctor.here import diagnose_here
@@ -70,8 +71,8 @@ command = agent_command(
         }
     },
     help="Check whether pods can get the GPUs of this node: the GPUs, the agents, the kubelet and the Node object. State what to do."
-    " Changes nothing. Run it in the pod of gpu-device-plugin, or as root on a host. Doctor uses the settings of the running plugin; the"
-    " flags take precedence. With --node or --all, doctor runs anywhere and reads only the API server.",
+    " Changes nothing. Run it in the pod of gpu-device-plugin or gpu-dra-driver, or as root on a host. Doctor uses the settings of the"
+    " running agent; the flags take precedence. With --node or --all, doctor runs anywhere and reads only the API server.",
     examples=(
         ("", "the node that this runs on: as root, or in the pod of gpu-device-plugin"),
         ("--node gpu-7", "the Node gpu-7, from outside, with your kubeconfig"),
@@ -114,10 +115,14 @@ def _run(values: Mapping[str, Any], arguments: Sequence[str]) -> int:
 
 def _diagnose(given: Mapping[str, Any], arguments: Sequence[str]) -> Report:
     plugin = use_config_of(given, find_agent(given["lock_dir"], NAME, given["node_name"]))
-    values = {**given, "node_name": given["node_name"] or plugin.node_name}
+    driver = find_driver(given["lock_dir"], given["node_name"])
+    values: Mapping[str, Any] = {**given, "node_name": given["node_name"] or plugin.node_name or driver.state.node_name}
+    agent = plugin
+    if plugin.process is None and driver.values is not None:
+        values, agent = use_settings_of(driver, values), driver.state
     own = CommandLine(command=command, arguments=tuple(arguments), program=PROGRAM, overrides={}, is_agent=False)
-    with environment_of(plugin):
-        return diagnose_here(resolve_settings(own, values, plugin), plugin)
+    with environment_of(agent):
+        return diagnose_here(resolve_settings(own, values, plugin), plugin, driver)
 
 
 def _connect(values: Mapping[str, Any]) -> Connection:

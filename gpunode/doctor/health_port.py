@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+from device_plugin.agent import NAME as PLUGIN
 from gpunode.doctor.check import Check, ok, problem
 from node_core.runtime.http_port import parse_address
 
@@ -14,7 +15,7 @@ EVERY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104  # nosec B104 # compared, no
 LOG = 'read the log of the agent (event not_ready), and "Checks of /readyz" in docs/how-to/troubleshoot.md'
 
 
-def check_health_port(address: str, certificate: Path | None) -> Iterator[Check]:
+def check_health_port(address: str, certificate: Path | None, agent: str = PLUGIN) -> Iterator[Check]:
     """address, certificate: --http-address and --tls-cert-file of the agent.
 
     Yields a problem for each failing check of the agent, or one check if all succeed.
@@ -25,13 +26,11 @@ def check_health_port(address: str, certificate: Path | None) -> Iterator[Check]
     except (OSError, http.client.HTTPException) as error:
         why = getattr(error, "strerror", None) or error
         todo = "read the log of the agent: the event health_port_unavailable means that another program uses the port"
-        yield problem("agent health", f"gpu-device-plugin does not respond at {address}: {why}", todo)
+        yield problem("agent health", f"{agent} does not respond at {address}: {why}", todo)
         return
     if ready.splitlines()[-1:] not in (["ready"], ["not ready"]):
         todo = "check --http-address: another program uses the port"
-        yield problem(
-            "agent health", f"the program at {address} is not gpu-device-plugin: /readyz has another format", todo
-        )
+        yield problem("agent health", f"the program at {address} is not {agent}: /readyz has another format", todo)
         return
     failing = failing_checks(ready)
     for line in failing:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from device_plugin.agent import NAME as PLUGIN
 from device_plugin.gate import Gate
+from dra_driver.names import AGENT as DRA_DRIVER
 from gfd.agent import NAME as GFD
 from gpu_core.domain.node_assessment import Reason
 from gpunode.cluster.fleet import GpuNode, describe_node
@@ -133,6 +134,13 @@ def _check_gpus(
 
     What another problem explains is a note: without gpu-device-plugin no device is allocatable, without a driver there are no labels.
     """
+    if _has_dra(deployment, pods) and (plugin is None or plugin.key not in pods.names):
+        yield _check_pci_label(node)
+        sentence = (
+            f"{DRA_DRIVER} offers the GPUs of this Node. Run doctor in its pod to check its claims and ResourceSlices"
+        )
+        yield note("dra", sentence)
+        return
     is_running = plugin is None or plugin.key in pods.running or not deployment.is_known
     if plugin is None and deployment.is_known and node.condition(GPU_READY) is None:
         yield from _check_absence(deployment, pods)
@@ -149,6 +157,10 @@ def _check_gpus(
     yield from check_devices(facts.resources, is_explained=not (has_all and is_running))
     has_gfd = any(each.key in pods.running for each in deployment.agent_programs(GFD))
     yield from check_gfd_labels(node, facts.resources, wall, is_expected=has_gfd and is_ready)
+
+
+def _has_dra(deployment: Deployment, pods: NodePods) -> bool:
+    return any(each.key in pods.names for each in deployment.agent_programs(DRA_DRIVER))
 
 
 def _check_pci_label(node: Node) -> Check:

@@ -7,7 +7,6 @@ from dra_driver.kubelet.health import DeviceHealth
 from dra_driver.offer import device_healths, find_plugin_resources, plugin_problem
 from dra_driver.slices.taints import DeviceTaint
 from node_core.domain.node import NodeView
-from node_core.values import replace
 from tests.dra_driver.devices.gpus import gpu, inventory
 
 NODE = NodeView(name="n1", uid="u", resource_version="1", labels={})
@@ -23,13 +22,9 @@ NODE = NodeView(name="n1", uid="u", resource_version="1", labels={})
     ],
 )
 def test_resources_of_the_device_plugin_are_a_conflict(allocatable: dict[str, str], found: tuple[str, ...]) -> None:
-    resources = find_plugin_resources(replace(NODE, allocatable=allocatable))
+    resources = find_plugin_resources(allocatable)
     assert resources == found
     assert (plugin_problem(resources) is None) == (not found)
-
-
-def test_an_unknown_node_is_no_conflict() -> None:
-    assert find_plugin_resources(None) == ()
 
 
 def test_a_tainted_device_is_unhealthy_and_after_a_failed_discovery_all_are_unknown() -> None:

@@ -21,6 +21,7 @@ from dra_driver.claims.allocation import parse_allocation
 from dra_driver.claims.config import decode_config
 from dra_driver.claims.ref import ClaimRef
 from dra_driver.claims.sharing import check_sharing
+from dra_driver.claims.store import parse_claims
 from dra_driver.devices.attributes import parse_version as parse_driver_version
 from dra_driver.slices.previous import parse_devices as parse_published_devices
 from driver_manager.mounts import parse_mountinfo
@@ -490,6 +491,11 @@ PARSERS: Mapping[str, Parser] = {
             },
         },
         refuses=(ClaimError,),
+    ),
+    "dra_driver.claims.store:parse_claims": content(
+        lambda data: parse_claims(data, Path("claims.json")),
+        b'{"version": 1, "boot_id": "b", "claims": {"u": {"namespace": "n", "name": "a", "is_prepared": true, "holdings": []}}}',
+        refuses=(ClaimError, ValueError),
     ),
     "dra_driver.claims.config:decode_config": document(
         lambda data: check_sharing(decode_config(data), "gpu-0"), GPU_CONFIG, refuses=(ClaimError,)

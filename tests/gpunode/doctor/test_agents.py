@@ -106,6 +106,7 @@ def test_without_locks_it_is_unknown_whether_an_agent_runs(tmp_path: Path) -> No
         ("/usr/bin/python3 /usr/bin/gpu-device-plugin --a b", "gpu-device-plugin", ("--a", "b")),
         ("python3 -I -m device_plugin --a", "gpu-device-plugin", ("--a",)),
         ("python3 -m nfd_lite", "nfd-lite", ()),
+        ("/usr/bin/python3 /usr/bin/gpu-dra-driver --a", "gpu-dra-driver", ("--a",)),
         ("python3 -m gfd --a", "gfd", ("--a",)),
         ("python3 /opt/bin/gpunode run --a", "gpunode run", ("--a",)),
         ("python3 -m gpunode run", "gpunode run", ()),

@@ -175,6 +175,15 @@ def test_gpus_that_no_plugin_serves_are_a_problem() -> None:
     assert problems(diagnosis)[0] == ("agent", "NotInstalled")
 
 
+def test_the_gpus_of_a_node_with_the_dra_driver_are_not_those_of_the_plugin() -> None:
+    driver = program("gpu-dra-driver", "gpu-dra-driver")
+    for programs in ((driver,), (PLUGIN, driver)):
+        found = diagnose(node(conditions=(), capacity={}), Deployment(programs=programs), on_node(driver))
+        plugin_missing = [("agent", "AgentMissing")] if PLUGIN in programs else []
+        assert problems(found) == plugin_missing
+        assert any(each.name == "dra" and each.status == "note" for each in found.checks)
+
+
 def test_a_plugin_that_runs_without_a_pod_is_checked_by_its_condition() -> None:
     diagnosis = diagnose(node(allocatable={GPU: "0"}), Deployment(), NodePods())
     assert found(diagnosis, "condition").status == "ok"
