@@ -11,17 +11,21 @@ from gpu_core.domain.inventory import Fault, Gpu
 from gpu_core.pods.holders import Holder
 from gpu_exporter import families
 from gpu_exporter.fields import FIELDS
+from node_core.kubelet.podresources import ClaimedDevice
 
 Labels = tuple[tuple[str, str], ...]
 """Names and values."""
 
 POD_NAMES = ("container", "namespace", "pod")
 OLD_POD_NAMES = ("container_name", "pod_namespace", "pod_name")
+CLAIM_LABELS = ("dra_claim_name", "dra_claim_namespace", "dra_driver_name", "dra_pool_name", "dra_device_name")
+MIG_CLAIM_LABELS = ("dra_mig_profile", "dra_mig_device_uuid")
+"""Of a MIG device, after CLAIM_LABELS."""
 HOSTNAME_LABELS = ("Hostname", "hostname")
 _OF_DEVICES = ("gpu", "UUID", "pci_bus_id", "device", "modelName", "GPU_I_PROFILE", "GPU_I_ID")
 RESERVED = frozenset(
     {
-        *_OF_DEVICES, *HOSTNAME_LABELS, *POD_NAMES, *OLD_POD_NAMES, "pod_uid",
+        *_OF_DEVICES, *HOSTNAME_LABELS, *POD_NAMES, *OLD_POD_NAMES, "pod_uid", *CLAIM_LABELS, *MIG_CLAIM_LABELS,
         *(field.name for field in FIELDS),
         *(family.name for family in families.SELECTABLE),
         *(label for family in families.SELECTABLE for label in family.labels),
@@ -31,12 +35,13 @@ RESERVED = frozenset(
 
 
 class LabelOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """hostname_label: its name; empty for none. replaces_blanks: in names of models."""
+    """hostname_label: its name; empty for none. replaces_blanks: in names of models. has_claims: the labels of the ResourceClaim."""
 
     hostname_label: str = "Hostname"
     hostname: str = ""
     has_old_pod_names: bool = False
     has_pod_uid: bool = False
+    has_claims: bool = False
     replaces_blanks: bool = False
 
 
@@ -67,6 +72,18 @@ def pod_labels(holder: Holder | None, options: LabelOptions) -> Labels:
     values = (holder.container, holder.namespace, holder.pod)
     uid = (("pod_uid", holder.pod_uid),) if options.has_pod_uid and holder.pod_uid else ()
     return (*zip(names, values, strict=True), *uid, *holder.labels.items())
+
+
+def claim_labels(claim: ClaimedDevice | None, gpu: Gpu, gpu_instance: int | None, options: LabelOptions) -> Labels:
+    """The labels of the only ResourceClaim of a device. A GPU instance with several compute instances has no UUID of its MIG device."""
+    if claim is None or not options.has_claims:
+        return ()
+    values = (claim.claim, claim.namespace, claim.driver, claim.pool, claim.device)
+    labels = tuple(zip(CLAIM_LABELS, values, strict=True))
+    migs = [each for each in gpu.mig_devices if each.gpu_instance == gpu_instance]
+    if len(migs) != 1:
+        return labels
+    return (*labels, *zip(MIG_CLAIM_LABELS, (migs[0].profile or "", migs[0].uuid), strict=True))
 
 
 def _gpu(gpu: Gpu, options: LabelOptions) -> Iterator[tuple[str, str]]:

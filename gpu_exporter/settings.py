@@ -102,6 +102,12 @@ class ExporterFlags:
         "Add the labels of pods to their series. Reads the pods of the Node from the API server.",
         heading="Pods",
     )
+    has_claim_labels: bool = setting(
+        "--kubernetes-enable-dra KUBERNETES_ENABLE_DRA",
+        False,
+        "Add the labels dra_* to series of devices that one ResourceClaim has alone. Needs no access to the API server.",
+        heading="Pods",
+    )
     label_patterns: tuple[str, ...] = setting(
         "--kubernetes-pod-label-allowlist-regex DCGM_EXPORTER_KUBERNETES_POD_LABEL_ALLOWLIST_REGEX",
         (),
@@ -131,6 +137,7 @@ class ExporterSettings(ExporterFlags):
             hostname=node_name or read_hostname(),
             has_old_pod_names=self.has_old_pod_names,
             has_pod_uid=self.has_pod_uid,
+            has_claims=self.has_claim_labels,
             replaces_blanks=self.replaces_blanks,
         )
 
@@ -154,7 +161,6 @@ EXPORTER = (
     ignored_option("--kubernetes-gpu-id-type", "DCGM_EXPORTER_KUBERNETES_GPU_ID_TYPE", _DETECTED),
     ignored_option("--nvidia-resource-names", "NVIDIA_RESOURCE_NAMES", _DETECTED),
     ignored_option("--kubernetes-virtual-gpus", "KUBERNETES_VIRTUAL_GPUS", "pods of shared GPUs always have series", may_stand_alone=True),
-    ignored_option("--kubernetes-enable-dra", "KUBERNETES_ENABLE_DRA", "devices of ResourceClaims are always known", may_stand_alone=True),
     ignored_option("--configmap-data -m", "DCGM_EXPORTER_CONFIGMAP_DATA", "mount the ConfigMap and set --collectors"),
     ignored_option(
         "--clock-events-count-window-size",

@@ -7,7 +7,7 @@ import msgspec
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.pods.device_names import DeviceKey
 from gpu_core.pods.holders import Holders, select_holders
-from gpu_exporter.device_labels import LabelOptions, Labels, gpu_labels, instance_labels, pod_labels
+from gpu_exporter.device_labels import LabelOptions, Labels, claim_labels, gpu_labels, instance_labels, pod_labels
 from gpu_exporter.exposition import join_labels, render_labels, render_number
 from gpu_exporter.families import DRIVER_VERSION
 from gpu_exporter.pods.monitor import PodsSnapshot
@@ -40,7 +40,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
-    """A GPU or a GPU instance. text: the rendered labels, without pods. with_pod: and the pod that has the device alone."""
+    """A GPU or a GPU instance. text: the rendered labels, without pods. with_pod: and the pod and the claim that have the device alone."""
 
     key: DeviceKey
     state: GpuState
@@ -75,7 +75,9 @@ def _devices(state: GpuState, view: View, selection: Selection, options: LabelOp
     def describe(gpu_instance: int | None, labels: Labels, values: Values) -> Device:
         key = DeviceKey(gpu.uuid, gpu_instance)
         text = render_labels((*labels, *_value_labels({**of_gpu, **values}, view.known.driver, selection)))
-        with_pod = join_labels(text, pod_labels(view.holders.exclusive_holder(*key), options))
+        of_pod = pod_labels(view.holders.exclusive_holder(*key), options)
+        of_claim = claim_labels(view.holders.exclusive_claim(*key), gpu, gpu_instance, options)
+        with_pod = join_labels(text, (*of_pod, *of_claim))
         return Device(key=key, state=state, text=text, with_pod=with_pod, values=values)
 
     yield describe(None, gpu_labels(gpu, options), of_gpu)

@@ -8,7 +8,7 @@ import msgspec
 from gpu_core.domain.inventory import Gpu
 from gpu_core.pods.cgroups import PodCgroup
 from gpu_core.pods.device_names import DeviceKey, DeviceNames, name_devices
-from node_core.kubelet.podresources import ContainerDevices, PodDevices
+from node_core.kubelet.podresources import ClaimedDevice, ContainerDevices, PodDevices
 from node_core.values import replace
 
 
@@ -37,9 +37,13 @@ class PodIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Holders(msgspec.Struct, frozen=True, kw_only=True):
-    """devices: device -> its holders, sorted. pods: UID -> pod, with `containers` as in PodIdentity."""
+    """devices: device -> its holders, sorted. claims: device -> the devices of claims that are this device.
+
+    pods: UID -> pod, with `containers` as in PodIdentity.
+    """
 
     devices: Mapping[DeviceKey, tuple[Holder, ...]] = msgspec.field(default_factory=dict)
+    claims: Mapping[DeviceKey, frozenset[ClaimedDevice]] = msgspec.field(default_factory=dict)
     pods: Mapping[str, PodIdentity] = msgspec.field(default_factory=dict)
     only_containers: Mapping[tuple[str, str], str] = msgspec.field(default_factory=dict)
     """Namespace and name of a pod with one container -> the name of the container."""
@@ -57,6 +61,11 @@ class Holders(msgspec.Struct, frozen=True, kw_only=True):
         if len({(holder.namespace, holder.pod) for holder in holders}) != 1:
             return None
         return holders[0] if len(holders) == 1 else replace(holders[0], container="")
+
+    def exclusive_claim(self, gpu_uuid: str, gpu_instance: int | None = None) -> ClaimedDevice | None:
+        """Returns the device of the only ResourceClaim of a device; None with several claims or without one. Pods may share the claim."""
+        claims = self.claims.get(DeviceKey(gpu_uuid, gpu_instance), frozenset())
+        return next(iter(claims)) if len(claims) == 1 else None
 
     def of_process(self, pods: tuple[PodCgroup, ...]) -> Holder | None:
         """Returns the container of a process; None if the process is in no pod.
@@ -83,6 +92,7 @@ def select_holders(pods: Iterable[PodDevices], gpus: Iterable[Gpu], identities: 
     names = name_devices(gpus)
     known = {(pod.namespace, pod.name): pod for pod in identities}
     found: dict[DeviceKey, set[Holder]] = {}
+    claims: dict[DeviceKey, set[ClaimedDevice]] = {}
     only_containers: dict[tuple[str, str], str] = {}
     for pod in pods:
         if len(pod.containers) == 1:
@@ -91,8 +101,12 @@ def select_holders(pods: Iterable[PodDevices], gpus: Iterable[Gpu], identities: 
             holder = _holder(pod, container, known.get((pod.namespace, pod.name)))
             for key in _select_devices(container, names):
                 found.setdefault(key, set()).add(holder)
+            for device in container.claimed:
+                if (claimed := names.find_claimed(device)) is not None:
+                    claims.setdefault(claimed, set()).add(device)
     return Holders(
         devices={key: tuple(sorted(each, key=_order)) for key, each in found.items()},
+        claims={key: frozenset(each) for key, each in claims.items()},
         pods={pod.uid: pod for pod in known.values()},
         only_containers=only_containers,
     )

@@ -21,9 +21,15 @@ MAX_BYTES = 16 << 20
 
 
 class ClaimedDevice(msgspec.Struct, frozen=True, kw_only=True):
-    """A device of a ResourceClaim. driver, device: the names in the ResourceSlice. cdi: qualified CDI names, `vendor.com/class=name`."""
+    """A device of a ResourceClaim. claim, namespace: the name of the claim. driver, pool, device: the names in the ResourceSlice.
 
+    cdi: qualified CDI names, `vendor.com/class=name`.
+    """
+
+    claim: str = ""
+    namespace: str = ""
     driver: str = ""
+    pool: str = ""
     device: str = ""
     cdi: tuple[str, ...] = ()
 
@@ -82,7 +88,10 @@ def _container(container: pb.ContainerResources) -> ContainerDevices:
         devices=frozenset(id_ for devices in container.devices for id_ in devices.device_ids),
         claimed=tuple(
             ClaimedDevice(
+                claim=claim.claim_name,
+                namespace=claim.claim_namespace,
                 driver=resource.driver_name,
+                pool=resource.pool_name,
                 device=resource.device_name,
                 cdi=tuple(device.name for device in resource.cdi_devices),
             )

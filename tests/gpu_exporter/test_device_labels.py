@@ -2,13 +2,23 @@
 
 from gpu_core.domain.inventory import Fault
 from gpu_core.pods.holders import Holder
-from gpu_exporter.device_labels import RESERVED, LabelOptions, fault_labels, gpu_labels, instance_labels, pod_labels
+from gpu_exporter.device_labels import (
+    RESERVED,
+    LabelOptions,
+    claim_labels,
+    fault_labels,
+    gpu_labels,
+    instance_labels,
+    pod_labels,
+)
 from node_core.domain.pci import PciAddress
+from node_core.kubelet.podresources import ClaimedDevice
 from node_core.values import replace
-from tests.gpu_core.pods.nodes import gpu, uuid
+from tests.gpu_core.pods.nodes import gpu, mig, uuid
 
 GPU = replace(gpu(1), address=PciAddress("0000:1b:00.0"))
 OPTIONS = LabelOptions(hostname="n1")
+CLAIM = ClaimedDevice(claim="one", namespace="team", driver="gpu.nvidia.com", pool="n1", device="gpu-5")
 HOLDER = Holder(pod="train", namespace="team", container="main", pod_uid="u1", labels={"app": "x"})
 
 
@@ -58,14 +68,32 @@ def test_the_pod_of_a_device_has_the_order_of_dcgm_exporter() -> None:
     assert pod_labels(None, OPTIONS) == ()
 
 
+def test_the_claim_of_a_device_has_the_names_of_dcgm_exporter() -> None:
+    options = replace(OPTIONS, has_claims=True)
+    of_claim = (
+        ("dra_claim_name", "one"),
+        ("dra_claim_namespace", "team"),
+        ("dra_driver_name", "gpu.nvidia.com"),
+        ("dra_pool_name", "n1"),
+        ("dra_device_name", "gpu-5"),
+    )
+    assert claim_labels(CLAIM, GPU, None, options) == of_claim
+    assert claim_labels(CLAIM, GPU, None, OPTIONS) == claim_labels(None, GPU, None, options) == ()
+    of_mig = (("dra_mig_profile", "1g.10gb"), ("dra_mig_device_uuid", f"MIG-{uuid(7)}"))
+    assert claim_labels(CLAIM, gpu(1, mig(7, 9)), 9, options) == (*of_claim, *of_mig)
+    assert claim_labels(CLAIM, gpu(1, mig(7, 9), mig(8, 9, compute_instance=1)), 9, options) == of_claim
+
+
 def test_old_names_of_pods_are_those_of_the_first_versions() -> None:
     labels = pod_labels(replace(HOLDER, labels={}), replace(OPTIONS, has_old_pod_names=True))
     assert labels == (("container_name", "main"), ("pod_namespace", "team"), ("pod_name", "train"))
 
 
 def test_every_label_of_a_series_with_pods_is_reserved() -> None:
-    options = replace(OPTIONS, has_pod_uid=True)
-    names = {name for name, _ in (*instance_labels(GPU, 7, "1g.10gb", options), *pod_labels(HOLDER, options))}
+    options = replace(OPTIONS, has_pod_uid=True, has_claims=True)
+    of_claim = claim_labels(CLAIM, gpu(1, mig(7, 9)), 9, options)
+    labels = (*instance_labels(GPU, 7, "1g.10gb", options), *pod_labels(HOLDER, options), *of_claim)
+    names = {name for name, _ in labels}
     assert names - {"app"} <= RESERVED
     assert {"err_code", "xid", "DCGM_FI_DRIVER_VERSION", "DCGM_FI_DEV_FB_TOTAL"} <= RESERVED
     assert not {"app", "version", "kind"} & RESERVED

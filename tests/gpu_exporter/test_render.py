@@ -11,6 +11,7 @@ from gpu_exporter.reading import GpuState
 from gpu_exporter.selection import KNOWN, select_series
 from gpu_exporter.view import Known
 from gpu_exporter.xids import GpuXids, XidKey
+from node_core.kubelet.podresources import ClaimedDevice
 from node_core.values import replace
 from simulation.scenarios.scenario import load_scenario, scenario_names
 from tests.conftest import Golden
@@ -168,6 +169,18 @@ def test_a_device_that_one_pod_has_alone_has_the_labels_of_the_pod(known: Known)
         (sample,) = find(samples, name, UUID=BUSY)
         assert [sample.labels[each] for each in ("container", "namespace", "pod")] == ["main", "team", "train"]
     assert "pod" not in find(samples, "DCGM_FI_DEV_GPU_TEMP", UUID=OLD)[0].labels
+
+
+def test_a_device_that_one_claim_has_alone_has_the_labels_of_the_claim_on_request(known: Known) -> None:
+    claim = ClaimedDevice(claim="one", namespace="team", driver="gpu.nvidia.com", device="g", cdi=(f"a/b={BUSY}",))
+    shared = PodsSnapshot(pods=(pod("a", claimed=(claim,)), pod("b", claimed=(claim,))), is_known=True)
+    (plain,), (sample,) = (
+        find(parse(expose(replace(known, pods=shared), options=options)), "DCGM_FI_DEV_GPU_TEMP", UUID=BUSY)
+        for options in (OPTIONS, replace(OPTIONS, has_claims=True))
+    )
+    assert (sample.labels["dra_claim_name"], sample.labels["dra_claim_namespace"]) == ("one", "team")
+    assert "pod" not in sample.labels
+    assert not [name for name in plain.labels if name.startswith("dra_")]
 
 
 def test_series_of_this_project_do_not_change_when_a_pod_ends(known: Known) -> None:

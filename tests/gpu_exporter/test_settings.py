@@ -93,7 +93,12 @@ def test_several_patterns_of_labels_are_a_list() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
-    [((), False), (("--kubernetes-enable-pod-uid",), True), (("--kubernetes-enable-pod-labels",), True)],
+    [
+        ((), False),
+        (("--kubernetes-enable-pod-uid",), True),
+        (("--kubernetes-enable-pod-labels",), True),
+        (("--kubernetes-enable-dra",), False),
+    ],
 )
 def test_the_api_server_is_used_only_for_uids_and_labels(arguments: tuple[str, ...], expected: bool) -> None:
     assert read(*arguments).reads_pods_of_api is expected

@@ -55,6 +55,15 @@ def test_claims_and_plugins_name_the_same_device() -> None:
     assert holders.of_device(A) == (holder("a"), holder("b"))
 
 
+def test_a_claim_has_a_device_alone_also_if_pods_share_the_claim() -> None:
+    one = ClaimedDevice(claim="one", namespace="team", driver="gpu.nvidia.com", device="gpu-4")
+    other = ClaimedDevice(claim="other", namespace="team", driver="gpu.nvidia.com", device="gpu-4")
+    shared = select_holders([pod("a", claimed=(one,)), pod("b", claimed=(one,))], GPUS)
+    assert (shared.exclusive_claim(A), shared.exclusive_claim(B)) == (one, None)
+    assert select_holders([pod("a", claimed=(one, other))], GPUS).exclusive_claim(A) is None
+    assert select_holders([pod("a", A)], GPUS).exclusive_claim(A) is None
+
+
 def test_a_device_that_nvml_does_not_list_has_no_holder() -> None:
     assert select_holders([pod("a", A)], ()) == select_holders([pod("a", "eth0", "GPU-x")], GPUS)
 

@@ -53,7 +53,8 @@ def test_devices_of_claims_have_the_names_of_their_driver_and_of_cdi(socket: Pat
     server.start()
     (found,) = list_pod_devices(socket)
     server.stop()
-    claimed = ClaimedDevice(driver="gpu.nvidia.com", device="gpu-0", cdi=tuple(each.name for each in cdi))
+    names = tuple(each.name for each in cdi)
+    claimed = ClaimedDevice(claim="one", namespace="team", driver="gpu.nvidia.com", pool="n", device="gpu-0", cdi=names)
     assert found.containers == (ContainerDevices(name="c", claimed=(claimed,)),)
 
 
