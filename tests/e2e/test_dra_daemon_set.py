@@ -1,6 +1,7 @@
 """The DaemonSet gpu-dra-driver of the chart on a real node: each example, updates with claims in use and in preparation, and a taint."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -157,6 +158,14 @@ def test_each_example_has_the_documented_result(driver: Driver, timings: Timings
     (expected,) = parse_expected((EXAMPLES / "dra" / "README.md").read_text())
     driver.until("running pods", lambda: tidy(driver.cluster.kubectl(*expected.command)) == expected.output)
     timings.add("ten pods with claims to running containers", time.monotonic() - began)
+
+
+def test_doctor_in_the_pod_of_the_driver_finds_no_problem(driver: Driver) -> None:
+    """Raises if doctor ends with a status other than 0. The pods of the examples have claims meanwhile."""
+    text = driver.cluster.kubectl("exec", "-n", NAMESPACE, "ds/gpu-dra-driver", "--", "gpunode", "doctor")
+    assert "ok       registration: gpu-dra-driver responds at " in text
+    assert "ok       devices: the devices of the ResourceSlices are those of the GPUs of this node" in text
+    assert re.search(r"^ok +claims file: .* records \d+ claims, \d+ prepared$", text, re.MULTILINE), text
 
 
 def test_an_update_of_the_driver_changes_neither_slices_nor_pods(driver: Driver) -> None:
