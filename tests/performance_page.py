@@ -95,12 +95,13 @@ def _render_problems(problems: Iterable[tuple[str, str]]) -> str:
     return "".join([*lines, "\n"]) if lines else ""
 
 
-def render_sentence(results: Results) -> str:
-    """Returns the sentence of README.md."""
-    three, one, exporter = (
-        f"{statistics.median(samples_of(results)[f'pss {name}']):.0f}"
-        for name in ("the three", "gpunode run", "gpu-exporter")
-    )
+def render_sentence(results: Results) -> str | None:
+    """Returns the sentence of README.md. Returns None if the results do not have its figures."""
+    samples = samples_of(results)
+    keys = ("pss the three", "pss gpunode run", "pss gpu-exporter")
+    if not samples.keys() >= set(keys):
+        return None
+    three, one, exporter = (f"{statistics.median(samples[key]):.0f}" for key in keys)
     return (
         f"The three agents together need {three} MiB of memory, or {one} MiB as one process. `gpu-exporter` needs {exporter} MiB more.\n"
         "[performance.md](docs/reference/performance.md) has all figures, and `make bench` measures them on your machine.\n"
@@ -145,14 +146,15 @@ def _render_phase(phase: Results) -> tuple[str, ...]:
 
 
 def render_pages() -> dict[Path, str]:
-    """Returns the content of the pages that have figures."""
+    """Returns the content of the pages that have figures. Results without the figures of README.md leave this page as it is."""
     results = load_results("bench")
-    return {
+    sentence = render_sentence(results)
+    pages = {
         SCALE: replace_parts(SCALE.read_text(), render_scale(load_results("scale"))),
         PAGE: replace_parts(
             PAGE.read_text(),
             render_figures(results) + render_soak(load_results("soak")),
             render_faults(load_results("faults")),
         ),
-        README: replace_parts(README.read_text(), render_sentence(results)),
     }
+    return pages if sentence is None else {**pages, README: replace_parts(README.read_text(), sentence)}

@@ -11,6 +11,7 @@ from benchmarks.figures import NUMBERS, SECTIONS, Number, is_met, percentile, ro
 from benchmarks.plot import render_lines
 from benchmarks.report import Results, ratio_rows, render_plot, render_text
 from benchmarks.soak import find_problems, measure_growth
+from tests import performance_page
 from tests.performance_page import (
     BEGIN,
     END,
@@ -154,7 +155,16 @@ def test_the_sentence_of_the_readme_has_the_medians() -> None:
         "pss gpunode run": [47.6],
         "pss gpu-exporter": [42],
     }
-    assert "need 101 MiB of memory, or 48 MiB as one process" in render_sentence(make_results(numbers))
+    assert "need 101 MiB of memory, or 48 MiB as one process" in str(render_sentence(make_results(numbers)))
+
+
+def test_the_results_of_one_part_leave_the_readme_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = performance_page.load_results
+    parts = {"bench": {**make_results({"pss gpunode run": [47.6]}), "complete": False}}
+    monkeypatch.setattr(performance_page, "load_results", lambda name: parts.get(name) or saved(name))
+    pages = performance_page.render_pages()
+    assert performance_page.README not in pages
+    assert "\nThe run is not complete.\n" in pages[performance_page.PAGE]
 
 
 def test_a_soak_compares_the_last_third_with_the_second() -> None:
