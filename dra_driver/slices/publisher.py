@@ -25,6 +25,7 @@ from node_core.runtime.worker import RETRIES, Worker
 
 log = structlog.get_logger(__name__)
 
+NOT_WRITTEN = "the ResourceSlices have not been written yet"
 _NOT_ACCEPTED = (404, 422)
 """Statuses of an API server that was upgraded, and accepts another version or other fields than before."""
 
@@ -71,7 +72,7 @@ class SlicePublisher(Worker):
         self._must_recall = False
         self._on_recall = on_recall
         self.features: SliceFeatures | None = None
-        self.problem: str | None = "the ResourceSlices have not been written yet"
+        self.problem: str | None = NOT_WRITTEN
         self._api = api
         self._open_watch = open_watch or self._open_informer
         self._watch: Watch | None = None
@@ -136,6 +137,7 @@ class SlicePublisher(Worker):
         except KubeError as error:
             self.problem = str(error)
             return self._failed("slices_not_read", error)
+        self.problem = NOT_WRITTEN
         self._must_recall = False
         self._on_recall()
         return self._succeeded()

@@ -8,7 +8,7 @@ from dra_driver.devices.collect import devices_of
 from dra_driver.devices.model import Device
 from dra_driver.slices.api import SliceApi
 from dra_driver.slices.features import SliceFeatures
-from dra_driver.slices.publisher import Pool, SlicePublisher
+from dra_driver.slices.publisher import NOT_WRITTEN, Pool, SlicePublisher
 from dra_driver.slices.taints import DeviceTaint
 from node_core.errors import KubeError
 from node_core.kube.resources import Obj
@@ -328,7 +328,7 @@ def test_devices_that_cannot_be_read_yet_are_read_again(publishing: Publishing) 
     assert (publishing.publisher.previous, publishing.publisher.problem) == (None, "connection refused")
     publishing.server.request = request  # type: ignore[method-assign]
     publishing.settle()
-    assert publishing.publisher.previous == {}
+    assert (publishing.publisher.previous, publishing.publisher.problem) == ({}, NOT_WRITTEN)
 
 
 def test_a_cluster_without_dra_has_no_devices_of_an_earlier_process() -> None:
