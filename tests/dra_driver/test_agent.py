@@ -225,6 +225,18 @@ def test_no_slice_is_written_before_those_of_an_earlier_process_are_read() -> No
     agent.publisher.previous = PREVIOUS
     agent.wake()
     assert agent.publisher.taints == LOST
+    assert list(agent.publisher.taints) == list(PREVIOUS), "another order would change the slices"
+    agent.wake()
+    assert len(agent.publisher.pools) == 1
+
+
+def test_the_slices_of_a_node_with_a_device_plugin_are_removed_before_the_registration() -> None:
+    agent = Agent(registration=NOT_REGISTERED)
+    allocatable = {"nvidia.com/gpu": "2"}
+    view = NodeView(name="n1", uid="u1", resource_version="2", labels={}, allocatable=allocatable)
+    agent.controller.handle(NodeChanged(view))
+    agent.discover(gpu(0), gpu(1))
+    assert [tuple(pool.devices) for pool in agent.publisher.pools] == [()]
 
 
 def test_the_events_of_gpus_that_appear_are_registered(agent: Agent) -> None:

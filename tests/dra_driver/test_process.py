@@ -75,6 +75,12 @@ class Place:
         self.stack.callback(running.stop)
         return running
 
+    def publish(self, index: int) -> None:
+        """An earlier process has published a GPU."""
+        for name, spec in plan_slices(devices_of(inventory(gpu(index))), {}, NODE, SliceFeatures()).items():
+            body = {"metadata": {"name": name}, "spec": spec}
+            self.api.request("POST", "/apis/resource.k8s.io/v1/resourceslices", body=body, content=JSON)
+
     def register(self) -> None:
         """The kubelet reports that it has registered the driver."""
         until(self.paths.registration_socket.is_socket)
@@ -164,10 +170,16 @@ def test_a_gpu_that_is_lost_stays_a_device_and_is_unhealthy(place: Place) -> Non
     place.wait_for_health("gpu-0", health_pb.HEALTHY)
 
 
+def test_a_gpu_that_is_missing_stays_a_device_while_the_record_of_claims_cannot_be_read(place: Place) -> None:
+    place.publish(2)
+    place.paths.claims_file.parent.mkdir(parents=True)
+    place.paths.claims_file.write_text('{"version": 2}')
+    place.start()
+    place.wait_for_health("gpu-2", health_pb.UNHEALTHY, "gpu.nvidia.com/gpu-lost")
+
+
 def test_a_gpu_that_was_lost_before_the_start_stays_a_device_and_is_unhealthy(place: Place) -> None:
-    for name, spec in plan_slices(devices_of(inventory(gpu(1))), {}, NODE, SliceFeatures()).items():
-        body = {"metadata": {"name": name}, "spec": spec}
-        place.api.request("POST", "/apis/resource.k8s.io/v1/resourceslices", body=body, content=JSON)
+    place.publish(1)
     place.start(scenario=SCENARIO + LOST_BEFORE)
     place.wait_for_health("gpu-1", health_pb.UNHEALTHY, "gpu.nvidia.com/gpu-lost")
     place.wait_for_health("gpu-0", health_pb.HEALTHY)

@@ -46,6 +46,15 @@ def test_the_devices_of_an_earlier_process_give_the_same_slices(
     assert {name: each.gpu.uuid for name, each in found.items()} == {name: gpus[name] for name in found}
 
 
+def test_more_than_ten_slices_give_the_same_slices() -> None:
+    gpus = [gpu(index) for index in range(12)]
+    devices = devices_of(inventory(*gpus), [mig_of(each) for each in gpus], has_dynamic_mig=True)
+    features = SliceFeatures(version="v1beta1", has_own_counter_slices=False)
+    slices = stored(devices, features)
+    assert len(slices) == 12
+    assert stored(tuple(parse_devices(slices, "n1").values()), features) == slices
+
+
 def test_quantities_are_read_in_the_form_of_the_api_server() -> None:
     slices = stored(FULL[:1], SliceFeatures())
     slices["n1-gpu.nvidia.com-0"]["spec"]["devices"][0]["capacity"]["memory"]["value"] = "80Gi"
