@@ -32,6 +32,7 @@ def check(*slices: dict[str, Any], found: Inventory = FOUND) -> Check:
 
 
 BOTH = (device(FIRST), device(SECOND))
+MIG_DEVICE = device(SECOND, attribute="parentUUID")
 
 
 def test_slices_with_a_device_of_each_gpu_pass() -> None:
@@ -65,16 +66,23 @@ def test_a_taint_without_an_effect_and_the_devices_of_older_versions_of_the_api_
 @pytest.mark.parametrize(
     ("second", "devices", "verdict"),
     [
-        (gpu(1, mig(1)), (device(SECOND, attribute="parentUUID"),), Verdict.PASSED),
+        (gpu(1, mig(1)), (MIG_DEVICE,), Verdict.PASSED),
+        (gpu(1, mig(1)), (MIG_DEVICE, device(SECOND, "NoSchedule", attribute="parentUUID")), Verdict.PASSED),
         (gpu(1, mig(1)), (), Verdict.FAILED),
         (replace(gpu(1), mig_enabled=True), (), Verdict.PASSED),
     ],
-    ids=["MIG device", "MIG device in no slice", "MIG mode without MIG devices"],
+    ids=["MIG device", "one of two MIG devices has a taint", "MIG device in no slice", "MIG mode without MIG devices"],
 )
 def test_a_gpu_in_mig_mode_is_offered_by_its_mig_devices(
     second: Gpu, devices: tuple[dict[str, Any], ...], verdict: Verdict
 ) -> None:
     assert check(slice_of(BOTH[0], *devices), found=inventory(gpu(0), second)).verdict is verdict
+
+
+def test_a_failure_names_four_gpus_and_counts_the_others() -> None:
+    sentence = check(slice_of(*BOTH), found=inventory(*map(gpu, range(8)))).sentence
+    assert sentence.count("is in no ResourceSlice") == 4
+    assert sentence.endswith(", and 2 more")
 
 
 def test_only_the_slices_of_the_node_and_of_the_driver_are_read(tmp_path: Path) -> None:
