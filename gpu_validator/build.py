@@ -20,6 +20,7 @@ from gpu_core.host.device_nodes import DeviceNodes, read_device_nodes
 from gpu_core.host.driver_root import find_loadable
 from gpu_core.nvml.driver_version import DriverVersions, read_driver_versions
 from gpu_core.nvml.releasable import ReleasableNvml
+from gpu_core.pods.resource_slices import ResourceSlice
 from gpu_validator.cdi import read_specs
 from gpu_validator.container import CONTAINER_LOCK, SECONDS, ContainerCheck
 from gpu_validator.cuda import KernelCheck, KernelRunner
@@ -31,7 +32,6 @@ from gpu_validator.inputs import InputReader, Inputs
 from gpu_validator.kubelet import KubeletFacts, NodeState
 from gpu_validator.sandbox import ContainerEnd, ContainerRun, Runtime, find_socket
 from gpu_validator.settings import CDI_FOLDER, STATIC_CDI_FOLDER, ValidatorSettings
-from gpu_validator.slices import NodeSlice
 from gpu_validator.validation import Sources, Validator
 from node_core.decode import describe_os_error
 from node_core.domain.cdi_support import find_cdi_obstacle
@@ -249,7 +249,7 @@ def build_validator(
     services: Services,
     host: Host,
     *,
-    read_slices: Callable[[], tuple[NodeSlice, ...]] | None = None,
+    read_slices: Callable[[], tuple[ResourceSlice, ...]] | None = None,
 ) -> Validator:
     """read_slices: see Sources."""
     pods, nvml = settings.podresources_socket, ReleasableNvml(dependencies.nvml)

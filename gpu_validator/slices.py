@@ -10,50 +10,19 @@ import msgspec
 
 from gpu_core.domain.inventory import Gpu, Inventory
 from gpu_core.pods.device_names import DRA_DRIVER
+from gpu_core.pods.resource_slices import ResourceSlice, select_current
 from gpu_validator.check import Check, Name, failed, passed
 from node_core.kube.client import NodeApi
 from node_core.kube.http import parse_response
 from node_core.kube.resource_claims import GROUP, read_resource_version
-from node_core.scheduling.objects import ApiStruct, Taint
+from node_core.scheduling.objects import ApiStruct
 
 MAX_NAMED = 4
-NO_EFFECT = "None"
-"""A taint with this effect informs people, and the scheduler ignores the taint."""
 REMEDY = "read the log of gpu-dra-driver, which writes the ResourceSlices; gpunode node shows the devices of a Node"
-_UUIDS = frozenset(f"{prefix}{name}" for prefix in ("", f"{DRA_DRIVER}/") for name in ("uuid", "parentUUID"))
-"""The attributes with the UUID of the GPU, or of a MIG device and its GPU. The domain of the driver may be omitted."""
-
-
-class _Content(ApiStruct, frozen=True):
-    attributes: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
-    taints: tuple[Taint, ...] = ()
-
-
-class _Device(_Content, frozen=True):
-    """basic: in v1beta1, whose devices have one level more."""
-
-    basic: _Content | None = None
-
-
-class _Pool(ApiStruct, frozen=True):
-    name: str
-    generation: int
-    resource_slice_count: int
-
-
-class _Spec(ApiStruct, frozen=True):
-    pool: _Pool
-    devices: tuple[_Device, ...] = ()
-
-
-class NodeSlice(ApiStruct, frozen=True):
-    """A ResourceSlice of this node and of gpu.nvidia.com."""
-
-    spec: _Spec
 
 
 class _SliceList(ApiStruct, frozen=True):
-    items: tuple[NodeSlice, ...]
+    items: tuple[ResourceSlice, ...]
 
 
 class SliceReader:
@@ -62,23 +31,23 @@ class SliceReader:
     def __init__(self, api: NodeApi) -> None:
         self._api = api
 
-    def read(self) -> tuple[NodeSlice, ...]:
+    def read(self) -> tuple[ResourceSlice, ...]:
         """Raises KubeError, also if the API server has no resource.k8s.io."""
         path = f"{GROUP}/{read_resource_version(self._api)}/resourceslices"
         selector = f"spec.nodeName={self._api.node_name},spec.driver={DRA_DRIVER}"
         return parse_response(parse_slices, self._api.request("GET", path, query={"fieldSelector": selector}))
 
 
-def parse_slices(page: Mapping[str, Any]) -> tuple[NodeSlice, ...]:
+def parse_slices(page: Mapping[str, Any]) -> tuple[ResourceSlice, ...]:
     """Parses a list of ResourceSlices. Raises ValueError."""
     return msgspec.convert(page, _SliceList).items
 
 
-def check_slices(slices: Sequence[NodeSlice], inventory: Inventory) -> Check:
+def check_slices(slices: Sequence[ResourceSlice], inventory: Inventory) -> Check:
     """Each GPU must have a device without a taint: the GPU itself, or a MIG device. A GPU in MIG mode without MIG devices needs none."""
     if not slices:
         return failed(Name.SLICES, f"the Node has no ResourceSlice of {DRA_DRIVER}", REMEDY)
-    current = _select_current(slices)
+    current = select_current(slices)
     problems = [*_count_slices(current)]
     gpus = [gpu for gpu in inventory.gpus if gpu.mig_devices or not gpu.mig_enabled]
     problems = problems or [problem for gpu in gpus if (problem := _find_problem(gpu, current)) is not None]
@@ -88,16 +57,7 @@ def check_slices(slices: Sequence[NodeSlice], inventory: Inventory) -> Check:
     return passed(Name.SLICES, f"the ResourceSlices of the Node have devices without taints of {len(gpus)} GPUs")
 
 
-def _select_current(slices: Sequence[NodeSlice]) -> list[NodeSlice]:
-    """The scheduler ignores slices of older generations of a pool."""
-    newest: dict[str, int] = {}
-    for each in slices:
-        pool = each.spec.pool
-        newest[pool.name] = max(pool.generation, newest.get(pool.name, pool.generation))
-    return [each for each in slices if each.spec.pool.generation == newest[each.spec.pool.name]]
-
-
-def _count_slices(slices: Sequence[NodeSlice]) -> Iterator[str]:
+def _count_slices(slices: Sequence[ResourceSlice]) -> Iterator[str]:
     """Yields a sentence for each pool with a missing slice, of which the scheduler allocates nothing."""
     pools = {each.spec.pool.name: each.spec.pool for each in slices}
     for name, pool in sorted(pools.items()):
@@ -106,21 +66,17 @@ def _count_slices(slices: Sequence[NodeSlice]) -> Iterator[str]:
             yield f"the pool {name} has {count} of {pool.resource_slice_count} ResourceSlices"
 
 
-def _find_problem(gpu: Gpu, slices: Sequence[NodeSlice]) -> str | None:
-    devices = [device for each in slices for device in each.spec.devices if gpu.uuid in _uuids(device)]
-    if not devices:
+def _find_problem(gpu: Gpu, slices: Sequence[ResourceSlice]) -> str | None:
+    contents = [device.content for each in slices for device in each.spec.devices]
+    of_gpu = [each for each in contents if gpu.uuid in (each.texts.get("uuid"), each.texts.get("parentUUID"))]
+    if not of_gpu:
         return f"{gpu.uuid} is in no ResourceSlice"
-    taints = [_taints(device) for device in devices]
-    return None if not all(taints) else f"{gpu.uuid} has the taint {taints[0][0]}"
-
-
-def _uuids(device: _Device) -> set[object]:
-    content = device.basic or device
-    return {value.get("string") for name, value in content.attributes.items() if name in _UUIDS}
-
-
-def _taints(device: _Device) -> list[str]:
-    content = device.basic or device
-    return [
-        f"{each.key}={each.value}" if each.value else each.key for each in content.taints if each.effect != NO_EFFECT
-    ]
+    taints = [each.effective_taints for each in of_gpu]
+    if not all(taints):
+        return None
+    first = taints[0][0]
+    return (
+        f"{gpu.uuid} has the taint {first.key}={first.value}"
+        if first.value
+        else f"{gpu.uuid} has the taint {first.key}"
+    )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gpu_core.domain.inventory import Inventory
 from gpu_core.host.device_nodes import DeviceNodes
+from gpu_core.pods.resource_slices import ResourceSlice
 from gpu_validator.cdi import CLAIM_KIND, CdiDevices, FindNode, SpecFile, check_cdi, select_devices
 from gpu_validator.check import Check, Name, Report, Verdict, failed, not_applicable, skipped
 from gpu_validator.container import ContainerCheck
@@ -12,7 +13,7 @@ from gpu_validator.cuda import KernelCheck
 from gpu_validator.device_nodes import check_device_nodes
 from gpu_validator.driver import DriverFacts, check_driver
 from gpu_validator.kubelet import BY_CLAIMS, KubeletFacts, NodeState, check_kubelet
-from gpu_validator.slices import NodeSlice, check_slices
+from gpu_validator.slices import check_slices
 from node_core.errors import NodeError
 
 NEEDS: Mapping[Name, tuple[Name, ...]] = {
@@ -41,7 +42,7 @@ class Sources:
     find_node: FindNode
     why_no_cdi: Callable[[NodeState, Inventory], str | None]
     read_kubelet: Callable[[NodeState], KubeletFacts]
-    read_slices: Callable[[], tuple[NodeSlice, ...]] | None = None
+    read_slices: Callable[[], tuple[ResourceSlice, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,13 @@ Source: Kubernetes documentation, Dynamic Resource Allocation; KEP-4815, partiti
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gpu_core.pods.device_names import DRA_DRIVER
-from gpunode.cluster.claim_objects import DeviceContent, ResourceClaim, ResourceSlice, SliceDevice
+from gpu_core.pods.resource_slices import ResourceSlice, SliceDevice, select_current
+from gpunode.cluster.claim_objects import ResourceClaim
 from gpunode.cluster.fleet import render_taint
 from node_core.scheduling.objects import ApiStruct
 
@@ -17,8 +18,6 @@ GPU_CLASS = "gpu.nvidia.com"
 MIG_CLASS = "mig.nvidia.com"
 CLASSES = {"gpu": GPU_CLASS, "mig": MIG_CLASS}
 """The attribute `type` of a device -> the DeviceClass."""
-NO_EFFECT = "None"
-"""A taint with this effect informs people, and the scheduler ignores the taint."""
 
 
 class ClaimDevice(ApiStruct, frozen=True, omit_defaults=False):
@@ -73,7 +72,7 @@ class DeviceIndex:
     ) -> dict[str, tuple[ClaimDevice, ...]]:
         """Returns Node -> its devices, in the order of the slices. Slices of an old generation of a pool do not count."""
         by_node: dict[str, list[ResourceSlice]] = {}
-        for each in _select_current(slices):
+        for each in select_current(slices):
             by_node.setdefault(each.spec.node_name, []).append(each)
         uses = _uses(claims)
         with self._lock:
@@ -100,15 +99,6 @@ def select_devices(
     return DeviceIndex().update(slices, claims)
 
 
-def _select_current(slices: Iterable[ResourceSlice]) -> list[ResourceSlice]:
-    listed = list(slices)
-    newest: dict[str, int] = {}
-    for each in listed:
-        pool = each.spec.pool
-        newest[pool.name] = max(pool.generation, newest.get(pool.name, pool.generation))
-    return [each for each in listed if each.spec.pool.generation == newest[each.spec.pool.name]]
-
-
 def _uses(claims: Iterable[ResourceClaim]) -> dict[str, dict[str, ClaimUse]]:
     """Returns pool -> device -> its users."""
     found: dict[str, dict[str, ClaimUse]] = {}
@@ -125,7 +115,7 @@ def _uses(claims: Iterable[ResourceClaim]) -> dict[str, dict[str, ClaimUse]]:
 def _describe(device: SliceDevice, use: ClaimUse) -> ClaimDevice | None:
     """Returns None for a device of another type, such as a GPU for virtual machines."""
     content = device.content
-    attributes = _attributes(content)
+    attributes = content.texts
     if (device_class := CLASSES.get(attributes.get("type", ""))) is None:
         return None
     return ClaimDevice(
@@ -134,18 +124,8 @@ def _describe(device: SliceDevice, use: ClaimUse) -> ClaimDevice | None:
         model=attributes.get("productName", ""),
         gpu=attributes.get("parentUUID") or attributes.get("uuid", ""),
         profile=attributes.get("profile", ""),
-        taints=tuple(_taints(content)),
+        taints=tuple(render_taint(each.key, each.value, each.effect) for each in content.effective_taints),
         claims=use.claims,
         pods=use.pods,
         counter_sets=tuple(each.counter_set for each in content.consumes_counters),
     )
-
-
-def _taints(content: DeviceContent) -> Iterator[str]:
-    return (render_taint(each.key, each.value, each.effect) for each in content.taints if each.effect != NO_EFFECT)
-
-
-def _attributes(content: DeviceContent) -> dict[str, str]:
-    """Returns the attributes that are texts. The domain of the driver may be omitted in their names."""
-    texts = {name.removeprefix(f"{DRA_DRIVER}/"): value.get("string") for name, value in content.attributes.items()}
-    return {name: text for name, text in texts.items() if isinstance(text, str)}

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from gpu_core.pods.device_names import DRA_DRIVER
-from gpunode.cluster.claim_objects import ResourceClaim, ResourceSlice
+from gpu_core.pods.resource_slices import ResourceSlice
+from gpunode.cluster.claim_objects import ResourceClaim
 from gpunode.cluster.lists import Kind
 from node_core.domain.backoff import Backoff
 from node_core.errors import KubeError

@@ -1,52 +1,11 @@
-"""The fields of ResourceSlices and ResourceClaims that name devices and their users. PURE.
+"""The fields of ResourceClaims that name devices and their users. PURE.
 
-Source: Kubernetes API, resource.k8s.io v1, v1beta2 and v1beta1, whose devices have one level more (`basic`).
+Source: Kubernetes API, resource.k8s.io v1, v1beta2 and v1beta1.
 """
 
 from typing import Any
 
-import msgspec
-
-from node_core.scheduling.objects import ApiStruct, Metadata, Taint
-
-
-class CounterConsumption(ApiStruct, frozen=True):
-    counter_set: str = ""
-
-
-class DeviceContent(ApiStruct, frozen=True):
-    """attributes: name -> `{"string": ...}`, `{"int": ...}`, `{"bool": ...}` or `{"version": ...}`."""
-
-    attributes: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
-    taints: tuple[Taint, ...] = ()
-    consumes_counters: tuple[CounterConsumption, ...] = ()
-
-
-class SliceDevice(DeviceContent, frozen=True):
-    name: str = ""
-    basic: DeviceContent | None = None
-
-    @property
-    def content(self) -> DeviceContent:
-        return self if self.basic is None else self.basic
-
-
-class Pool(ApiStruct, frozen=True):
-    """resource_slice_count: the number of slices of the generation."""
-
-    name: str = ""
-    generation: int = 0
-    resource_slice_count: int = 0
-
-
-class SliceSpec(ApiStruct, frozen=True):
-    node_name: str = ""
-    pool: Pool = Pool()
-    devices: tuple[SliceDevice, ...] = ()
-
-
-class ResourceSlice(ApiStruct, frozen=True):
-    spec: SliceSpec
+from node_core.scheduling.objects import ApiStruct, Metadata
 
 
 class AllocatedDevice(ApiStruct, frozen=True):

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gpu_core.pods.device_names import DRA_DRIVER
+from gpu_core.pods.resource_slices import ResourceSlice
 from gpunode.cluster.claim_devices import ClaimDevice, select_devices
-from gpunode.cluster.claim_objects import DeviceClass, ResourceClaim, ResourceSlice
+from gpunode.cluster.claim_objects import DeviceClass, ResourceClaim
 from gpunode.cluster.claimed_node import add_known_claims, needs_claims
 from gpunode.cluster.fleet import GpuNode
 from gpunode.cluster.lists import Kind, list_pages

@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
+from gpu_core.pods.resource_slices import ResourceSlice
 from gpunode.cluster.claim_feed import CLAIMS, SLICES, ClaimFeed
-from gpunode.cluster.claim_objects import ResourceClaim, ResourceSlice
+from gpunode.cluster.claim_objects import ResourceClaim
 from gpunode.cluster.claimed_node import lacks_devices
 from gpunode.cluster.claims import describe_refusal
 from gpunode.cluster.fleet import NodePod, describe_pod

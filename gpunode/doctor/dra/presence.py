@@ -7,7 +7,7 @@ from typing import Any
 
 from dra_driver.kubelet.plugin import PluginPaths, plugin_paths
 from dra_driver.names import DRIVER
-from gpunode.cluster.claim_objects import ResourceSlice
+from gpu_core.pods.resource_slices import NamedSlice
 from gpunode.cluster.lists import Kind, list_pages
 from gpunode.doctor.agents import AgentState
 from gpunode.doctor.dra.driver import DraDriver
@@ -16,13 +16,6 @@ from node_core.errors import KubeError
 from node_core.kube.http import ApiClient
 from node_core.kube.resource_claims import GROUP, read_resource_version
 from node_core.kubelet.sockets import is_served
-from node_core.scheduling.objects import Metadata
-
-
-class NamedSlice(ResourceSlice, frozen=True):
-    """The name shows which program has written the slice."""
-
-    metadata: Metadata = Metadata()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,9 @@ from dra_driver.devices.model import Device
 from dra_driver.names import DRIVER
 from dra_driver.offer import find_plugin_resources, plugin_problem
 from dra_driver.slices.plan import is_slice_of
-from gpunode.cluster.claim_objects import SliceDevice
+from gpu_core.pods.resource_slices import NamedSlice, SliceDevice, select_current
 from gpunode.doctor.check import Check, note, ok, problem
-from gpunode.doctor.dra.presence import NamedSlice, NodeSlices
+from gpunode.doctor.dra.presence import NodeSlices
 from node_core.scheduling.objects import Node, Taint
 
 REASONS: Mapping[str, str] = {
@@ -54,8 +54,8 @@ def _check_writers(slices: Iterable[NamedSlice], node: str) -> Iterator[Check]:
 
 
 def _check_generation(slices: Collection[NamedSlice]) -> Check:
-    newest = max(each.spec.pool.generation for each in slices)
     current = select_current(slices)
+    newest = current[0].spec.pool.generation
     expected = max(each.spec.pool.resource_slice_count for each in current)
     old = [each.metadata.name for each in slices if each not in current]
     if len(current) != expected:
@@ -68,12 +68,6 @@ def _check_generation(slices: Collection[NamedSlice]) -> Check:
     count = sum(len(each.spec.devices) for each in current)
     slices_ = f"{len(current)} ResourceSlice{'s' if len(current) > 1 else ''}"
     return ok("slices", f"{slices_} of the generation {newest} offer{'' if len(current) > 1 else 's'} {count} devices")
-
-
-def select_current(slices: Collection[NamedSlice]) -> tuple[NamedSlice, ...]:
-    """Returns the slices of the newest generation."""
-    newest = max((each.spec.pool.generation for each in slices), default=0)
-    return tuple(each for each in slices if each.spec.pool.generation == newest)
 
 
 def has_counters(slices: Collection[NamedSlice]) -> bool:

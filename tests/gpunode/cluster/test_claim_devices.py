@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from gpu_core.pods.resource_slices import Pool, ResourceSlice
 from gpunode.cluster.claim_devices import ClaimDevice, DeviceIndex, select_devices
-from gpunode.cluster.claim_objects import Pool, ResourceClaim, ResourceSlice
+from gpunode.cluster.claim_objects import ResourceClaim
 from gpunode.cluster.claimed_node import add_claims
 from gpunode.cluster.fleet import GpuNode, Holder, Resource
 

@@ -11,8 +11,9 @@ from gpu_core.domain.evidence import GpuState, RecoveryAction
 from gpu_core.domain.health import Health, Incident, Phase
 from gpu_core.domain.inventory import GpuUuid
 from gpu_core.domain.xid import XidClass
+from gpu_core.pods.resource_slices import NamedSlice
 from gpunode.doctor.check import Check
-from gpunode.doctor.dra.presence import NamedSlice, NodeSlices
+from gpunode.doctor.dra.presence import NodeSlices
 from gpunode.doctor.dra.slices import REASONS, check_device_taints, check_devices, check_slices
 from node_core.scheduling.objects import Metadata, Node, NodeStatus
 from tests.dra_driver.claims.node import Node as ClaimNode
