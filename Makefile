@@ -67,7 +67,8 @@ cluster-down: $(VENV)/.dev ## Remove the cluster. Built programs remain in the c
 	@$(BIN)/python -m tests.e2e.cluster down
 
 BENCH = $(if $(QUICK),--quick) $(foreach part,$(ONLY),--only $(part)) $(if $(SAVE),--folder benchmarks/results)
-PAGES = $(if $(SAVE),&& $(MAKE) --no-print-directory docs)
+# Also after a failed check, whose result the page has to show.
+PAGES = $(if $(SAVE),; status=$$?; $(MAKE) --no-print-directory docs && exit $$status)
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure memory, start, calls and reactions beside their goals (QUICK=1, AGAINST=kind=command). Needs root.
 	@$(BIN)/python -m benchmarks $(BENCH) $(if $(AGAINST),--against '$(AGAINST)') $(PAGES)

@@ -4,7 +4,7 @@ import json
 import resource
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,9 +98,7 @@ def send_xids(count: int) -> Row:
 def stop_api_server(count: int) -> Row:
     """An outage of `count` minutes by the clock of the agents, during which labels change, the kubelet restarts and pods start."""
     with open_site() as site:
-        site.end()
-        site.start({RATE: str(HOUR_RATE)})
-        site.wait_for_devices(site.registrations)
+        restart_agents(site, {RATE: str(HOUR_RATE)})
         site.wait(site.is_recovered)
         site.begin_count()
         site.server.stop()
@@ -139,7 +137,15 @@ def kill_at_writes(every: int) -> Row:
                 site.problems.append(f"the agents ended with status {site.process.returncode} at the write {number}")
             check_files(site)
             site.check_labels()
+        restart_agents(site)  # without a kill at a later write, which could meet the pod that starts at the end
         return site.finish("SIGKILL at a write", kills)
+
+
+def restart_agents(site: Site, variables: Mapping[str, str] | None = None) -> None:
+    site.end()
+    before = site.registrations
+    site.start(variables)
+    site.wait_for_devices(before)
 
 
 def is_complete(site: Site, spec: str) -> bool:
@@ -189,12 +195,9 @@ def fill_disk(count: int) -> Row:
 def change_clock(count: int) -> Row:
     """Sets the wall clock of the agents forward and back. Then the kubelet restarts, a pod starts, and labels change."""
     with open_site() as site:
-        site.end()
         clock = site.folder / "clock"
         set_clock(clock, 0.0)
-        before = site.registrations
-        site.start({CLOCK: str(clock)})
-        site.wait_for_devices(before)
+        restart_agents(site, {CLOCK: str(clock)})
         site.begin_count()
         for number in range(count):
             set_clock(clock, JUMPS[number % len(JUMPS)])
