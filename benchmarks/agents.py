@@ -26,7 +26,8 @@ LABELS: Mapping[str, tuple[str, ...]] = {
 """The labels that the Node has when an agent has published all of its labels."""
 MEASURED_AT_REST = ("gpu-device-plugin", "gpunode run")
 HAS_DEVICES = ("gpu-device-plugin", "the three", "gpunode run")
-SETTLE_SECONDS = 5.0
+SETTLE_SECONDS = 15.0
+"""On a slow machine the agents work for some seconds after their start."""
 
 
 def start_stack(stage: Stage, title: str) -> dict[str, float]:

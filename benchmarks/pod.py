@@ -32,8 +32,8 @@ NODE = "bench"
 PRESENT = {"nvidia.com/gpu.present": "true"}
 POLL_SECONDS = 0.001
 TIMEOUT_SECONDS = 60.0
-EXCLUDED = shutil.ignore_patterns("__editable__*", "rich", "rich-*")
-"""structlog imports rich if rich is installed. The image does not have rich."""
+EXCLUDED = shutil.ignore_patterns("__editable__*", "rich", "rich-*", "greenlet", "greenlet-*")
+"""structlog imports rich and greenlet if they are installed. The image has neither."""
 IN_A_POD = """set -e
 mount -t tmpfs tmpfs /run
 mkdir -p /run/secrets/kubernetes.io/serviceaccount

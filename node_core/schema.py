@@ -1,6 +1,5 @@
 """Describes the types of msgspec schemas, and the values that do not match them, in sentences for users. PURE."""
 
-import difflib
 import enum
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +25,10 @@ def similar(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | No
     """Returns the known word that is most similar, if any is similar. cutoff: the smallest similarity, from 0 to 1."""
     words = list(known)
     near = [each for each in words if each.lower() == word.lower()]
-    near = near or difflib.get_close_matches(word, words, n=1, cutoff=cutoff)
+    if not near:
+        import difflib  # noqa: PLC0415 - only after an error
+
+        near = difflib.get_close_matches(word, words, n=1, cutoff=cutoff)
     return near[0] if near else None
 
 

@@ -3,7 +3,6 @@
 Instances that both layouts contain stay, with the UUIDs of their MIG devices and with the pods that use them.
 """
 
-import difflib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
@@ -15,6 +14,7 @@ from gpu_core.mig.model import ComputeInstance, MigGpu
 from gpu_core.mig.plan import GpuPlan, NewInstance
 from gpu_core.mig.search import search_layout
 from node_core.errors import MigError
+from node_core.schema import similar
 
 
 class DesiredGpu(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,8 +87,8 @@ def _check_names(gpu: MigGpu, devices: Mapping[str, int]) -> None:
     names = profile_names(gpu)
     for name in devices:
         if name not in names:
-            similar = difflib.get_close_matches(name, names, n=1)
-            hint = f"Did you mean {similar[0]}? " if similar else ""
+            near = similar(name, names)
+            hint = f"Did you mean {near}? " if near else ""
             raise MigError(
                 f"{gpu.name}: {gpu.model} has no MIG profile {name}",
                 hint=f"{hint}The profiles are: {', '.join(names) or 'none'}",
