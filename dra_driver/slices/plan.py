@@ -30,8 +30,13 @@ def plan_slices(devices: Sequence[Device], taints: Taints, node_name: str, featu
     """Returns the slices of the pool, in a stable order. Without devices there are no slices.
 
     Without counters, a scheduler could allocate devices that overlap: then MIG devices that are created on demand are not offered.
+    Without taints, a scheduler could allocate a device that is not healthy: then the device is not offered until its taints are gone.
     """
-    offered = [device for device in devices if features.has_counters or device.placement is None]
+    offered = [
+        device
+        for device in devices
+        if (features.has_counters or device.placement is None) and (features.has_taints or not taints.get(device.name))
+    ]
     groups = (
         [*_own_slices(offered, features)] if features.has_own_counter_slices else [*_shared_slices(offered, features)]
     )
@@ -107,7 +112,7 @@ def _device(device: Device, taints: Sequence[DeviceTaint], features: SliceFeatur
     if features.has_counters and device.counter_set:
         counters = _quantities(device.counters)
         content["consumesCounters"] = [{"counterSet": device.counter_set.name, "counters": counters}]
-    if features.has_taints and taints:
+    if taints:
         content["taints"] = [_taint(taint) for taint in taints]
     return {"name": device.name, **({"basic": content} if features.version == "v1beta1" else content)}
 

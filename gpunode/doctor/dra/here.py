@@ -48,7 +48,7 @@ def check_dra(
     yield from check_registrations(dra)
     yield from check_slices(dra.slices, node, is_expected=has_gpus and dra.state.is_running is not False)
     if dra.slices.slices:
-        yield from _check_devices(dra, dependencies)
+        yield from _check_devices(dra, dependencies, is_unhealthy=is_unhealthy)
         yield from check_device_taints(dra.slices.slices, is_explained=is_unhealthy)
     if recorded is None:
         yield note("claims file", f"unknown: {dra.unread}")
@@ -88,7 +88,7 @@ def _check_health(dra: DraNode) -> Iterator[Check]:
         yield note("agent health", f"/readyz of {AGENT} was not read, because doctor does not know the port")
 
 
-def _check_devices(dra: DraNode, dependencies: Dependencies) -> Iterator[Check]:
+def _check_devices(dra: DraNode, dependencies: Dependencies, *, is_unhealthy: bool) -> Iterator[Check]:
     settings = DraSettings() if dra.values is None else dra_settings(dra.values)
     if dra.values is None:
         settings = replace(settings, dynamic_mig=has_counters(dra.slices.slices))
@@ -97,5 +97,5 @@ def _check_devices(dra: DraNode, dependencies: Dependencies) -> Iterator[Check]:
     except NodeError as error:
         yield note("devices", f"unknown: the GPUs cannot be read: {error}")
         return
-    has_faults = bool(found.inventory.faults)
-    yield from check_devices(dra.slices.slices, tuple(found.devices.values()), has_faults=has_faults)
+    expected, has_faults = tuple(found.devices.values()), bool(found.inventory.faults)
+    yield from check_devices(dra.slices.slices, expected, has_faults=has_faults, is_unhealthy=is_unhealthy)

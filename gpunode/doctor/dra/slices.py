@@ -75,12 +75,24 @@ def has_counters(slices: Collection[NamedSlice]) -> bool:
     return any(device.content.consumes_counters for device in _devices(slices))
 
 
-def check_devices(slices: Collection[NamedSlice], expected: Collection[Device], *, has_faults: bool) -> Iterator[Check]:
-    """Compares the devices of the slices with those of the hardware. has_faults: some GPUs cannot be read, and stay devices."""
+def check_devices(
+    slices: Collection[NamedSlice], expected: Collection[Device], *, has_faults: bool, is_unhealthy: bool
+) -> Iterator[Check]:
+    """Compares the devices of the slices with those of the hardware.
+
+    has_faults: some GPUs cannot be read, and stay devices. is_unhealthy: another check states that a GPU is not healthy.
+    """
     offered = [each.name for each in _devices(slices)]
     wanted = {each.name for each in expected if each.placement is None or has_counters(slices)}
     if missing := sorted(wanted.difference(offered)):
-        yield problem("devices", f"the ResourceSlices lack {_some(missing)}, which this node has", WAIT)
+        sentence = f"the ResourceSlices lack {_some(missing)}, which this node has"
+        has_taints = any(device.content.taints for device in _devices(slices))
+        if is_unhealthy and not has_taints:
+            yield note(
+                "devices", f"{sentence}: an API server without device taints gets no devices that are not healthy"
+            )
+        else:
+            yield problem("devices", sentence, WAIT)
     if unknown := set(offered) - wanted:
         sentence = f"the ResourceSlices have {_some(sorted(unknown))}, which doctor does not find on this node"
         if has_faults or unknown <= _lost(slices):

@@ -76,8 +76,14 @@ def test_a_tainted_device_stays_in_its_slice() -> None:
         None,
         [{"key": "gpu.nvidia.com/xid", "value": "79", "effect": "NoExecute"}],
     ]
-    (bare,) = plan_slices(nodes_devices(2), taints, "n1", SliceFeatures(has_taints=False)).values()
-    assert [device.get("taints") for device in bare["devices"]] == [None, None]
+
+
+def test_without_taints_a_device_that_is_not_healthy_is_not_offered() -> None:
+    taints = {"gpu-1": (DeviceTaint(key="gpu.nvidia.com/xid", value="79"),), "gpu-0": ()}
+    features = SliceFeatures(has_taints=False)
+    (spec,) = plan_slices(nodes_devices(2), taints, "n1", features).values()
+    assert [(device["name"], device.get("taints")) for device in spec["devices"]] == [("gpu-0", None)]
+    assert plan_slices(nodes_devices(1), {"gpu-0": taints["gpu-1"]}, "n1", features) == {}
 
 
 def test_the_first_beta_has_the_content_of_a_device_in_basic() -> None:

@@ -29,6 +29,10 @@ def slice_(*devices: Any, number: int = 0, generation: int = 3, count: int = 1, 
     return msgspec.convert(document, NamedSlice)
 
 
+def tainted(name: str, key: str = "gpu.nvidia.com/xid", value: str = "79") -> dict[str, Any]:
+    return {"name": name, "taints": [{"key": key, "value": value, "effect": "NoSchedule"}]}
+
+
 def check(
     *slices: NamedSlice, allocatable: dict[str, Any] | None = None, is_expected: bool = True, **more: Any
 ) -> tuple[Check, ...]:
@@ -86,40 +90,51 @@ def gpus(tmp_path: Any) -> tuple[Device, ...]:
 
 
 def test_the_devices_of_the_hardware_are_ok(gpus: tuple[Device, ...]) -> None:
-    (found,) = check_devices([slice_("gpu-0", "gpu-1")], gpus, has_faults=False)
+    (found,) = check_devices([slice_("gpu-0", "gpu-1")], gpus, has_faults=False, is_unhealthy=False)
     assert found.status == "ok"
 
 
 def test_devices_that_differ_from_the_hardware_are_problems(gpus: tuple[Device, ...]) -> None:
-    missing, unknown = check_devices([slice_("gpu-0", "gpu-7")], gpus, has_faults=False)
+    missing, unknown = check_devices([slice_("gpu-0", "gpu-7")], gpus, has_faults=False, is_unhealthy=False)
     assert (missing.status, unknown.status) == ("problem", "problem")
     assert "lack gpu-1" in missing.sentence
     assert "have gpu-7" in unknown.sentence
 
 
+@pytest.mark.parametrize(
+    ("present", "status"), [("gpu-0", "note"), (tainted("gpu-0", "gpu.nvidia.com/xid", "79"), "problem")]
+)
+def test_an_api_server_without_taints_has_no_devices_that_are_not_healthy(
+    gpus: tuple[Device, ...], present: object, status: str
+) -> None:
+    """A taint in the slices shows that the API server has taints."""
+    (found,) = check_devices([slice_(present)], gpus, has_faults=False, is_unhealthy=True)
+    assert found.status == status
+
+
 def test_a_device_of_a_gpu_that_cannot_be_read_stays(gpus: tuple[Device, ...]) -> None:
-    (found,) = check_devices([slice_("gpu-0", "gpu-1", "gpu-2")], gpus, has_faults=True)
+    (found,) = check_devices([slice_("gpu-0", "gpu-1", "gpu-2")], gpus, has_faults=True, is_unhealthy=False)
     assert found.status == "note"
 
 
 def test_a_device_with_the_taint_of_a_lost_gpu_stays(gpus: tuple[Device, ...]) -> None:
     lost = tainted("gpu-2", "gpu.nvidia.com/gpu-lost", "")
-    (found,) = check_devices([slice_("gpu-0", "gpu-1", lost)], gpus, has_faults=False)
+    (found,) = check_devices([slice_("gpu-0", "gpu-1", lost)], gpus, has_faults=False, is_unhealthy=False)
     assert found.status == "note"
 
 
 def test_devices_on_demand_are_expected_only_with_counters(tmp_path: Any) -> None:
     devices = ClaimNode(tmp_path).devices
     counted: list[Any] = [{"name": name, "consumesCounters": [{"counterSet": "c"}]} for name in devices]
-    assert [each.status for each in check_devices([slice_(*counted)], tuple(devices.values()), has_faults=False)] == [
-        "ok"
-    ]
+    assert [
+        each.status
+        for each in check_devices([slice_(*counted)], tuple(devices.values()), has_faults=False, is_unhealthy=False)
+    ] == ["ok"]
     full = [name for name, each in devices.items() if each.placement is None]
-    assert [each.status for each in check_devices([slice_(*full)], tuple(devices.values()), has_faults=False)] == ["ok"]
-
-
-def tainted(name: str, key: str = "gpu.nvidia.com/xid", value: str = "79") -> dict[str, Any]:
-    return {"name": name, "taints": [{"key": key, "value": value, "effect": "NoSchedule"}]}
+    assert [
+        each.status
+        for each in check_devices([slice_(*full)], tuple(devices.values()), has_faults=False, is_unhealthy=False)
+    ] == ["ok"]
 
 
 def test_a_taint_is_listed_once_with_its_devices_and_its_reason() -> None:
