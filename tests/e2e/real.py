@@ -67,6 +67,8 @@ class RealWorld(World):
         self.until("the end of all agents", lambda: not self.kubectl("get", "pods", "-n", NAMESPACE, "-o", "name"))
         ours = [f"{key}-" for key in self.labels if key.startswith("nvidia.com/")]
         self.kubectl("label", "node", self.node, *ours, check=bool(ours))
+        # until then the scheduler assigns pods with GPUs to the Node, and the kubelet refuses them
+        self.until("no GPU", lambda: not any(name.startswith("nvidia.com/") for name in self.allocatable))
 
     def driver_host(self) -> str:
         folder = self.cluster.run_dir / "gpu-host"
